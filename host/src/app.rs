@@ -1,0 +1,239 @@
+//! The composition root: connects, builds, spawns, and stops in order. Nothing else spawns a task that outlives a call.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::executor::Executor;
+use crate::lease::{self, Leases};
+use crate::names::Names;
+use crate::plugins::{Folder, PluginSet};
+use crate::queue::{self, Queue};
+use crate::wasm::{CodeCache, Engine, EngineSettings, StopCause};
+use crate::worker::{self, Ended, Worker};
+use crate::{maintenance, recorder, schema, signal};
+
+/// Outcomes of a stop have so long to be written before the process ends without.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interrupted guests are gone within two ticks of the epoch; this is for a machine that is out of breath.
+const INTERRUPT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// All that a worker needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the database is.
+    pub database: PgConnectOptions,
+    /// What its objects are called.
+    pub names: Names,
+    /// Where plugins are.
+    pub folder: Folder,
+    /// Where compiled code is kept; `None` keeps none.
+    pub cache: Option<PathBuf>,
+    /// Jobs that run at a time.
+    pub max_concurrent_tasks: usize,
+    /// A job whose worker was silent for so long is taken from it.
+    pub heartbeat_timeout: Duration,
+    /// Running jobs have so long to end at a stop.
+    pub drain_timeout: Duration,
+    /// The claim loop's.
+    pub worker: worker::Settings,
+}
+
+/// Run a worker until it is told to stop. `Ok` means that everything it held was recorded or released.
+pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    // First of all, so that a signal during the start is not lost.
+    let signals = signal::Signals::install()?;
+    let started = Instant::now();
+    let pool = queue::connect(settings.database.clone()).await.map_err(|error| unreachable_database(&settings.database, &error))?;
+    schema::check_worker(&mut *pool.acquire().await?, &settings.names).await?;
+    let engine = Engine::new(&EngineSettings {
+        max_instances: u32::try_from(settings.max_concurrent_tasks).unwrap_or(u32::MAX),
+        max_memory: settings.folder.caps.memory,
+    })?;
+    let cache = open_cache(settings.cache.as_deref());
+    let guests = GuestRuntime::start()?;
+    let plugins = {
+        let (folder, engine) = (settings.folder.clone(), engine.clone());
+        guests.handle().spawn(async move { folder.scan(&engine, &cache).await }).await??
+    };
+    report(&plugins, &settings.folder, started.elapsed());
+
+    let queue = Queue::new(pool.clone(), settings.names.clone());
+    let leases = Arc::new(Leases::default());
+    // The sender stays here: plugins are replaced by sending a new set.
+    let (_plugins, plugins) = watch::channel(Arc::new(plugins));
+    let (event_sender, events) = mpsc::channel(1024);
+    let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
+    let executor = Executor::new(engine, guests.handle(), queue.me(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
+    let (stop_claiming, stop_upkeep, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+
+    let listener = tokio::spawn(queue::listen(pool.clone(), settings.names.channel.clone(), event_sender));
+    let upkeep = [
+        tokio::spawn(lease::keep(Arc::clone(&leases), queue.clone(), settings.heartbeat_timeout, stop_upkeep.clone())),
+        tokio::spawn(maintenance::rescue(queue.clone(), plugins.clone(), settings.heartbeat_timeout, stop_upkeep.clone())),
+    ];
+    let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), records, give_up.clone()));
+    let worker = Worker {
+        queue,
+        plugins,
+        executor: executor.clone(),
+        leases: Arc::clone(&leases),
+        events,
+        settings: settings.worker,
+        stop: stop_claiming.clone(),
+    };
+    let mut worker = tokio::spawn(worker.run());
+
+    let stopping = Stopping { executor, leases, stop_claiming, give_up, signals, drain_timeout: settings.drain_timeout };
+    let ended = stopping.run(&mut worker, recorder).await?;
+    stop_upkeep.cancel();
+    for task in upkeep {
+        task.await?;
+    }
+    listener.abort();
+    pool.close().await;
+    guests.stop();
+    match ended {
+        Ended::ListenerLost => anyhow::bail!("the listening connection was lost, and --shutdown-on-listener-failure is set"),
+        Ended::Stopped | Ended::Drained => Ok(()),
+    }
+}
+
+/// The end of a worker, in order: claims, runs, outcomes. Heartbeats go on until the last outcome is written.
+struct Stopping {
+    executor: Executor,
+    leases: Arc<Leases>,
+    stop_claiming: CancellationToken,
+    give_up: CancellationToken,
+    signals: signal::Signals,
+    drain_timeout: Duration,
+}
+
+impl Stopping {
+    async fn run(mut self, worker: &mut JoinHandle<Ended>, mut recorder: JoinHandle<()>) -> anyhow::Result<Ended> {
+        let ended = tokio::select! {
+            ended = &mut *worker => ended.context("the claim loop ended unexpectedly")?,
+            ended = &mut recorder => {
+                ended.context("the recorder ended unexpectedly")?;
+                anyhow::bail!("the recorder ended while the worker was running")
+            }
+            name = self.signals.next() => {
+                tracing::info!(signal = name, running = self.leases.len(), drain_timeout = ?self.drain_timeout, "stopping; a second signal interrupts running jobs");
+                self.stop_claiming.cancel();
+                worker.await.context("the claim loop ended unexpectedly")?
+            }
+        };
+        self.executor.close();
+        self.leases.wind_down_all();
+        tokio::select! {
+            () = idle(&self.executor) => {}
+            () = tokio::time::sleep(self.drain_timeout) => tracing::warn!(running = self.executor.active(), "the drain timeout is over; running jobs are interrupted and queued again"),
+            name = self.signals.next() => tracing::warn!(signal = name, running = self.executor.active(), "running jobs are interrupted and queued again"),
+        }
+        self.leases.stop_all(StopCause::Shutdown);
+        if tokio::time::timeout(INTERRUPT_TIMEOUT, idle(&self.executor)).await.is_err() {
+            tracing::error!(
+                running = self.executor.active(),
+                "some runs could not be interrupted; they run again when their leases are over"
+            );
+        }
+        // The executor holds the recorder's last sender: without it the recorder writes what it has and ends.
+        let Stopping { executor, give_up, mut signals, .. } = self;
+        drop(executor);
+        tokio::select! {
+            ended = &mut recorder => ended.context("the recorder ended unexpectedly")?,
+            () = tokio::time::sleep(RECORD_TIMEOUT) => give_up.cancel(),
+            name = signals.next() => { tracing::warn!(signal = name, "stopping without waiting for outcomes to be written"); give_up.cancel() }
+        }
+        if !recorder.is_finished() {
+            recorder.await?;
+        }
+        if give_up.is_cancelled() {
+            anyhow::bail!("some outcomes were not recorded; their jobs run again when their leases are over");
+        }
+        tracing::info!("stopped");
+        Ok(ended)
+    }
+}
+
+async fn idle(executor: &Executor) {
+    while executor.active() > 0 {
+        executor.freed().await;
+    }
+}
+
+/// Where guests run: threads of their own, so that none of them can keep a heartbeat or a claim waiting.
+struct GuestRuntime(tokio::runtime::Runtime);
+
+impl GuestRuntime {
+    fn start() -> anyhow::Result<GuestRuntime> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("pgq-guest")
+            .enable_all()
+            .build()
+            .context("cannot start the guests' threads")?;
+        Ok(GuestRuntime(runtime))
+    }
+
+    fn handle(&self) -> tokio::runtime::Handle {
+        self.0.handle().clone()
+    }
+
+    fn stop(self) {
+        self.0.shutdown_background();
+    }
+}
+
+fn open_cache(folder: Option<&std::path::Path>) -> CodeCache {
+    let Some(folder) = folder else { return CodeCache::disabled() };
+    CodeCache::open(folder).unwrap_or_else(|error| {
+        tracing::warn!(error = %format!("{error:#}"), "plugins are compiled at every start");
+        CodeCache::disabled()
+    })
+}
+
+/// What is served and what is not, once, for whoever reads the log.
+fn report(plugins: &PluginSet, folder: &Folder, elapsed: Duration) {
+    for (path, plugin) in plugins.plugins() {
+        let entrypoints: Vec<&str> = plugin.declaration.entrypoints.keys().map(String::as_str).collect();
+        tracing::info!(file = %path.display(), plugin = %plugin.name, version = plugin.version, sha256 = &plugin.sha256[..12], ?entrypoints, "plugin loaded");
+        let granted = plugin.grants.http.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for need in plugin.declaration.needs_http.iter().filter(|need| !granted.contains(need)) {
+            tracing::warn!(plugin = %plugin.name, need, "the plugin wants to reach an origin that it is not granted; see [plugins.{}] http in pgq-host.toml", plugin.name);
+        }
+        for need in plugin.declaration.needs_config.iter().filter(|need| !plugin.grants.config.contains_key(*need)) {
+            tracing::warn!(plugin = %plugin.name, need, "the plugin reads a config key that is not set; see [plugins.{}.config] in pgq-host.toml", plugin.name);
+        }
+        for (entrypoint, options) in &plugin.declaration.entrypoints {
+            if let Some(schedule) = &options.schedule {
+                tracing::warn!(plugin = %plugin.name, entrypoint, schedule, "this version of pgq-host does not run schedules yet; enqueue the job from elsewhere");
+            }
+        }
+    }
+    for refused in plugins.refused() {
+        tracing::error!(file = %refused.path.display(), cause = %refused.cause, "plugin refused");
+    }
+    for name in folder.grants.keys().filter(|name| !plugins.plugins().iter().any(|(_, plugin)| *plugin.name == ***name)) {
+        tracing::warn!(plugin = name, "the configuration grants something to a plugin that is not loaded");
+    }
+    if plugins.plugins().is_empty() {
+        tracing::warn!(folder = %folder.path.display(), "no plugin is loaded: no job will be claimed");
+    }
+    tracing::info!(plugins = plugins.plugins().len(), refused = plugins.refused().len(), start_ms = elapsed.as_millis(), "ready");
+}
+
+pub(crate) fn unreachable_database(options: &PgConnectOptions, error: &sqlx::Error) -> anyhow::Error {
+    anyhow::anyhow!(
+        "cannot connect to PostgreSQL at {}:{} as {:?}, database {:?}: {error}; set --pg-dsn or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
+        options.get_host(),
+        options.get_port(),
+        options.get_username(),
+        options.get_database().unwrap_or(options.get_username()),
+    )
+}

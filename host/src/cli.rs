@@ -1,0 +1,64 @@
+//! The command line: PgQueuer's verbs and options, and pgq-host's own.
+//!
+//! Data goes to stdout, status to stderr. Exit codes: 0 fine, 1 failed, 2 usage.
+
+mod database;
+mod dev;
+mod logging;
+mod queue;
+mod run;
+mod schema;
+
+use clap::{Parser, Subcommand};
+
+use database::DatabaseArgs;
+
+/// Run PostgreSQL background jobs as sandboxed WebAssembly components, compatible with PgQueuer.
+#[derive(Debug, Parser)]
+#[command(name = "pgq-host", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run jobs with the plugins of a folder.
+    Run(run::RunArgs),
+    /// Run jobs with a private PostgreSQL of its own, for development: nothing to install or set up.
+    Dev(dev::DevArgs),
+    /// Enqueue a job.
+    Queue(queue::QueueArgs),
+    /// Make PgQueuer's tables and pgq-host's additions.
+    Install(schema::InstallArgs),
+    /// Check that the tables are there as they should be, or that nothing is there.
+    Verify(schema::VerifyArgs),
+    /// Bring the tables up to date; adopts what PgQueuer installed.
+    Upgrade(schema::UpgradeArgs),
+    /// Remove the tables, with all jobs in them.
+    Uninstall,
+    /// Change which tables are written to PostgreSQL's log.
+    Durability(schema::DurabilityArgs),
+    /// Print SQL instead of running it. Needs no database.
+    #[command(subcommand)]
+    Sql(schema::SqlCommand),
+}
+
+impl Cli {
+    /// Do what was asked for.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Run(args) => run::run(&self.database, args).await,
+            Command::Dev(args) => dev::run(&self.database, args).await,
+            Command::Queue(args) => queue::run(&self.database, args).await,
+            Command::Install(args) => schema::install(&self.database, args).await,
+            Command::Verify(args) => schema::verify(&self.database, args).await,
+            Command::Upgrade(args) => schema::upgrade(&self.database, args).await,
+            Command::Uninstall => schema::uninstall(&self.database).await,
+            Command::Durability(args) => schema::durability(&self.database, args).await,
+            Command::Sql(command) => schema::sql(&self.database, command),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `dev`: a worker with its own PostgreSQL, from nothing to running jobs in one command.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use sqlx::{Connection as _, PgConnection};
+
+use super::database::DatabaseArgs;
+use super::run::WorkerArgs;
+use crate::app;
+use crate::config::Config;
+use crate::embedded::{self, Server};
+use crate::names::Names;
+use crate::queue::connect_options;
+use crate::schema::{self, UpgradeOptions};
+
+/// The database inside the private server.
+const DATABASE: &str = "pgq";
+/// Beside the data, for `PGDSN=$(cat .pgq-host/dsn)`.
+const DSN_FILE: &str = "dsn";
+
+#[derive(Debug, Args)]
+pub(super) struct DevArgs {
+    /// The folder of plugins: every *.wasm in it is loaded
+    #[arg(long, env = "PGQ_HOST_PLUGINS", default_value = "plugins")]
+    plugins: PathBuf,
+    /// Where the private PostgreSQL keeps its data
+    #[arg(long, default_value = ".pgq-host", env = "PGQ_HOST_DATA_DIR")]
+    data_dir: PathBuf,
+    /// The port it listens on, at 127.0.0.1 [default: that of the last time, or a free one]
+    #[arg(long, env = "PGQ_HOST_DEV_PORT")]
+    port: Option<u16>,
+    #[command(flatten)]
+    worker: WorkerArgs,
+}
+
+pub(super) async fn run(database: &DatabaseArgs, args: DevArgs) -> anyhow::Result<()> {
+    args.worker.logging.install();
+    // What can be wrong without a database is said before one is started.
+    let (config, names) = (Config::load(args.worker.config.as_deref())?, database.names()?);
+    if !args.plugins.is_dir() {
+        bail!("the plugins folder {} is not there; create it, or name another with --plugins", args.plugins.display());
+    }
+    let mut settings = embedded::Settings::new(&args.data_dir);
+    settings.port = args.port;
+    let server = embedded::start(settings).await?;
+    let result = serve(&server, &args, config, names).await;
+    server.stop().await;
+    result
+}
+
+async fn serve(server: &Server, args: &DevArgs, config: Config, names: Names) -> anyhow::Result<()> {
+    server.create_database_if_missing(DATABASE).await?;
+    let dsn = server.dsn(DATABASE);
+    let dsn_file = write_dsn(&args.data_dir, &dsn)?;
+    let options = connect_options(Some(&dsn)).map_err(anyhow::Error::msg)?;
+    let mut connection = PgConnection::connect_with(&options).await.context("cannot connect to the private PostgreSQL")?;
+    schema::upgrade(&mut connection, &names, &UpgradeOptions { widen_id: true }).await?;
+    connection.close().await?;
+    tracing::info!(
+        port = server.port(),
+        data = %server.data_dir().display(),
+        taken_over = server.taken_over(),
+        "PostgreSQL listens on 127.0.0.1; export PGDSN=$(cat {}) to reach it from another terminal",
+        dsn_file.display(),
+    );
+    let settings = args.worker.settings(config, args.plugins.clone(), options, names)?;
+    tokio::select! {
+        result = app::run(settings) => result,
+        log = server.ended() => bail!("the private PostgreSQL ended by itself:\n{log}"),
+    }
+}
+
+/// The DSN holds the password: only for its owner.
+fn write_dsn(folder: &Path, dsn: &str) -> anyhow::Result<PathBuf> {
+    let path = folder.join(DSN_FILE);
+    let write = || -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        writeln!(file, "{dsn}")
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}

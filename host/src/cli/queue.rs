@@ -1,0 +1,103 @@
+//! `queue`: enqueue one job by hand.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+
+use super::database::DatabaseArgs;
+use crate::config::parse_duration;
+use crate::job::NewJob;
+use crate::queue::{self, EnqueueError, OnConflict, Queue};
+
+#[derive(Debug, Args)]
+pub(super) struct QueueArgs {
+    /// Who is to run it
+    entrypoint: String,
+    /// The bytes it gets
+    #[arg(conflicts_with = "payload_file")]
+    payload: Option<String>,
+    /// Read the payload from this file; `-` is standard input
+    #[arg(long)]
+    payload_file: Option<PathBuf>,
+    /// Not before so many seconds from now (or 15m, 2h, ...)
+    #[arg(long, default_value = "0", value_parser = parse_duration)]
+    delay: Duration,
+    /// Higher runs first
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    priority: i32,
+    /// A header as NAME=VALUE; may be given several times
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = parse_header)]
+    headers: Vec<(String, String)>,
+    /// At most one queued or running job has this key
+    #[arg(long)]
+    dedupe_key: Option<String>,
+    /// When the key is taken: exit with an error, or with 0
+    #[arg(long, default_value = "raise")]
+    on_conflict: Conflict,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Conflict {
+    Raise,
+    Skip,
+}
+
+fn parse_header(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".into()),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the command's data")]
+pub(super) async fn run(database: &DatabaseArgs, args: QueueArgs) -> anyhow::Result<()> {
+    let payload = match (&args.payload, &args.payload_file) {
+        (Some(text), _) => Some(text.clone().into_bytes()),
+        (None, Some(path)) => Some(read(path)?),
+        (None, None) => None,
+    };
+    let headers = args.headers.into_iter().map(|(name, value)| (name, value.into())).collect::<serde_json::Map<_, _>>();
+    let job = NewJob {
+        entrypoint: args.entrypoint,
+        payload,
+        priority: args.priority,
+        delay: args.delay,
+        dedupe_key: args.dedupe_key,
+        headers: (!headers.is_empty()).then_some(headers),
+    };
+    let options = database.options()?;
+    let pool = queue::connect(options.clone()).await.map_err(|error| crate::app::unreachable_database(&options, &error))?;
+    let queue = Queue::new(pool, database.names()?);
+    // As in PgQueuer: a job that was skipped is the duplicate, and the mode only decides how to exit.
+    match queue.enqueue(std::slice::from_ref(&job), OnConflict::Skip).await.map_err(explain)?.first() {
+        Some(id) => println!("Enqueued job {id}."),
+        None => {
+            let key = job.dedupe_key.unwrap_or_default();
+            match args.on_conflict {
+                Conflict::Skip => println!("Skipped: a queued or running job has the dedupe key {key:?} already."),
+                Conflict::Raise => bail!("a queued or running job has the dedupe key {key:?} already; --on-conflict skip accepts that"),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if path.as_os_str() == "-" {
+        std::io::stdin().read_to_end(&mut bytes).context("cannot read the payload from standard input")?;
+    } else {
+        bytes = std::fs::read(path).with_context(|| format!("cannot read the payload from {}", path.display()))?;
+    }
+    Ok(bytes)
+}
+
+fn explain(error: EnqueueError) -> anyhow::Error {
+    let missing =
+        matches!(&error, EnqueueError::Database(sqlx::Error::Database(database)) if database.code().is_some_and(|code| code == "42P01"));
+    let error = anyhow::Error::from(error);
+    if missing { error.context("the queue's tables are not there; run `pgq-host install` first") } else { error }
+}

@@ -1,0 +1,140 @@
+//! `run`: the production worker.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use sqlx::postgres::PgConnectOptions;
+
+use super::database::DatabaseArgs;
+use super::logging::LoggingArgs;
+use crate::app;
+use crate::config::{Config, parse_duration};
+use crate::names::Names;
+use crate::plugins::Folder;
+use crate::worker;
+
+/// Jobs in one claim. PgQueuer's default of 10 is as many round trips as jobs are short; what is claimed is bounded by the places
+/// that are free either way.
+const DEFAULT_BATCH_SIZE: usize = 500;
+const DEFAULT_MAX_CONCURRENT_TASKS: usize = 100;
+/// The pool reserves address space for each, and there are 128 TiB of it.
+const MOST_CONCURRENT_TASKS: usize = 5_000;
+const DEFAULT_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Kubernetes gives a pod 30 s to stop; what is interrupted must be recorded within them, too.
+const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The folder of plugins: every *.wasm in it is loaded
+    #[arg(long, env = "PGQ_HOST_PLUGINS")]
+    pub(super) plugins: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) worker: WorkerArgs,
+}
+
+/// What `run` and `dev` have in common.
+#[derive(Debug, Args)]
+pub(super) struct WorkerArgs {
+    /// Grants, caps and defaults [default: pgq-host.toml, if there is one]
+    #[arg(long, env = "PGQ_HOST_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// Where compiled plugins are kept [default: pgq-host in the user's cache folder]
+    #[arg(long, env = "PGQ_HOST_CACHE_DIR")]
+    cache_dir: Option<PathBuf>,
+    /// Jobs in one claim, at most [default: 500]
+    #[arg(long, env = "PGQ_HOST_BATCH_SIZE")]
+    batch_size: Option<usize>,
+    /// Jobs that run at a time in this process [default: 100]; 0 is as many as can be, 5000
+    #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS")]
+    max_concurrent_tasks: Option<usize>,
+    /// The longest wait between two looks at the queue, in seconds [default: 30]
+    #[arg(long, env = "PGQ_HOST_DEQUEUE_TIMEOUT", value_parser = parse_duration)]
+    dequeue_timeout: Option<Duration>,
+    /// A job whose worker was silent for so many seconds is run by another; the same on all workers of a queue [default: 30]
+    #[arg(long, env = "PGQ_HOST_HEARTBEAT_TIMEOUT", value_parser = parse_duration)]
+    heartbeat_timeout: Option<Duration>,
+    /// Running jobs have so many seconds to end at a stop; then they are interrupted and queued again, uncounted [default: 25]
+    #[arg(long, env = "PGQ_HOST_DRAIN_TIMEOUT", value_parser = parse_duration)]
+    drain_timeout: Option<Duration>,
+    /// Run for ever, or until no job is left
+    #[arg(long, default_value = "continuous", env = "PGQ_HOST_MODE")]
+    mode: worker::Mode,
+    /// Stop (and exit with 1) when the listening connection is lost, instead of polling until it is back
+    #[arg(long, env = "PGQ_HOST_SHUTDOWN_ON_LISTENER_FAILURE")]
+    shutdown_on_listener_failure: bool,
+    #[command(flatten)]
+    pub(super) logging: LoggingArgs,
+}
+
+pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Result<()> {
+    args.worker.logging.install();
+    let config = Config::load(args.worker.config.as_deref())?;
+    let Some(plugins) = args.plugins.clone().or_else(|| config.run.plugins.clone()) else {
+        bail!("no folder of plugins is named; use --plugins DIR, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml");
+    };
+    let settings = args.worker.settings(config, plugins, database.options()?, database.names()?)?;
+    app::run(settings).await
+}
+
+impl WorkerArgs {
+    /// Flags and environment over the file over the defaults; all mistakes at once.
+    pub(super) fn settings(
+        &self,
+        config: Config,
+        plugins: PathBuf,
+        database: PgConnectOptions,
+        names: Names,
+    ) -> anyhow::Result<app::Settings> {
+        let mut mistakes = Vec::new();
+        let mut time = |flag: Option<Duration>, file: Option<f64>, default: Duration, name: &str, zero: bool| {
+            let time = flag.or_else(|| match file.map(Duration::try_from_secs_f64)? {
+                Ok(time) => Some(time),
+                Err(_) => {
+                    mistakes.push(format!("{name} in the configuration is not a number of seconds"));
+                    None
+                }
+            });
+            let time = time.unwrap_or(default);
+            if time.is_zero() && !zero {
+                mistakes.push(format!("{name} is 0; it must be longer"));
+            }
+            time
+        };
+        let dequeue_timeout = time(self.dequeue_timeout, config.run.dequeue_timeout, DEFAULT_DEQUEUE_TIMEOUT, "dequeue-timeout", false);
+        let heartbeat_timeout =
+            time(self.heartbeat_timeout, config.run.heartbeat_timeout, DEFAULT_HEARTBEAT_TIMEOUT, "heartbeat-timeout", false);
+        let drain_timeout = time(self.drain_timeout, config.run.drain_timeout, DEFAULT_DRAIN_TIMEOUT, "drain-timeout", true);
+        let batch_size = self.batch_size.or(config.run.batch_size).unwrap_or(DEFAULT_BATCH_SIZE);
+        if !(1..=10_000).contains(&batch_size) {
+            mistakes.push(format!("batch-size is {batch_size}; it must be from 1 to 10000"));
+        }
+        let tasks = self.max_concurrent_tasks.or(config.run.max_concurrent_tasks).unwrap_or(DEFAULT_MAX_CONCURRENT_TASKS);
+        if tasks > MOST_CONCURRENT_TASKS {
+            mistakes.push(format!("max-concurrent-tasks is {tasks}; it must be up to {MOST_CONCURRENT_TASKS}: start more hosts for more"));
+        }
+        if !mistakes.is_empty() {
+            bail!("{}", mistakes.join("\n"));
+        }
+        let shutdown_on_listener_failure = self.shutdown_on_listener_failure || config.run.shutdown_on_listener_failure.unwrap_or_default();
+        Ok(app::Settings {
+            database,
+            names,
+            folder: Folder { path: plugins, grants: config.grants, caps: config.caps },
+            cache: Some(self.cache_dir.clone().or(config.run.cache_dir).map_or_else(default_cache_dir, Ok)?),
+            max_concurrent_tasks: if tasks == 0 { MOST_CONCURRENT_TASKS } else { tasks },
+            heartbeat_timeout,
+            drain_timeout,
+            worker: worker::Settings { batch_size, dequeue_timeout, mode: self.mode, shutdown_on_listener_failure },
+        })
+    }
+}
+
+fn default_cache_dir() -> anyhow::Result<PathBuf> {
+    let folder = |key: &str| std::env::var_os(key).filter(|value| !value.is_empty()).map(PathBuf::from);
+    // systemd's CacheDirectory= comes first: a service has no home.
+    let base = folder("CACHE_DIRECTORY").or_else(|| folder("XDG_CACHE_HOME")).or_else(|| folder("HOME").map(|home| home.join(".cache")));
+    Ok(base.context("no cache folder is known (HOME is not set); name one with --cache-dir")?.join("pgq-host").join("code"))
+}

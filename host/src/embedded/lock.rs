@@ -1,0 +1,61 @@
+//! The lock that gives a folder to one process at a time. The kernel takes it back with the process, however that ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::error::EmbeddedError;
+
+/// Held until dropped.
+#[derive(Debug)]
+pub(super) struct Lock {
+    /// The process that had the lock before us, if it said so.
+    pub(super) previous_holder: Option<i32>,
+    _file: File,
+}
+
+impl Lock {
+    /// Lock the folder, or name the process that has it.
+    pub(super) fn take(path: &Path) -> Result<Self, EmbeddedError> {
+        let name = path.join("lock");
+        let doing = || EmbeddedError::io("lock", &name);
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&name).map_err(doing())?;
+        let mut text = String::new();
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                // The holder may be about to write its id.
+                let _ = file.read_to_string(&mut text);
+                let pid = if text.trim().is_empty() { "(unknown)" } else { text.trim() };
+                return Err(EmbeddedError::InUse { data_dir: path.to_owned(), pid: pid.to_owned() });
+            }
+            Err(TryLockError::Error(error)) => return Err(doing()(error)),
+        }
+        let mut renew = || {
+            file.read_to_string(&mut text)?;
+            file.set_len(0)?;
+            file.rewind()?;
+            writeln!(file, "{}", std::process::id())
+        };
+        renew().map_err(doing())?;
+        Ok(Self { previous_holder: text.trim().parse().ok(), _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_given_to_one_at_a_time() {
+        let home = tempfile::tempdir().expect("a folder");
+        let first = Lock::take(home.path()).expect("the lock");
+        assert_eq!(first.previous_holder, None);
+        let refused = Lock::take(home.path()).expect_err("it is taken").to_string();
+        assert!(refused.contains(&format!("in use by process {}", std::process::id())), "{refused}");
+        drop(first);
+        let second = Lock::take(home.path()).expect("the lock");
+        assert_eq!(second.previous_holder, i32::try_from(std::process::id()).ok());
+    }
+}

@@ -1,0 +1,180 @@
+//! Plain data: a job, the options of its entrypoint, and how a run of it ended. Knows neither SQL nor wasm.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The id of a row in the queue table.
+pub type JobId = i64;
+
+/// A claimed job.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The row's id.
+    pub id: JobId,
+    /// Higher runs first.
+    pub priority: i32,
+    /// When it was enqueued, in milliseconds since the Unix epoch.
+    pub created_ms: u64,
+    /// Shared: thousands of claimed jobs name few entrypoints.
+    pub entrypoint: Arc<str>,
+    /// `None` is SQL NULL.
+    pub payload: Option<Vec<u8>>,
+    /// The JSON text of the headers as stored: an object, `null`, or whatever a foreign producer wrote.
+    pub headers: Option<String>,
+    /// How many runs have failed before this one.
+    pub attempts: u32,
+}
+
+impl Job {
+    /// Which run this is, 1 for the first.
+    pub fn attempt(&self) -> u32 {
+        self.attempts.saturating_add(1)
+    }
+}
+
+/// What becomes of the row of a job that failed for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// Keep it as `failed`: nothing is lost.
+    #[default]
+    Hold,
+    /// Delete it; the log keeps the `exception`. PgQueuer's default.
+    Delete,
+}
+
+/// How long to wait before the next run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Backoff {
+    /// Before run 2.
+    pub initial: Duration,
+    /// Each later wait is so many times longer.
+    pub multiplier: f64,
+    /// No wait is longer.
+    pub max: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff { initial: Duration::from_secs(1), multiplier: 2.0, max: Duration::from_secs(3600) }
+    }
+}
+
+impl Backoff {
+    /// The wait after so many failed runs (1 or more). `jitter` in 0..1 picks a point in the upper half of the span, so that jobs
+    /// which failed together do not come back together, and none comes back sooner than half of what was asked for.
+    pub fn delay(&self, failures: u32, jitter: f64) -> Duration {
+        let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
+        // In floating point an overflow is infinity, and the cap below takes care of that.
+        let span = (self.initial.as_secs_f64() * self.multiplier.powi(exponent)).min(self.max.as_secs_f64());
+        Duration::from_secs_f64(span * (0.5 + jitter.clamp(0.0, 1.0) / 2.0))
+    }
+}
+
+/// What a plugin declared for an entrypoint, under the operator's caps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntrypointOptions {
+    /// Runs at most.
+    pub max_attempts: u32,
+    /// Waits between runs.
+    pub backoff: Backoff,
+    /// Wall time of one run.
+    pub timeout: Duration,
+    /// Bytes, summed over all linear memories of one run.
+    pub memory: usize,
+    /// Jobs that run at once over all workers on the database.
+    pub concurrency: Option<u32>,
+    /// What becomes of the row after the last failure.
+    pub on_failure: OnFailure,
+    /// A cron expression.
+    pub schedule: Option<String>,
+}
+
+impl Default for EntrypointOptions {
+    fn default() -> Self {
+        EntrypointOptions {
+            max_attempts: 25,
+            backoff: Backoff::default(),
+            timeout: Duration::from_secs(300),
+            memory: 256 << 20,
+            concurrency: None,
+            on_failure: OnFailure::Hold,
+            schedule: None,
+        }
+    }
+}
+
+/// A job that is to be enqueued, with another job's outcome or by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewJob {
+    /// Who runs it.
+    pub entrypoint: String,
+    /// `None` is SQL NULL.
+    pub payload: Option<Vec<u8>>,
+    /// Higher runs first.
+    pub priority: i32,
+    /// Not before so long from the commit.
+    pub delay: Duration,
+    /// At most one queued or running job has this key.
+    pub dedupe_key: Option<String>,
+    /// An object, or nothing.
+    pub headers: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// How one run of a job ended, before the queue's rules (attempts, back-off) are applied to it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Done.
+    Complete {
+        /// Kept when there is one.
+        output: Option<Vec<u8>>,
+        /// Committed together with the outcome.
+        follow_ups: Vec<NewJob>,
+    },
+    /// Again later, not counted.
+    Snooze(Duration),
+    /// Not needed any more.
+    Discard(String),
+    /// Again, if attempts are left.
+    Retry {
+        /// Why.
+        fault: Fault,
+        /// Instead of the back-off.
+        after: Option<Duration>,
+    },
+    /// Never again.
+    Reject(Fault),
+    /// The host could not run it or had to stop it: queued again, not counted.
+    Release(&'static str),
+}
+
+/// What is written into a job's traceback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// `Retry`, `Reject`, `Trap`, `OutOfMemory`, `Deadline`, ...
+    pub exception_type: &'static str,
+    /// One line.
+    pub message: String,
+    /// The guest's backtrace, or nothing.
+    pub traceback: String,
+}
+
+impl Fault {
+    /// A fault without a backtrace.
+    pub fn new(exception_type: &'static str, message: impl Into<String>) -> Fault {
+        Fault { exception_type, message: message.into(), traceback: String::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_grows_to_its_cap_and_never_overflows() {
+        let backoff = Backoff { initial: Duration::from_secs(1), multiplier: 2.0, max: Duration::from_secs(60) };
+        assert_eq!(backoff.delay(1, 1.0), Duration::from_secs(1));
+        assert_eq!(backoff.delay(4, 1.0), Duration::from_secs(8));
+        assert_eq!(backoff.delay(4, 0.0), Duration::from_secs(4));
+        assert_eq!(backoff.delay(u32::MAX, 1.0), Duration::from_secs(60));
+    }
+}

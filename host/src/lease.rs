@@ -1,0 +1,109 @@
+//! The leases of the jobs that this host holds: from the claim until the outcome is written.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::job::JobId;
+use crate::queue::Queue;
+use crate::wasm::{Control, StopCause};
+
+/// Ids in one heartbeat statement.
+const CHUNK: usize = 5_000;
+
+/// A held job: its word to the run, and when its lease was last renewed.
+#[derive(Debug)]
+struct Held {
+    control: Arc<Control>,
+    renewed: Instant,
+}
+
+/// All held jobs. The worker adds at a claim, the recorder removes when the outcome is written.
+#[derive(Debug, Default)]
+pub struct Leases(Mutex<HashMap<JobId, Held>>);
+
+impl Leases {
+    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Held>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A job was claimed. The control is how it can be stopped.
+    pub fn hold(&self, id: JobId) -> Arc<Control> {
+        let control = Arc::new(Control::default());
+        self.lock().insert(id, Held { control: Arc::clone(&control), renewed: Instant::now() });
+        control
+    }
+
+    /// The outcomes of these jobs are written, or not ours to write.
+    pub fn release(&self, ids: impl IntoIterator<Item = JobId>) {
+        let mut held = self.lock();
+        for id in ids {
+            held.remove(&id);
+        }
+    }
+
+    /// How many are held.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Stop these, as far as they are held.
+    pub fn stop(&self, ids: &[JobId], cause: StopCause) {
+        let held = self.lock();
+        for id in ids {
+            if let Some(held) = held.get(id) {
+                held.control.stop(cause);
+            }
+        }
+    }
+
+    /// Stop all.
+    pub fn stop_all(&self, cause: StopCause) {
+        self.lock().values().for_each(|held| held.control.stop(cause));
+    }
+
+    /// Tell all that ask to finish soon.
+    pub fn wind_down_all(&self) {
+        self.lock().values().for_each(|held| held.control.wind_down());
+    }
+
+    fn due(&self, age: Duration) -> Vec<JobId> {
+        self.lock().iter().filter(|(_, held)| held.renewed.elapsed() >= age).map(|(id, _)| *id).collect()
+    }
+
+    fn renewed(&self, ids: &[JobId], at: Instant) {
+        let mut held = self.lock();
+        for id in ids {
+            if let Some(held) = held.get_mut(id) {
+                held.renewed = at;
+            }
+        }
+    }
+}
+
+/// Renew leases when half of one is over, until `stop`. Jobs that end sooner, nearly all of them, never cost a statement.
+pub async fn keep(leases: Arc<Leases>, queue: Queue, lease: Duration, stop: CancellationToken) {
+    // Two looks per half lease: at the latest, a job is a quarter older than half its lease when it is renewed.
+    let period = lease / 8;
+    while stop.run_until_cancelled(tokio::time::sleep(period)).await.is_some() {
+        for ids in leases.due(lease * 3 / 8).chunks(CHUNK) {
+            let asked = Instant::now();
+            match queue.heartbeat(ids).await {
+                Ok(ours) => {
+                    leases.renewed(&ours, asked);
+                    let lost: Vec<JobId> = ids.iter().filter(|id| !ours.contains(id)).copied().collect();
+                    // A job that was recorded in the meantime is not held any more, and stopping it does nothing.
+                    leases.stop(&lost, StopCause::LeaseLost);
+                }
+                Err(error) => tracing::warn!(jobs = ids.len(), error = %error, "cannot renew leases; trying again"),
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! pgq-host: background jobs from PostgreSQL, each run as a sandboxed WebAssembly component.
+//!
+//! The crate is a library beneath a thin binary. ARCHITECTURE.md has the map and the invariants.
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod digest;
+pub mod embedded;
+pub mod executor;
+pub mod job;
+pub mod lease;
+pub mod maintenance;
+pub mod names;
+pub mod plugins;
+pub mod queue;
+pub mod recorder;
+pub mod schema;
+pub mod signal;
+pub mod verdict;
+pub mod wasm;
+pub mod worker;

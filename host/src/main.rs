@@ -1,0 +1,24 @@
+//! Parses, runs, and turns the result into an exit code: 0 fine, 1 failed, 2 usage.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = pgq_host::cli::Cli::parse();
+    // The control runtime: it claims, beats and writes, and never runs a guest. Two threads do for thousands of jobs a second.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("pgq-control").enable_all().build();
+    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(cli.run()));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the one place where an error that ends the process is said")]
+fn report(error: &anyhow::Error) {
+    eprintln!("Error: {error:#}");
+}

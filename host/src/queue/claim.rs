@@ -1,0 +1,157 @@
+//! Claiming: taking jobs that are due, for entrypoints that this host serves.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use super::Queue;
+use crate::job::{Job, JobId};
+
+/// The inner select is a CTE of its own because the planner may otherwise run it again, and claim more than its limit.
+pub(super) const CLAIM: &str = "
+WITH due AS MATERIALIZED (
+    SELECT id FROM {queue}
+    WHERE status = 'queued' AND entrypoint = ANY($1) AND execute_after <= now()
+    ORDER BY priority DESC, id ASC
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE {queue} AS q
+    SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3, slot = NULL
+    FROM due WHERE q.id = due.id
+    RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created
+), logged AS (
+    INSERT INTO {log} (job_id, status, priority, entrypoint)
+    SELECT id, 'picked'::{status}, priority, entrypoint FROM claimed
+)
+SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts,
+       (extract(epoch FROM created) * 1000)::bigint AS created_ms
+FROM claimed ORDER BY priority DESC, id ASC";
+
+/// For one entrypoint with a limit over all workers. A running job holds a seat (`slot`); the unique index over seats makes the
+/// limit airtight, against PgQueuer's workers too. Only as many rows are locked as seats are free.
+pub(super) const CLAIM_LIMITED: &str = "
+WITH held AS MATERIALIZED (
+    SELECT slot FROM {queue} WHERE entrypoint = $1 AND status = 'picked' AND slot IS NOT NULL
+), free AS MATERIALIZED (
+    SELECT seat, row_number() OVER (ORDER BY seat) AS rank
+    FROM generate_series(0, least($4, (SELECT count(*) FROM held) + $2) - 1) AS seat
+    WHERE NOT EXISTS (SELECT FROM held WHERE held.slot = seat)
+    ORDER BY seat LIMIT $2
+), due AS MATERIALIZED (
+    SELECT id, priority FROM {queue}
+    WHERE status = 'queued' AND entrypoint = $1 AND execute_after <= now()
+    ORDER BY priority DESC, id ASC
+    LIMIT (SELECT count(*) FROM free)
+    FOR UPDATE SKIP LOCKED
+), seated AS (
+    SELECT due.id, free.seat
+    FROM (SELECT id, row_number() OVER (ORDER BY priority DESC, id ASC) AS rank FROM due) AS due
+    JOIN free USING (rank)
+), claimed AS (
+    UPDATE {queue} AS q
+    SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3, slot = seated.seat
+    FROM seated WHERE q.id = seated.id
+    RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created
+), logged AS (
+    INSERT INTO {log} (job_id, status, priority, entrypoint)
+    SELECT id, 'picked'::{status}, priority, entrypoint FROM claimed
+)
+SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts,
+       (extract(epoch FROM created) * 1000)::bigint AS created_ms
+FROM claimed ORDER BY priority DESC, id ASC";
+
+/// One index look-up per entrypoint.
+pub(super) const NEXT_DUE: &str = "
+SELECT (extract(epoch FROM min(next.execute_after) - now()) * 1000)::bigint
+FROM unnest($1::text[]) AS served(entrypoint), LATERAL (
+    SELECT execute_after FROM {queue}
+    WHERE status = 'queued' AND entrypoint = served.entrypoint AND execute_after > now()
+    ORDER BY execute_after LIMIT 1
+) AS next";
+
+pub(super) const WORK_LEFT: &str = "
+SELECT EXISTS (SELECT FROM {queue} WHERE status = 'queued' AND entrypoint = ANY($1))";
+
+/// The unique violation on seats, or the deadlock, of two workers that race for the same seat.
+const UNIQUE_VIOLATION: &str = "23505";
+const DEADLOCK: &str = "40P01";
+
+/// An entrypoint with a limit over all workers.
+#[derive(Debug, Clone)]
+pub struct Limited {
+    /// Its name.
+    pub entrypoint: Arc<str>,
+    /// Jobs that run at once.
+    pub concurrency: u32,
+}
+
+impl Queue {
+    /// Take up to `max` due jobs of entrypoints without a limit, highest priority first, oldest first.
+    pub async fn claim(&self, entrypoints: &[Arc<str>], max: usize) -> sqlx::Result<Vec<Job>> {
+        let rows = sqlx::query(self.sql.claim.clone())
+            .bind(texts(entrypoints))
+            .bind(i64::try_from(max).unwrap_or(i64::MAX))
+            .bind(self.me)
+            .fetch_all(&self.pool)
+            .await?;
+        jobs(rows, entrypoints)
+    }
+
+    /// Take up to `max` due jobs of an entrypoint with a limit, as far as seats are free. Losing a race for a seat is an empty
+    /// claim.
+    pub async fn claim_limited(&self, limited: &Limited, max: usize) -> sqlx::Result<Vec<Job>> {
+        let rows = sqlx::query(self.sql.claim_limited.clone())
+            .bind(&*limited.entrypoint)
+            .bind(i64::try_from(max).unwrap_or(i64::MAX))
+            .bind(self.me)
+            .bind(i64::from(limited.concurrency))
+            .fetch_all(&self.pool)
+            .await;
+        match rows {
+            Ok(rows) => jobs(rows, std::slice::from_ref(&limited.entrypoint)),
+            Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == UNIQUE_VIOLATION || code == DEADLOCK) => {
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How long until the next deferred job of these entrypoints is due.
+    pub async fn next_due(&self, entrypoints: &[Arc<str>]) -> sqlx::Result<Option<Duration>> {
+        let ms: Option<i64> = sqlx::query_scalar(self.sql.next_due.clone()).bind(texts(entrypoints)).fetch_one(&self.pool).await?;
+        Ok(ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
+    }
+
+    /// Whether any job of these entrypoints is queued, due or not.
+    pub async fn has_work(&self, entrypoints: &[Arc<str>]) -> sqlx::Result<bool> {
+        sqlx::query_scalar(self.sql.work_left.clone()).bind(texts(entrypoints)).fetch_one(&self.pool).await
+    }
+}
+
+fn texts(entrypoints: &[Arc<str>]) -> Vec<&str> {
+    entrypoints.iter().map(|entrypoint| &**entrypoint).collect()
+}
+
+fn jobs(rows: Vec<PgRow>, entrypoints: &[Arc<str>]) -> sqlx::Result<Vec<Job>> {
+    let known: HashMap<&str, &Arc<str>> = entrypoints.iter().map(|entrypoint| (&**entrypoint, entrypoint)).collect();
+    rows.iter().map(|row| job(row, &known)).collect()
+}
+
+fn job(row: &PgRow, known: &HashMap<&str, &Arc<str>>) -> sqlx::Result<Job> {
+    let entrypoint: &str = row.try_get("entrypoint")?;
+    let attempts: i32 = row.try_get("attempts")?;
+    let created_ms: i64 = row.try_get("created_ms")?;
+    Ok(Job {
+        id: row.try_get::<JobId, _>("id")?,
+        priority: row.try_get("priority")?,
+        created_ms: u64::try_from(created_ms).unwrap_or(0),
+        entrypoint: known.get(entrypoint).map_or_else(|| Arc::from(entrypoint), |known| Arc::clone(known)),
+        payload: row.try_get("payload")?,
+        headers: row.try_get("headers")?,
+        attempts: u32::try_from(attempts).unwrap_or(0),
+    })
+}

@@ -1,0 +1,126 @@
+//! LISTEN: hints that there may be work. Polling is what makes sure; a lost listener costs time, never a job.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use sqlx::PgPool;
+use sqlx::postgres::PgListener;
+use tokio::sync::mpsc;
+
+use crate::job::JobId;
+
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// What came over the channel, as far as a worker cares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Rows came, or became queued again.
+    Work,
+    /// Rows went: a seat of a limited entrypoint may be free.
+    Gone,
+    /// Somebody cancelled these jobs.
+    Cancelled(Vec<JobId>),
+    /// The connection is gone; whatever was sent since is lost.
+    Lost,
+    /// The connection is back.
+    Back,
+}
+
+/// PgQueuer's events, told apart by `type`.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Payload {
+    TableChangedEvent { operation: String },
+    CancellationEvent { ids: Vec<JobId> },
+    HealthCheckEvent {},
+}
+
+/// Send what comes over the channel into `events` until its receiver is gone.
+pub async fn listen(pool: PgPool, channel: String, events: mpsc::Sender<Event>) {
+    let mut retry = FIRST_RETRY;
+    let mut was_lost = false;
+    while !events.is_closed() {
+        match subscribe(&pool, &channel).await {
+            Ok(listener) => {
+                retry = FIRST_RETRY;
+                if was_lost {
+                    tracing::info!(channel, "listening again");
+                    let _ = events.send(Event::Back).await;
+                }
+                if let Err(error) = forward(listener, &events).await {
+                    tracing::warn!(channel, error = %error, "the listening connection is lost; polling until it is back");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(channel, error = %error, retry_in = ?retry, "cannot listen; polling until it works")
+            }
+        }
+        if !was_lost || retry == FIRST_RETRY {
+            let _ = events.send(Event::Lost).await;
+        }
+        was_lost = true;
+        tokio::select! {
+            () = events.closed() => {}
+            () = tokio::time::sleep(retry.mul_f64(0.5 + fastrand::f64() / 2.0)) => {}
+        }
+        retry = (retry * 2).min(LAST_RETRY);
+    }
+}
+
+async fn subscribe(pool: &PgPool, channel: &str) -> sqlx::Result<PgListener> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    // What came while a connection was down is lost: we want to know about it, and look for ourselves.
+    listener.eager_reconnect(false);
+    listener.listen(channel).await?;
+    Ok(listener)
+}
+
+/// Ends when the connection does.
+async fn forward(mut listener: PgListener, events: &mpsc::Sender<Event>) -> sqlx::Result<()> {
+    loop {
+        let notification = tokio::select! {
+            () = events.closed() => return Ok(()),
+            notification = listener.try_recv() => notification?,
+        };
+        let Some(notification) = notification else {
+            return Err(sqlx::Error::WorkerCrashed);
+        };
+        if let Some(event) = parse(notification.payload())
+            && events.send(event).await.is_err()
+        {
+            return Ok(());
+        }
+    }
+}
+
+fn parse(payload: &str) -> Option<Event> {
+    match serde_json::from_str(payload) {
+        Ok(Payload::TableChangedEvent { operation }) => Some(match operation.as_str() {
+            "delete" | "truncate" => Event::Gone,
+            _ => Event::Work,
+        }),
+        Ok(Payload::CancellationEvent { ids }) => Some(Event::Cancelled(ids)),
+        Ok(Payload::HealthCheckEvent {}) => None,
+        Err(error) => {
+            tracing::debug!(payload, error = %error, "not an event of PgQueuer's");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pgqueuers_events_are_read_with_and_without_received_at() {
+        let table = r#"{"channel":"ch_pgqueuer","operation":"insert","sent_at":"2026-11-23T00:13:12.942253+00:00","table":"pgqueuer","type":"table_changed_event"}"#;
+        assert_eq!(parse(table), Some(Event::Work));
+        assert_eq!(parse(&table.replace("insert", "delete")), Some(Event::Gone));
+        let cancel = r#"{"channel":"ch_pgqueuer","sent_at":"2026-11-23T00:13:12Z","type":"cancellation_event","received_at":"2026-11-23T00:13:12Z","ids":[1,2]}"#;
+        assert_eq!(parse(cancel), Some(Event::Cancelled(vec![1, 2])));
+        let health = r#"{"channel":"ch_pgqueuer","sent_at":"2026-11-23T00:13:12Z","type":"health_check_event","id":"5e4b9b0e-0000-0000-0000-000000000000"}"#;
+        assert_eq!((parse(health), parse("hello"), parse("{}")), (None, None, None));
+    }
+}

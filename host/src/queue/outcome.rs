@@ -1,0 +1,217 @@
+//! Recording how runs ended, many at a time.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::enqueue::Columns;
+use super::{Queue, millis};
+use crate::job::{JobId, NewJob};
+
+/// The common case, and nothing in it that the common case does not need: jobs that are done, without anything to keep.
+pub(super) const FINISH: &str = "
+WITH gone AS (
+    DELETE FROM {queue} WHERE id = ANY($1) AND queue_manager_id = $2 AND status = 'picked'
+    RETURNING id, priority, entrypoint
+), logged AS (
+    INSERT INTO {log} (job_id, status, priority, entrypoint)
+    SELECT id, 'successful'::{status}, priority, entrypoint FROM gone
+)
+SELECT id::bigint FROM gone";
+
+/// Outcome, traceback, output and follow-up jobs in one statement: all of them are there, or none. Follow-ups of a job that is not
+/// ours any more are not enqueued.
+pub(super) const FINISH_WITH_EXTRAS: &str = "
+WITH done AS (
+    SELECT * FROM unnest($1::bigint[], $3::text[], $4::text[], $5::bytea[]) AS d(id, status, traceback, output)
+), gone AS (
+    DELETE FROM {queue} AS q USING done
+    WHERE q.id = done.id AND q.queue_manager_id = $2 AND q.status = 'picked'
+    RETURNING q.id, q.priority, q.entrypoint, done.status, done.traceback, done.output
+), logged AS (
+    INSERT INTO {log} (job_id, status, priority, entrypoint, traceback)
+    SELECT id, status::{status}, priority, entrypoint, traceback::jsonb FROM gone
+), kept AS (
+    INSERT INTO {output} (job_id, entrypoint, output)
+    SELECT id, entrypoint, output FROM gone WHERE output IS NOT NULL
+    ON CONFLICT (job_id) DO UPDATE SET output = EXCLUDED.output, entrypoint = EXCLUDED.entrypoint, created = now()
+), new AS (
+    INSERT INTO {queue} (priority, entrypoint, payload, execute_after, dedupe_key, headers, status)
+    SELECT f.priority, f.entrypoint, f.payload, now() + f.delay_ms * interval '1 millisecond', f.dedupe_key,
+           coalesce(f.headers, 'null')::jsonb, 'queued'::{status}
+    FROM unnest($6::bigint[], $7::int[], $8::text[], $9::bytea[], $10::bigint[], $11::text[], $12::text[]) WITH ORDINALITY
+         AS f(parent, priority, entrypoint, payload, delay_ms, dedupe_key, headers, ord)
+    JOIN gone ON gone.id = f.parent
+    ORDER BY f.ord{on_conflict}
+    RETURNING id, priority, entrypoint
+), new_logged AS (
+    INSERT INTO {log} (job_id, status, priority, entrypoint)
+    SELECT id, 'queued'::{status}, priority, entrypoint FROM new
+)
+SELECT id::bigint FROM gone";
+
+/// Back into the queue, or held as failed.
+pub(super) const PUT_BACK: &str = "
+WITH back AS (
+    SELECT * FROM unnest($1::bigint[], $3::text[], $4::bigint[], $5::int[], $6::text[]) AS b(id, status, delay_ms, failures, traceback)
+), kept AS (
+    UPDATE {queue} AS q
+    SET status = back.status::{status}, attempts = q.attempts + back.failures, updated = now(), queue_manager_id = NULL, slot = NULL,
+        execute_after = CASE back.status WHEN 'queued' THEN now() + back.delay_ms * interval '1 millisecond' ELSE q.execute_after END
+    FROM back
+    WHERE q.id = back.id AND q.queue_manager_id = $2 AND q.status = 'picked'
+    RETURNING q.id, q.status, q.priority, q.entrypoint, back.traceback
+), logged AS (
+    INSERT INTO {log} (job_id, status, priority, entrypoint, traceback)
+    SELECT id, status, priority, entrypoint, traceback::jsonb FROM kept
+)
+SELECT id::bigint FROM kept";
+
+/// How a job leaves the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terminal {
+    /// Done.
+    Successful,
+    /// Not needed any more.
+    Canceled,
+    /// Failed for good, and not to be held.
+    Exception,
+}
+
+impl Terminal {
+    fn label(self) -> &'static str {
+        match self {
+            Terminal::Successful => "successful",
+            Terminal::Canceled => "canceled",
+            Terminal::Exception => "exception",
+        }
+    }
+}
+
+/// What becomes of the row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Disposition {
+    /// It goes.
+    Finished {
+        /// As what.
+        status: Terminal,
+        /// For the log.
+        traceback: Option<Value>,
+        /// To be kept.
+        output: Option<Vec<u8>>,
+        /// To be enqueued with it.
+        follow_ups: Vec<NewJob>,
+    },
+    /// It waits for another run.
+    Again {
+        /// How long.
+        delay: Duration,
+        /// Whether this run counts as a failed one.
+        counts: bool,
+        /// For the log.
+        traceback: Option<Value>,
+    },
+    /// It stays, as `failed`.
+    Held {
+        /// For the log.
+        traceback: Value,
+    },
+}
+
+impl Disposition {
+    fn is_plain(&self) -> bool {
+        matches!(self, Disposition::Finished { status: Terminal::Successful, traceback: None, output: None, follow_ups } if follow_ups.is_empty())
+    }
+}
+
+/// A job and what becomes of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Which.
+    pub id: JobId,
+    /// What.
+    pub disposition: Disposition,
+}
+
+impl Queue {
+    /// Record these outcomes. Returns the ids of the jobs that were still ours; what is missing belongs to another worker by now,
+    /// and was left alone. Each of the up to three statements is atomic; on an error none of the remaining ones was tried.
+    pub async fn record(&self, records: &[Record]) -> sqlx::Result<Vec<JobId>> {
+        let (plain, rest): (Vec<&Record>, Vec<&Record>) = records.iter().partition(|record| record.disposition.is_plain());
+        let (done, back): (Vec<&Record>, Vec<&Record>) =
+            rest.into_iter().partition(|record| matches!(record.disposition, Disposition::Finished { .. }));
+        let mut ours = Vec::with_capacity(records.len());
+        if !plain.is_empty() {
+            ours.extend(self.finish(&plain).await?);
+        }
+        if !done.is_empty() {
+            ours.extend(self.finish_with_extras(&done).await?);
+        }
+        if !back.is_empty() {
+            ours.extend(self.put_back(&back).await?);
+        }
+        Ok(ours)
+    }
+
+    async fn finish(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
+        let ids: Vec<JobId> = records.iter().map(|record| record.id).collect();
+        sqlx::query_scalar(self.sql.finish.clone()).bind(ids).bind(self.me).fetch_all(&self.pool).await
+    }
+
+    async fn finish_with_extras(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
+        let (mut ids, mut statuses, mut tracebacks, mut outputs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut parents, mut jobs) = (Vec::new(), Vec::new());
+        for record in records {
+            let Disposition::Finished { status, traceback, output, follow_ups } = &record.disposition else {
+                continue;
+            };
+            ids.push(record.id);
+            statuses.push(status.label());
+            tracebacks.push(traceback.as_ref().map(Value::to_string));
+            outputs.push(output.as_deref());
+            parents.extend(std::iter::repeat_n(record.id, follow_ups.len()));
+            jobs.extend(follow_ups);
+        }
+        let columns = Columns::of(jobs);
+        sqlx::query_scalar(self.sql.finish_with_extras.clone())
+            .bind(ids)
+            .bind(self.me)
+            .bind(statuses)
+            .bind(tracebacks)
+            .bind(outputs)
+            .bind(parents)
+            .bind(columns.priority)
+            .bind(columns.entrypoint)
+            .bind(columns.payload)
+            .bind(columns.delay_ms)
+            .bind(columns.dedupe_key)
+            .bind(columns.headers)
+            .fetch_all(&self.pool)
+            .await
+    }
+
+    async fn put_back(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
+        let (mut ids, mut statuses, mut delays, mut failures, mut tracebacks) = (vec![], vec![], vec![], vec![], vec![]);
+        for record in records {
+            let (status, delay, failed, traceback) = match &record.disposition {
+                Disposition::Again { delay, counts, traceback } => ("queued", *delay, i32::from(*counts), traceback.as_ref()),
+                Disposition::Held { traceback } => ("failed", Duration::ZERO, 1, Some(traceback)),
+                Disposition::Finished { .. } => continue,
+            };
+            ids.push(record.id);
+            statuses.push(status);
+            delays.push(millis(delay));
+            failures.push(failed);
+            tracebacks.push(traceback.map(Value::to_string));
+        }
+        sqlx::query_scalar(self.sql.put_back.clone())
+            .bind(ids)
+            .bind(self.me)
+            .bind(statuses)
+            .bind(delays)
+            .bind(failures)
+            .bind(tracebacks)
+            .fetch_all(&self.pool)
+            .await
+    }
+}

@@ -1,0 +1,102 @@
+//! Writes outcomes, many at a time: whatever came while the last write was under way makes the next. No timer, so an idle host
+//! records at once, and a busy one in large batches.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::job::JobId;
+use crate::lease::Leases;
+use crate::queue::{Disposition, Queue, Record};
+
+/// Outcomes in one write. Larger batches gain nothing and lengthen the wait of the first in them.
+const BATCH: usize = 1_000;
+/// Outcomes that may wait. Past that, ended runs wait, still counted as active, and no job is claimed.
+pub const BACKLOG: usize = 10_000;
+
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// Write what comes until the channel is closed and empty, or `give_up`.
+///
+/// A database that is away costs time, not outcomes: they are kept, their leases too, and written when it is back.
+pub async fn record(queue: Queue, leases: Arc<Leases>, mut records: mpsc::Receiver<Record>, give_up: CancellationToken) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while records.recv_many(&mut batch, BATCH).await > 0 {
+        let ids: Vec<JobId> = batch.iter().map(|record| record.id).collect();
+        if give_up.run_until_cancelled(write(&queue, &mut batch)).await.is_none() {
+            tracing::error!(
+                jobs = batch.len() + records.len(),
+                "outcomes could not be written in time; these jobs run again when their leases are over"
+            );
+            return;
+        }
+        leases.release(ids);
+        batch.clear();
+    }
+}
+
+async fn write(queue: &Queue, batch: &mut [Record]) {
+    let mut retry = FIRST_RETRY;
+    loop {
+        let Err(error) = queue.record(batch).await.map(|ours| report_lost(batch, &ours)) else { return };
+        if is_about_data(&error) {
+            return isolate(queue, batch, &error).await;
+        }
+        tracing::warn!(jobs = batch.len(), error = %error, retry_in = ?retry, "cannot record outcomes; trying again");
+        tokio::time::sleep(retry.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        retry = (retry * 2).min(LAST_RETRY);
+    }
+}
+
+/// One outcome that PostgreSQL refuses must not keep the others from being recorded: halve until it stands alone. Some may have
+/// been written already; writing them again finds no row of ours, and changes nothing.
+async fn isolate(queue: &Queue, batch: &mut [Record], error: &sqlx::Error) {
+    match batch {
+        [] => {}
+        [record] => {
+            tracing::error!(job.id = record.id, error = %error, "the database refuses the job's outcome; it is held as failed");
+            record.disposition = refused(record.id, error);
+            if let Err(error) = queue.record(std::slice::from_ref(record)).await {
+                tracing::error!(job.id = record.id, error = %error, "nor that it failed; it runs again when its lease is over");
+            }
+        }
+        batch => {
+            let (left, right) = batch.split_at_mut(batch.len() / 2);
+            Box::pin(write(queue, left)).await;
+            Box::pin(write(queue, right)).await;
+        }
+    }
+}
+
+fn refused(id: JobId, error: &sqlx::Error) -> Disposition {
+    Disposition::Held {
+        traceback: json!({
+            "job_id": id,
+            "timestamp": chrono::Utc::now().to_rfc3339(),
+            "exception_type": "OutcomeRefused",
+            "exception_message": format!("the run ended, but the database refused its outcome: {error}").replace('\0', ""),
+            "traceback": "",
+            "additional_context": null,
+        }),
+    }
+}
+
+/// Errors that come back however often one tries: bad data (22), constraints (23), limits of the program (54).
+fn is_about_data(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class))),
+        sqlx::Error::Encode(_) => true,
+        _ => false,
+    }
+}
+
+fn report_lost(batch: &[Record], ours: &[JobId]) {
+    if ours.len() < batch.len() {
+        let lost: Vec<JobId> = batch.iter().map(|record| record.id).filter(|id| !ours.contains(id)).take(20).collect();
+        tracing::warn!(jobs = batch.len() - ours.len(), first = ?lost, "these jobs belonged to another worker or were cancelled by the time they ended; left alone");
+    }
+}

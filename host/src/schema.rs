@@ -1,0 +1,29 @@
+//! The objects in the database: made, compared with what the migrations declare, brought up to date, removed.
+//!
+//! One declaration (`migrations/*.sql`) is compared with the catalog, so that any earlier release of PgQueuer, a database that
+//! PgQueuer made and a half-finished upgrade all take the same way. No table or column is ever dropped by an upgrade, and no object is
+//! touched that the declaration does not name.
+
+mod advisory;
+mod catalog;
+mod column;
+mod diff;
+mod durability;
+mod error;
+mod index;
+mod install;
+mod manifest;
+mod statement;
+mod template;
+mod uninstall;
+mod upgrade;
+mod verify;
+mod worker;
+
+pub use durability::{Durability, UnknownDurability, set_durability};
+pub use error::SchemaError;
+pub use install::{InstallOptions, install, sql_install};
+pub use uninstall::{sql_uninstall, uninstall};
+pub use upgrade::{UpgradeOptions, plan_upgrade, upgrade};
+pub use verify::{Expect, Finding, Problem, verify};
+pub use worker::check_worker;

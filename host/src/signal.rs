@@ -1,0 +1,26 @@
+//! SIGINT (ctrl-c) and SIGTERM (systemd, Docker, Kubernetes): both ask for an orderly stop.
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The signals, caught from the moment this exists.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Catch them.
+    pub fn install() -> anyhow::Result<Signals> {
+        let install = |kind| signal(kind).context("cannot catch signals");
+        Ok(Signals { interrupt: install(SignalKind::interrupt())?, terminate: install(SignalKind::terminate())? })
+    }
+
+    /// The name of the next one.
+    pub async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! From how a run ended to what becomes of the row: attempts, back-off, and the traceback that PgQueuer's readers understand.
+
+use std::time::Duration;
+
+use chrono::{SecondsFormat, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::job::{Fault, JobId, OnFailure, Verdict};
+use crate::plugins::Served;
+use crate::queue::{Disposition, Terminal};
+
+/// What is known about the job beside the verdict.
+pub struct Case<'a> {
+    /// Which job.
+    pub id: JobId,
+    /// Which run, 1 for the first.
+    pub attempt: u32,
+    /// This worker.
+    pub me: Uuid,
+    /// Who ran it, under which options.
+    pub served: &'a Served,
+}
+
+/// How long a job waits for which the host had no instance: long enough to let another host have it.
+const NO_ROOM_DELAY: Duration = Duration::from_millis(100);
+/// Nobody means a time beyond this one, and PostgreSQL's timestamps end.
+const MAX_DELAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Apply the queue's rules. `jitter` is in 0..1.
+pub fn decide(verdict: Verdict, case: &Case<'_>, jitter: f64) -> Disposition {
+    match verdict {
+        Verdict::Complete { output, follow_ups } => {
+            Disposition::Finished { status: Terminal::Successful, traceback: None, output, follow_ups }
+        }
+        Verdict::Snooze(delay) => Disposition::Again { delay: delay.min(MAX_DELAY), counts: false, traceback: None },
+        Verdict::Discard(reason) => Disposition::Finished {
+            status: Terminal::Canceled,
+            traceback: Some(case.traceback(&Fault::new("Discard", reason), None)),
+            output: None,
+            follow_ups: Vec::new(),
+        },
+        Verdict::Retry { fault, .. } if case.attempt >= case.served.options.max_attempts => case.failed(&fault),
+        Verdict::Retry { fault, after } => {
+            let delay = after.unwrap_or_else(|| case.served.options.backoff.delay(case.attempt, jitter)).min(MAX_DELAY);
+            Disposition::Again { delay, counts: true, traceback: Some(case.traceback(&fault, Some(delay))) }
+        }
+        Verdict::Reject(fault) => case.failed(&fault),
+        Verdict::Release(reason) => {
+            let delay = if reason.contains("no instance") { NO_ROOM_DELAY } else { Duration::ZERO };
+            Disposition::Again { delay, counts: false, traceback: None }
+        }
+    }
+}
+
+impl Case<'_> {
+    fn failed(&self, fault: &Fault) -> Disposition {
+        let traceback = self.traceback(fault, None);
+        match self.served.options.on_failure {
+            OnFailure::Hold => Disposition::Held { traceback },
+            OnFailure::Delete => {
+                Disposition::Finished { status: Terminal::Exception, traceback: Some(traceback), output: None, follow_ups: Vec::new() }
+            }
+        }
+    }
+
+    /// PgQueuer's six keys; what it has no key for goes into `additional_context`.
+    fn traceback(&self, fault: &Fault, retry_delay: Option<Duration>) -> Value {
+        let plugin = &self.served.plugin;
+        let mut context = json!({
+            "entrypoint": &*self.served.entrypoint,
+            "queue_manager_id": self.me,
+            "attempt": self.attempt,
+            "plugin": &*plugin.name,
+            "plugin_version": plugin.version,
+            "plugin_sha256": plugin.sha256,
+        });
+        if let Some(delay) = retry_delay {
+            context["retry_delay"] = timedelta(delay).into();
+            context["reason"] = without_nul(&fault.message).into();
+        }
+        json!({
+            "job_id": self.id,
+            "timestamp": Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
+            "exception_type": fault.exception_type,
+            "exception_message": without_nul(&fault.message),
+            "traceback": without_nul(&fault.traceback),
+            "additional_context": context,
+        })
+    }
+}
+
+/// `jsonb` refuses NUL. In PgQueuer one such message keeps a whole batch of outcomes from being recorded.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{FFFD}")
+}
+
+/// As Python prints a timedelta: `0:00:30`, `1 day, 2:03:04.500000`.
+fn timedelta(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let days = match seconds / 86_400 {
+        0 => String::new(),
+        1 => "1 day, ".into(),
+        days => format!("{days} days, "),
+    };
+    let micros = match duration.subsec_micros() {
+        0 => String::new(),
+        micros => format!(".{micros:06}"),
+    };
+    format!("{days}{}:{:02}:{:02}{micros}", seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timedelta_reads_as_in_python() {
+        assert_eq!(timedelta(Duration::from_secs(30)), "0:00:30");
+        assert_eq!(timedelta(Duration::from_millis(93_784_500)), "1 day, 2:03:04.500000");
+        assert_eq!(timedelta(Duration::from_secs(2 * 86_400)), "2 days, 0:00:00");
+    }
+}

@@ -1,0 +1,28 @@
+//! Everything that names wasmtime: the engine, what a component may import, and one run of one job.
+//!
+//! Knows no SQL, no queue and no file but its cache of compiled code.
+
+mod bindings;
+mod cache;
+mod component;
+mod control;
+mod engine;
+mod enqueue_host;
+mod grants;
+mod http_hooks;
+mod jobs_host;
+mod limits;
+mod log_host;
+mod registry_host;
+mod run;
+mod state;
+mod stdio;
+mod trap;
+
+pub use cache::CodeCache;
+pub use component::{LoadError, Loaded, load};
+pub use control::{Control, Directive, StopCause};
+pub use engine::{Engine, EngineSettings};
+pub use grants::{Grants, Origin};
+pub use registry_host::Declaration;
+pub use run::{Ran, RunLimits, run};

@@ -1,0 +1,15 @@
+//! The generated half of `wit/`. Private to `wasm`: what the rest of the host sees is `job`'s plain data.
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "plugin",
+    imports: { default: trappable },
+    exports: { default: async },
+    with: {
+        "pgq:plugin/jobs.job": super::jobs_host::JobHandle,
+        "pgq:plugin/registry.registrar": super::registry_host::Registrar,
+        "pgq:plugin/registry.entrypoint": super::registry_host::EntrypointHandle,
+        "pgq:plugin/enqueue.request": super::enqueue_host::Request,
+    },
+    require_store_data_send: true,
+});

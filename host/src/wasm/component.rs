@@ -1,0 +1,229 @@
+//! From a file's bytes to a plugin that can run: every way in which that can fail has its cause and remedy.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker, Resource};
+
+use super::bindings::{Plugin, PluginPre};
+use super::cache::CodeCache;
+use super::control::{Control, StopCause};
+use super::engine::Engine;
+use super::enqueue_host::Outbox;
+use super::grants::Grants;
+use super::log_host::Speaker;
+use super::registry_host::{Declaration, Registrar};
+use super::state::{self, Circumstances, State};
+use super::{RunLimits, trap};
+use crate::job::Verdict;
+
+/// The version of `wit/` that this host speaks, and the range of plugins that it therefore runs.
+const WIT_VERSION: &str = "0.1.0";
+
+/// `describe` has nothing to wait for.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
+const DESCRIBE_MEMORY: usize = 256 << 20;
+
+/// Why a file is not a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// Not wasm at all.
+    #[error("this is not WebAssembly ({0}); build it for the target wasm32-wasip2")]
+    NotWasm(&'static str),
+    /// A module without the component layer.
+    #[error(
+        "this is a core module, not a component; build it for wasm32-wasip2 (not wasm32-wasip1 or wasm32-unknown-unknown), or wrap it with `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// Cut off, damaged, or with features that are off here.
+    #[error("the component does not compile, it may be cut off or damaged: {0}; copy or build the file again")]
+    Invalid(String),
+    /// Made for another contract.
+    #[error(
+        "it was built against {found}, and this host speaks pgq:plugin@{WIT_VERSION} (any 0.1.x); rebuild it with pgq-plugin-sdk 0.1, or use a host of that version"
+    )]
+    WrongVersion {
+        /// The interface it names.
+        found: String,
+    },
+    /// No handler.
+    #[error("it does not export {0}; a plugin exports pgq:plugin/describe and pgq:plugin/handler (in Rust: `pgq_plugin_sdk::export!`)")]
+    MissingExport(String),
+    /// It wants something that does not exist here.
+    #[error("it imports {0}, which this host does not have; remove the import, or build with a tool chain for WASI 0.2")]
+    UnknownImport(String),
+    /// It imports or exports the right name with the wrong type.
+    #[error("it does not fit the contract pgq:plugin@{WIT_VERSION}: {0}; build it against the wit folder of this host")]
+    Mismatch(String),
+    /// `describe.register` did not end well.
+    #[error("its `describe` failed: {0}")]
+    Describe(String),
+    /// `describe.register` ended, but what it declared cannot be.
+    #[error("its `describe` declares what cannot be: {0}")]
+    Declaration(String),
+}
+
+/// A compiled, linked and described plugin. Cheap to share, immutable.
+pub struct Loaded {
+    /// As declared, else the file's.
+    pub name: Arc<str>,
+    /// As declared, else `0.0.0`.
+    pub version: String,
+    /// Of the file's bytes.
+    pub sha256: String,
+    /// What it serves.
+    pub declaration: Declaration,
+    /// What the operator lets it do.
+    pub grants: Arc<Grants>,
+    pub(super) pre: PluginPre<State>,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("sha256", &self.sha256)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Check, compile (or find compiled), link and describe. Takes as long as the compiler takes: keep it off the runtimes' threads
+/// by calling it from a task of its own on the guest runtime. `stem` is the file's name without its ending; `grants_for` looks up
+/// what the operator grants to the plugin of that name.
+pub async fn load(
+    engine: &Engine,
+    cache: &CodeCache,
+    stem: &str,
+    wasm: Vec<u8>,
+    grants_for: impl FnOnce(&str) -> Grants,
+) -> Result<Loaded, LoadError> {
+    check_magic(&wasm)?;
+    let sha256 = crate::digest::sha256(&wasm);
+    let (linker, component) = {
+        let (engine, cache) = (engine.clone(), cache.clone());
+        let compile = move || -> wasmtime::Result<_> { Ok((state::linker(&engine)?, cache.component(&engine, &wasm)?)) };
+        let compiled = tokio::task::spawn_blocking(compile).await.map_err(|panic| LoadError::Invalid(panic.to_string()))?;
+        compiled.map_err(|error| LoadError::Invalid(one_line(&error)))?
+    };
+    check_contract(engine, &component)?;
+    let pre = link(engine, &linker, &component)?;
+    let declaration = describe(engine, &pre, stem).await?;
+    let name = declaration.name.clone().unwrap_or_else(|| stem.to_owned());
+    Ok(Loaded {
+        grants: Arc::new(grants_for(&name)),
+        name: name.into(),
+        version: declaration.version.clone().unwrap_or_else(|| "0.0.0".into()),
+        sha256,
+        declaration,
+        pre,
+    })
+}
+
+fn check_magic(wasm: &[u8]) -> Result<(), LoadError> {
+    match wasm {
+        [] => Err(LoadError::NotWasm("the file is empty")),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(LoadError::CoreModule),
+        [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', ..] => Err(LoadError::NotWasm("its header is cut off or of an unknown version")),
+        _ => Err(LoadError::NotWasm("it does not begin with \\0asm")),
+    }
+}
+
+/// Names of ours that it imports or exports must be of a version that this host speaks.
+fn check_contract(engine: &Engine, component: &Component) -> Result<(), LoadError> {
+    let ty = component.component_type();
+    let imports: Vec<String> = ty.imports(engine.inner()).map(|(name, _)| name.to_owned()).collect();
+    let exports: Vec<String> = ty.exports(engine.inner()).map(|(name, _)| name.to_owned()).collect();
+    let ours = |name: &&String| name.starts_with("pgq:plugin/");
+    if let Some(found) = imports.iter().chain(&exports).filter(ours).find(|name| !name.contains("@0.1.")) {
+        return Err(LoadError::WrongVersion { found: found.clone() });
+    }
+    for interface in ["describe", "handler"] {
+        let wanted = format!("pgq:plugin/{interface}@0.1.");
+        if !exports.iter().any(|name| name.starts_with(&wanted)) {
+            return Err(LoadError::MissingExport(format!("pgq:plugin/{interface}@{WIT_VERSION}")));
+        }
+    }
+    Ok(())
+}
+
+fn link(engine: &Engine, linker: &Linker<State>, component: &Component) -> Result<PluginPre<State>, LoadError> {
+    let pre = linker.instantiate_pre(component).map_err(|error| {
+        let error = one_line(&error);
+        unknown_import(engine, component, &error).map_or(LoadError::Mismatch(error), LoadError::UnknownImport)
+    })?;
+    PluginPre::new(pre).map_err(|error| LoadError::Mismatch(one_line(&error)))
+}
+
+/// The import that the error is about, with what the component wants of it, if the linker has nothing of that name.
+fn unknown_import(engine: &Engine, component: &Component, error: &str) -> Option<String> {
+    // wasmtime has no typed error for this; the test `loading::an_unknown_import_is_named` holds its wording.
+    if !error.contains("not found in the linker") {
+        return None;
+    }
+    let ty = component.component_type();
+    let (name, import) = ty.imports(engine.inner()).find(|(name, _)| error.contains(&format!("`{name}`")))?;
+    let mut text = format!("{name:?}");
+    if let ComponentItem::ComponentInstance(instance) = &import.ty {
+        let wants: Vec<&str> = instance.exports(engine.inner()).map(|(name, _)| name).take(3).collect();
+        if !wants.is_empty() {
+            let _ = write!(text, " (for {})", wants.join(", "));
+        }
+    }
+    Some(text)
+}
+
+async fn describe(engine: &Engine, pre: &PluginPre<State>, stem: &str) -> Result<Declaration, LoadError> {
+    let _ticking = engine.running();
+    let limits = RunLimits { timeout: DESCRIBE_TIMEOUT, memory: DESCRIBE_MEMORY, max_attempts: 1 };
+    let deadline = Instant::now() + limits.timeout;
+    let mut store = State::store(
+        engine,
+        Circumstances {
+            speaker: Speaker { plugin: stem.into(), entrypoint: "describe".into(), job: 0 },
+            grants: Arc::new(Grants::default()),
+            control: Arc::new(Control::default()),
+            deadline,
+            memory: limits.memory,
+            outbox: Outbox::closed(),
+        },
+    );
+    let registrar = Registrar::default();
+    let call = async {
+        let plugin: Plugin = pre.instantiate_async(&mut store).await?;
+        let handle = store.data_mut().table.push(registrar.clone())?;
+        plugin.pgq_plugin_describe().call_register(&mut store, Resource::new_borrow(handle.rep())).await
+    };
+    let called = match tokio::time::timeout_at(deadline.into(), call).await {
+        Ok(called) => called,
+        Err(_) => Err(StopCause::Deadline.into()),
+    };
+    store.data().finish_streams();
+    match called {
+        Ok(Ok(())) => {}
+        Ok(Err(message)) => {
+            return Err(LoadError::Describe(trap::cut(&message, 1 << 10).to_owned()));
+        }
+        Err(error) => {
+            return Err(LoadError::Describe(match trap::verdict(&error, store.data(), &limits) {
+                Verdict::Retry { fault, .. } => {
+                    format!("{}: {}", fault.exception_type, fault.message)
+                }
+                other => format!("{other:?}"),
+            }));
+        }
+    }
+    let mut declaration = registrar.lock().clone();
+    if declaration.entrypoints.is_empty() {
+        declaration.mistakes.push("no entrypoint at all".into());
+    }
+    if declaration.mistakes.is_empty() { Ok(declaration) } else { Err(LoadError::Declaration(declaration.mistakes.join("; "))) }
+}
+
+fn one_line(error: &wasmtime::Error) -> String {
+    let text = format!("{error:#}");
+    trap::cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 600).to_owned()
+}

@@ -1,0 +1,138 @@
+//! `pgq:plugin/enqueue`: follow-up jobs, kept here until the outcome is committed.
+
+use std::time::Duration;
+
+use wasmtime::component::Resource;
+
+use super::bindings::pgq::plugin::enqueue::{Host, HostRequest};
+use super::state::State;
+use crate::job::NewJob;
+
+/// Follow-ups of one run.
+const MAX_REQUESTS: usize = 1_000;
+/// Their payloads, headers and names together.
+const MAX_BYTES: usize = 16 << 20;
+const MAX_ENTRYPOINT_BYTES: usize = 255;
+/// PostgreSQL's timestamps end; nobody means a job for a time after the year 3000.
+const MAX_DELAY: Duration = Duration::from_secs(1_000 * 365 * 24 * 3600);
+
+/// The resource `request`.
+#[derive(Debug, Clone, Default)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Request {
+    job: NewJob,
+}
+
+/// The buffer. `closed` while a plugin is described: there is no job whose outcome could carry a request.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    pub(super) jobs: Vec<NewJob>,
+    bytes: usize,
+    closed: bool,
+}
+
+impl Outbox {
+    pub(super) fn closed() -> Outbox {
+        Outbox { closed: true, ..Outbox::default() }
+    }
+
+    fn push(&mut self, job: NewJob) -> Result<(), String> {
+        if self.closed {
+            return Err("jobs can only be enqueued from a handler".into());
+        }
+        check(&job)?;
+        let headers: usize = job.headers.iter().flatten().map(|(name, value)| name.len() + value.as_str().map_or(0, str::len)).sum();
+        let size = job.payload.as_ref().map_or(0, Vec::len) + job.entrypoint.len() + headers;
+        if self.jobs.len() == MAX_REQUESTS {
+            return Err(format!("a run can enqueue {MAX_REQUESTS} jobs at most"));
+        }
+        if self.bytes + size > MAX_BYTES {
+            return Err(format!("the jobs that a run enqueues can have {MAX_BYTES} bytes at most, and this one of {size} is past that"));
+        }
+        self.bytes += size;
+        self.jobs.push(job);
+        Ok(())
+    }
+}
+
+/// What PostgreSQL would refuse is refused here, while the handler can still do something about it.
+fn check(job: &NewJob) -> Result<(), String> {
+    if job.entrypoint.is_empty() || job.entrypoint.len() > MAX_ENTRYPOINT_BYTES {
+        return Err(format!("the entrypoint's name has {} bytes; 1 to {MAX_ENTRYPOINT_BYTES} are allowed", job.entrypoint.len()));
+    }
+    let headers = job.headers.iter().flatten().flat_map(|(name, value)| [name.as_str(), value.as_str().unwrap_or_default()]);
+    let texts = [job.entrypoint.as_str(), job.dedupe_key.as_deref().unwrap_or_default()];
+    if headers.chain(texts).any(|text| text.contains('\0')) {
+        return Err("names, keys and headers cannot contain the character NUL: PostgreSQL's text has no place for it".into());
+    }
+    if job.delay > MAX_DELAY {
+        return Err(format!("a delay of {} s is longer than a thousand years", job.delay.as_secs()));
+    }
+    Ok(())
+}
+
+impl Host for State {}
+
+impl HostRequest for State {
+    fn new(&mut self, entrypoint: String) -> wasmtime::Result<Resource<Request>> {
+        Ok(self.table.push(Request { job: NewJob { entrypoint, ..NewJob::default() } })?)
+    }
+
+    fn payload(&mut self, this: Resource<Request>, bytes: Vec<u8>) -> wasmtime::Result<()> {
+        self.table.get_mut(&this)?.job.payload = Some(bytes);
+        Ok(())
+    }
+
+    fn priority(&mut self, this: Resource<Request>, priority: i32) -> wasmtime::Result<()> {
+        self.table.get_mut(&this)?.job.priority = priority;
+        Ok(())
+    }
+
+    fn delay(&mut self, this: Resource<Request>, ms: u64) -> wasmtime::Result<()> {
+        self.table.get_mut(&this)?.job.delay = Duration::from_millis(ms);
+        Ok(())
+    }
+
+    fn dedupe_key(&mut self, this: Resource<Request>, key: String) -> wasmtime::Result<()> {
+        self.table.get_mut(&this)?.job.dedupe_key = Some(key);
+        Ok(())
+    }
+
+    fn header(&mut self, this: Resource<Request>, name: String, value: String) -> wasmtime::Result<()> {
+        self.table.get_mut(&this)?.job.headers.get_or_insert_default().insert(name, value.into());
+        Ok(())
+    }
+
+    fn submit(&mut self, this: Resource<Request>) -> wasmtime::Result<Result<(), String>> {
+        let job = self.table.get(&this)?.job.clone();
+        Ok(self.outbox.push(job))
+    }
+
+    fn drop(&mut self, this: Resource<Request>) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_and_bad_names_are_refused_and_nothing_is_kept() {
+        let mut outbox = Outbox::default();
+        let job = |entrypoint: &str, payload: usize| NewJob {
+            entrypoint: entrypoint.into(),
+            payload: Some(vec![0; payload]),
+            ..NewJob::default()
+        };
+        for bad in [job("", 0), job(&"x".repeat(256), 0), job("a\0b", 0), job("big", MAX_BYTES + 1)] {
+            outbox.push(bad).expect_err("refused");
+        }
+        for _ in 0..MAX_REQUESTS {
+            outbox.push(job("ok", 1)).expect("within the limit");
+        }
+        assert!(outbox.push(job("ok", 1)).expect_err("one too many").contains("1000"));
+        assert_eq!(outbox.jobs.len(), MAX_REQUESTS);
+    }
+}

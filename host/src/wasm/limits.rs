@@ -1,0 +1,86 @@
+//! The memory limit of one run, summed over all its linear memories, and whether it was met.
+
+use wasmtime::{Error, ResourceLimiter, Result};
+
+/// wasmtime's own `StoreLimits` compares each memory separately, so that a guest with eight memories would have eight times the
+/// limit. This one adds them up.
+#[derive(Debug)]
+pub(super) struct Limits {
+    max_memory: usize,
+    memory: usize,
+    max_table_elements: usize,
+    /// A request was refused. The guest then usually aborts, which looks like any other trap: this tells the two apart.
+    pub(super) exhausted: bool,
+}
+
+/// Core instances in one component: far above what tool chains make, far below what would hurt.
+const MAX_INSTANCES: usize = 200;
+const MAX_TABLES: usize = 64;
+const MAX_MEMORIES: usize = 16;
+const MAX_TABLE_ELEMENTS: usize = 100_000;
+
+impl Limits {
+    pub(super) fn new(max_memory: usize) -> Limits {
+        Limits { max_memory, memory: 0, max_table_elements: MAX_TABLE_ELEMENTS, exhausted: false }
+    }
+
+    /// Bytes of linear memory. Memories never shrink, so this is the peak as well.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+}
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        let total = self.memory.saturating_add(desired.saturating_sub(current));
+        if total > self.max_memory {
+            self.exhausted = true;
+            return Ok(false);
+        }
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.memory = total;
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, _error: Error) -> Result<()> {
+        // Counted in `memory_growing` but not granted by the allocator (its own cap): the run cannot have more either way.
+        self.exhausted = true;
+        Ok(())
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        let allowed = desired <= self.max_table_elements && maximum.is_none_or(|maximum| desired <= maximum);
+        self.exhausted |= !allowed;
+        Ok(allowed)
+    }
+
+    fn instances(&self) -> usize {
+        MAX_INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_are_summed() {
+        let mut limits = Limits::new(100);
+        assert!(limits.memory_growing(0, 60, None).expect("no error"));
+        assert!(limits.memory_growing(0, 40, None).expect("a second memory"));
+        assert!(!limits.exhausted);
+        assert!(!limits.memory_growing(40, 41, None).expect("refused, not an error"));
+        assert!(limits.exhausted);
+        assert_eq!(limits.memory(), 100);
+    }
+}

@@ -1,0 +1,114 @@
+//! `pgq:plugin/log`, and the one place where what a guest says becomes a line of the host's log.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::bindings::pgq::plugin::log::{Host, Level};
+use super::state::State;
+use crate::job::JobId;
+
+/// All that one run may log, over stdout, stderr and `log.emit`.
+const MAX_LOG_BYTES: usize = 1 << 20;
+
+/// The end of stderr that is kept for a traceback: a panic's message with room to spare.
+const STDERR_TAIL_BYTES: usize = 2 << 10;
+
+/// Who speaks.
+#[derive(Debug, Clone)]
+pub(super) struct Speaker {
+    pub(super) plugin: Arc<str>,
+    pub(super) entrypoint: Arc<str>,
+    /// 0 while a plugin is described.
+    pub(super) job: JobId,
+}
+
+/// Shared by the log interface and the two streams of one run.
+#[derive(Debug, Clone)]
+pub(super) struct LogSink(Arc<Mutex<Sink>>);
+
+#[derive(Debug)]
+struct Sink {
+    speaker: Speaker,
+    left: usize,
+    full: bool,
+    stderr_tail: String,
+}
+
+impl LogSink {
+    pub(super) fn new(speaker: Speaker) -> LogSink {
+        LogSink(Arc::new(Mutex::new(Sink { speaker, left: MAX_LOG_BYTES, full: false, stderr_tail: String::new() })))
+    }
+
+    pub(super) fn line(&self, level: Level, message: &str, fields: &str) {
+        self.with(|sink| sink.line(level, "log", message, fields));
+    }
+
+    pub(super) fn stream_line(&self, stream: &'static str, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        self.with(|sink| {
+            if stream == "stderr" {
+                sink.remember(&text);
+            }
+            sink.line(Level::Info, stream, &text, "");
+        });
+    }
+
+    /// The end of what the guest wrote to stderr: where run-times put a panic's message.
+    pub(super) fn stderr_tail(&self) -> String {
+        self.with(|sink| sink.stderr_tail.clone())
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Sink) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Sink {
+    fn remember(&mut self, line: &str) {
+        self.stderr_tail.push_str(line);
+        self.stderr_tail.push('\n');
+        if self.stderr_tail.len() > STDERR_TAIL_BYTES {
+            let mut cut = self.stderr_tail.len() - STDERR_TAIL_BYTES;
+            while !self.stderr_tail.is_char_boundary(cut) {
+                cut += 1;
+            }
+            self.stderr_tail.drain(..cut);
+        }
+    }
+
+    fn line(&mut self, level: Level, stream: &'static str, message: &str, fields: &str) {
+        let size = message.len() + fields.len() + 1;
+        if size > self.left {
+            if !self.full {
+                self.full = true;
+                self.emit(Level::Warn, stream, "the job logged more than 1 MiB; the rest is dropped", "");
+            }
+            return;
+        }
+        self.left -= size;
+        self.emit(level, stream, message, fields);
+    }
+
+    fn emit(&self, level: Level, stream: &'static str, message: &str, fields: &str) {
+        let Speaker { plugin, entrypoint, job } = &self.speaker;
+        macro_rules! event {
+            ($level:ident) => {
+                tracing::$level!(target: "pgq_host::guest", { job.id = job, job.entrypoint = %entrypoint, plugin = %plugin, stream, detail = fields }, "{message}")
+            };
+        }
+        match level {
+            Level::Trace => event!(trace),
+            Level::Debug => event!(debug),
+            Level::Info => event!(info),
+            Level::Warn => event!(warn),
+            Level::Error => event!(error),
+        }
+    }
+}
+
+impl Host for State {
+    fn emit(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+        let fields = fields.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
+        self.log.line(level, &message, &fields);
+        Ok(())
+    }
+}

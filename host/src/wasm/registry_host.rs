@@ -1,0 +1,224 @@
+//! `pgq:plugin/registry`: what a plugin declares, checked.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use wasmtime::component::Resource;
+
+use super::bindings::pgq::plugin::registry::{Host, HostEntrypoint, HostRegistrar, OnFailure as GuestOnFailure};
+use super::grants::Origin;
+use super::state::State;
+use crate::job::{Backoff, EntrypointOptions, OnFailure};
+
+/// What a plugin said about itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Declaration {
+    /// `None`: the file's name stands for it.
+    pub name: Option<String>,
+    /// Any text.
+    pub version: Option<String>,
+    /// By entrypoint.
+    pub entrypoints: BTreeMap<String, EntrypointOptions>,
+    /// Origins it wants to reach.
+    pub needs_http: Vec<String>,
+    /// Keys of `wasi:config/store` it reads.
+    pub needs_config: Vec<String>,
+    /// All that is wrong with the above.
+    pub(super) mistakes: Vec<String>,
+}
+
+const MAX_ENTRYPOINTS: usize = 1_000;
+const MAX_MISTAKES: usize = 50;
+const MAX_NAME_BYTES: usize = 255;
+const MAX_PLUGIN_NAME_BYTES: usize = 64;
+/// A plugin that asks for less cannot even start.
+const MIN_MEMORY: usize = 1 << 20;
+/// A run's deadline is kept in memory only; a week is far beyond any job that should be one job.
+const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+impl Declaration {
+    fn mistake(&mut self, mistake: String) {
+        // A guest that loops over a mistake must not fill the host's memory with it.
+        if self.mistakes.len() < MAX_MISTAKES {
+            self.mistakes.push(mistake);
+        }
+    }
+}
+
+/// The resource `registrar`. The entrypoint handles write into the same declaration.
+#[derive(Debug, Clone, Default)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Registrar(Arc<Mutex<Declaration>>);
+
+impl Registrar {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Declaration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The resource `entrypoint`.
+#[derive(Debug, Clone)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct EntrypointHandle {
+    registrar: Registrar,
+    name: String,
+}
+
+impl EntrypointHandle {
+    fn set(&self, set: impl FnOnce(&mut EntrypointOptions) -> Result<(), String>) {
+        let mut declaration = self.registrar.lock();
+        if let Some(options) = declaration.entrypoints.get_mut(&self.name)
+            && let Err(mistake) = set(options)
+        {
+            declaration.mistake(format!("entrypoint {:?}: {mistake}", self.name));
+        }
+    }
+}
+
+impl Host for State {}
+
+impl HostRegistrar for State {
+    fn plugin(&mut self, this: Resource<Registrar>, name: String, version: String) -> wasmtime::Result<()> {
+        let mut declaration = self.table.get(&this)?.lock();
+        let first_ok = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let rest_ok = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-');
+        if !first_ok || !rest_ok || name.len() > MAX_PLUGIN_NAME_BYTES {
+            declaration.mistake(format!("the plugin's name {name:?} is not made of a-z, 0-9, `-` and `_` (64 at most)"));
+        }
+        if version.is_empty() || version.len() > MAX_PLUGIN_NAME_BYTES || version.contains(char::is_control) {
+            declaration.mistake(format!("the plugin's version {version:?} is not a text of 1 to 64 bytes"));
+        }
+        (declaration.name, declaration.version) = (Some(name), Some(version));
+        Ok(())
+    }
+
+    fn entrypoint(&mut self, this: Resource<Registrar>, name: String) -> wasmtime::Result<Resource<EntrypointHandle>> {
+        let registrar = self.table.get(&this)?.clone();
+        {
+            let mut declaration = registrar.lock();
+            if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains('\0') {
+                declaration.mistake(format!("the entrypoint {name:?} is not a text of 1 to {MAX_NAME_BYTES} bytes"));
+            } else if declaration.entrypoints.len() == MAX_ENTRYPOINTS {
+                declaration.mistake(format!("more than {MAX_ENTRYPOINTS} entrypoints"));
+            } else if declaration.entrypoints.insert(name.clone(), EntrypointOptions::default()).is_some() {
+                declaration.mistake(format!("entrypoint {name:?} is declared twice"));
+            }
+        }
+        Ok(self.table.push(EntrypointHandle { registrar, name })?)
+    }
+
+    fn needs_http(&mut self, this: Resource<Registrar>, origin: String) -> wasmtime::Result<()> {
+        let mut declaration = self.table.get(&this)?.lock();
+        match origin.parse::<Origin>() {
+            Ok(origin) if declaration.needs_http.len() < MAX_ENTRYPOINTS => declaration.needs_http.push(origin.to_string()),
+            Ok(_) => {}
+            Err(mistake) => declaration.mistake(format!("needs-http: {mistake}")),
+        }
+        Ok(())
+    }
+
+    fn needs_config(&mut self, this: Resource<Registrar>, key: String) -> wasmtime::Result<()> {
+        let mut declaration = self.table.get(&this)?.lock();
+        if declaration.needs_config.len() < MAX_ENTRYPOINTS {
+            declaration.needs_config.push(key);
+        }
+        Ok(())
+    }
+
+    fn drop(&mut self, this: Resource<Registrar>) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl HostEntrypoint for State {
+    fn max_attempts(&mut self, this: Resource<EntrypointHandle>, attempts: u32) -> wasmtime::Result<()> {
+        self.table.get(&this)?.set(|options| {
+            options.max_attempts = at_least_one(attempts, "max-attempts")?;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn backoff(&mut self, this: Resource<EntrypointHandle>, initial_ms: u64, multiplier: f64, max_ms: u64) -> wasmtime::Result<()> {
+        self.table.get(&this)?.set(|options| {
+            if !(1.0..=1000.0).contains(&multiplier) {
+                return Err(format!("a back-off multiplier of {multiplier} is not between 1 and 1000"));
+            }
+            if initial_ms > max_ms {
+                return Err(format!("a back-off that starts at {initial_ms} ms cannot end at {max_ms} ms"));
+            }
+            let max = Duration::from_millis(max_ms);
+            if max > Duration::from_secs(365 * 24 * 3600) {
+                return Err(format!("a back-off of up to {max_ms} ms is longer than a year"));
+            }
+            options.backoff = Backoff { initial: Duration::from_millis(initial_ms), multiplier, max };
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn timeout(&mut self, this: Resource<EntrypointHandle>, ms: u64) -> wasmtime::Result<()> {
+        self.table.get(&this)?.set(|options| {
+            let timeout = Duration::from_millis(ms);
+            if timeout.is_zero() || timeout > MAX_TIMEOUT {
+                return Err(format!("a timeout of {ms} ms is not between 1 ms and a week"));
+            }
+            options.timeout = timeout;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn memory(&mut self, this: Resource<EntrypointHandle>, bytes: u64) -> wasmtime::Result<()> {
+        self.table.get(&this)?.set(|options| {
+            options.memory = usize::try_from(bytes)
+                .ok()
+                .filter(|bytes| (MIN_MEMORY..=4 << 30).contains(bytes))
+                .ok_or_else(|| format!("a memory of {bytes} bytes is not between 1 MiB and 4 GiB"))?;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn concurrency(&mut self, this: Resource<EntrypointHandle>, limit: u32) -> wasmtime::Result<()> {
+        self.table.get(&this)?.set(|options| {
+            options.concurrency = Some(at_least_one(limit, "concurrency")?);
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn on_failure(&mut self, this: Resource<EntrypointHandle>, action: GuestOnFailure) -> wasmtime::Result<()> {
+        self.table.get(&this)?.set(|options| {
+            options.on_failure = match action {
+                GuestOnFailure::Hold => OnFailure::Hold,
+                GuestOnFailure::Delete => OnFailure::Delete,
+            };
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn schedule(&mut self, this: Resource<EntrypointHandle>, expression: String) -> wasmtime::Result<()> {
+        self.table.get(&this)?.set(|options| {
+            let fields = expression.split_whitespace().count();
+            if !expression.starts_with('@') && !(5..=7).contains(&fields) {
+                return Err(format!("the schedule {expression:?} has {fields} fields; a cron expression has 5, 6 or 7"));
+            }
+            options.schedule = Some(expression);
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn drop(&mut self, this: Resource<EntrypointHandle>) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+fn at_least_one(value: u32, what: &str) -> Result<u32, String> {
+    if value == 0 { Err(format!("{what} of 0: nothing would ever run; leave it out for the default")) } else { Ok(value) }
+}

@@ -1,0 +1,124 @@
+//! What one instance sees of the world. Made for one run, dropped with it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::Store;
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::bindings;
+use super::control::{Control, StopCause};
+use super::engine::Engine;
+use super::enqueue_host::Outbox;
+use super::grants::Grants;
+use super::http_hooks::HttpHooks;
+use super::limits::Limits;
+use super::log_host::{LogSink, Speaker};
+use super::stdio::LineStream;
+
+/// Bytes that a guest may make the host allocate in one host call.
+const HOSTCALL_BYTES: usize = 64 << 20;
+/// Resources (streams, requests, ...) that a guest may hold at once.
+const MAX_HANDLES: usize = 10_000;
+/// Bytes of randomness in one call.
+const MAX_RANDOM_BYTES: u64 = 1 << 20;
+
+pub(super) struct State {
+    pub(super) table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: HttpHooks,
+    config: WasiConfigVariables,
+    pub(super) limits: Limits,
+    pub(super) log: LogSink,
+    stdout: LineStream,
+    stderr: LineStream,
+    pub(super) outbox: Outbox,
+    /// Host calls of ours that the guest made; see `jobs_host`.
+    pub(super) control: Arc<Control>,
+    pub(super) deadline: Instant,
+}
+
+/// What differs between one store and the next.
+pub(super) struct Circumstances {
+    pub(super) speaker: Speaker,
+    pub(super) grants: Arc<Grants>,
+    pub(super) control: Arc<Control>,
+    pub(super) deadline: Instant,
+    pub(super) memory: usize,
+    pub(super) outbox: Outbox,
+}
+
+impl State {
+    /// A store with every limit set. There is no other way to make one.
+    pub(super) fn store(engine: &Engine, circumstances: Circumstances) -> Store<State> {
+        let Circumstances { speaker, grants, control, deadline, memory, outbox } = circumstances;
+        let log = LogSink::new(speaker);
+        let (stdout, stderr) = (LineStream::new("stdout", log.clone()), LineStream::new("stderr", log.clone()));
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        let state = State {
+            table,
+            // No environment, arguments, folders, sockets or names: the builder grants nothing that is not asked for here.
+            wasi: WasiCtxBuilder::new().stdout(stdout.clone()).stderr(stderr.clone()).max_random_size(MAX_RANDOM_BYTES).build(),
+            http: WasiHttpCtx::new(),
+            config: grants.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            hooks: HttpHooks::new(grants),
+            limits: Limits::new(memory.min(engine.max_memory())),
+            log,
+            stdout,
+            stderr,
+            outbox,
+            control,
+            deadline,
+        };
+        let mut store = Store::new(engine.inner(), state);
+        store.limiter(|state| &mut state.limits);
+        store.set_hostcall_fuel(HOSTCALL_BYTES);
+        store.set_epoch_deadline(1);
+        // Every tick the guest steps aside for the others on its thread; past its deadline, or once stopped, it ends here.
+        store.epoch_deadline_callback(|context| {
+            let state: &State = context.data();
+            let cause = match state.control.stop_cause() {
+                Some(cause) => cause,
+                None if Instant::now() >= state.deadline => StopCause::Deadline,
+                None => {
+                    return Ok(wasmtime::UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
+                }
+            };
+            Err(cause.into())
+        });
+        store
+    }
+
+    /// The guest is gone: log what it left unfinished.
+    pub(super) fn finish_streams(&self) {
+        self.stdout.finish();
+        self.stderr.finish();
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+    }
+}
+
+/// Everything a component may import. What is not here makes it fail to load.
+pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine.inner());
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    wasmtime_wasi_config::add_to_linker(&mut linker, |state: &mut State| WasiConfig::from(&state.config))?;
+    bindings::Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
+    Ok(linker)
+}

@@ -1,0 +1,70 @@
+//! From wasmtime's errors to verdicts: what the guest did, what the host had to do, and what was neither's fault.
+
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use super::control::StopCause;
+use super::state::State;
+use crate::job::{Fault, Verdict};
+
+/// A message in a traceback is a line, not a file.
+const MAX_MESSAGE_BYTES: usize = 1 << 10;
+const MAX_TRACEBACK_BYTES: usize = 16 << 10;
+
+/// The verdict for a run whose call did not return.
+pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &super::run::RunLimits) -> Verdict {
+    if let Some(cause) = error.downcast_ref::<StopCause>() {
+        return stopped(*cause, limits);
+    }
+    if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
+        return Verdict::Release("no instance was free");
+    }
+    let (exception_type, message) = if state.limits.exhausted {
+        ("OutOfMemory", format!("the run asked for more than its {} MiB of memory", limits.memory >> 20))
+    } else if let Some(trap) = error.downcast_ref::<Trap>() {
+        match trap {
+            Trap::StackOverflow => ("StackOverflow", "the call stack is exhausted".to_owned()),
+            trap => ("Trap", trap.to_string()),
+        }
+    } else if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        ("Exit", format!("the guest called exit({})", exit.0))
+    } else {
+        ("HostError", format!("{error:#}"))
+    };
+    let stderr = state.log.stderr_tail();
+    let message = match stderr.trim() {
+        "" => message,
+        stderr => format!("{message}; stderr: {}", cut(stderr, 300)),
+    };
+    let backtrace = error.downcast_ref::<WasmBacktrace>().map(|frames| format!("{frames}")).unwrap_or_default();
+    Verdict::Retry {
+        fault: Fault {
+            exception_type,
+            message: cut(&message, MAX_MESSAGE_BYTES).to_owned(),
+            traceback: cut(&format!("{stderr}{backtrace}"), MAX_TRACEBACK_BYTES).to_owned(),
+        },
+        after: None,
+    }
+}
+
+/// The verdict for a run that the host ended.
+pub(super) fn stopped(cause: StopCause, limits: &super::run::RunLimits) -> Verdict {
+    match cause {
+        StopCause::Deadline => Verdict::Retry {
+            fault: Fault::new("DeadlineExceeded", format!("the run was interrupted after its {:?}", limits.timeout)),
+            after: None,
+        },
+        StopCause::Cancelled => Verdict::Discard("cancelled while it ran".into()),
+        StopCause::LeaseLost => Verdict::Release("the lease was lost"),
+        StopCause::Shutdown => Verdict::Release("the host stopped"),
+    }
+}
+
+/// At most so many bytes, ending at a character.
+pub(super) fn cut(text: &str, bytes: usize) -> &str {
+    let mut end = bytes.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

@@ -1,0 +1,261 @@
+//! The claim loop: takes as many jobs as can start, hands them to the executor, waits for a reason to look again.
+//!
+//! The loop returns no `Result` from within: a database that is away is a reason to wait, never one to end.
+
+mod prefetch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::executor::Executor;
+use crate::lease::Leases;
+use crate::plugins::PluginSet;
+use crate::queue::{Event, Limited, Queue};
+use crate::wasm::StopCause;
+use prefetch::Prefetch;
+
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+/// A deferred job that is due in less is not worth a timer of its own.
+const MIN_WAIT: Duration = Duration::from_millis(1);
+
+/// Whether to go on when there is no work left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Mode {
+    /// For ever.
+    #[default]
+    Continuous,
+    /// Until no job of the served entrypoints is queued (deferred ones included) or running.
+    Drain,
+}
+
+/// How the loop behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Jobs in one claim, at most.
+    pub batch_size: usize,
+    /// The longest wait between two looks.
+    pub dequeue_timeout: Duration,
+    /// See there.
+    pub mode: Mode,
+    /// End when the listening connection is lost, instead of polling until it is back.
+    pub shutdown_on_listener_failure: bool,
+}
+
+/// Why the loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// There was nothing left, in [`Mode::Drain`].
+    Drained,
+    /// See [`Settings::shutdown_on_listener_failure`].
+    ListenerLost,
+}
+
+/// The loop's parts. It is the only one to claim, and the only reader of `events`.
+pub struct Worker {
+    /// Where jobs come from.
+    pub queue: Queue,
+    /// What is served now.
+    pub plugins: watch::Receiver<Arc<PluginSet>>,
+    /// Who runs them.
+    pub executor: Executor,
+    /// What is held.
+    pub leases: Arc<Leases>,
+    /// From the listener.
+    pub events: mpsc::Receiver<Event>,
+    /// How to behave.
+    pub settings: Settings,
+    /// Stop claiming.
+    pub stop: CancellationToken,
+}
+
+/// What a look at the queue brought.
+enum Look {
+    /// As many as asked for: there may be more.
+    More,
+    /// Nothing is left that could start now.
+    Empty,
+    /// No place is free.
+    Full,
+}
+
+/// What was heard while waiting.
+#[derive(Default)]
+struct Heard {
+    /// Look again.
+    look: bool,
+    /// The listener is lost and that is a reason to end.
+    end: bool,
+}
+
+/// What is served, as claims want it.
+struct Targets {
+    all: Vec<Arc<str>>,
+    unlimited: Vec<Arc<str>>,
+    limited: Vec<Limited>,
+}
+
+impl Worker {
+    /// Claim until told to stop, or until there is nothing left.
+    pub async fn run(mut self) -> Ended {
+        let mut retry = FIRST_RETRY;
+        let mut prefetch = Prefetch::new(self.settings.batch_size);
+        loop {
+            if self.stop.is_cancelled() {
+                return Ended::Stopped;
+            }
+            // Events that came during the claim ask for another look, which is what follows anyway.
+            let mut heard = Heard::default();
+            while let Ok(event) = self.events.try_recv() {
+                self.hear(event, false, &mut heard);
+            }
+            if heard.end {
+                return Ended::ListenerLost;
+            }
+            let plugins = Arc::clone(&self.plugins.borrow_and_update());
+            let targets = Targets::of(&plugins);
+            prefetch.observe(self.executor.ended());
+            let waited = match self.look(&plugins, &targets, prefetch.jobs()).await {
+                Ok(Look::More) => {
+                    retry = FIRST_RETRY;
+                    continue;
+                }
+                Ok(Look::Full) => self.wait_for_room(prefetch.jobs()).await,
+                Ok(Look::Empty) => match self.wait_for_work(&targets).await {
+                    Ok(ended) => ended,
+                    Err(error) => self.back_off(&mut retry, &error).await,
+                },
+                Err(error) => self.back_off(&mut retry, &error).await,
+            };
+            if let Some(ended) = waited {
+                return ended;
+            }
+        }
+    }
+
+    /// Claim once, at most what has a place, plus what will have one by the time it is there.
+    async fn look(&self, plugins: &PluginSet, targets: &Targets, prefetch: usize) -> sqlx::Result<Look> {
+        let (free, ahead) = self.room(prefetch);
+        if free + ahead == 0 {
+            return Ok(Look::Full);
+        }
+        let mut more = false;
+        // A limited job holds one of few seats from its claim on: it is only claimed when it can start now. Limited entrypoints
+        // go first, since what the others leave would never be enough under load; their limits keep them from taking all.
+        let mut left = free;
+        for limited in &targets.limited {
+            let wanted = left.min(limited.concurrency as usize);
+            if wanted == 0 {
+                break;
+            }
+            let jobs = self.queue.claim_limited(limited, wanted).await?;
+            left -= jobs.len();
+            more |= jobs.len() == wanted && wanted < limited.concurrency as usize;
+            self.start(plugins, jobs);
+        }
+        let wanted = (left + ahead).min(self.settings.batch_size);
+        if wanted > 0 && !targets.unlimited.is_empty() {
+            let jobs = self.queue.claim(&targets.unlimited, wanted).await?;
+            more |= jobs.len() == wanted;
+            self.start(plugins, jobs);
+        }
+        Ok(if more { Look::More } else { Look::Empty })
+    }
+
+    fn start(&self, plugins: &PluginSet, jobs: Vec<crate::job::Job>) {
+        for job in jobs {
+            match plugins.get(&job.entrypoint) {
+                Some(served) => self.executor.start(job, served),
+                None => tracing::error!(job.id = job.id, job.entrypoint = %job.entrypoint, "claimed a job that nobody asked for"),
+            }
+        }
+    }
+
+    /// Places that are free now, and jobs that may be claimed beyond them.
+    fn room(&self, prefetch: usize) -> (usize, usize) {
+        let (active, places) = (self.executor.active(), self.executor.max_running());
+        if active < places { (places - active, prefetch) } else { (0, (places + prefetch).saturating_sub(active)) }
+    }
+
+    async fn wait_for_room(&mut self, prefetch: usize) -> Option<Ended> {
+        // Many short jobs are claimed by the half batch; a place between long ones is filled as soon as it is free.
+        let enough = (prefetch / 2).max(1);
+        loop {
+            let (free, ahead) = self.room(prefetch);
+            if free + ahead >= enough {
+                return None;
+            }
+            let mut heard = Heard::default();
+            tokio::select! {
+                () = self.stop.cancelled() => return Some(Ended::Stopped),
+                () = self.executor.freed() => {}
+                Some(event) = self.events.recv() => self.hear(event, false, &mut heard),
+            }
+            if heard.end {
+                return Some(Ended::ListenerLost);
+            }
+        }
+    }
+
+    async fn wait_for_work(&mut self, targets: &Targets) -> sqlx::Result<Option<Ended>> {
+        if self.settings.mode == Mode::Drain && self.leases.is_empty() && !self.queue.has_work(&targets.all).await? {
+            return Ok(Some(Ended::Drained));
+        }
+        let next_due = if targets.all.is_empty() { None } else { self.queue.next_due(&targets.all).await? };
+        let poll = self.settings.dequeue_timeout.mul_f64(0.8 + fastrand::f64() / 5.0);
+        let until = Instant::now() + next_due.map_or(poll, |due| due.max(MIN_WAIT).min(poll));
+        loop {
+            let mut heard = Heard::default();
+            tokio::select! {
+                () = self.stop.cancelled() => return Ok(Some(Ended::Stopped)),
+                () = tokio::time::sleep_until(until) => return Ok(None),
+                Ok(()) = self.plugins.changed() => return Ok(None),
+                Some(event) = self.events.recv() => self.hear(event, !targets.limited.is_empty(), &mut heard),
+                () = self.executor.freed(), if self.settings.mode == Mode::Drain => heard.look = self.executor.active() == 0,
+            }
+            if heard.end {
+                return Ok(Some(Ended::ListenerLost));
+            }
+            if heard.look {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn hear(&self, event: Event, seats_matter: bool, heard: &mut Heard) {
+        match event {
+            Event::Work | Event::Back => heard.look = true,
+            // Rows that went only matter to somebody who waits for a seat, or for the last job to be over.
+            Event::Gone => heard.look = seats_matter || self.settings.mode == Mode::Drain,
+            Event::Cancelled(ids) => self.leases.stop(&ids, StopCause::Cancelled),
+            Event::Lost => heard.end = self.settings.shutdown_on_listener_failure,
+        }
+    }
+
+    async fn back_off(&self, retry: &mut Duration, error: &sqlx::Error) -> Option<Ended> {
+        tracing::warn!(error = %error, retry_in = ?retry, "cannot reach the queue; trying again");
+        let wait = retry.mul_f64(0.5 + fastrand::f64() / 2.0);
+        *retry = (*retry * 2).min(LAST_RETRY);
+        self.stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none().then_some(Ended::Stopped)
+    }
+}
+
+impl Targets {
+    fn of(plugins: &PluginSet) -> Targets {
+        let mut targets = Targets { all: Vec::new(), unlimited: Vec::new(), limited: Vec::new() };
+        for served in plugins.served() {
+            targets.all.push(Arc::clone(&served.entrypoint));
+            match served.options.concurrency {
+                Some(concurrency) => targets.limited.push(Limited { entrypoint: Arc::clone(&served.entrypoint), concurrency }),
+                None => targets.unlimited.push(Arc::clone(&served.entrypoint)),
+            }
+        }
+        targets
+    }
+}

@@ -1,0 +1,68 @@
+//! How many jobs to claim beyond the places that are free.
+//!
+//! With long jobs: none, so that another host can have them. With short ones: as many as end while the next claim is under way,
+//! or the places would stand empty during it (Little's law: jobs in the pipe are their rate times the time in it).
+
+use std::time::{Duration, Instant};
+
+/// What a claim takes under load, from the decision to the first run.
+const CLAIM_TIME: Duration = Duration::from_millis(50);
+/// A rate measured over less is noise.
+const MIN_SPAN: Duration = Duration::from_millis(5);
+/// After so long without a measurement the old rate says nothing.
+const STALE: Duration = Duration::from_secs(1);
+
+pub(super) struct Prefetch {
+    max: usize,
+    rate: f64,
+    ended: u64,
+    at: Instant,
+}
+
+impl Prefetch {
+    pub(super) fn new(max: usize) -> Prefetch {
+        Prefetch { max, rate: 0.0, ended: 0, at: Instant::now() }
+    }
+
+    /// So many jobs have ended since the start.
+    pub(super) fn observe(&mut self, ended: u64) {
+        self.observe_at(ended, Instant::now());
+    }
+
+    fn observe_at(&mut self, ended: u64, now: Instant) {
+        let span = now.saturating_duration_since(self.at);
+        if span < MIN_SPAN {
+            return;
+        }
+        let rate = (ended - self.ended) as f64 / span.as_secs_f64();
+        self.rate = if span > STALE { rate } else { (self.rate + rate) / 2.0 };
+        (self.ended, self.at) = (ended, now);
+    }
+
+    /// Jobs to claim beyond the free places.
+    pub(super) fn jobs(&self) -> usize {
+        // Truncated on purpose: below one job per claim there is nothing to gain.
+        ((self.rate * CLAIM_TIME.as_secs_f64()) as usize).min(self.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_jobs_are_not_claimed_ahead_and_fast_ones_are() {
+        let mut prefetch = Prefetch::new(500);
+        let start = prefetch.at;
+        prefetch.observe_at(2, start + Duration::from_millis(500));
+        assert_eq!(prefetch.jobs(), 0);
+        for tick in 1..20 {
+            prefetch.observe_at(2 + tick * 200, start + Duration::from_millis(500 + tick * 10));
+        }
+        assert!(prefetch.jobs() > 400, "{}", prefetch.jobs());
+        prefetch.observe_at(1_000_000, start + Duration::from_millis(800));
+        assert_eq!(prefetch.jobs(), 500);
+        prefetch.observe_at(1_000_001, start + Duration::from_secs(60));
+        assert_eq!(prefetch.jobs(), 0);
+    }
+}

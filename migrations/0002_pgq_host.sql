@@ -1,0 +1,34 @@
+-- What pgq-host adds. Nothing here depends on PgQueuer's enum or columns in a way that `pgq uninstall` (no CASCADE) would trip
+-- over, and all of it can be made again where it stands already.
+
+CREATE TABLE IF NOT EXISTS {output} (
+    job_id bigint NOT NULL PRIMARY KEY,
+    created timestamp with time zone NOT NULL DEFAULT now(),
+    entrypoint text NOT NULL,
+    output bytea NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS {output.bare}_created ON {output} USING btree (created);
+
+-- PgQueuer's own trigger never notifies on UPDATE (a statement trigger has no OLD and NEW), so a job that is retried or requeued
+-- would wait for somebody's next poll. The payload is PgQueuer's event; within one transaction all of them are the same text, and
+-- PostgreSQL delivers equal notifications of a transaction once.
+CREATE OR REPLACE FUNCTION {requeued_function}() RETURNS TRIGGER AS $$
+BEGIN
+    PERFORM pg_notify(
+        '{channel}',
+        json_build_object(
+            'channel', '{channel}',
+            'operation', 'update',
+            'sent_at', NOW(),
+            'table', TG_TABLE_NAME,
+            'type', 'table_changed_event'
+        )::text
+    );
+    RETURN NULL; -- An AFTER trigger's value is ignored.
+END;
+$$ LANGUAGE plpgsql;
+
+CREATE OR REPLACE TRIGGER {requeued_trigger.bare} AFTER UPDATE OF status ON {queue}
+FOR EACH ROW WHEN (((new.status = 'queued'::{status}) AND (old.status IS DISTINCT FROM new.status)))
+EXECUTE FUNCTION {requeued_function}();

@@ -1,0 +1,21 @@
+//! What `wit-bindgen` makes of `wit/`. Private: the SDK converts to types of its own, so that a newer
+//! contract changes this file and its neighbours, and no plugin.
+
+#![allow(
+    unsafe_code,
+    unreachable_pub,
+    dead_code,
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    clippy::doc_markdown,
+    reason = "generated"
+)]
+
+wit_bindgen::generate!({
+    path: "wit",
+    world: "plugin",
+    pub_export_macro: true,
+    export_macro_name: "__export_component",
+    default_bindings_module: "pgq_plugin_sdk::bindings",
+});

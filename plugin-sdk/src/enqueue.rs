@@ -1,0 +1,120 @@
+//! Follow-up jobs.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{Failure, Result, host};
+
+/// A job to be enqueued when the current one completes.
+///
+/// It is written in the very transaction that records [`Outcome::Complete`](crate::Outcome::Complete):
+/// either both are there or neither. A run that ends in any other way enqueues nothing.
+///
+/// ```
+/// # use pgq_plugin_sdk::prelude::*;
+/// fn uploaded(_: &Job, Bytes(photo): Bytes) -> Result<()> {
+///     Request::new("thumbnail")
+///         .payload(photo)
+///         .header("width", "320")
+///         .priority(5)
+///         .delay(Duration::from_secs(10))
+///         .dedupe_key("thumbnail-320")
+///         .submit()?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a request does nothing until `submit`"]
+pub struct Request(pub(crate) Enqueued);
+
+/// What a [`Request`] asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Enqueued {
+    /// Which handler is to run it.
+    pub entrypoint: String,
+    /// The bytes that the handler will get; `None` is stored as SQL `NULL`.
+    pub payload: Option<Vec<u8>>,
+    /// Higher runs first.
+    pub priority: i32,
+    /// Not before this long after the commit.
+    pub delay: Duration,
+    /// At most one job with this key is queued or running at a time.
+    pub dedupe_key: Option<String>,
+    /// Headers with text values, in the order they were added.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Request {
+    /// A job of this entrypoint, of this plugin or any other worker on the queue.
+    pub fn new(entrypoint: impl Into<String>) -> Self {
+        Self(Enqueued {
+            entrypoint: entrypoint.into(),
+            ..Enqueued::default()
+        })
+    }
+
+    /// The bytes (or the text) that the handler will get.
+    pub fn payload(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.0.payload = Some(bytes.into());
+        self
+    }
+
+    /// A value, as JSON, that the handler will get.
+    ///
+    /// Fails for good where the value has no JSON form.
+    pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<Self> {
+        match serde_json::to_vec(value) {
+            Ok(bytes) => Ok(self.payload(bytes)),
+            Err(error) => Err(Failure::reject(format!(
+                "the payload for `{}` has no JSON form: {error}",
+                self.0.entrypoint
+            ))),
+        }
+    }
+
+    /// Higher runs first (default 0).
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.0.priority = priority;
+        self
+    }
+
+    /// Not before this long after the commit (default 0), rounded up to whole milliseconds.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.0.delay = delay;
+        self
+    }
+
+    /// At most one job with this key is queued or running at a time, over all entrypoints.
+    ///
+    /// If there is one at the commit, this request is dropped without an error.
+    pub fn dedupe_key(mut self, key: impl Into<String>) -> Self {
+        self.0.dedupe_key = Some(key.into());
+        self
+    }
+
+    /// Add a header with a text value.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.0.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Hand the request to the host, which keeps it until the job's outcome is committed.
+    pub fn submit(self) -> Result<(), EnqueueError> {
+        host::submit(self.0).map_err(EnqueueError)
+    }
+}
+
+/// The host refused a request: the text names the limit that was met, or the name not granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnqueueError(String);
+
+impl fmt::Display for EnqueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the request was not enqueued: {}", self.0)
+    }
+}
+
+impl std::error::Error for EnqueueError {}

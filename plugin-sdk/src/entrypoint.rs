@@ -1,0 +1,186 @@
+//! One entrypoint: its name, its handler, its options.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use crate::bindings::pgq::plugin::registry;
+use crate::handler::{BoxedHandler, Handler};
+use crate::millis::millis;
+use crate::{Job, Outcome, Result};
+
+/// A name under which jobs are enqueued, and the handler that runs them.
+///
+/// What is not set has the host's default, and an operator's cap always wins.
+///
+/// ```
+/// # use pgq_plugin_sdk::prelude::*;
+/// # fn sweep(_: &Job) {}
+/// Entrypoint::new("sweep", sweep)
+///     .max_attempts(3)
+///     .backoff(Duration::from_secs(5), 2.0, Duration::from_secs(300))
+///     .timeout(Duration::from_secs(30))
+///     .memory(64 << 20)
+///     .concurrency(1)
+///     .on_failure(OnFailure::Delete)
+///     .schedule("*/15 * * * *");
+/// ```
+#[must_use = "an entrypoint is served once it is added to a `Plugin`"]
+pub struct Entrypoint {
+    name: Cow<'static, str>,
+    handler: BoxedHandler,
+    options: Options,
+}
+
+#[derive(Debug, Default)]
+struct Options {
+    max_attempts: Option<u32>,
+    backoff: Option<Backoff>,
+    timeout: Option<Duration>,
+    memory: Option<u64>,
+    concurrency: Option<u32>,
+    on_failure: Option<OnFailure>,
+    schedules: Vec<Cow<'static, str>>,
+}
+
+#[derive(Debug)]
+struct Backoff {
+    initial: Duration,
+    multiplier: f64,
+    max: Duration,
+}
+
+/// What becomes of the row of a job that failed for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Keep the row, with its payload, as `failed`, so that `pgq-host requeue` can bring it back.
+    Hold,
+    /// Delete the row; the queue's log keeps the exception.
+    Delete,
+}
+
+impl Entrypoint {
+    /// Serve jobs of this name (1 to 255 bytes) with this handler.
+    ///
+    /// A handler is a function `fn(&Job) -> R` or `fn(&Job, P) -> R`; see [`Handler`].
+    pub fn new<Args>(
+        name: impl Into<Cow<'static, str>>,
+        handler: impl Handler<Args> + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            handler: Box::new(move |job| handler.run(job)),
+            options: Options::default(),
+        }
+    }
+
+    /// How many times a job is run at most before it fails for good (default 25).
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.options.max_attempts = Some(attempts);
+        self
+    }
+
+    /// How long to wait between runs: `initial` before the second, each later wait `multiplier` times
+    /// longer, up to `max` (default 1 s, 2, 1 h).
+    ///
+    /// Every wait is drawn from the upper half of its span, so that jobs which failed together do not
+    /// return together. Durations are rounded up to whole milliseconds.
+    pub fn backoff(mut self, initial: Duration, multiplier: f64, max: Duration) -> Self {
+        self.options.backoff = Some(Backoff {
+            initial,
+            multiplier,
+            max,
+        });
+        self
+    }
+
+    /// Wall time of one run, after which it is interrupted (default 5 min). In whole milliseconds.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = Some(timeout);
+        self
+    }
+
+    /// Memory of one run in bytes (default 256 MiB).
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.options.memory = Some(bytes);
+        self
+    }
+
+    /// How many jobs of this entrypoint run at once over all workers on the database (default: no
+    /// limit). Python workers that serve the same entrypoint must agree on the number.
+    pub fn concurrency(mut self, limit: u32) -> Self {
+        self.options.concurrency = Some(limit);
+        self
+    }
+
+    /// What becomes of a job that failed for good (default [`OnFailure::Hold`]).
+    pub fn on_failure(mut self, action: OnFailure) -> Self {
+        self.options.on_failure = Some(action);
+        self
+    }
+
+    /// Enqueue a job of this entrypoint at each tick of a cron expression: five fields, or six with the
+    /// seconds last, in UTC. Call it again for a second schedule.
+    pub fn schedule(mut self, expression: impl Into<Cow<'static, str>>) -> Self {
+        self.options.schedules.push(expression.into());
+        self
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn run(&self, job: &Job) -> Result<Outcome> {
+        (self.handler)(job)
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn attempts(&self) -> Option<u32> {
+        self.options.max_attempts
+    }
+
+    pub(crate) fn register(&self, registrar: &registry::Registrar) {
+        let entrypoint = registrar.entrypoint(&self.name);
+        let options = &self.options;
+        if let Some(attempts) = options.max_attempts {
+            entrypoint.max_attempts(attempts);
+        }
+        if let Some(backoff) = &options.backoff {
+            let (initial, max) = (millis(backoff.initial), millis(backoff.max));
+            entrypoint.backoff(initial, backoff.multiplier, max);
+        }
+        if let Some(timeout) = options.timeout {
+            entrypoint.timeout(millis(timeout));
+        }
+        if let Some(bytes) = options.memory {
+            entrypoint.memory(bytes);
+        }
+        if let Some(limit) = options.concurrency {
+            entrypoint.concurrency(limit);
+        }
+        if let Some(action) = options.on_failure {
+            entrypoint.on_failure(action.into());
+        }
+        for expression in &options.schedules {
+            entrypoint.schedule(expression);
+        }
+    }
+}
+
+impl fmt::Debug for Entrypoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entrypoint")
+            .field("name", &self.name)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<OnFailure> for registry::OnFailure {
+    fn from(action: OnFailure) -> Self {
+        match action {
+            OnFailure::Hold => Self::Hold,
+            OnFailure::Delete => Self::Delete,
+        }
+    }
+}

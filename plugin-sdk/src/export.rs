@@ -1,0 +1,59 @@
+//! The seam to the component's exports: what the host calls, in terms of [`Plugin`].
+
+use crate::bindings::pgq::plugin::{jobs, registry};
+use crate::{Job, Plugin};
+
+/// Export a plugin: the one line that makes a component of a crate.
+///
+/// Takes the path of a function `fn() -> Plugin`. The host calls it once to learn what the plugin
+/// declares, and once per job, so it should only declare.
+///
+/// On other targets than wasm it exports nothing, and `cargo test` just works.
+#[macro_export]
+macro_rules! export {
+    ($plugin:path) => {
+        const _: fn() -> $crate::Plugin = $plugin;
+
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            use $crate::bindings;
+
+            struct Component;
+
+            impl bindings::exports::pgq::plugin::describe::Guest for Component {
+                fn register(
+                    registrar: &bindings::pgq::plugin::registry::Registrar,
+                ) -> ::std::result::Result<(), ::std::string::String> {
+                    $crate::__private::register(&$plugin(), registrar);
+                    Ok(())
+                }
+            }
+
+            impl bindings::exports::pgq::plugin::handler::Guest for Component {
+                fn handle(
+                    job: &bindings::pgq::plugin::jobs::Job,
+                ) -> ::std::result::Result<
+                    bindings::pgq::plugin::jobs::Outcome,
+                    bindings::pgq::plugin::jobs::Failure,
+                > {
+                    $crate::__private::handle(&$plugin(), job)
+                }
+            }
+
+            bindings::__export_component! { Component with_types_in $crate::bindings }
+        };
+    };
+}
+
+/// Tell the host what the plugin declares. The host collects the mistakes.
+pub fn register(plugin: &Plugin, registrar: &registry::Registrar) {
+    plugin.register(registrar);
+}
+
+/// Run one job.
+pub fn handle(plugin: &Plugin, job: &jobs::Job) -> Result<jobs::Outcome, jobs::Failure> {
+    plugin
+        .run(&Job::new(job))
+        .map(Into::into)
+        .map_err(Into::into)
+}

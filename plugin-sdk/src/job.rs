@@ -1,0 +1,186 @@
+//! The job at hand.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::bindings::pgq::plugin::jobs;
+
+/// The job that a handler runs, for the length of that call.
+///
+/// Every accessor asks the host anew and copies what it answers, so read a large payload once.
+pub struct Job<'call> {
+    source: &'call dyn Source,
+}
+
+/// What the host wants of a running handler; see [`Job::heartbeat`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Directive {
+    /// Go on.
+    Proceed,
+    /// The job was cancelled. Whatever the handler returns, the job is over.
+    Cancelled,
+    /// The host is about to stop. What has not returned by the end of the grace is interrupted and
+    /// queued again, and the attempt does not count.
+    ShuttingDown,
+    /// Another worker owns the job by now; nothing this call returns is recorded.
+    LeaseLost,
+}
+
+impl Directive {
+    /// Whether the handler had better return now.
+    #[must_use]
+    pub fn should_stop(self) -> bool {
+        self != Self::Proceed
+    }
+}
+
+impl<'call> Job<'call> {
+    pub(crate) fn new(source: &'call dyn Source) -> Self {
+        Self { source }
+    }
+
+    /// The id of the row in the queue table; the same for every attempt, so it makes a fine idempotency
+    /// key.
+    #[must_use]
+    pub fn id(&self) -> i64 {
+        self.source.id()
+    }
+
+    /// The name under which the job was enqueued.
+    #[must_use]
+    pub fn entrypoint(&self) -> String {
+        self.source.entrypoint()
+    }
+
+    /// Which run this is: 1 for the first. Snoozed and released runs do not count.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.source.attempt()
+    }
+
+    /// How many runs there will be at most.
+    #[must_use]
+    pub fn max_attempts(&self) -> u32 {
+        self.source.max_attempts()
+    }
+
+    /// Whether a retry of this run would fail the job for good.
+    #[must_use]
+    pub fn is_last_attempt(&self) -> bool {
+        self.attempt() >= self.max_attempts()
+    }
+
+    /// Higher runs first.
+    #[must_use]
+    pub fn priority(&self) -> i32 {
+        self.source.priority()
+    }
+
+    /// When the job was enqueued, to the millisecond.
+    #[must_use]
+    pub fn created(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.source.created_ms())
+    }
+
+    /// The bytes that the producer stored; `None` where it stored SQL `NULL`.
+    ///
+    /// A second argument ([`Json`](crate::Json), [`Text`](crate::Text), [`Bytes`](crate::Bytes)) is the
+    /// shorter way.
+    #[must_use]
+    pub fn payload(&self) -> Option<Vec<u8>> {
+        self.source.payload()
+    }
+
+    /// One header. Text comes as it is, any other JSON value as JSON text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.source.header(name)
+    }
+
+    /// All headers, in the form of [`header`](Self::header).
+    #[must_use]
+    pub fn headers(&self) -> Vec<(String, String)> {
+        self.source.headers()
+    }
+
+    /// Wall time until the host interrupts this call, to the millisecond.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        Duration::from_millis(self.source.time_left_ms())
+    }
+
+    /// Ask whether to go on. Cheap: a long handler asks now and then, and returns early when
+    /// [told to](Directive::should_stop).
+    ///
+    /// The host keeps the job's lease alive by itself. A handler that never asks misses the warning,
+    /// nothing else.
+    #[must_use]
+    pub fn heartbeat(&self) -> Directive {
+        self.source.heartbeat()
+    }
+}
+
+/// Where a job's data come from: the host, or a test.
+pub(crate) trait Source {
+    fn id(&self) -> i64;
+    fn entrypoint(&self) -> String;
+    fn attempt(&self) -> u32;
+    fn max_attempts(&self) -> u32;
+    fn priority(&self) -> i32;
+    fn created_ms(&self) -> u64;
+    fn payload(&self) -> Option<Vec<u8>>;
+    fn header(&self, name: &str) -> Option<String>;
+    fn headers(&self) -> Vec<(String, String)>;
+    fn time_left_ms(&self) -> u64;
+    fn heartbeat(&self) -> Directive;
+}
+
+impl Source for jobs::Job {
+    fn id(&self) -> i64 {
+        jobs::Job::id(self)
+    }
+
+    fn entrypoint(&self) -> String {
+        jobs::Job::entrypoint(self)
+    }
+
+    fn attempt(&self) -> u32 {
+        jobs::Job::attempt(self)
+    }
+
+    fn max_attempts(&self) -> u32 {
+        jobs::Job::max_attempts(self)
+    }
+
+    fn priority(&self) -> i32 {
+        jobs::Job::priority(self)
+    }
+
+    fn created_ms(&self) -> u64 {
+        jobs::Job::created(self)
+    }
+
+    fn payload(&self) -> Option<Vec<u8>> {
+        jobs::Job::payload(self)
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        jobs::Job::header(self, name)
+    }
+
+    fn headers(&self) -> Vec<(String, String)> {
+        jobs::Job::headers(self)
+    }
+
+    fn time_left_ms(&self) -> u64 {
+        jobs::Job::time_left(self)
+    }
+
+    fn heartbeat(&self) -> Directive {
+        match jobs::Job::heartbeat(self) {
+            jobs::Directive::Proceed => Directive::Proceed,
+            jobs::Directive::Cancelled => Directive::Cancelled,
+            jobs::Directive::ShuttingDown => Directive::ShuttingDown,
+            jobs::Directive::LeaseLost => Directive::LeaseLost,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What a component is to the host: a name, a version, entrypoints, and what it needs.
+
+use std::borrow::Cow;
+
+use crate::bindings::pgq::plugin::registry::Registrar;
+use crate::{Entrypoint, Failure, Job, Outcome, Result};
+
+/// The plugin's declarations and its handlers.
+///
+/// ```
+/// # use pgq_plugin_sdk::prelude::*;
+/// fn greet(_: &Job) {}
+///
+/// fn plugin() -> Plugin {
+///     Plugin::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+///         .needs_http("https://api.example.com")
+///         .entrypoint(Entrypoint::new("greet", greet))
+/// }
+/// ```
+///
+/// Nothing is checked here: the host checks everything when it loads the plugin and names every
+/// mistake at once (`pgq-host plugin inspect FILE` does the same).
+#[derive(Debug)]
+#[must_use = "a plugin does nothing until `export!` hands it to the host"]
+pub struct Plugin {
+    name: Cow<'static, str>,
+    version: Cow<'static, str>,
+    entrypoints: Vec<Entrypoint>,
+    http: Vec<Cow<'static, str>>,
+    config: Vec<Cow<'static, str>>,
+}
+
+impl Plugin {
+    /// A plugin without entrypoints.
+    ///
+    /// The name is what the operator's grants, the logs and the metrics use; it matches
+    /// `[a-z0-9][a-z0-9_-]*` and has up to 64 characters. `env!("CARGO_PKG_NAME")` and
+    /// `env!("CARGO_PKG_VERSION")` are the usual values.
+    pub fn new(name: impl Into<Cow<'static, str>>, version: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            name: name.into(),
+            version: version.into(),
+            entrypoints: Vec::new(),
+            http: Vec::new(),
+            config: Vec::new(),
+        }
+    }
+
+    /// Serve one more entrypoint.
+    pub fn entrypoint(mut self, entrypoint: Entrypoint) -> Self {
+        self.entrypoints.push(entrypoint);
+        self
+    }
+
+    /// Say that the plugin wants to send HTTP requests to `scheme://host[:port]`.
+    ///
+    /// The operator grants it or does not (`http = [..]` under `[plugins.NAME]` in `pgq-host.toml`);
+    /// the declaration makes the host warn about a grant that is missing.
+    pub fn needs_http(mut self, origin: impl Into<Cow<'static, str>>) -> Self {
+        self.http.push(origin.into());
+        self
+    }
+
+    /// Say that the plugin reads this key of `wasi:config/store`.
+    pub fn needs_config(mut self, key: impl Into<Cow<'static, str>>) -> Self {
+        self.config.push(key.into());
+        self
+    }
+
+    pub(crate) fn register(&self, registrar: &Registrar) {
+        registrar.plugin(&self.name, &self.version);
+        for entrypoint in &self.entrypoints {
+            entrypoint.register(registrar);
+        }
+        for origin in &self.http {
+            registrar.needs_http(origin);
+        }
+        for key in &self.config {
+            registrar.needs_config(key);
+        }
+    }
+
+    pub(crate) fn run(&self, job: &Job) -> Result<Outcome> {
+        let name = job.entrypoint();
+        match self.find(&name) {
+            Some(entrypoint) => entrypoint.run(job),
+            // The host only passes on what was declared. Should it not, the job is kept as failed:
+            // this very component will not serve it the next time either.
+            None => Err(Failure::reject(format!(
+                "plugin {} {} does not serve the entrypoint `{name}`",
+                self.name, self.version
+            ))),
+        }
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&Entrypoint> {
+        self.entrypoints.iter().find(|known| known.name() == name)
+    }
+}
