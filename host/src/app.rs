@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use sqlx::postgres::PgConnectOptions;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -57,10 +58,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         max_memory: settings.folder.caps.memory,
     })?;
     let cache = open_cache(settings.cache.as_deref());
-    let guests = GuestRuntime::start()?;
+    let (_guests, guests) = GuestRuntime::start()?;
     let plugins = {
         let (folder, engine) = (settings.folder.clone(), engine.clone());
-        guests.handle().spawn(async move { folder.scan(&engine, &cache).await }).await??
+        guests.spawn(async move { folder.scan(&engine, &cache).await }).await??
     };
     report(&plugins, &settings.folder, started.elapsed());
 
@@ -70,7 +71,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let (_plugins, plugins) = watch::channel(Arc::new(plugins));
     let (event_sender, events) = mpsc::channel(1024);
     let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
-    let executor = Executor::new(engine, guests.handle(), queue.me(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
+    let executor = Executor::new(engine, guests, queue.me(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
     let (stop_claiming, stop_upkeep, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
 
     let listener = tokio::spawn(queue::listen(pool.clone(), settings.names.channel.clone(), event_sender));
@@ -98,7 +99,6 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     listener.abort();
     pool.close().await;
-    guests.stop();
     match ended {
         Ended::ListenerLost => anyhow::bail!("the listening connection was lost, and --shutdown-on-listener-failure is set"),
         Ended::Stopped | Ended::Drained => Ok(()),
@@ -169,24 +169,26 @@ async fn idle(executor: &Executor) {
 }
 
 /// Where guests run: threads of their own, so that none of them can keep a heartbeat or a claim waiting.
-struct GuestRuntime(tokio::runtime::Runtime);
+struct GuestRuntime(Option<tokio::runtime::Runtime>);
 
 impl GuestRuntime {
-    fn start() -> anyhow::Result<GuestRuntime> {
+    fn start() -> anyhow::Result<(GuestRuntime, Handle)> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("pgq-guest")
             .enable_all()
             .build()
             .context("cannot start the guests' threads")?;
-        Ok(GuestRuntime(runtime))
+        let handle = runtime.handle().clone();
+        Ok((GuestRuntime(Some(runtime)), handle))
     }
+}
 
-    fn handle(&self) -> tokio::runtime::Handle {
-        self.0.handle().clone()
-    }
-
-    fn stop(self) {
-        self.0.shutdown_background();
+impl Drop for GuestRuntime {
+    fn drop(&mut self) {
+        // A plain drop waits for its threads, which tokio forbids within another runtime; a stuck guest would have it wait for ever.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

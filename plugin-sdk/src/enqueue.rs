@@ -50,10 +50,7 @@ pub struct Enqueued {
 impl Request {
     /// A job of this entrypoint, of this plugin or any other worker on the queue.
     pub fn new(entrypoint: impl Into<String>) -> Self {
-        Self(Enqueued {
-            entrypoint: entrypoint.into(),
-            ..Enqueued::default()
-        })
+        Self(Enqueued { entrypoint: entrypoint.into(), ..Enqueued::default() })
     }
 
     /// The bytes (or the text) that the handler will get.
@@ -68,10 +65,7 @@ impl Request {
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<Self> {
         match serde_json::to_vec(value) {
             Ok(bytes) => Ok(self.payload(bytes)),
-            Err(error) => Err(Failure::reject(format!(
-                "the payload for `{}` has no JSON form: {error}",
-                self.0.entrypoint
-            ))),
+            Err(error) => Err(Failure::reject(format!("the payload for `{}` has no JSON form: {error}", self.0.entrypoint))),
         }
     }
 

@@ -63,15 +63,8 @@ impl Entrypoint {
     /// Serve jobs of this name (1 to 255 bytes) with this handler.
     ///
     /// A handler is a function `fn(&Job) -> R` or `fn(&Job, P) -> R`; see [`Handler`].
-    pub fn new<Args>(
-        name: impl Into<Cow<'static, str>>,
-        handler: impl Handler<Args> + 'static,
-    ) -> Self {
-        Self {
-            name: name.into(),
-            handler: Box::new(move |job| handler.run(job)),
-            options: Options::default(),
-        }
+    pub fn new<Args>(name: impl Into<Cow<'static, str>>, handler: impl Handler<Args> + 'static) -> Self {
+        Self { name: name.into(), handler: Box::new(move |job| handler.run(job)), options: Options::default() }
     }
 
     /// How many times a job is run at most before it fails for good (default 25).
@@ -86,11 +79,7 @@ impl Entrypoint {
     /// Every wait is drawn from the upper half of its span, so that jobs which failed together do not
     /// return together. Durations are rounded up to whole milliseconds.
     pub fn backoff(mut self, initial: Duration, multiplier: f64, max: Duration) -> Self {
-        self.options.backoff = Some(Backoff {
-            initial,
-            multiplier,
-            max,
-        });
+        self.options.backoff = Some(Backoff { initial, multiplier, max });
         self
     }
 
@@ -169,10 +158,7 @@ impl Entrypoint {
 
 impl fmt::Debug for Entrypoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entrypoint")
-            .field("name", &self.name)
-            .field("options", &self.options)
-            .finish_non_exhaustive()
+        f.debug_struct("Entrypoint").field("name", &self.name).field("options", &self.options).finish_non_exhaustive()
     }
 }
 

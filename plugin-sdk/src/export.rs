@@ -21,9 +21,7 @@ macro_rules! export {
             struct Component;
 
             impl bindings::exports::pgq::plugin::describe::Guest for Component {
-                fn register(
-                    registrar: &bindings::pgq::plugin::registry::Registrar,
-                ) -> ::std::result::Result<(), ::std::string::String> {
+                fn register(registrar: &bindings::pgq::plugin::registry::Registrar) -> ::std::result::Result<(), ::std::string::String> {
                     $crate::__private::register(&$plugin(), registrar);
                     Ok(())
                 }
@@ -32,10 +30,7 @@ macro_rules! export {
             impl bindings::exports::pgq::plugin::handler::Guest for Component {
                 fn handle(
                     job: &bindings::pgq::plugin::jobs::Job,
-                ) -> ::std::result::Result<
-                    bindings::pgq::plugin::jobs::Outcome,
-                    bindings::pgq::plugin::jobs::Failure,
-                > {
+                ) -> ::std::result::Result<bindings::pgq::plugin::jobs::Outcome, bindings::pgq::plugin::jobs::Failure> {
                     $crate::__private::handle(&$plugin(), job)
                 }
             }
@@ -52,8 +47,5 @@ pub fn register(plugin: &Plugin, registrar: &registry::Registrar) {
 
 /// Run one job.
 pub fn handle(plugin: &Plugin, job: &jobs::Job) -> Result<jobs::Outcome, jobs::Failure> {
-    plugin
-        .run(&Job::new(job))
-        .map(Into::into)
-        .map_err(Into::into)
+    plugin.run(&Job::new(job)).map(Into::into).map_err(Into::into)
 }

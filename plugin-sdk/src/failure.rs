@@ -43,10 +43,7 @@ pub enum Failure {
 impl Failure {
     /// Try again, when the entrypoint's back-off says so.
     pub fn retry(message: impl Into<String>) -> Self {
-        Self::Retry {
-            message: message.into(),
-            after: None,
-        }
+        Self::Retry { message: message.into(), after: None }
     }
 
     /// Never try again.
@@ -104,10 +101,7 @@ impl<E: Error> From<E> for Failure {
 impl From<Failure> for jobs::Failure {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Retry { message, after } => Self::Retry(jobs::RetryInfo {
-                message,
-                after: after.map(millis),
-            }),
+            Failure::Retry { message, after } => Self::Retry(jobs::RetryInfo { message, after: after.map(millis) }),
             Failure::Reject(message) => Self::Reject(message),
         }
     }
@@ -172,10 +166,7 @@ mod tests {
 
     #[test]
     fn an_error_is_a_retry_with_its_chain() {
-        assert_eq!(
-            outer("cannot write"),
-            Failure::retry("cannot write: disk full")
-        );
+        assert_eq!(outer("cannot write"), Failure::retry("cannot write: disk full"));
     }
 
     #[test]
@@ -190,10 +181,7 @@ mod tests {
         assert_eq!(failed.or_reject(), Err(Failure::reject("no such table")));
         assert_eq!(failed.or_retry(), Err(Failure::retry("no such table")));
         let delay = Duration::from_secs(3);
-        assert_eq!(
-            failed.or_retry_after(delay),
-            Err(Failure::retry("no such table").after(delay))
-        );
+        assert_eq!(failed.or_retry_after(delay), Err(Failure::retry("no such table").after(delay)));
     }
 
     #[test]

@@ -13,10 +13,7 @@ mod component {
     use crate::millis::millis;
 
     pub(crate) fn emit(level: Level, message: &str, fields: &[(&str, String)]) {
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.clone()))
-            .collect();
+        let fields: Vec<_> = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         log::emit(level.into(), message, &fields);
     }
 

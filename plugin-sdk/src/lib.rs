@@ -72,8 +72,6 @@
 //!
 //! A panic is a trap: it counts like a retry, and the job's traceback has the guest's backtrace.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may end in a panic"))]
-
 #[doc(hidden)] // for what `export!` expands to
 pub mod bindings;
 mod enqueue;
@@ -111,10 +109,7 @@ pub mod prelude {
     pub use serde_json::json;
 
     pub use crate::log;
-    pub use crate::{
-        Bytes, Directive, Entrypoint, Failure, Job, Json, OnFailure, OrFail, Outcome, Plugin,
-        Request, Result, Text,
-    };
+    pub use crate::{Bytes, Directive, Entrypoint, Failure, Job, Json, OnFailure, OrFail, Outcome, Plugin, Request, Result, Text};
 }
 
 /// What [`export!`] expands to names these; nobody else should.

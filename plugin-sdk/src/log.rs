@@ -15,10 +15,7 @@ use crate::bindings::pgq::plugin::log as wit;
 use crate::host;
 
 #[doc(inline)]
-pub use crate::{
-    __log_debug as debug, __log_error as error, __log_info as info, __log_trace as trace,
-    __log_warn as warn,
-};
+pub use crate::{__log_debug as debug, __log_error as error, __log_info as info, __log_trace as trace, __log_warn as warn};
 
 /// How loud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

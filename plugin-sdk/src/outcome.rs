@@ -37,9 +37,7 @@ impl Outcome {
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
         match serde_json::to_vec(value) {
             Ok(bytes) => Ok(Self::output(bytes)),
-            Err(error) => Err(Failure::reject(format!(
-                "the output has no JSON form: {error}"
-            ))),
+            Err(error) => Err(Failure::reject(format!("the output has no JSON form: {error}"))),
         }
     }
 

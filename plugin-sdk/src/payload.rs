@@ -31,18 +31,14 @@ pub trait FromPayload: Sized {
 impl<T: DeserializeOwned> FromPayload for Json<T> {
     fn from_payload(payload: Option<Vec<u8>>) -> Result<Self> {
         let bytes = required(payload)?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            Failure::reject(format!("the payload is not the JSON expected: {error}"))
-        })
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| Failure::reject(format!("the payload is not the JSON expected: {error}")))
     }
 }
 
 impl FromPayload for Text {
     fn from_payload(payload: Option<Vec<u8>>) -> Result<Self> {
         let bytes = required(payload)?;
-        String::from_utf8(bytes)
-            .map(Self)
-            .map_err(|error| Failure::reject(format!("the payload is not UTF-8: {error}")))
+        String::from_utf8(bytes).map(Self).map_err(|error| Failure::reject(format!("the payload is not UTF-8: {error}")))
     }
 }
 
@@ -112,10 +108,7 @@ mod tests {
 
     #[test]
     fn null_is_no_payload_unless_it_is_optional() {
-        assert_eq!(
-            Bytes::from_payload(None),
-            Err(Failure::reject("the job has no payload"))
-        );
+        assert_eq!(Bytes::from_payload(None), Err(Failure::reject("the job has no payload")));
         assert_eq!(Option::<Json<Point>>::from_payload(None), Ok(None));
         assert_eq!(decode(b""), Ok(Some(Bytes(vec![]))));
     }

@@ -37,13 +37,7 @@ impl Plugin {
     /// `[a-z0-9][a-z0-9_-]*` and has up to 64 characters. `env!("CARGO_PKG_NAME")` and
     /// `env!("CARGO_PKG_VERSION")` are the usual values.
     pub fn new(name: impl Into<Cow<'static, str>>, version: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            name: name.into(),
-            version: version.into(),
-            entrypoints: Vec::new(),
-            http: Vec::new(),
-            config: Vec::new(),
-        }
+        Self { name: name.into(), version: version.into(), entrypoints: Vec::new(), http: Vec::new(), config: Vec::new() }
     }
 
     /// Serve one more entrypoint.
@@ -86,10 +80,7 @@ impl Plugin {
             Some(entrypoint) => entrypoint.run(job),
             // The host only passes on what was declared. Should it not, the job is kept as failed:
             // this very component will not serve it the next time either.
-            None => Err(Failure::reject(format!(
-                "plugin {} {} does not serve the entrypoint `{name}`",
-                self.name, self.version
-            ))),
+            None => Err(Failure::reject(format!("plugin {} {} does not serve the entrypoint `{name}`", self.name, self.version))),
         }
     }
 

@@ -54,12 +54,11 @@ async fn a_server_is_private_and_configured() {
     for (name, wanted) in
         [("listen_addresses", "127.0.0.1"), ("jit", "off"), ("fsync", "off"), ("wal_level", "minimal"), ("lc_collate", "C")]
     {
-        let value: String =
-            sqlx::query_scalar("SELECT COALESCE(current_setting($1, true), (SELECT datcollate FROM pg_database LIMIT 1))")
-                .bind(name)
-                .fetch_one(&mut connection)
-                .await
-                .expect("an answer");
+        let value: String = sqlx::query_scalar("SELECT COALESCE(current_setting($1, true), (SELECT datcollate FROM pg_database LIMIT 1))")
+            .bind(name)
+            .fetch_one(&mut connection)
+            .await
+            .expect("an answer");
         assert_eq!(value, wanted, "{name}");
     }
     let is_superuser: bool = sqlx::query_scalar("SELECT rolsuper FROM pg_roles WHERE rolname = current_user AND rolname = 'pgq'")
@@ -406,14 +405,7 @@ fn orphan(program: &Path, home: &Path, port: u16) -> Child {
     let data = home.join("data");
     let owner = fs::metadata(&data).expect("a cluster");
     let mut command = Command::new(program);
-    command.arg("-D").arg(&data).args([
-        "-c",
-        "listen_addresses=127.0.0.1",
-        "-c",
-        "unix_socket_directories=",
-        "-p",
-        &port.to_string(),
-    ]);
+    command.arg("-D").arg(&data).args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-p", &port.to_string()]);
     command.uid(owner.uid()).gid(owner.gid()).current_dir("/").stderr(Stdio::null()).spawn().expect("a server")
 }
 

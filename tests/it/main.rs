@@ -1,1 +1,11 @@
-fn main() {}
+//! The one test binary.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+mod embedded;
+mod hostile;
+mod loading;
+mod outcomes;
+mod schema;
+mod stopping;
+mod tidy;

@@ -1,12 +1,10 @@
 //! The schema against a real server and the real PgQueuer: made, compared, adopted, upgraded, removed, by either tool.
 
-use std::path::PathBuf;
-
 use pgq_host::names::{NameSettings, Names};
 use pgq_host::schema::{
     self, Durability, Expect, InstallOptions, Problem, SchemaError, UpgradeOptions, check_worker, plan_upgrade, upgrade, verify,
 };
-use pgq_host_tests::Database;
+use pgq_host_tests::{Database, pgq};
 use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -53,15 +51,8 @@ impl<'a> Pgq<'a> {
 
     /// Run it; returns success, and what it said on both streams.
     async fn run(&self, args: &[&str]) -> (bool, String) {
-        let in_the_workspace = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.venv/bin/pgq"));
-        let program = std::env::var_os("PGQ").map_or(in_the_workspace, PathBuf::from);
-        assert!(
-            program.exists(),
-            "{} is not there: set PGQ to the `pgq` of pgqueuer 1.6.0, or run `make test`, which makes .venv",
-            program.display()
-        );
-        let mut command = tokio::process::Command::new(program);
-        command.args(args).env("PGQUEUER_DSN", &self.dsn).env_remove("PGDSN").env_remove("PGQUEUER_SCHEMA").env_remove("PGQUEUER_PREFIX");
+        let mut command = pgq(&self.dsn);
+        command.args(args);
         if !self.prefix.is_empty() {
             command.env("PGQUEUER_PREFIX", self.prefix);
         }

@@ -1,1 +1,30 @@
+//! The harness: a private PostgreSQL, an isolated database per test, hosts as real processes, guests built from source.
+//!
+//! Tests wait for what they want to see, never for time to pass.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on ends, and says why")]
+
+mod database;
+mod guests;
+mod host;
+mod pgqueuer;
+mod server;
+
+pub use database::Database;
+pub use guests::{Plugins, guest};
+pub use host::{Host, host_binary};
+pub use pgqueuer::{pgq, python};
+
+use std::time::{Duration, Instant};
+
+/// No test waits longer than this for anything.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Try until it holds; panics with `what` when patience is over.
+pub async fn eventually<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "never came true: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
@@ -20,6 +21,9 @@ pub(super) const ROLE: &str = "pgq";
 
 /// Folders in which initdb works; one that is found at a start was left by a crash.
 const WORK: &str = ".initdb-";
+
+/// How long what a killed initdb left running may go on.
+const LAST_BREATH: Duration = Duration::from_secs(10);
 
 /// The major version that made the cluster; `None` where there is none yet.
 pub(super) fn made_by(data: &Path) -> Result<Option<u32>, EmbeddedError> {
@@ -46,7 +50,7 @@ pub(super) async fn prepare(
     is_new_password: bool,
     sync: bool,
 ) -> Result<(), EmbeddedError> {
-    remove_leftovers(folder.path()).map_err(EmbeddedError::io("remove leftovers in", folder.path()))?;
+    remove_leftovers(folder.path()).await.map_err(EmbeddedError::io("remove leftovers in", folder.path()))?;
     let data = folder.data();
     if made_by(&data)?.is_none() {
         return make(folder, user, binaries, password, sync).await;
@@ -125,11 +129,19 @@ fn text_of(out: &Output) -> String {
     text.trim().replace('\n', " | ")
 }
 
-fn remove_leftovers(home: &Path) -> std::io::Result<()> {
+/// A killed initdb leaves a server of its own behind, which writes on until it finds that nobody speaks to it.
+async fn remove_leftovers(home: &Path) -> std::io::Result<()> {
+    let deadline = Instant::now() + LAST_BREATH;
     for entry in fs::read_dir(home)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(WORK) {
-            fs::remove_dir_all(entry.path())?;
+        if !entry.file_name().to_string_lossy().starts_with(WORK) {
+            continue;
+        }
+        while let Err(error) = fs::remove_dir_all(entry.path()) {
+            if Instant::now() > deadline {
+                return Err(error);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
     Ok(())

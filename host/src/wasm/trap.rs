@@ -32,7 +32,8 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &super::ru
         ("HostError", format!("{error:#}"))
     };
     let stderr = state.log.stderr_tail();
-    let message = match stderr.trim() {
+    // A message is one line, and a panic's is what one wants to read there; all of it stands in the traceback.
+    let message = match stderr.split_whitespace().collect::<Vec<_>>().join(" ").as_str() {
         "" => message,
         stderr => format!("{message}; stderr: {}", cut(stderr, 300)),
     };

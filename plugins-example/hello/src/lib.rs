@@ -13,11 +13,8 @@ fn hello(job: &Job, Json(hello): Json<Hello>) -> Result<Outcome> {
 }
 
 fn plugin() -> Plugin {
-    Plugin::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")).entrypoint(
-        Entrypoint::new("hello", hello)
-            .max_attempts(5)
-            .timeout(Duration::from_secs(10)),
-    )
+    Plugin::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        .entrypoint(Entrypoint::new("hello", hello).max_attempts(5).timeout(Duration::from_secs(10)))
 }
 
 pgq_plugin_sdk::export!(plugin);

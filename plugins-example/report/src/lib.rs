@@ -31,12 +31,8 @@ fn column(job: &Job, header: &str) -> Result<String> {
 }
 
 fn plugin() -> Plugin {
-    Plugin::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")).entrypoint(
-        Entrypoint::new("report", report)
-            .max_attempts(3)
-            .timeout(Duration::from_secs(60))
-            .memory(256 << 20),
-    )
+    Plugin::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        .entrypoint(Entrypoint::new("report", report).max_attempts(3).timeout(Duration::from_secs(60)).memory(256 << 20))
 }
 
 pgq_plugin_sdk::export!(plugin);
@@ -55,16 +51,11 @@ mod tests {
     const WEATHER: &[u8] = include_bytes!("../samples/seattle-weather.csv");
 
     fn job(file: &[u8]) -> TestJob {
-        TestJob::new("report")
-            .payload(file)
-            .header("group-by", "weather")
-            .header("value", "temp_max")
+        TestJob::new("report").payload(file).header("group-by", "weather").header("value", "temp_max")
     }
 
     fn output(job: TestJob) -> Value {
-        let Ok(Outcome::Complete(Some(json))) = TestRun::of(&plugin(), job).result else {
-            panic!("the job did not complete")
-        };
+        let Ok(Outcome::Complete(Some(json))) = TestRun::of(&plugin(), job).result else { panic!("the job did not complete") };
         serde_json::from_slice(&json).unwrap()
     }
 

@@ -14,22 +14,12 @@ pub(crate) struct Stats {
 
 impl Stats {
     pub(crate) fn of(value: f64) -> Self {
-        Self {
-            count: 1,
-            sum: value,
-            lost: 0.0,
-            min: value,
-            max: value,
-        }
+        Self { count: 1, sum: value, lost: 0.0, min: value, max: value }
     }
 
     pub(crate) fn add(&mut self, value: f64) {
         let sum = self.sum + value;
-        self.lost += if self.sum.abs() >= value.abs() {
-            (self.sum - sum) + value
-        } else {
-            (value - sum) + self.sum
-        };
+        self.lost += if self.sum.abs() >= value.abs() { (self.sum - sum) + value } else { (value - sum) + self.sum };
         self.sum = sum;
         self.count += 1;
         self.min = self.min.min(value);

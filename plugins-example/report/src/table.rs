@@ -68,35 +68,21 @@ pub(crate) enum Stop {
 impl<'a> Table<'a> {
     /// Read the head line of a file that may be gzipped.
     pub(crate) fn open(file: &'a [u8], group_by: &str, value: &str) -> Result<Self, String> {
-        let plain: Box<dyn Read> = if file.starts_with(GZIP) {
-            Box::new(MultiGzDecoder::new(file))
-        } else {
-            Box::new(file)
-        };
+        let plain: Box<dyn Read> = if file.starts_with(GZIP) { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
         let mut rows = Reader::from_reader(plain);
         let head = match rows.headers() {
             Ok(head) => head,
             Err(error) => return Err(format!("the head line cannot be read: {error}")),
         };
         let column = |name: &str| match head.iter().position(|known| known == name) {
-            Some(index) => Ok(Column {
-                name: name.to_owned(),
-                index,
-            }),
+            Some(index) => Ok(Column { name: name.to_owned(), index }),
             None => {
                 let known: Vec<_> = head.iter().map(|name| format!("`{name}`")).collect();
-                Err(format!(
-                    "no column `{name}`; there are {}",
-                    known.join(", ")
-                ))
+                Err(format!("no column `{name}`; there are {}", known.join(", ")))
             }
         };
         let (group_by, value) = (column(group_by)?, column(value)?);
-        Ok(Self {
-            rows,
-            group_by,
-            value,
-        })
+        Ok(Self { rows, group_by, value })
     }
 
     /// Read all rows. `go_on` is asked every so often.
@@ -134,10 +120,7 @@ impl<'a> Table<'a> {
             rows,
             skipped,
             first_skipped,
-            groups: groups
-                .into_iter()
-                .map(|(group, stats)| Group { group, stats })
-                .collect(),
+            groups: groups.into_iter().map(|(group, stats)| Group { group, stats }).collect(),
         })
     }
 
@@ -155,12 +138,8 @@ impl<'a> Table<'a> {
 /// A row of another length is that row's fault. Anything else is the file's.
 fn unequal(error: csv::Error, line: u64) -> Result<String, Stop> {
     match error.kind() {
-        ErrorKind::UnequalLengths {
-            expected_len, len, ..
-        } => Ok(format!("{len} fields instead of {expected_len}")),
-        _ => Err(Stop::Unreadable(format!(
-            "the file cannot be read on from line {line}: {error}"
-        ))),
+        ErrorKind::UnequalLengths { expected_len, len, .. } => Ok(format!("{len} fields instead of {expected_len}")),
+        _ => Err(Stop::Unreadable(format!("the file cannot be read on from line {line}: {error}"))),
     }
 }
 

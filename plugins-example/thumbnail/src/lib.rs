@@ -13,22 +13,14 @@ const DEFAULT_EDGE: u32 = 256;
 const MAX_EDGE: u32 = 2048;
 
 fn thumbnail(job: &Job, Bytes(photo): Bytes) -> Result<Outcome> {
-    let fit = Size {
-        width: edge(job, "width")?,
-        height: edge(job, "height")?,
-    };
+    let fit = Size { width: edge(job, "width")?, height: edge(job, "height")? };
     // A picture that cannot be decoded now cannot be decoded in a minute either.
     let photo = picture::decode(&photo).or_reject()?;
     let original = photo.size();
     let small = photo.shrink(fit);
     let jpeg = small.to_jpeg()?;
 
-    log::info!(
-        from = original,
-        to = small.size(),
-        bytes = jpeg.len(),
-        "made a thumbnail"
-    );
+    log::info!(from = original, to = small.size(), bytes = jpeg.len(), "made a thumbnail");
     Ok(Outcome::output(jpeg))
 }
 
@@ -39,9 +31,7 @@ fn edge(job: &Job, header: &str) -> Result<u32> {
     };
     match text.parse() {
         Ok(pixels @ 1..=MAX_EDGE) => Ok(pixels),
-        _ => Err(Failure::reject(format!(
-            "header `{header}` must be 1 to {MAX_EDGE} pixels, not `{text}`"
-        ))),
+        _ => Err(Failure::reject(format!("header `{header}` must be 1 to {MAX_EDGE} pixels, not `{text}`"))),
     }
 }
 
@@ -72,9 +62,7 @@ mod tests {
     }
 
     fn size_of(run: &TestRun) -> Size {
-        let Ok(Outcome::Complete(Some(jpeg))) = &run.result else {
-            panic!("{:?}", run.result)
-        };
+        let Ok(Outcome::Complete(Some(jpeg))) = &run.result else { panic!("{:?}", run.result) };
         assert!(jpeg.starts_with(&[0xff, 0xd8]), "not a JPEG");
         picture::decode(jpeg).unwrap().size()
     }
@@ -88,10 +76,7 @@ mod tests {
     #[test]
     fn a_jpeg_fits_the_default_box_and_keeps_its_aspect() {
         let run = run(TestJob::new("thumbnail").payload(ROCKET));
-        let size = Size {
-            width: 256,
-            height: 171,
-        };
+        let size = Size { width: 256, height: 171 };
         assert_eq!(size_of(&run), size);
         assert_eq!(run.logs[0].field("from"), Some("640x427"));
         assert_eq!(run.logs[0].field("to"), Some("256x171"));
@@ -99,27 +84,15 @@ mod tests {
 
     #[test]
     fn headers_set_the_box() {
-        let run = run(TestJob::new("thumbnail")
-            .payload(CAMERA)
-            .header("width", "300")
-            .header("height", "100"));
-        let size = Size {
-            width: 100,
-            height: 100,
-        };
+        let run = run(TestJob::new("thumbnail").payload(CAMERA).header("width", "300").header("height", "100"));
+        let size = Size { width: 100, height: 100 };
         assert_eq!(size_of(&run), size);
     }
 
     #[test]
     fn a_picture_that_fits_is_not_enlarged() {
-        let run = run(TestJob::new("thumbnail")
-            .payload(CAMERA)
-            .header("width", "2000")
-            .header("height", "2000"));
-        let size = Size {
-            width: 512,
-            height: 512,
-        };
+        let run = run(TestJob::new("thumbnail").payload(CAMERA).header("width", "2000").header("height", "2000"));
+        let size = Size { width: 512, height: 512 };
         assert_eq!(size_of(&run), size);
     }
 

@@ -40,9 +40,7 @@ pub(crate) enum DecodeError {
 
 /// Decode a JPEG or a PNG.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Picture, DecodeError> {
-    let mut reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .expect("reading from memory cannot fail");
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().expect("reading from memory cannot fail");
     if !matches!(reader.format(), Some(ImageFormat::Jpeg | ImageFormat::Png)) {
         return Err(DecodeError::Format);
     }
@@ -61,40 +59,26 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Picture, DecodeError> {
     // about it is no reason to refuse the picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let pixels = DynamicImage::from_decoder(decoder)?;
-    Ok(Picture {
-        pixels,
-        orientation,
-    })
+    Ok(Picture { pixels, orientation })
 }
 
 impl Picture {
     /// As the picture is seen, upright.
     pub(crate) fn size(&self) -> Size {
         let size = Size::from((self.pixels.width(), self.pixels.height()));
-        if lies(self.orientation) {
-            size.turned()
-        } else {
-            size
-        }
+        if lies(self.orientation) { size.turned() } else { size }
     }
 
     /// Fit a box, upright. What fits already is not enlarged.
     pub(crate) fn shrink(self, fit: Size) -> Self {
         let mut pixels = self.pixels;
         // Shrinking first makes the turning cheap, so the box is turned instead.
-        let fit = if lies(self.orientation) {
-            fit.turned()
-        } else {
-            fit
-        };
+        let fit = if lies(self.orientation) { fit.turned() } else { fit };
         if pixels.width() > fit.width || pixels.height() > fit.height {
             pixels = pixels.thumbnail(fit.width, fit.height);
         }
         pixels.apply_orientation(self.orientation);
-        Self {
-            pixels,
-            orientation: Orientation::NoTransforms,
-        }
+        Self { pixels, orientation: Orientation::NoTransforms }
     }
 
     pub(crate) fn to_jpeg(&self) -> Result<Vec<u8>, ImageError> {
@@ -120,21 +104,12 @@ fn on_white(pixels: &DynamicImage) -> RgbImage {
 
 /// Whether width and height change places.
 fn lies(orientation: Orientation) -> bool {
-    matches!(
-        orientation,
-        Orientation::Rotate90
-            | Orientation::Rotate270
-            | Orientation::Rotate90FlipH
-            | Orientation::Rotate270FlipH
-    )
+    matches!(orientation, Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH)
 }
 
 impl Size {
     fn turned(self) -> Self {
-        Self {
-            width: self.height,
-            height: self.width,
-        }
+        Self { width: self.height, height: self.width }
     }
 }
 
@@ -171,18 +146,11 @@ mod tests {
     use super::*;
 
     const ROCKET: &[u8] = include_bytes!("../samples/rocket.jpg");
-    const BOX: Size = Size {
-        width: 128,
-        height: 128,
-    };
+    const BOX: Size = Size { width: 128, height: 128 };
 
     /// The photograph with the note of a camera that was turned: an EXIF segment with that one tag.
     fn turned(orientation: u8) -> Vec<u8> {
-        let tiff = [
-            b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(),
-            &[orientation, 0, 0, 0, 0, 0, 0, 0],
-        ]
-        .concat();
+        let tiff = [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(), &[orientation, 0, 0, 0, 0, 0, 0, 0]].concat();
         let length = (2 + 6 + tiff.len() as u16).to_be_bytes();
         let (start, rest) = ROCKET.split_at(2);
         [start, b"\xff\xe1", &length, b"Exif\0\0", &tiff, rest].concat()
@@ -225,20 +193,10 @@ mod tests {
         bomb[29..33].copy_from_slice(&checksum.to_be_bytes());
 
         let error = decode(&bomb).err().unwrap();
-        assert!(
-            matches!(
-                error,
-                DecodeError::TooLarge(_) | DecodeError::Broken(ImageError::Limits(_))
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, DecodeError::TooLarge(_) | DecodeError::Broken(ImageError::Limits(_))), "{error}");
     }
 
     fn crc32(bytes: &[u8]) -> u32 {
-        !bytes.iter().fold(!0, |crc, byte| {
-            (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-                (crc >> 1) ^ (0xedb8_8320 * (crc & 1))
-            })
-        })
+        !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1))))
     }
 }

@@ -64,10 +64,7 @@ pub(crate) fn judge(origin: &str, answer: Result<Answer, SendError>) -> Result<O
     let excerpt: String = body.chars().take(MAX_EXCERPT).collect();
     let message = format!("{origin} answered {}: {excerpt}", answer.status);
     match answer.status {
-        200..=299 => Outcome::json(&Delivered {
-            status: answer.status,
-            body: body.into_owned(),
-        }),
+        200..=299 => Outcome::json(&Delivered { status: answer.status, body: body.into_owned() }),
         // 408 and 425 are 4xx in name only: both ask for the same request once more.
         408 | 425 | 429 | 500..=599 => {
             let failure = Failure::retry(message);
@@ -77,9 +74,7 @@ pub(crate) fn judge(origin: &str, answer: Result<Answer, SendError>) -> Result<O
                 None => failure,
             })
         }
-        300..=399 => Err(Failure::reject(format!(
-            "{message} (redirects are not followed: use the address it leads to)"
-        ))),
+        300..=399 => Err(Failure::reject(format!("{message} (redirects are not followed: use the address it leads to)"))),
         _ => Err(Failure::reject(message)),
     }
 }
@@ -91,12 +86,8 @@ fn undelivered(origin: &str, error: SendError) -> Failure {
              [plugins.{}] http = [\"{origin}\"]",
             env!("CARGO_PKG_NAME")
         )),
-        SendError::Invalid(reason) => {
-            Failure::reject(format!("the request to {origin} is invalid: {reason}"))
-        }
-        SendError::Failed(reason) => {
-            Failure::retry(format!("the request to {origin} failed: {reason}"))
-        }
+        SendError::Invalid(reason) => Failure::reject(format!("the request to {origin} is invalid: {reason}")),
+        SendError::Failed(reason) => Failure::retry(format!("the request to {origin} failed: {reason}")),
     }
 }
 
@@ -104,10 +95,7 @@ fn undelivered(origin: &str, error: SendError) -> Failure {
 fn delay(retry_after: &str) -> Option<Duration> {
     let delay = match retry_after.trim().parse() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(retry_after.trim())
-            .ok()?
-            .duration_since(SystemTime::now())
-            .unwrap_or_default(),
+        Err(_) => httpdate::parse_http_date(retry_after.trim()).ok()?.duration_since(SystemTime::now()).unwrap_or_default(),
     };
     Some(delay.min(MAX_RETRY_AFTER))
 }
@@ -119,14 +107,7 @@ mod tests {
     const ORIGIN: &str = "https://example.com";
 
     fn answered(status: u16, retry_after: Option<&str>) -> Result<Outcome> {
-        judge(
-            ORIGIN,
-            Ok(Answer {
-                status,
-                retry_after: retry_after.map(str::to_owned),
-                body: b"why".to_vec(),
-            }),
-        )
+        judge(ORIGIN, Ok(Answer { status, retry_after: retry_after.map(str::to_owned), body: b"why".to_vec() }))
     }
 
     #[test]
@@ -172,11 +153,7 @@ mod tests {
     fn a_request_not_granted_is_final_and_says_how_to_grant_it() {
         let failure = judge(ORIGIN, Err(SendError::Denied)).unwrap_err();
         assert!(failure.is_final());
-        assert!(
-            failure
-                .message()
-                .ends_with(r#"[plugins.webhook] http = ["https://example.com"]"#)
-        );
+        assert!(failure.message().ends_with(r#"[plugins.webhook] http = ["https://example.com"]"#));
     }
 
     #[test]

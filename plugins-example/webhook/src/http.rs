@@ -6,8 +6,8 @@ use pgq_plugin_sdk::prelude::*;
 use wasip2::clocks::monotonic_clock;
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, HeaderError, IncomingBody, IncomingResponse, Method,
-    OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
+    ErrorCode, Fields, FutureIncomingResponse, HeaderError, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest,
+    RequestOptions, Scheme,
 };
 use wasip2::io::poll::{self, Pollable};
 use wasip2::io::streams::StreamError;
@@ -35,33 +35,21 @@ pub(crate) fn send(call: &Call) -> Result<Answer, SendError> {
 fn request(call: &Call) -> Result<OutgoingRequest, SendError> {
     let headers = Fields::new();
     for (name, value) in &call.headers {
-        headers
-            .append(name, value.as_bytes())
-            .map_err(|error| header_error(name, error))?;
+        headers.append(name, value.as_bytes()).map_err(|error| header_error(name, error))?;
     }
     // Without it the body would be sent in chunks, which not every receiver understands.
     let length = call.body.len().to_string();
-    headers
-        .set("content-length", &[length.into_bytes()])
-        .map_err(|error| header_error("content-length", error))?;
+    headers.set("content-length", &[length.into_bytes()]).map_err(|error| header_error("content-length", error))?;
 
     let scheme = match call.url.scheme {
         url::Scheme::Http => Scheme::Http,
         url::Scheme::Https => Scheme::Https,
     };
     let request = OutgoingRequest::new(headers);
-    request
-        .set_method(&method(&call.method))
-        .map_err(|()| invalid("method"))?;
-    request
-        .set_scheme(Some(&scheme))
-        .map_err(|()| invalid("scheme"))?;
-    request
-        .set_authority(Some(&call.url.authority))
-        .map_err(|()| invalid("host"))?;
-    request
-        .set_path_with_query(Some(&call.url.path_with_query))
-        .map_err(|()| invalid("path"))?;
+    request.set_method(&method(&call.method)).map_err(|()| invalid("method"))?;
+    request.set_scheme(Some(&scheme)).map_err(|()| invalid("scheme"))?;
+    request.set_authority(Some(&call.url.authority)).map_err(|()| invalid("host"))?;
+    request.set_path_with_query(Some(&call.url.path_with_query)).map_err(|()| invalid("path"))?;
     Ok(request)
 }
 
@@ -108,10 +96,7 @@ fn write(body: OutgoingBody, mut bytes: &[u8], deadline: &Deadline) -> Result<()
     Ok(())
 }
 
-fn wait_for(
-    answer: &FutureIncomingResponse,
-    deadline: &Deadline,
-) -> Result<IncomingResponse, SendError> {
+fn wait_for(answer: &FutureIncomingResponse, deadline: &Deadline) -> Result<IncomingResponse, SendError> {
     deadline.wait(&answer.subscribe())?;
     match answer.get() {
         Some(Ok(answer)) => Ok(answer?),
@@ -144,9 +129,7 @@ struct Deadline {
 
 impl Deadline {
     fn in_(timeout: Duration) -> Self {
-        Self {
-            at: Instant::now() + timeout,
-        }
+        Self { at: Instant::now() + timeout }
     }
 
     fn wait(&self, event: &Pollable) -> Result<(), SendError> {

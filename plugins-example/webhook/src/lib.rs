@@ -57,33 +57,18 @@ fn call(job: &Job, webhook: Webhook) -> Call {
     let mut headers = vec![
         // The same for every attempt: a receiver that remembers it acts once.
         ("idempotency-key", format!("pgq-{}", job.id())),
-        (
-            "user-agent",
-            concat!("pgq-host-webhook/", env!("CARGO_PKG_VERSION")).to_owned(),
-        ),
+        ("user-agent", concat!("pgq-host-webhook/", env!("CARGO_PKG_VERSION")).to_owned()),
     ];
     if webhook.body.is_some() {
         headers.push(("content-type", "application/json".to_owned()));
     }
-    headers.retain(|(ours, _)| {
-        !webhook
-            .headers
-            .keys()
-            .any(|name| name.eq_ignore_ascii_case(ours))
-    });
+    headers.retain(|(ours, _)| !webhook.headers.keys().any(|name| name.eq_ignore_ascii_case(ours)));
 
     Call {
         method: webhook.method.to_ascii_uppercase(),
         url: webhook.url,
-        headers: headers
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .chain(webhook.headers)
-            .collect(),
-        body: webhook
-            .body
-            .map(|json| json.get().as_bytes().to_vec())
-            .unwrap_or_default(),
+        headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(webhook.headers).collect(),
+        body: webhook.body.map(|json| json.get().as_bytes().to_vec()).unwrap_or_default(),
         timeout: job.time_left().saturating_sub(RESERVE),
     }
 }
@@ -120,18 +105,11 @@ mod tests {
     }
 
     fn ok() -> Result<Answer, SendError> {
-        Ok(Answer {
-            status: 200,
-            retry_after: None,
-            body: b"thanks".to_vec(),
-        })
+        Ok(Answer { status: 200, retry_after: None, body: b"thanks".to_vec() })
     }
 
     fn header<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
-        let mut found = call
-            .headers
-            .iter()
-            .filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let mut found = call.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
         let value = found.next().map(|(_, value)| value.as_str());
         assert!(found.next().is_none(), "`{name}` was sent twice");
         value
@@ -142,10 +120,7 @@ mod tests {
         let payload = r#"{"url": "https://example.com/hook?a=1", "body": {"z": 1.10, "a": [9007199254740993]}}"#;
         let (call, result) = deliver(TestJob::new("webhook").id(42).payload(payload), ok());
 
-        assert_eq!(
-            result,
-            Ok(Outcome::output(r#"{"status":200,"body":"thanks"}"#))
-        );
+        assert_eq!(result, Ok(Outcome::output(r#"{"status":200,"body":"thanks"}"#)));
         assert_eq!(call.method, "POST");
         assert_eq!(call.url.origin(), "https://example.com");
         assert_eq!(call.url.path_with_query, "/hook?a=1");
@@ -180,19 +155,9 @@ mod tests {
 
     #[test]
     fn a_server_in_trouble_gets_another_try() {
-        let answer = Ok(Answer {
-            status: 503,
-            retry_after: Some("120".to_owned()),
-            body: b"maintenance".to_vec(),
-        });
+        let answer = Ok(Answer { status: 503, retry_after: Some("120".to_owned()), body: b"maintenance".to_vec() });
         let (_, result) = deliver(job(json!({ "url": "https://example.com/secret" })), answer);
-        assert_eq!(
-            result,
-            Err(
-                Failure::retry("https://example.com answered 503: maintenance")
-                    .after(Duration::from_secs(120))
-            )
-        );
+        assert_eq!(result, Err(Failure::retry("https://example.com answered 503: maintenance").after(Duration::from_secs(120))));
     }
 
     #[test]

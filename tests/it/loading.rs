@@ -1,0 +1,160 @@
+//! Files that are no plugins: each refused with file, cause and remedy, while the others run on.
+
+use pgq_host_tests::{Database, Host, Plugins, guest};
+
+/// Start a host on `hello` and this file; the log has each of the texts, and `hello` works.
+async fn refused(file: &str, bytes: Vec<u8>, texts: &[&str]) {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
+    plugins.write(file, bytes);
+    let host = Host::start(&database, &plugins, &[]).await;
+    let log = host.log();
+    let line = log.lines().find(|line| line.contains("plugin refused")).unwrap_or_else(|| panic!("nothing is refused:\n{log}"));
+    for text in texts.iter().chain([&file]) {
+        assert!(line.contains(text), "{text:?} is missing in: {line}");
+    }
+    let id = database.enqueue("hello", r#"{"name": "Ada"}"#).await;
+    database.wait_for(id, "successful").await;
+    host.stop().await;
+}
+
+fn wat(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap()
+}
+
+fn read(name: &str) -> Vec<u8> {
+    std::fs::read(guest(name)).unwrap()
+}
+
+#[tokio::test]
+async fn an_empty_file() {
+    refused("empty.wasm", Vec::new(), &["empty", "wasm32-wasip2"]).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_wasm() {
+    refused("notes.wasm", b"remember the milk".to_vec(), &["not WebAssembly"]).await;
+}
+
+#[tokio::test]
+async fn a_truncated_file() {
+    let mut bytes = read("hostile");
+    bytes.truncate(bytes.len() / 2);
+    refused("half.wasm", bytes, &["cut off", "copy or build the file again"]).await;
+}
+
+#[tokio::test]
+async fn a_file_with_garbage_in_it() {
+    let mut bytes = read("hostile");
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 256].fill(0xFF);
+    refused("damaged.wasm", bytes, &["plugin refused"]).await;
+}
+
+#[tokio::test]
+async fn a_core_module() {
+    refused("core.wasm", wat("(module (func (export \"handle\")))"), &["core module", "wasm32-wasip2"]).await;
+}
+
+#[tokio::test]
+async fn another_version_of_the_contract() {
+    let component = wat(r#"(component (instance $i) (export "pgq:plugin/handler@0.2.0" (instance $i)))"#);
+    refused("future.wasm", component, &["pgq:plugin/handler@0.2.0", "0.1", "rebuild"]).await;
+}
+
+#[tokio::test]
+async fn a_component_that_is_no_plugin() {
+    refused("other.wasm", wat("(component)"), &["does not export pgq:plugin/describe", "export!"]).await;
+}
+
+#[tokio::test]
+async fn an_unknown_import_is_named() {
+    let component = wat(r#"(component
+            (import "evil:corp/api@1.0.0" (instance (export "steal" (func))))
+            (instance $i)
+            (export "pgq:plugin/describe@0.1.0" (instance $i))
+            (export "pgq:plugin/handler@0.1.0" (instance $i)))"#);
+    refused("evil.wasm", component, &["evil:corp/api@1.0.0", "steal", "does not have"]).await;
+}
+
+#[tokio::test]
+async fn exports_of_the_wrong_type() {
+    let component = wat(r#"(component
+            (instance $i)
+            (export "pgq:plugin/describe@0.1.0" (instance $i))
+            (export "pgq:plugin/handler@0.1.0" (instance $i)))"#);
+    refused("hollow.wasm", component, &["does not fit the contract"]).await;
+}
+
+#[tokio::test]
+async fn two_plugins_that_claim_one_entrypoint() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile", "taken"]));
+    let host = Host::start(&database, &plugins, &[]).await;
+    let log = host.log();
+    let line = log.lines().find(|line| line.contains("plugin refused")).unwrap();
+    assert!(line.contains("taken.wasm") && line.contains("\\\"echo\\\"") || line.contains("\"echo\""), "{line}");
+    assert!(line.contains("hostile.wasm") && line.contains("rename the entrypoint"), "{line}");
+    let id = database.enqueue("echo", "x").await;
+    database.wait_for(id, "successful").await;
+    assert_eq!(database.output(id).await.as_deref(), Some("x"), "the first file by name serves it");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_copy_of_a_plugin_under_another_name() {
+    let bytes = read("hello");
+    refused("hello2.wasm", bytes, &["a plugin named", "hello.wasm", "rename the plugin"]).await;
+}
+
+#[tokio::test]
+async fn describe_that_never_ends() {
+    refused("describe-loops.wasm", read("describe-loops"), &["`describe` failed", "DeadlineExceeded"]).await;
+}
+
+#[tokio::test]
+async fn describe_that_panics() {
+    refused("describe-panics.wasm", read("describe-panics"), &["`describe` failed", "cannot say what I am"]).await;
+}
+
+#[tokio::test]
+async fn describe_that_declares_what_cannot_be_hears_of_all_mistakes_at_once() {
+    let all = ["Not A Name", "twice", "max-attempts of 0", "4 GiB", "timeout of 0 ms", "whenever", "example.com"];
+    refused("describe-lies.wasm", read("describe-lies"), &all).await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_an_error_that_names_it() {
+    let database = Database::new().await;
+    let mut command = tokio::process::Command::new(pgq_host_tests::host_binary());
+    command.args(["run", "--plugins", "/nowhere/plugins"]).env("PGDSN", database.dsn());
+    let output = command.output().await.unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains("/nowhere/plugins") && error.contains("--plugins"), "{error}");
+}
+
+#[tokio::test]
+async fn compiled_code_that_is_damaged_or_foreign_is_made_again_and_never_run() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("code");
+    let args = ["--cache-dir", folder.to_str().unwrap()];
+    Host::start(&database, &plugins, &args).await.stop().await;
+    let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let good = std::fs::read(&file).unwrap();
+    let mut flipped = good.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    for bad in [flipped, good[..good.len() - 1].to_vec(), Vec::new(), [vec![0; 32], good[32..].to_vec()].concat()] {
+        std::fs::write(&file, bad).unwrap();
+        let host = Host::start(&database, &plugins, &args).await;
+        let id = database.enqueue("hello", r#"{"name": "Ada"}"#).await;
+        database.wait_for(id, "successful").await;
+        assert!(host.stop().await.contains("made again"));
+        assert_eq!(std::fs::read(&file).unwrap(), good);
+    }
+    // A folder that others can write to is not used at all.
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let log = Host::start(&database, &plugins, &args).await.stop().await;
+    assert!(log.contains("plant native code") && log.contains("chmod 700"), "{log}");
+}

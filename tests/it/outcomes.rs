@@ -1,0 +1,171 @@
+//! What a handler says, and what the queue does: the table of DESIGN, row by row.
+
+use pgq_host_tests::{Database, Host, Plugins};
+
+async fn hosted() -> (Database, Plugins, Host) {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let host = Host::start(&database, &plugins, &[]).await;
+    (database, plugins, host)
+}
+
+#[tokio::test]
+async fn complete_logs_every_transition_and_keeps_the_output() {
+    let (database, _plugins, host) = hosted().await;
+    let id = database.enqueue("echo", "hello").await;
+    database.wait_for(id, "successful").await;
+    assert_eq!(database.history(id).await, ["queued", "picked", "successful"]);
+    assert_eq!(database.output(id).await.as_deref(), Some("hello"));
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn retry_counts_until_the_attempts_are_used_up_and_then_holds() {
+    let (database, _plugins, host) = hosted().await;
+    let id = database.enqueue("fail", "no luck").await;
+    database.wait_for(id, "failed").await;
+    assert_eq!(database.history(id).await, ["queued", "picked", "queued", "picked", "failed"]);
+    let (status, attempts): (String, i32) =
+        sqlx::query_as("SELECT status::text, attempts FROM pgqueuer WHERE id = $1").bind(id).fetch_one(database.pool()).await.unwrap();
+    assert_eq!((status.as_str(), attempts), ("failed", 2));
+    let traceback = database.traceback(id).await;
+    for key in ["job_id", "timestamp", "exception_type", "exception_message", "traceback", "additional_context"] {
+        assert!(traceback.get(key).is_some(), "PgQueuer's key {key} is missing: {traceback}");
+    }
+    assert_eq!(traceback["exception_message"], "no luck");
+    assert_eq!(traceback["additional_context"]["plugin"], "hostile");
+    assert_eq!(traceback["additional_context"]["plugin_sha256"].as_str().map(str::len), Some(64));
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn on_failure_delete_leaves_an_exception_in_the_log_and_no_row() {
+    let (database, _plugins, host) = hosted().await;
+    let id = database.enqueue("fail_deleted", "no luck").await;
+    database.wait_for(id, "exception").await;
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0);
+    assert_eq!(database.traceback(id).await["exception_message"], "no luck");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn reject_fails_at_once() {
+    let (database, _plugins, host) = hosted().await;
+    let id = database.enqueue("reject", "never").await;
+    database.wait_for(id, "failed").await;
+    assert_eq!(database.history(id).await, ["queued", "picked", "failed"]);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn snooze_runs_again_without_counting() {
+    let (database, _plugins, host) = hosted().await;
+    let id = database.enqueue("snooze", "").await;
+    database.wait_for(id, "successful").await;
+    assert_eq!(database.history(id).await, ["queued", "picked", "queued", "picked", "successful"]);
+    assert_eq!(database.output(id).await.as_deref(), Some("1"), "the second run is still attempt 1");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn discard_is_logged_as_canceled_with_the_reason() {
+    let (database, _plugins, host) = hosted().await;
+    let id = database.enqueue("discard", "").await;
+    database.wait_for(id, "canceled").await;
+    assert_eq!(database.traceback(id).await["exception_message"], "nobody wants it");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn follow_ups_are_committed_with_the_outcome_complete() {
+    let (database, _plugins, host) = hosted().await;
+    let id = database.enqueue("follow_up", "complete").await;
+    database.wait_for(id, "successful").await;
+    database.wait_until_done().await;
+    let rows: Vec<(i32, Option<Vec<u8>>)> = sqlx::query_as(
+        "SELECT l.priority, o.output FROM pgqueuer_log l JOIN pgqueuer_output o USING (job_id)
+         WHERE l.entrypoint = 'echo' AND l.status = 'successful' ORDER BY job_id",
+    )
+    .fetch_all(database.pool())
+    .await
+    .unwrap();
+    assert_eq!(rows, [(3, Some(b"one".to_vec())), (3, Some(b"two".to_vec()))]);
+    // The `queued` row of a follow-up and the `successful` row of its parent have the time of one transaction.
+    let transactions = database
+        .count(&format!(
+            "SELECT count(DISTINCT created) FROM pgqueuer_log
+             WHERE (job_id = {id} AND status = 'successful') OR (entrypoint = 'echo' AND status = 'queued')"
+        ))
+        .await;
+    assert_eq!(transactions, 1);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_fails_or_traps_enqueues_nothing() {
+    let (database, _plugins, host) = hosted().await;
+    for then in ["retry", "trap"] {
+        let id = database.enqueue("follow_up", then).await;
+        database.wait_for(id, "failed").await;
+    }
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'echo'").await, 0);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_can_enqueue_itself_under_the_dedupe_key_that_it_holds() {
+    let (database, _plugins, host) = hosted().await;
+    database
+        .execute("INSERT INTO pgqueuer (priority, entrypoint, payload, dedupe_key, status) VALUES (0, 'chain', '5', 'chain', 'queued')")
+        .await;
+    database.wait_until_done().await;
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'chain' AND status = 'successful'").await, 6);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_limit_over_all_workers_is_never_exceeded_nor_left_unused() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let hosts = [Host::start(&database, &plugins, &[]).await, Host::start(&database, &plugins, &[]).await];
+    database.enqueue_many("nap_limited", 40, "20").await;
+    database.wait_until_done().await;
+    // Seats taken and given back, in the order of the log, tell how many ran at once.
+    let most: i64 = database
+        .count(
+            "SELECT max(running)::bigint FROM (
+                 SELECT sum(CASE status WHEN 'picked' THEN 1 WHEN 'successful' THEN -1 ELSE 0 END) OVER (ORDER BY created, status = 'picked', id) AS running
+                 FROM pgqueuer_log WHERE entrypoint = 'nap_limited') AS r",
+        )
+        .await;
+    assert_eq!(most, 2);
+    for host in hosts {
+        host.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_payload_of_megabytes_goes_through_and_sql_null_is_no_payload() {
+    let (database, _plugins, host) = hosted().await;
+    let large = database.enqueue("echo", vec![b'x'; 8 << 20]).await;
+    database.execute("INSERT INTO pgqueuer (priority, entrypoint, status) VALUES (0, 'echo', 'queued')").await;
+    database.wait_for(large, "successful").await;
+    assert_eq!(database.output(large).await.map(|output| output.len()), Some(8 << 20));
+    database.wait_until_done().await;
+    assert!(database.traceback(large + 1).await["exception_message"].as_str().is_some_and(|message| message.contains("payload")));
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn headers_that_are_no_object_hurt_nobody() {
+    let (database, _plugins, host) = hosted().await;
+    for headers in ["'[1,2]'", "'\"text\"'", "'null'", "NULL", "'{\"a\": 1}'"] {
+        database
+            .execute(&format!(
+                "INSERT INTO pgqueuer (priority, entrypoint, payload, headers, status) VALUES (0, 'echo', 'x', {headers}, 'queued')"
+            ))
+            .await;
+    }
+    database.wait_until_done().await;
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'").await, 5);
+    host.stop().await;
+}

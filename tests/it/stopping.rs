@@ -1,0 +1,165 @@
+//! How a host ends, and what becomes of what it held.
+
+use std::time::Instant;
+
+use pgq_host_tests::{Database, Host, Plugins, eventually};
+use rustix::process::Signal;
+
+async fn running(database: &Database, count: i64) {
+    eventually("the jobs run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == count).await;
+}
+
+#[tokio::test]
+async fn sigterm_lets_running_jobs_end_and_claims_no_more() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let host = Host::start(&database, &plugins, &["--max-concurrent-tasks", "2"]).await;
+    let ids = database.enqueue_many("nap", 4, "1000").await;
+    running(&database, 2).await;
+    let log = host.stop().await;
+    for id in &ids[..2] {
+        assert_eq!(database.history(*id).await, ["queued", "picked", "successful"], "{log}");
+    }
+    for id in &ids[2..] {
+        assert_eq!(database.history(*id).await, ["queued"], "{log}");
+    }
+}
+
+#[tokio::test]
+async fn after_the_drain_timeout_jobs_are_interrupted_and_released_uncounted() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let mut host = Host::start(&database, &plugins, &["--drain-timeout", "0.2"]).await;
+    // One parks in a host call, one computes.
+    let ids = [database.enqueue("nap", "3600000").await, database.enqueue("spin", "").await];
+    database.execute("UPDATE pgqueuer SET attempts = 0").await;
+    running(&database, 2).await;
+    let signalled = Instant::now();
+    host.signal(Signal::TERM);
+    let status = host.ended().await;
+    assert!(status.success(), "{status}\n{}", host.log());
+    assert!(signalled.elapsed().as_secs() < 10, "it took {:?}", signalled.elapsed());
+    assert_eq!(database.history(ids[0]).await, ["queued", "picked", "queued"]);
+    let (status, attempts, owner): (String, i32, Option<uuid::Uuid>) =
+        sqlx::query_as("SELECT status::text, attempts, queue_manager_id FROM pgqueuer WHERE id = $1")
+            .bind(ids[0])
+            .fetch_one(database.pool())
+            .await
+            .unwrap();
+    assert_eq!((status.as_str(), attempts, owner), ("queued", 0, None));
+}
+
+#[tokio::test]
+async fn a_second_signal_does_not_wait_for_the_drain() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let mut host = Host::start(&database, &plugins, &["--drain-timeout", "3600"]).await;
+    let id = database.enqueue("nap", "3600000").await;
+    running(&database, 1).await;
+    host.signal(Signal::INT);
+    host.wait_for_log("stopping").await;
+    host.signal(Signal::TERM);
+    assert!(host.ended().await.success(), "{}", host.log());
+    assert_eq!(database.history(id).await, ["queued", "picked", "queued"]);
+}
+
+#[tokio::test]
+async fn a_guest_that_asks_is_told_to_stop_and_can_end_in_order() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let host = Host::start(&database, &plugins, &[]).await;
+    let id = database.enqueue("obedient", "").await;
+    running(&database, 1).await;
+    host.stop().await;
+    assert_eq!(database.output(id).await.as_deref(), Some("ShuttingDown"));
+}
+
+#[tokio::test]
+async fn drain_mode_ends_when_nothing_is_left_deferred_jobs_included() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    database.enqueue_many("echo", 100, "x").await;
+    database.enqueue("snooze", "").await;
+    database.enqueue("nobody_serves_this", "").await;
+    let mut host = Host::start(&database, &plugins, &["--mode", "drain"]).await;
+    assert!(host.ended().await.success(), "{}", host.log());
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'").await, 101);
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 1, "what nobody here serves is left alone");
+}
+
+#[tokio::test]
+async fn jobs_of_a_killed_host_run_again_elsewhere_and_count_an_attempt() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let lease = ["--heartbeat-timeout", "1"];
+    let doomed = Host::start(&database, &plugins, &lease).await;
+    let id = database.enqueue("nap", "2000").await;
+    running(&database, 1).await;
+    doomed.kill().await;
+    let heir = Host::start(&database, &plugins, &lease).await;
+    database.wait_for(id, "successful").await;
+    assert_eq!(database.history(id).await, ["queued", "picked", "queued", "picked", "successful"]);
+    assert_eq!(database.output(id).await.as_deref(), Some("2"), "it ran as attempt 2");
+    assert_eq!(database.traceback(id).await["exception_type"], "WorkerLost");
+    heir.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_keeps_losing_its_worker_is_held_in_the_end() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let host = Host::start(&database, &plugins, &["--heartbeat-timeout", "1"]).await;
+    // `nap` allows 3 attempts; this one has lost two workers already, and its third was last heard of an hour ago.
+    database
+        .execute(
+            "INSERT INTO pgqueuer (priority, entrypoint, payload, status, attempts, queue_manager_id, heartbeat)
+             VALUES (0, 'nap', '1', 'picked', 2, gen_random_uuid(), now() - interval '1 hour')",
+        )
+        .await;
+    eventually("it is held", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'failed' AND attempts = 3").await == 1)
+        .await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn long_jobs_keep_their_lease_while_their_host_lives() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let lease = ["--heartbeat-timeout", "0.6"];
+    let hosts = [Host::start(&database, &plugins, &lease).await, Host::start(&database, &plugins, &lease).await];
+    let ids = database.enqueue_many("nap", 6, "2500").await;
+    database.wait_until_done().await;
+    for id in ids {
+        assert_eq!(database.history(id).await, ["queued", "picked", "successful"]);
+    }
+    for host in hosts {
+        host.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_lost_a_job_to_another_worker_records_nothing_of_it() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let host = Host::start(&database, &plugins, &["--heartbeat-timeout", "30"]).await;
+    let id = database.enqueue("nap", "1000").await;
+    running(&database, 1).await;
+    // Another worker takes it over, as PgQueuer's do with jobs they believe stale.
+    database.execute("UPDATE pgqueuer SET queue_manager_id = gen_random_uuid(), heartbeat = now()").await;
+    host.wait_for_log("left alone").await;
+    assert_eq!(database.history(id).await, ["queued", "picked"]);
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await, 1);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_listener_heals_itself_or_ends_the_host_as_asked() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let polling = ["--dequeue-timeout", "3600"];
+    let host = Host::start(&database, &plugins, &polling).await;
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgq-host' AND query LIKE 'LISTEN%' AND datname = current_database()";
+    eventually("it listens", async || database.count(&cut.replace("pg_terminate_backend(pid)", "count(*)")).await == 1).await;
+    database.execute(cut).await;
+    host.wait_for_log("listening again").await;
+    // Only a notification can explain that this is picked up: the next poll is an hour away.
+    let id = database.enqueue("echo", "x").await;
+    database.wait_for(id, "successful").await;
+    host.stop().await;
+
+    let mut strict = Host::start(&database, &plugins, &["--shutdown-on-listener-failure"]).await;
+    eventually("it listens", async || database.count(&cut.replace("pg_terminate_backend(pid)", "count(*)")).await == 1).await;
+    database.execute(cut).await;
+    assert_eq!(strict.ended().await.code(), Some(1), "{}", strict.log());
+    assert!(strict.log().contains("listening connection was lost"));
+}

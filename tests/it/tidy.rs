@@ -1,0 +1,82 @@
+//! The invariants of ARCHITECTURE.md that can be read off the source.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn sources(folder: &str) -> Vec<(String, String)> {
+    fn walk(path: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(path).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join(folder), &mut found);
+    let name = |path: &Path| path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+    found.into_iter().map(|path| (name(&path), fs::read_to_string(&path).unwrap())).collect()
+}
+
+/// No file of `host/src` outside `allowed` has `word` in its code (comments aside).
+fn only(word: &str, allowed: &[&str]) {
+    for (name, text) in sources("host/src") {
+        if allowed.iter().any(|allowed| name.starts_with(&format!("host/src/{allowed}"))) {
+            continue;
+        }
+        for line in text.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
+            assert!(!line.contains(word), "{name} names {word}: {line}");
+        }
+    }
+}
+
+#[test]
+fn only_wasm_names_wasmtime() {
+    only("wasmtime", &["wasm"]);
+}
+
+#[test]
+fn wasm_knows_no_database_and_queue_no_wasm() {
+    for (name, text) in sources("host/src/wasm") {
+        assert!(!text.contains("sqlx"), "{name} names sqlx");
+        assert!(!text.contains("crate::queue"), "{name} names the queue");
+    }
+    for (name, text) in sources("host/src/queue") {
+        assert!(!text.contains("crate::wasm"), "{name} names wasm");
+    }
+}
+
+#[test]
+fn the_job_is_plain_data() {
+    let text = fs::read_to_string(root().join("host/src/job.rs")).unwrap();
+    for word in ["sqlx", "wasmtime", "tokio", "crate::"] {
+        assert!(!text.contains(word), "job.rs names {word}");
+    }
+}
+
+#[test]
+fn only_app_spawns_what_outlives_a_call() {
+    // The executor spawns one task per job, on the guests' runtime; the embedded server is not part of a worker.
+    only("tokio::spawn", &["app.rs", "embedded"]);
+}
+
+#[test]
+fn unsafe_code_is_where_it_is_explained() {
+    only("unsafe {", &["wasm/cache.rs", "embedded"]);
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    for folder in ["host/src", "plugin-sdk/src", "tests/src", "tests/it", "tests/guests"] {
+        for (name, text) in sources(folder) {
+            let generated = name.contains("/target/");
+            assert!(generated || text.starts_with("//!"), "{name} does not open with a //! line");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! An isolated database for one test.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use pgq_host::job::NewJob;
+use pgq_host::names::{NameSettings, Names};
+use pgq_host::queue::{self, OnConflict, Queue};
+use pgq_host::schema::{self, InstallOptions};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
+
+use crate::{eventually, server};
+
+/// PgQueuer's default names.
+pub(crate) fn default_names() -> Names {
+    Names::new(&NameSettings::default(), |_| None).expect("defaults are valid")
+}
+
+/// A database of its own, with the schema in it unless asked otherwise.
+pub struct Database {
+    dsn: String,
+    pool: PgPool,
+}
+
+impl Database {
+    /// With PgQueuer's tables and ours.
+    pub async fn new() -> Database {
+        Database::copy_of(server::TEMPLATE).await
+    }
+
+    /// With nothing in it.
+    pub async fn empty() -> Database {
+        Database::copy_of("template0").await
+    }
+
+    async fn copy_of(template: &str) -> Database {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{}{}_{}", server::PREFIX, std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut admin = PgConnection::connect(&server::dsn("postgres")).await.expect("the tests' PostgreSQL answers");
+        admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE {template}"))).await.expect("a database");
+        Database::at(server::dsn(&name)).await
+    }
+
+    /// On a server of the test's own, as it is.
+    pub async fn at(dsn: String) -> Database {
+        let options = queue::connect_options(Some(&dsn)).expect("a DSN");
+        let pool = queue::connect(options).await.expect("it answers");
+        Database { dsn, pool }
+    }
+
+    /// PgQueuer's tables and ours.
+    pub async fn install(&self) {
+        let mut connection = self.connect().await;
+        schema::install(&mut connection, &default_names(), &InstallOptions::default()).await.expect("the schema");
+    }
+
+    /// For other programs.
+    pub fn dsn(&self) -> String {
+        self.dsn.clone()
+    }
+
+    /// One connection more.
+    pub async fn connect(&self) -> PgConnection {
+        PgConnection::connect(&self.dsn()).await.expect("it answers")
+    }
+
+    /// For the test's own questions.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// The queue as another worker sees it.
+    pub fn queue(&self) -> Queue {
+        Queue::new(self.pool.clone(), default_names())
+    }
+
+    /// Enqueue one job.
+    pub async fn enqueue(&self, entrypoint: &str, payload: impl Into<Vec<u8>>) -> i64 {
+        self.enqueue_many(entrypoint, 1, payload).await[0]
+    }
+
+    /// Enqueue so many of the same.
+    pub async fn enqueue_many(&self, entrypoint: &str, count: usize, payload: impl Into<Vec<u8>>) -> Vec<i64> {
+        let job = NewJob { entrypoint: entrypoint.into(), payload: Some(payload.into()), ..NewJob::default() };
+        self.queue().enqueue(&vec![job; count], OnConflict::Raise).await.expect("enqueued")
+    }
+
+    /// Run a statement.
+    pub async fn execute(&self, sql: &str) {
+        self.pool.execute(AssertSqlSafe(sql.to_owned())).await.expect("executed");
+    }
+
+    /// One number.
+    pub async fn count(&self, sql: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&self.pool).await.expect("a count")
+    }
+
+    /// The states that a job went through, oldest first.
+    pub async fn history(&self, id: i64) -> Vec<String> {
+        sqlx::query_scalar("SELECT status::text FROM pgqueuer_log WHERE job_id = $1 ORDER BY id")
+            .bind(id)
+            .fetch_all(&self.pool)
+            .await
+            .expect("a history")
+    }
+
+    /// The newest traceback of a job.
+    pub async fn traceback(&self, id: i64) -> serde_json::Value {
+        let text: String = sqlx::query_scalar(
+            "SELECT traceback::text FROM pgqueuer_log WHERE job_id = $1 AND traceback IS NOT NULL ORDER BY id DESC LIMIT 1",
+        )
+        .bind(id)
+        .fetch_one(&self.pool)
+        .await
+        .expect("a traceback");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// What a job left, as text.
+    pub async fn output(&self, id: i64) -> Option<String> {
+        let bytes: Option<Vec<u8>> = sqlx::query_scalar("SELECT output FROM pgqueuer_output WHERE job_id = $1")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await
+            .expect("an output");
+        bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Wait until the job is in this state, the last that its log has.
+    pub async fn wait_for(&self, id: i64, status: &str) {
+        let mut last = String::new();
+        eventually(&format!("job {id} is {status}"), async || {
+            last = self.history(id).await.pop().unwrap_or_default();
+            last == status
+        })
+        .await;
+    }
+
+    /// Wait until no job is queued or running.
+    pub async fn wait_until_done(&self) {
+        eventually("no job is queued or picked", async || self.count("SELECT count(*) FROM pgqueuer WHERE status <> 'failed'").await == 0)
+            .await;
+    }
+}

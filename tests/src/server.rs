@@ -1,0 +1,72 @@
+//! One PostgreSQL for all tests of a process: `DATABASE_URL`'s if set, else a private one that goes with the process.
+
+use std::sync::OnceLock;
+use std::sync::mpsc;
+
+use pgq_host::embedded;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+
+/// Databases of tests; what a killed run left behind is swept at the next start.
+pub(crate) const PREFIX: &str = "pgq_test_";
+/// Made once, then copied: a database with the schema in it takes some milliseconds.
+pub(crate) const TEMPLATE: &str = "pgq_test_template";
+
+/// Its address, for a database of this name.
+pub(crate) fn dsn(database: &str) -> String {
+    static BASE: OnceLock<String> = OnceLock::new();
+    let base = BASE.get_or_init(start);
+    // postgresql://user:password@host:port/database
+    let end = base.rfind('/').expect("a DSN with a database");
+    format!("{}/{database}", &base[..end])
+}
+
+/// Runs on a thread of its own that lives as long as the process: the server is told to stop when that thread dies.
+fn start() -> String {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let (dsn, server) = match std::env::var("DATABASE_URL") {
+                Ok(dsn) => (dsn, None),
+                Err(_) => {
+                    let server = embedded::start(settings()).await.expect("the tests' PostgreSQL starts");
+                    (server.dsn("postgres"), Some(server))
+                }
+            };
+            prepare(&dsn).await;
+            sender.send(dsn).expect("somebody waits");
+            std::future::pending::<()>().await;
+            drop(server);
+        });
+    });
+    receiver.recv().expect("the tests' PostgreSQL starts")
+}
+
+fn settings() -> embedded::Settings {
+    let folder = std::env::var_os("CARGO_TARGET_TMPDIR").map_or_else(|| std::env::temp_dir().join("pgq-host-tests"), Into::into);
+    // One folder per process: two test runs at once do not meet, and nobody waits for another's lock.
+    let mut settings = embedded::Settings::new(folder.join(format!("postgres-{}", std::process::id())));
+    // Tests kill hosts, not this server; the ones about a crash of the server start their own.
+    for (name, value) in [("fsync", "off"), ("full_page_writes", "off"), ("max_connections", "300")] {
+        settings.settings.push((name.into(), value.into()));
+    }
+    settings
+}
+
+async fn prepare(dsn: &str) {
+    let mut connection = PgConnection::connect(dsn).await.expect("the tests' PostgreSQL answers");
+    let leftovers: Vec<String> = sqlx::query_scalar("SELECT datname::text FROM pg_database WHERE datname LIKE $1")
+        .bind(format!("{PREFIX}%"))
+        .fetch_all(&mut connection)
+        .await
+        .expect("databases");
+    for name in leftovers {
+        connection.execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.expect("a leftover goes");
+    }
+    connection.execute(AssertSqlSafe(format!("CREATE DATABASE {TEMPLATE}"))).await.expect("the template");
+    let end = dsn.rfind('/').expect("a DSN with a database");
+    let mut template = PgConnection::connect(&format!("{}/{TEMPLATE}", &dsn[..end])).await.expect("the template answers");
+    let names = crate::database::default_names();
+    pgq_host::schema::install(&mut template, &names, &pgq_host::schema::InstallOptions::default()).await.expect("the schema");
+    template.close().await.expect("closed, so that it can be copied");
+}
