@@ -77,7 +77,13 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let listener = tokio::spawn(queue::listen(pool.clone(), settings.names.channel.clone(), event_sender));
     let upkeep = [
         tokio::spawn(lease::keep(Arc::clone(&leases), queue.clone(), settings.heartbeat_timeout, stop_upkeep.clone())),
-        tokio::spawn(maintenance::rescue(queue.clone(), plugins.clone(), settings.heartbeat_timeout, stop_upkeep.clone())),
+        tokio::spawn(maintenance::rescue(
+            queue.clone(),
+            Arc::clone(&leases),
+            plugins.clone(),
+            settings.heartbeat_timeout,
+            stop_upkeep.clone(),
+        )),
     ];
     let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), records, give_up.clone()));
     let worker = Worker {

@@ -83,7 +83,7 @@ impl Executor {
     pub fn start(&self, job: Job, served: &Served) {
         let shared = Arc::clone(&self.shared);
         let served = served.clone();
-        let control = shared.leases.hold(job.id);
+        let control = shared.leases.hold(job.claim);
         shared.active.fetch_add(1, Ordering::AcqRel);
         self.shared.guests.spawn(async move {
             let record = shared.run(job, &served, control).await;
@@ -103,19 +103,19 @@ impl Executor {
 impl Shared {
     /// `None` where the job is not ours any more.
     async fn run(&self, job: Job, served: &Served, control: Arc<Control>) -> Option<Record> {
-        let (id, attempt) = (job.id, job.attempt());
+        let (id, claim, attempt) = (job.id, job.claim, job.attempt());
         let verdict = match self.running.acquire().await {
             Ok(_place) => self.run_guest(job, served, Arc::clone(&control)).await,
             Err(_closed) => Verdict::Release("the host stopped"),
         };
         if control.stop_cause() == Some(wasm::StopCause::LeaseLost) {
             tracing::warn!(job.id = id, job.entrypoint = %served.entrypoint, "another worker has taken the job over; this run is not recorded");
-            self.leases.release([id]);
+            self.leases.release([claim]);
             return None;
         }
         let disposition = verdict::decide(verdict, &verdict::Case { id, attempt, me: self.me, served }, fastrand::f64());
         log_end(id, served, &disposition);
-        Some(Record { id, disposition })
+        Some(Record { claim, disposition })
     }
 
     async fn run_guest(&self, job: Job, served: &Served, control: Arc<Control>) -> Verdict {

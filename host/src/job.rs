@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 /// The id of a row in the queue table.
 pub type JobId = i64;
 
@@ -23,6 +25,18 @@ pub struct Job {
     pub headers: Option<String>,
     /// How many runs have failed before this one.
     pub attempts: u32,
+    /// Which claim of it this is.
+    pub claim: Claim,
+}
+
+/// One claim of one job. The database's time of the claim tells it from any other claim of the same job, by the same worker too:
+/// a write that names an old claim finds nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// The job's id.
+    pub id: JobId,
+    /// When the row was claimed, to the microsecond.
+    pub at: DateTime<Utc>,
 }
 
 impl Job {

@@ -4,44 +4,63 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::JobId;
+use crate::job::{Claim, JobId};
 use crate::queue::Queue;
 use crate::wasm::{Control, StopCause};
 
 /// Ids in one heartbeat statement.
 const CHUNK: usize = 5_000;
 
-/// A held job: its word to the run, and when its lease was last renewed.
+/// A held job: which claim of it, its word to the run, and when its lease was last renewed.
 #[derive(Debug)]
 struct Held {
+    claim: Claim,
     control: Arc<Control>,
     renewed: Instant,
 }
 
 /// All held jobs. The worker adds at a claim, the recorder removes when the outcome is written.
 #[derive(Debug, Default)]
-pub struct Leases(Mutex<HashMap<JobId, Held>>);
+pub struct Leases {
+    held: Mutex<HashMap<JobId, Held>>,
+    released: Notify,
+}
 
 impl Leases {
     fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Held>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A job was claimed. The control is how it can be stopped.
-    pub fn hold(&self, id: JobId) -> Arc<Control> {
+    pub fn hold(&self, claim: Claim) -> Arc<Control> {
         let control = Arc::new(Control::default());
-        self.lock().insert(id, Held { control: Arc::clone(&control), renewed: Instant::now() });
+        self.lock().insert(claim.id, Held { claim, control: Arc::clone(&control), renewed: Instant::now() });
         control
     }
 
-    /// The outcomes of these jobs are written, or not ours to write.
-    pub fn release(&self, ids: impl IntoIterator<Item = JobId>) {
+    /// The outcomes of these claims are written, or not ours to write.
+    pub fn release(&self, claims: impl IntoIterator<Item = Claim>) {
         let mut held = self.lock();
-        for id in ids {
-            held.remove(&id);
+        for claim in claims {
+            // A job that went back into the queue may be here again already, under a new claim.
+            if held.get(&claim.id).is_some_and(|held| held.claim == claim) {
+                held.remove(&claim.id);
+            }
         }
+        self.released.notify_one();
+    }
+
+    /// Resolves when something was released since the last call. One waiter: the worker.
+    pub async fn released(&self) {
+        self.released.notified().await;
+    }
+
+    /// The ids of all that are held.
+    pub fn ids(&self) -> Vec<JobId> {
+        self.lock().keys().copied().collect()
     }
 
     /// How many are held.

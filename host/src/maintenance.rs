@@ -6,15 +6,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::lease::Leases;
 use crate::plugins::PluginSet;
 use crate::queue::{Queue, RescueRule};
 
 /// Look for lost jobs at the start and then three times per lease, each host at its own pace, until `stop`.
-pub async fn rescue(queue: Queue, plugins: watch::Receiver<Arc<PluginSet>>, lease: Duration, stop: CancellationToken) {
+pub async fn rescue(queue: Queue, leases: Arc<Leases>, plugins: watch::Receiver<Arc<PluginSet>>, lease: Duration, stop: CancellationToken) {
     loop {
         let rules = rules(&plugins.borrow());
         if !rules.is_empty() {
-            match queue.rescue(&rules, lease).await {
+            match queue.rescue(&rules, lease, &leases.ids()).await {
                 Ok(rescued) => {
                     for job in rescued {
                         tracing::warn!(job.id = job.id, job.entrypoint = job.entrypoint, status = job.status, "its worker was lost");

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::JobId;
+use crate::job::{Claim, JobId};
 use crate::lease::Leases;
 use crate::queue::{Disposition, Queue, Record};
 
@@ -26,7 +26,7 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 pub async fn record(queue: Queue, leases: Arc<Leases>, mut records: mpsc::Receiver<Record>, give_up: CancellationToken) {
     let mut batch = Vec::with_capacity(BATCH);
     while records.recv_many(&mut batch, BATCH).await > 0 {
-        let ids: Vec<JobId> = batch.iter().map(|record| record.id).collect();
+        let claims: Vec<Claim> = batch.iter().map(|record| record.claim).collect();
         if give_up.run_until_cancelled(write(&queue, &mut batch)).await.is_none() {
             tracing::error!(
                 jobs = batch.len() + records.len(),
@@ -34,7 +34,7 @@ pub async fn record(queue: Queue, leases: Arc<Leases>, mut records: mpsc::Receiv
             );
             return;
         }
-        leases.release(ids);
+        leases.release(claims);
         batch.clear();
     }
 }
@@ -58,10 +58,10 @@ async fn isolate(queue: &Queue, batch: &mut [Record], error: &sqlx::Error) {
     match batch {
         [] => {}
         [record] => {
-            tracing::error!(job.id = record.id, error = %error, "the database refuses the job's outcome; it is held as failed");
-            record.disposition = refused(record.id, error);
+            tracing::error!(job.id = record.claim.id, error = %error, "the database refuses the job's outcome; it is held as failed");
+            record.disposition = refused(record.claim.id, error);
             if let Err(error) = queue.record(std::slice::from_ref(record)).await {
-                tracing::error!(job.id = record.id, error = %error, "nor that it failed; it runs again when its lease is over");
+                tracing::error!(job.id = record.claim.id, error = %error, "nor that it failed; it runs again when its lease is over");
             }
         }
         batch => {
@@ -96,7 +96,7 @@ fn is_about_data(error: &sqlx::Error) -> bool {
 
 fn report_lost(batch: &[Record], ours: &[JobId]) {
     if ours.len() < batch.len() {
-        let lost: Vec<JobId> = batch.iter().map(|record| record.id).filter(|id| !ours.contains(id)).take(20).collect();
+        let lost: Vec<JobId> = batch.iter().map(|record| record.claim.id).filter(|id| !ours.contains(id)).take(20).collect();
         tracing::warn!(jobs = batch.len() - ours.len(), first = ?lost, "these jobs belonged to another worker or were cancelled by the time they ended; left alone");
     }
 }

@@ -217,7 +217,7 @@ impl Worker {
                 () = tokio::time::sleep_until(until) => return Ok(None),
                 Ok(()) = self.plugins.changed() => return Ok(None),
                 Some(event) = self.events.recv() => self.hear(event, !targets.limited.is_empty(), &mut heard),
-                () = self.executor.freed(), if self.settings.mode == Mode::Drain => heard.look = self.executor.active() == 0,
+                () = self.leases.released(), if self.settings.mode == Mode::Drain => heard.look = self.leases.is_empty(),
             }
             if heard.end {
                 return Ok(Some(Ended::ListenerLost));
@@ -231,8 +231,8 @@ impl Worker {
     fn hear(&self, event: Event, seats_matter: bool, heard: &mut Heard) {
         match event {
             Event::Work | Event::Back => heard.look = true,
-            // Rows that went only matter to somebody who waits for a seat, or for the last job to be over.
-            Event::Gone => heard.look = seats_matter || self.settings.mode == Mode::Drain,
+            // Rows that went only matter to somebody who waits for a seat, or for the last job of all to be over.
+            Event::Gone => heard.look |= seats_matter || self.settings.mode == Mode::Drain,
             Event::Cancelled(ids) => self.leases.stop(&ids, StopCause::Cancelled),
             Event::Lost => heard.end = self.settings.shutdown_on_listener_failure,
         }

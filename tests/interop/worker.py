@@ -13,6 +13,14 @@ import asyncpg
 from pgqueuer import AsyncpgDriver, Job, PgQueuer
 
 
+def serve(pgq: PgQueuer, driver: AsyncpgDriver, entrypoint: str, limit: int) -> None:
+    @pgq.entrypoint(entrypoint, concurrency_limit=limit)
+    async def run(job: Job) -> None:
+        if limit:
+            await asyncio.sleep(int(job.payload) / 1000)
+        await driver.execute("INSERT INTO python_ran (job_id) VALUES ($1)", job.id)
+
+
 @asynccontextmanager
 async def main(entrypoints: list[str]) -> AsyncIterator[PgQueuer]:
     connection = await asyncpg.connect(os.environ["PGDSN"])
@@ -20,12 +28,6 @@ async def main(entrypoints: list[str]) -> AsyncIterator[PgQueuer]:
     pgq = PgQueuer(driver)
     for argument in entrypoints:
         name, _, limit = argument.partition("=")
-
-        @pgq.entrypoint(name, concurrency_limit=int(limit or 0))
-        async def run(job: Job, naps: bool = bool(limit)) -> None:
-            if naps:
-                await asyncio.sleep(int(job.payload) / 1000)
-            await driver.execute("INSERT INTO python_ran (job_id) VALUES ($1)", job.id)
-
+        serve(pgq, driver, name, int(limit or 0))
     yield pgq
     await connection.close()

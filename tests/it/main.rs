@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod embedded;
+mod fleet;
 mod hostile;
+mod interop;
 mod loading;
 mod outcomes;
 mod schema;

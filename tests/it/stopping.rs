@@ -115,6 +115,35 @@ async fn a_job_that_keeps_losing_its_worker_is_held_in_the_end() {
 }
 
 #[tokio::test]
+async fn a_claim_whose_answer_was_lost_is_found_by_the_very_host_that_made_it() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let host = Host::start(&database, &plugins, &["--heartbeat-timeout", "1"]).await;
+    let held = database.enqueue("nap", "3000").await;
+    running(&database, 1).await;
+    // The row bears the host's id, but the host has never heard of it.
+    database
+        .execute(
+            "INSERT INTO pgqueuer (priority, entrypoint, payload, status, queue_manager_id, heartbeat)
+             SELECT 0, 'echo', 'x', 'picked', queue_manager_id, now() - interval '1 hour' FROM pgqueuer",
+        )
+        .await;
+    database.wait_for(held + 1, "successful").await;
+    database.wait_for(held, "successful").await;
+    assert_eq!(database.history(held).await, ["queued", "picked", "successful"], "what it does hold is left alone");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn draining_ends_at_once_when_the_last_job_is_held() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    database.enqueue("reject", "no").await;
+    let started = Instant::now();
+    let mut host = Host::start(&database, &plugins, &["--mode", "drain", "--dequeue-timeout", "3600"]).await;
+    assert!(host.ended().await.success(), "{}", host.log());
+    assert!(started.elapsed().as_secs() < 30, "only the poll ended it");
+}
+
+#[tokio::test]
 async fn long_jobs_keep_their_lease_while_their_host_lives() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let lease = ["--heartbeat-timeout", "0.6"];

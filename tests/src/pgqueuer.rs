@@ -19,7 +19,12 @@ pub fn python() -> PathBuf {
 /// `pgq` on this database, under PgQueuer's default names whatever the environment says.
 pub fn pgq(dsn: &str) -> Command {
     let mut command = Command::new(python());
-    command.args(["-m", "pgqueuer"]).env("PGDSN", dsn).env_remove("PGQUEUER_DSN").env_remove("PGQUEUER_SCHEMA").env_remove("PGQUEUER_PREFIX");
+    command
+        .args(["-m", "pgqueuer"])
+        .env("PGDSN", dsn)
+        .env_remove("PGQUEUER_DSN")
+        .env_remove("PGQUEUER_SCHEMA")
+        .env_remove("PGQUEUER_PREFIX");
     command.kill_on_drop(true);
     command
 }

@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::Queue;
-use crate::job::{Job, JobId};
+use crate::job::{Claim, Job, JobId};
 
 /// The inner select is a CTE of its own because the planner may otherwise run it again, and claim more than its limit.
 pub(super) const CLAIM: &str = "
@@ -22,12 +22,12 @@ WITH due AS MATERIALIZED (
     UPDATE {queue} AS q
     SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3, slot = NULL
     FROM due WHERE q.id = due.id
-    RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created
+    RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created, q.updated
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint)
     SELECT id, 'picked'::{status}, priority, entrypoint FROM claimed
 )
-SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts,
+SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts, updated,
        (extract(epoch FROM created) * 1000)::bigint AS created_ms
 FROM claimed ORDER BY priority DESC, id ASC";
 
@@ -55,12 +55,12 @@ WITH held AS MATERIALIZED (
     UPDATE {queue} AS q
     SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3, slot = seated.seat
     FROM seated WHERE q.id = seated.id
-    RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created
+    RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created, q.updated
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint)
     SELECT id, 'picked'::{status}, priority, entrypoint FROM claimed
 )
-SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts,
+SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts, updated,
        (extract(epoch FROM created) * 1000)::bigint AS created_ms
 FROM claimed ORDER BY priority DESC, id ASC";
 
@@ -145,8 +145,10 @@ fn job(row: &PgRow, known: &HashMap<&str, &Arc<str>>) -> sqlx::Result<Job> {
     let entrypoint: &str = row.try_get("entrypoint")?;
     let attempts: i32 = row.try_get("attempts")?;
     let created_ms: i64 = row.try_get("created_ms")?;
+    let id: JobId = row.try_get("id")?;
     Ok(Job {
-        id: row.try_get::<JobId, _>("id")?,
+        id,
+        claim: Claim { id, at: row.try_get("updated")? },
         priority: row.try_get("priority")?,
         created_ms: u64::try_from(created_ms).unwrap_or(0),
         entrypoint: known.get(entrypoint).map_or_else(|| Arc::from(entrypoint), |known| Arc::clone(known)),

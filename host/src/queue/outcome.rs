@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::enqueue::Columns;
 use super::{Queue, millis};
-use crate::job::{JobId, NewJob};
+use crate::job::{Claim, JobId, NewJob};
 
 /// The common case, and nothing in it that the common case does not need: jobs that are done, without anything to keep.
 pub(super) const FINISH: &str = "
-WITH gone AS (
-    DELETE FROM {queue} WHERE id = ANY($1) AND queue_manager_id = $2 AND status = 'picked'
-    RETURNING id, priority, entrypoint
+WITH done AS (
+    SELECT * FROM unnest($1::bigint[], $3::timestamptz[]) AS d(id, claimed)
+), gone AS (
+    DELETE FROM {queue} AS q USING done
+    WHERE q.id = done.id AND q.updated = done.claimed AND q.queue_manager_id = $2 AND q.status = 'picked'
+    RETURNING q.id, q.priority, q.entrypoint
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint)
     SELECT id, 'successful'::{status}, priority, entrypoint FROM gone
@@ -23,10 +27,11 @@ SELECT id::bigint FROM gone";
 /// ours any more are not enqueued.
 pub(super) const FINISH_WITH_EXTRAS: &str = "
 WITH done AS (
-    SELECT * FROM unnest($1::bigint[], $3::text[], $4::text[], $5::bytea[]) AS d(id, status, traceback, output)
+    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::bytea[])
+         AS d(id, claimed, status, traceback, output)
 ), gone AS (
     DELETE FROM {queue} AS q USING done
-    WHERE q.id = done.id AND q.queue_manager_id = $2 AND q.status = 'picked'
+    WHERE q.id = done.id AND q.updated = done.claimed AND q.queue_manager_id = $2 AND q.status = 'picked'
     RETURNING q.id, q.priority, q.entrypoint, done.status, done.traceback, done.output
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, traceback)
@@ -39,7 +44,7 @@ WITH done AS (
     INSERT INTO {queue} (priority, entrypoint, payload, execute_after, dedupe_key, headers, status)
     SELECT f.priority, f.entrypoint, f.payload, now() + f.delay_ms * interval '1 millisecond', f.dedupe_key,
            coalesce(f.headers, 'null')::jsonb, 'queued'::{status}
-    FROM unnest($6::bigint[], $7::int[], $8::text[], $9::bytea[], $10::bigint[], $11::text[], $12::text[]) WITH ORDINALITY
+    FROM unnest($7::bigint[], $8::int[], $9::text[], $10::bytea[], $11::bigint[], $12::text[], $13::text[]) WITH ORDINALITY
          AS f(parent, priority, entrypoint, payload, delay_ms, dedupe_key, headers, ord)
     JOIN gone ON gone.id = f.parent
     ORDER BY f.ord{on_conflict}
@@ -53,13 +58,14 @@ SELECT id::bigint FROM gone";
 /// Back into the queue, or held as failed.
 pub(super) const PUT_BACK: &str = "
 WITH back AS (
-    SELECT * FROM unnest($1::bigint[], $3::text[], $4::bigint[], $5::int[], $6::text[]) AS b(id, status, delay_ms, failures, traceback)
+    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::text[], $5::bigint[], $6::int[], $7::text[])
+         AS b(id, claimed, status, delay_ms, failures, traceback)
 ), kept AS (
     UPDATE {queue} AS q
     SET status = back.status::{status}, attempts = q.attempts + back.failures, updated = now(), queue_manager_id = NULL, slot = NULL,
         execute_after = CASE back.status WHEN 'queued' THEN now() + back.delay_ms * interval '1 millisecond' ELSE q.execute_after END
     FROM back
-    WHERE q.id = back.id AND q.queue_manager_id = $2 AND q.status = 'picked'
+    WHERE q.id = back.id AND q.updated = back.claimed AND q.queue_manager_id = $2 AND q.status = 'picked'
     RETURNING q.id, q.status, q.priority, q.entrypoint, back.traceback
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, traceback)
@@ -124,11 +130,11 @@ impl Disposition {
     }
 }
 
-/// A job and what becomes of it.
+/// A claimed job and what becomes of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// Which.
-    pub id: JobId,
+    /// Which claim of which job.
+    pub claim: Claim,
     /// What.
     pub disposition: Disposition,
 }
@@ -154,28 +160,29 @@ impl Queue {
     }
 
     async fn finish(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
-        let ids: Vec<JobId> = records.iter().map(|record| record.id).collect();
-        sqlx::query_scalar(self.sql.finish.clone()).bind(ids).bind(self.me).fetch_all(&self.pool).await
+        let (ids, claimed) = claims(records);
+        sqlx::query_scalar(self.sql.finish.clone()).bind(ids).bind(self.me).bind(claimed).fetch_all(&self.pool).await
     }
 
     async fn finish_with_extras(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
-        let (mut ids, mut statuses, mut tracebacks, mut outputs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (ids, claimed) = claims(records);
+        let (mut statuses, mut tracebacks, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
         let (mut parents, mut jobs) = (Vec::new(), Vec::new());
         for record in records {
             let Disposition::Finished { status, traceback, output, follow_ups } = &record.disposition else {
-                continue;
+                unreachable!("`record` sorted them")
             };
-            ids.push(record.id);
             statuses.push(status.label());
             tracebacks.push(traceback.as_ref().map(Value::to_string));
             outputs.push(output.as_deref());
-            parents.extend(std::iter::repeat_n(record.id, follow_ups.len()));
+            parents.extend(std::iter::repeat_n(record.claim.id, follow_ups.len()));
             jobs.extend(follow_ups);
         }
         let columns = Columns::of(jobs);
         sqlx::query_scalar(self.sql.finish_with_extras.clone())
             .bind(ids)
             .bind(self.me)
+            .bind(claimed)
             .bind(statuses)
             .bind(tracebacks)
             .bind(outputs)
@@ -191,14 +198,14 @@ impl Queue {
     }
 
     async fn put_back(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
-        let (mut ids, mut statuses, mut delays, mut failures, mut tracebacks) = (vec![], vec![], vec![], vec![], vec![]);
+        let (ids, claimed) = claims(records);
+        let (mut statuses, mut delays, mut failures, mut tracebacks) = (vec![], vec![], vec![], vec![]);
         for record in records {
             let (status, delay, failed, traceback) = match &record.disposition {
                 Disposition::Again { delay, counts, traceback } => ("queued", *delay, i32::from(*counts), traceback.as_ref()),
                 Disposition::Held { traceback } => ("failed", Duration::ZERO, 1, Some(traceback)),
-                Disposition::Finished { .. } => continue,
+                Disposition::Finished { .. } => unreachable!("`record` sorted them"),
             };
-            ids.push(record.id);
             statuses.push(status);
             delays.push(millis(delay));
             failures.push(failed);
@@ -207,6 +214,7 @@ impl Queue {
         sqlx::query_scalar(self.sql.put_back.clone())
             .bind(ids)
             .bind(self.me)
+            .bind(claimed)
             .bind(statuses)
             .bind(delays)
             .bind(failures)
@@ -214,4 +222,8 @@ impl Queue {
             .fetch_all(&self.pool)
             .await
     }
+}
+
+fn claims(records: &[&Record]) -> (Vec<JobId>, Vec<DateTime<Utc>>) {
+    records.iter().map(|record| (record.claim.id, record.claim.at)).unzip()
 }

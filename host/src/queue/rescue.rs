@@ -16,7 +16,7 @@ WITH rule AS (
     SELECT q.id, q.queue_manager_id AS worker, q.heartbeat, q.attempts + 1 AS failures,
            q.attempts + 1 < rule.max_attempts AS again, rule.hold
     FROM {queue} AS q JOIN rule USING (entrypoint)
-    WHERE q.status = 'picked' AND q.heartbeat < now() - $4 * interval '1 millisecond' AND q.queue_manager_id IS DISTINCT FROM $5
+    WHERE q.status = 'picked' AND q.heartbeat < now() - $4 * interval '1 millisecond' AND NOT q.id = ANY($5)
     ORDER BY q.id LIMIT 1000
     FOR UPDATE OF q SKIP LOCKED
 ), kept AS (
@@ -68,8 +68,9 @@ pub struct Rescued {
 }
 
 impl Queue {
-    /// Put jobs of these entrypoints back whose lease of another worker is over. At most 1,000 at a time.
-    pub async fn rescue(&self, rules: &[RescueRule], lease: Duration) -> sqlx::Result<Vec<Rescued>> {
+    /// Put jobs of these entrypoints back whose lease is over; not those that this host holds, whose heartbeat is only late. (A row
+    /// can bear our id and not be held: when the connection broke between a claim and its answer.) At most 1,000 at a time.
+    pub async fn rescue(&self, rules: &[RescueRule], lease: Duration, held: &[JobId]) -> sqlx::Result<Vec<Rescued>> {
         let entrypoints: Vec<&str> = rules.iter().map(|rule| rule.entrypoint.as_str()).collect();
         let max_attempts: Vec<i32> = rules.iter().map(|rule| i32::try_from(rule.max_attempts).unwrap_or(i32::MAX)).collect();
         let hold: Vec<bool> = rules.iter().map(|rule| rule.on_failure == OnFailure::Hold).collect();
@@ -78,7 +79,7 @@ impl Queue {
             .bind(max_attempts)
             .bind(hold)
             .bind(millis(lease))
-            .bind(self.me)
+            .bind(held)
             .fetch_all(&self.pool)
             .await?;
         rows.iter()

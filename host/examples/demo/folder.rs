@@ -1,0 +1,74 @@
+//! The demo's own folder: configuration, database, log and samples. Nothing beside it is touched.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+const FOLDER: &str = ".pgq-host/demo";
+
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// The host's standard error, and locked: the lock lives as long as the last process that has it open, the host included.
+    log: File,
+}
+
+impl Folder {
+    /// Make it, or empty it. The database is kept: `pgq-host dev` starts it again in a fraction of the time.
+    pub(crate) fn open() -> anyhow::Result<Folder> {
+        let path = PathBuf::from(FOLDER);
+        fs::create_dir_all(&path).with_context(|| format!("cannot make {FOLDER}"))?;
+        let name = path.join("host.log");
+        let log = OpenOptions::new().create(true).append(true).open(&name).with_context(|| format!("cannot write {}", name.display()))?;
+        if log.try_lock().is_err() {
+            bail!("a demo is running in {FOLDER} already; stop it first");
+        }
+        log.set_len(0)?;
+        let folder = Folder { path, log };
+        for stale in [folder.samples(), folder.config(), folder.dsn()] {
+            remove(&stale).with_context(|| format!("cannot remove {}", stale.display()))?;
+        }
+        fs::create_dir(folder.samples())?;
+        Ok(folder)
+    }
+
+    /// The one grant that the demo needs: the webhook plugin may talk to our receiver, and to nobody else.
+    pub(crate) fn write_config(&self, origin: &str) -> anyhow::Result<()> {
+        let text = format!(
+            "# What the demo grants. Without it the webhook plugin has no network at all.\n[plugins.webhook]\nhttp = [\"{origin}\"]\n"
+        );
+        fs::write(self.config(), text).with_context(|| format!("cannot write {}", self.config().display()))
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path.join("pgq-host.toml")
+    }
+
+    /// `--data-dir`.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.path.join("database")
+    }
+
+    /// Where `pgq-host dev` says how to connect.
+    pub(crate) fn dsn(&self) -> PathBuf {
+        self.database().join("dsn")
+    }
+
+    pub(crate) fn samples(&self) -> PathBuf {
+        self.path.join("output")
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path.join("host.log")
+    }
+
+    /// The log as another process's standard error.
+    pub(crate) fn log_file(&self) -> std::io::Result<File> {
+        self.log.try_clone()
+    }
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    removed.or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}

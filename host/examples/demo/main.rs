@@ -1,0 +1,153 @@
+//! The demo: from nothing to a thousand real jobs done, checked and summed up.
+//!
+//!     cargo build --release -p pgq-host --bins --example demo
+//!     target/release/examples/demo
+//!
+//! Starts `pgq-host dev` (which brings its own PostgreSQL) and a webhook receiver, enqueues jobs for the four example plugins, a few
+//! of them broken on purpose, and ends with 1 unless every single job ended as it should.
+
+mod folder;
+mod host;
+mod interrupt;
+mod ledger;
+mod order;
+mod progress;
+mod receiver;
+mod summary;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use clap::Parser;
+use pgq_host::job::NewJob;
+use pgq_host::names::{NameSettings, Names};
+use pgq_host::queue::{self, OnConflict, Queue};
+
+use crate::folder::Folder;
+use crate::host::Host;
+use crate::interrupt::Interrupt;
+use crate::ledger::Ledger;
+use crate::order::Order;
+use crate::progress::Progress;
+use crate::receiver::Receiver;
+use crate::summary::Summary;
+
+/// Jobs in one statement; and bytes, since a report can have megabytes.
+const BATCH: (usize, usize) = (200, 16 << 20);
+/// A look at the queue costs it next to nothing.
+const LOOK: Duration = Duration::from_millis(200);
+/// Far beyond the longest back-off: nothing moves any more.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// Run a few hundred real jobs of each kind on a private PostgreSQL, and check what came of them.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The binary
+    #[arg(long, default_value = "target/release/pgq-host")]
+    host: PathBuf,
+    /// The folder with the example plugins
+    #[arg(long, default_value = "plugins-example/dist")]
+    plugins: PathBuf,
+    /// Good jobs of each kind; one broken job of each kind comes on top
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    jobs: u32,
+    /// Leave all of it running at the end, until ctrl-c; DEMO=keep means the same
+    #[arg(long)]
+    keep: bool,
+}
+
+// On one thread, which is also what the host's life is tied to: see `host`.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let mut args = Args::parse();
+    args.keep |= std::env::var_os("DEMO").is_some_and(|demo| demo == "keep");
+    let mut interrupt = Interrupt::install()?;
+    let folder = Folder::open()?;
+    let receiver = Receiver::start().await?;
+    folder.write_config(receiver.origin())?;
+    let mut host = Host::start(&args.host, &args.plugins, &folder)?;
+    let result = tokio::select! {
+        result = demo(&args, &folder, &receiver, &mut host) => result,
+        name = interrupt.next() => Err(anyhow::anyhow!("interrupted by {name}")),
+    };
+    if args.keep && result.is_ok() {
+        summary::invite(&args.host, &folder);
+        tokio::select! {
+            name = interrupt.next() => eprintln!("{name}: stopping"),
+            error = host.ended() => return Err(error),
+        }
+    }
+    // What went wrong first is what counts.
+    let stopped = host.stop().await;
+    result.and(stopped)?;
+    if !args.keep {
+        summary::remember(&args.host, &args.plugins, &folder);
+    }
+    Ok(())
+}
+
+async fn demo(args: &Args, folder: &Folder, receiver: &Receiver, host: &mut Host) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let dsn = host.ready(folder).await?;
+    eprintln!("ready after {:.1} s, PostgreSQL included", start.elapsed().as_secs_f64());
+
+    let pool = queue::connect(queue::connect_options(Some(&dsn)).map_err(anyhow::Error::msg)?).await?;
+    let names = Names::new(&NameSettings::default(), |_| None)?;
+    let ledger = Ledger::new(pool.clone(), &names);
+    ledger.clear().await.context("cannot clear the queue of what an earlier demo left")?;
+    let mut orders = order::book(args.jobs, receiver.origin());
+    enqueue(&Queue::new(pool, names), &mut orders).await?;
+
+    let wanted = order::tally(&orders);
+    tokio::select! {
+        result = watch(&ledger, &wanted) => result.with_context(|| host.log_tail())?,
+        error = host.ended() => return Err(error),
+    }
+    Summary::gather(&ledger, &orders, receiver.tally()).await?.conclude(folder)
+}
+
+/// Every order gets its job's id.
+async fn enqueue(queue: &Queue, orders: &mut [Order]) -> anyhow::Result<()> {
+    let (start, total) = (Instant::now(), orders.len());
+    let (mut rest, mut bytes) = (orders, 0);
+    while !rest.is_empty() {
+        let mut size = 0;
+        let fits = rest.iter().take(BATCH.0).take_while(|order| {
+            size += order.size;
+            size <= BATCH.1
+        });
+        let (batch, others) = rest.split_at_mut(fits.count().max(1));
+        // The payloads are not needed again, and there are a hundred megabytes of them.
+        let jobs: Vec<NewJob> = batch.iter_mut().map(|order| std::mem::take(&mut order.job)).collect();
+        let ids = queue.enqueue(&jobs, OnConflict::Raise).await?;
+        ensure!(ids.len() == batch.len(), "{} jobs were enqueued instead of {}", ids.len(), batch.len());
+        for (order, id) in batch.iter_mut().zip(ids) {
+            order.id = id;
+            bytes += order.size;
+        }
+        rest = others;
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let megabytes = bytes as f64 / 1e6;
+    eprintln!("enqueued {total} jobs with {megabytes:.0} MB in {seconds:.1} s: {:.0} jobs/s", total as f64 / seconds);
+    Ok(())
+}
+
+/// Until no job is queued or running.
+async fn watch(ledger: &Ledger, wanted: &order::Tally) -> anyhow::Result<()> {
+    let (mut progress, mut last, mut moved) = (Progress::new(), Vec::new(), Instant::now());
+    loop {
+        let standings = ledger.standings().await?;
+        progress.show(&standings, wanted);
+        if standings.iter().all(|standing| standing.ended() >= wanted[standing.entrypoint].total()) {
+            progress.end();
+            return Ok(());
+        }
+        if standings != last {
+            (last, moved) = (standings, Instant::now());
+        }
+        ensure!(moved.elapsed() < STALLED, "nothing moved for {} s", STALLED.as_secs());
+        tokio::time::sleep(LOOK).await;
+    }
+}

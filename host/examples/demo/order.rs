@@ -1,0 +1,150 @@
+//! What is enqueued, and what has to come of it.
+
+use std::collections::HashMap;
+
+use pgq_host::job::{JobId, NewJob};
+use serde_json::{Value, json};
+
+pub(crate) const ENTRYPOINTS: [&str; 4] = ["hello", "webhook", "thumbnail", "report"];
+
+const PHOTOGRAPHS: [&[u8]; 2] = [
+    include_bytes!("../../../plugins-example/thumbnail/samples/rocket.jpg"),
+    include_bytes!("../../../plugins-example/thumbnail/samples/camera.png"),
+];
+/// Four years of Seattle's weather, one day a row.
+const WEATHER: &str = include_str!("../../../plugins-example/report/samples/seattle-weather.csv");
+/// One report of so many has so many times the rows: 4.8 MB.
+const LARGE_EVERY: u32 = 30;
+const LARGE: usize = 100;
+/// The widths that a web page asks for.
+const WIDTHS: [u32; 4] = [64, 128, 256, 320];
+
+/// A job, and its due.
+pub(crate) struct Order {
+    /// Known once it is enqueued.
+    pub(crate) id: JobId,
+    pub(crate) entrypoint: &'static str,
+    /// Of the payload, in bytes.
+    pub(crate) size: usize,
+    pub(crate) due: Due,
+    pub(crate) job: NewJob,
+}
+
+/// How a job has to end.
+pub(crate) enum Due {
+    Greeting(String),
+    /// A JPEG, smaller than the original.
+    Picture,
+    Rows(usize),
+    /// The receiver said 200.
+    Delivery,
+    /// Broken on purpose: held, with this in the message.
+    Held(&'static str),
+}
+
+/// How many jobs are to end how, by entrypoint.
+pub(crate) type Tally = HashMap<&'static str, Counts>;
+
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) done: usize,
+    pub(crate) held: usize,
+}
+
+impl Counts {
+    pub(crate) fn total(self) -> usize {
+        self.done + self.held
+    }
+}
+
+/// So many good jobs of each kind, one after the other, with the broken ones in the middle.
+pub(crate) fn book(jobs: u32, origin: &str) -> Vec<Order> {
+    let large = repeat(WEATHER, LARGE);
+    let mut orders = Vec::new();
+    for number in 0..jobs {
+        if number == jobs / 2 {
+            orders.extend(broken());
+        }
+        orders.extend([hello(number), webhook(number, origin), thumbnail(number), report(number, &large)]);
+    }
+    orders
+}
+
+pub(crate) fn tally(orders: &[Order]) -> Tally {
+    let mut tally = Tally::new();
+    for order in orders {
+        let counts = tally.entry(order.entrypoint).or_default();
+        match order.due {
+            Due::Held(_) => counts.held += 1,
+            _ => counts.done += 1,
+        }
+    }
+    tally
+}
+
+fn hello(number: u32) -> Order {
+    let name = ["Ada", "Grace", "Edsger", "Barbara"][number as usize % 4];
+    order("hello", json!({ "name": name }).to_string(), Value::Null, Due::Greeting(format!("Hello, {name}!")))
+}
+
+fn webhook(number: u32, origin: &str) -> Order {
+    let payload = json!({ "url": format!("{origin}/orders/{number}"), "body": { "order": number, "status": "shipped" } });
+    order("webhook", payload.to_string(), Value::Null, Due::Delivery)
+}
+
+fn thumbnail(number: u32) -> Order {
+    let (photograph, width) = (PHOTOGRAPHS[number as usize % 2], WIDTHS[number as usize / 2 % 4]);
+    order("thumbnail", photograph, json!({ "width": width.to_string() }), Due::Picture)
+}
+
+fn report(number: u32, large: &str) -> Order {
+    let file = if number % LARGE_EVERY == LARGE_EVERY / 2 { large } else { WEATHER };
+    order("report", file, json!({ "group-by": "weather", "value": "temp_max" }), Due::Rows(file.lines().count() - 1))
+}
+
+/// What a queue meets in real life.
+fn broken() -> [Order; 4] {
+    let torn = &PHOTOGRAPHS[1][..5_000];
+    let elsewhere = json!({ "url": "https://example.com/hook" }).to_string();
+    [
+        order("hello", "{\"name\": ", Value::Null, Due::Held("not the JSON expected")),
+        order("webhook", elsewhere, Value::Null, Due::Held("does not let this plugin send requests to https://example.com")),
+        order("thumbnail", torn, Value::Null, Due::Held("decode")),
+        order("report", WEATHER, json!({ "group-by": "colour", "value": "temp_max" }), Due::Held("no column `colour`")),
+    ]
+}
+
+fn order(entrypoint: &'static str, payload: impl Into<Vec<u8>>, headers: Value, due: Due) -> Order {
+    let payload = payload.into();
+    let headers = headers.as_object().cloned();
+    let size = payload.len();
+    let job = NewJob { entrypoint: entrypoint.to_owned(), payload: Some(payload), headers, ..NewJob::default() };
+    Order { id: 0, entrypoint, size, due, job }
+}
+
+/// The head line once, the rows so many times.
+fn repeat(file: &str, times: usize) -> String {
+    let (head, rows) = file.split_once('\n').unwrap_or((file, ""));
+    format!("{head}\n{}", rows.repeat(times))
+}
+
+impl Order {
+    /// What is wrong with how it ended: with an output, or held for a reason.
+    pub(crate) fn mistake(&self, output: Option<&[u8]>, held: Option<&str>) -> Option<String> {
+        let wrong = match (&self.due, output, held) {
+            (Due::Held(reason), None, Some(message)) => !message.contains(reason),
+            (Due::Held(_), ..) | (_, None, _) | (_, _, Some(_)) => true,
+            (Due::Greeting(text), Some(output), None) => output != text.as_bytes(),
+            (Due::Picture, Some(output), None) => {
+                !output.starts_with(&[0xff, 0xd8, 0xff]) || !output.ends_with(&[0xff, 0xd9]) || output.len() >= self.size
+            }
+            (Due::Rows(rows), Some(output), None) => {
+                let report: Value = serde_json::from_slice(output).unwrap_or_default();
+                report["rows"] != *rows || report["skipped"] != 0
+            }
+            (Due::Delivery, Some(output), None) => serde_json::from_slice::<Value>(output).unwrap_or_default()["status"] != 200,
+        };
+        let ended = held.map_or_else(|| format!("an output of {:?} bytes", output.map(<[u8]>::len)), |held| format!("held: {held}"));
+        wrong.then(|| format!("job {} ({}) did not end as it should: {ended}", self.id, self.entrypoint))
+    }
+}

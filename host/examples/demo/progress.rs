@@ -1,0 +1,73 @@
+//! What is going on: a line per entrypoint that is drawn over again, or a plain line a second where nobody watches.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use crate::ledger::Standing;
+use crate::order::Tally;
+
+const BAR: usize = 30;
+const PLAIN_EVERY: Duration = Duration::from_secs(1);
+
+pub(crate) struct Progress {
+    start: Instant,
+    terminal: bool,
+    drawn: usize,
+    said: Option<Instant>,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Progress {
+        Progress { start: Instant::now(), terminal: std::io::stderr().is_terminal(), drawn: 0, said: None }
+    }
+
+    pub(crate) fn show(&mut self, standings: &[Standing], wanted: &Tally) {
+        if self.terminal {
+            self.draw(standings, wanted);
+        } else if self.said.is_none_or(|said| said.elapsed() >= PLAIN_EVERY) {
+            self.said = Some(Instant::now());
+            self.say(standings, wanted);
+        }
+    }
+
+    pub(crate) fn end(&self) {
+        eprintln!("all jobs ended after {:.1} s", self.start.elapsed().as_secs_f64());
+    }
+
+    fn draw(&mut self, standings: &[Standing], wanted: &Tally) {
+        let mut text = String::new();
+        // To the first of the lines drawn before; each is then written over, and what was longer is erased.
+        if self.drawn > 0 {
+            let _ = write!(text, "\x1b[{}A", self.drawn);
+        }
+        for standing in standings {
+            let Standing { entrypoint, queued, running, held, done, retried } = standing;
+            let total = wanted[entrypoint].total();
+            let filled = BAR * standing.ended() / total.max(1);
+            let (full, empty) = ("█".repeat(filled), "░".repeat(BAR - filled));
+            let _ = writeln!(
+                text,
+                "\r{entrypoint:<10}{full}{empty} {queued:>5} queued {running:>4} running {done:>5} done {retried:>4} retried {held:>2} failed\x1b[K"
+            );
+        }
+        let _ = std::io::stderr().write_all(text.as_bytes());
+        self.drawn = standings.len();
+    }
+
+    fn say(&self, standings: &[Standing], wanted: &Tally) {
+        let of = |s: &Standing| {
+            format!(
+                "{} {}/{} done, {} running, {} retried, {} failed",
+                s.entrypoint,
+                s.done,
+                wanted[s.entrypoint].total(),
+                s.running,
+                s.retried,
+                s.held
+            )
+        };
+        let parts: Vec<String> = standings.iter().map(of).collect();
+        eprintln!("{:>3} s  {}", self.start.elapsed().as_secs(), parts.join(" | "));
+    }
+}
