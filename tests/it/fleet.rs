@@ -70,7 +70,8 @@ async fn assert_each_done_once(database: &Database, count: usize) {
 }
 
 async fn print_shares(database: &Database, what: &str, begun: Instant) {
-    let shares: Vec<i64> = sqlx::query_scalar("SELECT count(*) FROM claims GROUP BY owner ORDER BY 1 DESC").fetch_all(database.pool()).await.unwrap();
+    let shares: Vec<i64> =
+        sqlx::query_scalar("SELECT count(*) FROM claims GROUP BY owner ORDER BY 1 DESC").fetch_all(database.pool()).await.unwrap();
     let (elapsed, jobs) = (begun.elapsed(), successful(database).await);
     eprintln!("{what}: {jobs} jobs in {elapsed:.1?}, {:.0}/s; claims per host {shares:?}", jobs as f64 / elapsed.as_secs_f64());
 }
@@ -209,7 +210,7 @@ async fn a_database_that_crashes_twice_loses_and_doubles_nothing() {
     eprintln!("database crashed twice: away for {away:.1?}, {} jobs ran again", run_again(&database).await);
     assert_each_done_once(&database, JOBS_OF_A_RESTART).await;
     for host in hosts {
-        assert!(host.log().contains("trying again"), "it noticed:\n{}", host.log());
+        assert!(host.log().contains("listening again"), "it noticed:\n{}", host.log());
         host.stop().await;
     }
     server.stop().await;

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+mod dev;
 mod embedded;
+mod examples;
 mod fleet;
 mod hostile;
 mod interop;

@@ -8,12 +8,14 @@ mod database;
 mod guests;
 mod host;
 mod pgqueuer;
+mod receiver;
 mod server;
 
 pub use database::Database;
 pub use guests::{Plugins, guest};
 pub use host::{Host, host_binary};
 pub use pgqueuer::{pgq, python};
+pub use receiver::Receiver;
 
 use std::time::{Duration, Instant};
 

@@ -50,7 +50,7 @@ struct Args {
     #[arg(long, default_value = "plugins-example/dist")]
     plugins: PathBuf,
     /// Good jobs of each kind; one broken job of each kind comes on top
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=2_000))]
     jobs: u32,
     /// Leave all of it running at the end, until ctrl-c; DEMO=keep means the same
     #[arg(long)]
@@ -97,18 +97,19 @@ async fn demo(args: &Args, folder: &Folder, receiver: &Receiver, host: &mut Host
     let ledger = Ledger::new(pool.clone(), &names);
     ledger.clear().await.context("cannot clear the queue of what an earlier demo left")?;
     let mut orders = order::book(args.jobs, receiver.origin());
-    enqueue(&Queue::new(pool, names), &mut orders).await?;
-
-    let wanted = order::tally(&orders);
-    tokio::select! {
-        result = watch(&ledger, &wanted) => result.with_context(|| host.log_tail())?,
+    let (queue, wanted) = (Queue::new(pool, names), order::tally(&orders));
+    // The first jobs are done before the last ones are enqueued.
+    let work = async { tokio::try_join!(enqueue(&queue, &mut orders), watch(&ledger, &wanted)) };
+    let (enqueued, ()) = tokio::select! {
+        result = work => result.map_err(|error| anyhow::anyhow!("{error:#}; {}", host.log_tail()))?,
         error = host.ended() => return Err(error),
-    }
+    };
+    eprintln!("{enqueued}");
     Summary::gather(&ledger, &orders, receiver.tally()).await?.conclude(folder)
 }
 
-/// Every order gets its job's id.
-async fn enqueue(queue: &Queue, orders: &mut [Order]) -> anyhow::Result<()> {
+/// Every order gets its job's id. Returns how fast that was.
+async fn enqueue(queue: &Queue, orders: &mut [Order]) -> anyhow::Result<String> {
     let (start, total) = (Instant::now(), orders.len());
     let (mut rest, mut bytes) = (orders, 0);
     while !rest.is_empty() {
@@ -130,8 +131,7 @@ async fn enqueue(queue: &Queue, orders: &mut [Order]) -> anyhow::Result<()> {
     }
     let seconds = start.elapsed().as_secs_f64();
     let megabytes = bytes as f64 / 1e6;
-    eprintln!("enqueued {total} jobs with {megabytes:.0} MB in {seconds:.1} s: {:.0} jobs/s", total as f64 / seconds);
-    Ok(())
+    Ok(format!("enqueued {total} jobs with {megabytes:.0} MB in {seconds:.1} s ({:.0} jobs/s) while they ran", total as f64 / seconds))
 }
 
 /// Until no job is queued or running.

@@ -27,7 +27,7 @@ impl Progress {
             self.draw(standings, wanted);
         } else if self.said.is_none_or(|said| said.elapsed() >= PLAIN_EVERY) {
             self.said = Some(Instant::now());
-            self.say(standings, wanted);
+            self.say(standings);
         }
     }
 
@@ -55,19 +55,13 @@ impl Progress {
         self.drawn = standings.len();
     }
 
-    fn say(&self, standings: &[Standing], wanted: &Tally) {
-        let of = |s: &Standing| {
-            format!(
-                "{} {}/{} done, {} running, {} retried, {} failed",
-                s.entrypoint,
-                s.done,
-                wanted[s.entrypoint].total(),
-                s.running,
-                s.retried,
-                s.held
-            )
-        };
-        let parts: Vec<String> = standings.iter().map(of).collect();
-        eprintln!("{:>3} s  {}", self.start.elapsed().as_secs(), parts.join(" | "));
+    fn say(&self, standings: &[Standing]) {
+        let parts = standings.iter().map(|Standing { entrypoint, queued, running, held, done, retried }| {
+            let counts = [(queued, "queued"), (running, "running"), (done, "done"), (retried, "retried"), (held, "failed")];
+            let counts: Vec<String> =
+                counts.iter().filter(|(count, _)| **count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+            format!("{entrypoint}: {}", counts.join(", "))
+        });
+        eprintln!("{:>3} s  {}", self.start.elapsed().as_secs(), parts.collect::<Vec<_>>().join(" | "));
     }
 }

@@ -43,7 +43,10 @@ impl<'a> Summary<'a> {
     /// Print it; an error where something does not add up.
     #[expect(clippy::print_stdout, reason = "the demo's data")]
     pub(crate) fn conclude(&self, folder: &Folder) -> anyhow::Result<()> {
-        println!("\n{}\n", self.table());
+        println!("\n{}", self.table());
+        println!(
+            "p50 and p95 are from claim to recorded outcome; jobs/s are from the first claim to the last outcome, retries included.\n"
+        );
         println!("Held, because they were broken on purpose:");
         for order in self.orders.iter().filter(|order| matches!(order.due, Due::Held(_))) {
             println!("  {:<9}  job {}: {}", order.entrypoint, order.id, self.held.get(&order.id).map_or("not held", String::as_str));
