@@ -13,21 +13,23 @@ import asyncpg
 from pgqueuer import AsyncpgDriver, Job, PgQueuer
 
 
-def serve(pgq: PgQueuer, driver: AsyncpgDriver, entrypoint: str, limit: int) -> None:
+def serve(pgq: PgQueuer, notes: asyncpg.Pool, entrypoint: str, limit: int) -> None:
     @pgq.entrypoint(entrypoint, concurrency_limit=limit)
     async def run(job: Job) -> None:
         if limit:
             await asyncio.sleep(int(job.payload) / 1000)
-        await driver.execute("INSERT INTO python_ran (job_id) VALUES ($1)", job.id)
+        await notes.execute("INSERT INTO python_ran (job_id) VALUES ($1)", job.id)
 
 
 @asynccontextmanager
 async def main(entrypoints: list[str]) -> AsyncIterator[PgQueuer]:
-    connection = await asyncpg.connect(os.environ["PGDSN"])
-    driver = AsyncpgDriver(connection)
-    pgq = PgQueuer(driver)
-    for argument in entrypoints:
-        name, _, limit = argument.partition("=")
-        serve(pgq, driver, name, int(limit or 0))
-    yield pgq
+    dsn = os.environ["PGDSN"]
+    connection = await asyncpg.connect(dsn)
+    # Connections of their own for the notes: on PgQueuer's they would keep its claims waiting.
+    async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as notes:
+        pgq = PgQueuer(AsyncpgDriver(connection))
+        for argument in entrypoints:
+            name, _, limit = argument.partition("=")
+            serve(pgq, notes, name, int(limit or 0))
+        yield pgq
     await connection.close()

@@ -8,10 +8,8 @@ use rustix::process::{Pid, Signal};
 use tokio::process::Command;
 use uuid::Uuid;
 
-/// An unoptimised host and two cores take a quarter of a minute for all tests here.
+/// Some seconds for each test, on two cores and with an unoptimised host.
 const JOBS: usize = 20_000;
-/// With fsync, and waits for leases in between.
-const JOBS_OF_A_RESTART: usize = if cfg!(debug_assertions) { 6_000 } else { 20_000 };
 
 /// Every claim with its owner, as the database saw it: the log does not say who ran a job.
 async fn note_claims(database: &Database) {
@@ -161,10 +159,10 @@ async fn connections_cut_again_and_again_lose_and_double_nothing() {
     let lease = ["--heartbeat-timeout", "2"];
     let hosts = [start("cut", &database, &plugins, &lease).await, start("cut", &database, &plugins, &lease).await];
     let begun = Instant::now();
-    database.enqueue_many("echo", JOBS_OF_A_RESTART, "x").await;
+    database.enqueue_many("echo", JOBS, "x").await;
     let mut cuts = 0;
     for tenth in 1..10 {
-        wait_until_successful(&database, (JOBS_OF_A_RESTART * tenth / 10) as i64).await;
+        wait_until_successful(&database, (JOBS * tenth / 10) as i64).await;
         cuts += database
             .count(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -175,7 +173,7 @@ async fn connections_cut_again_and_again_lose_and_double_nothing() {
     database.wait_until_done().await;
     print_shares(&database, "connections cut", begun).await;
     eprintln!("connections cut: {cuts}, {} jobs ran again", run_again(&database).await);
-    assert_each_done_once(&database, JOBS_OF_A_RESTART).await;
+    assert_each_done_once(&database, JOBS).await;
     for host in hosts {
         host.stop().await;
     }
@@ -194,10 +192,10 @@ async fn a_database_that_crashes_twice_loses_and_doubles_nothing() {
     let hosts = [start("one", &database, &plugins, &lease).await, start("two", &database, &plugins, &lease).await];
 
     let begun = Instant::now();
-    database.enqueue_many("echo", JOBS_OF_A_RESTART, "x").await;
+    database.enqueue_many("echo", JOBS, "x").await;
     let mut away = Duration::ZERO;
     for third in 1..3 {
-        wait_until_successful(&database, (JOBS_OF_A_RESTART * third / 3) as i64).await;
+        wait_until_successful(&database, (JOBS * third / 3) as i64).await;
         let killed = Instant::now();
         rustix::process::kill_process(Pid::from_raw(server.pid()).unwrap(), Signal::KILL).unwrap();
         server.ended().await;
@@ -208,7 +206,7 @@ async fn a_database_that_crashes_twice_loses_and_doubles_nothing() {
     database.wait_until_done().await;
     print_shares(&database, "database crashed twice", begun).await;
     eprintln!("database crashed twice: away for {away:.1?}, {} jobs ran again", run_again(&database).await);
-    assert_each_done_once(&database, JOBS_OF_A_RESTART).await;
+    assert_each_done_once(&database, JOBS).await;
     for host in hosts {
         assert!(host.log().contains("listening again"), "it noticed:\n{}", host.log());
         host.stop().await;

@@ -21,7 +21,7 @@ impl Folder {
         let name = path.join("host.log");
         let log = OpenOptions::new().create(true).append(true).open(&name).with_context(|| format!("cannot write {}", name.display()))?;
         if log.try_lock().is_err() {
-            bail!("a demo is running in {FOLDER} already; stop it first");
+            bail!("a demo is running in {FOLDER}, or is still stopping; end it first");
         }
         log.set_len(0)?;
         let folder = Folder { path, log };

@@ -16,6 +16,7 @@ mod receiver;
 mod summary;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -38,7 +39,7 @@ const BATCH: (usize, usize) = (200, 16 << 20);
 /// A look at the queue costs it next to nothing.
 const LOOK: Duration = Duration::from_millis(200);
 /// Far beyond the longest back-off: nothing moves any more.
-const STALLED: Duration = Duration::from_secs(60);
+const STALLED: Duration = Duration::from_secs(30);
 
 /// Run a few hundred real jobs of each kind on a private PostgreSQL, and check what came of them.
 #[derive(Debug, Parser)]
@@ -59,7 +60,17 @@ struct Args {
 
 // On one thread, which is also what the host's life is tied to: see `host`.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    match Box::pin(run()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     let mut args = Args::parse();
     args.keep |= std::env::var_os("DEMO").is_some_and(|demo| demo == "keep");
     let mut interrupt = Interrupt::install()?;
@@ -78,8 +89,11 @@ async fn main() -> anyhow::Result<()> {
             error = host.ended() => return Err(error),
         }
     }
+    let stopped = tokio::select! {
+        stopped = host.stop() => stopped,
+        name = interrupt.next() => Err(anyhow::anyhow!("{name} again: the host was killed")),
+    };
     // What went wrong first is what counts.
-    let stopped = host.stop().await;
     result.and(stopped)?;
     if !args.keep {
         summary::remember(&args.host, &args.plugins, &folder);

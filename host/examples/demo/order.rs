@@ -144,7 +144,11 @@ impl Order {
             }
             (Due::Delivery, Some(output), None) => serde_json::from_slice::<Value>(output).unwrap_or_default()["status"] != 200,
         };
-        let ended = held.map_or_else(|| format!("an output of {:?} bytes", output.map(<[u8]>::len)), |held| format!("held: {held}"));
+        let ended = match (output, held) {
+            (_, Some(reason)) => format!("held: {reason}"),
+            (Some(output), None) => format!("done, with {:?}", String::from_utf8_lossy(&output[..output.len().min(60)])),
+            (None, None) => "neither done nor held".to_owned(),
+        };
         wrong.then(|| format!("job {} ({}) did not end as it should: {ended}", self.id, self.entrypoint))
     }
 }

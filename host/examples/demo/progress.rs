@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::ledger::Standing;
 use crate::order::Tally;
 
-const BAR: usize = 30;
+/// What leaves a line shorter than 80 columns: one that wraps cannot be drawn over.
+const BAR: usize = 12;
 const PLAIN_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Progress {
@@ -48,7 +49,7 @@ impl Progress {
             let (full, empty) = ("█".repeat(filled), "░".repeat(BAR - filled));
             let _ = writeln!(
                 text,
-                "\r{entrypoint:<10}{full}{empty} {queued:>5} queued {running:>4} running {done:>5} done {retried:>4} retried {held:>2} failed\x1b[K"
+                "\r{entrypoint:<10}{full}{empty} {queued:>4} queued {running:>3} running {done:>4} done {retried:>3} retried {held:>2} failed\x1b[K"
             );
         }
         let _ = std::io::stderr().write_all(text.as_bytes());

@@ -17,8 +17,13 @@ pub(super) struct DatabaseArgs {
     /// The PostgreSQL schema that holds all objects
     #[arg(long, global = true, env = "PGQUEUER_SCHEMA")]
     schema: Option<String>,
-    /// postgresql://user@host:5432/database; without it PGQUEUER_DSN, then libpq's variables (PGHOST, PGUSER, ...)
-    #[arg(long, global = true, env = "PGDSN", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "PGDSN",
+        hide_env_values = true,
+        help = "postgresql://user@host:5432/database; without it PGQUEUER_DSN, then libpq's variables (PGHOST, PGUSER, ...)"
+    )]
     pg_dsn: Option<String>,
 }
 

@@ -8,8 +8,13 @@ use tracing_subscriber::EnvFilter;
 /// How much, and in which form.
 #[derive(Debug, Args)]
 pub(super) struct LoggingArgs {
-    /// DEBUG, INFO, WARNING, ERROR or CRITICAL; RUST_LOG's filters work too and win
-    #[arg(long, default_value = "INFO", env = "PGQ_HOST_LOG_LEVEL", value_parser = parse_level)]
+    #[arg(
+        long,
+        default_value = "INFO",
+        env = "PGQ_HOST_LOG_LEVEL",
+        value_parser = parse_level,
+        help = "DEBUG, INFO, WARNING, ERROR or CRITICAL; RUST_LOG's filters work too and win"
+    )]
     log_level: &'static str,
     /// Text for people, JSON for machines
     #[arg(long, default_value = "text", env = "PGQ_HOST_LOG_FORMAT")]

@@ -29,11 +29,14 @@ pub enum Event {
 
 /// PgQueuer's events, told apart by `type`.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum Payload {
-    TableChangedEvent { operation: String },
-    CancellationEvent { ids: Vec<JobId> },
-    HealthCheckEvent {},
+    #[serde(rename = "table_changed_event")]
+    TableChanged { operation: String },
+    #[serde(rename = "cancellation_event")]
+    Cancellation { ids: Vec<JobId> },
+    #[serde(rename = "health_check_event")]
+    HealthCheck {},
 }
 
 /// Send what comes over the channel into `events` until its receiver is gone.
@@ -96,12 +99,12 @@ async fn forward(mut listener: PgListener, events: &mpsc::Sender<Event>) -> sqlx
 
 fn parse(payload: &str) -> Option<Event> {
     match serde_json::from_str(payload) {
-        Ok(Payload::TableChangedEvent { operation }) => Some(match operation.as_str() {
+        Ok(Payload::TableChanged { operation }) => Some(match operation.as_str() {
             "delete" | "truncate" => Event::Gone,
             _ => Event::Work,
         }),
-        Ok(Payload::CancellationEvent { ids }) => Some(Event::Cancelled(ids)),
-        Ok(Payload::HealthCheckEvent {}) => None,
+        Ok(Payload::Cancellation { ids }) => Some(Event::Cancelled(ids)),
+        Ok(Payload::HealthCheck {}) => None,
         Err(error) => {
             tracing::debug!(payload, error = %error, "not an event of PgQueuer's");
             None

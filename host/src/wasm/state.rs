@@ -37,7 +37,6 @@ pub(super) struct State {
     stdout: LineStream,
     stderr: LineStream,
     pub(super) outbox: Outbox,
-    /// Host calls of ours that the guest made; see `jobs_host`.
     pub(super) control: Arc<Control>,
     pub(super) deadline: Instant,
 }
