@@ -23,7 +23,8 @@ plugins: wasm-target
 	cd $(TARGET)/plugins/$(WASM_TARGET)/release && cp $(addsuffix .wasm,$(PLUGINS)) $(CURDIR)/$(DIST)/
 
 demo: build ## A private PostgreSQL, the example plugins, a few hundred jobs of each; DEMO=keep leaves it running
-	$(CARGO) run --locked --release -p pgq-host --target-dir $(TARGET) --example demo
+	$(CARGO) build --locked --release -p pgq-host --target-dir $(TARGET) --example demo
+	$(TARGET)/release/examples/demo --host $(TARGET)/release/pgq-host --plugins $(DIST)
 
 test: wasm-target postgres python ## All tests: host, SDK, example plugins, integration (real PostgreSQL, real PgQueuer)
 	$(CARGO) build --locked -p pgq-host --target-dir $(TARGET)

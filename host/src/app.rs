@@ -16,9 +16,10 @@ use crate::lease::{self, Leases};
 use crate::names::Names;
 use crate::plugins::{Folder, PluginSet};
 use crate::queue::{self, Queue};
-use crate::wasm::{CodeCache, Engine, EngineSettings, StopCause};
+use crate::signal::Signals;
+use crate::wasm::{CodeCache, Control, Engine, EngineSettings};
 use crate::worker::{self, Ended, Worker};
-use crate::{maintenance, recorder, schema, signal};
+use crate::{maintenance, recorder, schema};
 
 /// Outcomes of a stop have so long to be written before the process ends without.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,14 +43,16 @@ pub struct Settings {
     pub heartbeat_timeout: Duration,
     /// Running jobs have so long to end at a stop.
     pub drain_timeout: Duration,
+    /// The log is counted into the statistics so often; zero is never.
+    pub log_aggregation_interval: Duration,
     /// The claim loop's.
     pub worker: worker::Settings,
 }
 
 /// Run a worker until it is told to stop. `Ok` means that everything it held was recorded or released.
-pub async fn run(settings: Settings) -> anyhow::Result<()> {
-    // First of all, so that a signal during the start is not lost.
-    let signals = signal::Signals::install()?;
+///
+/// The signals come from outside: whoever starts something before this, as `dev` does, catches them before that.
+pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let started = Instant::now();
     let pool = queue::connect(settings.database.clone()).await.map_err(|error| unreachable_database(&settings.database, &error))?;
     schema::check_worker(&mut *pool.acquire().await?, &settings.names).await?;
@@ -75,7 +78,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let (stop_claiming, stop_upkeep, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
 
     let listener = tokio::spawn(queue::listen(pool.clone(), settings.names.channel.clone(), event_sender));
-    let upkeep = [
+    let mut upkeep = vec![
         tokio::spawn(lease::keep(Arc::clone(&leases), queue.clone(), settings.heartbeat_timeout, stop_upkeep.clone())),
         tokio::spawn(maintenance::rescue(
             queue.clone(),
@@ -85,6 +88,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
             stop_upkeep.clone(),
         )),
     ];
+    if !settings.log_aggregation_interval.is_zero() {
+        upkeep.push(tokio::spawn(maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, stop_upkeep.clone())));
+    }
     let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), records, give_up.clone()));
     let worker = Worker {
         queue,
@@ -117,7 +123,7 @@ struct Stopping {
     leases: Arc<Leases>,
     stop_claiming: CancellationToken,
     give_up: CancellationToken,
-    signals: signal::Signals,
+    signals: Signals,
     drain_timeout: Duration,
 }
 
@@ -136,13 +142,13 @@ impl Stopping {
             }
         };
         self.executor.close();
-        self.leases.wind_down_all();
+        self.leases.tell_all(Control::wind_down);
         tokio::select! {
             () = idle(&self.executor) => {}
             () = tokio::time::sleep(self.drain_timeout) => tracing::warn!(running = self.executor.active(), "the drain timeout is over; running jobs are interrupted and queued again"),
             name = self.signals.next() => tracing::warn!(signal = name, running = self.executor.active(), "running jobs are interrupted and queued again"),
         }
-        self.leases.stop_all(StopCause::Shutdown);
+        self.leases.tell_all(Control::shut_down);
         if tokio::time::timeout(INTERRUPT_TIMEOUT, idle(&self.executor)).await.is_err() {
             tracing::error!(
                 running = self.executor.active(),

@@ -56,6 +56,8 @@ pub struct RunSection {
     pub heartbeat_timeout: Option<f64>,
     /// Seconds.
     pub drain_timeout: Option<f64>,
+    /// Seconds.
+    pub log_aggregation_interval: Option<f64>,
     /// End when the listener is lost.
     pub shutdown_on_listener_failure: Option<bool>,
 }

@@ -108,11 +108,14 @@ impl Shared {
             Ok(_place) => self.run_guest(job, served, Arc::clone(&control)).await,
             Err(_closed) => Verdict::Release("the host stopped"),
         };
-        if control.stop_cause() == Some(wasm::StopCause::LeaseLost) {
+        if control.is_lease_lost() {
             tracing::warn!(job.id = id, job.entrypoint = %served.entrypoint, "another worker has taken the job over; this run is not recorded");
             self.leases.release([claim]);
             return None;
         }
+        // Whatever the guest made of it: somebody said that this job is over. (PgQueuer 1.6 has deleted the row by then, and there is
+        // nothing left to write; 2.0 leaves it to us.)
+        let verdict = if control.is_cancelled() { Verdict::Discard("cancelled while it ran".into()) } else { verdict };
         let disposition = verdict::decide(verdict, &verdict::Case { id, attempt, me: self.me, served }, fastrand::f64());
         log_end(id, served, &disposition);
         Some(Record { claim, disposition })

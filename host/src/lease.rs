@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::job::{Claim, JobId};
 use crate::queue::Queue;
-use crate::wasm::{Control, StopCause};
+use crate::wasm::Control;
 
 /// Ids in one heartbeat statement.
 const CHUNK: usize = 5_000;
@@ -73,24 +73,15 @@ impl Leases {
         self.len() == 0
     }
 
-    /// Stop these, as far as they are held.
-    pub fn stop(&self, ids: &[JobId], cause: StopCause) {
+    /// Say something to the runs of these, as far as they are held.
+    pub fn tell(&self, ids: &[JobId], word: impl Fn(&Control)) {
         let held = self.lock();
-        for id in ids {
-            if let Some(held) = held.get(id) {
-                held.control.stop(cause);
-            }
-        }
+        ids.iter().filter_map(|id| held.get(id)).for_each(|held| word(&held.control));
     }
 
-    /// Stop all.
-    pub fn stop_all(&self, cause: StopCause) {
-        self.lock().values().for_each(|held| held.control.stop(cause));
-    }
-
-    /// Tell all that ask to finish soon.
-    pub fn wind_down_all(&self) {
-        self.lock().values().for_each(|held| held.control.wind_down());
+    /// Say something to all runs.
+    pub fn tell_all(&self, word: impl Fn(&Control)) {
+        self.lock().values().for_each(|held| word(&held.control));
     }
 
     fn due(&self, age: Duration) -> Vec<JobId> {
@@ -119,7 +110,7 @@ pub async fn keep(leases: Arc<Leases>, queue: Queue, lease: Duration, stop: Canc
                     leases.renewed(&ours, asked);
                     let lost: Vec<JobId> = ids.iter().filter(|id| !ours.contains(id)).copied().collect();
                     // A job that was recorded in the meantime is not held any more, and stopping it does nothing.
-                    leases.stop(&lost, StopCause::LeaseLost);
+                    leases.tell(&lost, Control::lose_lease);
                 }
                 Err(error) => tracing::warn!(jobs = ids.len(), error = %error, "cannot renew leases; trying again"),
             }

@@ -135,7 +135,8 @@ impl Names {
     }
 
     /// Fill a SQL template: `{queue}`, `{log}`, `{statistics}`, `{schedules}`, `{status}`, `{function}`, `{output}` and
-    /// `{requeued_function}` are qualified and quoted; `{x.bare}` is the name alone (for index and trigger names, unquoted).
+    /// `{requeued_function}` are qualified and quoted; `{x.bare}` is the name alone (for index and trigger names, unquoted), and
+    /// `{x.dotted}` the qualified name as PgQueuer writes it, without quotes (where it hashes a name for a lock).
     pub fn render(&self, template: &str) -> String {
         let pairs = [
             ("queue", self.queue_table.clone()),
@@ -152,7 +153,9 @@ impl Names {
         ];
         let mut sql = template.to_owned();
         for (key, name) in pairs {
-            sql = sql.replace(&format!("{{{key}}}"), &self.qualified(&name)).replace(&format!("{{{key}.bare}}"), &name);
+            let dotted = self.schema.as_ref().map_or_else(|| name.clone(), |schema| format!("{schema}.{name}"));
+            sql = sql.replace(&format!("{{{key}}}"), &self.qualified(&name));
+            sql = sql.replace(&format!("{{{key}.bare}}"), &name).replace(&format!("{{{key}.dotted}}"), &dotted);
         }
         sql.replace("{channel}", &self.channel)
     }

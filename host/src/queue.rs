@@ -9,6 +9,7 @@ mod heartbeat;
 mod listener;
 mod outcome;
 mod rescue;
+mod statistics;
 
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ struct Statements {
     finish: SqlStr,
     finish_with_extras: SqlStr,
     put_back: SqlStr,
+    aggregate: SqlStr,
     enqueue: SqlStr,
     enqueue_or_skip: SqlStr,
 }
@@ -65,6 +67,7 @@ impl Queue {
             finish: render(outcome::FINISH),
             finish_with_extras: render(&outcome::FINISH_WITH_EXTRAS.replace("{on_conflict}", enqueue::SKIP)),
             put_back: render(outcome::PUT_BACK),
+            aggregate: render(statistics::AGGREGATE),
             enqueue: render(&enqueue::ENQUEUE.replace("{on_conflict}", "")),
             enqueue_or_skip: render(&enqueue::ENQUEUE.replace("{on_conflict}", enqueue::SKIP)),
         };

@@ -21,7 +21,7 @@ mod trap;
 
 pub use cache::CodeCache;
 pub use component::{LoadError, Loaded, load};
-pub use control::{Control, Directive, StopCause};
+pub use control::{Control, Directive};
 pub use engine::{Engine, EngineSettings};
 pub use grants::{Grants, Origin};
 pub use registry_host::Declaration;

@@ -15,7 +15,7 @@ use crate::executor::Executor;
 use crate::lease::Leases;
 use crate::plugins::PluginSet;
 use crate::queue::{Event, Limited, Queue};
-use crate::wasm::StopCause;
+use crate::wasm::Control;
 use prefetch::Prefetch;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -233,7 +233,7 @@ impl Worker {
             Event::Work | Event::Back => heard.look = true,
             // Rows that went only matter to somebody who waits for a seat, or for the last job of all to be over.
             Event::Gone => heard.look |= seats_matter || self.settings.mode == Mode::Drain,
-            Event::Cancelled(ids) => self.leases.stop(&ids, StopCause::Cancelled),
+            Event::Cancelled(ids) => self.leases.tell(&ids, Control::cancel),
             Event::Lost => heard.end = self.settings.shutdown_on_listener_failure,
         }
     }

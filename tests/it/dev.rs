@@ -67,6 +67,19 @@ async fn dev_needs_nothing_and_keeps_its_data_over_a_sigkill() {
 }
 
 #[tokio::test]
+async fn a_signal_during_the_start_is_an_orderly_stop() {
+    let project = Project::new();
+    let mut command = Command::new(host_binary());
+    command.arg("dev").arg("--plugins").arg(project.plugins.path()).current_dir(project.folder.path());
+    let mut dev = Host::launch(command);
+    // The folder is made before the server starts: from here on it is on its way.
+    eventually("it has begun", async || project.data().is_dir()).await;
+    dev.signal(rustix::process::Signal::TERM);
+    assert!(dev.ended().await.success(), "{}", dev.log());
+    project.dev().await.stop().await;
+}
+
+#[tokio::test]
 async fn queue_takes_payloads_from_files_and_pgqueuers_options() {
     let project = Project::new();
     let dev = project.dev().await;

@@ -1,6 +1,6 @@
 //! What a handler says, and what the queue does: the table of DESIGN, row by row.
 
-use pgq_host_tests::{Database, Host, Plugins};
+use pgq_host_tests::{Database, Host, Plugins, eventually};
 
 async fn hosted() -> (Database, Plugins, Host) {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
@@ -142,6 +142,40 @@ async fn a_limit_over_all_workers_is_never_exceeded_nor_left_unused() {
     for host in hosts {
         host.stop().await;
     }
+}
+
+/// What PgQueuer 2.0 does to a running job: the row stays, and whoever runs it hears of it.
+#[tokio::test]
+async fn a_cancelled_job_is_told_so_and_logged_as_canceled_whatever_it_makes_of_it() {
+    let (database, _plugins, host) = hosted().await;
+    let (polite, deaf) = (database.enqueue("obedient", "").await, database.enqueue("nap", "3600000").await);
+    eventually("both run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 2).await;
+    let event =
+        format!(r#"{{"channel":"ch_pgqueuer","sent_at":"2026-11-23T00:00:00Z","type":"cancellation_event","ids":[{polite},{deaf}]}}"#);
+    database.execute(&format!("SELECT pg_notify('ch_pgqueuer', '{event}')")).await;
+    // The one that asks ends by itself; the other is interrupted after its grace of 5 s.
+    for id in [polite, deaf] {
+        database.wait_for(id, "canceled").await;
+        assert_eq!(database.history(id).await, ["queued", "picked", "canceled"]);
+        assert_eq!(database.output(id).await, None);
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn statistics_count_each_transition_once_whoever_counts() {
+    let database = Database::new().await;
+    database.enqueue_many("echo", 500, "x").await;
+    let queues: Vec<_> = (0..4).map(|_| database.queue()).collect();
+    // Four at once, in small steps, while more comes in.
+    let count = async |queue: &pgq_host::queue::Queue| while queue.aggregate(70).await.unwrap() > 0 {};
+    tokio::join!(count(&queues[0]), count(&queues[1]), count(&queues[2]), count(&queues[3]), async {
+        database.enqueue_many("fail", 100, "x").await;
+    });
+    count(&queues[0]).await;
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE NOT aggregated").await, 0);
+    assert_eq!(database.count("SELECT sum(count)::bigint FROM pgqueuer_statistics WHERE entrypoint = 'echo'").await, 500);
+    assert_eq!(database.count("SELECT sum(count)::bigint FROM pgqueuer_statistics WHERE entrypoint = 'fail'").await, 100);
 }
 
 #[tokio::test]

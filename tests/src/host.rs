@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 use crate::{Database, PATIENCE, Plugins, eventually};
 
@@ -22,6 +23,7 @@ pub fn host_binary() -> PathBuf {
 pub struct Host {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Host {
@@ -49,12 +51,12 @@ impl Host {
         let log = Arc::new(Mutex::new(Vec::new()));
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let sink = Arc::clone(&log);
-        tokio::spawn(async move {
+        let reader = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 sink.lock().unwrap().push(line);
             }
         });
-        Host { child, log }
+        Host { child, log, reader: Some(reader) }
     }
 
     /// What it said so far.
@@ -91,12 +93,14 @@ impl Host {
         self.child.kill().await.expect("it runs");
     }
 
-    /// Wait for the end.
+    /// Wait for the end, and for the last of what it said.
     pub async fn ended(&mut self) -> ExitStatus {
-        tokio::time::timeout(PATIENCE, self.child.wait())
-            .await
-            .unwrap_or_else(|_| panic!("the host never ended:\n{}", self.log()))
-            .expect("a status")
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = ended.unwrap_or_else(|_| panic!("the host never ended:\n{}", self.log())).expect("a status");
+        if let Some(reader) = self.reader.take() {
+            reader.await.expect("the log is read");
+        }
+        status
     }
 
     /// SIGTERM, wait for the end; exits 0.

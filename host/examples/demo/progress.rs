@@ -61,7 +61,7 @@ impl Progress {
             let counts = [(queued, "queued"), (running, "running"), (done, "done"), (retried, "retried"), (held, "failed")];
             let counts: Vec<String> =
                 counts.iter().filter(|(count, _)| **count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-            format!("{entrypoint}: {}", counts.join(", "))
+            format!("{entrypoint}: {}", if counts.is_empty() { "-".to_owned() } else { counts.join(", ") })
         });
         eprintln!("{:>3} s  {}", self.start.elapsed().as_secs(), parts.collect::<Vec<_>>().join(" | "));
     }

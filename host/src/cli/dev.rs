@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
 use super::database::DatabaseArgs;
@@ -16,6 +17,7 @@ use crate::embedded::{self, Server};
 use crate::names::Names;
 use crate::queue::connect_options;
 use crate::schema::{self, UpgradeOptions};
+use crate::signal::Signals;
 
 /// The database inside the private server.
 const DATABASE: &str = "pgq";
@@ -44,21 +46,39 @@ pub(super) async fn run(database: &DatabaseArgs, args: DevArgs) -> anyhow::Resul
     if !args.plugins.is_dir() {
         bail!("the plugins folder {} is not there; create it, or name another with --plugins", args.plugins.display());
     }
+    let mut signals = Signals::install()?;
     let mut settings = embedded::Settings::new(&args.data_dir);
     settings.port = args.port;
-    let server = embedded::start(settings).await?;
-    let result = serve(&server, &args, config, names).await;
+    // Dropped half-way, a start leaves nothing running, and the next one begins again.
+    let server = tokio::select! {
+        server = embedded::start(settings) => server?,
+        name = signals.next() => return interrupted(name),
+    };
+    let result = serve(&server, &args, config, names, signals).await;
     server.stop().await;
     result
 }
 
-async fn serve(server: &Server, args: &DevArgs, config: Config, names: Names) -> anyhow::Result<()> {
+async fn serve(server: &Server, args: &DevArgs, config: Config, names: Names, mut signals: Signals) -> anyhow::Result<()> {
+    let options = tokio::select! {
+        options = prepare(server, args, &names) => options?,
+        name = signals.next() => return interrupted(name),
+    };
+    let settings = args.worker.settings(config, args.plugins.clone(), options, names)?;
+    tokio::select! {
+        result = app::run(settings, signals) => result,
+        log = server.ended() => bail!("the private PostgreSQL ended by itself:\n{log}"),
+    }
+}
+
+/// The database, its tables, and the word where they are.
+async fn prepare(server: &Server, args: &DevArgs, names: &Names) -> anyhow::Result<PgConnectOptions> {
     server.create_database_if_missing(DATABASE).await?;
     let dsn = server.dsn(DATABASE);
     let dsn_file = write_dsn(&args.data_dir, &dsn)?;
     let options = connect_options(Some(&dsn)).map_err(anyhow::Error::msg)?;
     let mut connection = PgConnection::connect_with(&options).await.context("cannot connect to the private PostgreSQL")?;
-    schema::upgrade(&mut connection, &names, &UpgradeOptions { widen_id: true }).await?;
+    schema::upgrade(&mut connection, names, &UpgradeOptions { widen_id: true }).await?;
     connection.close().await?;
     tracing::info!(
         port = server.port(),
@@ -67,11 +87,13 @@ async fn serve(server: &Server, args: &DevArgs, config: Config, names: Names) ->
         "PostgreSQL listens on 127.0.0.1; export PGDSN=$(cat {}) to reach it from another terminal",
         dsn_file.display(),
     );
-    let settings = args.worker.settings(config, args.plugins.clone(), options, names)?;
-    tokio::select! {
-        result = app::run(settings) => result,
-        log = server.ended() => bail!("the private PostgreSQL ended by itself:\n{log}"),
-    }
+    Ok(options)
+}
+
+/// Asked to stop before anything ran: nothing is lost, and that is a success.
+fn interrupted(signal: &str) -> anyhow::Result<()> {
+    tracing::info!(signal, "stopped during the start");
+    Ok(())
 }
 
 /// The DSN holds the password: only for its owner.

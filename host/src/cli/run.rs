@@ -13,6 +13,7 @@ use crate::app;
 use crate::config::{Config, parse_duration};
 use crate::names::Names;
 use crate::plugins::Folder;
+use crate::signal::Signals;
 use crate::worker;
 
 /// Jobs in one claim. PgQueuer's default of 10 is as many round trips as jobs are short; what is claimed is bounded by the places
@@ -23,6 +24,7 @@ const DEFAULT_MAX_CONCURRENT_TASKS: usize = 100;
 const MOST_CONCURRENT_TASKS: usize = 5_000;
 const DEFAULT_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_LOG_AGGREGATION_INTERVAL: Duration = Duration::from_secs(30);
 /// Kubernetes gives a pod 30 s to stop; what is interrupted must be recorded within them, too.
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
 
@@ -59,6 +61,9 @@ pub(super) struct WorkerArgs {
     /// Running jobs have so many seconds to end at a stop; then they are interrupted and queued again, uncounted [default: 25]
     #[arg(long, env = "PGQ_HOST_DRAIN_TIMEOUT", value_parser = parse_duration)]
     drain_timeout: Option<Duration>,
+    /// The log is counted into the statistics every so many seconds; 0 leaves that to others [default: 30]
+    #[arg(long, env = "PGQ_HOST_LOG_AGGREGATION_INTERVAL", value_parser = parse_duration)]
+    log_aggregation_interval: Option<Duration>,
     /// Run for ever, or until no job is left
     #[arg(long, default_value = "continuous", env = "PGQ_HOST_MODE")]
     mode: worker::Mode,
@@ -71,12 +76,13 @@ pub(super) struct WorkerArgs {
 
 pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Result<()> {
     args.worker.logging.install();
+    let signals = Signals::install()?;
     let config = Config::load(args.worker.config.as_deref())?;
     let Some(plugins) = args.plugins.clone().or_else(|| config.run.plugins.clone()) else {
         bail!("no folder of plugins is named; use --plugins DIR, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml");
     };
     let settings = args.worker.settings(config, plugins, database.options()?, database.names()?)?;
-    app::run(settings).await
+    app::run(settings, signals).await
 }
 
 impl WorkerArgs {
@@ -107,6 +113,13 @@ impl WorkerArgs {
         let heartbeat_timeout =
             time(self.heartbeat_timeout, config.run.heartbeat_timeout, DEFAULT_HEARTBEAT_TIMEOUT, "heartbeat-timeout", false);
         let drain_timeout = time(self.drain_timeout, config.run.drain_timeout, DEFAULT_DRAIN_TIMEOUT, "drain-timeout", true);
+        let log_aggregation_interval = time(
+            self.log_aggregation_interval,
+            config.run.log_aggregation_interval,
+            DEFAULT_LOG_AGGREGATION_INTERVAL,
+            "log-aggregation-interval",
+            true,
+        );
         let batch_size = self.batch_size.or(config.run.batch_size).unwrap_or(DEFAULT_BATCH_SIZE);
         if !(1..=10_000).contains(&batch_size) {
             mistakes.push(format!("batch-size is {batch_size}; it must be from 1 to 10000"));
@@ -127,6 +140,7 @@ impl WorkerArgs {
             max_concurrent_tasks: if tasks == 0 { MOST_CONCURRENT_TASKS } else { tasks },
             heartbeat_timeout,
             drain_timeout,
+            log_aggregation_interval,
             worker: worker::Settings { batch_size, dequeue_timeout, mode: self.mode, shutdown_on_listener_failure },
         })
     }

@@ -1,16 +1,24 @@
 //! LISTEN: hints that there may be work. Polling is what makes sure; a lost listener costs time, never a job.
 
+use std::io;
 use std::time::Duration;
 
+use chrono::Utc;
 use serde::Deserialize;
+use serde_json::json;
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::job::JobId;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(30);
+/// After so long without any notification the connection is tried.
+const ECHO_PERIOD: Duration = Duration::from_secs(60);
+const ECHO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What came over the channel, as far as a worker cares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +59,7 @@ pub async fn listen(pool: PgPool, channel: String, events: mpsc::Sender<Event>) 
                     tracing::info!(channel, "listening again");
                     let _ = events.send(Event::Back).await;
                 }
-                if let Err(error) = forward(listener, &events).await {
+                if let Err(error) = forward(&pool, &channel, listener, &events).await {
                     tracing::warn!(channel, error = %error, "the listening connection is lost; polling until it is back");
                 }
             }
@@ -79,22 +87,58 @@ async fn subscribe(pool: &PgPool, channel: &str) -> sqlx::Result<PgListener> {
     Ok(listener)
 }
 
-/// Ends when the connection does.
-async fn forward(mut listener: PgListener, events: &mpsc::Sender<Event>) -> sqlx::Result<()> {
+/// Ends when the connection does, or when it does not bring back what was sent.
+async fn forward(pool: &PgPool, channel: &str, mut listener: PgListener, events: &mpsc::Sender<Event>) -> sqlx::Result<()> {
+    // A connection whose other end vanished (a fail-over, a firewall that forgot it) looks idle for ever: ask for an echo now and then.
+    let me = Uuid::new_v4();
+    let mut echo = Echo::Due(Instant::now() + ECHO_PERIOD);
     loop {
         let notification = tokio::select! {
             () = events.closed() => return Ok(()),
+            () = tokio::time::sleep_until(echo.at()) => {
+                match echo {
+                    Echo::Due(_) => {
+                        ask_for_echo(pool, channel, me).await?;
+                        echo = Echo::Asked(Instant::now() + ECHO_TIMEOUT);
+                    }
+                    Echo::Asked(_) => return Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no echo came back"))),
+                }
+                continue;
+            }
             notification = listener.try_recv() => notification?,
         };
         let Some(notification) = notification else {
-            return Err(sqlx::Error::WorkerCrashed);
+            return Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionReset, "the connection was closed")));
         };
+        // Whatever comes shows that the connection lives.
+        echo = Echo::Due(Instant::now() + ECHO_PERIOD);
         if let Some(event) = parse(notification.payload())
             && events.send(event).await.is_err()
         {
             return Ok(());
         }
     }
+}
+
+/// When to ask for an echo, or by when it must have come.
+enum Echo {
+    Due(Instant),
+    Asked(Instant),
+}
+
+impl Echo {
+    fn at(&self) -> Instant {
+        match self {
+            Echo::Due(at) | Echo::Asked(at) => *at,
+        }
+    }
+}
+
+/// PgQueuer's own health check: every listener hears it, and all but the sender pass over it.
+async fn ask_for_echo(pool: &PgPool, channel: &str, id: Uuid) -> sqlx::Result<()> {
+    let event = json!({"channel": channel, "sent_at": Utc::now(), "type": "health_check_event", "id": id});
+    sqlx::query("SELECT pg_notify($1, $2)").bind(channel).bind(event.to_string()).execute(pool).await?;
+    Ok(())
 }
 
 fn parse(payload: &str) -> Option<Event> {

@@ -1,12 +1,13 @@
 //! The host's word to one running job: go on, or stop and why.
 
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 /// Why the host interrupted a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum StopCause {
+pub(super) enum StopCause {
     /// The entrypoint's timeout is over.
     #[error("the deadline passed")]
     Deadline,
@@ -36,41 +37,58 @@ pub enum Directive {
 
 const RUN: u8 = 0;
 const WIND_DOWN: u8 = 1;
-const STOP_CANCELLED: u8 = 2;
+const CANCELLED: u8 = 2;
 const STOP_LEASE_LOST: u8 = 3;
 const STOP_SHUTDOWN: u8 = 4;
 
-/// Shared between the job's run, its lease and the worker. Only ever moves from `RUN` upwards: the first stop wins.
+/// Shared between the job's run, its lease and the worker. The word only ever rises: what was said first is not taken back by
+/// something weaker.
 #[derive(Debug, Default)]
 pub struct Control {
     word: AtomicU8,
-    stopped: Notify,
+    changed: Notify,
 }
 
 impl Control {
     /// Tell a guest that asks to finish soon. Interrupts nothing.
     pub fn wind_down(&self) {
-        let _ = self.word.compare_exchange(RUN, WIND_DOWN, Ordering::Relaxed, Ordering::Relaxed);
+        self.raise(WIND_DOWN);
     }
 
-    /// Interrupt the run, whether it computes or waits in a host call.
-    pub fn stop(&self, cause: StopCause) {
-        let word = match cause {
-            StopCause::Deadline => return, // every run watches its own clock
-            StopCause::Cancelled => STOP_CANCELLED,
-            StopCause::LeaseLost => STOP_LEASE_LOST,
-            StopCause::Shutdown => STOP_SHUTDOWN,
-        };
-        let first = self.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| (old <= WIND_DOWN).then_some(word));
-        if first.is_ok() {
-            self.stopped.notify_one();
+    /// Tell a guest that asks that its job is over; one that does not is interrupted after its grace.
+    pub fn cancel(&self) {
+        self.raise(CANCELLED);
+    }
+
+    /// Interrupt the run, whether it computes or waits in a host call: the job belongs to another worker.
+    pub fn lose_lease(&self) {
+        self.raise(STOP_LEASE_LOST);
+    }
+
+    /// Interrupt the run, whether it computes or waits in a host call: the host stops.
+    pub fn shut_down(&self) {
+        self.raise(STOP_SHUTDOWN);
+    }
+
+    fn raise(&self, word: u8) {
+        if self.word.fetch_max(word, Ordering::Relaxed) < word {
+            self.changed.notify_one();
         }
     }
 
-    /// The cause, once `stop` was called.
-    pub fn stop_cause(&self) -> Option<StopCause> {
+    /// Somebody cancelled the job, whatever else was said since.
+    pub fn is_cancelled(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == CANCELLED
+    }
+
+    /// The job belongs to another worker.
+    pub fn is_lease_lost(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == STOP_LEASE_LOST
+    }
+
+    /// Why the run has to end now, if it has to.
+    pub(super) fn stop_cause(&self) -> Option<StopCause> {
         match self.word.load(Ordering::Relaxed) {
-            STOP_CANCELLED => Some(StopCause::Cancelled),
             STOP_LEASE_LOST => Some(StopCause::LeaseLost),
             STOP_SHUTDOWN => Some(StopCause::Shutdown),
             _ => None,
@@ -81,19 +99,24 @@ impl Control {
     pub fn directive(&self) -> Directive {
         match self.word.load(Ordering::Relaxed) {
             RUN => Directive::Proceed,
-            STOP_CANCELLED => Directive::Cancelled,
+            CANCELLED => Directive::Cancelled,
             STOP_LEASE_LOST => Directive::LeaseLost,
             _ => Directive::ShuttingDown,
         }
     }
 
-    /// Resolves when `stop` is called. One waiter: the run.
-    pub async fn stopped(&self) -> StopCause {
+    /// Resolves when the run has to end: at once for a stop, after the grace for a cancellation. One waiter: the run.
+    pub(super) async fn stopped(&self, grace: Duration) -> StopCause {
         loop {
             if let Some(cause) = self.stop_cause() {
                 return cause;
             }
-            self.stopped.notified().await;
+            let changed = self.changed.notified();
+            if !self.is_cancelled() {
+                changed.await;
+            } else if tokio::time::timeout(grace, changed).await.is_err() {
+                return StopCause::Cancelled;
+            }
         }
     }
 }
@@ -103,14 +126,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_stop_wins_and_winding_down_never_undoes_it() {
+    fn what_was_said_is_not_taken_back_by_something_weaker() {
         let control = Control::default();
         assert_eq!(control.directive(), Directive::Proceed);
+        control.cancel();
         control.wind_down();
-        assert_eq!((control.directive(), control.stop_cause()), (Directive::ShuttingDown, None));
-        control.stop(StopCause::LeaseLost);
-        control.stop(StopCause::Shutdown);
-        control.wind_down();
+        assert_eq!((control.directive(), control.stop_cause()), (Directive::Cancelled, None));
+        control.lose_lease();
+        control.cancel();
         assert_eq!((control.directive(), control.stop_cause()), (Directive::LeaseLost, Some(StopCause::LeaseLost)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_run_has_its_grace_and_a_stop_cuts_it_short() {
+        let grace = Duration::from_secs(5);
+        let (control, started) = (Control::default(), tokio::time::Instant::now());
+        control.cancel();
+        assert_eq!(control.stopped(grace).await, StopCause::Cancelled);
+        assert_eq!(started.elapsed(), grace);
+        let control = Control::default();
+        control.cancel();
+        let (cause, ()) = tokio::join!(control.stopped(grace), async { control.shut_down() });
+        assert_eq!((cause, started.elapsed()), (StopCause::Shutdown, grace));
     }
 }

@@ -25,6 +25,9 @@ const MAX_TEXT_BYTES: usize = 8 << 10;
 /// How long after its deadline a guest that computes may take to notice, before the run is abandoned as if it waited.
 const GRACE: Duration = Duration::from_millis(20);
 
+/// How long a cancelled run has to notice by itself.
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
+
 /// The limits of one run, as the entrypoint's options and the operator's caps have it.
 #[derive(Debug, Clone, Copy)]
 pub struct RunLimits {
@@ -68,7 +71,7 @@ pub async fn run(engine: &Engine, plugin: &Loaded, job: Job, limits: RunLimits, 
     let called = tokio::select! {
         biased;
         called = call(&mut store, &plugin.pre, JobHandle { job, max_attempts: limits.max_attempts }) => called,
-        cause = control.stopped() => Err(cause.into()),
+        cause = control.stopped(CANCEL_GRACE) => Err(cause.into()),
         () = tokio::time::sleep_until((deadline + GRACE).into()) => Err(StopCause::Deadline.into()),
     };
     store.data().finish_streams();
