@@ -7,7 +7,7 @@ PLUGINS := hello thumbnail report webhook
 DIST := plugins-example/dist
 VENV := .venv
 
-.PHONY: help build host plugins demo test test-guests lint fmt bench wasm-target python postgres clean
+.PHONY: help build host plugins demo test lint fmt bench bench-hostile wasm-target python postgres clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,10 @@ fmt:
 
 bench: build python ## pgq-host beside PgQueuer, in one run
 	$(VENV)/bin/python benchmarks/drain.py
+
+bench-hostile: host wasm-target python ## What hostile guests cost the jobs beside them
+	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
+	$(VENV)/bin/python benchmarks/hostile.py
 
 # The rest makes sure of what the above needs, or says how to get it.
 

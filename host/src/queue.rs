@@ -58,8 +58,8 @@ impl Queue {
     pub fn new(pool: PgPool, names: Names) -> Queue {
         let render = |template: &str| AssertSqlSafe(names.render(template)).into_sql_str();
         let sql = Statements {
-            claim: render(claim::CLAIM),
-            claim_limited: render(claim::CLAIM_LIMITED),
+            claim: render(&claim::CLAIM.replace("{claimed}", claim::CLAIMED)),
+            claim_limited: render(&claim::CLAIM_LIMITED.replace("{claimed}", claim::CLAIMED)),
             next_due: render(claim::NEXT_DUE),
             work_left: render(claim::WORK_LEFT),
             heartbeat: render(heartbeat::HEARTBEAT),

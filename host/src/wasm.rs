@@ -24,5 +24,6 @@ pub use component::{LoadError, Loaded, load};
 pub use control::{Control, Directive};
 pub use engine::{Engine, EngineSettings};
 pub use grants::{Grants, Origin};
+pub use limits::RunLimits;
 pub use registry_host::Declaration;
-pub use run::{Ran, RunLimits, run};
+pub use run::{Ran, run};

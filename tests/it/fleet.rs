@@ -141,11 +141,19 @@ async fn a_killed_host_costs_second_runs_of_what_it_held_and_nothing_else() {
         killed.elapsed().as_secs_f64() + rescued
     );
     assert!(held > 0);
-    assert!(again <= held, "{again} jobs ran again; it held {held}");
+    let warnings: Vec<String> = heirs.iter().flat_map(|host| warnings(host)).collect();
+    assert!(again <= held, "{again} jobs ran again; it held {held}; the others say:\n{}", warnings.join("\n"));
     assert_each_done_once(&database, JOBS).await;
     for host in heirs {
         host.stop().await;
     }
+}
+
+/// What a host complains of, the job by job entries of what was lost aside.
+fn warnings(host: &Host) -> Vec<String> {
+    let log = host.log();
+    let worth_it = |line: &&str| (line.contains("WARN") || line.contains("ERROR")) && !line.contains("its worker was lost");
+    log.lines().filter(worth_it).map(|line| line.chars().take(300).collect()).collect()
 }
 
 async fn held_by(database: &Database, owner: Uuid) -> i64 {

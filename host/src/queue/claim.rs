@@ -22,14 +22,7 @@ WITH due AS MATERIALIZED (
     UPDATE {queue} AS q
     SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3, slot = NULL
     FROM due WHERE q.id = due.id
-    RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created, q.updated
-), logged AS (
-    INSERT INTO {log} (job_id, status, priority, entrypoint)
-    SELECT id, 'picked'::{status}, priority, entrypoint FROM claimed
-)
-SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts, updated,
-       (extract(epoch FROM created) * 1000)::bigint AS created_ms
-FROM claimed ORDER BY priority DESC, id ASC";
+    {claimed}";
 
 /// For one entrypoint with a limit over all workers. A running job holds a seat (`slot`); the unique index over seats makes the
 /// limit airtight, against PgQueuer's workers too. Only as many rows are locked as seats are free.
@@ -55,7 +48,10 @@ WITH held AS MATERIALIZED (
     UPDATE {queue} AS q
     SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3, slot = seated.seat
     FROM seated WHERE q.id = seated.id
-    RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created, q.updated
+    {claimed}";
+
+/// How both claims end: the log row, and the job. Put in for `{claimed}`.
+pub(super) const CLAIMED: &str = "RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created, q.updated
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint)
     SELECT id, 'picked'::{status}, priority, entrypoint FROM claimed

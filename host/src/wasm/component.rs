@@ -13,10 +13,11 @@ use super::control::{Control, StopCause};
 use super::engine::Engine;
 use super::enqueue_host::Outbox;
 use super::grants::Grants;
+use super::limits::RunLimits;
 use super::log_host::Speaker;
 use super::registry_host::{Declaration, Registrar};
 use super::state::{self, Circumstances, State};
-use super::{RunLimits, trap};
+use super::trap;
 use crate::job::Verdict;
 
 /// The version of `wit/` that this host speaks, and the range of plugins that it therefore runs.

@@ -1,6 +1,19 @@
-//! The memory limit of one run, summed over all its linear memories, and whether it was met.
+//! The limits of one run: what was set, how much memory is used over all its linear memories, and whether the limit was met.
+
+use std::time::Duration;
 
 use wasmtime::{Error, ResourceLimiter, Result};
+
+/// The limits of one run, as the entrypoint's options and the operator's caps have it.
+#[derive(Debug, Clone, Copy)]
+pub struct RunLimits {
+    /// Wall time.
+    pub timeout: Duration,
+    /// Bytes over all memories.
+    pub memory: usize,
+    /// Told to the handler.
+    pub max_attempts: u32,
+}
 
 /// wasmtime's own `StoreLimits` compares each memory separately, so that a guest with eight memories would have eight times the
 /// limit. This one adds them up.

@@ -13,6 +13,7 @@ use super::control::{Control, StopCause};
 use super::engine::Engine;
 use super::enqueue_host::Outbox;
 use super::jobs_host::JobHandle;
+use super::limits::RunLimits;
 use super::log_host::Speaker;
 use super::state::{Circumstances, State};
 use super::trap;
@@ -27,17 +28,6 @@ const GRACE: Duration = Duration::from_millis(20);
 
 /// How long a cancelled run has to notice by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
-
-/// The limits of one run, as the entrypoint's options and the operator's caps have it.
-#[derive(Debug, Clone, Copy)]
-pub struct RunLimits {
-    /// Wall time.
-    pub timeout: Duration,
-    /// Bytes over all memories.
-    pub memory: usize,
-    /// Told to the handler.
-    pub max_attempts: u32,
-}
 
 /// What a run did and what it took.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::control::StopCause;
+use super::limits::RunLimits;
 use super::state::State;
 use crate::job::{Fault, Verdict};
 
@@ -12,7 +13,7 @@ const MAX_MESSAGE_BYTES: usize = 1 << 10;
 const MAX_TRACEBACK_BYTES: usize = 16 << 10;
 
 /// The verdict for a run whose call did not return.
-pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &super::run::RunLimits) -> Verdict {
+pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits) -> Verdict {
     if let Some(cause) = error.downcast_ref::<StopCause>() {
         return stopped(*cause, limits);
     }
@@ -49,7 +50,7 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &super::ru
 }
 
 /// The verdict for a run that the host ended.
-pub(super) fn stopped(cause: StopCause, limits: &super::run::RunLimits) -> Verdict {
+pub(super) fn stopped(cause: StopCause, limits: &RunLimits) -> Verdict {
     match cause {
         StopCause::Deadline => Verdict::Retry {
             fault: Fault::new("DeadlineExceeded", format!("the run was interrupted after its {:?}", limits.timeout)),
