@@ -12,7 +12,7 @@ VENV := .venv
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-build: host plugins ## The release binary (target/release/pgq-host) and the example plugins (plugins-example/dist/*.wasm)
+build: plugins host ## The release binary (target/release/pgq-host) and the example plugins (plugins-example/dist/*.wasm)
 
 host:
 	$(CARGO) build --locked --release -p pgq-host --target-dir $(TARGET)

@@ -141,7 +141,7 @@ async fn a_killed_host_costs_second_runs_of_what_it_held_and_nothing_else() {
         killed.elapsed().as_secs_f64() + rescued
     );
     assert!(held > 0);
-    let warnings: Vec<String> = heirs.iter().flat_map(|host| warnings(host)).collect();
+    let warnings: Vec<String> = heirs.iter().flat_map(warnings).collect();
     assert!(again <= held, "{again} jobs ran again; it held {held}; the others say:\n{}", warnings.join("\n"));
     assert_each_done_once(&database, JOBS).await;
     for host in heirs {
