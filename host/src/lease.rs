@@ -1,6 +1,6 @@
 //! The leases of the jobs that this host holds: from the claim until the outcome is written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -106,8 +106,9 @@ pub async fn keep(leases: Arc<Leases>, queue: Queue, lease: Duration, stop: Canc
         for ids in leases.due(lease * 3 / 8).chunks(CHUNK) {
             let asked = Instant::now();
             match queue.heartbeat(ids).await {
-                Ok(ours) => {
-                    leases.renewed(&ours, asked);
+                Ok(beaten) => {
+                    leases.renewed(&beaten.renewed, asked);
+                    let ours: HashSet<JobId> = beaten.ours.into_iter().collect();
                     let lost: Vec<JobId> = ids.iter().filter(|id| !ours.contains(id)).copied().collect();
                     // A job that was recorded in the meantime is not held any more, and stopping it does nothing.
                     leases.tell(&lost, Control::lose_lease);

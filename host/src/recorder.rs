@@ -14,8 +14,8 @@ use crate::queue::{Disposition, Queue, Record};
 
 /// Outcomes in one write. Larger batches gain nothing and lengthen the wait of the first in them.
 const BATCH: usize = 1_000;
-/// Outcomes that may wait. Past that, ended runs wait, still counted as active, and no job is claimed.
-pub const BACKLOG: usize = 10_000;
+/// Outcomes that may wait, and run again when the host is killed. Past that, ended runs wait, still counted as active, and no job is claimed.
+pub const BACKLOG: usize = 2_000;
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(5);

@@ -10,6 +10,7 @@ mod hostile;
 mod interop;
 mod loading;
 mod outcomes;
+mod plans;
 mod schema;
 mod stopping;
 mod tidy;

@@ -1,16 +1,45 @@
 //! Keeping the leases of running jobs.
 
+use sqlx::Row as _;
+
 use super::Queue;
 use crate::job::JobId;
 
+/// A row that is locked is passed over instead of waited for: mostly it is our own recorder's, about to write how the job ended, and
+/// behind a slow one the leases of all other jobs would run out. It is still ours, and beaten the next time if need be.
 pub(super) const HEARTBEAT: &str = "
-UPDATE {queue} SET heartbeat = now()
-WHERE id = ANY($1) AND queue_manager_id = $2 AND status = 'picked'
-RETURNING id::bigint";
+WITH free AS MATERIALIZED (
+    SELECT id FROM {queue}
+    WHERE id = ANY($1) AND queue_manager_id IS NOT DISTINCT FROM $2 AND status IS NOT DISTINCT FROM 'picked'
+    FOR NO KEY UPDATE SKIP LOCKED
+), beaten AS (
+    UPDATE {queue} AS q SET heartbeat = now() FROM free WHERE q.id = free.id RETURNING q.id
+)
+SELECT ours.id::bigint AS id, beaten.id IS NOT NULL AS beaten
+FROM {queue} AS ours LEFT JOIN beaten USING (id)
+WHERE ours.id = ANY($1) AND ours.queue_manager_id IS NOT DISTINCT FROM $2 AND ours.status IS NOT DISTINCT FROM 'picked'";
+
+/// What became of a round of heartbeats.
+#[derive(Debug, Default)]
+pub struct Beaten {
+    /// These leases are renewed.
+    pub renewed: Vec<JobId>,
+    /// These jobs are still ours, renewed or not.
+    pub ours: Vec<JobId>,
+}
 
 impl Queue {
-    /// Renew the leases of these jobs; returns those that are still ours.
-    pub async fn heartbeat(&self, ids: &[JobId]) -> sqlx::Result<Vec<JobId>> {
-        sqlx::query_scalar(self.sql.heartbeat.clone()).bind(ids).bind(self.me).fetch_all(&self.pool).await
+    /// Renew the leases of these jobs. What is missing from the answer belongs to another worker by now, or is gone.
+    pub async fn heartbeat(&self, ids: &[JobId]) -> sqlx::Result<Beaten> {
+        let rows = sqlx::query(self.sql.heartbeat.clone()).bind(ids).bind(self.me).fetch_all(&self.pool).await?;
+        let mut beaten = Beaten::default();
+        for row in rows {
+            let id = row.try_get("id")?;
+            if row.try_get("beaten")? {
+                beaten.renewed.push(id);
+            }
+            beaten.ours.push(id);
+        }
+        Ok(beaten)
     }
 }

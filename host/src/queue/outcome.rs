@@ -9,13 +9,21 @@ use super::enqueue::Columns;
 use super::{Queue, millis};
 use crate::job::{Claim, JobId, NewJob};
 
+/// The row is still under the very claim that the outcome is of. Put in for `{fence}`.
+///
+/// Written so that no index but the primary key's can serve it. On a queue table, statistics are as good as never true: taken while
+/// it was empty, they make PostgreSQL believe that a worker holds one row, and go through all that it holds for each outcome
+/// (2.2 s for a batch of 1,000 among 9,500 held rows, against 3 ms).
+pub(super) const FENCE: &str = "q.updated IS NOT DISTINCT FROM done.claimed AND q.queue_manager_id IS NOT DISTINCT FROM $2
+      AND q.status IS NOT DISTINCT FROM 'picked'";
+
 /// The common case, and nothing in it that the common case does not need: jobs that are done, without anything to keep.
 pub(super) const FINISH: &str = "
 WITH done AS (
     SELECT * FROM unnest($1::bigint[], $3::timestamptz[]) AS d(id, claimed)
 ), gone AS (
     DELETE FROM {queue} AS q USING done
-    WHERE q.id = done.id AND q.updated = done.claimed AND q.queue_manager_id = $2 AND q.status = 'picked'
+    WHERE q.id = done.id AND {fence}
     RETURNING q.id, q.priority, q.entrypoint
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint)
@@ -31,7 +39,7 @@ WITH done AS (
          AS d(id, claimed, status, traceback, output)
 ), gone AS (
     DELETE FROM {queue} AS q USING done
-    WHERE q.id = done.id AND q.updated = done.claimed AND q.queue_manager_id = $2 AND q.status = 'picked'
+    WHERE q.id = done.id AND {fence}
     RETURNING q.id, q.priority, q.entrypoint, done.status, done.traceback, done.output
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, traceback)
@@ -57,16 +65,16 @@ SELECT id::bigint FROM gone";
 
 /// Back into the queue, or held as failed.
 pub(super) const PUT_BACK: &str = "
-WITH back AS (
+WITH done AS (
     SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::text[], $5::bigint[], $6::int[], $7::text[])
-         AS b(id, claimed, status, delay_ms, failures, traceback)
+         AS d(id, claimed, status, delay_ms, failures, traceback)
 ), kept AS (
     UPDATE {queue} AS q
-    SET status = back.status::{status}, attempts = q.attempts + back.failures, updated = now(), queue_manager_id = NULL, slot = NULL,
-        execute_after = CASE back.status WHEN 'queued' THEN now() + back.delay_ms * interval '1 millisecond' ELSE q.execute_after END
-    FROM back
-    WHERE q.id = back.id AND q.updated = back.claimed AND q.queue_manager_id = $2 AND q.status = 'picked'
-    RETURNING q.id, q.status, q.priority, q.entrypoint, back.traceback
+    SET status = done.status::{status}, attempts = q.attempts + done.failures, updated = now(), queue_manager_id = NULL, slot = NULL,
+        execute_after = CASE done.status WHEN 'queued' THEN now() + done.delay_ms * interval '1 millisecond' ELSE q.execute_after END
+    FROM done
+    WHERE q.id = done.id AND {fence}
+    RETURNING q.id, q.status, q.priority, q.entrypoint, done.traceback
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, traceback)
     SELECT id, status, priority, entrypoint, traceback::jsonb FROM kept
