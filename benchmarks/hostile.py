@@ -29,6 +29,11 @@ WITH new AS (
 """
 
 
+def echoes(connection) -> int:
+    """Good jobs that are done; some of the hostile ones end well, too."""
+    return connection.execute("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful' AND entrypoint = 'echo'").fetchone()[0]
+
+
 def quiet_or_not(server: Server, host: Peer, kind: str | None, jobs: int, rate: int, hostile: int) -> dict[str, float]:
     """Good jobs at a rate for the latency, then a backlog of them for the throughput; hostile ones among both."""
     with database(server, host) as (dsn, connection):
@@ -43,15 +48,13 @@ def quiet_or_not(server: Server, host: Peer, kind: str | None, jobs: int, rate: 
                 connection.execute(LOGGED)
                 if kind and n % (rate * 2 // hostile) == 0:
                     connection.execute(INSERT, (kind, 1))
-            wait_until("the rate is served", lambda: logged(connection, "successful") >= 1 + rate * 2)
+            wait_until("the rate is served", lambda: echoes(connection) == 1 + rate * 2)
             p50, p99 = connection.execute(LATENCY).fetchone()[0]
-            done = connection.execute("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful' AND entrypoint = 'echo'").fetchone()[0]
             if kind:
                 connection.execute(INSERT, (kind, hostile))
             started = time.monotonic()
             connection.execute(INSERT, ("echo", jobs))
-            counted = "SELECT count(*) FROM pgqueuer_log WHERE status = 'successful' AND entrypoint = 'echo'"
-            wait_until("the backlog is served", lambda: connection.execute(counted).fetchone()[0] == done + jobs)
+            wait_until("the backlog is served", lambda: echoes(connection) == 1 + rate * 2 + jobs)
             throughput = jobs / (time.monotonic() - started)
             wait_until("all is over", lambda: connection.execute("SELECT count(*) FROM pgqueuer WHERE status <> 'failed'").fetchone()[0] == 0)
             grown = resident_mb(process.pid) - before
