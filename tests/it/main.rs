@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+mod cron;
 mod dev;
 mod embedded;
 mod examples;
