@@ -97,9 +97,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         stop: stop_claiming.clone(),
     };
     // A host that is to end when the queue is empty must not fill it.
-    let schedules = (settings.worker.mode == worker::Mode::Continuous).then(|| {
-        tokio::spawn(schedules::keep(schedule_queue, schedule_plugins, settings.worker.dequeue_timeout, stop_claiming.clone()))
-    });
+    let schedules = (settings.worker.mode == worker::Mode::Continuous)
+        .then(|| tokio::spawn(schedules::keep(schedule_queue, schedule_plugins, settings.worker.dequeue_timeout, stop_claiming.clone())));
     let mut worker = tokio::spawn(worker.run());
 
     let stopping = Stopping { executor, leases, stop_claiming, give_up, signals, drain_timeout: settings.drain_timeout };

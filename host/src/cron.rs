@@ -7,6 +7,7 @@
 mod days;
 mod expression;
 mod field;
+mod kind;
 mod zone;
 
 use chrono::{DateTime, Utc};
@@ -94,7 +95,10 @@ mod tests {
 
     #[test]
     fn a_time_that_the_spring_takes_away_comes_at_the_first_instant_after() {
-        assert_eq!(next("30 2 * * *", "Europe/Berlin", "2026-03-28T00:00:00Z", 3), ["03-28 02:30 CET", "03-29 03:00 CEST", "03-30 02:30 CEST"]);
+        assert_eq!(
+            next("30 2 * * *", "Europe/Berlin", "2026-03-28T00:00:00Z", 3),
+            ["03-28 02:30 CET", "03-29 03:00 CEST", "03-30 02:30 CEST"]
+        );
         assert_eq!(next("0,30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", 2), ["03-29 03:00 CEST", "03-30 02:00 CEST"]);
         // The time that the gap ends at is due as well: still once.
         assert_eq!(next("0 2,3 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", 2), ["03-29 03:00 CEST", "03-30 02:00 CEST"]);
@@ -104,7 +108,10 @@ mod tests {
     #[test]
     fn a_time_that_the_autumn_brings_twice_comes_once() {
         assert_eq!(next("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 2), ["10-25 02:30 CEST", "10-26 02:30 CET"]);
-        assert_eq!(next("*/30 1,2 * * *", "Europe/Berlin", "2026-10-24T23:30:00Z", 4), ["10-25 02:00 CEST", "10-25 02:30 CEST", "10-26 01:00 CET", "10-26 01:30 CET"]);
+        assert_eq!(
+            next("*/30 1,2 * * *", "Europe/Berlin", "2026-10-24T23:30:00Z", 4),
+            ["10-25 02:00 CEST", "10-25 02:30 CEST", "10-26 01:00 CET", "10-26 01:30 CET"]
+        );
         assert_eq!(next("30 1 * * *", "America/New_York", "2026-10-31T12:00:00Z", 2), ["11-01 01:30 EDT", "11-02 01:30 EST"]);
         // Asked in the second hour of the same name.
         assert_eq!(next("30 1 * * *", "America/New_York", "2026-11-01T06:10:00Z", 1), ["11-02 01:30 EST"]);

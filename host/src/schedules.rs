@@ -18,6 +18,8 @@ use crate::queue::{Queue, ScheduleKey, Tick};
 
 /// Hosts that wait for the same tick do not all knock at once.
 const JITTER_MS: f64 = 20.0;
+/// How often to ask for a schedule that a Python worker runs beyond its next tick.
+const BUSY: TimeDelta = TimeDelta::seconds(2);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(15);
 
@@ -26,8 +28,11 @@ const LAST_RETRY: Duration = Duration::from_secs(15);
 pub async fn keep(queue: Queue, mut plugins: watch::Receiver<Arc<PluginSet>>, longest_wait: Duration, stop: CancellationToken) {
     let mut timetable = Timetable::default();
     let mut retry = FIRST_RETRY;
+    let mut changed = true;
     loop {
-        timetable.adopt(&plugins.borrow_and_update());
+        if changed {
+            timetable.adopt(&plugins.borrow_and_update());
+        }
         let wake = if timetable.declared.is_empty() {
             None
         } else {
@@ -49,11 +54,12 @@ pub async fn keep(queue: Queue, mut plugins: watch::Receiver<Arc<PluginSet>>, lo
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        changed = tokio::select! {
             () = stop.cancelled() => return,
-            () = rest => {}
-            changed = plugins.changed() => if changed.is_err() { return },
-        }
+            () = rest => false,
+            // The set's sender lives as long as the host.
+            change = plugins.changed() => if change.is_ok() { true } else { return },
+        };
     }
 }
 
@@ -83,7 +89,11 @@ impl Timetable {
             }
         }
         for key in self.declared.keys().filter(|key| !declared.contains_key(key)) {
-            tracing::warn!(key.expression, key.entrypoint, "no plugin declares this schedule any more; its row stays, and this host does not run it");
+            tracing::warn!(
+                key.expression,
+                key.entrypoint,
+                "no plugin declares this schedule any more; its row stays, and this host does not run it"
+            );
             self.warned.insert(key.clone());
         }
         for key in declared.keys().filter(|key| !self.declared.contains_key(key)) {
@@ -109,6 +119,8 @@ impl Timetable {
                     ahead.push(next);
                     ticks.push(Tick { row, next });
                 }
+                // The worker may be done with it any time, also after the next tick.
+                Some(_) if row.picked => ahead.extend(row.due.map(|due| due.min(row.next_run.max(now + BUSY)))),
                 Some(_) => ahead.extend(row.due),
             }
         }
@@ -132,7 +144,11 @@ impl Timetable {
                     None => tracing::warn!(key.expression, key.entrypoint, "this schedule will not be due again within 50 years"),
                 }
             } else if self.warned.insert(key.clone()) {
-                tracing::warn!(key.expression, key.entrypoint, "the row of this schedule was removed; it comes back when the host is started again");
+                tracing::warn!(
+                    key.expression,
+                    key.entrypoint,
+                    "the row of this schedule was removed; it comes back when the host is started again"
+                );
             }
         }
         if !new.is_empty() {

@@ -11,6 +11,7 @@ mod hostile;
 mod interop;
 mod loading;
 mod outcomes;
+mod schedules;
 mod schema;
 mod stopping;
 mod tidy;

@@ -23,7 +23,10 @@ pub(super) struct Rule {
 #[derive(Debug, Clone)]
 enum MonthDay {
     Any,
-    Of { days: BTreeSet<u32>, last: bool },
+    Of {
+        days: BTreeSet<u32>,
+        last: bool,
+    },
     /// The Monday to Friday nearest to this day, within the month.
     Nearest(i8),
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use jiff::civil::{Date, DateTime};
 
 use super::days::Days;
-use super::field::{Field, Kind};
+use super::field::Field;
+use super::kind::Kind;
 
 /// croniter's, as it expands them.
 const MACROS: [(&str, &str); 7] = [
@@ -90,7 +91,11 @@ impl Expression {
         let mut floor = (from.hour(), from.minute(), from.second());
         while date.year() <= last_year {
             let month_ok = allows(self.months.as_ref(), date.month().into());
-            if month_ok && allows(self.years.as_ref(), date.year().into()) && day(date) && let Some((hour, minute, second)) = self.time_from(floor) {
+            if month_ok
+                && allows(self.years.as_ref(), date.year().into())
+                && day(date)
+                && let Some((hour, minute, second)) = self.time_from(floor)
+            {
                 return Some(date.at(hour, minute, second, 0));
             }
             // Not day by day through months that are out of the question.

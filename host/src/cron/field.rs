@@ -2,17 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// Which field. They stand in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Minute,
-    Hour,
-    Day,
-    Month,
-    Weekday,
-    Second,
-    Year,
-}
+use super::kind::{Kind, WEEKDAYS, number};
 
 /// Which of a month's Mondays, Tuesdays, ...
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,55 +25,6 @@ pub(super) struct Field {
     pub(super) nth: BTreeSet<(u32, Nth)>,
 }
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-
-impl Kind {
-    pub(super) const ALL: [Kind; 7] = [Kind::Minute, Kind::Hour, Kind::Day, Kind::Month, Kind::Weekday, Kind::Second, Kind::Year];
-
-    fn bounds(self) -> (u32, u32) {
-        match self {
-            Kind::Minute | Kind::Second => (0, 59),
-            Kind::Hour => (0, 23),
-            Kind::Day => (1, 31),
-            Kind::Month => (1, 12),
-            Kind::Weekday => (0, 6),
-            Kind::Year => (1970, 2099),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Kind::Minute => "minute",
-            Kind::Hour => "hour",
-            Kind::Day => "day of the month",
-            Kind::Month => "month",
-            Kind::Weekday => "day of the week",
-            Kind::Second => "second",
-            Kind::Year => "year",
-        }
-    }
-
-    /// A number or a name. The bounds are checked where they matter.
-    fn value(self, text: &str) -> Result<u32, String> {
-        let named = match self {
-            Kind::Month => MONTHS.iter().zip(1..).find(|(name, _)| **name == text).map(|(_, value)| value),
-            Kind::Weekday => WEEKDAYS.iter().zip(0..).find(|(name, _)| **name == text).map(|(_, value)| value),
-            _ => None,
-        };
-        match named.or_else(|| number(text)) {
-            Some(7) if self == Kind::Weekday => Ok(0),
-            Some(value) => Ok(value),
-            None => Err(self.wrong(text)),
-        }
-    }
-
-    fn wrong(self, text: &str) -> String {
-        let (low, high) = self.bounds();
-        format!("has {text:?} for the {}; numbers are from {low} to {high}", self.name())
-    }
-}
-
 impl Field {
     /// What a field means that is left out: no seconds past the minute, any year.
     pub(super) fn absent(kind: Kind) -> Field {
@@ -102,7 +43,9 @@ impl Field {
             field.star = true;
             return Ok(field);
         }
-        if kind == Kind::Day && let Some(day) = nearest(text) {
+        if kind == Kind::Day
+            && let Some(day) = nearest(text)
+        {
             let day = day.filter(|day| (1..=31).contains(day)).ok_or_else(|| kind.wrong(text))?;
             field.nearest = i8::try_from(day).ok();
             field.values.insert(day);
@@ -247,14 +190,6 @@ fn refuse_hashed(text: &str) -> Result<(), String> {
 fn nearest(text: &str) -> Option<Option<u32>> {
     let digits = text.strip_suffix('w').or_else(|| text.strip_prefix('w'))?;
     (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())
-}
-
-/// Digits only; what is too large for any field stays too large.
-fn number(text: &str) -> Option<u32> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    Some(text.parse().unwrap_or(u32::MAX))
 }
 
 fn index(value: u32) -> usize {

@@ -73,8 +73,10 @@ pub struct ScheduleRow {
     pub declared: bool,
     /// As it is now.
     pub next_run: DateTime<Utc>,
-    /// When somebody may take it; `None` is never.
+    /// When somebody may take it as it stands; `None` is never.
     pub due: Option<DateTime<Utc>>,
+    /// A Python worker runs it now.
+    pub picked: bool,
     /// When it was due, or, where a Python worker died running it, when that was last heard of.
     pub scheduled_for: DateTime<Utc>,
 }
@@ -114,6 +116,7 @@ impl Queue {
                 declared: row.try_get("declared")?,
                 next_run: row.try_get("next_run")?,
                 due: row.try_get("due")?,
+                picked,
                 scheduled_for: row.try_get(if picked { "heartbeat" } else { "next_run" })?,
             });
         }
