@@ -131,6 +131,39 @@ mod tests {
         );
     }
 
+    /// The rules minute by minute: what hands of a clock pass for the first time is due, and what they show again is not; for what is
+    /// due in every hour, whatever they show.
+    #[test]
+    fn clocks_minute_by_minute() {
+        let zones = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"];
+        let expressions = ["*/15 * * * *", "30 * * * *", "15,45 1-3 * * *", "0 */2 * * *", "*/20 2 * * 0", "59 1 1-31/2 * *"];
+        for (zone, expression) in zones.iter().flat_map(|zone| expressions.map(|expression| (zone, expression))) {
+            let timezone = jiff::tz::TimeZone::get(zone).unwrap();
+            let parsed = Expression::parse(expression).unwrap();
+            let schedule = Schedule::new(expression, zone).unwrap();
+            let due_within = |after, until| parsed.next(after, 2030).is_some_and(|next| next <= until);
+            for (from, days) in [(date(2026, 3, 5), 40), (date(2026, 9, 25), 45)] {
+                let start = from.at(0, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_second();
+                let local = |second| timezone.to_datetime(Timestamp::from_second(second).unwrap());
+                let (mut expected, mut passed) = (Vec::new(), local(start));
+                for second in (start..start + days * 86_400).step_by(60).skip(1) {
+                    let (before, now) = (local(second - 60), local(second));
+                    let due = if parsed.every_hour() {
+                        due_within(now.checked_sub(jiff::Span::new().minutes(1)).unwrap(), now)
+                    } else {
+                        now > passed && due_within(passed.max(before), now)
+                    };
+                    passed = passed.max(now);
+                    expected.extend(due.then_some(second));
+                }
+                let first = DateTime::from_timestamp(start, 0);
+                let found = std::iter::successors(first, |time| schedule.next_after(*time)).skip(1).map(|time| time.timestamp());
+                let found: Vec<i64> = found.take_while(|second| *second < start + days * 86_400).collect();
+                assert_eq!(found, expected, "{expression} in {zone}");
+            }
+        }
+    }
+
     #[test]
     fn a_key_is_read_back_and_is_plain_in_utc() {
         for (expression, zone, key) in [
