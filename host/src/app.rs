@@ -19,7 +19,7 @@ use crate::queue::{self, Queue};
 use crate::signal::Signals;
 use crate::wasm::{CodeCache, Control, Engine, EngineSettings};
 use crate::worker::{self, Ended, Worker};
-use crate::{maintenance, recorder, schema};
+use crate::{maintenance, recorder, schedules, schema};
 
 /// Outcomes of a stop have so long to be written before the process ends without.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -92,6 +92,7 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
         upkeep.push(tokio::spawn(maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, stop_upkeep.clone())));
     }
     let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), records, give_up.clone()));
+    let (schedule_queue, schedule_plugins) = (queue.clone(), plugins.clone());
     let worker = Worker {
         queue,
         plugins,
@@ -101,12 +102,15 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
         settings: settings.worker,
         stop: stop_claiming.clone(),
     };
+    // A host that is to end when the queue is empty must not fill it.
+    let schedules = (settings.worker.mode == worker::Mode::Continuous)
+        .then(|| tokio::spawn(schedules::keep(schedule_queue, schedule_plugins, settings.worker.dequeue_timeout, stop_claiming.clone())));
     let mut worker = tokio::spawn(worker.run());
 
     let stopping = Stopping { executor, leases, stop_claiming, give_up, signals, drain_timeout: settings.drain_timeout };
     let ended = stopping.run(&mut worker, recorder).await?;
     stop_upkeep.cancel();
-    for task in upkeep {
+    for task in upkeep.into_iter().chain(schedules) {
         task.await?;
     }
     listener.abort();
@@ -141,6 +145,8 @@ impl Stopping {
                 worker.await.context("the claim loop ended unexpectedly")?
             }
         };
+        // Whatever the reason is: from now on nothing is taken on, no tick of a schedule either.
+        self.stop_claiming.cancel();
         self.executor.close();
         self.leases.tell_all(Control::wind_down);
         tokio::select! {
@@ -223,11 +229,6 @@ fn report(plugins: &PluginSet, folder: &Folder, elapsed: Duration) {
         }
         for need in plugin.declaration.needs_config.iter().filter(|need| !plugin.grants.config.contains_key(*need)) {
             tracing::warn!(plugin = %plugin.name, need, "the plugin reads a config key that is not set; see [plugins.{}.config] in pgq-host.toml", plugin.name);
-        }
-        for (entrypoint, options) in &plugin.declaration.entrypoints {
-            if let Some(schedule) = &options.schedule {
-                tracing::warn!(plugin = %plugin.name, entrypoint, schedule, "this version of pgq-host does not run schedules yet; enqueue the job from elsewhere");
-            }
         }
     }
     for refused in plugins.refused() {

@@ -99,8 +99,8 @@ pub struct EntrypointOptions {
     pub concurrency: Option<u32>,
     /// What becomes of the row after the last failure.
     pub on_failure: OnFailure,
-    /// A cron expression.
-    pub schedule: Option<String>,
+    /// Cron expressions at whose ticks it is enqueued, as the schedules table has them.
+    pub schedules: Vec<String>,
 }
 
 impl Default for EntrypointOptions {
@@ -112,7 +112,7 @@ impl Default for EntrypointOptions {
             memory: 256 << 20,
             concurrency: None,
             on_failure: OnFailure::Hold,
-            schedule: None,
+            schedules: Vec::new(),
         }
     }
 }

@@ -5,6 +5,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod cron;
 pub mod digest;
 pub mod embedded;
 pub mod executor;
@@ -15,6 +16,7 @@ pub mod names;
 pub mod plugins;
 pub mod queue;
 pub mod recorder;
+pub mod schedules;
 pub mod schema;
 pub mod signal;
 pub mod verdict;

@@ -9,6 +9,7 @@ mod heartbeat;
 mod listener;
 mod outcome;
 mod rescue;
+mod schedules;
 mod statistics;
 
 use std::str::FromStr as _;
@@ -24,6 +25,7 @@ pub use enqueue::{EnqueueError, OnConflict};
 pub use listener::{Event, listen};
 pub use outcome::{Disposition, Record, Terminal};
 pub use rescue::{RescueRule, Rescued};
+pub use schedules::{Fired, ScheduleKey, ScheduleRow, Tick};
 
 use crate::names::Names;
 
@@ -51,6 +53,9 @@ struct Statements {
     aggregate: SqlStr,
     enqueue: SqlStr,
     enqueue_or_skip: SqlStr,
+    look_at_schedules: SqlStr,
+    add_schedules: SqlStr,
+    fire: SqlStr,
 }
 
 impl Queue {
@@ -72,6 +77,9 @@ impl Queue {
             aggregate: render(statistics::AGGREGATE),
             enqueue: render(&enqueue::ENQUEUE.replace("{on_conflict}", "")),
             enqueue_or_skip: render(&enqueue::ENQUEUE.replace("{on_conflict}", enqueue::SKIP)),
+            look_at_schedules: render(schedules::LOOK),
+            add_schedules: render(schedules::ADD),
+            fire: render(schedules::FIRE),
         };
         Queue { pool, names: Arc::new(names), me: Uuid::new_v4(), sql: Arc::new(sql) }
     }

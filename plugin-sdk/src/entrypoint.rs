@@ -40,7 +40,14 @@ struct Options {
     memory: Option<u64>,
     concurrency: Option<u32>,
     on_failure: Option<OnFailure>,
-    schedules: Vec<Cow<'static, str>>,
+    schedules: Vec<Schedule>,
+}
+
+#[derive(Debug)]
+struct Schedule {
+    expression: Cow<'static, str>,
+    /// `None` is UTC.
+    time_zone: Option<Cow<'static, str>>,
 }
 
 #[derive(Debug)]
@@ -109,9 +116,21 @@ impl Entrypoint {
     }
 
     /// Enqueue a job of this entrypoint at each tick of a cron expression: five fields, or six with the
-    /// seconds last, in UTC. Call it again for a second schedule.
+    /// seconds last, or seven with the year after them, in UTC. Call it again for a second schedule.
+    ///
+    /// The job has no payload. Its headers say which tick it is for:
+    /// `{"pgq_schedule": {"expression": "0 9 * * *", "scheduled_for": "2026-03-01T09:00:00Z"}}`.
     pub fn schedule(mut self, expression: impl Into<Cow<'static, str>>) -> Self {
-        self.options.schedules.push(expression.into());
+        self.options.schedules.push(Schedule { expression: expression.into(), time_zone: None });
+        self
+    }
+
+    /// The same on the clocks of a time zone, by its IANA name: `.schedule_in("0 9 * * *", "Europe/Berlin")`.
+    ///
+    /// A local time that the spring leaves out comes right after the gap, and one that the autumn brings
+    /// twice comes once. What is due in every hour just goes on.
+    pub fn schedule_in(mut self, expression: impl Into<Cow<'static, str>>, time_zone: impl Into<Cow<'static, str>>) -> Self {
+        self.options.schedules.push(Schedule { expression: expression.into(), time_zone: Some(time_zone.into()) });
         self
     }
 
@@ -150,8 +169,11 @@ impl Entrypoint {
         if let Some(action) = options.on_failure {
             entrypoint.on_failure(action.into());
         }
-        for expression in &options.schedules {
-            entrypoint.schedule(expression);
+        for schedule in &options.schedules {
+            match &schedule.time_zone {
+                None => entrypoint.schedule(&schedule.expression),
+                Some(time_zone) => entrypoint.schedule_in(&schedule.expression, time_zone),
+            }
         }
     }
 }

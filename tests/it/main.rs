@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+mod cron;
 mod dev;
 mod embedded;
 mod examples;
@@ -11,6 +12,7 @@ mod interop;
 mod loading;
 mod outcomes;
 mod plans;
+mod schedules;
 mod schema;
 mod stopping;
 mod tidy;

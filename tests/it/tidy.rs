@@ -53,6 +53,16 @@ fn wasm_knows_no_database_and_queue_no_wasm() {
 }
 
 #[test]
+fn cron_is_pure() {
+    for (name, text) in sources("host/src").into_iter().filter(|(name, _)| name.starts_with("host/src/cron")) {
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for word in ["crate::", "sqlx", "wasmtime", "tokio", "::now()"] {
+            assert!(!code.contains(word), "{name} names {word}");
+        }
+    }
+}
+
+#[test]
 fn the_job_is_plain_data() {
     let text = fs::read_to_string(root().join("host/src/job.rs")).unwrap();
     for word in ["sqlx", "wasmtime", "tokio", "crate::"] {

@@ -9,6 +9,7 @@ use wasmtime::component::Resource;
 use super::bindings::pgq::plugin::registry::{Host, HostEntrypoint, HostRegistrar, OnFailure as GuestOnFailure};
 use super::grants::Origin;
 use super::state::State;
+use crate::cron::Schedule;
 use crate::job::{Backoff, EntrypointOptions, OnFailure};
 
 /// What a plugin said about itself.
@@ -30,6 +31,8 @@ pub struct Declaration {
 
 const MAX_ENTRYPOINTS: usize = 1_000;
 const MAX_MISTAKES: usize = 50;
+const MAX_SCHEDULES: usize = 100;
+const MAX_EXPRESSION_BYTES: usize = 1_000;
 const MAX_NAME_BYTES: usize = 255;
 const MAX_PLUGIN_NAME_BYTES: usize = 64;
 /// A plugin that asks for less cannot even start.
@@ -202,14 +205,12 @@ impl HostEntrypoint for State {
     }
 
     fn schedule(&mut self, this: Resource<EntrypointHandle>, expression: String) -> wasmtime::Result<()> {
-        self.table.get(&this)?.set(|options| {
-            let fields = expression.split_whitespace().count();
-            if !expression.starts_with('@') && !(5..=7).contains(&fields) {
-                return Err(format!("the schedule {expression:?} has {fields} fields; a cron expression has 5, 6 or 7"));
-            }
-            options.schedule = Some(expression);
-            Ok(())
-        });
+        self.table.get(&this)?.set(|options| add_schedule(options, &expression, "UTC"));
+        Ok(())
+    }
+
+    fn schedule_in(&mut self, this: Resource<EntrypointHandle>, expression: String, time_zone: String) -> wasmtime::Result<()> {
+        self.table.get(&this)?.set(|options| add_schedule(options, &expression, &time_zone));
         Ok(())
     }
 
@@ -217,6 +218,21 @@ impl HostEntrypoint for State {
         self.table.delete(this)?;
         Ok(())
     }
+}
+
+fn add_schedule(options: &mut EntrypointOptions, expression: &str, time_zone: &str) -> Result<(), String> {
+    if expression.len() > MAX_EXPRESSION_BYTES || time_zone.len() > MAX_EXPRESSION_BYTES {
+        return Err(format!("a schedule is longer than {MAX_EXPRESSION_BYTES} bytes"));
+    }
+    let key = Schedule::new(expression, time_zone).map_err(|error| error.to_string())?.key();
+    if options.schedules.contains(&key) {
+        return Err(format!("the schedule {key:?} is declared twice"));
+    }
+    if options.schedules.len() == MAX_SCHEDULES {
+        return Err(format!("more than {MAX_SCHEDULES} schedules"));
+    }
+    options.schedules.push(key);
+    Ok(())
 }
 
 fn at_least_one(value: u32, what: &str) -> Result<u32, String> {

@@ -1,0 +1,177 @@
+//! Turns the ticks of the plugins' schedules into jobs.
+//!
+//! Time is the database's alone: what is due and when it is due next is reckoned from its clock, and a host only measures how long to
+//! sleep. A host that declares no schedule sends no statement; one that does sends one per wake-up, and a second where a tick is due.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::cron::Schedule;
+use crate::plugins::PluginSet;
+use crate::queue::{Queue, ScheduleKey, Tick};
+
+/// Hosts that wait for the same tick do not all knock at once.
+const JITTER_MS: f64 = 20.0;
+/// How often to ask for a schedule that a Python worker runs beyond its next tick.
+const BUSY: TimeDelta = TimeDelta::seconds(2);
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LAST_RETRY: Duration = Duration::from_secs(15);
+
+/// Run the schedules of whatever plugins there are, until `stop`. `longest_wait`: how long a row that somebody else touched can go
+/// unnoticed.
+pub async fn keep(queue: Queue, mut plugins: watch::Receiver<Arc<PluginSet>>, longest_wait: Duration, stop: CancellationToken) {
+    let mut timetable = Timetable::default();
+    let mut retry = FIRST_RETRY;
+    let mut changed = true;
+    loop {
+        if changed {
+            timetable.adopt(&plugins.borrow_and_update());
+        }
+        let wake = if timetable.declared.is_empty() {
+            None
+        } else {
+            Some(match timetable.look(&queue).await {
+                Ok(wait) => {
+                    retry = FIRST_RETRY;
+                    wait.at.min(wait.from + longest_wait) + Duration::from_secs_f64(fastrand::f64() * JITTER_MS / 1000.0)
+                }
+                Err(error) => {
+                    tracing::warn!(error = %error, "cannot look at the schedules; trying again");
+                    retry = (retry * 2).min(LAST_RETRY);
+                    Instant::now() + retry.mul_f64(0.5 + fastrand::f64() / 2.0)
+                }
+            })
+        };
+        let rest = async {
+            match wake {
+                Some(wake) => tokio::time::sleep_until(wake).await,
+                None => std::future::pending().await,
+            }
+        };
+        changed = tokio::select! {
+            () = stop.cancelled() => return,
+            () = rest => false,
+            // The set's sender lives as long as the host.
+            change = plugins.changed() => if change.is_ok() { true } else { return },
+        };
+    }
+}
+
+/// When to look again.
+struct Wait {
+    from: Instant,
+    at: Instant,
+}
+
+/// What is declared, and what was said about the rest.
+#[derive(Default)]
+struct Timetable {
+    declared: BTreeMap<ScheduleKey, Schedule>,
+    /// Rows are added when plugins come, not whenever they are missing: an operator who removes one wants it gone.
+    to_add: BTreeSet<ScheduleKey>,
+    warned: HashSet<ScheduleKey>,
+}
+
+impl Timetable {
+    fn adopt(&mut self, plugins: &PluginSet) {
+        let mut declared = BTreeMap::new();
+        for served in plugins.served() {
+            for expression in &served.options.schedules {
+                // It was read when the plugin was loaded.
+                let Ok(schedule) = Schedule::from_key(expression) else { continue };
+                declared.insert(ScheduleKey { expression: expression.clone(), entrypoint: served.entrypoint.to_string() }, schedule);
+            }
+        }
+        for key in self.declared.keys().filter(|key| !declared.contains_key(key)) {
+            tracing::warn!(
+                key.expression,
+                key.entrypoint,
+                "no plugin declares this schedule any more; its row stays, and this host does not run it"
+            );
+            self.warned.insert(key.clone());
+        }
+        for key in declared.keys().filter(|key| !self.declared.contains_key(key)) {
+            self.to_add.insert(key.clone());
+            self.warned.remove(key);
+        }
+        self.to_add.retain(|key| declared.contains_key(key));
+        self.declared = declared;
+    }
+
+    /// Enqueue what is due, add what is missing; says when to look again.
+    async fn look(&mut self, queue: &Queue) -> sqlx::Result<Wait> {
+        let keys: Vec<ScheduleKey> = self.declared.keys().cloned().collect();
+        let (now, rows) = queue.schedules(&keys).await?;
+        let from = Instant::now();
+        let mut ahead = Vec::new();
+        let mut ticks = Vec::new();
+        for row in &rows {
+            match self.declared.get(&row.key) {
+                None => self.report_orphan(&row.key, row.next_run),
+                Some(schedule) if row.due.is_some_and(|due| due <= now) => {
+                    let next = schedule.next_after(now).unwrap_or_else(never);
+                    ahead.push(next);
+                    ticks.push(Tick { row, next });
+                }
+                // The worker may be done with it any time, also after the next tick.
+                Some(_) if row.picked => ahead.extend(row.due.map(|due| due.min(row.next_run.max(now + BUSY)))),
+                Some(_) => ahead.extend(row.due),
+            }
+        }
+        if !ticks.is_empty() {
+            for fired in queue.fire(&ticks).await? {
+                tracing::debug!(job.id = fired.id, job.entrypoint = fired.entrypoint, "a schedule was due");
+            }
+        }
+        let found: HashSet<&ScheduleKey> = rows.iter().map(|row| &row.key).collect();
+        ahead.extend(self.add_missing(queue, &found, now).await?);
+        let wait = ahead.iter().min().map_or(TimeDelta::MAX, |next| *next - now).to_std().unwrap_or_default();
+        Ok(Wait { from, at: from + wait.min(Duration::from_secs(24 * 3600)) })
+    }
+
+    async fn add_missing(&mut self, queue: &Queue, found: &HashSet<&ScheduleKey>, now: DateTime<Utc>) -> sqlx::Result<Vec<DateTime<Utc>>> {
+        let mut new = Vec::new();
+        for (key, schedule) in self.declared.iter().filter(|(key, _)| !found.contains(key)) {
+            if self.to_add.contains(key) {
+                match schedule.next_after(now) {
+                    Some(next) => new.push((key.clone(), next)),
+                    None => tracing::warn!(key.expression, key.entrypoint, "this schedule will not be due again within 50 years"),
+                }
+            } else if self.warned.insert(key.clone()) {
+                tracing::warn!(
+                    key.expression,
+                    key.entrypoint,
+                    "the row of this schedule was removed; it comes back when the host is started again"
+                );
+            }
+        }
+        if !new.is_empty() {
+            queue.add_schedules(&new).await?;
+        }
+        self.to_add.clear();
+        Ok(new.into_iter().map(|(_, next)| next).collect())
+    }
+
+    /// Python workers and hosts with other plugins have schedules in the same table. Theirs run; this one should have, and did not.
+    fn report_orphan(&mut self, key: &ScheduleKey, next_run: DateTime<Utc>) {
+        if self.warned.insert(key.clone()) {
+            tracing::warn!(
+                key.expression,
+                key.entrypoint,
+                due = %next_run,
+                "nobody runs this schedule: it is overdue, and no plugin of this host declares it; deploy its plugin or worker, or remove the row"
+            );
+        }
+    }
+}
+
+/// Of a schedule whose last year is over. PostgreSQL's `infinity` is nothing that Python could read.
+fn never() -> DateTime<Utc> {
+    DateTime::from_timestamp(253_402_214_400, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
