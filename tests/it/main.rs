@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+mod connecting;
 mod dev;
 mod embedded;
 mod examples;
 mod fleet;
+mod grants;
 mod hostile;
 mod interop;
 mod loading;
@@ -13,3 +15,4 @@ mod outcomes;
 mod schema;
 mod stopping;
 mod tidy;
+mod verbs;
