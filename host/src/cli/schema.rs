@@ -8,7 +8,7 @@ use crate::schema::{self, Durability, InstallOptions, Role, UpgradeOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct InstallArgs {
-    /// Which tables survive a crash of the server: volatile, balanced or durable [default: PGQUEUER_DURABILITY, or DURABILITY, or durable]
+    /// Which tables survive a crash of the server: volatile, balanced or durable [default: `PGQUEUER_DURABILITY`, or durable]
     #[arg(short, long)]
     durability: Option<Durability>,
     #[command(flatten)]
@@ -50,7 +50,7 @@ pub(super) struct UpgradeArgs {
 
 #[derive(Debug, Args)]
 struct WidenId {
-    /// Widen int4 ids of early releases to bigint (the default, unless PGQUEUER_WIDEN_ID says false); rewrites each table under an
+    /// Widen int4 ids of early releases to bigint (the default, unless `PGQUEUER_WIDEN_ID` says false); rewrites each table under an
     /// exclusive lock
     #[arg(long, overrides_with = "no_widen_id")]
     widen_id: bool,

@@ -68,8 +68,8 @@ fn statements(names: &Names, role: &Role) -> Vec<String> {
                 }
             }
             Kind::Function { .. } => grants.push(format!("GRANT EXECUTE ON FUNCTION {name}() TO {to};")),
-            Kind::Enum { .. } => grants.push(format!("GRANT USAGE ON TYPE {name} TO {to};")),
-            Kind::Index { .. } | Kind::Trigger { .. } => {}
+            // To write values of an enum takes no privilege; to declare columns of it would.
+            Kind::Enum { .. } | Kind::Index { .. } | Kind::Trigger { .. } => {}
         }
     }
     grants
