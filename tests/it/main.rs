@@ -13,6 +13,7 @@ mod interop;
 mod loading;
 mod outcomes;
 mod schema;
+mod scripts;
 mod stopping;
 mod tidy;
 mod verbs;

@@ -1,5 +1,6 @@
 //! The declaration as statements that do nothing where everything is there: an upgrade for those who may only run scripts.
 
+use super::index::fold_buckets;
 use super::install::create_schema;
 use super::manifest::{Column, Kind, Manifest, Object};
 use super::template::ColumnKind;
@@ -30,8 +31,12 @@ pub(super) fn statements(names: &Names, widen_id: bool) -> Vec<String> {
                 sql.push(once(&object.create, "CREATE TABLE "));
                 sql.extend(columns.iter().flat_map(|column| column_statements(names, object, column, widen_id)));
             }
-            Kind::Index { unique: true, .. } => sql.push(once(&object.create, "CREATE UNIQUE INDEX ")),
-            Kind::Index { .. } => sql.push(once(&object.create, "CREATE INDEX ")),
+            Kind::Index { table, tail, unique } => {
+                let verb = if *unique { "CREATE UNIQUE INDEX " } else { "CREATE INDEX " };
+                let fold = object.name.ends_with("_unique_count").then(|| fold_buckets(names, tail)).unwrap_or_default();
+                sql.push(rebuilt_if_other(names, object, table, (*unique, tail), &fold));
+                sql.push(once(&object.create, verb));
+            }
             // These say OR REPLACE.
             Kind::Function { .. } | Kind::Trigger { .. } => sql.push(object.create.clone()),
         }
@@ -42,21 +47,43 @@ pub(super) fn statements(names: &Names, widen_id: bool) -> Vec<String> {
 
 fn column_statements(names: &Names, table: &Object, column: &Column, widen_id: bool) -> Vec<String> {
     let mut sql = Vec::new();
+    let alter = format!("ALTER TABLE {} ALTER COLUMN {}", table.sql_name, column.name);
     if column.kind == ColumnKind::Plain && !column.primary_key {
         sql.push(format!("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} {};", table.sql_name, column.name, column.definition));
-        if let Some(default) = &column.default_sql {
-            sql.push(format!("ALTER TABLE {} ALTER COLUMN {} SET DEFAULT {default};", table.sql_name, column.name));
+        if column.type_name != column.type_sql {
+            // Only the enum has another name in DDL than in the catalog. Statistics had one of their own once.
+            let retype =
+                format!("{alter} DROP DEFAULT; {alter} TYPE {} USING {}::text::{};", column.type_sql, column.name, column.type_sql);
+            sql.push(if_column(names, &table.name, column.name, &format!("udt_name <> '{}'", column.type_name), &retype));
         }
+        sql.push(match &column.default_sql {
+            Some(default) => format!("{alter} SET DEFAULT {default};"),
+            None => format!("{alter} DROP DEFAULT;"),
+        });
+        sql.push(format!("{alter} {} NOT NULL;", if column.not_null { "SET" } else { "DROP" }));
     }
     if widen_id && column.type_name == "bigint" {
-        let alter = format!("ALTER TABLE {} ALTER COLUMN {} TYPE bigint;", table.sql_name, column.name);
-        sql.push(if_column(names, &table.name, column.name, "data_type = 'integer'", &alter));
-        if column.kind == ColumnKind::Serial {
+        sql.push(if_column(names, &table.name, column.name, "data_type = 'integer'", &format!("{alter} TYPE bigint;")));
+        if column.kind != ColumnKind::Plain {
             let sequence = format!("pg_get_serial_sequence('{}', '{}')", table.sql_name, column.name);
             sql.push(format!("DO $$ BEGIN EXECUTE format('ALTER SEQUENCE %s AS bigint', {sequence}); END $$;"));
         }
     }
     sql
+}
+
+/// An index that an earlier release declared otherwise, or that is invalid. One statement: nobody sees the table without it.
+fn rebuilt_if_other(names: &Names, index: &Object, table: &str, (unique, tail): (bool, &str), before: &str) -> String {
+    let (schema, tail) = (schema(names), tail.replace('\'', "''"));
+    format!(
+        "DO $$ BEGIN\n\
+         IF EXISTS (SELECT FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid\n    \
+             JOIN pg_namespace n ON n.oid = i.relnamespace\n    \
+             WHERE n.nspname = {schema} AND i.relname = '{}' AND c.relname = '{table}' AND NOT (x.indisvalid AND x.indisunique = {unique} AND right(\n    \
+                 replace(pg_get_indexdef(i.oid), quote_ident({schema}) || '.', ''), length('{tail}')) = '{tail}')) THEN\n\
+         DROP INDEX {};\n{before}{}\nEND IF;\nEND $$;",
+        index.name, index.sql_name, index.create
+    )
 }
 
 fn once(create: &str, verb: &str) -> String {
@@ -73,9 +100,13 @@ fn guarded(create: &str, already: &str) -> String {
 }
 
 fn if_column(names: &Names, table: &str, column: &str, condition: &str, then: &str) -> String {
-    let schema = names.schema.as_ref().map_or_else(|| "current_schema()".to_owned(), |schema| format!("'{schema}'"));
+    let schema = schema(names);
     format!(
         "DO $$ BEGIN IF EXISTS (SELECT FROM information_schema.columns WHERE table_schema = {schema} AND table_name = '{table}' \
          AND column_name = '{column}' AND {condition}) THEN {then} END IF; END $$;"
     )
+}
+
+fn schema(names: &Names) -> String {
+    names.schema.as_ref().map_or_else(|| "current_schema()".to_owned(), |schema| format!("'{schema}'"))
 }
