@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use pgq_host::embedded::{self, Settings};
-use pgq_host_tests::{Database, Said, host_binary, pgq_host, said};
+use pgq_host_tests::{Database, Host, Plugins, Said, host_binary, pgq_host, said};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
@@ -130,6 +130,38 @@ async fn a_connection_that_does_not_come_is_given_up_in_time() {
             assert!(begun.elapsed() < Duration::from_secs(8), "{variable} {args:?}: {:?}", begun.elapsed());
         }
     }
+}
+
+#[tokio::test]
+async fn where_nothing_listens_the_cause_is_said_at_once() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let dsn = format!("postgresql://u@127.0.0.1:{free}/d");
+    for args in [&["backlog"][..], &["queue", "work"], &["upgrade"], &["listen"]] {
+        let begun = Instant::now();
+        let said = with(&[("PGDSN", &dsn)], args).await;
+        assert!(said.code == 1 && said.stderr.contains("refused"), "{said:?}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{args:?}: {:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_host_has_no_more_connections_than_its_pool_may() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let mut command = pgq_host(&database.dsn());
+    // One would leave the listener alone with it.
+    command.env("PGQUEUER_POOL_MAX_SIZE", "1").env("PGQUEUER_APPLICATION_NAME", "small pool");
+    command.args(["run", "--mode", "drain", "--plugins"]).arg(plugins.path());
+    database.enqueue_many("echo", 500, "x").await;
+    let mut host = Host::launch(command);
+    let mut most = 0;
+    let connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'small pool' AND datname = current_database()";
+    pgq_host_tests::eventually("all is done", async || {
+        most = most.max(database.count(connections).await);
+        database.count("SELECT count(*) FROM pgqueuer").await == 0
+    })
+    .await;
+    assert!(host.ended().await.success(), "{}", host.log());
+    assert!((1..=2).contains(&most), "{most}");
 }
 
 #[tokio::test]

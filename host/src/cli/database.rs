@@ -52,6 +52,8 @@ impl DatabaseArgs {
 
     /// Connections as a worker has them.
     pub(super) async fn pool(&self) -> anyhow::Result<PgPool> {
+        // A pool tries again and again, as suits a worker that starts before its database. Somebody at a terminal wants to know now.
+        self.connect().await?.close().await?;
         let options = self.options()?;
         queue::connect(options.clone()).await.map_err(|error| crate::app::unreachable_database(&options, &error))
     }

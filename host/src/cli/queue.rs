@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use super::database::{self, DatabaseArgs};
 use crate::config::parse_duration;
 use crate::job::NewJob;
-use crate::queue::{self, EnqueueError, OnConflict, Queue};
+use crate::queue::{EnqueueError, OnConflict, Queue};
 
 #[derive(Debug, Args)]
 pub(super) struct QueueArgs {
@@ -70,8 +70,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: QueueArgs) -> anyhow::Res
         dedupe_key: args.dedupe_key,
         headers: (!headers.is_empty()).then_some(headers),
     };
-    let options = database.options()?;
-    let pool = queue::connect(options.clone()).await.map_err(|error| crate::app::unreachable_database(&options, &error))?;
+    let pool = database.pool().await?;
     let queue = Queue::new(pool, database.names()?);
     if args.on_conflict == Conflict::UpdatePriority {
         let placed = queue.enqueue_or_update_priority(&job).await.map_err(explain)?;

@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{Executor as _, PgPool};
+use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
 
 /// Claims, outcomes, heartbeats and upkeep are one statement each. PgQueuer's default.
 const POOL_MAX_SIZE: u32 = 5;
@@ -46,7 +46,7 @@ pub fn connect_options(dsn: Option<&str>) -> Result<PgConnectOptions, String> {
 /// A pool for one worker.
 pub async fn connect(options: PgConnectOptions) -> sqlx::Result<PgPool> {
     let settings = Settings::read(variable).map_err(configuration)?;
-    PgPoolOptions::new()
+    let connected = PgPoolOptions::new()
         .min_connections(settings.pool_min_size)
         .max_connections(settings.pool_max_size)
         .acquire_timeout(settings.connect_timeout)
@@ -58,14 +58,27 @@ pub async fn connect(options: PgConnectOptions) -> sqlx::Result<PgPool> {
                 Ok(())
             })
         })
-        .connect_with(options)
-        .await
+        .connect_with(options.clone())
+        .await;
+    match connected {
+        // The pool tries until its time is over, and then does not say why each try failed.
+        Err(sqlx::Error::PoolTimedOut) => {
+            Err(in_time(PgConnection::connect_with(&options)).await.err().unwrap_or(sqlx::Error::PoolTimedOut))
+        }
+        connected => connected,
+    }
 }
 
 /// A connection attempt, given up after the time that the variables allow.
 pub async fn in_time<T>(connecting: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     let settings = Settings::read(variable).map_err(configuration)?;
-    tokio::time::timeout(settings.connect_timeout, connecting).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    match tokio::time::timeout(settings.connect_timeout, connecting).await {
+        Ok(connected) => connected,
+        Err(_) => Err(sqlx::Error::Io(std::io::Error::new(
+            std::io::ErrorKind::TimedOut,
+            format!("no answer within {:?} (PGQUEUER_CONNECT_TIMEOUT)", settings.connect_timeout),
+        ))),
+    }
 }
 
 fn variable(name: &str) -> Option<String> {
