@@ -14,7 +14,7 @@ async fn run_script(database: &Database, script: &str) {
         let mut end = 0;
         loop {
             end = rest[end..].find("\n\n").map_or(rest.len(), |at| end + at + 2);
-            if end == rest.len() || rest[..end].matches("$$").count() % 2 == 0 {
+            if end == rest.len() || rest[..end].matches("$$").count().is_multiple_of(2) {
                 break;
             }
         }

@@ -78,6 +78,17 @@ async fn json_is_pgqueuers_field_by_field() {
 }
 
 #[tokio::test]
+async fn headers_that_are_no_object_are_listed_too() {
+    let database = Database::new().await;
+    let insert = "INSERT INTO pgqueuer (priority, entrypoint, status, headers) VALUES (0, 'e', 'failed', '[1, 2]')";
+    database.execute(insert).await;
+    assert_eq!(ours(&database, &["failed", "--json"]).await[0]["headers"], json!([1, 2]));
+    let mut command = pgq(&database.dsn());
+    command.args(["failed", "--json"]);
+    assert_eq!(said(command).await.code, 1, "the real one cannot");
+}
+
+#[tokio::test]
 async fn an_empty_queue_is_an_empty_array_or_a_line_on_stderr_and_exits_0() {
     let database = Database::new().await;
     for (verb, line) in [

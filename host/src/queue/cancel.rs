@@ -34,6 +34,9 @@ ORDER BY asked.place";
 /// Ids in one notification, of which PostgreSQL takes 8,000 bytes: an id has up to 19 digits.
 const BATCH: usize = 300;
 
+const DEADLOCK: &str = "40P01";
+const TRIES: usize = 10;
+
 /// PgQueuer's `cancellation_event`, with the keys that its reader wants.
 #[derive(Debug, Serialize)]
 struct CancellationEvent<'a> {
@@ -92,7 +95,7 @@ impl Operator {
             let (channel, now) = (self.names().channel.as_str(), Utc::now());
             let event = CancellationEvent { channel, sent_at: now, r#type: "cancellation_event", received_at: now, ids: batch };
             let event = serde_json::to_string(&event).map_err(|error| sqlx::Error::Encode(error.into()))?;
-            let rows: Vec<Answer> = sqlx::query_as(self.sql(CANCEL)).bind(batch).bind(channel).bind(event).fetch_all(&self.pool).await?;
+            let rows = self.cancel_batch(batch, &event).await?;
             report.extend(rows.into_iter().map(|row| Cancel {
                 id: row.id,
                 outcome: match row.was {
@@ -102,5 +105,18 @@ impl Operator {
             }));
         }
         Ok(report)
+    }
+
+    /// Workers that record outcomes lock the same rows, in the order in which the runs ended.
+    async fn cancel_batch(&self, ids: &[JobId], event: &str) -> sqlx::Result<Vec<Answer>> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let channel = self.names().channel.as_str();
+            match sqlx::query_as(self.sql(CANCEL)).bind(ids).bind(channel).bind(event).fetch_all(&self.pool).await {
+                Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == DEADLOCK) && tries < TRIES => {}
+                done => return done,
+            }
+        }
     }
 }

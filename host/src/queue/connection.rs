@@ -13,14 +13,16 @@ const POOL_MAX_SIZE: u32 = 5;
 const POOL_LEAST_SIZE: u32 = 2;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What libpq would read and the driver does not. To connect elsewhere, or with less of a check than was asked for, is worse than not
-/// to connect.
-const NOT_SUPPORTED: [(&str, &str); 5] = [
-    ("PGSERVICE", "write the service's settings as a DSN, or as PGHOST, PGPORT, PGUSER, PGDATABASE"),
-    ("PGSSLCRL", "revocation lists are not read"),
-    ("PGREQUIREPEER", "the peer's user is not checked; use TLS with sslmode=verify-full"),
-    ("PGREQUIREAUTH", "the way to authenticate is the server's choice; say it in pg_hba.conf"),
-    ("PGTARGETSESSIONATTRS", "name the primary server itself"),
+/// What libpq would read and the driver does not: the variable, the DSN's parameter, what does no harm, and what to do. To connect
+/// elsewhere, or with less of a check than was asked for, is worse than not to connect.
+const NOT_SUPPORTED: [(&str, &str, &[&str], &str); 7] = [
+    ("PGSERVICE", "service", &[], "write the service's settings as a DSN, or as PGHOST, PGPORT, PGUSER, PGDATABASE"),
+    ("PGSSLCRL", "sslcrl", &[], "revocation lists are not read"),
+    ("PGSSLCRLDIR", "sslcrldir", &[], "revocation lists are not read"),
+    ("PGREQUIREPEER", "requirepeer", &[], "the peer's user is not checked; use TLS with sslmode=verify-full"),
+    ("PGREQUIREAUTH", "require_auth", &[], "the way to authenticate is the server's choice; say it in pg_hba.conf"),
+    ("PGTARGETSESSIONATTRS", "target_session_attrs", &["any"], "name the primary server itself"),
+    ("PGCHANNELBINDING", "channel_binding", &["prefer", "disable"], "use sslmode=verify-full, which proves the server's identity as well"),
 ];
 
 /// Where the database is.
@@ -29,6 +31,14 @@ const NOT_SUPPORTED: [(&str, &str); 5] = [
 /// and they fill in what a DSN leaves out.
 pub fn connect_options(dsn: Option<&str>) -> Result<PgConnectOptions, String> {
     Settings::read(variable)?;
+    if let Some((_, parameters)) = dsn.and_then(|dsn| dsn.split_once('?')) {
+        let parameter = |wanted: &str| parameters.split('&').find_map(|pair| pair.strip_prefix(wanted)?.strip_prefix('='));
+        for (_, name, harmless, remedy) in NOT_SUPPORTED {
+            if parameter(name).is_some_and(|value| !harmless.contains(&value)) {
+                return Err(format!("the DSN has {name}, which pgq-host cannot honour: {remedy}; then take it out"));
+            }
+        }
+    }
     let options = match dsn {
         // Not the DSN itself: it may hold a password.
         Some(dsn) => PgConnectOptions::from_str(dsn)
@@ -124,13 +134,10 @@ impl Settings {
             // The driver would fall back to `prefer`, which accepts a connection without TLS.
             mistakes.push(format!("PGSSLMODE is {mode:?}; use disable, allow, prefer, require, verify-ca or verify-full"));
         }
-        for (name, remedy) in NOT_SUPPORTED {
-            if env(name).is_some_and(|value| !(name == "PGTARGETSESSIONATTRS" && value == "any")) {
+        for (name, _, harmless, remedy) in NOT_SUPPORTED {
+            if env(name).is_some_and(|value| !harmless.contains(&value.as_str())) {
                 mistakes.push(format!("{name} is set, which pgq-host cannot honour: {remedy}; then unset it"));
             }
-        }
-        if env("PGCHANNELBINDING").is_some_and(|value| value == "require") {
-            mistakes.push("PGCHANNELBINDING is require, which pgq-host cannot honour: use sslmode=verify-full; then unset it".to_owned());
         }
         if mistakes.is_empty() { Ok(Settings { pool_min_size, pool_max_size, connect_timeout }) } else { Err(mistakes.join("\n")) }
     }
@@ -175,6 +182,17 @@ mod tests {
         assert_eq!(timeout(&[("PGCONNECT_TIMEOUT", "3")]), Ok(3));
         assert!(timeout(&[("PGCONNECT_TIMEOUT", "0")]).expect("no limit") > 1_000_000);
         assert!(timeout(&[("PGQUEUER_CONNECT_TIMEOUT", "0")]).is_err());
+    }
+
+    #[test]
+    fn a_dsn_may_ask_for_nothing_that_is_not_done_and_is_not_repeated_when_it_cannot_be_read() {
+        for parameter in ["service=jobs", "channel_binding=require", "target_session_attrs=read-write"] {
+            let said = connect_options(Some(&format!("postgresql:///?sslmode=require&{parameter}"))).expect_err("refused");
+            assert!(parameter.starts_with(said.split(' ').nth(3).unwrap_or("?").trim_end_matches(',')), "{said}");
+        }
+        assert!(connect_options(Some("postgresql:///?channel_binding=prefer&target_session_attrs=any")).is_ok());
+        let said = connect_options(Some("host=db password=secret")).expect_err("refused");
+        assert!(said.contains("postgresql://user@host") && !said.contains("secret"), "{said}");
     }
 
     #[test]

@@ -33,7 +33,8 @@ pub(super) fn statements(names: &Names, widen_id: bool) -> Vec<String> {
             }
             Kind::Index { table, tail, unique } => {
                 let verb = if *unique { "CREATE UNIQUE INDEX " } else { "CREATE INDEX " };
-                let fold = object.name.ends_with("_unique_count").then(|| fold_buckets(names, tail)).unwrap_or_default();
+                let counts = object.name.ends_with("_unique_count");
+                let fold = if counts { fold_buckets(names, tail) } else { String::new() };
                 sql.push(rebuilt_if_other(names, object, table, (*unique, tail), &fold));
                 sql.push(once(&object.create, verb));
             }
