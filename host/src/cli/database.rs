@@ -12,16 +12,17 @@ use crate::queue::{self, Operator, connect_options};
 #[derive(Debug, Args)]
 pub(super) struct DatabaseArgs {
     /// Put before the name of every object
-    #[arg(long, global = true, env = "PGQUEUER_PREFIX")]
+    #[arg(long, global = true, env = "PGQUEUER_PREFIX", help_heading = "Database")]
     prefix: Option<String>,
     /// The PostgreSQL schema that holds all objects
-    #[arg(long, global = true, env = "PGQUEUER_SCHEMA")]
+    #[arg(long, global = true, env = "PGQUEUER_SCHEMA", help_heading = "Database")]
     schema: Option<String>,
     #[arg(
         long,
         global = true,
         env = "PGDSN",
         hide_env_values = true,
+        help_heading = "Database",
         help = "postgresql://user@host:5432/database; without it PGQUEUER_DSN, then libpq's variables (PGHOST, PGUSER, ...)"
     )]
     pg_dsn: Option<String>,
