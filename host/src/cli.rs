@@ -2,11 +2,17 @@
 //!
 //! Data goes to stdout, status to stderr. Exit codes: 0 fine, 1 failed, 2 usage.
 
+mod cancel;
 mod database;
 mod dev;
+mod inspect;
+mod listen;
 mod logging;
+mod output;
 mod queue;
+mod requeue;
 mod run;
+mod schedules;
 mod schema;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +37,22 @@ enum Command {
     Dev(dev::DevArgs),
     /// Enqueue a job.
     Queue(queue::QueueArgs),
+    /// List jobs that failed for good and are held.
+    Failed(inspect::FailedArgs),
+    /// Put held jobs back into the queue.
+    Requeue(requeue::RequeueArgs),
+    /// Take jobs away: queued, running or held.
+    Cancel(cancel::CancelArgs),
+    /// List running jobs whose worker has been silent.
+    Stale(inspect::StaleArgs),
+    /// List workers that hold jobs.
+    Workers(inspect::JsonArgs),
+    /// Show how many jobs wait per entrypoint, and for how long.
+    Backlog(inspect::JsonArgs),
+    /// List schedules, or take some out.
+    Schedules(schedules::SchedulesArgs),
+    /// Print what comes over the queue's notification channel.
+    Listen(listen::ListenArgs),
     /// Make PgQueuer's tables and pgq-host's additions.
     Install(schema::InstallArgs),
     /// Check that the tables are there as they should be, or that nothing is there.
@@ -41,6 +63,10 @@ enum Command {
     Uninstall,
     /// Change which tables are written to PostgreSQL's log.
     Durability(schema::DurabilityArgs),
+    /// Tune autovacuum for the tables, or take that back.
+    Autovac(schema::AutovacArgs),
+    /// Print (or apply) the privileges that a worker's role needs, and no more.
+    Grant(schema::GrantArgs),
     /// Print SQL instead of running it. Needs no database.
     #[command(subcommand)]
     Sql(schema::SqlCommand),
@@ -53,11 +79,21 @@ impl Cli {
             Command::Run(args) => run::run(&self.database, args).await,
             Command::Dev(args) => dev::run(&self.database, args).await,
             Command::Queue(args) => queue::run(&self.database, args).await,
+            Command::Failed(args) => inspect::failed(&self.database, args).await,
+            Command::Requeue(args) => requeue::run(&self.database, args).await,
+            Command::Cancel(args) => cancel::run(&self.database, args).await,
+            Command::Stale(args) => inspect::stale(&self.database, args).await,
+            Command::Workers(args) => inspect::workers(&self.database, args).await,
+            Command::Backlog(args) => inspect::backlog(&self.database, args).await,
+            Command::Schedules(args) => schedules::run(&self.database, args).await,
+            Command::Listen(args) => listen::run(&self.database, args).await,
             Command::Install(args) => schema::install(&self.database, args).await,
             Command::Verify(args) => schema::verify(&self.database, args).await,
             Command::Upgrade(args) => schema::upgrade(&self.database, args).await,
             Command::Uninstall => schema::uninstall(&self.database).await,
             Command::Durability(args) => schema::durability(&self.database, args).await,
+            Command::Autovac(args) => schema::autovac(&self.database, args).await,
+            Command::Grant(args) => schema::grant(&self.database, args).await,
             Command::Sql(command) => schema::sql(&self.database, command),
         }
     }

@@ -1,31 +1,42 @@
-//! The queue in PostgreSQL: every statement that a running host sends is in this module, one function per transition.
+//! The queue in PostgreSQL: every statement about jobs is in this module, one function per transition. A worker has a [`Queue`], a
+//! command that looks or changes something by hand an [`Operator`].
 //!
 //! Each write after a claim is fenced: it names the claim's owner, so that a job which another worker has taken over is left alone.
 //! Knows nothing of wasm.
 
+mod cancel;
 mod claim;
+mod connection;
 mod enqueue;
 mod heartbeat;
+mod inspect;
 mod listener;
+mod operator;
 mod outcome;
+mod requeue;
 mod rescue;
 mod schedules;
 mod statistics;
+mod timetable;
 
-use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Executor as _, PgPool, SqlSafeStr as _, SqlStr};
+use sqlx::{AssertSqlSafe, PgPool, SqlSafeStr as _, SqlStr};
 use uuid::Uuid;
 
+pub use cancel::{Cancel, CancelOutcome};
 pub use claim::Limited;
-pub use enqueue::{EnqueueError, OnConflict};
+pub use connection::{connect, connect_options, in_time};
+pub use enqueue::{EnqueueError, OnConflict, Placed};
+pub use inspect::{ActiveWorker, Backlog, HeldJob, StaleJob};
 pub use listener::{Event, listen};
+pub use operator::Operator;
 pub use outcome::{Disposition, Record, Terminal};
+pub use requeue::{Requeue, RequeueOutcome};
 pub use rescue::{RescueRule, Rescued};
 pub use schedules::{Fired, ScheduleKey, ScheduleRow, Tick};
+pub use timetable::{ListedSchedule, RemovedSchedule};
 
 use crate::names::Names;
 
@@ -56,6 +67,7 @@ struct Statements {
     look_at_schedules: SqlStr,
     add_schedules: SqlStr,
     fire: SqlStr,
+    enqueue_or_update: SqlStr,
 }
 
 impl Queue {
@@ -80,6 +92,7 @@ impl Queue {
             look_at_schedules: render(schedules::LOOK),
             add_schedules: render(schedules::ADD),
             fire: render(schedules::FIRE),
+            enqueue_or_update: render(enqueue::ENQUEUE_OR_UPDATE),
         };
         Queue { pool, names: Arc::new(names), me: Uuid::new_v4(), sql: Arc::new(sql) }
     }
@@ -98,42 +111,6 @@ impl Queue {
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
-}
-
-/// Where the database is.
-///
-/// Without a DSN, libpq's variables (`PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`, `PGSSLMODE`, `PGPASSFILE`, ...) say so,
-/// and they fill in what a DSN leaves out.
-pub fn connect_options(dsn: Option<&str>) -> Result<PgConnectOptions, String> {
-    let options = match dsn {
-        // Not the DSN itself: it may hold a password.
-        // libpq takes `user@/database?host=/folder`, where the parser sees an empty host.
-        Some(dsn) => PgConnectOptions::from_str(&dsn.replacen("@/", "@localhost/", 1))
-            .map_err(|error| format!("the DSN cannot be read: {error}; write it like postgresql://user@host:5432/database"))?,
-        None => PgConnectOptions::new(),
-    };
-    let name = std::env::var("PGQUEUER_APPLICATION_NAME").unwrap_or_else(|_| "pgq-host".into());
-    Ok(options.application_name(&name))
-}
-
-/// Every statement here is written for one plan, of index look-ups; a queue table's statistics, true for the moment they were
-/// taken, can only mislead the planner away from it (a claim that sorts the whole backlog: 50 ms against 1). And compiling such a
-/// statement takes PostgreSQL longer than running it.
-const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off";
-
-/// A pool for one worker. A handful is enough: claims, outcomes, heartbeats and upkeep are one statement each.
-pub async fn connect(options: PgConnectOptions) -> sqlx::Result<PgPool> {
-    PgPoolOptions::new()
-        .max_connections(5)
-        .acquire_timeout(Duration::from_secs(10))
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                connection.execute(PLANNER).await?;
-                Ok(())
-            })
-        })
-        .connect_with(options)
-        .await
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -5,11 +5,14 @@
 //! touched that the declaration does not name.
 
 mod advisory;
+mod autovac;
 mod catalog;
 mod column;
+mod converge;
 mod diff;
 mod durability;
 mod error;
+mod grants;
 mod index;
 mod install;
 mod manifest;
@@ -20,10 +23,12 @@ mod upgrade;
 mod verify;
 mod worker;
 
-pub use durability::{Durability, UnknownDurability, set_durability};
+pub use autovac::{set_autovac, sql_autovac};
+pub use durability::{Durability, UnknownDurability, set_durability, sql_durability};
 pub use error::SchemaError;
+pub use grants::{Role, UnknownRole, grant, sql_grant};
 pub use install::{InstallOptions, install, sql_install};
 pub use uninstall::{sql_uninstall, uninstall};
-pub use upgrade::{UpgradeOptions, plan_upgrade, upgrade};
+pub use upgrade::{UpgradeOptions, plan_upgrade, sql_upgrade, upgrade};
 pub use verify::{Expect, Finding, Problem, verify};
 pub use worker::check_worker;

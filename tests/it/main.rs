@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+mod connecting;
 mod cron;
 mod dev;
 mod embedded;
 mod examples;
 mod fleet;
+mod grants;
 mod hostile;
 mod interop;
 mod loading;
@@ -14,5 +16,7 @@ mod outcomes;
 mod plans;
 mod schedules;
 mod schema;
+mod scripts;
 mod stopping;
 mod tidy;
+mod verbs;

@@ -3,25 +3,26 @@
 use anyhow::anyhow;
 use clap::Args;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, PgPool};
 
 use crate::names::{NameSettings, Names};
-use crate::queue::connect_options;
+use crate::queue::{self, Operator, connect_options};
 
 /// PgQueuer's global options. They may stand before or after the verb.
 #[derive(Debug, Args)]
 pub(super) struct DatabaseArgs {
     /// Put before the name of every object
-    #[arg(long, global = true, env = "PGQUEUER_PREFIX")]
+    #[arg(long, global = true, env = "PGQUEUER_PREFIX", help_heading = "Database")]
     prefix: Option<String>,
     /// The PostgreSQL schema that holds all objects
-    #[arg(long, global = true, env = "PGQUEUER_SCHEMA")]
+    #[arg(long, global = true, env = "PGQUEUER_SCHEMA", help_heading = "Database")]
     schema: Option<String>,
     #[arg(
         long,
         global = true,
         env = "PGDSN",
         hide_env_values = true,
+        help_heading = "Database",
         help = "postgresql://user@host:5432/database; without it PGQUEUER_DSN, then libpq's variables (PGHOST, PGUSER, ...)"
     )]
     pg_dsn: Option<String>,
@@ -37,13 +38,42 @@ impl DatabaseArgs {
 
     /// Where to connect.
     pub(super) fn options(&self) -> anyhow::Result<PgConnectOptions> {
-        let dsn = self.pg_dsn.clone().or_else(|| std::env::var("PGQUEUER_DSN").ok()).filter(|dsn| !dsn.is_empty());
+        // An empty variable is an unset one: Compose files pass on what they do not have as "".
+        let given = |dsn: &String| !dsn.is_empty();
+        let dsn = self.pg_dsn.clone().filter(given).or_else(|| std::env::var("PGQUEUER_DSN").ok().filter(given));
         connect_options(dsn.as_deref()).map_err(|message| anyhow!(message))
     }
 
     /// One connection, for a verb that does one thing.
     pub(super) async fn connect(&self) -> anyhow::Result<PgConnection> {
         let options = self.options()?;
-        PgConnection::connect_with(&options).await.map_err(|error| crate::app::unreachable_database(&options, &error))
+        let connecting = queue::in_time(PgConnection::connect_with(&options));
+        connecting.await.map_err(|error| crate::app::unreachable_database(&options, &error))
     }
+
+    /// Connections as a worker has them.
+    pub(super) async fn pool(&self) -> anyhow::Result<PgPool> {
+        // A pool tries again and again, as suits a worker that starts before its database. Somebody at a terminal wants to know now.
+        self.connect().await?.close().await?;
+        let options = self.options()?;
+        queue::connect(options.clone()).await.map_err(|error| crate::app::unreachable_database(&options, &error))
+    }
+
+    /// The queue, for a verb that looks at jobs or changes single ones.
+    pub(super) async fn operator(&self) -> anyhow::Result<Operator> {
+        let names = self.names()?;
+        Ok(Operator::new(self.pool().await?, names))
+    }
+}
+
+/// What to do about the two refusals that a verb meets on a database that is not set up for it.
+pub(super) fn explain(error: sqlx::Error) -> anyhow::Error {
+    let remedy = match error.as_database_error().and_then(|error| error.code()).as_deref() {
+        Some("42P01") => {
+            "the queue's tables are not there: run `pgq-host install`, or `pgq-host upgrade` where PgQueuer made them; or name the right --prefix and --schema"
+        }
+        Some("42501") => "the role may not do that: see `pgq-host grant`",
+        _ => "the database refused",
+    };
+    anyhow::Error::from(error).context(remedy)
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
-use super::database::DatabaseArgs;
+use super::database::{self, DatabaseArgs};
 use crate::config::parse_duration;
 use crate::job::NewJob;
-use crate::queue::{self, EnqueueError, OnConflict, Queue};
+use crate::queue::{EnqueueError, OnConflict, Queue};
 
 #[derive(Debug, Args)]
 pub(super) struct QueueArgs {
@@ -34,7 +34,7 @@ pub(super) struct QueueArgs {
     /// At most one queued or running job has this key
     #[arg(long)]
     dedupe_key: Option<String>,
-    /// When the key is taken: exit with an error, or with 0
+    /// When the key is taken: exit with an error, exit with 0, or raise the priority of the job that has it to this one's
     #[arg(long, default_value = "raise")]
     on_conflict: Conflict,
 }
@@ -43,6 +43,8 @@ pub(super) struct QueueArgs {
 enum Conflict {
     Raise,
     Skip,
+    #[value(name = "update_priority", alias = "update-priority")]
+    UpdatePriority,
 }
 
 fn parse_header(text: &str) -> Result<(String, String), String> {
@@ -68,17 +70,29 @@ pub(super) async fn run(database: &DatabaseArgs, args: QueueArgs) -> anyhow::Res
         dedupe_key: args.dedupe_key,
         headers: (!headers.is_empty()).then_some(headers),
     };
-    let options = database.options()?;
-    let pool = queue::connect(options.clone()).await.map_err(|error| crate::app::unreachable_database(&options, &error))?;
+    let pool = database.pool().await?;
     let queue = Queue::new(pool, database.names()?);
+    if args.on_conflict == Conflict::UpdatePriority {
+        let placed = queue.enqueue_or_update_priority(&job).await.map_err(explain)?;
+        if placed.is_new {
+            println!("Enqueued job {}.", placed.id);
+        } else {
+            println!("Job {} has the dedupe key already; its priority is {} now.", placed.id, placed.priority);
+        }
+        return Ok(());
+    }
     // As in PgQueuer: a job that was skipped is the duplicate, and the mode only decides how to exit.
     match queue.enqueue(std::slice::from_ref(&job), OnConflict::Skip).await.map_err(explain)?.first() {
         Some(id) => println!("Enqueued job {id}."),
         None => {
             let key = job.dedupe_key.unwrap_or_default();
             match args.on_conflict {
-                Conflict::Skip => println!("Skipped: a queued or running job has the dedupe key {key:?} already."),
-                Conflict::Raise => bail!("a queued or running job has the dedupe key {key:?} already; --on-conflict skip accepts that"),
+                Conflict::Skip | Conflict::UpdatePriority => {
+                    println!("Skipped: a queued or running job has the dedupe key {key:?} already.")
+                }
+                Conflict::Raise => {
+                    bail!("a queued or running job has the dedupe key {key:?} already; --on-conflict skip or update_priority accepts that")
+                }
             }
         }
     }
@@ -96,8 +110,8 @@ fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
 }
 
 fn explain(error: EnqueueError) -> anyhow::Error {
-    let missing =
-        matches!(&error, EnqueueError::Database(sqlx::Error::Database(database)) if database.code().is_some_and(|code| code == "42P01"));
-    let error = anyhow::Error::from(error);
-    if missing { error.context("the queue's tables are not there; run `pgq-host install` first") } else { error }
+    match error {
+        EnqueueError::Database(error) => database::explain(error),
+        EnqueueError::Duplicate(_) => error.into(),
+    }
 }

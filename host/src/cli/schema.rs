@@ -1,16 +1,16 @@
 //! The verbs about the tables.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::database::DatabaseArgs;
-use crate::schema::{self, Durability, InstallOptions, UpgradeOptions};
+use crate::schema::{self, Durability, InstallOptions, Role, UpgradeOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct InstallArgs {
-    /// Which tables survive a crash of the server: volatile, balanced or durable
-    #[arg(short, long, default_value = "durable", env = "PGQUEUER_DURABILITY")]
-    durability: Durability,
+    /// Which tables survive a crash of the server: volatile, balanced or durable [default: `PGQUEUER_DURABILITY`, or durable]
+    #[arg(short, long)]
+    durability: Option<Durability>,
     #[command(flatten)]
     create_schema: CreateSchema,
 }
@@ -44,12 +44,35 @@ pub(super) struct UpgradeArgs {
     /// Print what would be done, and do nothing
     #[arg(long)]
     plan: bool,
-    /// Widen int4 ids of early releases to bigint (the default); rewrites each table under an exclusive lock
+    #[command(flatten)]
+    widen_id: WidenId,
+}
+
+#[derive(Debug, Args)]
+struct WidenId {
+    /// Widen int4 ids of early releases to bigint (the default, unless `PGQUEUER_WIDEN_ID` says false); rewrites each table under an
+    /// exclusive lock
     #[arg(long, overrides_with = "no_widen_id")]
     widen_id: bool,
     /// Leave int4 ids as they are
     #[arg(long)]
     no_widen_id: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AutovacArgs {
+    /// Back to the server's settings
+    #[arg(long)]
+    rollback: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GrantArgs {
+    /// The role that workers connect as; it must exist
+    role: String,
+    /// Run the SQL instead of printing it
+    #[arg(long)]
+    apply: bool,
 }
 
 #[derive(Debug, Args)]
@@ -64,18 +87,62 @@ pub(super) enum SqlCommand {
     Install(InstallArgs),
     /// What `uninstall` runs
     Uninstall,
+    /// A script that brings the tables of any earlier release up to date; for what this very database needs, see `upgrade --plan`
+    Upgrade(SqlUpgradeArgs),
+    /// What `durability` runs
+    Durability(DurabilityArgs),
+    /// What `autovac` runs
+    Autovac(AutovacArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SqlUpgradeArgs {
+    /// Accepted as PgQueuer does, without effect: an upgrade never changes it
+    #[arg(short, long, hide = true)]
+    durability: Option<Durability>,
+    #[command(flatten)]
+    widen_id: WidenId,
+}
+
+impl WidenId {
+    fn options(&self) -> anyhow::Result<UpgradeOptions> {
+        let widen_id = match (self.widen_id, self.no_widen_id) {
+            (true, _) => true,
+            (_, true) => false,
+            _ => match either("PGQUEUER_WIDEN_ID", "WIDEN_ID") {
+                None => true,
+                Some((name, value)) => match value.to_ascii_lowercase().as_str() {
+                    "1" | "true" | "t" | "yes" | "y" | "on" => true,
+                    "0" | "false" | "f" | "no" | "n" | "off" => false,
+                    _ => bail!("{name} is {value:?}; use true or false"),
+                },
+            },
+        };
+        Ok(UpgradeOptions { widen_id })
+    }
+}
+
+/// PgQueuer's variable, or the bare spelling of its early releases.
+fn either(name: &'static str, early: &'static str) -> Option<(&'static str, String)> {
+    let set = |name: &'static str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| (name, value));
+    set(name).or_else(|| set(early))
 }
 
 impl InstallArgs {
-    fn options(&self) -> InstallOptions {
-        InstallOptions { durability: self.durability, create_schema: !self.create_schema.no_create_schema }
+    fn options(&self) -> anyhow::Result<InstallOptions> {
+        let durability = match (self.durability, either("PGQUEUER_DURABILITY", "DURABILITY")) {
+            (Some(durability), _) => durability,
+            (None, Some((name, value))) => value.parse().context(name)?,
+            (None, None) => Durability::default(),
+        };
+        Ok(InstallOptions { durability, create_schema: !self.create_schema.no_create_schema })
     }
 }
 
 pub(super) async fn install(database: &DatabaseArgs, args: InstallArgs) -> anyhow::Result<()> {
-    let names = database.names()?;
-    schema::install(&mut database.connect().await?, &names, &args.options()).await?;
-    status(format!("Installed {names}, {}.", args.durability));
+    let (names, options) = (database.names()?, args.options()?);
+    schema::install(&mut database.connect().await?, &names, &options).await?;
+    status(format!("Installed {names}, {}.", options.durability));
     Ok(())
 }
 
@@ -97,7 +164,7 @@ pub(super) async fn verify(database: &DatabaseArgs, args: VerifyArgs) -> anyhow:
 
 #[expect(clippy::print_stdout, reason = "the plan is the command's data")]
 pub(super) async fn upgrade(database: &DatabaseArgs, args: UpgradeArgs) -> anyhow::Result<()> {
-    let (names, options) = (database.names()?, UpgradeOptions { widen_id: !args.no_widen_id });
+    let (names, options) = (database.names()?, args.widen_id.options()?);
     let mut connection = database.connect().await?;
     if args.plan {
         let plan = schema::plan_upgrade(&mut connection, &names, &options).await?;
@@ -128,12 +195,35 @@ pub(super) async fn durability(database: &DatabaseArgs, args: DurabilityArgs) ->
     Ok(())
 }
 
+pub(super) async fn autovac(database: &DatabaseArgs, args: AutovacArgs) -> anyhow::Result<()> {
+    let names = database.names()?;
+    schema::set_autovac(&mut database.connect().await?, &names, args.rollback).await?;
+    let what = if args.rollback { "the server's autovacuum settings again" } else { "PgQueuer's recommended autovacuum settings now" };
+    status(format!("{names} has {what}."));
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the SQL is the command's data")]
+pub(super) async fn grant(database: &DatabaseArgs, args: GrantArgs) -> anyhow::Result<()> {
+    let (names, role) = (database.names()?, Role::new(&args.role)?);
+    if args.apply {
+        schema::grant(&mut database.connect().await?, &names, &role).await?;
+        status(format!("The role {:?} can run workers on {names} now.", args.role));
+    } else {
+        print!("{}", schema::sql_grant(&names, &role));
+    }
+    Ok(())
+}
+
 #[expect(clippy::print_stdout, reason = "the SQL is the command's data")]
 pub(super) fn sql(database: &DatabaseArgs, command: SqlCommand) -> anyhow::Result<()> {
     let names = database.names()?;
     match command {
-        SqlCommand::Install(args) => println!("{}", schema::sql_install(&names, &args.options())),
-        SqlCommand::Uninstall => println!("{}", schema::sql_uninstall(&names)),
+        SqlCommand::Install(args) => print!("{}", schema::sql_install(&names, &args.options()?)),
+        SqlCommand::Uninstall => print!("{}", schema::sql_uninstall(&names)),
+        SqlCommand::Upgrade(args) => print!("{}", schema::sql_upgrade(&names, &args.widen_id.options()?)),
+        SqlCommand::Durability(args) => print!("{}", schema::sql_durability(&names, args.durability)),
+        SqlCommand::Autovac(args) => print!("{}", schema::sql_autovac(&names, args.rollback)),
     }
     Ok(())
 }

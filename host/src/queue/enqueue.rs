@@ -1,5 +1,7 @@
 //! Enqueueing jobs, as PgQueuer does it: the row, and a `queued` row in the log.
 
+use sqlx::Row as _;
+
 use super::{Queue, millis};
 use crate::job::{JobId, NewJob};
 
@@ -23,6 +25,23 @@ SELECT id::bigint FROM new ORDER BY id";
 pub(super) const SKIP: &str = "
     ON CONFLICT (dedupe_key) WHERE status = ANY (ARRAY['queued'::{status}, 'picked'::{status}]) AND dedupe_key IS NOT NULL DO NOTHING";
 
+/// The job that has the key keeps everything but its priority, and gets no row in the log. `xmax` is 0 in a row that was inserted.
+pub(super) const ENQUEUE_OR_UPDATE: &str = "
+WITH placed AS (
+    INSERT INTO {queue} AS job (priority, entrypoint, payload, execute_after, dedupe_key, headers, status)
+    SELECT priority, entrypoint, payload, now() + delay_ms * interval '1 millisecond', dedupe_key,
+           coalesce(headers, 'null')::jsonb, 'queued'::{status}
+    FROM unnest($1::int[], $2::text[], $3::bytea[], $4::bigint[], $5::text[], $6::text[])
+         AS n(priority, entrypoint, payload, delay_ms, dedupe_key, headers)
+    ON CONFLICT (dedupe_key) WHERE status = ANY (ARRAY['queued'::{status}, 'picked'::{status}]) AND dedupe_key IS NOT NULL
+        DO UPDATE SET priority = greatest(job.priority, EXCLUDED.priority)
+    RETURNING job.id, job.priority, job.entrypoint, job.xmax = 0 AS is_new
+), logged AS (
+    INSERT INTO {log} (job_id, status, priority, entrypoint)
+    SELECT id, 'queued'::{status}, priority, entrypoint FROM placed WHERE is_new
+)
+SELECT id::bigint AS id, priority, is_new FROM placed";
+
 /// What to do with a job whose dedupe key another queued or running job has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnConflict {
@@ -44,7 +63,36 @@ pub enum EnqueueError {
     Database(#[source] sqlx::Error),
 }
 
+/// What became of a job that may have met its like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// The new job, or the one that has the key already.
+    pub id: JobId,
+    /// Its priority now.
+    pub priority: i32,
+    /// Whether it is the new one.
+    pub is_new: bool,
+}
+
 impl Queue {
+    /// Enqueue this job; where a queued or running one has its dedupe key, raise that one's priority to this one's instead, if it is
+    /// lower.
+    pub async fn enqueue_or_update_priority(&self, job: &NewJob) -> Result<Placed, EnqueueError> {
+        let columns = Columns::of([job]);
+        let row = sqlx::query(self.sql.enqueue_or_update.clone())
+            .bind(columns.priority)
+            .bind(columns.entrypoint)
+            .bind(columns.payload)
+            .bind(columns.delay_ms)
+            .bind(columns.dedupe_key)
+            .bind(columns.headers)
+            .fetch_one(self.pool())
+            .await
+            .map_err(EnqueueError::Database)?;
+        let placed = || Ok(Placed { id: row.try_get("id")?, priority: row.try_get("priority")?, is_new: row.try_get("is_new")? });
+        placed().map_err(EnqueueError::Database)
+    }
+
     /// Enqueue these jobs in one statement; returns the ids of those that were.
     pub async fn enqueue(&self, jobs: &[NewJob], on_conflict: OnConflict) -> Result<Vec<JobId>, EnqueueError> {
         let sql = match on_conflict {

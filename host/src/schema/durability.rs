@@ -6,7 +6,7 @@ use std::str::FromStr;
 use sqlx::PgConnection;
 
 use super::error::SchemaError;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Owner};
 use super::statement;
 use crate::names::Names;
 
@@ -69,11 +69,24 @@ impl Durability {
 
 /// Switch the tables to another level, one transaction each. A table that changes is rewritten under an exclusive lock.
 pub async fn set_durability(conn: &mut PgConnection, names: &Names, durability: Durability) -> Result<(), SchemaError> {
-    for (table, role) in Manifest::new(names).tables() {
-        let level = if durability.unlogged(role) { "UNLOGGED" } else { "LOGGED" };
-        // Before `pgq-host upgrade` a database of PgQueuer's has no outputs.
-        let guard = if role == "output" { "IF EXISTS " } else { "" };
-        statement::run_patiently(conn, &format!("ALTER TABLE {guard}{} SET {level};", table.sql_name)).await?;
+    for sql in statements(names, durability) {
+        statement::run_patiently(conn, &sql).await?;
     }
     Ok(())
+}
+
+/// What [`set_durability`] runs, as a script; needs no connection.
+pub fn sql_durability(names: &Names, durability: Durability) -> String {
+    statements(names, durability).join("\n") + "\n"
+}
+
+fn statements(names: &Names, durability: Durability) -> Vec<String> {
+    let manifest = Manifest::new(names);
+    let alter = manifest.tables().map(|(table, role)| {
+        let level = if durability.unlogged(role) { "UNLOGGED" } else { "LOGGED" };
+        // Before `pgq-host upgrade` a database of PgQueuer's has none of ours.
+        let guard = if table.owner == Owner::PgqHost { "IF EXISTS " } else { "" };
+        format!("ALTER TABLE {guard}{} SET {level};", table.sql_name)
+    });
+    alter.collect()
 }

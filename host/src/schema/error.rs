@@ -73,6 +73,8 @@ impl SchemaError {
         let code = source.as_database_error().and_then(|error| error.code()).unwrap_or_default();
         let remedy = match &*code {
             "42501" => "; run it as the owner of PgQueuer's objects or as a superuser",
+            "42P01" => "; it is not there: run `pgq-host install`, or `pgq-host upgrade` where PgQueuer made the tables",
+            "42704" => "; create it first",
             "2BP01" => "; something that is neither PgQueuer's nor pgq-host's depends on it: drop that first",
             "23505" => "; rows contradict the unique index: remove the duplicates, then run the command again",
             "23502" => "; rows hold nulls where the column must not: fill them, then run the command again",

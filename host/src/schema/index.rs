@@ -47,7 +47,7 @@ fn create_as(create: &str, name: &str) -> String {
 
 /// Before 0.19 a bucket of the statistics was also keyed by the time in the queue, so rows may collide under today's key: the
 /// oldest takes the sum. The key is read off the index that is about to be built.
-fn fold_buckets(names: &Names, tail: &str) -> String {
+pub(super) fn fold_buckets(names: &Names, tail: &str) -> String {
     let key = tail.trim_start_matches("USING btree (").trim_end_matches(')');
     let template = "WITH bucketed AS (\n    \
             SELECT id, sum(count) OVER bucket AS total, min(id) OVER bucket AS keeper\n    \

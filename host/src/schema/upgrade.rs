@@ -6,7 +6,7 @@ use super::catalog::Catalog;
 use super::diff::{self, Cure};
 use super::error::SchemaError;
 use super::manifest::Manifest;
-use super::{advisory, statement};
+use super::{advisory, converge, statement};
 use crate::names::Names;
 
 /// The choices that `upgrade` leaves to the operator.
@@ -48,6 +48,16 @@ pub async fn upgrade(conn: &mut PgConnection, names: &Names, options: &UpgradeOp
     let unlocked = advisory::unlock(conn, names).await;
     let done = done?;
     unlocked.map(|()| done)
+}
+
+/// A script that brings any earlier schema up to date without having seen it; needs no connection. What it cannot know, it leaves as it
+/// is: an index or a default of the right name and the wrong definition, for which there is [`plan_upgrade`].
+pub fn sql_upgrade(names: &Names, options: &UpgradeOptions) -> String {
+    let header = format!(
+        "-- Brings PgQueuer's schema and pgq-host's additions for {names} up to date, from any release, as often as you like.\n\
+         -- Not in one transaction: a label of an enum cannot be used in the transaction that adds it."
+    );
+    [vec![header], converge::statements(names, options.widen_id)].concat().join("\n\n") + "\n"
 }
 
 async fn run_plan(conn: &mut PgConnection, names: &Names, options: &UpgradeOptions) -> Result<Vec<String>, SchemaError> {

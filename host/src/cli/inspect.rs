@@ -1,0 +1,106 @@
+//! `failed`, `stale`, `workers`, `backlog`: what stands in the queue.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::database::{DatabaseArgs, explain};
+use super::output;
+use crate::config::parse_duration;
+
+/// Enough of an error to know it by.
+const ERROR_CHARACTERS: usize = 60;
+
+#[derive(Debug, Args)]
+pub(super) struct FailedArgs {
+    /// Jobs to show, at most
+    #[arg(short = 'n', long, default_value_t = 25, value_parser = clap::value_parser!(i64).range(0..))]
+    limit: i64,
+    /// Print a JSON array with PgQueuer's fields; of a payload only its size
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StaleArgs {
+    /// Seconds since the last heartbeat (or 15m, 2h, ...) from which on a running job counts as stale
+    #[arg(short, long, default_value = "300", value_parser = parse_duration)]
+    threshold: Duration,
+    /// Jobs to show, at most
+    #[arg(short = 'n', long, default_value_t = 25, value_parser = clap::value_parser!(i64).range(0..))]
+    limit: i64,
+    /// Print a JSON array with PgQueuer's fields
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct JsonArgs {
+    /// Print a JSON array with PgQueuer's fields
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn failed(database: &DatabaseArgs, args: FailedArgs) -> anyhow::Result<()> {
+    let jobs = database.operator().await?.failed(args.limit).await.map_err(explain)?;
+    if args.json {
+        return output::json(&jobs);
+    }
+    let rows = jobs.into_iter().map(|job| {
+        let error = output::short(&job.error, ERROR_CHARACTERS);
+        [job.id.to_string(), job.entrypoint, job.attempts.to_string(), output::time(job.created), job.payload_bytes.to_string(), error]
+    });
+    output::table(["ID", "Entrypoint", "Attempts", "Created", "Payload bytes", "Last error"], rows, "No failed jobs.")
+}
+
+pub(super) async fn stale(database: &DatabaseArgs, args: StaleArgs) -> anyhow::Result<()> {
+    let jobs = database.operator().await?.stale(args.threshold, args.limit).await.map_err(explain)?;
+    if args.json {
+        return output::json(&jobs);
+    }
+    let rows = jobs.into_iter().map(|job| {
+        [
+            job.id.to_string(),
+            job.entrypoint,
+            job.queue_manager_id.map(|id| id.to_string()).unwrap_or_default(),
+            output::time(job.heartbeat),
+            format!("{:.0}", job.seconds_since_heartbeat),
+        ]
+    });
+    output::table(["ID", "Entrypoint", "Worker", "Heartbeat", "Seconds since heartbeat"], rows, "No stale jobs.")
+}
+
+pub(super) async fn workers(database: &DatabaseArgs, args: JsonArgs) -> anyhow::Result<()> {
+    let workers = database.operator().await?.workers().await.map_err(explain)?;
+    if args.json {
+        return output::json(&workers);
+    }
+    let rows = workers.into_iter().map(|worker| {
+        [
+            worker.queue_manager_id.to_string(),
+            worker.active_jobs.to_string(),
+            output::time(worker.oldest_heartbeat),
+            output::time(worker.newest_heartbeat),
+            worker.entrypoints.join(", "),
+        ]
+    });
+    let head = ["Worker", "Running jobs", "Oldest heartbeat", "Newest heartbeat", "Entrypoints"];
+    output::table(head, rows, "No worker holds a job.")
+}
+
+pub(super) async fn backlog(database: &DatabaseArgs, args: JsonArgs) -> anyhow::Result<()> {
+    let backlog = database.operator().await?.backlog().await.map_err(explain)?;
+    if args.json {
+        return output::json(&backlog);
+    }
+    let rows = backlog.into_iter().map(|entry| {
+        [
+            entry.entrypoint,
+            entry.queued_count.to_string(),
+            output::time(entry.oldest_created),
+            format!("{:.0}", entry.oldest_age_seconds),
+            format!("{:.0}", entry.avg_age_seconds),
+        ]
+    });
+    output::table(["Entrypoint", "Queued", "Oldest created", "Oldest age (s)", "Average age (s)"], rows, "No queued jobs.")
+}

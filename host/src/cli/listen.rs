@@ -1,0 +1,29 @@
+//! `listen`: print what comes over the channel, for whoever wonders what producers and workers tell each other.
+
+use anyhow::Context as _;
+use clap::Args;
+use sqlx::postgres::PgListener;
+
+use super::database::DatabaseArgs;
+use super::output;
+
+#[derive(Debug, Args)]
+pub(super) struct ListenArgs {
+    /// Another channel than the queue's own
+    #[arg(long)]
+    channel: Option<String>,
+}
+
+/// Ends with the connection, or with Ctrl-C.
+pub(super) async fn run(database: &DatabaseArgs, args: ListenArgs) -> anyhow::Result<()> {
+    let channel = args.channel.map_or_else(|| database.names().map(|names| names.channel), Ok)?;
+    let mut listener = PgListener::connect_with(&database.pool().await?).await.context("cannot listen")?;
+    // What is sent while the connection is down is lost: better to end than to go on as if nothing had been missed.
+    listener.eager_reconnect(false);
+    listener.listen(&channel).await.with_context(|| format!("cannot listen on the channel {channel:?}"))?;
+    output::status(&format!("Listening on {channel}; stop with Ctrl-C."));
+    while let Some(notification) = listener.try_recv().await.context("the listening connection is lost")? {
+        output::data(notification.payload())?;
+    }
+    anyhow::bail!("the listening connection is lost")
+}

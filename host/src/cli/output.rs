@@ -1,0 +1,59 @@
+//! What commands print: data to stdout, as a table for people or as JSON for programs; status to stderr.
+
+use std::io::{ErrorKind, Write as _};
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tabled::builder::Builder;
+use tabled::settings::Style;
+
+/// Print data. A reader that has seen enough (`| head`) is no error.
+pub(super) fn data(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("cannot write to standard output"),
+    }
+}
+
+/// Print rows as one JSON array.
+pub(super) fn json<T: Serialize>(rows: &[T]) -> anyhow::Result<()> {
+    data(&serde_json::to_string(rows)?)
+}
+
+/// Print rows as a table, or say on stderr that there are none.
+pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>, none: &str) -> anyhow::Result<()> {
+    let mut builder = Builder::default();
+    builder.push_record(head);
+    let mut empty = true;
+    for row in rows {
+        empty = false;
+        // What a producer or a handler wrote must not move the terminal's cursor.
+        builder.push_record(row.map(|cell| cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>()));
+    }
+    if empty {
+        status(none);
+        return Ok(());
+    }
+    data(&builder.build().with(Style::psql()).to_string())
+}
+
+/// Say something to whoever watches.
+#[expect(clippy::print_stderr, reason = "status lines go to stderr")]
+pub(super) fn status(line: &str) {
+    eprintln!("{line}");
+}
+
+/// To the second, in UTC.
+pub(super) fn time(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// At most so many characters.
+pub(super) fn short(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}...", text[..end].trim_end()),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,72 @@
+//! `requeue`: held jobs back into the queue, with a word about each.
+
+use anyhow::bail;
+use clap::Args;
+
+use super::database::{DatabaseArgs, explain};
+use super::output;
+use crate::job::JobId;
+use crate::queue::{Requeue, RequeueOutcome};
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["ids", "entrypoints", "all"]))]
+pub(super) struct RequeueArgs {
+    /// The jobs
+    ids: Vec<JobId>,
+    /// All held jobs of this entrypoint; may be given several times
+    #[arg(long = "entrypoint", value_name = "NAME")]
+    entrypoints: Vec<String>,
+    /// All held jobs
+    #[arg(long)]
+    all: bool,
+    /// Print a JSON array: an object with id and result for each job
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(database: &DatabaseArgs, args: RequeueArgs) -> anyhow::Result<()> {
+    let operator = database.operator().await?;
+    let by_id = !args.ids.is_empty();
+    let ids = if by_id {
+        args.ids
+    } else {
+        let entrypoints = (!args.all).then_some(args.entrypoints.as_slice());
+        operator.held_ids(entrypoints).await.map_err(explain)?
+    };
+    let report = operator.requeue(&ids).await.map_err(explain)?;
+    let done = report.iter().filter(|job| job.outcome == RequeueOutcome::Requeued).count();
+    if args.json {
+        output::json(&report)?;
+    } else {
+        // Of thousands only what needs a hand; ids that somebody typed are answered one by one.
+        let told = report.iter().filter(|job| by_id || job.outcome != RequeueOutcome::Requeued);
+        let lines: Vec<String> = told.map(line).collect();
+        if !lines.is_empty() {
+            output::data(&lines.join("\n"))?;
+        }
+    }
+    if report.is_empty() {
+        output::status("No failed jobs.");
+        return Ok(());
+    }
+    output::status(&format!("Re-queued {done} of {} job(s).", report.len()));
+    if done < report.len() {
+        bail!("{} job(s) were not re-queued", report.len() - done);
+    }
+    Ok(())
+}
+
+fn line(job: &Requeue) -> String {
+    let what = match &job.outcome {
+        RequeueOutcome::Requeued => "re-queued".to_owned(),
+        RequeueOutcome::NotFailed { status } => format!("not re-queued: it is {status}, not failed"),
+        RequeueOutcome::NotFound { last_status: Some(status) } => {
+            format!("not re-queued: it is not there any more; its log ends with {status}")
+        }
+        RequeueOutcome::NotFound { last_status: None } => "not re-queued: there is no such job".to_owned(),
+        RequeueOutcome::DedupeKeyTaken { dedupe_key, taken_by } => {
+            format!("not re-queued: its dedupe key {dedupe_key:?} belongs to job {taken_by} now")
+        }
+    };
+    format!("Job {}: {what}.", job.id)
+}

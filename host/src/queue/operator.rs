@@ -1,0 +1,31 @@
+//! The queue as an operator's command or a dashboard sees it: looks at it, and changes single jobs by hand. No worker's statement is here.
+
+use std::sync::Arc;
+
+use sqlx::{AssertSqlSafe, PgPool, SqlSafeStr as _, SqlStr};
+
+use crate::names::Names;
+
+/// Unlike [`Queue`](super::Queue) it claims nothing, so it has no worker's id and holds no statements: a command sends one or two.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    pub(super) pool: PgPool,
+    names: Arc<Names>,
+}
+
+impl Operator {
+    /// Of the queue of these names.
+    pub fn new(pool: PgPool, names: Names) -> Operator {
+        Operator { pool, names: Arc::new(names) }
+    }
+
+    /// The names it works with.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// A statement of this module for these names.
+    pub(super) fn sql(&self, template: &str) -> SqlStr {
+        AssertSqlSafe(self.names.render(template)).into_sql_str()
+    }
+}

@@ -1,0 +1,196 @@
+//! A worker under the privileges that `grant` gives: it can do all that a worker does, and nothing else.
+
+use pgq_host_tests::{Database, Host, Plugins, Said, eventually, pgq, pgq_host, said};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use tokio::process::Command;
+
+const PASSWORD: &str = "pw";
+
+/// A role that may log in, of a name that must be quoted. Roles belong to the server, so it goes with the test.
+struct Role {
+    name: String,
+    dsn: String,
+}
+
+impl Role {
+    async fn new(database: &Database, tag: &str) -> Role {
+        let name = format!("pgq_test 100% \"{tag}\" $grant$ o'{}", std::process::id());
+        database.execute(&format!("CREATE ROLE {} LOGIN PASSWORD '{PASSWORD}'", quoted(&name))).await;
+        let (_, place) = database.dsn().rsplit_once('@').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let user: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        Role { dsn: format!("postgresql://{user}:{PASSWORD}@{place}"), name }
+    }
+
+    async fn ask(&self, args: &[&str]) -> Said {
+        let mut command = pgq_host(&self.dsn);
+        command.args(args);
+        said(command).await
+    }
+
+    async fn must(&self, args: &[&str]) -> Said {
+        let said = self.ask(args).await;
+        assert_eq!(said.code, 0, "{args:?}: {said:?}");
+        said
+    }
+
+    /// `pgq-host run` as this role.
+    fn host(&self, plugins: &Plugins, args: &[&str]) -> Host {
+        let mut command: Command = pgq_host(&self.dsn);
+        command.arg("run").arg("--plugins").arg(plugins.path()).args(args);
+        Host::launch(command)
+    }
+
+    async fn gone(self, database: &Database) {
+        let name = quoted(&self.name);
+        database.execute(&format!("DROP OWNED BY {name}")).await;
+        database.execute(&format!("DROP ROLE {name}")).await;
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// What everybody may by default, nobody may here.
+async fn harden(database: &Database, schema: &str) {
+    let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(database.pool()).await.unwrap();
+    for what in [
+        format!("ALL ON DATABASE {name}"),
+        format!("ALL ON SCHEMA {schema}"),
+        format!("ALL ON ALL FUNCTIONS IN SCHEMA {schema}"),
+        format!("ALL ON TYPE {schema}.{}pgqueuer_status", if schema == "public" { "" } else { "p_" }),
+    ] {
+        database.execute(&format!("REVOKE {what} FROM PUBLIC")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_host_runs_under_the_granted_privileges_and_can_do_no_more() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let role = Role::new(&database, "full").await;
+    let refused = role.ask(&["backlog"]).await;
+    assert!(refused.code == 1 && refused.stderr.contains("pgq-host grant"), "{refused:?}");
+    harden(&database, "public").await;
+
+    // Printed, it is a script for psql; applied, it is the same.
+    let script = database.must(&["grant", &role.name]).await.stdout;
+    database.execute(&script).await;
+    database.must(&["grant", &role.name, "--apply"]).await;
+
+    let host = role.host(&plugins, &["--heartbeat-timeout", "2"]);
+    host.wait_for_log("ready").await;
+    for args in [
+        &["queue", "echo", "kept"][..],
+        &["queue", "fail", "no luck"],
+        &["queue", "fail_deleted", "x"],
+        &["queue", "nap_limited", "1", "--dedupe-key", "k"],
+        &["queue", "follow_up", "complete"],
+        &["queue", "nap", "1", "--dedupe-key", "later", "--delay", "3600", "--on-conflict", "update_priority"],
+    ] {
+        role.must(args).await;
+    }
+    let ids = async |entrypoint: &str| {
+        database.count(&format!("SELECT job_id FROM pgqueuer_log WHERE entrypoint = '{entrypoint}' ORDER BY id LIMIT 1")).await
+    };
+    let (echo, fail) = (ids("echo").await, ids("fail").await);
+    database.wait_for(echo, "successful").await;
+    assert_eq!(database.output(echo).await.as_deref(), Some("kept"));
+    database.wait_for(fail, "failed").await;
+    assert_eq!(database.history(fail).await, ["queued", "picked", "queued", "picked", "failed"]);
+    for entrypoint in ["nap_limited", "follow_up"] {
+        database.wait_for(ids(entrypoint).await, "successful").await;
+    }
+    let followed = "SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'echo' AND status = 'successful'";
+    eventually("the follow-up ran", async || database.count(followed).await >= 2).await;
+    // A job of a worker that is gone.
+    let lost = database.enqueue("echo", "lost").await;
+    database.wait_for(lost, "successful").await;
+    database
+        .execute(
+            "INSERT INTO pgqueuer (priority, entrypoint, payload, status, heartbeat, queue_manager_id)
+             VALUES (0, 'echo', 'lost', 'picked', now() - interval '1 hour', gen_random_uuid())",
+        )
+        .await;
+    let lost = database.count("SELECT max(id) FROM pgqueuer").await;
+    database.wait_for(lost, "successful").await;
+    assert_eq!(database.history(lost).await, ["queued", "picked", "successful"]);
+
+    // The operator's verbs, and PgQueuer's own.
+    assert_eq!(role.must(&["failed", "--json"]).await.json()[0]["id"], json!(fail));
+    role.must(&["requeue", &fail.to_string()]).await;
+    for verb in ["stale", "workers", "backlog", "schedules"] {
+        role.must(&[verb, "--json"]).await;
+    }
+    let waits = database.count("SELECT id FROM pgqueuer WHERE dedupe_key = 'later'").await;
+    role.must(&["cancel", &waits.to_string()]).await;
+    role.must(&["schedules", "--remove", "nobody"]).await;
+    role.must(&["verify", "--expect", "present"]).await;
+    for args in [&["queue", "echo", "by pgq"][..], &["failed", "--json"], &["schedules"], &["dashboard"]] {
+        let mut command = pgq(&role.dsn);
+        command.args(args);
+        let said = said(command).await;
+        assert_eq!(said.code, 0, "pgq {args:?}: {said:?}");
+    }
+    let log = host.stop().await;
+    assert!(!log.contains("permission denied"), "{log}");
+
+    // And no more.
+    database.execute("CREATE TABLE secrets (s text)").await;
+    let mut connection = PgConnection::connect(&role.dsn).await.unwrap();
+    for sql in [
+        "SELECT * FROM secrets",
+        "CREATE TABLE mine (i int)",
+        "CREATE SCHEMA mine",
+        "CREATE INDEX mine ON pgqueuer (created)",
+        "ALTER TABLE pgqueuer ADD COLUMN mine int",
+        "ALTER TABLE pgqueuer SET UNLOGGED",
+        "DROP TABLE pgqueuer_log",
+        "TRUNCATE pgqueuer",
+        "DROP TRIGGER tg_pgqueuer_changed ON pgqueuer",
+        "DROP FUNCTION fn_pgqueuer_changed()",
+        "ALTER TYPE pgqueuer_status ADD VALUE 'mine'",
+        "SELECT * FROM pg_authid",
+        "SELECT setval('pgqueuer_id_seq', 1)",
+    ] {
+        let error = connection.execute(AssertSqlSafe(sql)).await.expect_err(sql);
+        assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"), "{sql}: {error}");
+    }
+    for args in [&["durability", "volatile"][..], &["autovac"], &["uninstall"]] {
+        let said = role.ask(args).await;
+        assert!(said.code == 1 && said.stderr.contains("as the owner"), "{args:?}: {said:?}");
+    }
+    connection.close().await.unwrap();
+    role.gone(&database).await;
+}
+
+#[tokio::test]
+async fn prefix_and_schema_are_honoured() {
+    let (database, plugins) = (Database::empty().await, Plugins::with(&["hostile"]));
+    let place = ["--prefix", "p_", "--schema", "jobs"];
+    let with = |args: &[&'static str]| [&place[..], args].concat();
+    database.must(&with(&["install"])).await;
+    harden(&database, "jobs").await;
+    let role = Role::new(&database, "placed").await;
+    let grant = [&place[..], &["grant", "--apply", &role.name]].concat();
+    database.must(&grant).await;
+    role.must(&with(&["queue", "echo", "x"])).await;
+    let mut host = role.host(&plugins, &with(&["--mode", "drain"]));
+    let status = host.ended().await;
+    assert!(status.success(), "{}", host.log());
+    assert_eq!(database.count("SELECT count(*) FROM jobs.p_pgqueuer_output").await, 1, "{}", host.log());
+    role.gone(&database).await;
+}
+
+#[tokio::test]
+async fn a_role_that_cannot_be_meant_is_refused() {
+    let database = Database::new().await;
+    for (name, why) in [("public", "everybody"), ("", "1 to 63"), ("pgq_test_nobody_has_this_name", "does not exist")] {
+        let said = database.ask(&["grant", "--apply", name]).await;
+        assert!(said.code == 1 && said.stderr.contains(why), "{said:?}");
+    }
+    let empty = Database::empty().await;
+    let somebody: String = sqlx::query_scalar("SELECT current_user::text").fetch_one(empty.pool()).await.unwrap();
+    let said = empty.ask(&["grant", "--apply", &somebody]).await;
+    assert!(said.code == 1 && said.stderr.contains("pgq-host install"), "{said:?}");
+}

@@ -1,0 +1,60 @@
+//! One-shot commands of the binary, and what they say.
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::{Database, host_binary};
+
+/// Variables that would change what a command does.
+const NOT_OURS: [&str; 6] = ["PGQUEUER_DSN", "PGQUEUER_SCHEMA", "PGQUEUER_PREFIX", "PGSERVICE", "PGSSLMODE", "RUST_LOG"];
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Said {
+    /// The exit code.
+    pub code: i32,
+    /// The data.
+    pub stdout: String,
+    /// The status.
+    pub stderr: String,
+}
+
+impl Said {
+    /// The data as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// `pgq-host` on this database.
+pub fn pgq_host(dsn: &str) -> Command {
+    let mut command = Command::new(host_binary());
+    NOT_OURS.iter().for_each(|name| {
+        command.env_remove(name);
+    });
+    command.env("PGDSN", dsn).kill_on_drop(true);
+    command
+}
+
+/// Run a command to its end.
+pub async fn said(mut command: Command) -> Said {
+    let output = command.output().await.expect("it starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    Said { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+impl Database {
+    /// `pgq-host` with these arguments.
+    pub async fn ask(&self, args: &[&str]) -> Said {
+        let mut command = pgq_host(&self.dsn());
+        command.args(args);
+        said(command).await
+    }
+
+    /// The same, which must succeed.
+    pub async fn must(&self, args: &[&str]) -> Said {
+        let said = self.ask(args).await;
+        assert_eq!(said.code, 0, "{args:?}: {said:?}");
+        said
+    }
+}
