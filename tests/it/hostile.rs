@@ -74,18 +74,14 @@ async fn a_guest_sees_nothing_of_the_machine() {
 async fn memory_does_not_grow_with_hostile_jobs() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--max-concurrent-tasks", "8"]).await;
-    let round = async || {
+    for _ in 0..5 {
         for entrypoint in ["hog", "recurse", "panics", "handle_leak", "output_flood", "exits"] {
             database.enqueue_many(entrypoint, 10, "").await;
         }
         database.wait_until_done().await;
-    };
-    round().await;
-    let after_one = host.resident_bytes();
-    for _ in 0..4 {
-        round().await;
     }
-    // Allocators keep some of what they had; what leaks with each job would show as a multiple.
-    host.wait_for_memory_below(after_one + (64 << 20)).await;
+    // These 300 jobs took 64 MiB of guest memory or 32 MiB of output each, 5 GiB in all. What the allocator keeps of eight at a time
+    // comes and goes between rounds (85 to 245 MB were seen over eight of them).
+    host.wait_for_memory_below(512 << 20).await;
     host.stop().await;
 }
