@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pgq_host_tests::{Database, Host, Plugins, eventually, pgq, python};
+use pgq_host_tests::{Database, Host, Plugins, eventually, everything, pgq, python};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -289,6 +289,7 @@ async fn a_python_worker_and_a_host_share_a_queue_and_lose_and_double_nothing() 
     // Batches as small as Python's, and `echo` first: the point is that both want the same rows all the time.
     let (database, _plugins, host) = hosted(&["--batch-size", "10", "--max-concurrent-tasks", "10"]).await;
     let worker = python_worker(&database, &["python_only", "echo"]).await;
+    let catalog = everything(&mut database.connect().await, "public").await;
     for (entrypoint, count) in [("echo", 3000), ("python_only", 500), ("show", 500)] {
         database.enqueue_many(entrypoint, count, "x").await;
     }
@@ -311,6 +312,7 @@ async fn a_python_worker_and_a_host_share_a_queue_and_lose_and_double_nothing() 
     assert!(by_python > 500 && by_host > 500, "both had a share of what both serve");
     worker.stop().await;
     host.stop().await;
+    assert_eq!(everything(&mut database.connect().await, "public").await, catalog, "neither changed the schema");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod fleet;
 mod grants;
 mod hostile;
 mod interop;
+mod isolation;
 mod loading;
 mod outcomes;
 mod plans;

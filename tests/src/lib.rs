@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on ends, and says why")]
 
+mod catalog;
 mod cli;
 mod database;
 mod guests;
@@ -12,6 +13,7 @@ mod pgqueuer;
 mod receiver;
 mod server;
 
+pub use catalog::everything;
 pub use cli::{Said, pgq_host, said};
 pub use database::Database;
 pub use guests::{Plugins, guest};
