@@ -11,6 +11,7 @@ mod interop;
 mod loading;
 mod outcomes;
 mod plans;
+mod producers;
 mod schema;
 mod stopping;
 mod tidy;

@@ -7,6 +7,7 @@
 mod database;
 mod guests;
 mod host;
+mod node;
 mod pgqueuer;
 mod receiver;
 mod server;
@@ -14,6 +15,7 @@ mod server;
 pub use database::Database;
 pub use guests::{Plugins, guest};
 pub use host::{Host, host_binary};
+pub use node::node;
 pub use pgqueuer::{pgq, python};
 pub use receiver::Receiver;
 
