@@ -122,6 +122,8 @@ def unfenced_completion(case: Case, ms: int = 6000) -> str:
         case.serves()
         job = case.enqueue("nap", str(ms))
         wait_until("the job runs", lambda: case.count(job, "picked") == 1)
+        # The claim is committed; its handler is to have begun as well.
+        time.sleep(0.5)
         stale.process.send_signal(signal.SIGSTOP)
         with case.worker(*lease):
             wait_until("another has it", lambda: case.count(job, "picked") == 2)
@@ -212,7 +214,10 @@ def saturated_limit(case: Case, jobs: int = 300) -> str:
     with contextlib.ExitStack() as stack:
         for _ in range(4):
             stack.enter_context(case.worker())
-        connected = "SELECT count(DISTINCT application_name) FROM pg_stat_activity WHERE application_name LIKE 'worker-%'"
+        # PgQueuer's have one connection each, under the name that we gave it; pgq-host's have several, one of which listens.
+        connected = """SELECT count(DISTINCT application_name) FILTER (WHERE application_name LIKE 'worker-%')
+                              + count(*) FILTER (WHERE application_name = 'pgq-host' AND query ILIKE 'LISTEN%')
+                       FROM pg_stat_activity WHERE datname = current_database()"""
         wait_until("all are connected", lambda: case.value(connected) == 4)
         case.serves()
         time.sleep(3)
