@@ -7,7 +7,7 @@ PLUGINS := hello thumbnail report webhook
 DIST := plugins-example/dist
 VENV := .venv
 
-.PHONY: help build host plugins demo test lint fmt bench bench-hostile wasm-target python postgres clean
+.PHONY: help build host plugins demo test test-interop lint fmt bench bench-hostile bench-weak-points wasm-target python node postgres clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -26,10 +26,15 @@ demo: build ## A private PostgreSQL, the example plugins, a few hundred jobs of 
 	$(CARGO) build --locked --release -p pgq-host --target-dir $(TARGET) --example demo
 	$(TARGET)/release/examples/demo --host $(TARGET)/release/pgq-host --plugins $(DIST)
 
-test: wasm-target postgres python ## All tests: host, SDK, example plugins, integration (real PostgreSQL, real PgQueuer)
+test: wasm-target postgres python node ## All tests: host, SDK, example plugins, integration (real PostgreSQL, real PgQueuer)
 	$(CARGO) build --locked -p pgq-host --target-dir $(TARGET)
 	$(CARGO) test --locked --workspace --target-dir $(TARGET)
 	cd plugins-example && $(CARGO) test --locked --target-dir ../$(TARGET)/plugins
+
+# The modules of tests/it that meet the real PgQueuer, and those whose subject is its tables.
+test-interop: wasm-target postgres python node ## The tests against the real PgQueuer from PyPI, both ways
+	$(CARGO) build --locked -p pgq-host --target-dir $(TARGET)
+	$(CARGO) test --locked -p pgq-host-tests --target-dir $(TARGET) --test it -- interop:: schema:: scripts:: verbs:: schedules:: cron:: producers:: isolation::
 
 lint: wasm-target ## Formatting, clippy, documentation; warnings are errors
 	$(CARGO) fmt --all --check
@@ -51,6 +56,10 @@ bench-hostile: host wasm-target python ## What hostile guests cost the jobs besi
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
 	$(VENV)/bin/python benchmarks/hostile.py
 
+bench-weak-points: host wasm-target python ## PgQueuer's known weak points, it and pgq-host side by side
+	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
+	$(VENV)/bin/python benchmarks/weak_points.py
+
 # The rest makes sure of what the above needs, or says how to get it.
 
 wasm-target:
@@ -71,6 +80,15 @@ $(VENV)/.pgqueuer-1.6.0:
 	  || { echo "Python 3.10 or later with venv is needed for the tests against PgQueuer: 'apt-get install python3-venv'." >&2; exit 1; }
 	$(VENV)/bin/pip install --quiet 'pgqueuer[asyncpg,psycopg]==1.6.0' 'typer==0.28.0'
 	touch $@
+
+# For the Node examples of docs/producers.md. Where there is no npm, the test says that it is skipped.
+node: $(TARGET)/node/.installed
+
+$(TARGET)/node/.installed: docs/examples/package-lock.json
+	mkdir -p $(TARGET)/node
+	cp docs/examples/package.json docs/examples/package-lock.json $(TARGET)/node/
+	command -v npm >/dev/null || { echo "No npm: the Node examples are not run." >&2; exit 0; }; \
+	  npm ci --prefix $(TARGET)/node --no-audit --no-fund --silent && touch $@
 
 clean:
 	rm -rf $(TARGET) $(DIST) .pgq-host

@@ -57,6 +57,7 @@ struct Statements {
     next_due: SqlStr,
     work_left: SqlStr,
     heartbeat: SqlStr,
+    any_lost: SqlStr,
     rescue: SqlStr,
     finish: SqlStr,
     finish_with_extras: SqlStr,
@@ -80,6 +81,7 @@ impl Queue {
             next_due: render(claim::NEXT_DUE),
             work_left: render(claim::WORK_LEFT),
             heartbeat: render(heartbeat::HEARTBEAT),
+            any_lost: render(rescue::ANY_LOST),
             rescue: render(rescue::RESCUE),
             finish: render(&outcome::FINISH.replace("{fence}", outcome::FENCE)),
             finish_with_extras: render(

@@ -9,6 +9,7 @@ mod cli;
 mod database;
 mod guests;
 mod host;
+mod node;
 mod pgqueuer;
 mod receiver;
 mod server;
@@ -18,6 +19,7 @@ pub use cli::{Said, pgq_host, said};
 pub use database::Database;
 pub use guests::{Plugins, guest};
 pub use host::{Host, host_binary};
+pub use node::node;
 pub use pgqueuer::{pgq, python};
 pub use receiver::Receiver;
 

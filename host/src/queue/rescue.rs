@@ -7,6 +7,13 @@ use sqlx::Row as _;
 use super::{Queue, millis};
 use crate::job::{JobId, OnFailure};
 
+/// Whether there is anything to do. The rest of the time, and that is nearly always, nothing is written: PgQueuer's trigger would
+/// wake every worker after a DELETE of no rows, too.
+pub(super) const ANY_LOST: &str = "
+SELECT EXISTS (
+    SELECT FROM {queue}
+    WHERE status = 'picked' AND entrypoint = ANY($1) AND heartbeat < now() - $2 * interval '1 millisecond' AND NOT id = ANY($3))";
+
 /// A lost worker counts as a failed run: a job that kills its worker must not be tried for ever. The row goes back into the queue,
 /// where whoever is free takes it (the trigger wakes them), or fails for good with the evidence in its log.
 pub(super) const RESCUE: &str = "
@@ -72,6 +79,10 @@ impl Queue {
     /// can bear our id and not be held: when the connection broke between a claim and its answer.) At most 1,000 at a time.
     pub async fn rescue(&self, rules: &[RescueRule], lease: Duration, held: &[JobId]) -> sqlx::Result<Vec<Rescued>> {
         let entrypoints: Vec<&str> = rules.iter().map(|rule| rule.entrypoint.as_str()).collect();
+        let any = sqlx::query_scalar(self.sql.any_lost.clone()).bind(&entrypoints).bind(millis(lease)).bind(held);
+        if !any.fetch_one(&self.pool).await? {
+            return Ok(Vec::new());
+        }
         let max_attempts: Vec<i32> = rules.iter().map(|rule| i32::try_from(rule.max_attempts).unwrap_or(i32::MAX)).collect();
         let hold: Vec<bool> = rules.iter().map(|rule| rule.on_failure == OnFailure::Hold).collect();
         let rows = sqlx::query(self.sql.rescue.clone())

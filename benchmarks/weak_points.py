@@ -1,0 +1,319 @@
+"""Stock PgQueuer beside pgq-host where PgQueuer 1.6.0 is known to be weak, in one run. Run by `make bench-weak-points`.
+
+Each scenario does the same to both, in a new database of the peer's own making, and says what became of it. README.md beside this file
+describes the scenarios. Prints a Markdown table, and on stderr each statement of the idle workers with how often it came.
+"""
+
+import argparse
+import contextlib
+import itertools
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from drain import BINARY, ROOT, Peer, Server, database, wait_until
+
+GUEST = ROOT / "target/guests/wasm32-wasip2/release/hostile.wasm"
+PGQ = [sys.executable, "-m", "pgqueuer"]
+# As PgQueuer's client does it: the rows, and a log row for each.
+ENQUEUE = """
+WITH new AS (
+    INSERT INTO pgqueuer (priority, entrypoint, payload, headers, status)
+    SELECT 0, %s, %s, %s, 'queued' FROM generate_series(1, %s) RETURNING id
+), logged AS (
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint) SELECT id, 'queued', 0, %s FROM new
+)
+SELECT min(id) FROM new
+"""
+
+
+@dataclass
+class Case:
+    """A peer with a database of its own, and what a scenario does with them."""
+
+    server: Server
+    folder: Path
+    dsn: str
+    connection: psycopg.Connection
+    commands: dict[str, list[object]]  # of `run`, by how it is connected
+    install: list[object]
+    numbers: itertools.count
+
+    def worker(self, *arguments: object, connected: str = "one") -> "Worker":
+        """Of PgQueuer, the one whose connections are as asked."""
+        command = self.commands.get(connected, self.commands["one"])
+        # One peer object per worker: each writes a log of its own.
+        peer = Peer(f"worker-{next(self.numbers)}", self.install, [*command, *arguments], self.folder)
+        return Worker(peer, peer.start(f"{self.dsn}&application_name={peer.name}"))
+
+    def enqueue(self, entrypoint: str, payload: str, count: int = 1, headers: str | None = None) -> int:
+        """The first one's id."""
+        return self.value(ENQUEUE, [entrypoint, payload.encode(), headers, count, entrypoint])
+
+    def value(self, sql: str, parameters: object = None) -> object:
+        return self.connection.execute(sql, parameters).fetchone()[0]
+
+    def count(self, job: int, status: str) -> int:
+        return self.value("SELECT count(*) FROM pgqueuer_log WHERE job_id = %s AND status = %s", [job, status])
+
+    def serves(self) -> None:
+        """Wait until a job was run."""
+        job = self.enqueue("echo", "ready")
+        wait_until("a job is run", lambda: self.count(job, "successful") == 1)
+
+    def fate(self, job: int) -> str:
+        row = self.connection.execute("SELECT status::text FROM pgqueuer WHERE id = %s", [job]).fetchone()
+        last = self.connection.execute("SELECT status::text FROM pgqueuer_log WHERE job_id = %s ORDER BY id DESC LIMIT 1", [job]).fetchone()
+        return f"`{row[0]}`" if row else f"gone, logged as `{last[0]}`"
+
+
+@dataclass
+class Worker:
+    peer: Peer
+    process: subprocess.Popen
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+
+def poison_job(case: Case, seconds: int = 30) -> str:
+    """A job that kills its worker each time it runs: SIGKILL at each `picked`, and a supervisor that starts another at once."""
+    lease = ["--heartbeat-timeout", "1", "--dequeue-timeout", "1"]
+    job = case.enqueue("nap", "3600000")
+    runs, begun = 0, time.monotonic()
+    worker = case.worker(*lease)
+    try:
+        while time.monotonic() - begun < seconds:
+            if case.count(job, "picked") > runs:
+                worker.end()
+                runs = case.count(job, "picked")
+                worker = case.worker(*lease)
+            time.sleep(0.01)
+    finally:
+        worker.end()
+    return f"{runs} runs in {seconds} s, then {case.fate(job)}"
+
+
+def unfenced_completion(case: Case, ms: int = 6000) -> str:
+    """A worker is stopped (SIGSTOP) in the middle of a job, another takes the job over, the first wakes up and finishes it."""
+    lease = ["--heartbeat-timeout", "1", "--dequeue-timeout", "1"]
+    with case.worker(*lease) as stale:
+        case.serves()
+        job = case.enqueue("nap", str(ms))
+        wait_until("the job runs", lambda: case.count(job, "picked") == 1)
+        # The claim is committed; its handler is to have begun as well.
+        time.sleep(0.5)
+        stale.process.send_signal(signal.SIGSTOP)
+        with case.worker(*lease):
+            wait_until("another has it", lambda: case.count(job, "picked") == 2)
+            taken = time.monotonic()
+            stale.process.send_signal(signal.SIGCONT)
+            wait_until("the row is gone", lambda: case.value("SELECT count(*) FROM pgqueuer WHERE id = %s", [job]) == 0)
+            after = time.monotonic() - taken
+    if after < ms / 1000 - 0.25:
+        return f"yes: the row was gone after {after:.1f} s of the other's {ms / 1000:.1f} s"
+    return f"no: the row was gone after {after:.1f} s of the other's {ms / 1000:.1f} s, which is its end"
+
+
+def nul_in_an_error(case: Case, good: int = 20, seconds: int = 15) -> str:
+    """A job fails with a NUL in its message, with good ones behind it."""
+    with case.worker():
+        case.serves()
+        bad = case.enqueue("nul", "")
+        first = case.enqueue("echo", "good", good)
+        recorded = "SELECT count(*) FROM pgqueuer_log WHERE status = 'successful' AND job_id >= %s"
+        begun = time.monotonic()
+        while time.monotonic() - begun < seconds and case.value(recorded, [first]) < good:
+            time.sleep(0.01)
+        stuck = good - case.value(recorded, [first])
+        if not stuck:
+            wait_until("the bad one is recorded", lambda: case.value("SELECT count(*) FROM pgqueuer WHERE status = 'picked'") == 0)
+        return f"{stuck} of {good} after {time.monotonic() - begun:.1f} s; the bad one: {case.fate(bad)}"
+
+
+def headers_not_an_object(case: Case, good: int = 9, seconds: int = 15) -> str:
+    """A row with headers `[1,2]`, with good ones behind it."""
+    with case.worker() as worker:
+        case.serves()
+        with case.connection.transaction():
+            bad = case.enqueue("echo", "odd", headers="[1,2]")
+            first = case.enqueue("echo", "good", good)
+        done = "SELECT count(*) FROM pgqueuer_log WHERE status = 'successful' AND job_id >= %s"
+        begun = time.monotonic()
+        while time.monotonic() - begun < seconds and worker.alive() and case.value(done, [bad]) <= good:
+            time.sleep(0.01)
+        life = "lives" if worker.alive() else f"died after {time.monotonic() - begun:.1f} s"
+        return f"{life}; {case.value(done, [first])} of {good} good jobs done; the odd one: {case.fate(bad)}"
+
+
+def lost_listener(case: Case, jobs: int = 5) -> str:
+    """The backend that listens is terminated. 15 s later, single jobs at the idle worker."""
+    with case.worker("--dequeue-timeout", 8, connected="pool") as worker:
+        case.serves()
+        listening = "SELECT count(*) FROM pg_stat_activity WHERE query ILIKE 'LISTEN%' AND datname = current_database()"
+        wait_until("it listens", lambda: case.value(listening) == 1)
+        ended = case.value(listening.replace("count(*)", "count(pg_terminate_backend(pid))"))
+        time.sleep(15)
+        took = [waited(case, case.enqueue("echo", "late"), pause=1.3) for _ in range(jobs)]
+        if not worker.alive():
+            return "the worker ended"
+        return f"median {milliseconds(took)} (of {jobs}); {case.value(listening)} of {ended} backends listens"
+
+
+def requeue(case: Case, jobs: int = 5) -> str:
+    """A held job is requeued by `pgq requeue`, the worker being idle."""
+    with case.worker("--dequeue-timeout", 8):
+        case.serves()
+        took = []
+        for number in range(jobs):
+            job = case.value("INSERT INTO pgqueuer (priority, entrypoint, payload, status) VALUES (0, 'echo', 'x', 'failed') RETURNING id")
+            # The INSERT woke the worker: let it fall asleep again, at another point of its interval each time.
+            time.sleep(1.3 + number)
+            command = [*PGQ, "requeue", str(job)]
+            subprocess.run(command, env={"PGDSN": case.dsn, "PATH": "/usr/bin:/bin"}, check=True, stdout=subprocess.DEVNULL)
+            took.append(waited(case, job))
+        return f"median {milliseconds(took)} (of {jobs})"
+
+
+def waited(case: Case, job: int, pause: float = 0.0) -> float:
+    """Seconds from `queued` to `picked`."""
+    wait_until("the job is run", lambda: case.count(job, "successful") == 1)
+    time.sleep(pause)
+    return float(case.value(
+        """SELECT extract(epoch FROM max(created) FILTER (WHERE status = 'picked') - max(created) FILTER (WHERE status = 'queued'))
+           FROM pgqueuer_log WHERE job_id = %s""", [job]))
+
+
+def milliseconds(seconds: list[float]) -> str:
+    return f"{statistics.median(seconds) * 1000:,.0f} ms, {min(seconds) * 1000:,.0f}-{max(seconds) * 1000:,.0f}"
+
+
+def saturated_limit(case: Case, jobs: int = 300) -> str:
+    """A limit of 2 over all workers, jobs of 20 ms, four workers: 100/s could be done."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(case.worker())
+        # PgQueuer's have one connection each, under the name that we gave it; pgq-host's have several, one of which listens.
+        connected = """SELECT count(DISTINCT application_name) FILTER (WHERE application_name LIKE 'worker-%')
+                              + count(*) FILTER (WHERE application_name = 'pgq-host' AND query ILIKE 'LISTEN%')
+                       FROM pg_stat_activity WHERE datname = current_database()"""
+        wait_until("all are connected", lambda: case.value(connected) == 4)
+        case.serves()
+        time.sleep(3)
+        first = case.enqueue("nap_limited", "20", jobs)
+        done = "SELECT count(*) FROM pgqueuer_log WHERE status = 'successful' AND job_id >= %s"
+        wait_until("all are done", lambda: case.value(done, [first]) == jobs)
+        seconds = case.value(
+            """SELECT extract(epoch FROM max(created) FILTER (WHERE status = 'successful') - min(created) FILTER (WHERE status = 'picked'))
+               FROM pgqueuer_log WHERE job_id >= %s""", [first])
+        # By id: a claim that saw a seat given back has a later id than the row that says so.
+        most = case.value(
+            """SELECT max(running) FROM (
+                   SELECT sum(CASE status WHEN 'picked' THEN 1 WHEN 'successful' THEN -1 ELSE 0 END) OVER (ORDER BY id) AS running
+                   FROM pgqueuer_log WHERE job_id >= %s) AS r""", [first])
+    return f"{jobs / float(seconds):.0f} jobs/s, {most} at most ran at a time"
+
+
+STATEMENT = re.compile(r"^\S+ \S+ \S+ \[\d+\] LOG:  (?:statement|execute [^:]*): ")
+
+
+def idle(case: Case, seconds: int = 65) -> str:
+    """What an idle worker with all defaults asks, by the server's log under log_statement = all."""
+    case.connection.execute("ALTER DATABASE bench SET log_statement = 'all'")
+    with case.worker():
+        case.serves()
+        time.sleep(5)
+        log = case.server.folder / "server.log"
+        begin = log.stat().st_size
+        time.sleep(seconds)
+        lines = log.read_bytes()[begin:].decode(errors="replace").splitlines()
+    seen: Counter[str] = Counter()
+    for number, line in enumerate(lines):
+        if STATEMENT.match(line):
+            # Long ones go on in indented lines.
+            rest = itertools.takewhile(lambda more: more.startswith("\t"), lines[number + 1:])
+            seen[" ".join(" ".join([STATEMENT.sub("", line), *rest]).split())[:110]] += 1
+    for statement, times in seen.most_common():
+        print(f"  {times:4}  {statement}", file=sys.stderr)
+    return f"{seen.total() / seconds:.2f}"
+
+
+SCENARIOS: dict[str, Callable[[Case], str]] = {
+    "poison job: it kills its worker every time": poison_job,
+    "unfenced completion: a stale worker's end of a job deletes the row that another runs": unfenced_completion,
+    "NUL byte in an error: good jobs stuck": nul_in_an_error,
+    "headers that are not an object: the worker": headers_not_an_object,
+    "lost listener: wait until `picked`, dequeue timeout 8 s": lost_listener,
+    "requeue at an idle worker: wait until `picked`, dequeue timeout 8 s": requeue,
+    "saturated limit of 2: of 100 jobs/s that could be": saturated_limit,
+    "idle worker: statements per second, over 65 s": idle,
+}
+
+
+@contextlib.contextmanager
+def a_server() -> Iterator[tuple[Server, Path]]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "database").mkdir()
+        server = Server(folder / "database")
+        try:
+            yield server, folder
+        finally:
+            server.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="*", help="scenarios by the name of their function", metavar="NAME")
+    options = parser.parse_args()
+    for needed in [BINARY, GUEST]:
+        if not needed.exists():
+            sys.exit(f"{needed} is not there: run 'make bench-weak-points'")
+    with a_server() as (server, folder):
+        plugins = folder / "plugins"
+        plugins.mkdir()
+        shutil.copy(GUEST, plugins)
+        peers = {
+            "PgQueuer 1.6.0": (
+                [*PGQ, "install"],
+                {"one": [*PGQ, "run", "handlers:main"], "pool": [*PGQ, "run", "handlers:pooled"]},
+            ),
+            "pgq-host": ([BINARY, "install"], {"one": [BINARY, "run", "--plugins", plugins]}),
+        }
+        numbers = itertools.count(1)
+        print(f"PostgreSQL {server.version}\n\n| | {' | '.join(peers)} |\n|---|---|---|", flush=True)
+        for what, scenario in SCENARIOS.items():
+            if options.only and scenario.__name__ not in options.only:
+                continue
+            cells = []
+            for name, (install, commands) in peers.items():
+                print(f"{scenario.__name__}: {name}", file=sys.stderr)
+                with database(server, Peer(name, install, [], folder)) as (dsn, connection):
+                    cells.append(scenario(Case(server, folder, dsn, connection, commands, install, numbers)))
+            print(f"| {what} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
