@@ -319,6 +319,7 @@ async fn a_python_worker_and_a_host_share_a_queue_and_lose_and_double_nothing() 
 async fn a_python_worker_and_a_host_keep_one_limit_together() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let worker = python_worker(&database, &["nap_limited=2"]).await;
+    let catalog = everything(&mut database.connect().await, "public").await;
     database.enqueue_many("nap_limited", 60, "20").await;
     // Python first: its own 22 jobs/s at a saturated limit leave the host enough to do.
     eventually("Python runs", async || database.count("SELECT count(*) FROM python_ran").await >= 4).await;
@@ -340,4 +341,34 @@ async fn a_python_worker_and_a_host_keep_one_limit_together() {
     assert!(by_python > 0 && by_host > 0 && by_python + by_host == 60, "Python ran {by_python}, pgq-host {by_host}");
     worker.stop().await;
     host.stop().await;
+    assert_eq!(everything(&mut database.connect().await, "public").await, catalog, "neither changed the schema");
+}
+
+#[tokio::test]
+async fn each_takes_over_what_the_other_died_with() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    database.execute("CREATE TABLE python_ran (job_id bigint NOT NULL)").await;
+    let lease = ["--heartbeat-timeout", "1", "--dequeue-timeout", "1"];
+    let python = || {
+        let mut command = pgq(&database.dsn());
+        command.args(["run", "worker:main"]).args(lease).args(["--", "nap=5"]).current_dir(programs());
+        Host::launch(command)
+    };
+    let hours = database.enqueue("nap", "3600000").await;
+    let worker = python();
+    running(&database, 1).await;
+    let owner = "SELECT queue_manager_id::text FROM pgqueuer WHERE status = 'picked'";
+    let owner = async || sqlx::query_scalar::<_, String>(owner).fetch_optional(database.pool()).await.unwrap();
+    let first = owner().await;
+    worker.kill().await;
+
+    let host = Host::start(&database, &plugins, &lease).await;
+    eventually("the host runs it", async || owner().await.is_some_and(|owner| Some(owner) != first)).await;
+    assert_eq!(database.history(hours).await, ["queued", "picked", "queued", "picked"], "a lost worker counts");
+    let second = owner().await;
+    host.kill().await;
+
+    let _worker = python();
+    eventually("Python runs it", async || owner().await.is_some_and(|owner| Some(owner) != second)).await;
+    assert_eq!(database.history(hours).await, ["queued", "picked", "queued", "picked", "picked"], "PgQueuer takes over in place");
 }

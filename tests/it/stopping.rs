@@ -186,6 +186,15 @@ async fn a_lost_listener_heals_itself_or_ends_the_host_as_asked() {
     database.wait_for(id, "successful").await;
     host.stop().await;
 
+    let restarting = ["--shutdown-on-listener-failure", "--restart-on-failure", "--restart-delay", "0.1"];
+    let phoenix = Host::start(&database, &plugins, &restarting).await;
+    eventually("it listens", async || database.count(&cut.replace("pg_terminate_backend(pid)", "count(*)")).await == 1).await;
+    database.execute(cut).await;
+    phoenix.wait_for_log("restart_in").await;
+    let id = database.enqueue("echo", "x").await;
+    database.wait_for(id, "successful").await;
+    phoenix.stop().await;
+
     let mut strict = Host::start(&database, &plugins, &["--shutdown-on-listener-failure"]).await;
     eventually("it listens", async || database.count(&cut.replace("pg_terminate_backend(pid)", "count(*)")).await == 1).await;
     database.execute(cut).await;

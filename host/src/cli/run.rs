@@ -33,6 +33,12 @@ pub(super) struct RunArgs {
     /// The folder of plugins: every *.wasm in it is loaded
     #[arg(long, env = "PGQ_HOST_PLUGINS")]
     pub(super) plugins: Option<PathBuf>,
+    /// Start anew when the worker ends with an error, instead of exiting with 1
+    #[arg(long, env = "PGQ_HOST_RESTART_ON_FAILURE")]
+    restart_on_failure: bool,
+    /// How long to wait before, in seconds
+    #[arg(long, default_value = "5", env = "PGQ_HOST_RESTART_DELAY", value_parser = parse_duration)]
+    restart_delay: Duration,
     #[command(flatten)]
     pub(super) worker: WorkerArgs,
 }
@@ -76,13 +82,25 @@ pub(super) struct WorkerArgs {
 
 pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Result<()> {
     args.worker.logging.install();
-    let signals = Signals::install()?;
+    let mut signals = Signals::install()?;
     let config = Config::load(args.worker.config.as_deref())?;
     let Some(plugins) = args.plugins.clone().or_else(|| config.run.plugins.clone()) else {
         bail!("no folder of plugins is named; use --plugins DIR, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml");
     };
     let settings = args.worker.settings(config, plugins, database.options()?, database.names()?)?;
-    app::run(settings, signals).await
+    loop {
+        match app::run(settings.clone(), signals).await {
+            Err(error) if args.restart_on_failure => {
+                tracing::error!(error = %format!("{error:#}"), restart_in = ?args.restart_delay, "the worker ended");
+                signals = Signals::install()?;
+                tokio::select! {
+                    () = tokio::time::sleep(args.restart_delay) => {}
+                    _ = signals.next() => return Ok(()),
+                }
+            }
+            ended => return ended,
+        }
+    }
 }
 
 impl WorkerArgs {
