@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pgq_host_tests::{Database, Host, Plugins, eventually, everything, pgq, python};
+use pgq_host_tests::{Database, Host, Plugins, eventually, everything, host_binary, pgq, python};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -71,7 +71,7 @@ async fn python_worker(database: &Database, entrypoints: &[&str]) -> Host {
         last == "successful"
     })
     .await;
-    database.execute("TRUNCATE pgqueuer_log, python_ran").await;
+    database.execute("TRUNCATE pgqueuer_log, pgqueuer_statistics, python_ran").await;
     worker
 }
 
@@ -313,6 +313,27 @@ async fn a_python_worker_and_a_host_share_a_queue_and_lose_and_double_nothing() 
     worker.stop().await;
     host.stop().await;
     assert_eq!(everything(&mut database.connect().await, "public").await, catalog, "neither changed the schema");
+    // Whoever counted what: each transition stands in the statistics once.
+    while database.queue().aggregate(1000).await.unwrap() > 0 {}
+    let counted = database.count("SELECT sum(count)::bigint FROM pgqueuer_statistics").await;
+    assert_eq!(counted, database.count("SELECT count(*) FROM pgqueuer_log").await);
+}
+
+#[tokio::test]
+async fn a_job_that_runs_in_python_is_cancelled_by_pgq_host() {
+    let database = Database::new().await;
+    let worker = python_worker(&database, &["nap=5"]).await;
+    let id = database.enqueue("nap", "3600000").await;
+    running(&database, 1).await;
+    let mut cancel = Command::new(host_binary());
+    cancel.args(["cancel", &id.to_string()]).env("PGDSN", database.dsn());
+    said(cancel).await;
+    assert_eq!(database.history(id).await, ["queued", "picked", "canceled"]);
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0);
+    let next = database.enqueue("nap", "1").await;
+    database.wait_for(next, "successful").await;
+    // PgQueuer's handler does not notice, and PgQueuer waits for it at a stop: an hour.
+    worker.kill().await;
 }
 
 #[tokio::test]

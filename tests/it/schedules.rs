@@ -9,7 +9,7 @@ use chrono::{DateTime, Timelike as _, Utc};
 use pgq_host::plugins::{Caps, Folder, PluginSet};
 use pgq_host::schedules;
 use pgq_host::wasm::{CodeCache, Engine, EngineSettings};
-use pgq_host_tests::{Database, Host, PATIENCE, Plugins, eventually, pgq};
+use pgq_host_tests::{Database, Host, PATIENCE, Plugins, eventually, everything, pgq};
 use serde_json::Value;
 use sqlx::Row as _;
 use tokio::sync::watch;
@@ -180,6 +180,7 @@ async fn python_workers_and_hosts_share_a_schedule_and_no_tick_runs_twice() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["scheduled"]));
     witness(&database).await;
     database.execute("CREATE TABLE python_scheduled (expression text, next_run timestamptz)").await;
+    let catalog = everything(&mut database.connect().await, "public").await;
     let mut command = pgq(&database.dsn());
     command.args(["run", "scheduler:main", "--log-level", "WARNING", "--", "tick", "* * * * * *", "*/2 * * * * *"]);
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop"));
@@ -210,6 +211,7 @@ async fn python_workers_and_hosts_share_a_schedule_and_no_tick_runs_twice() {
             .await
             .unwrap();
     assert!(all_different(&ticks.iter().map(|(tick, _)| *tick).collect::<Vec<_>>()), "{ticks:?}");
+    assert_eq!(everything(&mut database.connect().await, "public").await, catalog, "neither changed the schema");
 }
 
 #[tokio::test]
