@@ -1,4 +1,4 @@
-//! What a handler says, and what the queue does: the table of DESIGN, row by row.
+//! What a handler says, and what the queue does: the table of README.md, row by row.
 
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 
