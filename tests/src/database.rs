@@ -103,6 +103,22 @@ impl Database {
             .expect("a history")
     }
 
+    /// How many jobs of this entrypoint ran at once at most, by the seats that were taken and given back.
+    ///
+    /// In the order of the log's ids, not of its times: a claim that uses a seat again has seen the end of the job before, but the
+    /// clock of its transaction may have started earlier.
+    pub async fn most_at_once(&self, entrypoint: &str) -> i64 {
+        sqlx::query_scalar(
+            "SELECT max(running)::bigint FROM (
+                 SELECT sum(CASE status WHEN 'picked' THEN 1 WHEN 'successful' THEN -1 ELSE 0 END) OVER (ORDER BY id) AS running
+                 FROM pgqueuer_log WHERE entrypoint = $1) AS r",
+        )
+        .bind(entrypoint)
+        .fetch_one(&self.pool)
+        .await
+        .expect("a count")
+    }
+
     /// The newest traceback of a job.
     pub async fn traceback(&self, id: i64) -> serde_json::Value {
         let text: String = sqlx::query_scalar(
