@@ -16,6 +16,7 @@ pub mod names;
 pub mod plugins;
 pub mod queue;
 pub mod recorder;
+pub mod reload;
 pub mod schedules;
 pub mod schema;
 pub mod signal;
