@@ -32,3 +32,36 @@ $$ LANGUAGE plpgsql;
 CREATE OR REPLACE TRIGGER {requeued_trigger.bare} AFTER UPDATE OF status ON {queue}
 FOR EACH ROW WHEN (((new.status = 'queued'::{status}) AND (old.status IS DISTINCT FROM new.status)))
 EXECUTE FUNCTION {requeued_function}();
+
+-- Every version of every plugin that ever ran a job here. The key is the first 64 bits of the sha256.
+CREATE TABLE IF NOT EXISTS {plugin} (
+    key bigint NOT NULL PRIMARY KEY,
+    name text NOT NULL,
+    version text NOT NULL,
+    sha256 text NOT NULL,
+    first_served timestamp with time zone NOT NULL DEFAULT now()
+);
+
+-- Which of them ran each attempt, for how long and with how much memory. Rows come in the order of time and are looked for by job or by
+-- time, so one block range index does for both at next to no cost; they are deleted after a while.
+CREATE TABLE IF NOT EXISTS {attempt} (
+    created timestamp with time zone NOT NULL DEFAULT now(),
+    job_id bigint NOT NULL,
+    plugin bigint NOT NULL,
+    elapsed_us bigint NOT NULL,
+    memory_bytes bigint NOT NULL,
+    attempt integer NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS {attempt.bare}_created_job_id ON {attempt} USING brin (created, job_id);
+
+-- The hosts that run now, and what each makes of its plugins folder.
+CREATE TABLE IF NOT EXISTS {host} (
+    id uuid NOT NULL PRIMARY KEY,
+    name text NOT NULL,
+    pid integer NOT NULL,
+    version text NOT NULL,
+    started timestamp with time zone NOT NULL DEFAULT now(),
+    seen timestamp with time zone NOT NULL DEFAULT now(),
+    plugins jsonb NOT NULL
+);

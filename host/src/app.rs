@@ -15,12 +15,12 @@ use crate::executor::Executor;
 use crate::lease::{self, Leases};
 use crate::names::Names;
 use crate::plugins::{BreakerRule, Folder};
-use crate::queue::{self, Queue};
+use crate::queue::{self, Listener, Queue};
 use crate::reload::{Loader, Reload};
 use crate::signal::Signals;
 use crate::wasm::{CodeCache, Control, Engine, EngineSettings};
 use crate::worker::{self, Ended, Worker};
-use crate::{maintenance, recorder, schedules, schema};
+use crate::{announce, maintenance, recorder, schedules, schema};
 
 /// Outcomes of a stop have so long to be written before the process ends without.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,10 +82,18 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let executor = Executor::new(engine, guests, queue.me(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
     let (stop_claiming, stop_upkeep, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
 
-    let listener = tokio::spawn(queue::listen(pool.clone(), settings.names.channel.clone(), event_sender));
-    let (_commands, commands) = mpsc::channel(16);
+    let (command_sender, commands) = mpsc::channel(16);
+    let listener = tokio::spawn(queue::listen(Listener {
+        pool: pool.clone(),
+        channel: settings.names.channel.clone(),
+        fleet_channel: settings.names.fleet_channel(),
+        events: event_sender,
+        commands: command_sender,
+    }));
     let mut upkeep = vec![
         tokio::spawn(reload.run(commands, stop_claiming.clone())),
+        tokio::spawn(announce::keep(queue.clone(), plugins.clone(), stop_upkeep.clone())),
+        tokio::spawn(maintenance::prune(queue.clone(), stop_upkeep.clone())),
         tokio::spawn(lease::keep(Arc::clone(&leases), queue.clone(), settings.heartbeat_timeout, stop_upkeep.clone())),
         tokio::spawn(maintenance::rescue(
             queue.clone(),

@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use crate::job::{Fault, Job, Verdict};
 use crate::lease::Leases;
 use crate::plugins::Served;
-use crate::queue::{Disposition, Record};
+use crate::queue::{Attempt, Disposition, Record};
 use crate::verdict;
 use crate::wasm::{self, Control, Engine, RunLimits};
 
@@ -104,9 +105,10 @@ impl Shared {
     /// `None` where the job is not ours any more.
     async fn run(&self, job: Job, served: &Served, control: Arc<Control>) -> Option<Record> {
         let (id, claim, attempt) = (job.id, job.claim, job.attempt());
-        let verdict = match self.running.acquire().await {
+        let number = job.attempt();
+        let (verdict, ran) = match self.running.acquire().await {
             Ok(_place) => self.run_guest(job, served, Arc::clone(&control)).await,
-            Err(_closed) => Verdict::Release("the host stopped"),
+            Err(_closed) => (Verdict::Release("the host stopped"), None),
         };
         if let Some(crashed) = verdict.crashed() {
             served.health.observe(crashed);
@@ -121,10 +123,11 @@ impl Shared {
         let verdict = if control.is_cancelled() { Verdict::Discard("cancelled while it ran".into()) } else { verdict };
         let disposition = verdict::decide(verdict, &verdict::Case { id, attempt, me: self.me, served }, fastrand::f64());
         log_end(id, served, &disposition);
-        Some(Record { claim, disposition })
+        let attempt = ran.map(|(elapsed, memory)| Attempt { number, plugin: served.plugin.key(), elapsed, memory });
+        Some(Record { claim, disposition, attempt })
     }
 
-    async fn run_guest(&self, job: Job, served: &Served, control: Arc<Control>) -> Verdict {
+    async fn run_guest(&self, job: Job, served: &Served, control: Arc<Control>) -> (Verdict, Option<(Duration, usize)>) {
         let options = &served.options;
         let limits = RunLimits { timeout: options.timeout, memory: options.memory, max_attempts: options.max_attempts };
         let id = job.id;
@@ -132,10 +135,12 @@ impl Shared {
         match AssertUnwindSafe(run).catch_unwind().await {
             Ok(ran) => {
                 tracing::debug!(job.id = id, job.entrypoint = %served.entrypoint, elapsed_us = ran.elapsed.as_micros(), memory_bytes = ran.memory, "run ended");
-                ran.verdict
+                (ran.verdict, Some((ran.elapsed, ran.memory)))
             }
             // The hook has logged where. One job's fault, whatever it was.
-            Err(_panic) => Verdict::Retry { fault: Fault::new("HostPanic", "the host panicked while it served this run"), after: None },
+            Err(_panic) => {
+                (Verdict::Retry { fault: Fault::new("HostPanic", "the host panicked while it served this run"), after: None }, None)
+            }
         }
     }
 }

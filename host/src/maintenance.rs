@@ -1,4 +1,4 @@
-//! Periodic work: putting jobs of lost workers back, and counting the log into PgQueuer's statistics.
+//! Periodic work: putting jobs of lost workers back, counting the log into PgQueuer's statistics, and dropping old attempts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,10 @@ use tokio_util::sync::CancellationToken;
 use crate::lease::Leases;
 use crate::plugins::PluginSet;
 use crate::queue::{Queue, RescueRule};
+
+/// Which version ran an attempt is known for so long.
+const ATTEMPTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+const PRUNE_PERIOD: Duration = Duration::from_secs(6 * 3600);
 
 /// Log rows counted in one statement: a backlog is worked off in bounded transactions.
 const AGGREGATE_BATCH: usize = 10_000;
@@ -50,6 +54,21 @@ pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken
                     break;
                 }
             }
+        }
+    }
+}
+
+/// Drop old attempts, now and then, until `stop`.
+pub async fn prune(queue: Queue, stop: CancellationToken) {
+    loop {
+        let pause = PRUNE_PERIOD.mul_f64(0.5 + fastrand::f64());
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
+        }
+        match queue.prune_attempts(ATTEMPTS_KEPT).await {
+            Ok(0) => {}
+            Ok(pruned) => tracing::debug!(pruned, "old attempts dropped"),
+            Err(error) => tracing::warn!(error = %error, "cannot drop old attempts; trying again"),
         }
     }
 }

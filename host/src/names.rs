@@ -124,6 +124,27 @@ impl Names {
         format!("{}_output", self.queue_table)
     }
 
+    /// The versions of plugins that ran jobs, bare.
+    pub fn plugin_table(&self) -> String {
+        format!("{}_plugin", self.queue_table)
+    }
+
+    /// Which of them ran each attempt, bare.
+    pub fn attempt_table(&self) -> String {
+        format!("{}_attempt", self.queue_table)
+    }
+
+    /// The hosts that run, bare.
+    pub fn host_table(&self) -> String {
+        format!("{}_host", self.queue_table)
+    }
+
+    /// Where hosts are told something. Not PgQueuer's channel, whose listeners could not read it.
+    pub fn fleet_channel(&self) -> String {
+        let suffix = "_host";
+        format!("{}{suffix}", &self.channel[..self.channel.len().min(63 - suffix.len())])
+    }
+
     /// pgq-host's function that wakes workers when a row becomes `queued` again, bare.
     pub fn requeued_function(&self) -> String {
         format!("fn_{}_requeued", self.queue_table)
@@ -134,8 +155,8 @@ impl Names {
         format!("tg_{}_requeued", self.queue_table)
     }
 
-    /// Fill a SQL template: `{queue}`, `{log}`, `{statistics}`, `{schedules}`, `{status}`, `{function}`, `{output}` and
-    /// `{requeued_function}` are qualified and quoted; `{x.bare}` is the name alone (for index and trigger names, unquoted), and
+    /// Fill a SQL template: `{queue}`, `{log}`, `{statistics}`, `{schedules}`, `{status}`, `{function}`, `{output}`,
+    /// `{plugin}`, `{attempt}`, `{host}` and `{requeued_function}` are qualified and quoted; `{x.bare}` is the name alone (for index and trigger names, unquoted), and
     /// `{x.dotted}` the qualified name as PgQueuer writes it, without quotes (where it hashes a name for a lock).
     pub fn render(&self, template: &str) -> String {
         let pairs = [
@@ -146,6 +167,9 @@ impl Names {
             ("status", self.status_type.clone()),
             ("function", self.function.clone()),
             ("output", self.output_table()),
+            ("plugin", self.plugin_table()),
+            ("attempt", self.attempt_table()),
+            ("host", self.host_table()),
             ("requeued_function", self.requeued_function()),
             ("trigger", self.trigger.clone()),
             ("requeued_trigger", self.requeued_trigger()),

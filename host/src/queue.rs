@@ -4,10 +4,12 @@
 //! Each write after a claim is fenced: it names the claim's owner, so that a job which another worker has taken over is left alone.
 //! Knows nothing of wasm.
 
+mod attempt;
 mod cancel;
 mod claim;
 mod connection;
 mod enqueue;
+mod fleet;
 mod heartbeat;
 mod inspect;
 mod listener;
@@ -25,12 +27,14 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, PgPool, SqlSafeStr as _, SqlStr};
 use uuid::Uuid;
 
+pub use attempt::Attempt;
 pub use cancel::{Cancel, CancelOutcome};
 pub use claim::Limited;
 pub use connection::{connect, connect_options, in_time};
 pub use enqueue::{EnqueueError, OnConflict, Placed};
+pub use fleet::{FleetCommand, HostRow, PluginVersion};
 pub use inspect::{ActiveWorker, Backlog, HeldJob, StaleJob};
-pub use listener::{Event, listen};
+pub use listener::{Event, Listener, listen};
 pub use operator::Operator;
 pub use outcome::{Disposition, Record, Terminal};
 pub use requeue::{Requeue, RequeueOutcome};
@@ -59,6 +63,9 @@ struct Statements {
     heartbeat: SqlStr,
     any_lost: SqlStr,
     rescue: SqlStr,
+    announce: SqlStr,
+    withdraw: SqlStr,
+    prune_attempts: SqlStr,
     finish: SqlStr,
     finish_with_extras: SqlStr,
     put_back: SqlStr,
@@ -75,6 +82,7 @@ impl Queue {
     /// The queue of these names, worked on under a new id.
     pub fn new(pool: PgPool, names: Names) -> Queue {
         let render = |template: &str| AssertSqlSafe(names.render(template)).into_sql_str();
+        let outcome = |template: &str| template.replace("{ours}", outcome::OURS).replace("{attempted}", attempt::ATTEMPTED);
         let sql = Statements {
             claim: render(&claim::CLAIM.replace("{claimed}", claim::CLAIMED)),
             claim_limited: render(&claim::CLAIM_LIMITED.replace("{claimed}", claim::CLAIMED)),
@@ -83,11 +91,12 @@ impl Queue {
             heartbeat: render(heartbeat::HEARTBEAT),
             any_lost: render(rescue::ANY_LOST),
             rescue: render(rescue::RESCUE),
-            finish: render(&outcome::FINISH.replace("{ours}", outcome::OURS)),
-            finish_with_extras: render(
-                &outcome::FINISH_WITH_EXTRAS.replace("{ours}", outcome::OURS).replace("{on_conflict}", enqueue::SKIP),
-            ),
-            put_back: render(&outcome::PUT_BACK.replace("{ours}", outcome::OURS)),
+            finish: render(&outcome(outcome::FINISH)),
+            finish_with_extras: render(&outcome(outcome::FINISH_WITH_EXTRAS).replace("{on_conflict}", enqueue::SKIP)),
+            put_back: render(&outcome(outcome::PUT_BACK)),
+            announce: render(&fleet::announce()),
+            withdraw: render(fleet::WITHDRAW),
+            prune_attempts: render(attempt::PRUNE),
             aggregate: render(statistics::AGGREGATE),
             enqueue: render(&enqueue::ENQUEUE.replace("{on_conflict}", "")),
             enqueue_or_skip: render(&enqueue::ENQUEUE.replace("{on_conflict}", enqueue::SKIP)),

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::plugins::{BreakerRule, Folder, FolderError, Loading, LookedAt, PluginSet, SETTLE, Shelf};
+use crate::queue::FleetCommand;
 use crate::wasm::{CodeCache, Engine};
 use watcher::Watcher;
 
@@ -24,15 +25,6 @@ use watcher::Watcher;
 const POLL: Duration = Duration::from_secs(5);
 /// While a file is being written, events come by the thousand.
 const SCAN_GAP: Duration = Duration::from_millis(20);
-
-/// What somebody asks of a running host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// Look at all files again.
-    Rescan,
-    /// Close the circuit breakers of this plugin or entrypoint.
-    Reset(String),
-}
 
 /// What it takes to load a plugin.
 #[derive(Debug, Clone)]
@@ -87,7 +79,7 @@ impl Reload {
     }
 
     /// Until `stop`.
-    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) {
+    pub async fn run(mut self, mut commands: mpsc::Receiver<FleetCommand>, stop: CancellationToken) {
         let mut watcher = Watcher::new(self.folder.path.clone());
         let mut scan_at = Instant::now();
         loop {
@@ -127,10 +119,10 @@ impl Reload {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: FleetCommand) {
         match command {
-            Command::Rescan => self.shelf.forget(),
-            Command::Reset(name) => {
+            FleetCommand::Rescan => self.shelf.forget(),
+            FleetCommand::Reset(name) => {
                 if self.shelf.reset(&name) {
                     tracing::info!(name, "circuit breakers reset");
                     self.publish();

@@ -16,6 +16,7 @@ mod loading;
 mod outcomes;
 mod plans;
 mod producers;
+mod reload;
 mod schedules;
 mod schema;
 mod scripts;

@@ -78,10 +78,13 @@ impl<'a> Pgq<'a> {
     }
 }
 
+fn is_ours(line: &str) -> bool {
+    ["_output", "_requeued", "_plugin", "_attempt", "_host"].iter().any(|name| line.contains(name))
+}
+
 /// The same without pgq-host's additions.
 async fn pgqueuers(conn: &mut PgConnection, namespace: &str) -> Vec<String> {
-    let ours = ["_output", "_requeued"];
-    everything(conn, namespace).await.into_iter().filter(|line| !ours.iter().any(|name| line.contains(name))).collect()
+    everything(conn, namespace).await.into_iter().filter(|line| !is_ours(line)).collect()
 }
 
 /// Like `assert_eq`, but shows only the lines in which the two catalogs differ.
@@ -172,8 +175,7 @@ async fn a_release_that_pgqueuer_upgraded_lacks_only_our_additions() {
         run(&mut conn, sql).await;
         Pgq::new(&db).must(&["upgrade"]).await;
         for finding in verify(&mut conn, &names, Expect::Present).await.expect("verifies") {
-            let ours = finding.object.contains("_output") || finding.object.contains("_requeued");
-            assert!(finding.problem == Problem::Missing && ours, "{release}: {finding}");
+            assert!(finding.problem == Problem::Missing && is_ours(&finding.object), "{release}: {finding}");
         }
     }
 }
@@ -188,10 +190,10 @@ async fn a_database_of_pgqueuers_is_adopted() {
     let error = schema::install(&mut conn, &names, &InstallOptions::default()).await.expect_err("refuses").to_string();
     assert!(error.contains("table pgqueuer_log") && error.contains("pgq-host upgrade"), "{error}");
     let error = check_worker(&mut conn, &names).await.expect_err("not yet").to_string();
-    assert!(error.contains("table pgqueuer_output, trigger tg_pgqueuer_requeued; run `pgq-host upgrade`"), "{error}");
+    assert!(error.contains("table pgqueuer_output, table pgqueuer_plugin, table pgqueuer_attempt, table pgqueuer_host, trigger tg_pgqueuer_requeued; run `pgq-host upgrade`"), "{error}");
 
     let done = upgrade(&mut conn, &names, &WIDEN).await.expect("upgrades");
-    assert_eq!(done.len(), 4, "{done:#?}");
+    assert_eq!(done.len(), 8, "{done:#?}");
     check_worker(&mut conn, &names).await.expect("a worker may start");
     assert_same(&pgqueuers(&mut conn, "public").await, &before, "");
     Pgq::new(&db).is_content().await;
@@ -216,7 +218,15 @@ async fn pgqueuers_verbs_work_with_our_objects_present_and_leave_them_alone() {
     pgq.must(&["verify", "--expect", "absent"]).await;
     assert_eq!(
         findings(&mut conn, &names, Expect::Absent).await,
-        ["unexpected table pgqueuer_output", "unexpected index pgqueuer_output_created", "unexpected function fn_pgqueuer_requeued"]
+        [
+            "unexpected table pgqueuer_output",
+            "unexpected index pgqueuer_output_created",
+            "unexpected function fn_pgqueuer_requeued",
+            "unexpected table pgqueuer_plugin",
+            "unexpected table pgqueuer_attempt",
+            "unexpected index pgqueuer_attempt_created_job_id",
+            "unexpected table pgqueuer_host"
+        ]
     );
 
     // The new queue counts its jobs from 1 again: the old output must not pass for the new job's.

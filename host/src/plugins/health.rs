@@ -54,7 +54,9 @@ enum Phase {
     Closed,
     /// Being tried: a canary, or back after a pause.
     Trial,
-    Open { until: Instant },
+    Open {
+        until: Instant,
+    },
 }
 
 impl Health {

@@ -294,7 +294,9 @@ impl Shelf {
                 let entry = Entry { stable: served.clone(), canary: None, paused: until.is_some() };
                 set.entries.insert(served.entrypoint, entry);
             }
-            for (canary, served) in slot.canary.iter().flat_map(|(canary, version)| self.served(version).map(move |served| (canary, served))) {
+            for (canary, served) in
+                slot.canary.iter().flat_map(|(canary, version)| self.served(version).map(move |served| (canary, served)))
+            {
                 let name = Arc::clone(&served.entrypoint);
                 match set.entries.get_mut(&name) {
                     Some(entry) => entry.canary = Some((canary.share, served)),

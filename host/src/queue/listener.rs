@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::FleetCommand;
 use crate::job::JobId;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -47,19 +48,34 @@ enum Payload {
     HealthCheck {},
 }
 
-/// Send what comes over the channel into `events` until its receiver is gone.
-pub async fn listen(pool: PgPool, channel: String, events: mpsc::Sender<Event>) {
+/// Where to listen, and who wants to know.
+pub struct Listener {
+    /// Where from.
+    pub pool: PgPool,
+    /// PgQueuer's.
+    pub channel: String,
+    /// Of hosts alone.
+    pub fleet_channel: String,
+    /// For the worker. The listener ends with its receiver.
+    pub events: mpsc::Sender<Event>,
+    /// For whoever looks after the plugins.
+    pub commands: mpsc::Sender<FleetCommand>,
+}
+
+/// Pass on what comes over the channels until nobody wants it any more.
+pub async fn listen(listener: Listener) {
+    let Listener { pool, channel, fleet_channel, events, commands } = listener;
     let mut retry = FIRST_RETRY;
     let mut was_lost = false;
     while !events.is_closed() {
-        match subscribe(&pool, &channel).await {
+        match subscribe(&pool, &[&channel, &fleet_channel]).await {
             Ok(listener) => {
                 retry = FIRST_RETRY;
                 if was_lost {
                     tracing::info!(channel, "listening again");
                     let _ = events.send(Event::Back).await;
                 }
-                if let Err(error) = forward(&pool, &channel, listener, &events).await {
+                if let Err(error) = forward(&pool, &channel, listener, &events, &commands).await {
                     tracing::warn!(channel, error = %error, "the listening connection is lost; polling until it is back");
                 }
             }
@@ -79,16 +95,22 @@ pub async fn listen(pool: PgPool, channel: String, events: mpsc::Sender<Event>) 
     }
 }
 
-async fn subscribe(pool: &PgPool, channel: &str) -> sqlx::Result<PgListener> {
+async fn subscribe(pool: &PgPool, channels: &[&str]) -> sqlx::Result<PgListener> {
     let mut listener = PgListener::connect_with(pool).await?;
     // What came while a connection was down is lost: we want to know about it, and look for ourselves.
     listener.eager_reconnect(false);
-    listener.listen(channel).await?;
+    listener.listen_all(channels.iter().copied()).await?;
     Ok(listener)
 }
 
 /// Ends when the connection does, or when it does not bring back what was sent.
-async fn forward(pool: &PgPool, channel: &str, mut listener: PgListener, events: &mpsc::Sender<Event>) -> sqlx::Result<()> {
+async fn forward(
+    pool: &PgPool,
+    channel: &str,
+    mut listener: PgListener,
+    events: &mpsc::Sender<Event>,
+    commands: &mpsc::Sender<FleetCommand>,
+) -> sqlx::Result<()> {
     // A connection whose other end vanished (a fail-over, a firewall that forgot it) looks idle for ever: ask for an echo now and then.
     let me = Uuid::new_v4();
     let mut echo = Echo::Due(Instant::now() + ECHO_PERIOD);
@@ -112,7 +134,12 @@ async fn forward(pool: &PgPool, channel: &str, mut listener: PgListener, events:
         };
         // Whatever comes shows that the connection lives.
         echo = Echo::Due(Instant::now() + ECHO_PERIOD);
-        if let Some(event) = parse(notification.payload())
+        if notification.channel() != channel {
+            match serde_json::from_str(notification.payload()) {
+                Ok(command) => drop(commands.send(command).await),
+                Err(error) => tracing::debug!(payload = notification.payload(), error = %error, "no command of this version's"),
+            }
+        } else if let Some(event) = parse(notification.payload())
             && events.send(event).await.is_err()
         {
             return Ok(());

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::SqlStr;
+use sqlx::postgres::{PgArguments, Postgres};
+use sqlx::query::QueryScalar;
 
+use super::attempt::{Attempt, Attempts};
 use super::enqueue::Columns;
 use super::{Queue, millis};
 use crate::job::{Claim, JobId, NewJob};
@@ -27,8 +31,9 @@ pub(super) const OURS: &str = "ours AS MATERIALIZED (
 /// The common case, and nothing in it that the common case does not need: jobs that are done, without anything to keep.
 pub(super) const FINISH: &str = "
 WITH done AS (
-    SELECT * FROM unnest($1::bigint[], $3::timestamptz[]) AS d(id, claimed)
-), {ours}, gone AS (
+    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[])
+         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes)
+), {ours}, {attempted}, gone AS (
     DELETE FROM {queue} WHERE id = ANY (ARRAY(SELECT id FROM ours))
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint)
@@ -41,9 +46,10 @@ SELECT id::bigint FROM ours";
 /// dedupe key.
 pub(super) const FINISH_WITH_EXTRAS: &str = "
 WITH done AS (
-    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::bytea[])
-         AS d(id, claimed, status, traceback, output)
-), {ours}, gone AS (
+    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[],
+                         $8::text[], $9::text[], $10::bytea[])
+         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, traceback, output)
+), {ours}, {attempted}, gone AS (
     DELETE FROM {queue} WHERE id = ANY (ARRAY(SELECT id FROM ours)) RETURNING id
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, traceback)
@@ -56,7 +62,7 @@ WITH done AS (
     INSERT INTO {queue} (priority, entrypoint, payload, execute_after, dedupe_key, headers, status)
     SELECT f.priority, f.entrypoint, f.payload, now() + f.delay_ms * interval '1 millisecond', f.dedupe_key,
            coalesce(f.headers, 'null')::jsonb, 'queued'::{status}
-    FROM unnest($7::bigint[], $8::int[], $9::text[], $10::bytea[], $11::bigint[], $12::text[], $13::text[]) WITH ORDINALITY
+    FROM unnest($11::bigint[], $12::int[], $13::text[], $14::bytea[], $15::bigint[], $16::text[], $17::text[]) WITH ORDINALITY
          AS f(parent, priority, entrypoint, payload, delay_ms, dedupe_key, headers, ord)
     JOIN gone ON gone.id = f.parent
     ORDER BY f.ord{on_conflict}
@@ -70,9 +76,10 @@ SELECT id::bigint FROM ours";
 /// Back into the queue, or held as failed.
 pub(super) const PUT_BACK: &str = "
 WITH done AS (
-    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::text[], $5::bigint[], $6::int[], $7::text[])
-         AS d(id, claimed, status, delay_ms, failures, traceback)
-), {ours}, kept AS (
+    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[],
+                         $8::text[], $9::bigint[], $10::int[], $11::text[])
+         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, delay_ms, failures, traceback)
+), {ours}, {attempted}, kept AS (
     UPDATE {queue} AS q
     SET status = ours.status::{status}, attempts = q.attempts + ours.failures, updated = now(), queue_manager_id = NULL, slot = NULL,
         execute_after = CASE ours.status WHEN 'queued' THEN now() + ours.delay_ms * interval '1 millisecond' ELSE q.execute_after END
@@ -149,6 +156,8 @@ pub struct Record {
     pub claim: Claim,
     /// What.
     pub disposition: Disposition,
+    /// The run; none where the job was given back without one.
+    pub attempt: Option<Attempt>,
 }
 
 impl Queue {
@@ -172,12 +181,10 @@ impl Queue {
     }
 
     async fn finish(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
-        let (ids, claimed) = claims(records);
-        sqlx::query_scalar(self.sql.finish.clone()).bind(ids).bind(self.me).bind(claimed).fetch_all(&self.pool).await
+        self.ours(self.sql.finish.clone(), records).fetch_all(&self.pool).await
     }
 
     async fn finish_with_extras(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
-        let (ids, claimed) = claims(records);
         let (mut statuses, mut tracebacks, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
         let (mut parents, mut jobs) = (Vec::new(), Vec::new());
         for record in records {
@@ -191,10 +198,7 @@ impl Queue {
             jobs.extend(follow_ups);
         }
         let columns = Columns::of(jobs);
-        sqlx::query_scalar(self.sql.finish_with_extras.clone())
-            .bind(ids)
-            .bind(self.me)
-            .bind(claimed)
+        self.ours(self.sql.finish_with_extras.clone(), records)
             .bind(statuses)
             .bind(tracebacks)
             .bind(outputs)
@@ -210,7 +214,6 @@ impl Queue {
     }
 
     async fn put_back(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
-        let (ids, claimed) = claims(records);
         let (mut statuses, mut delays, mut failures, mut tracebacks) = (vec![], vec![], vec![], vec![]);
         for record in records {
             let (status, delay, failed, traceback) = match &record.disposition {
@@ -223,10 +226,7 @@ impl Queue {
             failures.push(failed);
             tracebacks.push(traceback.map(Value::to_string));
         }
-        sqlx::query_scalar(self.sql.put_back.clone())
-            .bind(ids)
-            .bind(self.me)
-            .bind(claimed)
+        self.ours(self.sql.put_back.clone(), records)
             .bind(statuses)
             .bind(delays)
             .bind(failures)
@@ -234,8 +234,18 @@ impl Queue {
             .fetch_all(&self.pool)
             .await
     }
-}
 
-fn claims(records: &[&Record]) -> (Vec<JobId>, Vec<DateTime<Utc>>) {
-    records.iter().map(|record| (record.claim.id, record.claim.at)).unzip()
+    /// The parameters that all three begin with: the claims, who holds them, and how their runs were.
+    fn ours(&self, sql: SqlStr, records: &[&Record]) -> QueryScalar<'static, Postgres, JobId, PgArguments> {
+        let (ids, claimed): (Vec<JobId>, Vec<DateTime<Utc>>) = records.iter().map(|record| (record.claim.id, record.claim.at)).unzip();
+        let attempts = Attempts::of(records);
+        sqlx::query_scalar(sql)
+            .bind(ids)
+            .bind(self.me)
+            .bind(claimed)
+            .bind(attempts.number)
+            .bind(attempts.plugin)
+            .bind(attempts.elapsed_us)
+            .bind(attempts.memory)
+    }
 }

@@ -51,7 +51,7 @@ pub(super) fn differences(names: &Names, live: &Catalog, declared: &Manifest) ->
         let cure = Cure::Run(vec![install::create_schema(schema)]);
         found.push(Difference::new(Problem::Missing, format!("schema {schema}"), String::new(), cure));
     }
-    found.extend(outdated_outputs(live, declared));
+    found.extend(outdated(live, declared));
     found.extend(retired_objects(names, live, declared));
     for object in &declared.objects {
         match &object.kind {
@@ -128,13 +128,15 @@ fn routine(newer: bool, object: &Object, installed: Option<&String>, declared: &
     }
 }
 
-/// Outputs that outlived their queue (`pgq uninstall` leaves them): job numbers start again, so they would pass for the new jobs'.
-fn outdated_outputs(live: &Catalog, declared: &Manifest) -> Option<Difference> {
-    let of_role = |role: &str| declared.tables().find(|(_, other)| *other == role).map(|(table, _)| table);
-    let (queue, output) = (of_role("queue")?, of_role("output")?);
-    (live.has(output) && !live.has(queue)).then(|| {
-        let cure = Cure::Run(vec![format!("TRUNCATE {};", output.sql_name)]);
+/// Outputs and attempts that outlived their queue (`pgq uninstall` leaves them): job numbers start again, so they would pass for the new
+/// jobs'.
+fn outdated(live: &Catalog, declared: &Manifest) -> Vec<Difference> {
+    let queue_is_gone = declared.tables().any(|(table, role)| role == "queue" && !live.has(table));
+    let tables = declared.tables().filter(|(table, role)| queue_is_gone && matches!(*role, "output" | "attempt") && live.has(table));
+    let outdated = tables.map(|(table, _)| {
+        let cure = Cure::Run(vec![format!("TRUNCATE {};", table.sql_name)]);
         let detail = "its rows belong to a queue that is gone".to_owned();
-        Difference::new(Problem::Unexpected, format!("content of {output}"), detail, cure)
-    })
+        Difference::new(Problem::Unexpected, format!("content of {table}"), detail, cure)
+    });
+    outdated.collect()
 }

@@ -51,12 +51,12 @@ impl fmt::Display for Durability {
 }
 
 impl Durability {
-    /// Whether the table of this role (its placeholder in the migrations) stays out of the WAL. Outputs go with the log: both tell
-    /// of jobs that are over.
+    /// Whether the table of this role (its placeholder in the migrations) stays out of the WAL. Outputs and attempts go with the log: all tell
+    /// of jobs that are over; and a host announces itself again.
     fn unlogged(self, role: &str) -> bool {
         match self {
             Durability::Volatile => true,
-            Durability::Balanced => matches!(role, "log" | "statistics" | "output"),
+            Durability::Balanced => matches!(role, "log" | "statistics" | "output" | "attempt" | "host"),
             Durability::Durable => false,
         }
     }

@@ -46,9 +46,9 @@ pub async fn install(conn: &mut PgConnection, names: &Names, options: &InstallOp
     for sql in statements(names, &manifest, options) {
         statement::run(&mut transaction, &sql).await?;
     }
-    for (output, _) in manifest.tables().filter(|(table, _)| table.owner == Owner::PgqHost && live.has(table)) {
-        // Left over from an earlier installation, whose job numbers now start again: its outputs would pass for the new jobs'.
-        statement::run(&mut transaction, &format!("TRUNCATE {};", output.sql_name)).await?;
+    for (table, _) in manifest.tables().filter(|(table, _)| table.owner == Owner::PgqHost && live.has(table)) {
+        // Left over from an earlier installation, whose job numbers now start again: its outputs and attempts would pass for the new jobs'.
+        statement::run(&mut transaction, &format!("TRUNCATE {};", table.sql_name)).await?;
     }
     transaction.commit().await?;
     Ok(())

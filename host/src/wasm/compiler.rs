@@ -92,7 +92,7 @@ async fn converse(compiler: &mut Child, wasm: &[u8]) -> std::io::Result<Result<V
         return Ok(Ok(code));
     }
     Ok(Err(match status.code() {
-        Some(1) => CompileError::Invalid(said),
+        Some(1) => CompileError::Invalid(said.trim_start_matches("Error: ").to_owned()),
         _ => CompileError::GaveUp(format!("the compiler ended with {status}: {}", said.lines().next().unwrap_or_default())),
     }))
 }

@@ -43,7 +43,9 @@ pub enum LoadError {
     #[error("the component does not compile, it may be cut off or damaged: {0}; copy or build the file again")]
     Invalid(String),
     /// The compiler did not get to an end with it.
-    #[error("{0}; if the component is sound, raise compile-timeout under [limits] in pgq-host.toml, or compile it ahead with `pgq-host plugin inspect --compile`")]
+    #[error(
+        "{0}; if the component is sound, raise compile-timeout under [limits] in pgq-host.toml, or compile it ahead with `pgq-host plugin inspect --compile`"
+    )]
     NotCompiled(String),
     /// Made for another contract.
     #[error(
@@ -83,6 +85,14 @@ pub struct Loaded {
     /// What the operator lets it do.
     pub grants: Arc<Grants>,
     pub(super) pre: PluginPre<State>,
+}
+
+impl Loaded {
+    /// What attempts name this version by: the first 64 bits of its digest.
+    pub fn key(&self) -> i64 {
+        let bits = self.sha256.get(..16).and_then(|head| u64::from_str_radix(head, 16).ok());
+        bits.unwrap_or_default().cast_signed()
+    }
 }
 
 impl std::fmt::Debug for Loaded {

@@ -1,0 +1,64 @@
+//! Tells the database, and through it operators and other hosts, that this host runs and what it makes of its plugins folder.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::plugins::{File, PluginSet};
+use crate::queue::{PluginVersion, Queue};
+
+/// Between two signs of life, when nothing changes.
+pub const PERIOD: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Announce every change at once and the host's life now and then, until `stop`; then take the announcement back.
+pub async fn keep(queue: Queue, mut plugins: watch::Receiver<Arc<PluginSet>>, stop: CancellationToken) {
+    loop {
+        let set = Arc::clone(&plugins.borrow_and_update());
+        let announced = queue.announce(&files(&set), &versions(&set)).await;
+        if let Err(error) = &announced {
+            tracing::debug!(error = %error, "cannot announce this host; trying again");
+        }
+        let wait = if announced.is_ok() { PERIOD } else { RETRY }.mul_f64(0.75 + fastrand::f64() / 2.0);
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(wait) => {}
+            changed = plugins.changed() => if changed.is_err() { break },
+        }
+    }
+    if let Err(error) = queue.withdraw().await {
+        tracing::debug!(error = %error, "cannot take the announcement of this host back; it will be forgotten");
+    }
+}
+
+fn files(set: &PluginSet) -> Value {
+    set.files().iter().map(file).collect()
+}
+
+fn file(file: &File) -> Value {
+    let plugin = file.serving.as_ref();
+    json!({
+        "file": file.path.file_name().map(|name| name.to_string_lossy()),
+        "plugin": plugin.map(|plugin| &*plugin.name),
+        "version": plugin.map(|plugin| &plugin.version),
+        "sha256": plugin.map(|plugin| &plugin.sha256),
+        "entrypoints": plugin.map(|plugin| plugin.declaration.entrypoints.keys().collect::<Vec<_>>()),
+        "canary": file.canary.as_ref().map(|canary| json!({ "version": canary.version, "sha256": canary.sha256 })),
+        "paused": file.paused.iter().map(|(entrypoint, _)| &**entrypoint).collect::<Vec<_>>(),
+        "error": file.fault.as_ref().map(ToString::to_string),
+    })
+}
+
+fn versions(set: &PluginSet) -> Vec<PluginVersion> {
+    let loaded = set.files().iter().flat_map(|file| file.serving.iter().chain(&file.canary));
+    let version = |plugin: &Arc<crate::wasm::Loaded>| PluginVersion {
+        key: plugin.key(),
+        name: plugin.name.to_string(),
+        version: plugin.version.clone(),
+        sha256: plugin.sha256.clone(),
+    };
+    loaded.map(version).collect()
+}

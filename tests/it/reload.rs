@@ -1,0 +1,223 @@
+//! The plugins folder changes while the host works: what is served follows it, and no job notices.
+
+use pgq_host_tests::{Database, Host, Plugins, eventually, guest, said};
+use serde_json::Value;
+
+/// The component with another digest: a section that nobody reads at its end.
+pub(crate) fn version(guest_name: &str, number: u32) -> Vec<u8> {
+    let mut bytes = std::fs::read(guest(guest_name)).expect("read");
+    let text = format!("\u{7}version{number:08}");
+    bytes.push(0);
+    bytes.push(u8::try_from(text.len()).expect("short"));
+    bytes.extend(text.bytes());
+    bytes
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    pgq_host::digest::sha256(bytes)
+}
+
+/// Which version ran the job's attempts, in order.
+async fn ran_by(database: &Database, job: i64) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT p.sha256 FROM pgqueuer_attempt a JOIN pgqueuer_plugin p ON p.key = a.plugin WHERE job_id = $1 ORDER BY attempt",
+    )
+    .bind(job)
+    .fetch_all(database.pool())
+    .await
+    .expect("attempts")
+}
+
+/// A job enqueued now, run to its end.
+async fn echo(database: &Database) -> String {
+    let job = database.enqueue("echo", "x").await;
+    database.wait_for(job, "successful").await;
+    let versions = ran_by(database, job).await;
+    assert_eq!(versions.len(), 1, "{versions:?}");
+    versions[0].clone()
+}
+
+/// What the host says of itself in the database, as soon as it is this.
+async fn announced(database: &Database, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    let mut last = Value::Null;
+    eventually(what, async || {
+        let row: Option<Value> =
+            sqlx::query_scalar("SELECT plugins FROM pgqueuer_host").fetch_optional(database.pool()).await.expect("a row");
+        last = row.unwrap_or_default();
+        holds(&last)
+    })
+    .await;
+    last
+}
+
+#[tokio::test]
+async fn a_file_added_replaced_and_removed_is_followed() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&[]));
+    let host = Host::start(&database, &plugins, &[]).await;
+    let waits = database.enqueue("echo", "early").await;
+    let (one, two) = (version("hostile", 1), version("hostile", 2));
+
+    plugins.replace("hostile.wasm", &one);
+    database.wait_for(waits, "successful").await;
+    assert_eq!(ran_by(&database, waits).await, [sha256(&one)]);
+
+    plugins.replace("hostile.wasm", &two);
+    announced(&database, "the second version", |plugins| plugins[0]["sha256"] == sha256(&two).as_str()).await;
+    assert_eq!(echo(&database).await, sha256(&two));
+
+    plugins.remove("hostile.wasm");
+    host.wait_for_log("plugin removed").await;
+    announced(&database, "nothing", |plugins| plugins.as_array().is_some_and(Vec::is_empty)).await;
+    // A plugin of another entrypoint comes and works: the host is alive, and its claims ask for what is served now.
+    plugins.put("hello");
+    let hello = async || database.wait_for(database.enqueue("hello", r#"{"name":"you"}"#).await, "successful").await;
+    hello().await;
+    let stays = database.enqueue("echo", "late").await;
+    hello().await;
+    assert_eq!(database.history(stays).await, ["queued"], "{}", host.log());
+    host.stop().await;
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_host").await, 0, "it took its announcement back");
+}
+
+#[tokio::test]
+async fn a_file_written_in_place_little_by_little_is_served_when_it_is_whole() {
+    use std::io::Write as _;
+    let (database, plugins) = (Database::new().await, Plugins::with(&[]));
+    let host = Host::start(&database, &plugins, &[]).await;
+    let (one, two) = (version("hostile", 1), version("hostile", 2));
+    for bytes in [&one, &two] {
+        let mut file = std::fs::File::create(plugins.path().join("hostile.wasm")).expect("created");
+        for part in bytes.chunks(bytes.len() / 20) {
+            file.write_all(part).expect("written");
+            file.sync_data().expect("synced");
+        }
+        drop(file);
+        let digest = sha256(bytes);
+        announced(&database, "the version", |plugins| plugins[0]["sha256"] == digest.as_str() && plugins[0]["error"].is_null()).await;
+        assert_eq!(echo(&database).await, digest);
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_symlink_swap_as_kubernetes_does_it_is_followed() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&[]));
+    let (one, two) = (version("hostile", 1), version("hostile", 2));
+    let path = plugins.path();
+    // A mounted ConfigMap: the file is a link into `..data`, which is a link to a folder with a time in its name.
+    for (folder, bytes) in [("..one", &one), ("..two", &two)] {
+        std::fs::create_dir(path.join(folder)).expect("made");
+        std::fs::write(path.join(folder).join("hostile.wasm"), bytes).expect("written");
+    }
+    std::os::unix::fs::symlink("..one", path.join("..data")).expect("linked");
+    std::os::unix::fs::symlink("..data/hostile.wasm", path.join("hostile.wasm")).expect("linked");
+    let host = Host::start(&database, &plugins, &[]).await;
+    assert_eq!(echo(&database).await, sha256(&one));
+    std::os::unix::fs::symlink("..two", path.join("..new")).expect("linked");
+    std::fs::rename(path.join("..new"), path.join("..data")).expect("swapped");
+    announced(&database, "the second version", |plugins| plugins[0]["sha256"] == sha256(&two).as_str()).await;
+    assert_eq!(echo(&database).await, sha256(&two));
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_itself_a_link_can_be_swapped() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&[]));
+    let (one, two) = (version("hostile", 1), version("hostile", 2));
+    let current = plugins.path().join("current");
+    for (release, bytes) in [("1", &one), ("2", &two)] {
+        std::fs::create_dir(plugins.path().join(release)).expect("made");
+        std::fs::write(plugins.path().join(release).join("hostile.wasm"), bytes).expect("written");
+    }
+    std::os::unix::fs::symlink("1", &current).expect("linked");
+    let mut command = pgq_host_tests::pgq_host(&database.dsn());
+    command.arg("run").arg("--plugins").arg(&current);
+    let host = Host::launch(command);
+    host.wait_for_log("ready").await;
+    assert_eq!(echo(&database).await, sha256(&one));
+    std::os::unix::fs::symlink("2", plugins.path().join("new")).expect("linked");
+    std::fs::rename(plugins.path().join("new"), &current).expect("swapped");
+    // No event comes from the folder that was left: SIGHUP, or the poll, finds it.
+    host.signal(rustix::process::Signal::HUP);
+    announced(&database, "the second version", |plugins| plugins[0]["sha256"] == sha256(&two).as_str()).await;
+    assert_eq!(echo(&database).await, sha256(&two));
+    // From now on events come from the new one.
+    std::fs::remove_file(plugins.path().join("2/hostile.wasm")).expect("removed");
+    host.wait_for_log("plugin removed").await;
+    // A folder that is gone for a moment, as a mount is, takes nothing away.
+    std::fs::write(plugins.path().join("2/hostile.wasm"), &one).expect("written");
+    announced(&database, "it is back", |plugins| plugins[0]["sha256"] == sha256(&one).as_str()).await;
+    std::fs::remove_file(&current).expect("removed");
+    host.signal(rustix::process::Signal::HUP);
+    host.wait_for_log("plugins are served as they were").await;
+    assert_eq!(echo(&database).await, sha256(&one));
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_new_version_the_old_one_stays() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let host = Host::start(&database, &plugins, &[]).await;
+    let good = std::fs::read(guest("hostile")).expect("read");
+    let mut damaged = good.clone();
+    damaged[good.len() / 2..good.len() / 2 + 64].fill(0xff);
+    let bad: [(&[u8], &str); 8] = [
+        (b"", "empty"),
+        (b"not wasm at all", "not WebAssembly"),
+        (&good[..good.len() / 3], "cut off"),
+        (&damaged, "damaged"),
+        (b"\0asm\x01\0\0\0", "core module"),
+        (b"\0asm\x0d\0\x01\0", "does not export"),
+        (&std::fs::read(guest("describe-loops")).expect("read"), "DeadlineExceeded"),
+        (&std::fs::read(guest("describe-lies")).expect("read"), "cannot be"),
+    ];
+    let mut before = String::new();
+    for (bytes, why) in bad {
+        plugins.replace("hostile.wasm", bytes);
+        let is_new = |plugins: &Value| plugins[0]["error"].as_str().is_some_and(|error| error.contains(why) && error != before);
+        let state = announced(&database, why, is_new).await;
+        before = state[0]["error"].as_str().unwrap().to_owned();
+        assert_eq!(state[0]["sha256"], sha256(&good), "{state}");
+        assert_eq!(echo(&database).await, sha256(&good));
+    }
+    plugins.replace("hostile.wasm", version("hostile", 2));
+    announced(&database, "mended", |plugins| plugins[0]["error"].is_null()).await;
+    assert_eq!(echo(&database).await, sha256(&version("hostile", 2)));
+    let log = host.stop().await;
+    assert_eq!(log.matches("plugin refused").count(), bad.len(), "each is said once: {log}");
+}
+
+#[tokio::test]
+async fn a_new_file_never_takes_what_another_serves_and_waits_for_its_turn() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&[]));
+    plugins.put_as("hostile", "m.wasm");
+    let host = Host::start(&database, &plugins, &[]).await;
+    // By name it comes first, and it wants `echo`.
+    plugins.put_as("taken", "a.wasm");
+    host.wait_for_log("is served by").await;
+    assert_eq!(echo(&database).await, sha256(&std::fs::read(guest("hostile")).expect("read")));
+    plugins.remove("m.wasm");
+    announced(&database, "its turn", |plugins| plugins[0]["file"] == "a.wasm" && plugins[0]["error"].is_null()).await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn jobs_under_way_end_on_the_version_they_started_with() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&[]));
+    let (one, two) = (version("hostile", 1), version("hostile", 2));
+    plugins.replace("hostile.wasm", &one);
+    let host = Host::start(&database, &plugins, &[]).await;
+    let long = database.enqueue("obedient", "").await;
+    database.wait_for(long, "picked").await;
+    plugins.replace("hostile.wasm", &two);
+    announced(&database, "the second version", |plugins| plugins[0]["sha256"] == sha256(&two).as_str()).await;
+    assert_eq!(echo(&database).await, sha256(&two));
+    let said = said({
+        let mut command = pgq_host_tests::pgq_host(&database.dsn());
+        command.args(["cancel", &long.to_string()]);
+        command
+    })
+    .await;
+    assert_eq!(said.code, 0, "{said:?}");
+    host.stop().await;
+}
