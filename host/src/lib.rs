@@ -3,6 +3,7 @@
 //! The crate is a library beneath a thin binary. ARCHITECTURE.md has the map and the invariants.
 
 pub mod app;
+pub mod cargo;
 pub mod cli;
 pub mod config;
 pub mod cron;
@@ -16,6 +17,7 @@ pub mod names;
 pub mod plugins;
 pub mod queue;
 pub mod recorder;
+pub mod scaffold;
 pub mod schedules;
 pub mod schema;
 pub mod signal;

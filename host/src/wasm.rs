@@ -17,6 +17,7 @@ mod registry_host;
 mod run;
 mod state;
 mod stdio;
+mod surface;
 mod trap;
 
 pub use cache::CodeCache;
