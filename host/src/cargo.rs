@@ -105,7 +105,7 @@ impl Build<'_> {
         };
         if !said.status.success() {
             let said = String::from_utf8_lossy(&said.stderr);
-            let cause = said.lines().find(|line| line.contains("error")).unwrap_or(said.trim()).to_owned();
+            let cause = said.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or(said.trim()).to_owned();
             return BuildError::NoCompiler { folder, cause };
         }
         let libraries = PathBuf::from(String::from_utf8_lossy(&said.stdout).trim());

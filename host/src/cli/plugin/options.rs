@@ -74,14 +74,14 @@ impl Options {
 
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "  entrypoint {}", self.name)?;
+        writeln!(f, "  entrypoint  {}", self.name)?;
         for OptionLine { name, text, declared, default, .. } in &self.lines {
             let default = if *default { " (default)" } else { "" };
             let capped = declared.as_ref().map(|was| format!(" (declared {was}; capped by [limits])")).unwrap_or_default();
-            writeln!(f, "    {name:12}  {text}{default}{capped}")?;
+            writeln!(f, "    {name:12} {text}{default}{capped}")?;
         }
         for schedule in &self.schedules {
-            writeln!(f, "    schedule      {schedule}")?;
+            writeln!(f, "    schedule     {schedule}")?;
         }
         Ok(())
     }
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!((&json["timeout_ms"], &json["capped"]), (&json!(3_600_000), &json!(["timeout_ms"])));
         assert_eq!(json["defaults"], json!(["backoff", "memory_bytes", "concurrency", "on_failure"]));
         let text = options.to_string();
-        for line in ["max-attempts  5\n", "timeout       1h (declared 2h; capped by [limits])\n", "memory        256 MiB (default)\n"] {
+        for line in ["max-attempts 5\n", "timeout      1h (declared 2h; capped by [limits])\n", "memory       256 MiB (default)\n"] {
             assert!(text.contains(line), "{line:?} is missing in:\n{text}");
         }
     }

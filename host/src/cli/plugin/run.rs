@@ -1,6 +1,5 @@
 //! `plugin run`: one handler, once, under its limits and grants, without a queue.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -110,11 +109,7 @@ fn show(ending: &Ending, json: bool) -> anyhow::Result<()> {
         return said.map(drop).map_err(|failure| anyhow!(failure));
     }
     if let Some(bytes) = ending.output() {
-        let mut stdout = std::io::stdout().lock();
-        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-            done => done.context("cannot write to standard output")?,
-        }
+        output::raw(bytes)?;
     }
     for job in ending.follow_ups() {
         let size = job.payload.as_ref().map_or("no payload".into(), |payload| options::bytes(payload.len()));
