@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use sqlx::postgres::PgConnectOptions;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::executor::Executor;
 use crate::lease::{self, Leases};
 use crate::names::Names;
-use crate::plugins::{Folder, PluginSet};
+use crate::plugins::{BreakerRule, Folder};
 use crate::queue::{self, Queue};
+use crate::reload::{Loader, Reload};
 use crate::signal::Signals;
 use crate::wasm::{CodeCache, Control, Engine, EngineSettings};
 use crate::worker::{self, Ended, Worker};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub names: Names,
     /// Where plugins are.
     pub folder: Folder,
+    /// When an entrypoint whose runs crash is paused.
+    pub breaker: BreakerRule,
     /// Where compiled code is kept; `None` keeps none.
     pub cache: Option<PathBuf>,
     /// Jobs that run at a time.
@@ -59,26 +62,30 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let engine = Engine::new(&EngineSettings {
         max_instances: u32::try_from(settings.max_concurrent_tasks).unwrap_or(u32::MAX),
         max_memory: settings.folder.caps.memory,
+        compile_timeout: Some(settings.folder.caps.compile_timeout),
     })?;
     let cache = open_cache(settings.cache.as_deref());
     let (_guests, guests) = GuestRuntime::start()?;
-    let plugins = {
-        let (folder, engine) = (settings.folder.clone(), engine.clone());
-        guests.spawn(async move { folder.scan(&engine, &cache).await }).await??
-    };
-    report(&plugins, &settings.folder, started.elapsed());
+    let loader = Loader { engine: engine.clone(), cache };
+    let (reload, plugins) = Reload::start(settings.folder, settings.breaker, loader).await?;
+    tracing::info!(
+        plugins = plugins.borrow().plugins().count(),
+        refused = plugins.borrow().files().iter().filter(|file| file.fault.is_some()).count(),
+        start_ms = started.elapsed().as_millis(),
+        "ready"
+    );
 
     let queue = Queue::new(pool.clone(), settings.names.clone());
     let leases = Arc::new(Leases::default());
-    // The sender stays here: plugins are replaced by sending a new set.
-    let (_plugins, plugins) = watch::channel(Arc::new(plugins));
     let (event_sender, events) = mpsc::channel(1024);
     let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
     let executor = Executor::new(engine, guests, queue.me(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
     let (stop_claiming, stop_upkeep, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
 
     let listener = tokio::spawn(queue::listen(pool.clone(), settings.names.channel.clone(), event_sender));
+    let (_commands, commands) = mpsc::channel(16);
     let mut upkeep = vec![
+        tokio::spawn(reload.run(commands, stop_claiming.clone())),
         tokio::spawn(lease::keep(Arc::clone(&leases), queue.clone(), settings.heartbeat_timeout, stop_upkeep.clone())),
         tokio::spawn(maintenance::rescue(
             queue.clone(),
@@ -216,31 +223,6 @@ pub(crate) fn open_cache(folder: Option<&std::path::Path>) -> CodeCache {
         tracing::warn!(error = %format!("{error:#}"), "plugins are compiled at every start");
         CodeCache::disabled()
     })
-}
-
-/// What is served and what is not, once, for whoever reads the log.
-fn report(plugins: &PluginSet, folder: &Folder, elapsed: Duration) {
-    for (path, plugin) in plugins.plugins() {
-        let entrypoints: Vec<&str> = plugin.declaration.entrypoints.keys().map(String::as_str).collect();
-        tracing::info!(file = %path.display(), plugin = %plugin.name, version = plugin.version, sha256 = &plugin.sha256[..12], ?entrypoints, "plugin loaded");
-        let granted = plugin.grants.http.iter().map(ToString::to_string).collect::<Vec<_>>();
-        for need in plugin.declaration.needs_http.iter().filter(|need| !granted.contains(need)) {
-            tracing::warn!(plugin = %plugin.name, need, "the plugin wants to reach an origin that it is not granted; see [plugins.{}] http in pgq-host.toml", plugin.name);
-        }
-        for need in plugin.declaration.needs_config.iter().filter(|need| !plugin.grants.config.contains_key(*need)) {
-            tracing::warn!(plugin = %plugin.name, need, "the plugin reads a config key that is not set; see [plugins.{}.config] in pgq-host.toml", plugin.name);
-        }
-    }
-    for refused in plugins.refused() {
-        tracing::error!(file = %refused.path.display(), cause = %refused.cause, "plugin refused");
-    }
-    for name in folder.grants.keys().filter(|name| !plugins.plugins().iter().any(|(_, plugin)| *plugin.name == ***name)) {
-        tracing::warn!(plugin = name, "the configuration grants something to a plugin that is not loaded");
-    }
-    if plugins.plugins().is_empty() {
-        tracing::warn!(folder = %folder.path.display(), "no plugin is loaded: no job will be claimed");
-    }
-    tracing::info!(plugins = plugins.plugins().len(), refused = plugins.refused().len(), start_ms = elapsed.as_millis(), "ready");
 }
 
 pub(crate) fn unreachable_database(options: &PgConnectOptions, error: &sqlx::Error) -> anyhow::Error {

@@ -18,6 +18,7 @@ mod schema;
 
 use clap::{Parser, Subcommand};
 
+use crate::wasm;
 use database::DatabaseArgs;
 
 /// Run PostgreSQL background jobs as sandboxed WebAssembly components, compatible with PgQueuer.
@@ -70,6 +71,14 @@ enum Command {
     Autovac(schema::AutovacArgs),
     /// Print (or apply) the privileges that a worker's role needs, and no more.
     Grant(schema::GrantArgs),
+    /// Compile the component on stdin; the host calls this itself.
+    #[command(name = wasm::COMPILE_VERB, hide = true)]
+    CompileComponent {
+        max_instances: u32,
+        max_memory: usize,
+        #[arg(action = clap::ArgAction::Set)]
+        pooled: bool,
+    },
     /// Print SQL instead of running it. Needs no database.
     #[command(subcommand)]
     Sql(schema::SqlCommand),
@@ -98,6 +107,9 @@ impl Cli {
             Command::Durability(args) => schema::durability(&self.database, args).await,
             Command::Autovac(args) => schema::autovac(&self.database, args).await,
             Command::Grant(args) => schema::grant(&self.database, args).await,
+            Command::CompileComponent { max_instances, max_memory, pooled } => {
+                wasm::compile_as_child(&wasm::EngineSettings { max_instances, max_memory, compile_timeout: None }, pooled)
+            }
             Command::Sql(command) => schema::sql(&self.database, command),
         }
     }

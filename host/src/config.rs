@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
-use crate::plugins::Caps;
+use crate::plugins::{BreakerRule, Canary, Caps};
 use crate::wasm::{Grants, Origin};
 
 /// Looked for in the working directory when no other is named.
@@ -25,6 +25,10 @@ pub struct Config {
     pub caps: Caps,
     /// By plugin name.
     pub grants: BTreeMap<String, Grants>,
+    /// By plugin name.
+    pub canaries: BTreeMap<String, Canary>,
+    /// When an entrypoint whose runs crash is paused.
+    pub breaker: BreakerRule,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -34,6 +38,8 @@ struct File {
     run: RunSection,
     #[serde(default)]
     limits: LimitsSection,
+    #[serde(default)]
+    circuit_breaker: BreakerSection,
     #[serde(default)]
     plugins: BTreeMap<String, PluginSection>,
 }
@@ -66,12 +72,68 @@ pub struct RunSection {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct LimitsSection {
     timeout: Option<String>,
+    compile_timeout: Option<String>,
     memory_mib: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct BreakerSection {
+    crashes: Option<u32>,
+    window: Option<u32>,
+    pause: Option<String>,
+}
+
+impl BreakerSection {
+    fn rule(self, mistakes: &mut Vec<String>) -> BreakerRule {
+        let default = BreakerRule::default();
+        let rule = BreakerRule {
+            window: self.window.unwrap_or(default.window),
+            crashes: self.crashes.unwrap_or(default.crashes),
+            pause: self.pause.map_or(default.pause, |text| {
+                parse_duration(&text).unwrap_or_else(|mistake| {
+                    mistakes.push(format!("circuit-breaker.pause: {mistake}"));
+                    default.pause
+                })
+            }),
+        };
+        if !(1..=64).contains(&rule.window) {
+            mistakes.push(format!("circuit-breaker.window is {}, which is not between 1 and 64 runs", rule.window));
+        }
+        if rule.crashes > rule.window {
+            mistakes.push(format!(
+                "circuit-breaker.crashes is {}, more than the window of {} runs; 0 switches it off",
+                rule.crashes, rule.window
+            ));
+        }
+        rule
+    }
+}
+
+/// A share of the jobs in percent, until so many runs have proved the new version.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct CanarySection {
+    percent: f64,
+    runs: u32,
+}
+
+impl CanarySection {
+    fn canary(&self, plugin: &str, mistakes: &mut Vec<String>) -> Canary {
+        if !(self.percent > 0.0 && self.percent < 100.0) {
+            mistakes.push(format!("plugins.{plugin}.canary.percent is {}, which is not between 0 and 100", self.percent));
+        }
+        if self.runs == 0 {
+            mistakes.push(format!("plugins.{plugin}.canary.runs is 0: that proves nothing; leave the canary out instead"));
+        }
+        Canary { share: self.percent / 100.0, runs: self.runs }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct PluginSection {
+    canary: Option<CanarySection>,
     #[serde(default)]
     http: Vec<String>,
     #[serde(default)]
@@ -94,17 +156,16 @@ impl Config {
         let file: File = toml::from_str(text)?;
         let mut mistakes = Vec::new();
         let defaults = Caps::default();
-        let timeout = match file.limits.timeout.as_deref().map(humantime::parse_duration) {
-            None => defaults.timeout,
-            Some(Ok(timeout)) if !timeout.is_zero() => timeout,
+        let mut time = |key: &str, text: Option<String>, default: Duration| match text.as_deref().map(humantime::parse_duration) {
+            None => default,
+            Some(Ok(time)) if !time.is_zero() => time,
             Some(_) => {
-                mistakes.push(format!(
-                    "limits.timeout is {:?}, which is not a time like \"90s\" or \"15m\"",
-                    file.limits.timeout.unwrap_or_default()
-                ));
-                defaults.timeout
+                mistakes.push(format!("limits.{key} is {:?}, which is not a time like \"90s\" or \"15m\"", text.unwrap_or_default()));
+                default
             }
         };
+        let timeout = time("timeout", file.limits.timeout, defaults.timeout);
+        let compile_timeout = time("compile-timeout", file.limits.compile_timeout, defaults.compile_timeout);
         let memory = match file.limits.memory_mib {
             None => defaults.memory,
             Some(mib @ 1..=4096) => mib << 20,
@@ -113,8 +174,12 @@ impl Config {
                 defaults.memory
             }
         };
-        let mut grants = BTreeMap::new();
+        let breaker = file.circuit_breaker.rule(&mut mistakes);
+        let (mut grants, mut canaries) = (BTreeMap::new(), BTreeMap::new());
         for (plugin, section) in file.plugins {
+            if let Some(canary) = section.canary {
+                canaries.insert(plugin.clone(), canary.canary(&plugin, &mut mistakes));
+            }
             let mut http = Vec::new();
             for origin in section.http {
                 match origin.parse::<Origin>() {
@@ -127,7 +192,7 @@ impl Config {
         if !mistakes.is_empty() {
             bail!("{}", mistakes.join("\n"));
         }
-        Ok(Config { run: file.run, caps: Caps { timeout, memory }, grants })
+        Ok(Config { run: file.run, caps: Caps { timeout, memory, compile_timeout }, grants, canaries, breaker })
     }
 }
 
@@ -154,7 +219,11 @@ mod tests {
             [limits]
             timeout = "15m"
             memory-mib = 512
+            [circuit-breaker]
+            crashes = 5
+            pause = "1m"
             [plugins.webhook]
+            canary = { percent = 10, runs = 100 }
             http = ["https://hooks.example.com"]
             [plugins.webhook.config]
             region = "eu"
@@ -165,14 +234,16 @@ mod tests {
         assert_eq!(config.caps.memory, 512 << 20);
         assert_eq!(config.grants["webhook"].http[0].to_string(), "https://hooks.example.com:443");
         assert_eq!(config.grants["webhook"].config["region"], "eu");
+        assert_eq!(config.canaries["webhook"], Canary { share: 0.1, runs: 100 });
+        assert_eq!(config.breaker, BreakerRule { crashes: 5, pause: Duration::from_secs(60), ..BreakerRule::default() });
     }
 
     #[test]
     fn all_mistakes_are_reported_at_once() {
         let error =
-            Config::parse("[limits]\ntimeout = \"soon\"\nmemory-mib = 0\n[plugins.a]\nhttp = [\"example.com\"]").expect_err("invalid");
+            Config::parse("[limits]\ntimeout = \"soon\"\nmemory-mib = 0\n[circuit-breaker]\nwindow = 65\npause = \"later\"\n[plugins.a]\ncanary = { percent = 200, runs = 0 }\nhttp = [\"example.com\"]").expect_err("invalid");
         let text = format!("{error:#}");
-        for part in ["soon", "memory-mib is 0", "plugins.a.http", "example.com"] {
+        for part in ["soon", "memory-mib is 0", "window is 65", "later", "percent is 200", "runs is 0", "plugins.a.http", "example.com"] {
             assert!(text.contains(part), "{part} is missing in: {text}");
         }
     }

@@ -108,6 +108,9 @@ impl Shared {
             Ok(_place) => self.run_guest(job, served, Arc::clone(&control)).await,
             Err(_closed) => Verdict::Release("the host stopped"),
         };
+        if let Some(crashed) = verdict.crashed() {
+            served.health.observe(crashed);
+        }
         if control.is_lease_lost() {
             tracing::warn!(job.id = id, job.entrypoint = %served.entrypoint, "another worker has taken the job over; this run is not recorded");
             self.leases.release([claim]);

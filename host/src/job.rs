@@ -161,6 +161,18 @@ pub enum Verdict {
     Release(&'static str),
 }
 
+impl Verdict {
+    /// The run did not end by itself: it trapped, hit a limit or exited. `None` where that says nothing about the plugin, because the
+    /// host ended the run or the job was over.
+    pub fn crashed(&self) -> Option<bool> {
+        match self {
+            Verdict::Release(_) => None,
+            Verdict::Retry { fault, .. } => Some(fault.exception_type != Fault::RETRY),
+            _ => Some(false),
+        }
+    }
+}
+
 /// What is written into a job's traceback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -173,6 +185,9 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// The type of the one fault that a handler returns instead of crashing, and that is tried again.
+    pub const RETRY: &'static str = "Retry";
+
     /// A fault without a backtrace.
     pub fn new(exception_type: &'static str, message: impl Into<String>) -> Fault {
         Fault { exception_type, message: message.into(), traceback: String::new() }

@@ -17,6 +17,7 @@ pub mod names;
 pub mod plugins;
 pub mod queue;
 pub mod recorder;
+pub mod reload;
 pub mod scaffold;
 pub mod schedules;
 pub mod schema;

@@ -1,15 +1,20 @@
-//! The plugins that this host serves, as one immutable snapshot.
+//! The plugins that this host serves, as one immutable snapshot, and the shelf that snapshots are taken of.
 //!
 //! A snapshot is built whole and then published whole; whoever holds one keeps using it, so that a running job finishes on the
 //! version it started with.
 
-mod scan;
+mod folder;
+mod health;
+mod shelf;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
-pub use scan::{Caps, Folder, ScanError};
+pub use folder::{Caps, Files, Folder, FolderError};
+pub use health::{BreakerRule, Health};
+pub use shelf::{Loading, LookedAt, SETTLE, Shelf};
 
 use crate::job::EntrypointOptions;
 use crate::wasm::{LoadError, Loaded};
@@ -23,23 +28,33 @@ pub struct Served {
     pub plugin: Arc<Loaded>,
     /// As declared, under the operator's caps.
     pub options: EntrypointOptions,
+    /// How this version did so far.
+    pub health: Arc<Health>,
 }
 
-/// A file that is not served, and why. Each message names cause and remedy.
-#[derive(Debug, Clone)]
-pub struct Refused {
-    /// Which file.
-    pub path: PathBuf,
-    /// Why.
-    pub cause: RefusedCause,
+/// How a new version of a plugin is brought in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Canary {
+    /// Its share of the jobs, from 0 to 1, until it has proved itself.
+    pub share: f64,
+    /// Runs, over all its entrypoints, that prove it.
+    pub runs: u32,
 }
 
-/// Why a file is not served.
+/// Why what is in a file is not what is served. Each message names cause and remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RefusedCause {
     /// It cannot be read.
     #[error("the file cannot be read: {0}")]
     Unreadable(String),
+    /// It is not even tried.
+    #[error("the file has {bytes} bytes, and {most} are compiled at most; build it in release mode and strip it")]
+    TooLarge {
+        /// What it has.
+        bytes: u64,
+        /// What is allowed.
+        most: u64,
+    },
     /// It is no plugin.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -59,67 +74,80 @@ pub enum RefusedCause {
         /// The file that has it.
         by: PathBuf,
     },
+    /// Its circuit breaker opened, and there was a version to go back to.
+    #[error(
+        "version {version} was taken out of service: {crashes} of its last {runs} runs of {entrypoint:?} crashed; replace the file, or `pgq-host plugin reset {plugin}` to try it again"
+    )]
+    Crashing {
+        /// The plugin's name.
+        plugin: String,
+        /// Of the version that crashes.
+        version: String,
+        /// Where it crashes.
+        entrypoint: String,
+        /// How often.
+        crashes: u32,
+        /// Of how many.
+        runs: u32,
+    },
+}
+
+/// One file, and what is made of it.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is served of it: the version in the file, or the last good one before it.
+    pub serving: Option<Arc<Loaded>>,
+    /// The version that proves itself on a share of the jobs.
+    pub canary: Option<Arc<Loaded>>,
+    /// Why the file's content is not what is served.
+    pub fault: Option<RefusedCause>,
+    /// Entrypoints that are not claimed for now, because their runs crash.
+    pub paused: Vec<(Arc<str>, Instant)>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    stable: Served,
+    canary: Option<(f64, Served)>,
+    paused: bool,
 }
 
 /// What is served now.
 #[derive(Debug, Clone, Default)]
 pub struct PluginSet {
-    plugins: Vec<(PathBuf, Arc<Loaded>)>,
-    served: HashMap<Arc<str>, Served>,
-    refused: Vec<Refused>,
+    files: Vec<File>,
+    entries: HashMap<Arc<str>, Entry>,
 }
 
 impl PluginSet {
-    /// Put together what was read from a folder, in the order of the file names: the first file to claim a name or an entrypoint
-    /// has it, so that the outcome does not depend on the order in which the file system lists them.
-    fn assemble(files: BTreeMap<PathBuf, Result<Arc<Loaded>, RefusedCause>>, caps: &Caps) -> PluginSet {
-        let mut set = PluginSet::default();
-        for (path, loaded) in files {
-            match loaded.and_then(|plugin| set.conflict(&plugin).map_or(Ok(plugin), Err)) {
-                Ok(plugin) => set.add(path, plugin, caps),
-                Err(cause) => set.refused.push(Refused { path, cause }),
-            }
-        }
-        set
-    }
-
-    fn conflict(&self, plugin: &Loaded) -> Option<RefusedCause> {
-        if let Some((path, _)) = self.plugins.iter().find(|(_, other)| other.name == plugin.name) {
-            return Some(RefusedCause::NameTaken { name: plugin.name.to_string(), by: path.clone() });
-        }
-        plugin.declaration.entrypoints.keys().find_map(|entrypoint| {
-            let taken = self.served.get(entrypoint.as_str())?;
-            let (path, _) = self.plugins.iter().find(|(_, other)| Arc::ptr_eq(other, &taken.plugin))?;
-            Some(RefusedCause::EntrypointTaken { entrypoint: entrypoint.clone(), by: path.clone() })
+    /// Who runs the next job of this entrypoint. `dice`, from 0 to 1, decides between a version and its canary.
+    pub fn pick(&self, entrypoint: &str, dice: f64) -> Option<&Served> {
+        let entry = self.entries.get(entrypoint)?;
+        Some(match &entry.canary {
+            Some((share, canary)) if dice < *share => canary,
+            _ => &entry.stable,
         })
-    }
-
-    fn add(&mut self, path: PathBuf, plugin: Arc<Loaded>, caps: &Caps) {
-        for (name, options) in &plugin.declaration.entrypoints {
-            let entrypoint: Arc<str> = name.as_str().into();
-            let served = Served { entrypoint: Arc::clone(&entrypoint), plugin: Arc::clone(&plugin), options: caps.apply(options) };
-            self.served.insert(entrypoint, served);
-        }
-        self.plugins.push((path, plugin));
-    }
-
-    /// Who runs this entrypoint.
-    pub fn get(&self, entrypoint: &str) -> Option<&Served> {
-        self.served.get(entrypoint)
     }
 
     /// All that is served, in no order.
     pub fn served(&self) -> impl Iterator<Item = &Served> {
-        self.served.values()
+        self.entries.values().map(|entry| &entry.stable)
     }
 
-    /// The files that are served.
-    pub fn plugins(&self) -> &[(PathBuf, Arc<Loaded>)] {
-        &self.plugins
+    /// All that jobs may be claimed for: what is served and not paused.
+    pub fn claimable(&self) -> impl Iterator<Item = &Served> {
+        self.entries.values().filter(|entry| !entry.paused).map(|entry| &entry.stable)
     }
 
-    /// The files that are not.
-    pub fn refused(&self) -> &[Refused] {
-        &self.refused
+    /// All files, in the order of their names.
+    pub fn files(&self) -> &[File] {
+        &self.files
+    }
+
+    /// The plugins that are served.
+    pub fn plugins(&self) -> impl Iterator<Item = &Arc<Loaded>> {
+        self.files.iter().filter_map(|file| file.serving.as_ref())
     }
 }

@@ -4,6 +4,7 @@
 
 mod bindings;
 mod cache;
+mod compiler;
 mod component;
 mod control;
 mod engine;
@@ -21,6 +22,7 @@ mod surface;
 mod trap;
 
 pub use cache::CodeCache;
+pub use compiler::{COMPILE_VERB, DEFAULT_COMPILE_TIMEOUT, child as compile_as_child};
 pub use component::{LoadError, Loaded, load};
 pub use control::{Control, Directive};
 pub use engine::{Engine, EngineSettings};

@@ -170,7 +170,7 @@ impl Worker {
 
     fn start(&self, plugins: &PluginSet, jobs: Vec<crate::job::Job>) {
         for job in jobs {
-            match plugins.get(&job.entrypoint) {
+            match plugins.pick(&job.entrypoint, fastrand::f64()) {
                 Some(served) => self.executor.start(job, served),
                 None => tracing::error!(job.id = job.id, job.entrypoint = %job.entrypoint, "claimed a job that nobody asked for"),
             }
@@ -249,7 +249,7 @@ impl Worker {
 impl Targets {
     fn of(plugins: &PluginSet) -> Targets {
         let mut targets = Targets { all: Vec::new(), unlimited: Vec::new(), limited: Vec::new() };
-        for served in plugins.served() {
+        for served in plugins.claimable() {
             targets.all.push(Arc::clone(&served.entrypoint));
             match served.options.concurrency {
                 Some(concurrency) => targets.limited.push(Limited { entrypoint: Arc::clone(&served.entrypoint), concurrency }),

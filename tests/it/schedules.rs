@@ -1,19 +1,11 @@
 //! Schedules: a tick is a job, and each tick one job, whoever shares the table.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Timelike as _, Utc};
-use pgq_host::plugins::{Caps, Folder, PluginSet};
-use pgq_host::schedules;
-use pgq_host::wasm::{CodeCache, Engine, EngineSettings};
 use pgq_host_tests::{Database, Host, PATIENCE, Plugins, eventually, everything, pgq};
 use serde_json::Value;
 use sqlx::Row as _;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 /// Nothing but its schedules has a host look at the database.
 const NO_POLLING: [&str; 2] = ["--dequeue-timeout", "3600"];
@@ -314,25 +306,19 @@ async fn a_database_that_is_away_delays_schedules_and_ends_nothing() {
 
 #[tokio::test]
 async fn schedules_follow_the_plugins_that_are_loaded_while_the_host_runs() {
-    let (database, plugins) = (Database::new().await, Plugins::with(&["scheduled"]));
-    let engine = Engine::new(&EngineSettings { max_instances: 1, max_memory: 1 << 30 }).unwrap();
-    let folder = Folder { path: plugins.path().to_owned(), grants: BTreeMap::new(), caps: Caps::default() };
-    let loaded = Arc::new(folder.scan(&engine, &CodeCache::disabled()).await.unwrap());
-    let (sender, receiver) = watch::channel(Arc::new(PluginSet::default()));
-    let stop = CancellationToken::new();
-    let keeper = tokio::spawn(schedules::keep(database.queue(), receiver, Duration::from_secs(3600), stop.clone()));
-    let jobs = "SELECT count(*) FROM pgqueuer WHERE entrypoint = 'tick'";
+    let (database, plugins) = (Database::new().await, Plugins::with(&[]));
+    let host = Host::start(&database, &plugins, &NO_POLLING).await;
+    let jobs = "SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'tick' AND status = 'queued'";
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer_schedules").await, 0);
 
-    sender.send_replace(Arc::clone(&loaded));
+    plugins.put("scheduled");
     eventually("ticks come", async || database.count(jobs).await >= 2).await;
-    sender.send_replace(Arc::new(PluginSet::default()));
+    plugins.remove("scheduled.wasm");
     // The row goes stale because nobody moves it on.
     let stale = "SELECT count(*) FROM pgqueuer_schedules WHERE entrypoint = 'tick' AND next_run < now() - interval '2 seconds'";
     eventually("ticks stop", async || database.count(stale).await == 1).await;
     let before = database.count(jobs).await;
-    sender.send_replace(loaded);
+    plugins.put("scheduled");
     eventually("ticks come again", async || database.count(jobs).await >= before + 2).await;
-    stop.cancel();
-    keeper.await.unwrap();
+    host.stop().await;
 }

@@ -24,6 +24,28 @@ impl Plugins {
         plugins
     }
 
+    /// A copy of this guest, there all at once, as a deployment does it: written beside, then renamed.
+    pub fn put(&self, name: &str) {
+        self.put_as(name, &format!("{name}.wasm"));
+    }
+
+    /// The same under another file name.
+    pub fn put_as(&self, name: &str, file: &str) {
+        self.replace(file, std::fs::read(guest(name)).expect("read"));
+    }
+
+    /// These bytes under this name, there all at once.
+    pub fn replace(&self, file: &str, bytes: impl AsRef<[u8]>) {
+        let beside = self.path().join(format!(".{file}.new"));
+        std::fs::write(&beside, bytes).expect("written");
+        std::fs::rename(beside, self.path().join(file)).expect("renamed");
+    }
+
+    /// The file goes.
+    pub fn remove(&self, file: &str) {
+        std::fs::remove_file(self.path().join(file)).expect("removed");
+    }
+
     /// A file of these bytes.
     pub fn write(&self, file: &str, bytes: impl AsRef<[u8]>) {
         std::fs::write(self.path().join(file), bytes).expect("written");

@@ -153,7 +153,8 @@ impl WorkerArgs {
         Ok(app::Settings {
             database,
             names,
-            folder: Folder { path: plugins, grants: config.grants, caps: config.caps },
+            folder: Folder { path: plugins, grants: config.grants, canaries: config.canaries, caps: config.caps },
+            breaker: config.breaker,
             cache: Some(self.cache_dir.clone().or(config.run.cache_dir).map_or_else(default_cache_dir, Ok)?),
             max_concurrent_tasks: if tasks == 0 { MOST_CONCURRENT_TASKS } else { tasks },
             heartbeat_timeout,

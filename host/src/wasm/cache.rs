@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
+use super::compiler::{self, CompileError};
 use super::engine::Engine;
 
 /// A file nobody has loaded for so long is deleted.
@@ -46,38 +47,38 @@ impl CodeCache {
     }
 
     /// The component of these bytes: from the cache, or compiled now and kept.
-    pub(super) fn component(&self, engine: &Engine, wasm: &[u8]) -> wasmtime::Result<Component> {
+    pub(super) async fn component(&self, engine: &Engine, wasm: &[u8]) -> Result<Component, CompileError> {
         let Some(folder) = &self.folder else {
-            return Component::new(engine.inner(), wasm);
+            return load(engine, &compiler::compile(engine, wasm).await?);
         };
         let key = key(engine, wasm);
         let path = folder.join(format!("{key}.cwasm"));
         match read_checked(&path, &key) {
-            Ok(Some(code)) => match deserialize(engine, &code) {
+            Ok(Some(code)) => match load(engine, &code) {
                 Ok(component) => {
                     touch(&path);
                     return Ok(component);
                 }
-                Err(error) => discard(&path, &format!("{error:#}")),
+                Err(error) => discard(&path, &error.to_string()),
             },
             Ok(None) => {}
             Err(error) => discard(&path, &format!("{error:#}")),
         }
-        let component = Component::new(engine.inner(), wasm)?;
-        if let Err(error) = component.serialize().map_err(|error| anyhow!("{error:#}")).and_then(|code| write(folder, &path, &key, &code)) {
+        let code = compiler::compile(engine, wasm).await?;
+        if let Err(error) = write(folder, &path, &key, &code) {
             tracing::warn!(path = %path.display(), error = %format!("{error:#}"), "cannot keep compiled code; the next start compiles again");
         }
-        Ok(component)
+        load(engine, &code)
     }
 }
 
-fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+fn load(engine: &Engine, code: &[u8]) -> Result<Component, CompileError> {
     #[expect(unsafe_code, reason = "the one place that turns bytes into native code; the module's opening lines say why it is sound")]
-    // SAFETY: `read_checked` compared the digest of these bytes with the one written beside them by `write`, which had them from
-    // `Component::serialize` of the same compiler (the key holds its full version and configuration), in a folder only we can write.
-    unsafe {
-        Component::deserialize(engine.inner(), code)
-    }
+    // SAFETY: these bytes come from our own compiler, over a pipe to a process of this very binary; or `read_checked` compared their digest
+    // with the one written beside them by `write`, which had them from the same compiler (the key holds its full version and
+    // configuration), in a folder only we can write.
+    let component = unsafe { Component::deserialize(engine.inner(), code) };
+    component.map_err(|error| CompileError::Invalid(format!("{error:#}")))
 }
 
 fn key(engine: &Engine, wasm: &[u8]) -> String {

@@ -9,6 +9,7 @@ use wasmtime::component::{Component, Linker, Resource};
 
 use super::bindings::{Plugin, PluginPre};
 use super::cache::CodeCache;
+use super::compiler::CompileError;
 use super::control::{Control, StopCause};
 use super::engine::Engine;
 use super::enqueue_host::Outbox;
@@ -41,6 +42,11 @@ pub enum LoadError {
     /// Cut off, damaged, or with features that are off here.
     #[error("the component does not compile, it may be cut off or damaged: {0}; copy or build the file again")]
     Invalid(String),
+    /// The compiler did not get to an end with it.
+    #[error(
+        "{0}; if the component is sound, raise compile-timeout under [limits] in pgq-host.toml, or compile it ahead with `pgq-host plugin inspect --compile`"
+    )]
+    NotCompiled(String),
     /// Made for another contract.
     #[error(
         "it was built against {found}, and this host speaks pgq:plugin@{WIT_VERSION} (any 0.1.x); rebuild it with pgq-plugin-sdk 0.1, or use a host of that version"
@@ -92,7 +98,7 @@ impl std::fmt::Debug for Loaded {
 }
 
 /// Check, compile (or find compiled), link and describe. Takes as long as the compiler takes: keep it off the runtimes' threads
-/// by calling it from a task of its own on the guest runtime. `stem` is the file's name without its ending; `grants_for` looks up
+/// by calling it on a thread of its own. `stem` is the file's name without its ending; `grants_for` looks up
 /// what the operator grants to the plugin of that name.
 pub async fn load(
     engine: &Engine,
@@ -103,12 +109,11 @@ pub async fn load(
 ) -> Result<Loaded, LoadError> {
     check_magic(&wasm)?;
     let sha256 = crate::digest::sha256(&wasm);
-    let (linker, component) = {
-        let (engine, cache) = (engine.clone(), cache.clone());
-        let compile = move || -> wasmtime::Result<_> { Ok((state::linker(&engine)?, cache.component(&engine, &wasm)?)) };
-        let compiled = tokio::task::spawn_blocking(compile).await.map_err(|panic| LoadError::Invalid(panic.to_string()))?;
-        compiled.map_err(|error| LoadError::Invalid(one_line(&error)))?
-    };
+    let component = cache.component(engine, &wasm).await.map_err(|error| match error {
+        CompileError::Invalid(message) => LoadError::Invalid(shorten(&message)),
+        CompileError::GaveUp(message) => LoadError::NotCompiled(shorten(&message)),
+    })?;
+    let linker = state::linker(engine).map_err(|error| LoadError::Invalid(one_line(&error)))?;
     check_contract(engine, &component)?;
     let pre = link(engine, &linker, &component)?;
     let declaration = describe(engine, &pre, stem).await?;
@@ -225,6 +230,9 @@ async fn describe(engine: &Engine, pre: &PluginPre<State>, stem: &str) -> Result
 }
 
 fn one_line(error: &wasmtime::Error) -> String {
-    let text = format!("{error:#}");
+    shorten(&format!("{error:#}"))
+}
+
+fn shorten(text: &str) -> String {
     trap::cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 600).to_owned()
 }

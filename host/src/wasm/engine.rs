@@ -1,12 +1,16 @@
 //! The one wasmtime engine of a host: its allocator, its limits and the clock that interrupts guests.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::compiler;
 
 /// How often running guests are looked at. A guest past its deadline is gone within two ticks.
 const TICK: Duration = Duration::from_millis(10);
@@ -22,6 +26,8 @@ pub struct EngineSettings {
     pub max_instances: u32,
     /// The largest memory any one linear memory may have, in bytes: the operator's cap.
     pub max_memory: usize,
+    /// Time for one compilation, in a process of its own; `None` compiles in this one, for programs that are not `pgq-host`.
+    pub compile_timeout: Option<Duration>,
 }
 
 /// An engine whose epoch moves while guests run and stands still while none does, so that an idle host costs nothing.
@@ -30,31 +36,54 @@ pub struct Engine {
     engine: wasmtime::Engine,
     running: Arc<AtomicUsize>,
     ticker: Thread,
-    max_memory: usize,
+    settings: Arc<EngineSettings>,
+    pooled: bool,
+    compilers: Arc<Semaphore>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("settings", &self.settings).field("pooled", &self.pooled).finish_non_exhaustive()
+    }
 }
 
 impl Engine {
     /// Reserve the pool and start the clock.
     pub fn new(settings: &EngineSettings) -> anyhow::Result<Engine> {
-        let engine = match wasmtime::Engine::new(&config(settings, true)) {
-            Ok(engine) => engine,
+        let (engine, pooled) = match wasmtime::Engine::new(&config(settings, true)) {
+            Ok(engine) => (engine, true),
             Err(error) => {
                 // Address space is limited here (a container's ulimit -v, a 32-bit or emulated machine): slower, but it works.
                 tracing::warn!(error = %format!("{error:#}"), "cannot reserve the instance pool; instances are allocated one by one");
-                wasmtime::Engine::new(&config(settings, false)).map_err(|error| anyhow!("cannot start the wasm engine: {error:#}"))?
+                (Engine::for_compiling(settings, false)?, false)
             }
         };
         let running = Arc::new(AtomicUsize::new(0));
         let ticker = spawn_ticker(&engine, Arc::clone(&running))?;
-        Ok(Engine { engine, running, ticker, max_memory: settings.max_memory })
+        let (settings, compilers) = (Arc::new(settings.clone()), Arc::new(Semaphore::new(compiler::AT_ONCE)));
+        Ok(Engine { engine, running, ticker, settings, pooled, compilers })
+    }
+
+    /// wasmtime's own, whose compiled code another one of the same settings runs. Has no clock.
+    pub(super) fn for_compiling(settings: &EngineSettings, pooled: bool) -> anyhow::Result<wasmtime::Engine> {
+        wasmtime::Engine::new(&config(settings, pooled)).map_err(|error| anyhow!("cannot start the wasm engine: {error:#}"))
     }
 
     pub(super) fn inner(&self) -> &wasmtime::Engine {
         &self.engine
     }
 
-    pub(super) fn max_memory(&self) -> usize {
-        self.max_memory
+    pub(super) fn settings(&self) -> &EngineSettings {
+        &self.settings
+    }
+
+    pub(super) fn is_pooled(&self) -> bool {
+        self.pooled
+    }
+
+    /// Places for compilers.
+    pub(super) fn compilers(&self) -> &Semaphore {
+        &self.compilers
     }
 
     /// Keep the clock going for as long as the guard lives.

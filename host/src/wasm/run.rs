@@ -96,7 +96,7 @@ fn completed(outcome: Outcome, store: &mut Store<State>) -> Verdict {
 fn failed(failure: Failure) -> Verdict {
     match failure {
         Failure::Retry(info) => Verdict::Retry {
-            fault: Fault::new("Retry", trap::cut(&info.message, MAX_TEXT_BYTES)),
+            fault: Fault::new(Fault::RETRY, trap::cut(&info.message, MAX_TEXT_BYTES)),
             after: info.after.map(Duration::from_millis),
         },
         Failure::Reject(reason) => Verdict::Reject(Fault::new("Reject", trap::cut(&reason, MAX_TEXT_BYTES))),

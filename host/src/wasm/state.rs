@@ -66,7 +66,7 @@ impl State {
             http: WasiHttpCtx::new(),
             config: grants.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             hooks: HttpHooks::new(grants),
-            limits: Limits::new(memory.min(engine.max_memory())),
+            limits: Limits::new(memory.min(engine.settings().max_memory)),
             log,
             stdout,
             stderr,

@@ -57,7 +57,11 @@ impl BenchArgs {
             Compiled::Wanted => CodeCache::open(&folder()?)?,
         };
         // The same caps as the host's: they are part of what compiled code depends on.
-        let engine = Engine::new(&EngineSettings { max_instances: 1, max_memory: config.caps.memory })?;
+        let engine = Engine::new(&EngineSettings {
+            max_instances: 1,
+            max_memory: config.caps.memory,
+            compile_timeout: Some(config.caps.compile_timeout),
+        })?;
         let (guard, guests) = GuestRuntime::start()?;
         Ok(Bench { config, engine, cache, guests, _guests: guard })
     }

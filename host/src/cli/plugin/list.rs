@@ -1,6 +1,7 @@
 //! `plugin list`: a folder of plugins as a host would serve it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::bail;
 use clap::Args;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use super::bench::{Bench, BenchArgs, Compiled};
 use crate::cli::output;
 use crate::digest::sha256;
-use crate::plugins::{Folder, PluginSet};
+use crate::plugins::{File, Folder, Shelf};
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
@@ -48,7 +49,7 @@ pub(super) async fn run(args: ListArgs) -> anyhow::Result<()> {
     let Some(folder) = args.plugins.clone().or_else(|| bench.config.run.plugins.clone()) else {
         bail!("no folder of plugins is named; use --plugins DIR, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml");
     };
-    let rows = in_folder(bench, folder.clone()).await?;
+    let rows = in_folder(&bench, folder.clone()).await?;
     if args.json {
         return output::json(&rows);
     }
@@ -57,40 +58,34 @@ pub(super) async fn run(args: ListArgs) -> anyhow::Result<()> {
 }
 
 /// What a host would make of the folder now, in the order of the files' names.
-async fn in_folder(bench: Bench, path: PathBuf) -> anyhow::Result<Vec<Row>> {
-    let folder = Folder { path, grants: bench.config.grants.clone(), caps: bench.config.caps };
+async fn in_folder(bench: &Bench, path: PathBuf) -> anyhow::Result<Vec<Row>> {
+    let config = &bench.config;
+    let folder = Folder { path, grants: config.grants.clone(), canaries: config.canaries.clone(), caps: config.caps };
+    let mut shelf = Shelf::new(folder.clone(), config.breaker, Arc::default());
     let (engine, cache) = (bench.engine.clone(), bench.cache.clone());
-    let set = bench.guests.spawn(async move { folder.scan(&engine, &cache).await }).await??;
-    let mut rows = rows_of(&set);
-    rows.sort_by(|one, other| one.file.cmp(&other.file));
-    Ok(rows)
-}
-
-fn rows_of(set: &PluginSet) -> Vec<Row> {
-    let file = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let served = set.plugins().iter().map(|(path, plugin)| Row {
-        file: file(path),
-        plugin: Some(plugin.name.to_string()),
-        version: Some(plugin.version.clone()),
-        sha256: Some(plugin.sha256.clone()),
-        entrypoints: plugin.declaration.entrypoints.keys().cloned().collect(),
-        state: State::Served,
-        cause: None,
-    });
-    let refused = set.refused().iter().map(|refused| Row {
-        file: file(&refused.path),
-        plugin: None,
-        version: None,
-        // Which of the broken builds it is.
-        sha256: std::fs::read(&refused.path).ok().map(|bytes| sha256(&bytes)),
-        entrypoints: Vec::new(),
-        state: State::Refused,
-        cause: Some(refused.cause.to_string()),
-    });
-    served.chain(refused).collect()
+    for loading in shelf.scan(folder.list()?, false).due {
+        let (folder, engine, cache) = (folder.clone(), engine.clone(), cache.clone());
+        shelf.settle(bench.guests.spawn(async move { loading.look(&folder, &engine, &cache).await }).await?);
+    }
+    Ok(shelf.snapshot().files().iter().map(Row::of).collect())
 }
 
 impl Row {
+    fn of(file: &File) -> Row {
+        let plugin = file.serving.as_deref();
+        // Of a file that is refused: which of the broken builds it is.
+        let digest = || std::fs::read(&file.path).ok().map(|bytes| sha256(&bytes));
+        Row {
+            file: file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            plugin: plugin.map(|plugin| plugin.name.to_string()),
+            version: plugin.map(|plugin| plugin.version.clone()),
+            sha256: plugin.map(|plugin| plugin.sha256.clone()).or_else(digest),
+            entrypoints: plugin.map(|plugin| plugin.declaration.entrypoints.keys().cloned().collect()).unwrap_or_default(),
+            state: if plugin.is_some() { State::Served } else { State::Refused },
+            cause: file.fault.as_ref().map(ToString::to_string),
+        }
+    }
+
     fn cells(self) -> [String; 6] {
         let dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         let state = match (self.state, self.cause) {

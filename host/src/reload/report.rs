@@ -1,0 +1,75 @@
+//! What changed in what is served, in the log: each file once per change.
+
+use std::time::Duration;
+
+use crate::plugins::{File, Folder, PluginSet};
+
+/// What only the start can tell.
+pub(super) fn beginning(set: &PluginSet, folder: &Folder) {
+    for name in folder.grants.keys().filter(|name| !set.plugins().any(|plugin| *plugin.name == ***name)) {
+        tracing::warn!(plugin = name, "the configuration grants something to a plugin that is not loaded");
+    }
+    if set.plugins().next().is_none() {
+        tracing::warn!(folder = %folder.path.display(), "no plugin is loaded: no job will be claimed");
+    }
+}
+
+/// What is different now.
+pub(super) fn changes(before: &PluginSet, now: &PluginSet) {
+    for file in now.files() {
+        let old = before.files().iter().find(|old| old.path == file.path);
+        versions(old, file);
+        faults(old, file);
+        pauses(old, file);
+    }
+    for gone in before.files().iter().filter(|old| !now.files().iter().any(|file| file.path == old.path)) {
+        let plugin = gone.serving.as_ref().map(|plugin| &*plugin.name);
+        tracing::info!(file = %gone.path.display(), plugin, "plugin removed; jobs of its entrypoints stay in the queue");
+    }
+}
+
+fn versions(old: Option<&File>, file: &File) {
+    let sha = |file: Option<&File>| file.and_then(|file| file.serving.as_ref()).map(|plugin| plugin.sha256.clone());
+    let canary = |file: &File| file.canary.as_ref().map(|plugin| plugin.sha256.clone());
+    if let Some(plugin) = &file.serving
+        && sha(old) != sha(Some(file))
+    {
+        let entrypoints: Vec<&str> = plugin.declaration.entrypoints.keys().map(String::as_str).collect();
+        let replaces = old.and_then(|old| old.serving.as_ref()).map(|plugin| plugin.version.clone());
+        tracing::info!(file = %file.path.display(), plugin = %plugin.name, version = plugin.version, sha256 = &plugin.sha256[..12], replaces, ?entrypoints, "plugin loaded");
+        let granted = plugin.grants.http.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for need in plugin.declaration.needs_http.iter().filter(|need| !granted.contains(need)) {
+            tracing::warn!(plugin = %plugin.name, need, "the plugin wants to reach an origin that it is not granted; see [plugins.{}] http in pgq-host.toml", plugin.name);
+        }
+        for need in plugin.declaration.needs_config.iter().filter(|need| !plugin.grants.config.contains_key(*need)) {
+            tracing::warn!(plugin = %plugin.name, need, "the plugin reads a configuration value that is not set; see [plugins.{}.config] in pgq-host.toml", plugin.name);
+        }
+    }
+    if let Some(plugin) = &file.canary
+        && old.and_then(canary) != canary(file)
+    {
+        tracing::info!(file = %file.path.display(), plugin = %plugin.name, version = plugin.version, sha256 = &plugin.sha256[..12], "canary loaded: it runs a share of the jobs until it has proved itself");
+    }
+}
+
+fn faults(old: Option<&File>, file: &File) {
+    if let Some(fault) = &file.fault
+        && old.and_then(|old| old.fault.as_ref()) != Some(fault)
+    {
+        let serving = file.serving.as_ref().map(|plugin| plugin.version.as_str());
+        tracing::error!(file = %file.path.display(), error = %fault, serving, "plugin refused");
+    }
+}
+
+fn pauses(old: Option<&File>, file: &File) {
+    let was = |name: &str| old.is_some_and(|old| old.paused.iter().any(|(paused, _)| **paused == *name));
+    for (entrypoint, until) in file.paused.iter().filter(|(name, _)| !was(name)) {
+        let pause = Duration::from_secs(until.saturating_duration_since(std::time::Instant::now()).as_secs_f64().ceil() as u64);
+        tracing::error!(file = %file.path.display(), entrypoint = %entrypoint, ?pause, "run after run crashes: the entrypoint is not claimed for a while; its jobs stay in the queue");
+    }
+    for (entrypoint, _) in old.into_iter().flat_map(|old| &old.paused) {
+        if !file.paused.iter().any(|(paused, _)| paused == entrypoint) {
+            tracing::info!(file = %file.path.display(), entrypoint = %entrypoint, "the entrypoint is claimed again");
+        }
+    }
+}

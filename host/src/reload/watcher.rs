@@ -1,0 +1,74 @@
+//! Tells that something in a folder may have changed. Hints only: whoever waits looks for itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::Notify;
+
+/// Watches the folder, not its files: a watch on a file dies when another file is renamed over it.
+pub(super) struct Watcher {
+    folder: PathBuf,
+    hint: Arc<Notify>,
+    watching: Option<(RecommendedWatcher, Identity)>,
+    failed: bool,
+}
+
+/// Which folder a path leads to: another one, once a link was swapped.
+type Identity = (u64, u64);
+
+impl Watcher {
+    pub(super) fn new(folder: PathBuf) -> Watcher {
+        let mut watcher = Watcher { folder, hint: Arc::default(), watching: None, failed: false };
+        watcher.renew();
+        watcher
+    }
+
+    /// Resolves when there was an event since the last call.
+    pub(super) async fn changed(&self) {
+        self.hint.notified().await;
+    }
+
+    /// Watch what the path leads to now, if that is not what is being watched.
+    pub(super) fn renew(&mut self) {
+        let identity = identity(&self.folder);
+        if self.watching.as_ref().map(|(_, identity)| *identity) == identity {
+            return;
+        }
+        self.watching = None;
+        let Some(identity) = identity else { return };
+        match self.watch() {
+            Ok(watcher) => {
+                self.watching = Some((watcher, identity));
+                self.failed = false;
+                // Whatever came between the last scan and this watch.
+                self.hint.notify_one();
+            }
+            Err(error) if !self.failed => {
+                self.failed = true;
+                tracing::warn!(folder = %self.folder.display(), error = %error, "cannot watch the plugins folder; it is looked at every few seconds instead");
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn watch(&self) -> notify::Result<RecommendedWatcher> {
+        let hint = Arc::clone(&self.hint);
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Reading a file is no change of it; our own reads would keep us busy for ever. An error may hide a change.
+            if event.is_ok_and(|event| {
+                matches!(event.kind, EventKind::Access(notify::event::AccessKind::Open(_) | notify::event::AccessKind::Read))
+            }) {
+                return;
+            }
+            hint.notify_one();
+        })?;
+        watcher.watch(&self.folder, RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    }
+}
+
+fn identity(folder: &std::path::Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(folder).ok().map(|folder| (folder.dev(), folder.ino()))
+}

@@ -1,0 +1,117 @@
+//! Compiling, in a process of its own.
+//!
+//! Compiling is the one thing that a hostile file can make arbitrarily slow or large before it is even a plugin, and a compiler cannot be
+//! interrupted from within. So this binary starts itself once more, at a lower priority, with a limit on its memory; past its time it is
+//! killed. A compiler that crashes is an error about a file, nothing more.
+
+use std::io::{Read as _, Write as _};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use rustix::process::{Resource, Rlimit, Signal};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+
+use super::engine::{Engine, EngineSettings};
+
+/// The hidden verb of the command line that leads to [`child`].
+pub const COMPILE_VERB: &str = "compile-component";
+
+/// Heap of the compiler: Python's components, the largest there are, take about 1 GiB.
+const MAX_COMPILER_BYTES: u64 = 4 << 30;
+const NICE: i32 = 10;
+/// Compilers at a time, each with a thread per core.
+pub(super) const AT_ONCE: usize = 2;
+/// Of what the compiler says when it fails.
+const MAX_MESSAGE_BYTES: u64 = 4 << 10;
+
+/// Why there is no compiled code.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CompileError {
+    /// The file is at fault, in the compiler's words.
+    #[error("{0}")]
+    Invalid(String),
+    /// It took too long, or too much.
+    #[error("{0}")]
+    GaveUp(String),
+}
+
+/// Compile these bytes for this engine.
+pub(super) async fn compile(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+    let Some(timeout) = engine.settings().compile_timeout else {
+        let code = engine.inner().precompile_component(wasm);
+        return code.map_err(|error| CompileError::Invalid(format!("{error:#}")));
+    };
+    let _place = engine.compilers().acquire().await;
+    let mut compiler = start(engine).map_err(|error| CompileError::GaveUp(format!("the compiler cannot be started: {error}")))?;
+    match tokio::time::timeout(timeout, converse(&mut compiler, wasm)).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(error)) => Err(CompileError::GaveUp(format!("the compiler cannot be spoken to: {error}"))),
+        Err(_) => {
+            let _ = compiler.kill().await;
+            Err(CompileError::GaveUp(format!("compiling took longer than {timeout:?}")))
+        }
+    }
+}
+
+fn start(engine: &Engine) -> std::io::Result<Child> {
+    let settings = engine.settings();
+    // On Linux this very binary, even when the file has been replaced by another release since.
+    let me = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
+    Command::new(me)
+        .arg(COMPILE_VERB)
+        .args([settings.max_instances.to_string(), settings.max_memory.to_string(), engine.is_pooled().to_string()])
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+}
+
+async fn converse(compiler: &mut Child, wasm: &[u8]) -> std::io::Result<Result<Vec<u8>, CompileError>> {
+    let (Some(mut stdin), Some(mut stdout), Some(stderr)) = (compiler.stdin.take(), compiler.stdout.take(), compiler.stderr.take()) else {
+        unreachable!("all three are piped")
+    };
+    let (mut code, mut said) = (Vec::new(), String::new());
+    let mut stderr = stderr.take(MAX_MESSAGE_BYTES);
+    let (written, read, _) = tokio::join!(
+        async {
+            let written = stdin.write_all(wasm).await;
+            drop(stdin);
+            written
+        },
+        stdout.read_to_end(&mut code),
+        stderr.read_to_string(&mut said),
+    );
+    let status = compiler.wait().await?;
+    read?;
+    if status.success() {
+        written?;
+        return Ok(Ok(code));
+    }
+    Ok(Err(match status.code() {
+        Some(1) => CompileError::Invalid(said),
+        _ => CompileError::GaveUp(format!("the compiler ended with {status}: {}", said.lines().next().unwrap_or_default())),
+    }))
+}
+
+/// What the other process does: component on stdin, compiled code on stdout, what is wrong on stderr.
+pub fn child(settings: &EngineSettings, pooled: bool) -> anyhow::Result<()> {
+    // Not to outlive a host that was killed, and not to take what jobs need.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    rustix::process::nice(NICE)?;
+    // The pool's reserved addresses do not count; what is written to does.
+    let limit = Rlimit { current: Some(MAX_COMPILER_BYTES), maximum: Some(MAX_COMPILER_BYTES) };
+    rustix::process::setrlimit(Resource::Data, limit)?;
+    let mut wasm = Vec::new();
+    std::io::stdin().read_to_end(&mut wasm).context("cannot read the component")?;
+    let engine = Engine::for_compiling(settings, pooled)?;
+    let code = engine.precompile_component(&wasm).map_err(|error| anyhow!("{error:#}"))?;
+    std::io::stdout().write_all(&code).context("cannot hand over the code")
+}
+
+/// Time for one compilation, unless an operator says otherwise.
+pub const DEFAULT_COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
