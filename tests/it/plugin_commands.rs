@@ -436,7 +436,6 @@ async fn dev_builds_what_is_saved_and_keeps_what_works_when_it_does_not_build() 
 }
 
 #[tokio::test]
-#[ignore = "needs reload"]
 async fn a_job_runs_on_the_code_that_was_saved_last() {
     warm().await;
     let source = Crate::new("saved-and-run").await;

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use futures_util::FutureExt as _;
+use futures_util::future::try_join;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
@@ -62,7 +64,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: DevArgs) -> anyhow::Resul
     settings.port = args.port;
     // Dropped half-way, a start leaves nothing running, and the next one begins again.
     let server = tokio::select! {
-        (server, ()) = async { tokio::join!(embedded::start(settings), sources.build()) } => server?,
+        both = try_join(embedded::start(settings), sources.build().map(Ok)) => both?.0,
         name = signals.next() => return interrupted(name),
     };
     let result = serve(&server, &args, sources, config, names, signals).await;
