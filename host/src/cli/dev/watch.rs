@@ -67,7 +67,7 @@ fn is_source(folder: &Path) -> bool {
 
 fn is_edited(root: &Path, path: &Path) -> bool {
     let inner = path.strip_prefix(root).unwrap_or(path);
-    !inner.ancestors().any(|part| is_ignored(part))
+    !inner.ancestors().any(is_ignored)
 }
 
 /// Hidden files, editors' backups, cargo's output, and components.
