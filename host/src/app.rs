@@ -202,10 +202,10 @@ async fn idle(executor: &Executor) {
 }
 
 /// Where guests run: threads of their own, so that none of them can keep a heartbeat or a claim waiting.
-struct GuestRuntime(Option<tokio::runtime::Runtime>);
+pub(crate) struct GuestRuntime(Option<tokio::runtime::Runtime>);
 
 impl GuestRuntime {
-    fn start() -> anyhow::Result<(GuestRuntime, Handle)> {
+    pub(crate) fn start() -> anyhow::Result<(GuestRuntime, Handle)> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("pgq-guest")
             .enable_all()
@@ -225,7 +225,7 @@ impl Drop for GuestRuntime {
     }
 }
 
-fn open_cache(folder: Option<&std::path::Path>) -> CodeCache {
+pub(crate) fn open_cache(folder: Option<&std::path::Path>) -> CodeCache {
     let Some(folder) = folder else { return CodeCache::disabled() };
     CodeCache::open(folder).unwrap_or_else(|error| {
         tracing::warn!(error = %format!("{error:#}"), "plugins are compiled at every start");

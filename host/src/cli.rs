@@ -9,6 +9,7 @@ mod inspect;
 mod listen;
 mod logging;
 mod output;
+mod plugin;
 mod queue;
 mod requeue;
 mod run;
@@ -54,6 +55,8 @@ enum Command {
     Schedules(schedules::SchedulesArgs),
     /// Print what comes over the queue's notification channel.
     Listen(listen::ListenArgs),
+    /// Make, build, look at, try and list plugins. Needs no database.
+    Plugin(plugin::PluginArgs),
     /// Make PgQueuer's tables and pgq-host's additions.
     Install(schema::InstallArgs),
     /// Check that the tables are there as they should be, or that nothing is there.
@@ -96,6 +99,7 @@ impl Cli {
             Command::Backlog(args) => inspect::backlog(&self.database, args).await,
             Command::Schedules(args) => schedules::run(&self.database, args).await,
             Command::Listen(args) => listen::run(&self.database, args).await,
+            Command::Plugin(args) => plugin::run(args).await,
             Command::Install(args) => schema::install(&self.database, args).await,
             Command::Verify(args) => schema::verify(&self.database, args).await,
             Command::Upgrade(args) => schema::upgrade(&self.database, args).await,

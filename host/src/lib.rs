@@ -4,6 +4,7 @@
 
 pub mod announce;
 pub mod app;
+pub mod cargo;
 pub mod cli;
 pub mod config;
 pub mod cron;
@@ -18,6 +19,7 @@ pub mod plugins;
 pub mod queue;
 pub mod recorder;
 pub mod reload;
+pub mod scaffold;
 pub mod schedules;
 pub mod schema;
 pub mod signal;

@@ -18,6 +18,7 @@ mod registry_host;
 mod run;
 mod state;
 mod stdio;
+mod surface;
 mod trap;
 
 pub use cache::CodeCache;

@@ -15,6 +15,7 @@ mod isolation;
 mod loading;
 mod outcomes;
 mod plans;
+mod plugin_commands;
 mod producers;
 mod reload;
 mod schedules;

@@ -1,14 +1,20 @@
 //! `dev`: a worker with its own PostgreSQL, from nothing to running jobs in one command.
 
+mod sources;
+mod watch;
+
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use futures_util::FutureExt as _;
+use futures_util::future::try_join;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
+use self::sources::Sources;
 use super::database::DatabaseArgs;
 use super::run::WorkerArgs;
 use crate::app;
@@ -29,6 +35,9 @@ pub(super) struct DevArgs {
     /// The folder of plugins: every *.wasm in it is loaded
     #[arg(long, env = "PGQ_HOST_PLUGINS", default_value = "plugins")]
     plugins: PathBuf,
+    /// Build the plugin of this crate, and again whenever a file of it is saved; may be given several times
+    #[arg(long = "source", value_name = "DIR")]
+    sources: Vec<PathBuf>,
     /// Where the private PostgreSQL keeps its data
     #[arg(long, default_value = ".pgq-host", env = "PGQ_HOST_DATA_DIR")]
     data_dir: PathBuf,
@@ -43,23 +52,34 @@ pub(super) async fn run(database: &DatabaseArgs, args: DevArgs) -> anyhow::Resul
     args.worker.logging.install();
     // What can be wrong without a database is said before one is started.
     let (config, names) = (Config::load(args.worker.config.as_deref())?, database.names()?);
-    if !args.plugins.is_dir() {
+    if !args.sources.is_empty() {
+        let plugins = &args.plugins;
+        std::fs::create_dir_all(plugins).with_context(|| format!("cannot make the plugins folder {}", plugins.display()))?;
+    } else if !args.plugins.is_dir() {
         bail!("the plugins folder {} is not there; create it, or name another with --plugins", args.plugins.display());
     }
     let mut signals = Signals::install()?;
+    let mut sources = Sources::watch(&args.sources, &args.plugins)?;
     let mut settings = embedded::Settings::new(&args.data_dir);
     settings.port = args.port;
     // Dropped half-way, a start leaves nothing running, and the next one begins again.
     let server = tokio::select! {
-        server = embedded::start(settings) => server?,
+        both = try_join(embedded::start(settings), sources.build().map(Ok)) => both?.0,
         name = signals.next() => return interrupted(name),
     };
-    let result = serve(&server, &args, config, names, signals).await;
+    let result = serve(&server, &args, sources, config, names, signals).await;
     server.stop().await;
     result
 }
 
-async fn serve(server: &Server, args: &DevArgs, config: Config, names: Names, mut signals: Signals) -> anyhow::Result<()> {
+async fn serve(
+    server: &Server,
+    args: &DevArgs,
+    mut sources: Sources,
+    config: Config,
+    names: Names,
+    mut signals: Signals,
+) -> anyhow::Result<()> {
     let options = tokio::select! {
         options = prepare(server, args, &names) => options?,
         name = signals.next() => return interrupted(name),
@@ -67,6 +87,7 @@ async fn serve(server: &Server, args: &DevArgs, config: Config, names: Names, mu
     let settings = args.worker.settings(config, args.plugins.clone(), options, names)?;
     tokio::select! {
         result = app::run(settings, signals) => result,
+        never = sources.keep() => match never {},
         log = server.ended() => bail!("the private PostgreSQL ended by itself:\n{log}"),
     }
 }

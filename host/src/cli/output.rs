@@ -1,6 +1,6 @@
 //! What commands print: data to stdout, as a table for people or as JSON for programs; status to stderr.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
@@ -8,10 +8,20 @@ use serde::Serialize;
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
-/// Print data. A reader that has seen enough (`| head`) is no error.
+/// Print data, as lines.
 pub(super) fn data(text: &str) -> anyhow::Result<()> {
+    write(text.as_bytes(), b"\n")
+}
+
+/// Print data byte for byte; a terminal's prompt still begins a line of its own.
+pub(super) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
+    write(bytes, if std::io::stdout().is_terminal() && !bytes.ends_with(b"\n") { b"\n" } else { b"" })
+}
+
+/// A reader that has seen enough (`| head`) is no error.
+fn write(bytes: &[u8], end: &[u8]) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.write_all(end)).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         done => done.context("cannot write to standard output"),
     }

@@ -1,7 +1,7 @@
 //! `queue`: enqueue one job by hand.
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -47,7 +47,7 @@ enum Conflict {
     UpdatePriority,
 }
 
-fn parse_header(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_header(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE".into()),
@@ -58,7 +58,7 @@ fn parse_header(text: &str) -> Result<(String, String), String> {
 pub(super) async fn run(database: &DatabaseArgs, args: QueueArgs) -> anyhow::Result<()> {
     let payload = match (&args.payload, &args.payload_file) {
         (Some(text), _) => Some(text.clone().into_bytes()),
-        (None, Some(path)) => Some(read(path)?),
+        (None, Some(path)) => Some(read_payload(path)?),
         (None, None) => None,
     };
     let headers = args.headers.into_iter().map(|(name, value)| (name, value.into())).collect::<serde_json::Map<_, _>>();
@@ -99,7 +99,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: QueueArgs) -> anyhow::Res
     Ok(())
 }
 
-fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read_payload(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if path.as_os_str() == "-" {
         std::io::stdin().read_to_end(&mut bytes).context("cannot read the payload from standard input")?;

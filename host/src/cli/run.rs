@@ -165,7 +165,7 @@ impl WorkerArgs {
     }
 }
 
-fn default_cache_dir() -> anyhow::Result<PathBuf> {
+pub(super) fn default_cache_dir() -> anyhow::Result<PathBuf> {
     let folder = |key: &str| std::env::var_os(key).filter(|value| !value.is_empty()).map(PathBuf::from);
     // systemd's CacheDirectory= comes first: a service has no home.
     let base = folder("CACHE_DIRECTORY").or_else(|| folder("XDG_CACHE_HOME")).or_else(|| folder("HOME").map(|home| home.join(".cache")));

@@ -29,7 +29,8 @@ impl Default for Caps {
 }
 
 impl Caps {
-    pub(super) fn apply(&self, declared: &EntrypointOptions) -> EntrypointOptions {
+    /// What is declared, as far as it may be.
+    pub fn apply(&self, declared: &EntrypointOptions) -> EntrypointOptions {
         EntrypointOptions { timeout: declared.timeout.min(self.timeout), memory: declared.memory.min(self.memory), ..declared.clone() }
     }
 }

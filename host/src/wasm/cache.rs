@@ -41,6 +41,11 @@ impl CodeCache {
         Ok(CodeCache { folder: Some(folder.to_owned()) })
     }
 
+    /// Where the compiled code of this component is, or would be; `None` without a folder.
+    pub fn path(&self, engine: &Engine, wasm: &[u8]) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(format!("{}.cwasm", key(engine, wasm))))
+    }
+
     /// The component of these bytes: from the cache, or compiled now and kept.
     pub(super) async fn component(&self, engine: &Engine, wasm: &[u8]) -> Result<Component, CompileError> {
         let Some(folder) = &self.folder else {

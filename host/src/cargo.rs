@@ -1,0 +1,146 @@
+//! Cargo, asked for components: what it builds, why it cannot, and where a component lands.
+
+mod group;
+mod land;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+use group::Group;
+pub use land::{Landed, land};
+
+/// What components are built for.
+const TARGET: &str = "wasm32-wasip2";
+
+/// One build of a crate or a workspace. Dropped half-way, it takes cargo and its compilers with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Build<'a> {
+    /// Where Cargo.toml is.
+    pub folder: &'a Path,
+    /// Optimised, or built in less time.
+    pub release: bool,
+    /// Errors and warnings only.
+    pub quiet: bool,
+}
+
+/// Why there is no component.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Nothing to build.
+    #[error("{} has no Cargo.toml; name the folder of a plugin's crate, or make one with `pgq-host plugin new NAME`", .0.display())]
+    NoCrate(PathBuf),
+    /// No cargo.
+    #[error("cargo cannot be started: {0}; install Rust with rustup (https://rustup.rs), and see that cargo is on the PATH")]
+    NoCargo(io::Error),
+    /// A cargo, but no compiler behind it.
+    #[error("rustc does not work in {}: {cause}; install Rust with rustup (https://rustup.rs)", folder.display())]
+    NoCompiler {
+        /// Where it was tried.
+        folder: PathBuf,
+        /// What it said.
+        cause: String,
+    },
+    /// The most common one, of which the compiler only says that it cannot find `core`.
+    #[error("the target {TARGET} is not installed for the Rust that builds {}; run `rustup target add {TARGET}` there", .0.display())]
+    NoTarget(PathBuf),
+    /// A mistake in the code; cargo has said which.
+    #[error("cargo could not build {}: its messages are above", .0.display())]
+    Failed(PathBuf),
+    /// No `cdylib`.
+    #[error("{} builds no component; a plugin's Cargo.toml has crate-type = [\"cdylib\"] under [lib]", .0.display())]
+    NoComponent(PathBuf),
+}
+
+/// A line of cargo's `--message-format=json`, as far as it is of interest.
+#[derive(Deserialize)]
+struct Message {
+    #[serde(default)]
+    target: MessageTarget,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+}
+
+#[derive(Deserialize, Default)]
+struct MessageTarget {
+    kind: Vec<String>,
+}
+
+impl Build<'_> {
+    /// Build, and name the components. What cargo says goes to stderr as it says it.
+    pub async fn run(self) -> Result<Vec<PathBuf>, BuildError> {
+        if !self.folder.join("Cargo.toml").is_file() {
+            return Err(BuildError::NoCrate(self.folder.to_owned()));
+        }
+        let mut command = Command::new("cargo");
+        command.args(["build", "--target", TARGET, "--message-format=json-render-diagnostics"]).current_dir(self.folder);
+        command.args(self.release.then_some("--release")).args(self.quiet.then_some("--quiet"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut cargo = Group::spawn(&mut command).map_err(BuildError::NoCargo)?;
+        let mut components = Vec::new();
+        if let Some(stdout) = cargo.stdout() {
+            let mut lines = BufReader::new(stdout).lines();
+            while let Some(line) = lines.next_line().await.map_err(BuildError::NoCargo)? {
+                components.extend(components_of(&line));
+            }
+        }
+        if !cargo.wait().await.map_err(BuildError::NoCargo)?.success() {
+            return Err(self.diagnose().await);
+        }
+        if components.is_empty() { Err(BuildError::NoComponent(self.folder.to_owned())) } else { Ok(components) }
+    }
+
+    /// After a failure only: a build that works need not wait for questions.
+    async fn diagnose(self) -> BuildError {
+        let folder = self.folder.to_owned();
+        let mut rustc = Command::new("rustc");
+        rustc.args(["--print", "target-libdir", "--target", TARGET]).current_dir(self.folder).stdin(Stdio::null()).kill_on_drop(true);
+        let said = match rustc.output().await {
+            Ok(said) => said,
+            Err(error) => return BuildError::NoCompiler { folder, cause: error.to_string() },
+        };
+        if !said.status.success() {
+            let said = String::from_utf8_lossy(&said.stderr);
+            let cause = said.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or(said.trim()).to_owned();
+            return BuildError::NoCompiler { folder, cause };
+        }
+        let libraries = PathBuf::from(String::from_utf8_lossy(&said.stdout).trim());
+        if libraries.is_dir() { BuildError::Failed(folder) } else { BuildError::NoTarget(folder) }
+    }
+}
+
+fn components_of(line: &str) -> Vec<PathBuf> {
+    let Ok(message) = serde_json::from_str::<Message>(line) else { return Vec::new() };
+    if !message.target.kind.iter().any(|kind| kind == "cdylib") {
+        return Vec::new();
+    }
+    // What a dependency makes stays in `deps`; what was asked for lies beside it.
+    let asked_for = |path: &PathBuf| path.extension().is_some_and(|e| e == "wasm") && !path.parent().is_some_and(|p| p.ends_with("deps"));
+    message.filenames.into_iter().filter(asked_for).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_are_those_that_were_asked_for() {
+        let artifact = |kind: &str, file: &str| {
+            format!(r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"name":"x"}},"filenames":["{file}"],"fresh":false}}"#)
+        };
+        assert_eq!(components_of(&artifact("cdylib", "/t/release/x.wasm")), [PathBuf::from("/t/release/x.wasm")]);
+        for other in [
+            artifact("cdylib", "/t/release/deps/y-0123.wasm"),
+            artifact("bin", "/t/release/x.wasm"),
+            artifact("lib", "/t/release/deps/libx.rlib"),
+            r#"{"reason":"build-finished","success":true}"#.into(),
+            "Compiling".into(),
+        ] {
+            assert!(components_of(&other).is_empty(), "{other}");
+        }
+    }
+}

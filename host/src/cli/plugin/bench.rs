@@ -1,0 +1,86 @@
+//! What a host has for its plugins, without the host: configuration, engine, cache of compiled code, threads for guests.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::runtime::Handle;
+
+use crate::app::{self, GuestRuntime};
+use crate::cli::logging::LoggingArgs;
+use crate::cli::run::default_cache_dir;
+use crate::config::Config;
+use crate::wasm::{self, CodeCache, Engine, EngineSettings, LoadError, Loaded};
+
+/// What commands that load plugins have in common.
+#[derive(Debug, Args)]
+pub(super) struct BenchArgs {
+    /// Grants and caps [default: pgq-host.toml, if there is one]
+    #[arg(long, env = "PGQ_HOST_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where compiled plugins are kept [default: pgq-host in the user's cache folder]
+    #[arg(long, env = "PGQ_HOST_CACHE_DIR")]
+    cache_dir: Option<PathBuf>,
+    #[command(flatten)]
+    logging: LoggingArgs,
+}
+
+/// How a command uses the cache of compiled code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compiled {
+    /// As a host does: without it, everything just takes longer.
+    Kept,
+    /// It is what the command is for: without it, that is an error.
+    Wanted,
+    /// Nothing is written.
+    Unused,
+}
+
+/// Set up to load and run plugins.
+pub(super) struct Bench {
+    pub(super) config: Config,
+    pub(super) engine: Engine,
+    pub(super) cache: CodeCache,
+    /// Guests never run on the threads that wait for signals.
+    pub(super) guests: Handle,
+    _guests: GuestRuntime,
+}
+
+impl BenchArgs {
+    pub(super) fn set_up(&self, compiled: Compiled) -> anyhow::Result<Bench> {
+        self.logging.install();
+        let config = Config::load(self.config.as_deref())?;
+        let folder = || self.cache_dir.clone().or(config.run.cache_dir.clone()).map_or_else(default_cache_dir, Ok);
+        let cache = match compiled {
+            Compiled::Unused => CodeCache::disabled(),
+            Compiled::Kept => app::open_cache(folder().ok().as_deref()),
+            Compiled::Wanted => CodeCache::open(&folder()?)?,
+        };
+        // The same caps as the host's: they are part of what compiled code depends on.
+        let engine = Engine::new(&EngineSettings {
+            max_instances: 1,
+            max_memory: config.caps.memory,
+            compile_timeout: Some(config.caps.compile_timeout),
+        })?;
+        let (guard, guests) = GuestRuntime::start()?;
+        Ok(Bench { config, engine, cache, guests, _guests: guard })
+    }
+}
+
+impl Bench {
+    /// Load these bytes as the plugin that the file of this name would be.
+    pub(super) async fn load(&self, path: &Path, bytes: Vec<u8>) -> anyhow::Result<Result<Loaded, LoadError>> {
+        let (engine, cache, grants) = (self.engine.clone(), self.cache.clone(), self.config.grants.clone());
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let load = async move {
+            let grants_for = |name: &str| grants.get(name).cloned().unwrap_or_default();
+            wasm::load(&engine, &cache, &stem, bytes, grants_for).await
+        };
+        self.guests.spawn(load).await.with_context(|| format!("the host panicked while it loaded {}", path.display()))
+    }
+}
+
+/// The file's bytes, or the error that names it.
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read the component {}", path.display()))
+}

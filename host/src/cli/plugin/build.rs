@@ -1,0 +1,47 @@
+//! `plugin build`: from a crate to a component that a host will load.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use super::inspect::ReportArgs;
+use crate::cargo::{Build, land};
+use crate::cli::output;
+use crate::signal::Signals;
+
+#[derive(Debug, Args)]
+pub(super) struct BuildArgs {
+    /// The crate, or a workspace of several
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+    /// Optimised (default)
+    #[arg(long)]
+    release: bool,
+    /// Not optimised: builds sooner, runs slower
+    #[arg(long, conflicts_with = "release")]
+    debug: bool,
+    /// Copy the component into this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    reporting: ReportArgs,
+}
+
+pub(super) async fn run(args: BuildArgs) -> anyhow::Result<()> {
+    let mut signals = Signals::install()?;
+    let bench = args.reporting.set_up()?;
+    let build = Build { folder: &args.dir, release: args.release || !args.debug, quiet: false };
+    let components = tokio::select! {
+        built = build.run() => built?,
+        name = signals.next() => bail!("interrupted by {name}; cargo was told to stop"),
+    };
+    // A component that no host would load never reaches the folder.
+    args.reporting.report(&bench, &components).await?;
+    for component in components.iter().filter(|_| args.out.is_some()) {
+        let out = args.out.as_deref().unwrap_or(&args.dir);
+        let landed = land(component, out).with_context(|| format!("cannot copy {} into {}", component.display(), out.display()))?;
+        output::status(&format!("{} {}", if landed.unchanged { "Unchanged:" } else { "Wrote" }, landed.path.display()));
+    }
+    Ok(())
+}

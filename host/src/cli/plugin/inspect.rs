@@ -1,0 +1,67 @@
+//! `plugin inspect`: what components are, without running a job of theirs.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+
+use super::bench::{Bench, BenchArgs, Compiled};
+use super::report::Report;
+use crate::cli::output;
+
+#[derive(Debug, Args)]
+pub(super) struct InspectArgs {
+    /// The components
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    reporting: ReportArgs,
+}
+
+/// What `inspect` and `build` have in common.
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// Keep the compiled code, so that a host starts without compiling; for images
+    #[arg(long)]
+    compile: bool,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    bench: BenchArgs,
+}
+
+pub(super) async fn run(args: InspectArgs) -> anyhow::Result<()> {
+    let bench = args.reporting.set_up()?;
+    args.reporting.report(&bench, &args.files).await.map(drop)
+}
+
+impl ReportArgs {
+    pub(super) fn set_up(&self) -> anyhow::Result<Bench> {
+        self.bench.set_up(if self.compile { Compiled::Wanted } else { Compiled::Unused })
+    }
+
+    /// Print what there is to know about each file; an error after that if a host would refuse one. A file that cannot be read
+    /// keeps no other from being reported.
+    pub(super) async fn report(&self, bench: &Bench, files: &[PathBuf]) -> anyhow::Result<()> {
+        let (mut reports, mut unreadable) = (Vec::new(), Vec::new());
+        for file in files {
+            match Report::of(bench, file, self.compile).await {
+                Ok(report) => reports.push(report),
+                Err(error) => unreadable.push(format!("{error:#}")),
+            }
+        }
+        if self.json {
+            output::json(&reports.iter().map(Report::json).collect::<Vec<_>>())?;
+        } else if !reports.is_empty() {
+            output::data(reports.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n").trim_end())?;
+        }
+        if !unreadable.is_empty() {
+            bail!("{}", unreadable.join("\n"));
+        }
+        match reports.iter().filter(|report| !report.loads()).count() {
+            0 => Ok(()),
+            refused => bail!("a host would refuse {refused} of {} files; each says why above", files.len()),
+        }
+    }
+}

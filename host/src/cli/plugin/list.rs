@@ -1,0 +1,99 @@
+//! `plugin list`: a folder of plugins as a host would serve it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::bail;
+use clap::Args;
+use serde::Serialize;
+
+use super::bench::{Bench, BenchArgs, Compiled};
+use crate::cli::output;
+use crate::digest::sha256;
+use crate::plugins::{File, Folder, Shelf};
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// The folder: every *.wasm in it
+    #[arg(long, env = "PGQ_HOST_PLUGINS", value_name = "DIR")]
+    plugins: Option<PathBuf>,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    bench: BenchArgs,
+}
+
+/// One file of one source of plugins.
+#[derive(Debug, Serialize)]
+struct Row {
+    file: String,
+    plugin: Option<String>,
+    version: Option<String>,
+    sha256: Option<String>,
+    entrypoints: Vec<String>,
+    state: State,
+    /// Why it is refused.
+    cause: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Served,
+    Refused,
+}
+
+pub(super) async fn run(args: ListArgs) -> anyhow::Result<()> {
+    let bench = args.bench.set_up(Compiled::Kept)?;
+    let Some(folder) = args.plugins.clone().or_else(|| bench.config.run.plugins.clone()) else {
+        bail!("no folder of plugins is named; use --plugins DIR, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml");
+    };
+    let rows = in_folder(&bench, folder.clone()).await?;
+    if args.json {
+        return output::json(&rows);
+    }
+    let head = ["File", "Plugin", "Version", "SHA-256", "Entrypoints", "State"];
+    output::table(head, rows.into_iter().map(Row::cells), &format!("No plugins in {}.", folder.display()))
+}
+
+/// What a host would make of the folder now, in the order of the files' names.
+async fn in_folder(bench: &Bench, path: PathBuf) -> anyhow::Result<Vec<Row>> {
+    let config = &bench.config;
+    let folder = Folder { path, grants: config.grants.clone(), canaries: config.canaries.clone(), caps: config.caps };
+    let mut shelf = Shelf::new(folder.clone(), config.breaker, Arc::default());
+    let (engine, cache) = (bench.engine.clone(), bench.cache.clone());
+    for loading in shelf.scan(folder.list()?, false).due {
+        let (folder, engine, cache) = (folder.clone(), engine.clone(), cache.clone());
+        shelf.settle(bench.guests.spawn(async move { loading.look(&folder, &engine, &cache).await }).await?);
+    }
+    Ok(shelf.snapshot().files().iter().map(Row::of).collect())
+}
+
+impl Row {
+    fn of(file: &File) -> Row {
+        let plugin = file.serving.as_deref();
+        // Of a file that is refused: which of the broken builds it is.
+        let digest = || std::fs::read(&file.path).ok().map(|bytes| sha256(&bytes));
+        Row {
+            file: file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            plugin: plugin.map(|plugin| plugin.name.to_string()),
+            version: plugin.map(|plugin| plugin.version.clone()),
+            sha256: plugin.map(|plugin| plugin.sha256.clone()).or_else(digest),
+            entrypoints: plugin.map(|plugin| plugin.declaration.entrypoints.keys().cloned().collect()).unwrap_or_default(),
+            state: if plugin.is_some() { State::Served } else { State::Refused },
+            cause: file.fault.as_ref().map(ToString::to_string),
+        }
+    }
+
+    fn cells(self) -> [String; 6] {
+        let dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+        let state = match (self.state, self.cause) {
+            (State::Served, _) => "served".into(),
+            (State::Refused, cause) => format!("refused: {}", cause.unwrap_or_default()),
+        };
+        let sha256 = self.sha256.map(|digest| digest.chars().take(12).collect());
+        let entrypoints = if self.entrypoints.is_empty() { "-".into() } else { self.entrypoints.join(", ") };
+        [self.file, dash(self.plugin), dash(self.version), dash(sha256), entrypoints, state]
+    }
+}

@@ -1,0 +1,146 @@
+//! What there is to know about one component, for people and for programs.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::bench::{self, Bench};
+use super::options::{self, Options};
+use crate::digest::sha256;
+use crate::plugins::Caps;
+use crate::wasm::{Grants, LoadError, Loaded};
+
+/// One file, whether or not it is a plugin.
+pub(super) struct Report {
+    file: PathBuf,
+    size: usize,
+    sha256: String,
+    loaded: Result<Plugin, LoadError>,
+    /// The file with its compiled code, where that was wanted.
+    compiled: Option<PathBuf>,
+}
+
+struct Plugin {
+    name: String,
+    version: String,
+    entrypoints: Vec<Options>,
+    needs: Vec<Need>,
+    grants: Grants,
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+/// Something that the plugin says it cannot do without.
+struct Need {
+    kind: &'static str,
+    what: String,
+    granted: bool,
+}
+
+impl Report {
+    /// Load the file as a host would. `compile` keeps the compiled code, or fails.
+    pub(super) async fn of(bench: &Bench, file: &Path, compile: bool) -> anyhow::Result<Report> {
+        let bytes = bench::read(file)?;
+        let (size, sha256) = (bytes.len(), sha256(&bytes));
+        let compiled = compile.then(|| bench.cache.path(&bench.engine, &bytes)).flatten();
+        let loaded = bench.load(file, bytes).await?.map(|plugin| Plugin::of(&plugin, &bench.config.caps));
+        if let (Ok(_), Some(path)) = (&loaded, &compiled)
+            && !path.is_file()
+        {
+            anyhow::bail!("the compiled code of {} is not in {}; the warning above says why", file.display(), path.display());
+        }
+        Ok(Report { file: file.to_owned(), size, sha256, compiled: compiled.filter(|_| loaded.is_ok()), loaded })
+    }
+
+    pub(super) fn loads(&self) -> bool {
+        self.loaded.is_ok()
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let mut object = json!({
+            "file": self.file.display().to_string(),
+            "bytes": self.size,
+            "sha256": self.sha256,
+            "loads": self.loads(),
+            "error": self.loaded.as_ref().err().map(ToString::to_string),
+        });
+        if let Ok(plugin) = &self.loaded {
+            object["plugin"] = json!(plugin.name);
+            object["version"] = json!(plugin.version);
+            object["entrypoints"] = plugin.entrypoints.iter().map(Options::json).collect();
+            object["needs"] =
+                plugin.needs.iter().map(|need| json!({"kind": need.kind, "what": need.what, "granted": need.granted})).collect();
+            object["grants"] = json!({"http": plugin.origins(), "config": plugin.grants.config.keys().collect::<Vec<_>>()});
+            object["imports"] = json!(plugin.imports);
+            object["exports"] = json!(plugin.exports);
+        }
+        if let Some(path) = &self.compiled {
+            object["compiled"] = json!(path.display().to_string());
+        }
+        object
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.file.display())?;
+        match &self.loaded {
+            Ok(plugin) => writeln!(f, "  plugin      {} {}", plugin.name, plugin.version)?,
+            Err(error) => writeln!(f, "  refused     {error}")?,
+        }
+        writeln!(f, "  sha256      {}", self.sha256)?;
+        writeln!(f, "  size        {}", options::bytes(self.size))?;
+        if let Some(path) = &self.compiled {
+            writeln!(f, "  compiled    {}", path.display())?;
+        }
+        self.loaded.as_ref().map_or(Ok(()), |plugin| plugin.fmt(f))
+    }
+}
+
+impl Plugin {
+    fn of(loaded: &Loaded, caps: &Caps) -> Plugin {
+        let declaration = &loaded.declaration;
+        let origins: Vec<String> = loaded.grants.http.iter().map(ToString::to_string).collect();
+        let http =
+            declaration.needs_http.iter().map(|origin| Need { kind: "http", what: origin.clone(), granted: origins.contains(origin) });
+        let config = declaration.needs_config.iter().map(|key| Need {
+            kind: "config",
+            what: key.clone(),
+            granted: loaded.grants.config.contains_key(key),
+        });
+        Plugin {
+            name: loaded.name.to_string(),
+            version: loaded.version.clone(),
+            entrypoints: declaration.entrypoints.iter().map(|(name, declared)| Options::of(name, declared, caps)).collect(),
+            needs: http.chain(config).collect(),
+            grants: Grants::clone(&loaded.grants),
+            imports: loaded.imports(),
+            exports: loaded.exports(),
+        }
+    }
+
+    fn origins(&self) -> Vec<String> {
+        self.grants.http.iter().map(ToString::to_string).collect()
+    }
+}
+
+impl fmt::Display for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Need { kind, what, granted } in &self.needs {
+            let section =
+                if *kind == "http" { format!("http under [plugins.{}]", self.name) } else { format!("[plugins.{}.config]", self.name) };
+            let state = if *granted { "granted".to_owned() } else { format!("MISSING: add it to {section} in pgq-host.toml") };
+            writeln!(f, "  needs       {kind} {what}: {state}")?;
+        }
+        let keys = self.grants.config.keys().map(|key| format!("config {key}"));
+        for grant in self.origins().into_iter().map(|origin| format!("http {origin}")).chain(keys) {
+            writeln!(f, "  granted     {grant}")?;
+        }
+        for entrypoint in &self.entrypoints {
+            entrypoint.fmt(f)?;
+        }
+        writeln!(f, "  imports     {}", self.imports.join("\n              "))?;
+        writeln!(f, "  exports     {}", self.exports.join("\n              "))
+    }
+}

@@ -1,0 +1,134 @@
+//! `plugin run`: one handler, once, under its limits and grants, without a queue.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow, bail};
+use chrono::Utc;
+use clap::Args;
+
+use super::bench::{self, BenchArgs, Compiled};
+use super::ending::Ending;
+use super::options;
+use crate::cli::output;
+use crate::cli::queue::{parse_header, read_payload};
+use crate::job::{Claim, Job, JobId};
+use crate::signal::Signals;
+use crate::wasm::{self, Control, Declaration, RunLimits};
+
+/// There is no row; a handler that asks is told this.
+const JOB: JobId = 1;
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The component
+    file: PathBuf,
+    /// Which handler [default: the only one]
+    #[arg(long)]
+    entrypoint: Option<String>,
+    /// The bytes it gets
+    #[arg(long, conflicts_with = "payload_file")]
+    payload: Option<String>,
+    /// Read the payload from this file; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    payload_file: Option<PathBuf>,
+    /// A header as NAME=VALUE; may be given several times
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = parse_header)]
+    headers: Vec<(String, String)>,
+    /// Which run of the job it is; the last one is max-attempts
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    attempt: u32,
+    /// Print one JSON object, with the output in it
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    bench: BenchArgs,
+}
+
+pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
+    let bench = args.bench.set_up(Compiled::Kept)?;
+    let mut signals = Signals::install()?;
+    let plugin = bench.load(&args.file, bench::read(&args.file)?).await?;
+    let plugin = plugin.with_context(|| format!("{} is no plugin that a host would load", args.file.display()))?;
+    let entrypoint = choose(&plugin.declaration, args.entrypoint.as_deref())?;
+    let options = bench.config.caps.apply(&plugin.declaration.entrypoints[&entrypoint]);
+    let limits = RunLimits { timeout: options.timeout, memory: options.memory, max_attempts: options.max_attempts };
+    let job = args.job(&entrypoint)?;
+
+    let (engine, control) = (bench.engine.clone(), Arc::new(Control::default()));
+    let heard = Arc::clone(&control);
+    let mut running = bench.guests.spawn(async move { wasm::run(&engine, &plugin, job, limits, heard).await });
+    let ran = tokio::select! {
+        ran = &mut running => ran,
+        _ = signals.next() => {
+            control.shut_down();
+            running.await
+        }
+    };
+    let ran = ran.context("the host panicked while it served this run")?;
+    show(&Ending { ran, attempt: args.attempt, options }, args.json)
+}
+
+impl RunArgs {
+    fn job(&self, entrypoint: &str) -> anyhow::Result<Job> {
+        let payload = match (&self.payload, &self.payload_file) {
+            (Some(text), _) => Some(text.clone().into_bytes()),
+            (None, Some(path)) => Some(read_payload(path)?),
+            (None, None) => None,
+        };
+        let headers = self.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect::<serde_json::Map<_, _>>();
+        let now = Utc::now();
+        Ok(Job {
+            id: JOB,
+            priority: 0,
+            created_ms: u64::try_from(now.timestamp_millis()).unwrap_or_default(),
+            entrypoint: entrypoint.into(),
+            payload,
+            headers: (!headers.is_empty()).then(|| serde_json::Value::from(headers).to_string()),
+            attempts: self.attempt - 1,
+            claim: Claim { id: JOB, at: now },
+        })
+    }
+}
+
+fn choose(declaration: &Declaration, named: Option<&str>) -> anyhow::Result<String> {
+    let all = || declaration.entrypoints.keys().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    match (named, declaration.entrypoints.keys().next()) {
+        (Some(named), _) if declaration.entrypoints.contains_key(named) => Ok(named.to_owned()),
+        (Some(named), _) => bail!("the plugin has no entrypoint {named:?}; it has {}", all()),
+        (None, Some(only)) if declaration.entrypoints.len() == 1 => Ok(only.clone()),
+        (None, _) => bail!("the plugin has several entrypoints; name one of {} with --entrypoint", all()),
+    }
+}
+
+/// The output is the data, byte for byte; the rest is said on stderr.
+fn show(ending: &Ending, json: bool) -> anyhow::Result<()> {
+    let said = ending.said();
+    if json {
+        output::data(&ending.json().to_string())?;
+        return said.map(drop).map_err(|failure| anyhow!(failure));
+    }
+    if let Some(bytes) = ending.output() {
+        output::raw(bytes)?;
+    }
+    for job in ending.follow_ups() {
+        let size = job.payload.as_ref().map_or("no payload".into(), |payload| options::bytes(payload.len()));
+        output::status(&format!(
+            "would enqueue {:?}: {size}, priority {}, delay {}",
+            job.entrypoint,
+            job.priority,
+            options::time(job.delay)
+        ));
+    }
+    if let Some(traceback) = ending.traceback() {
+        output::status(traceback);
+    }
+    let took = format!("{:.1} ms, {} of memory", ending.ran.elapsed.as_secs_f64() * 1000.0, options::bytes(ending.ran.memory));
+    match said {
+        Ok(said) => {
+            output::status(&format!("{said} ({took})"));
+            Ok(())
+        }
+        Err(failure) => bail!("{failure} ({took})"),
+    }
+}

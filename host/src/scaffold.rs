@@ -1,0 +1,61 @@
+//! A new plugin's crate, from the files under `scaffold/template`.
+
+mod name;
+mod sdk;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use name::{NameError, PluginName};
+pub use sdk::{Sdk, SdkError};
+
+/// Where each file goes, and what is in it before its blanks are filled in.
+const FILES: [(&str, &str); 6] = [
+    ("Cargo.toml", include_str!("scaffold/template/Cargo.toml.in")),
+    ("src/lib.rs", include_str!("scaffold/template/lib.rs")),
+    ("README.md", include_str!("scaffold/template/README.md")),
+    ("payload.json", include_str!("scaffold/template/payload.json")),
+    ("rust-toolchain.toml", include_str!("scaffold/template/rust-toolchain.toml")),
+    (".gitignore", include_str!("scaffold/template/gitignore")),
+];
+
+/// Why no crate was made. Nothing is left behind then.
+#[derive(Debug, thiserror::Error)]
+pub enum ScaffoldError {
+    /// Whatever is there stays as it is.
+    #[error("{} is there already; choose another name, or another folder with --path", .0.display())]
+    Exists(PathBuf),
+    /// A full disk, a folder of somebody else.
+    #[error("cannot make {}: {source}; choose another folder with --path", path.display())]
+    Io {
+        /// The crate's folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Make the crate in `folder`, which must not be there yet: all files, or nothing.
+pub fn write(folder: &Path, name: &PluginName, sdk: &Sdk) -> Result<(), ScaffoldError> {
+    let failed = |source| ScaffoldError::Io { path: folder.to_owned(), source };
+    if folder.symlink_metadata().is_ok() {
+        return Err(ScaffoldError::Exists(folder.to_owned()));
+    }
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent).map_err(failed)?;
+    // Beside its place and then renamed: a crate is there whole or not at all.
+    let draft = tempfile::Builder::new().prefix(".pgq-host-new-").tempdir_in(parent).map_err(failed)?;
+    for (path, text) in FILES {
+        let text = text.replace("{{name}}", name).replace("{{file}}", &name.file()).replace("{{sdk}}", &sdk.requirement());
+        let path = draft.path().join(path);
+        path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, text)).map_err(failed)?;
+    }
+    // Temporary folders are private; a crate is as open as the umask has it.
+    std::fs::create_dir(folder).map_err(failed)?;
+    let mode = std::fs::metadata(folder).map_err(failed)?.permissions();
+    std::fs::set_permissions(draft.path(), mode).map_err(failed)?;
+    std::fs::rename(draft.path(), folder).map_err(failed)?;
+    // It has moved: there is nothing to clean up.
+    let _ = draft.keep();
+    Ok(())
+}

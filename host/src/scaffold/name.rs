@@ -1,0 +1,142 @@
+//! What a plugin may be called: what the registry of plugins takes and cargo, too.
+
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
+
+/// As the contract has it.
+const MOST_BYTES: usize = 64;
+
+/// Names that cargo refuses for a crate: Rust's keywords, crates that come with Rust, and those that the plugin depends on.
+const TAKEN: [&str; 59] = [
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "pgq-plugin-sdk",
+    "priv",
+    "proc-macro",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "serde",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "where",
+    "while",
+    "yield",
+    "pgq_plugin_sdk",
+];
+
+/// Why a name will not do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Not what the contract allows.
+    #[error("{0:?} is not made of a-z, 0-9, `-` and `_` (64 at most, the first a letter); try one like `send-mail`")]
+    Form(String),
+    /// Cargo would not build it.
+    #[error("{0:?} cannot be a crate's name: Rust or the SDK has it already; try one like `{0}-job`")]
+    Taken(String),
+}
+
+/// A name that both accept.
+#[derive(Debug, Clone)]
+pub struct PluginName(String);
+
+impl PluginName {
+    /// What cargo calls the component.
+    pub fn file(&self) -> String {
+        format!("{}.wasm", self.replace('-', "_"))
+    }
+}
+
+impl FromStr for PluginName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<PluginName, NameError> {
+        // A plugin's name may begin with a digit, a crate's may not.
+        let letters = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+        if !letters || text.len() > MOST_BYTES || !text.starts_with(|c: char| c.is_ascii_lowercase()) {
+            return Err(NameError::Form(text.to_owned()));
+        }
+        if TAKEN.contains(&text) {
+            return Err(NameError::Taken(text.to_owned()));
+        }
+        Ok(PluginName(text.to_owned()))
+    }
+}
+
+impl Deref for PluginName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PluginName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_that_registry_and_cargo_accept() {
+        for good in ["a", "send-mail", "send_mail", "x2"] {
+            assert_eq!(&*good.parse::<PluginName>().expect("a name"), good);
+        }
+        let long = "a".repeat(65);
+        for bad in ["", "Send", "2x", "-x", "_x", "a b", "a/b", "..", "ä", &long] {
+            assert!(bad.parse::<PluginName>().is_err_and(|error| error.to_string().contains(&format!("{bad:?}"))), "{bad}");
+        }
+        for taken in ["test", "fn", "serde"] {
+            assert_eq!(taken.parse::<PluginName>().expect_err("taken"), NameError::Taken(taken.into()));
+        }
+    }
+}
