@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use futures_util::FutureExt as _;
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use uuid::Uuid;
 
+use crate::guests::Guests;
 use crate::job::{Fault, Job, Verdict};
 use crate::lease::Leases;
 use crate::plugins::Served;
@@ -24,7 +24,7 @@ pub struct Executor {
 
 struct Shared {
     engine: Engine,
-    guests: Handle,
+    guests: Guests,
     me: Uuid,
     running: Semaphore,
     max_running: usize,
@@ -37,7 +37,7 @@ struct Shared {
 
 impl Executor {
     /// At most `max_running` jobs run at a time, all on `guests`.
-    pub fn new(engine: Engine, guests: Handle, me: Uuid, max_running: usize, leases: Arc<Leases>, records: mpsc::Sender<Record>) -> Self {
+    pub fn new(engine: Engine, guests: Guests, me: Uuid, max_running: usize, leases: Arc<Leases>, records: mpsc::Sender<Record>) -> Self {
         Executor {
             shared: Arc::new(Shared {
                 engine,
@@ -85,7 +85,7 @@ impl Executor {
         let served = served.clone();
         let control = shared.leases.hold(job.claim);
         shared.active.fetch_add(1, Ordering::AcqRel);
-        self.shared.guests.spawn(async move {
+        self.shared.guests.handle().spawn(async move {
             let record = shared.run(job, &served, control).await;
             // Sending waits while the recorder is behind: a database that does not keep up slows the claims down, nothing piles up.
             if let Some(record) = record
@@ -125,8 +125,12 @@ impl Shared {
         let options = &served.options;
         let limits = RunLimits { timeout: options.timeout, memory: options.memory, max_attempts: options.max_attempts };
         let id = job.id;
-        let run = wasm::run(&self.engine, &served.plugin, job, limits, control);
-        match AssertUnwindSafe(run).catch_unwind().await {
+        let (engine, plugin) = (self.engine.clone(), Arc::clone(&served.plugin));
+        let run = async move { AssertUnwindSafe(wasm::run(&engine, &plugin, job, limits, control)).catch_unwind().await };
+        let Some(ran) = self.guests.run(run).await else {
+            return Verdict::Release("the host stopped");
+        };
+        match ran {
             Ok(ran) => {
                 tracing::debug!(job.id = id, job.entrypoint = %served.entrypoint, elapsed_us = ran.elapsed.as_micros(), memory_bytes = ran.memory, "run ended");
                 ran.verdict

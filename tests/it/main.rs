@@ -13,6 +13,7 @@ mod hostile;
 mod interop;
 mod isolation;
 mod loading;
+mod neighbours;
 mod outcomes;
 mod plans;
 mod producers;
