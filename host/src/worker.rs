@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::executor::Executor;
+use crate::executor::{self, Executor};
+use crate::job::Job;
 use crate::lease::Leases;
 use crate::plugins::PluginSet;
 use crate::queue::{Event, Limited, Queue};
@@ -168,11 +169,13 @@ impl Worker {
         Ok(if more { Look::More } else { Look::Empty })
     }
 
-    fn start(&self, plugins: &PluginSet, jobs: Vec<crate::job::Job>) {
-        for job in jobs {
-            match plugins.get(&job.entrypoint) {
-                Some(served) => self.executor.start(job, served),
-                None => tracing::error!(job.id = job.id, job.entrypoint = %job.entrypoint, "claimed a job that nobody asked for"),
+    fn start(&self, plugins: &PluginSet, jobs: Vec<Job>) {
+        let size = |entrypoint: &str| plugins.get(entrypoint).and_then(|served| served.options.batch).unwrap_or(1) as usize;
+        for jobs in executor::batches(jobs, size) {
+            let entrypoint = Arc::clone(&jobs[0].entrypoint);
+            match plugins.get(&entrypoint) {
+                Some(served) => self.executor.start(jobs, served),
+                None => tracing::error!(%entrypoint, jobs = jobs.len(), "claimed jobs that nobody asked for"),
             }
         }
     }

@@ -1,10 +1,11 @@
 //! The one wasmtime engine of a host: its allocator, its limits and the clock that interrupts guests.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use super::warm::Warm;
 use anyhow::{Context as _, anyhow};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -31,6 +32,7 @@ pub struct Engine {
     running: Arc<AtomicUsize>,
     ticker: Thread,
     max_memory: usize,
+    warm: Arc<Warm>,
 }
 
 impl Engine {
@@ -45,8 +47,9 @@ impl Engine {
             }
         };
         let running = Arc::new(AtomicUsize::new(0));
-        let ticker = spawn_ticker(&engine, Arc::clone(&running))?;
-        Ok(Engine { engine, running, ticker, max_memory: settings.max_memory })
+        let warm = Arc::new(Warm::new(settings.max_instances as usize));
+        let ticker = spawn_ticker(&engine, Arc::clone(&running), Arc::downgrade(&warm))?;
+        Ok(Engine { engine, running, ticker, max_memory: settings.max_memory, warm })
     }
 
     pub(super) fn inner(&self) -> &wasmtime::Engine {
@@ -55,6 +58,10 @@ impl Engine {
 
     pub(super) fn max_memory(&self) -> usize {
         self.max_memory
+    }
+
+    pub(super) fn warm(&self) -> &Arc<Warm> {
+        &self.warm
     }
 
     /// Keep the clock going for as long as the guard lives.
@@ -75,7 +82,7 @@ impl Drop for Running {
     }
 }
 
-fn spawn_ticker(engine: &wasmtime::Engine, running: Arc<AtomicUsize>) -> anyhow::Result<Thread> {
+fn spawn_ticker(engine: &wasmtime::Engine, running: Arc<AtomicUsize>, warm: Weak<Warm>) -> anyhow::Result<Thread> {
     // Weak, so that the thread ends with the engine instead of keeping it alive.
     let weak = engine.weak();
     let tick = move || {
@@ -85,6 +92,9 @@ fn spawn_ticker(engine: &wasmtime::Engine, running: Arc<AtomicUsize>) -> anyhow:
                 thread::park_timeout(Duration::from_secs(5));
             } else {
                 thread::sleep(TICK);
+            }
+            if let Some(warm) = warm.upgrade() {
+                warm.sweep();
             }
             match weak.upgrade() {
                 Some(engine) => engine.increment_epoch(),
