@@ -17,6 +17,7 @@ mod neighbours;
 mod outcomes;
 mod plans;
 mod producers;
+mod reuse;
 mod schedules;
 mod schema;
 mod scripts;
