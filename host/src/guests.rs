@@ -115,7 +115,7 @@ mod tests {
         let (_runtime, guests) = GuestRuntime::start().expect("threads");
         let run = |turn: fn()| {
             let guests = guests.clone();
-            let task = async move {
+            async move {
                 let run = async move {
                     for _ in 0..3 {
                         turn();
@@ -124,8 +124,7 @@ mod tests {
                     name()
                 };
                 guests.run(run).await
-            };
-            task
+            }
         };
         let block_on = |task| guests.handle().block_on(async { guests.handle().spawn(task).await.expect("no panic") });
         assert_eq!(block_on(run(|| {})).as_deref(), Some("pgq-guest"));
