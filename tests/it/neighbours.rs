@@ -36,7 +36,6 @@ async fn short_jobs_do_not_wait_behind_long_ones() {
     let running = "SELECT count(*) FROM pgqueuer WHERE status = 'picked'";
     eventually("they all run", async || database.count(running).await == spinners as i64).await;
     let beside = best(&database).await;
-    println!("{JOBS} jobs: {quiet:?} quiet, {beside:?} beside {spinners} spinners");
     // As equals they would get one turn in nine on their threads.
     assert!(beside < 2 * quiet, "{quiet:?} became {beside:?}");
 }
