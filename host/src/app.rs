@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use sqlx::postgres::PgConnectOptions;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::executor::Executor;
+use crate::guests::GuestRuntime;
 use crate::lease::{self, Leases};
 use crate::names::Names;
 use crate::plugins::{BreakerRule, Folder};
@@ -65,7 +65,7 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
         compile_timeout: Some(settings.folder.caps.compile_timeout),
     })?;
     let cache = open_cache(settings.cache.as_deref());
-    let (_guests, guests) = GuestRuntime::start()?;
+    let (_threads, guests) = GuestRuntime::start()?;
     let loader = Loader { engine: engine.clone(), cache };
     let (reload, plugins) = Reload::start(settings.folder, settings.breaker, loader).await?;
     tracing::info!(
@@ -198,30 +198,6 @@ impl Stopping {
 async fn idle(executor: &Executor) {
     while executor.active() > 0 {
         executor.freed().await;
-    }
-}
-
-/// Where guests run: threads of their own, so that none of them can keep a heartbeat or a claim waiting.
-pub(crate) struct GuestRuntime(Option<tokio::runtime::Runtime>);
-
-impl GuestRuntime {
-    pub(crate) fn start() -> anyhow::Result<(GuestRuntime, Handle)> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .thread_name("pgq-guest")
-            .enable_all()
-            .build()
-            .context("cannot start the guests' threads")?;
-        let handle = runtime.handle().clone();
-        Ok((GuestRuntime(Some(runtime)), handle))
-    }
-}
-
-impl Drop for GuestRuntime {
-    fn drop(&mut self) {
-        // A plain drop waits for its threads, which tokio forbids within another runtime; a stuck guest would have it wait for ever.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 

@@ -99,7 +99,7 @@ impl Cli {
             Command::Backlog(args) => inspect::backlog(&self.database, args).await,
             Command::Schedules(args) => schedules::run(&self.database, args).await,
             Command::Listen(args) => listen::run(&self.database, args).await,
-            Command::Plugin(args) => plugin::run(args).await,
+            Command::Plugin(args) => plugin::run(&self.database, args).await,
             Command::Install(args) => schema::install(&self.database, args).await,
             Command::Verify(args) => schema::verify(&self.database, args).await,
             Command::Upgrade(args) => schema::upgrade(&self.database, args).await,

@@ -1,4 +1,6 @@
-//! One job, from claim to recorded outcome. Holds no loop.
+//! Claimed jobs, from claim to recorded outcome. Holds no loop.
+
+mod batches;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -6,16 +8,17 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use uuid::Uuid;
 
+use crate::guests::Guests;
 use crate::job::{Fault, Job, Verdict};
 use crate::lease::Leases;
 use crate::plugins::Served;
 use crate::queue::{Attempt, Disposition, Record};
 use crate::verdict;
-use crate::wasm::{self, Control, Engine, RunLimits};
+use crate::wasm::{self, Engine, Held, Ran, RunLimits, Terms};
+pub use batches::{batches, chunks};
 
 /// Runs jobs on the guest runtime, so many at a time, and hands their outcomes to the recorder.
 #[derive(Clone)]
@@ -25,7 +28,7 @@ pub struct Executor {
 
 struct Shared {
     engine: Engine,
-    guests: Handle,
+    guests: Guests,
     me: Uuid,
     running: Semaphore,
     max_running: usize,
@@ -37,8 +40,8 @@ struct Shared {
 }
 
 impl Executor {
-    /// At most `max_running` jobs run at a time, all on `guests`.
-    pub fn new(engine: Engine, guests: Handle, me: Uuid, max_running: usize, leases: Arc<Leases>, records: mpsc::Sender<Record>) -> Self {
+    /// At most `max_running` calls run at a time, all on `guests`.
+    pub fn new(engine: Engine, guests: Guests, me: Uuid, max_running: usize, leases: Arc<Leases>, records: mpsc::Sender<Record>) -> Self {
         Executor {
             shared: Arc::new(Shared {
                 engine,
@@ -55,7 +58,7 @@ impl Executor {
         }
     }
 
-    /// Jobs that were started and whose outcome was not handed over yet, those that wait for a place included.
+    /// Calls that were started and whose outcomes were not handed over yet, those that wait for a place included.
     pub fn active(&self) -> usize {
         self.shared.active.load(Ordering::Acquire)
     }
@@ -65,7 +68,7 @@ impl Executor {
         self.shared.ended.load(Ordering::Relaxed)
     }
 
-    /// Jobs that run at a time.
+    /// Calls that run at a time.
     pub fn max_running(&self) -> usize {
         self.shared.max_running
     }
@@ -80,68 +83,110 @@ impl Executor {
         self.shared.running.close();
     }
 
-    /// Run a claimed job.
-    pub fn start(&self, job: Job, served: &Served) {
-        let shared = Arc::clone(&self.shared);
-        let served = served.clone();
-        let control = shared.leases.hold(job.claim);
-        shared.active.fetch_add(1, Ordering::AcqRel);
-        self.shared.guests.spawn(async move {
-            let record = shared.run(job, &served, control).await;
-            // Sending waits while the recorder is behind: a database that does not keep up slows the claims down, nothing piles up.
-            if let Some(record) = record
-                && shared.records.send(record).await.is_err()
-            {
-                tracing::error!("an outcome came after the recorder had stopped; the job runs again when its lease is over");
-            }
-            shared.ended.fetch_add(1, Ordering::Relaxed);
-            shared.active.fetch_sub(1, Ordering::AcqRel);
-            shared.freed.notify_one();
-        });
+    /// Run claimed jobs of one entrypoint in one call; one job, unless the entrypoint takes batches.
+    pub fn start(&self, jobs: Vec<Job>, served: &Served) {
+        let hold = |job: Job| Held { control: self.shared.leases.hold(job.claim), job: Arc::new(job) };
+        Shared::spawn(&self.shared, jobs.into_iter().map(hold).collect(), served.clone());
     }
 }
 
 impl Shared {
-    /// `None` where the job is not ours any more.
-    async fn run(&self, job: Job, served: &Served, control: Arc<Control>) -> Option<Record> {
-        let (id, claim, attempt) = (job.id, job.claim, job.attempt());
-        let number = job.attempt();
-        let (verdict, ran) = match self.running.acquire().await {
-            Ok(_place) => self.run_guest(job, served, Arc::clone(&control)).await,
-            Err(_closed) => (Verdict::Release("the host stopped"), None),
+    fn spawn(self: &Arc<Self>, jobs: Vec<Held>, served: Served) {
+        let shared = Arc::clone(self);
+        self.active.fetch_add(1, Ordering::AcqRel);
+        self.guests.handle().spawn(async move {
+            shared.run(jobs, &served).await;
+            shared.active.fetch_sub(1, Ordering::AcqRel);
+            shared.freed.notify_one();
+        });
+    }
+
+    async fn run(self: &Arc<Self>, jobs: Vec<Held>, served: &Served) {
+        let ran = match self.running.acquire().await {
+            Ok(_place) => self.call(&jobs, served).await,
+            Err(_closed) => Ran::nothing(Verdict::Release("the host stopped"), jobs.len(), false),
         };
-        if let Some(crashed) = verdict.crashed() {
-            served.health.observe(crashed);
+        // One bad job must not cost the others an attempt, and nobody can tell which it was: each shows it alone.
+        let alone = ran.crashed && jobs.len() > 1;
+        for (held, verdict) in jobs.into_iter().zip(ran.verdicts) {
+            if alone && !held.control.is_over() {
+                self.spawn(vec![held], served.clone());
+            } else {
+                let cost = Cost { elapsed: ran.elapsed, memory: ran.memory, crashed: ran.crashed };
+                self.conclude(&held, served, verdict, &cost).await;
+            }
+        }
+    }
+
+    /// One call of the guest, wherever it computes, and whatever becomes of it.
+    async fn call(&self, jobs: &[Held], served: &Served) -> Ran {
+        let options = &served.options;
+        let terms = Terms {
+            plugin: Arc::clone(&served.plugin),
+            entrypoint: Arc::clone(&served.entrypoint),
+            limits: RunLimits { timeout: options.timeout, memory: options.memory, max_attempts: options.max_attempts },
+            reuse: options.reuse,
+            batched: options.batch.is_some(),
+        };
+        let (engine, held, count) = (self.engine.clone(), jobs.to_vec(), jobs.len());
+        let run = async move { AssertUnwindSafe(wasm::run(&engine, &terms, &held)).catch_unwind().await };
+        let ran = match self.guests.run(run).await {
+            Some(Ok(ran)) => ran,
+            // The hook has logged where. This call's fault, whatever it was.
+            Some(Err(_panic)) => {
+                let fault = Fault::new("HostPanic", "the host panicked while it served this run");
+                Ran::nothing(Verdict::Retry { fault, after: None }, count, true)
+            }
+            None => Ran::nothing(Verdict::Release("the host stopped"), count, false),
+        };
+        for limit in &ran.met {
+            let (plugin, entrypoint) = (Arc::clone(&served.plugin.name), Arc::clone(&served.entrypoint));
+            metrics::counter!("pgq_host_limit_hits_total", "plugin" => plugin, "entrypoint" => entrypoint, "limit" => limit.label())
+                .increment(1);
+        }
+        ran
+    }
+
+    /// The one place where a job is over, however it was run: what is known of it goes to the recorder, unless the job is not ours any
+    /// more.
+    async fn conclude(&self, held: &Held, served: &Served, verdict: Verdict, cost: &Cost) {
+        let Held { job, control } = held;
+        let (id, claim) = (job.id, job.claim);
+        tracing::debug!(job.id = id, job.entrypoint = %served.entrypoint, elapsed_us = cost.elapsed.as_micros(), memory_bytes = cost.memory, crashed = cost.crashed, "run ended");
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        if !matches!(verdict, Verdict::Release(_)) {
+            served.health.observe(cost.crashed);
         }
         if control.is_lease_lost() {
             tracing::warn!(job.id = id, job.entrypoint = %served.entrypoint, "another worker has taken the job over; this run is not recorded");
-            self.leases.release([claim]);
-            return None;
+            return self.leases.release([claim]);
         }
         // Whatever the guest made of it: somebody said that this job is over. (PgQueuer 1.6 has deleted the row by then, and there is
         // nothing left to write; 2.0 leaves it to us.)
         let verdict = if control.is_cancelled() { Verdict::Discard("cancelled while it ran".into()) } else { verdict };
-        let disposition = verdict::decide(verdict, &verdict::Case { id, attempt, me: self.me, served }, fastrand::f64());
+        let case = verdict::Case { id, attempt: job.attempt(), me: self.me, served };
+        let disposition = verdict::decide(verdict, &case, fastrand::f64());
         log_end(id, served, &disposition);
-        let attempt = ran.map(|(elapsed, memory)| Attempt { number, plugin: served.plugin.key(), elapsed, memory });
-        Some(Record { claim, disposition, attempt })
-    }
-
-    async fn run_guest(&self, job: Job, served: &Served, control: Arc<Control>) -> (Verdict, Option<(Duration, usize)>) {
-        let options = &served.options;
-        let limits = RunLimits { timeout: options.timeout, memory: options.memory, max_attempts: options.max_attempts };
-        let id = job.id;
-        let run = wasm::run(&self.engine, &served.plugin, job, limits, control);
-        match AssertUnwindSafe(run).catch_unwind().await {
-            Ok(ran) => {
-                tracing::debug!(job.id = id, job.entrypoint = %served.entrypoint, elapsed_us = ran.elapsed.as_micros(), memory_bytes = ran.memory, "run ended");
-                (ran.verdict, Some((ran.elapsed, ran.memory)))
-            }
-            // The hook has logged where. One job's fault, whatever it was.
-            Err(_panic) => {
-                (Verdict::Retry { fault: Fault::new("HostPanic", "the host panicked while it served this run"), after: None }, None)
-            }
+        let attempt =
+            cost.ran().then(|| Attempt { number: job.attempt(), plugin: served.plugin.key(), elapsed: cost.elapsed, memory: cost.memory });
+        // Sending waits while the recorder is behind: a database that does not keep up slows the claims down, nothing piles up.
+        if self.records.send(Record { claim, disposition, attempt }).await.is_err() {
+            tracing::error!("an outcome came after the recorder had stopped; the job runs again when its lease is over");
         }
+    }
+}
+
+/// What the call took in which a job ended; a batch's is that of all its jobs.
+struct Cost {
+    elapsed: Duration,
+    memory: usize,
+    crashed: bool,
+}
+
+impl Cost {
+    /// Whether there was a call at all.
+    fn ran(&self) -> bool {
+        !self.elapsed.is_zero()
     }
 }
 

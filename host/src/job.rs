@@ -97,6 +97,10 @@ pub struct EntrypointOptions {
     pub memory: usize,
     /// Jobs that run at once over all workers on the database.
     pub concurrency: Option<u32>,
+    /// Jobs that one instance runs, one after the other.
+    pub reuse: u32,
+    /// Jobs in one call, at most; `None` is one by one, through the other export.
+    pub batch: Option<u32>,
     /// What becomes of the row after the last failure.
     pub on_failure: OnFailure,
     /// Cron expressions at whose ticks it is enqueued, as the schedules table has them.
@@ -111,6 +115,8 @@ impl Default for EntrypointOptions {
             timeout: Duration::from_secs(300),
             memory: 256 << 20,
             concurrency: None,
+            reuse: 1,
+            batch: None,
             on_failure: OnFailure::Hold,
             schedules: Vec::new(),
         }
@@ -159,18 +165,6 @@ pub enum Verdict {
     Reject(Fault),
     /// The host could not run it or had to stop it: queued again, not counted.
     Release(&'static str),
-}
-
-impl Verdict {
-    /// The run did not end by itself: it trapped, hit a limit or exited. `None` where that says nothing about the plugin, because the
-    /// host ended the run or the job was over.
-    pub fn crashed(&self) -> Option<bool> {
-        match self {
-            Verdict::Release(_) => None,
-            Verdict::Retry { fault, .. } => Some(fault.exception_type != Fault::RETRY),
-            _ => Some(false),
-        }
-    }
 }
 
 /// What is written into a job's traceback.

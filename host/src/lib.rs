@@ -11,6 +11,7 @@ pub mod cron;
 pub mod digest;
 pub mod embedded;
 pub mod executor;
+pub mod guests;
 pub mod job;
 pub mod lease;
 pub mod maintenance;

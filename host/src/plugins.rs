@@ -122,6 +122,11 @@ pub struct PluginSet {
 }
 
 impl PluginSet {
+    /// Who serves this entrypoint; not its canary.
+    pub fn get(&self, entrypoint: &str) -> Option<&Served> {
+        self.entries.get(entrypoint).map(|entry| &entry.stable)
+    }
+
     /// Who runs the next job of this entrypoint. `dice`, from 0 to 1, decides between a version and its canary.
     pub fn pick(&self, entrypoint: &str, dice: f64) -> Option<&Served> {
         let entry = self.entries.get(entrypoint)?;

@@ -11,9 +11,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::executor::Executor;
+use crate::executor::{self, Executor};
+use crate::job::Job;
 use crate::lease::Leases;
-use crate::plugins::PluginSet;
+use crate::plugins::{PluginSet, Served};
 use crate::queue::{Event, Limited, Queue};
 use crate::wasm::Control;
 use prefetch::Prefetch;
@@ -168,11 +169,14 @@ impl Worker {
         Ok(if more { Look::More } else { Look::Empty })
     }
 
-    fn start(&self, plugins: &PluginSet, jobs: Vec<crate::job::Job>) {
-        for job in jobs {
-            match plugins.pick(&job.entrypoint, fastrand::f64()) {
-                Some(served) => self.executor.start(job, served),
-                None => tracing::error!(job.id = job.id, job.entrypoint = %job.entrypoint, "claimed a job that nobody asked for"),
+    fn start(&self, plugins: &PluginSet, jobs: Vec<Job>) {
+        let batch = |served: &Served| served.options.batch.unwrap_or(1) as usize;
+        for jobs in executor::batches(jobs, |entrypoint| plugins.get(entrypoint).map_or(1, batch)) {
+            let entrypoint = Arc::clone(&jobs[0].entrypoint);
+            match plugins.pick(&entrypoint, fastrand::f64()) {
+                // A canary may take smaller batches than the version that it is to replace.
+                Some(served) => executor::chunks(jobs, batch(served)).for_each(|jobs| self.executor.start(jobs, served)),
+                None => tracing::error!(%entrypoint, jobs = jobs.len(), "claimed jobs that nobody asked for"),
             }
         }
     }

@@ -14,7 +14,7 @@
 
 wit_bindgen::generate!({
     path: "wit",
-    world: "plugin",
+    world: "batch-plugin",
     pub_export_macro: true,
     export_macro_name: "__export_component",
     default_bindings_module: "pgq_plugin_sdk::bindings",

@@ -5,9 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::bindings::pgq::plugin::registry;
-use crate::handler::{BoxedHandler, Handler};
+use crate::handler::{BoxedBatchHandler, BoxedHandler, Handler};
 use crate::millis::millis;
-use crate::{Job, Outcome, Result};
+use crate::{Failure, Job, Outcome, Reply, Result};
 
 /// A name under which jobs are enqueued, and the handler that runs them.
 ///
@@ -28,8 +28,13 @@ use crate::{Job, Outcome, Result};
 #[must_use = "an entrypoint is served once it is added to a `Plugin`"]
 pub struct Entrypoint {
     name: Cow<'static, str>,
-    handler: BoxedHandler,
+    handler: Handlers,
     options: Options,
+}
+
+enum Handlers {
+    One(BoxedHandler),
+    Batch(BoxedBatchHandler),
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +44,8 @@ struct Options {
     timeout: Option<Duration>,
     memory: Option<u64>,
     concurrency: Option<u32>,
+    reuse: Option<u32>,
+    batch: Option<u32>,
     on_failure: Option<OnFailure>,
     schedules: Vec<Schedule>,
 }
@@ -71,7 +78,28 @@ impl Entrypoint {
     ///
     /// A handler is a function `fn(&Job) -> R` or `fn(&Job, P) -> R`; see [`Handler`].
     pub fn new<Args>(name: impl Into<Cow<'static, str>>, handler: impl Handler<Args> + 'static) -> Self {
-        Self { name: name.into(), handler: Box::new(move |job| handler.run(job)), options: Options::default() }
+        Self { name: name.into(), handler: Handlers::One(Box::new(move |job| handler.run(job))), options: Options::default() }
+    }
+
+    /// Serve jobs of this name with a handler that takes up to `max_jobs` of them in one call, to share what is costly to set up.
+    ///
+    /// It returns one [`Reply`] per job, in their order. Should the call crash (a panic, the timeout, which is the whole call's),
+    /// each job is run again at once in a call of its own, so that one bad job fails alone; what the others did before the crash they
+    /// then do twice. In a batch [`Request::submit`](crate::Request::submit) is refused.
+    ///
+    /// ```
+    /// # use pgq_plugin_sdk::prelude::*;
+    /// fn lengths(jobs: &[Job<'_>]) -> Vec<Text> {
+    ///     jobs.iter().map(|job| Text(job.payload().unwrap_or_default().len().to_string())).collect()
+    /// }
+    /// # let _ =
+    /// Entrypoint::batch("lengths", 100, lengths)
+    /// # ;
+    /// ```
+    pub fn batch<R: Reply>(name: impl Into<Cow<'static, str>>, max_jobs: u32, handler: impl Fn(&[Job<'_>]) -> Vec<R> + 'static) -> Self {
+        let handler = move |jobs: &[Job<'_>]| handler(jobs).into_iter().map(Reply::reply).collect();
+        let options = Options { batch: Some(max_jobs), ..Options::default() };
+        Self { name: name.into(), handler: Handlers::Batch(Box::new(handler)), options }
     }
 
     /// How many times a job is run at most before it fails for good (default 25).
@@ -109,6 +137,15 @@ impl Entrypoint {
         self
     }
 
+    /// Keep the instance that ran a job of this entrypoint for the next one, up to so many jobs (default: an instance per job).
+    ///
+    /// What is set up once, in a `static` or a `thread_local!`, then serves them all; so does what a job leaves there by mistake. An
+    /// instance goes when a call crashed, and after some seconds without a job: never count on it being the same one.
+    pub fn reuse(mut self, max_jobs: u32) -> Self {
+        self.options.reuse = Some(max_jobs);
+        self
+    }
+
     /// What becomes of a job that failed for good (default [`OnFailure::Hold`]).
     pub fn on_failure(mut self, action: OnFailure) -> Self {
         self.options.on_failure = Some(action);
@@ -139,7 +176,20 @@ impl Entrypoint {
     }
 
     pub(crate) fn run(&self, job: &Job) -> Result<Outcome> {
-        (self.handler)(job)
+        match &self.handler {
+            Handlers::One(handler) => handler(job),
+            Handlers::Batch(handler) => match <[_; 1]>::try_from(handler(std::slice::from_ref(job))) {
+                Ok([result]) => result,
+                Err(results) => Err(Failure::reject(format!("the batch has one job, and its handler returned {} results", results.len()))),
+            },
+        }
+    }
+
+    pub(crate) fn run_batch(&self, jobs: &[Job<'_>]) -> Vec<Result<Outcome>> {
+        match &self.handler {
+            Handlers::One(handler) => jobs.iter().map(handler).collect(),
+            Handlers::Batch(handler) => handler(jobs),
+        }
     }
 
     #[cfg(not(target_family = "wasm"))]
@@ -165,6 +215,12 @@ impl Entrypoint {
         }
         if let Some(limit) = options.concurrency {
             entrypoint.concurrency(limit);
+        }
+        if let Some(jobs) = options.reuse {
+            entrypoint.reuse(jobs);
+        }
+        if let Some(jobs) = options.batch {
+            entrypoint.batch(jobs);
         }
         if let Some(action) = options.on_failure {
             entrypoint.on_failure(action.into());

@@ -6,7 +6,7 @@ use crate::{Job, Plugin};
 /// Export a plugin: the one line that makes a component of a crate.
 ///
 /// Takes the path of a function `fn() -> Plugin`. The host calls it once to learn what the plugin
-/// declares, and once per job, so it should only declare.
+/// declares, and once per job or batch, so it should only declare.
 ///
 /// On other targets than wasm it exports nothing, and `cargo test` just works.
 #[macro_export]
@@ -35,6 +35,15 @@ macro_rules! export {
                 }
             }
 
+            impl bindings::exports::pgq::plugin::batch_handler::Guest for Component {
+                fn handle_batch(
+                    jobs: ::std::vec::Vec<bindings::pgq::plugin::jobs::Job>,
+                ) -> ::std::vec::Vec<::std::result::Result<bindings::pgq::plugin::jobs::Outcome, bindings::pgq::plugin::jobs::Failure>>
+                {
+                    $crate::__private::handle_batch(&$plugin(), &jobs)
+                }
+            }
+
             bindings::__export_component! { Component with_types_in $crate::bindings }
         };
     };
@@ -48,4 +57,10 @@ pub fn register(plugin: &Plugin, registrar: &registry::Registrar) {
 /// Run one job.
 pub fn handle(plugin: &Plugin, job: &jobs::Job) -> Result<jobs::Outcome, jobs::Failure> {
     plugin.run(&Job::new(job)).map(Into::into).map_err(Into::into)
+}
+
+/// Run several jobs of one entrypoint.
+pub fn handle_batch(plugin: &Plugin, jobs: &[jobs::Job]) -> Vec<Result<jobs::Outcome, jobs::Failure>> {
+    let jobs: Vec<Job<'_>> = jobs.iter().map(|job| Job::new(job)).collect();
+    plugin.run_batch(&jobs).into_iter().map(|result| result.map(Into::into).map_err(Into::into)).collect()
 }

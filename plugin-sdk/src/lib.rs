@@ -115,5 +115,5 @@ pub mod prelude {
 /// What [`export!`] expands to names these; nobody else should.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::export::{handle, register};
+    pub use crate::export::{handle, handle_batch, register};
 }

@@ -84,6 +84,14 @@ impl Plugin {
         }
     }
 
+    /// Jobs of one entrypoint.
+    pub(crate) fn run_batch(&self, jobs: &[Job]) -> Vec<Result<Outcome>> {
+        match jobs.first().and_then(|job| self.find(&job.entrypoint())) {
+            Some(entrypoint) => entrypoint.run_batch(jobs),
+            None => jobs.iter().map(|job| self.run(job)).collect(),
+        }
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<&Entrypoint> {
         self.entrypoints.iter().find(|known| known.name() == name)
     }

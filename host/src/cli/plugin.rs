@@ -1,8 +1,9 @@
-//! `plugin`: make, build, look at, try and list plugins. None of it needs a database.
+//! `plugin`: make, build, look at, try and list plugins. Only what concerns the hosts that run needs a database.
 
 mod bench;
 mod build;
 mod ending;
+mod fleet;
 mod inspect;
 mod list;
 mod new;
@@ -11,6 +12,8 @@ mod report;
 mod run;
 
 use clap::{Args, Subcommand};
+
+use super::database::DatabaseArgs;
 
 #[derive(Debug, Args)]
 pub(super) struct PluginArgs {
@@ -28,16 +31,22 @@ enum PluginCommand {
     Inspect(inspect::InspectArgs),
     /// Run one handler once, under its limits and grants, without a queue.
     Run(run::RunArgs),
-    /// List a folder of plugins as a host would serve it.
+    /// List a folder of plugins as a host would serve it, or what the hosts that run make of theirs.
     List(list::ListArgs),
+    /// Have all hosts try a plugin or an entrypoint again that they paused or rolled back because its runs crashed.
+    Reset(fleet::ResetArgs),
+    /// Have all hosts look at their plugins folders again, now.
+    Reload,
 }
 
-pub(super) async fn run(args: PluginArgs) -> anyhow::Result<()> {
+pub(super) async fn run(database: &DatabaseArgs, args: PluginArgs) -> anyhow::Result<()> {
     match args.command {
         PluginCommand::New(args) => new::run(&args),
         PluginCommand::Build(args) => build::run(args).await,
         PluginCommand::Inspect(args) => inspect::run(args).await,
         PluginCommand::Run(args) => run::run(args).await,
-        PluginCommand::List(args) => list::run(args).await,
+        PluginCommand::List(args) => list::run(database, args).await,
+        PluginCommand::Reset(args) => fleet::reset(database, args).await,
+        PluginCommand::Reload => fleet::reload(database).await,
     }
 }

@@ -138,12 +138,12 @@ mod tests {
         let health = health(false);
         for _ in 0..20 {
             // Three of any ten runs.
-            [true, false, false, true, false, false, true, false, false, false].map(|crashed| health.observe(crashed));
+            [true, false, false, true, false, false, true, false, false, false].iter().for_each(|crashed| health.observe(*crashed));
         }
         assert_eq!(health.open_until(), None);
         health.observe(true);
         assert!(health.open_until().is_none(), "three of the last ten, still");
-        [true, true, true].map(|crashed| health.observe(crashed));
+        (0..3).for_each(|_| health.observe(true));
         assert!(health.open_until().is_some());
     }
 

@@ -13,3 +13,15 @@ wasmtime::component::bindgen!({
     },
     require_store_data_send: true,
 });
+
+/// The optional export, found by itself so that a component without it is a plugin all the same.
+pub(super) mod batch {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package pgq:host; world batch { export pgq:plugin/batch-handler@0.1.0; }",
+        world: "pgq:host/batch",
+        exports: { default: async },
+        with: { "pgq:plugin/jobs": super::pgq::plugin::jobs },
+        require_store_data_send: true,
+    });
+}

@@ -7,18 +7,21 @@ use std::time::{Duration, Instant};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker, Resource};
 
+use super::bindings::batch::exports::pgq::plugin::batch_handler;
+use super::bindings::exports::pgq::plugin::handler;
 use super::bindings::{Plugin, PluginPre};
 use super::cache::CodeCache;
 use super::compiler::CompileError;
-use super::control::{Control, StopCause};
+use super::control::{Controls, StopCause};
 use super::engine::Engine;
 use super::enqueue_host::Outbox;
 use super::grants::Grants;
 use super::limits::RunLimits;
 use super::log_host::Speaker;
 use super::registry_host::{Declaration, Registrar};
-use super::state::{self, Circumstances, State};
+use super::state::{self, Call, Circumstances, State};
 use super::trap;
+use super::warm::Tenant;
 use crate::job::Verdict;
 
 /// The version of `wit/` that this host speaks, and the range of plugins that it therefore runs.
@@ -85,6 +88,15 @@ pub struct Loaded {
     /// What the operator lets it do.
     pub grants: Arc<Grants>,
     pub(super) pre: PluginPre<State>,
+    pub(super) exports: Exports,
+    pub(super) tenant: Tenant,
+}
+
+/// Where its handlers are.
+pub(super) struct Exports {
+    pub(super) handler: handler::GuestIndices,
+    /// Optional.
+    pub(super) batch: Option<batch_handler::GuestIndices>,
 }
 
 impl Loaded {
@@ -124,7 +136,11 @@ pub async fn load(
     let linker = state::linker(engine).map_err(|error| LoadError::Invalid(one_line(&error)))?;
     check_contract(engine, &component)?;
     let pre = link(engine, &linker, &component)?;
-    let declaration = describe(engine, &pre, stem).await?;
+    let exports = Exports {
+        handler: handler::GuestIndices::new(pre.instance_pre()).map_err(|error| LoadError::Mismatch(one_line(&error)))?,
+        batch: batch_handler::GuestIndices::new(pre.instance_pre()).ok(),
+    };
+    let declaration = describe(engine, &pre, &exports, stem).await?;
     let name = declaration.name.clone().unwrap_or_else(|| stem.to_owned());
     Ok(Loaded {
         grants: Arc::new(grants_for(&name)),
@@ -133,6 +149,8 @@ pub async fn load(
         sha256,
         declaration,
         pre,
+        exports,
+        tenant: Tenant::new(engine.warm()),
     })
 }
 
@@ -190,24 +208,29 @@ fn unknown_import(engine: &Engine, component: &Component, error: &str) -> Option
     Some(text)
 }
 
-async fn describe(engine: &Engine, pre: &PluginPre<State>, stem: &str) -> Result<Declaration, LoadError> {
+async fn describe(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, stem: &str) -> Result<Declaration, LoadError> {
     let _ticking = engine.running();
     let limits = RunLimits { timeout: DESCRIBE_TIMEOUT, memory: DESCRIBE_MEMORY, max_attempts: 1 };
     let deadline = Instant::now() + limits.timeout;
     let mut store = State::store(
         engine,
         Circumstances {
-            speaker: Speaker { plugin: stem.into(), entrypoint: "describe".into(), job: 0 },
             grants: Arc::new(Grants::default()),
-            control: Arc::new(Control::default()),
-            deadline,
             memory: limits.memory,
-            outbox: Outbox::closed(),
+            call: Call {
+                speaker: Speaker { plugin: stem.into(), entrypoint: "describe".into(), job: 0 },
+                controls: Controls::default(),
+                deadline,
+                outbox: Outbox::closed("jobs can only be enqueued from a handler"),
+            },
         },
     );
     let registrar = Registrar::default();
     let call = async {
-        let plugin: Plugin = pre.instantiate_async(&mut store).await?;
+        let instance = pre.instance_pre().instantiate_async(&mut store).await?;
+        // Only now are the types of exports compared; one that does not fit is better known before the first job.
+        let plugin = Plugin::new(&mut store, &instance)?;
+        exports.batch.as_ref().map(|batch| batch.load(&mut store, &instance)).transpose()?;
         let handle = store.data_mut().table.push(registrar.clone())?;
         plugin.pgq_plugin_describe().call_register(&mut store, Resource::new_borrow(handle.rep())).await
     };
@@ -231,6 +254,7 @@ async fn describe(engine: &Engine, pre: &PluginPre<State>, stem: &str) -> Result
         }
     }
     let mut declaration = registrar.lock().clone();
+    declaration.check_batches(exports.batch.is_some());
     if declaration.entrypoints.is_empty() {
         declaration.mistakes.push("no entrypoint at all".into());
     }

@@ -1,8 +1,10 @@
 //! The host's word to one running job: go on, or stop and why.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::Notify;
 
 /// Why the host interrupted a run.
@@ -86,8 +88,13 @@ impl Control {
         self.word.load(Ordering::Relaxed) == STOP_LEASE_LOST
     }
 
+    /// Whether anybody still wants to know how the job ends.
+    pub fn is_over(&self) -> bool {
+        self.is_cancelled() || self.is_lease_lost()
+    }
+
     /// Why the run has to end now, if it has to.
-    pub(super) fn stop_cause(&self) -> Option<StopCause> {
+    fn stop_cause(&self) -> Option<StopCause> {
         match self.word.load(Ordering::Relaxed) {
             STOP_LEASE_LOST => Some(StopCause::LeaseLost),
             STOP_SHUTDOWN => Some(StopCause::Shutdown),
@@ -106,7 +113,7 @@ impl Control {
     }
 
     /// Resolves when the run has to end: at once for a stop, after the grace for a cancellation. One waiter: the run.
-    pub(super) async fn stopped(&self, grace: Duration) -> StopCause {
+    async fn stopped(&self, grace: Duration) -> StopCause {
         loop {
             if let Some(cause) = self.stop_cause() {
                 return cause;
@@ -116,6 +123,35 @@ impl Control {
                 changed.await;
             } else if tokio::time::timeout(grace, changed).await.is_err() {
                 return StopCause::Cancelled;
+            }
+        }
+    }
+}
+
+/// The host's words to the jobs of one call, which goes on as long as one of them has to.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Controls(Arc<[Arc<Control>]>);
+
+impl Controls {
+    pub(super) fn of(controls: Vec<Arc<Control>>) -> Controls {
+        Controls(controls.into())
+    }
+
+    /// Why the call has to end now, if it has to.
+    pub(super) fn stop_cause(&self) -> Option<StopCause> {
+        let mut causes = self.0.iter().map(|control| control.stop_cause());
+        causes.next_back()?.filter(|_| causes.all(|cause| cause.is_some()))
+    }
+
+    /// Resolves when the call has to end.
+    pub(super) async fn stopped(&self, grace: Duration) -> StopCause {
+        match &*self.0 {
+            [control] => control.stopped(grace).await,
+            [] => std::future::pending().await,
+            controls => {
+                let causes = join_all(controls.iter().map(|control| control.stopped(grace))).await;
+                // A job that was cancelled or lost has its own end, whatever is said here; what is left was shut down.
+                causes.into_iter().find(|cause| *cause == StopCause::Shutdown).unwrap_or(StopCause::LeaseLost)
             }
         }
     }
@@ -146,5 +182,20 @@ mod tests {
         control.cancel();
         let (cause, ()) = tokio::join!(control.stopped(Duration::from_secs(3600)), async { control.shut_down() });
         assert_eq!(cause, StopCause::Shutdown);
+    }
+
+    #[tokio::test]
+    async fn a_call_goes_on_as_long_as_one_of_its_jobs_has_to() {
+        let jobs: Vec<Arc<Control>> = (0..3).map(|_| Arc::default()).collect();
+        let call = Controls::of(jobs.clone());
+        jobs[0].lose_lease();
+        jobs[1].cancel();
+        assert_eq!(call.stop_cause(), None);
+        let all_but_one = Controls::of(jobs[..2].to_vec());
+        assert_eq!(all_but_one.stopped(Duration::from_millis(1)).await, StopCause::LeaseLost);
+        jobs.iter().for_each(|job| job.shut_down());
+        assert_eq!(call.stop_cause(), Some(StopCause::Shutdown));
+        assert_eq!(call.stopped(Duration::from_secs(3600)).await, StopCause::Shutdown);
+        assert_eq!(Controls::default().stop_cause(), None);
     }
 }

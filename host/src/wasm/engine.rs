@@ -1,8 +1,8 @@
 //! The one wasmtime engine of a host: its allocator, its limits and the clock that interrupts guests.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::compiler;
+use super::warm::Warm;
 
 /// How often running guests are looked at. A guest past its deadline is gone within two ticks.
 const TICK: Duration = Duration::from_millis(10);
@@ -39,6 +40,7 @@ pub struct Engine {
     settings: Arc<EngineSettings>,
     pooled: bool,
     compilers: Arc<Semaphore>,
+    warm: Arc<Warm>,
 }
 
 impl fmt::Debug for Engine {
@@ -59,9 +61,10 @@ impl Engine {
             }
         };
         let running = Arc::new(AtomicUsize::new(0));
-        let ticker = spawn_ticker(&engine, Arc::clone(&running))?;
+        let warm = Arc::new(Warm::new(settings.max_instances as usize));
+        let ticker = spawn_ticker(&engine, Arc::clone(&running), Arc::downgrade(&warm))?;
         let (settings, compilers) = (Arc::new(settings.clone()), Arc::new(Semaphore::new(compiler::AT_ONCE)));
-        Ok(Engine { engine, running, ticker, settings, pooled, compilers })
+        Ok(Engine { engine, running, ticker, settings, pooled, compilers, warm })
     }
 
     /// wasmtime's own, whose compiled code another one of the same settings runs. Has no clock.
@@ -86,6 +89,10 @@ impl Engine {
         &self.compilers
     }
 
+    pub(super) fn warm(&self) -> &Arc<Warm> {
+        &self.warm
+    }
+
     /// Keep the clock going for as long as the guard lives.
     pub(super) fn running(&self) -> Running {
         if self.running.fetch_add(1, Ordering::AcqRel) == 0 {
@@ -104,7 +111,7 @@ impl Drop for Running {
     }
 }
 
-fn spawn_ticker(engine: &wasmtime::Engine, running: Arc<AtomicUsize>) -> anyhow::Result<Thread> {
+fn spawn_ticker(engine: &wasmtime::Engine, running: Arc<AtomicUsize>, warm: Weak<Warm>) -> anyhow::Result<Thread> {
     // Weak, so that the thread ends with the engine instead of keeping it alive.
     let weak = engine.weak();
     let tick = move || {
@@ -114,6 +121,9 @@ fn spawn_ticker(engine: &wasmtime::Engine, running: Arc<AtomicUsize>) -> anyhow:
                 thread::park_timeout(Duration::from_secs(5));
             } else {
                 thread::sleep(TICK);
+            }
+            if let Some(warm) = warm.upgrade() {
+                warm.sweep();
             }
             match weak.upgrade() {
                 Some(engine) => engine.increment_epoch(),

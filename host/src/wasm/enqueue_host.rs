@@ -23,30 +23,38 @@ pub struct Request {
     job: NewJob,
 }
 
-/// The buffer. `closed` while a plugin is described: there is no job whose outcome could carry a request.
+/// The buffer. Closed, with the reason, where there is no one job whose outcome could carry a request.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     pub(super) jobs: Vec<NewJob>,
     bytes: usize,
-    closed: bool,
+    closed: Option<&'static str>,
+    full: bool,
 }
 
 impl Outbox {
-    pub(super) fn closed() -> Outbox {
-        Outbox { closed: true, ..Outbox::default() }
+    pub(super) fn closed(reason: &'static str) -> Outbox {
+        Outbox { closed: Some(reason), ..Outbox::default() }
+    }
+
+    /// Requests were refused because there were too many, or too large ones.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
     }
 
     fn push(&mut self, job: NewJob) -> Result<(), String> {
-        if self.closed {
-            return Err("jobs can only be enqueued from a handler".into());
+        if let Some(reason) = self.closed {
+            return Err(reason.into());
         }
         check(&job)?;
         let headers: usize = job.headers.iter().flatten().map(|(name, value)| name.len() + value.as_str().map_or(0, str::len)).sum();
         let size = job.payload.as_ref().map_or(0, Vec::len) + job.entrypoint.len() + headers;
         if self.jobs.len() == MAX_REQUESTS {
+            self.full = true;
             return Err(format!("a run can enqueue {MAX_REQUESTS} jobs at most"));
         }
         if self.bytes + size > MAX_BYTES {
+            self.full = true;
             return Err(format!("the jobs that a run enqueues can have {MAX_BYTES} bytes at most, and this one of {size} is past that"));
         }
         self.bytes += size;

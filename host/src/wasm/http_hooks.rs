@@ -20,6 +20,16 @@ impl HttpHooks {
     pub(super) fn new(grants: Arc<Grants>) -> HttpHooks {
         HttpHooks { grants, sent: 0 }
     }
+
+    /// For the next call of the same instance.
+    pub(super) fn renew(&mut self) {
+        self.sent = 0;
+    }
+
+    /// Requests were refused because there were too many.
+    pub(super) fn is_full(&self) -> bool {
+        self.sent > MAX_REQUESTS
+    }
 }
 
 type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;

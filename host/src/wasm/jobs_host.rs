@@ -1,19 +1,21 @@
 //! `pgq:plugin/jobs`: the job, as its handler sees it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::Value;
 use wasmtime::component::Resource;
 
 use super::bindings::pgq::plugin::jobs::{Directive as GuestDirective, Host, HostJob};
-use super::control::Directive;
+use super::control::{Control, Directive};
 use super::state::State;
 use crate::job::Job;
 
 /// The resource `job`.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct JobHandle {
-    pub(super) job: Job,
+    pub(super) job: Arc<Job>,
+    pub(super) control: Arc<Control>,
     pub(super) max_attempts: u32,
 }
 
@@ -78,8 +80,8 @@ impl HostJob for State {
         Ok(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
     }
 
-    fn heartbeat(&mut self, _this: Resource<JobHandle>) -> wasmtime::Result<GuestDirective> {
-        Ok(match self.control.directive() {
+    fn heartbeat(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<GuestDirective> {
+        Ok(match self.table.get(&this)?.control.directive() {
             Directive::Proceed => GuestDirective::Proceed,
             Directive::Cancelled => GuestDirective::Cancelled,
             Directive::ShuttingDown => GuestDirective::ShuttingDown,

@@ -21,20 +21,28 @@ pub struct RunLimits {
 pub(super) struct Limits {
     max_memory: usize,
     memory: usize,
-    max_table_elements: usize,
+    table_elements: usize,
     /// A request was refused. The guest then usually aborts, which looks like any other trap: this tells the two apart.
-    pub(super) exhausted: bool,
+    pub(super) exhausted: Option<Exhausted>,
+}
+
+/// What there was not enough of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exhausted {
+    Memory,
+    Tables,
 }
 
 /// Core instances in one component: far above what tool chains make, far below what would hurt.
 const MAX_INSTANCES: usize = 200;
 const MAX_TABLES: usize = 64;
 const MAX_MEMORIES: usize = 16;
-const MAX_TABLE_ELEMENTS: usize = 100_000;
+/// Over all tables.
+pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
 
 impl Limits {
     pub(super) fn new(max_memory: usize) -> Limits {
-        Limits { max_memory, memory: 0, max_table_elements: MAX_TABLE_ELEMENTS, exhausted: false }
+        Limits { max_memory, memory: 0, table_elements: 0, exhausted: None }
     }
 
     /// Bytes of linear memory. Memories never shrink, so this is the peak as well.
@@ -47,7 +55,7 @@ impl ResourceLimiter for Limits {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
         let total = self.memory.saturating_add(desired.saturating_sub(current));
         if total > self.max_memory {
-            self.exhausted = true;
+            self.exhausted = Some(Exhausted::Memory);
             return Ok(false);
         }
         if maximum.is_some_and(|maximum| desired > maximum) {
@@ -59,14 +67,26 @@ impl ResourceLimiter for Limits {
 
     fn memory_grow_failed(&mut self, _error: Error) -> Result<()> {
         // Counted in `memory_growing` but not granted by the allocator (its own cap): the run cannot have more either way.
-        self.exhausted = true;
+        self.exhausted = Some(Exhausted::Memory);
         Ok(())
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
-        let allowed = desired <= self.max_table_elements && maximum.is_none_or(|maximum| desired <= maximum);
-        self.exhausted |= !allowed;
-        Ok(allowed)
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        if total > MAX_TABLE_ELEMENTS {
+            self.exhausted = Some(Exhausted::Tables);
+            return Ok(false);
+        }
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.table_elements = total;
+        Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, _error: Error) -> Result<()> {
+        self.exhausted = Some(Exhausted::Tables);
+        Ok(())
     }
 
     fn instances(&self) -> usize {
@@ -91,9 +111,20 @@ mod tests {
         let mut limits = Limits::new(100);
         assert!(limits.memory_growing(0, 60, None).expect("no error"));
         assert!(limits.memory_growing(0, 40, None).expect("a second memory"));
-        assert!(!limits.exhausted);
+        assert_eq!(limits.exhausted, None);
         assert!(!limits.memory_growing(40, 41, None).expect("refused, not an error"));
-        assert!(limits.exhausted);
+        assert_eq!(limits.exhausted, Some(Exhausted::Memory));
         assert_eq!(limits.memory(), 100);
+    }
+
+    #[test]
+    fn tables_are_summed() {
+        let mut limits = Limits::new(100);
+        assert!(limits.table_growing(0, MAX_TABLE_ELEMENTS - 1, None).expect("no error"));
+        assert!(limits.table_growing(0, 1, Some(1)).expect("a second table"));
+        assert!(!limits.table_growing(1, 2, Some(1)).expect("its own maximum, not ours"));
+        assert_eq!(limits.exhausted, None);
+        assert!(!limits.table_growing(0, 1, None).expect("refused, not an error"));
+        assert_eq!(limits.exhausted, Some(Exhausted::Tables));
     }
 }

@@ -17,7 +17,7 @@ const STDERR_TAIL_BYTES: usize = 2 << 10;
 pub(super) struct Speaker {
     pub(super) plugin: Arc<str>,
     pub(super) entrypoint: Arc<str>,
-    /// 0 while a plugin is described.
+    /// 0 where there is none, or several.
     pub(super) job: JobId,
 }
 
@@ -35,7 +35,17 @@ struct Sink {
 
 impl LogSink {
     pub(super) fn new(speaker: Speaker) -> LogSink {
-        LogSink(Arc::new(Mutex::new(Sink { speaker, left: MAX_LOG_BYTES, full: false, stderr_tail: String::new() })))
+        LogSink(Arc::new(Mutex::new(Sink::new(speaker))))
+    }
+
+    /// For the next call of the same instance.
+    pub(super) fn renew(&self, speaker: Speaker) {
+        self.with(|sink| *sink = Sink::new(speaker));
+    }
+
+    /// Lines were dropped.
+    pub(super) fn is_full(&self) -> bool {
+        self.with(|sink| sink.full)
     }
 
     pub(super) fn line(&self, level: Level, message: &str, fields: &str) {
@@ -63,6 +73,10 @@ impl LogSink {
 }
 
 impl Sink {
+    fn new(speaker: Speaker) -> Sink {
+        Sink { speaker, left: MAX_LOG_BYTES, full: false, stderr_tail: String::new() }
+    }
+
     fn remember(&mut self, line: &str) {
         self.stderr_tail.push_str(line);
         self.stderr_tail.push('\n');

@@ -33,6 +33,8 @@ const MAX_ENTRYPOINTS: usize = 1_000;
 const MAX_MISTAKES: usize = 50;
 const MAX_SCHEDULES: usize = 100;
 const MAX_EXPRESSION_BYTES: usize = 1_000;
+/// Each job of a batch is a handle of the run's, and as a rule a claim brings no more.
+const MAX_BATCH: u32 = 1_000;
 const MAX_NAME_BYTES: usize = 255;
 const MAX_PLUGIN_NAME_BYTES: usize = 64;
 /// A plugin that asks for less cannot even start.
@@ -45,6 +47,15 @@ impl Declaration {
         // A guest that loops over a mistake must not fill the host's memory with it.
         if self.mistakes.len() < MAX_MISTAKES {
             self.mistakes.push(mistake);
+        }
+    }
+
+    /// What wants to be called in batches can be, or it is a mistake.
+    pub(super) fn check_batches(&mut self, exported: bool) {
+        let batched = self.entrypoints.iter().find(|(_, options)| options.batch.is_some());
+        if let Some((name, _)) = batched.filter(|_| !exported) {
+            let mistake = format!("entrypoint {name:?} takes batches, but the component does not export pgq:plugin/batch-handler");
+            self.mistake(mistake);
         }
     }
 }
@@ -188,6 +199,26 @@ impl HostEntrypoint for State {
     fn concurrency(&mut self, this: Resource<EntrypointHandle>, limit: u32) -> wasmtime::Result<()> {
         self.table.get(&this)?.set(|options| {
             options.concurrency = Some(at_least_one(limit, "concurrency")?);
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn reuse(&mut self, this: Resource<EntrypointHandle>, max_jobs: u32) -> wasmtime::Result<()> {
+        self.table.get(&this)?.set(|options| {
+            options.reuse = at_least_one(max_jobs, "reuse")?;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    fn batch(&mut self, this: Resource<EntrypointHandle>, max_jobs: u32) -> wasmtime::Result<()> {
+        self.table.get(&this)?.set(|options| {
+            let jobs = at_least_one(max_jobs, "batch")?;
+            if jobs > MAX_BATCH {
+                return Err(format!("a batch of {jobs} jobs is larger than {MAX_BATCH}"));
+            }
+            options.batch = Some(jobs);
             Ok(())
         });
         Ok(())

@@ -1,22 +1,23 @@
-//! One run of one job in a fresh instance.
+//! One call of a guest: for one job or for several of one entrypoint, in a fresh instance or in one that was kept.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wasmtime::Store;
-use wasmtime::component::Resource;
+use wasmtime::PoolConcurrencyLimitError;
 
-use super::bindings::PluginPre;
-use super::bindings::exports::pgq::plugin::handler::{Failure, Outcome};
+use super::bindings::pgq::plugin::jobs::{Failure, Outcome};
 use super::component::Loaded;
-use super::control::{Control, StopCause};
+use super::control::{Control, Controls, StopCause};
 use super::engine::Engine;
 use super::enqueue_host::Outbox;
+use super::instance::{Answers, Instance};
 use super::jobs_host::JobHandle;
 use super::limits::RunLimits;
 use super::log_host::Speaker;
-use super::state::{Circumstances, State};
+use super::met::{self, LimitMet};
+use super::state::{Call, State};
 use super::trap;
+use super::warm::Home;
 use crate::job::{Fault, Job, Verdict};
 
 /// An output larger than this is refused: results belong into a table or a store, the queue keeps the receipt.
@@ -29,76 +30,148 @@ const GRACE: Duration = Duration::from_millis(20);
 /// How long a cancelled run has to notice by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
-/// What a run did and what it took.
+/// A job, and the host's word to it.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// What to run.
+    pub job: Arc<Job>,
+    /// Go on, or stop.
+    pub control: Arc<Control>,
+}
+
+/// Who runs jobs of an entrypoint, and how.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Whose handler it is.
+    pub plugin: Arc<Loaded>,
+    /// Under which name.
+    pub entrypoint: Arc<str>,
+    /// Of each call.
+    pub limits: RunLimits,
+    /// Jobs that one instance runs, one after the other.
+    pub reuse: u32,
+    /// Whether calls go to `batch-handler`.
+    pub batched: bool,
+}
+
+/// What a call did and what it took.
 #[derive(Debug)]
 pub struct Ran {
-    /// How it ended.
-    pub verdict: Verdict,
+    /// How it ended for each job, in their order.
+    pub verdicts: Vec<Verdict>,
+    /// Whether the call did not return as it should: a trap, a deadline, not a failure that the guest reports.
+    pub crashed: bool,
+    /// The limits that it met, each once.
+    pub met: Vec<LimitMet>,
     /// Wall time, instantiation included.
     pub elapsed: Duration,
-    /// Peak bytes of linear memory.
+    /// Peak bytes of linear memory, over all jobs of the instance.
     pub memory: usize,
 }
 
-/// Run the job. Never fails: whatever happens is a verdict.
-pub async fn run(engine: &Engine, plugin: &Loaded, job: Job, limits: RunLimits, control: Arc<Control>) -> Ran {
-    let _ticking = engine.running();
-    let started = Instant::now();
-    let deadline = started + limits.timeout;
-    let speaker = Speaker { plugin: Arc::clone(&plugin.name), entrypoint: Arc::clone(&job.entrypoint), job: job.id };
-    let mut store = State::store(
-        engine,
-        Circumstances {
-            speaker,
-            grants: Arc::clone(&plugin.grants),
-            control: Arc::clone(&control),
-            deadline,
-            memory: limits.memory,
-            outbox: Outbox::default(),
-        },
-    );
-    // The epoch interrupts a guest that computes; the timer and the control one that waits in a host call.
-    let called = tokio::select! {
-        biased;
-        called = call(&mut store, &plugin.pre, JobHandle { job, max_attempts: limits.max_attempts }) => called,
-        cause = control.stopped(CANCEL_GRACE) => Err(cause.into()),
-        () = tokio::time::sleep_until((deadline + GRACE).into()) => Err(StopCause::Deadline.into()),
-    };
-    store.data().finish_streams();
-    let verdict = match called {
-        Ok(Ok(outcome)) => completed(outcome, &mut store),
-        Ok(Err(failure)) => failed(failure),
-        Err(error) => trap::verdict(&error, store.data(), &limits),
-    };
-    Ran { verdict, elapsed: started.elapsed(), memory: store.data().limits.memory() }
-}
-
-async fn call(store: &mut Store<State>, pre: &PluginPre<State>, job: JobHandle) -> wasmtime::Result<Result<Outcome, Failure>> {
-    let plugin = pre.instantiate_async(&mut *store).await?;
-    let job = store.data_mut().table.push(job)?;
-    plugin.pgq_plugin_handler().call_handle(store, Resource::new_borrow(job.rep())).await
-}
-
-fn completed(outcome: Outcome, store: &mut Store<State>) -> Verdict {
-    match outcome {
-        Outcome::Complete(output) => match output.as_ref().map(Vec::len) {
-            Some(size) if size > MAX_OUTPUT_BYTES => Verdict::Reject(Fault::new(
-                "OutputTooLarge",
-                format!("the output has {size} bytes; {MAX_OUTPUT_BYTES} are kept at most: store it elsewhere and return where"),
-            )),
-            _ => Verdict::Complete { output, follow_ups: std::mem::take(&mut store.data_mut().outbox.jobs) },
-        },
-        Outcome::Snooze(ms) => Verdict::Snooze(Duration::from_millis(ms)),
-        Outcome::Discard(reason) => Verdict::Discard(trap::cut(&reason, MAX_TEXT_BYTES).to_owned()),
+impl Ran {
+    /// The same for each of so many jobs, before or without a guest.
+    pub fn nothing(verdict: Verdict, jobs: usize, crashed: bool) -> Ran {
+        Ran { verdicts: vec![verdict; jobs], crashed, met: Vec::new(), elapsed: Duration::ZERO, memory: 0 }
     }
 }
 
-fn failed(failure: Failure) -> Verdict {
-    match failure {
-        Failure::Retry(info) => Verdict::Retry {
+/// Run these jobs in one call; one job, unless the entrypoint takes batches. Never fails: whatever happens is a verdict.
+pub async fn run(engine: &Engine, terms: &Terms, jobs: &[Held]) -> Ran {
+    let _ticking = engine.running();
+    let Terms { plugin, limits, .. } = terms;
+    let started = Instant::now();
+    let home = Home { tenant: plugin.tenant.id, entrypoint: Arc::clone(&terms.entrypoint), memory: limits.memory };
+    // Before the instance, so that it goes after it.
+    let (place, kept) = engine.warm().enter(&home);
+    let call = || terms.call(jobs, started + limits.timeout);
+    let mut instance = match kept {
+        Some(kept) => kept.again(call()),
+        None => Instance::new(engine, plugin, limits.memory, call()),
+    };
+    let mut called = call_within(&mut instance, terms, jobs).await;
+    if called.as_ref().is_err_and(|error| error.is::<PoolConcurrencyLimitError>()) && engine.warm().clear() {
+        // Components of many parts can fill the allocator before the instances are too many.
+        instance = Instance::new(engine, plugin, limits.memory, call());
+        called = call_within(&mut instance, terms, jobs).await;
+    }
+    let state = instance.store.data_mut();
+    state.finish_streams();
+    let met = met::of(called.as_ref().err(), state);
+    let mut ran = Ran { verdicts: Vec::new(), crashed: false, met, elapsed: started.elapsed(), memory: state.limits.memory() };
+    match called {
+        Ok(answers) if answers.len() == jobs.len() => {
+            ran.verdicts = answers.into_iter().map(|answer| verdict(answer, state, &mut ran.met)).collect();
+            if instance.jobs < terms.reuse && state.limits.exhausted.is_none() {
+                place.keep(home, instance);
+            }
+        }
+        Ok(answers) => {
+            let message =
+                format!("handle-batch was given {} jobs and returned {} results; it returns one per job", jobs.len(), answers.len());
+            ran.verdicts = vec![Verdict::Retry { fault: Fault::new("BatchMismatch", message), after: None }; jobs.len()];
+            ran.crashed = true;
+        }
+        Err(error) => {
+            let verdict = trap::verdict(&error, state, limits);
+            ran.crashed = matches!(verdict, Verdict::Retry { .. });
+            ran.verdicts = vec![verdict; jobs.len()];
+        }
+    }
+    ran
+}
+
+/// The epoch interrupts a guest that computes; the timer and the controls one that waits in a host call.
+async fn call_within(instance: &mut Instance, terms: &Terms, jobs: &[Held]) -> wasmtime::Result<Answers> {
+    let (controls, deadline) = {
+        let state = instance.store.data();
+        (state.controls.clone(), state.deadline)
+    };
+    let handle =
+        |held: &Held| JobHandle { job: Arc::clone(&held.job), control: Arc::clone(&held.control), max_attempts: terms.limits.max_attempts };
+    tokio::select! {
+        biased;
+        called = instance.call(&terms.plugin, jobs.iter().map(handle).collect(), terms.batched) => called,
+        cause = controls.stopped(CANCEL_GRACE) => Err(cause.into()),
+        () = tokio::time::sleep_until((deadline + GRACE).into()) => Err(StopCause::Deadline.into()),
+    }
+}
+
+impl Terms {
+    fn call(&self, jobs: &[Held], deadline: Instant) -> Call {
+        Call {
+            speaker: Speaker {
+                plugin: Arc::clone(&self.plugin.name),
+                entrypoint: Arc::clone(&self.entrypoint),
+                job: if let [held] = jobs { held.job.id } else { 0 },
+            },
+            controls: Controls::of(jobs.iter().map(|held| Arc::clone(&held.control)).collect()),
+            deadline,
+            outbox: if self.batched { Outbox::closed(NO_FOLLOW_UPS) } else { Outbox::default() },
+        }
+    }
+}
+
+const NO_FOLLOW_UPS: &str = "a batch cannot enqueue jobs: nobody could tell with whose outcome they are to be committed; enqueue from an entrypoint without `batch`";
+
+fn verdict(answer: Result<Outcome, Failure>, state: &mut State, met: &mut Vec<LimitMet>) -> Verdict {
+    match answer {
+        Ok(Outcome::Complete(output)) => match output.as_ref().map(Vec::len) {
+            Some(size) if size > MAX_OUTPUT_BYTES => {
+                met.push(LimitMet::Output);
+                Verdict::Reject(Fault::new(
+                    "OutputTooLarge",
+                    format!("the output has {size} bytes; {MAX_OUTPUT_BYTES} are kept at most: store it elsewhere and return where"),
+                ))
+            }
+            _ => Verdict::Complete { output, follow_ups: std::mem::take(&mut state.outbox.jobs) },
+        },
+        Ok(Outcome::Snooze(ms)) => Verdict::Snooze(Duration::from_millis(ms)),
+        Ok(Outcome::Discard(reason)) => Verdict::Discard(trap::cut(&reason, MAX_TEXT_BYTES).to_owned()),
+        Err(Failure::Retry(info)) => Verdict::Retry {
             fault: Fault::new(Fault::RETRY, trap::cut(&info.message, MAX_TEXT_BYTES)),
             after: info.after.map(Duration::from_millis),
         },
-        Failure::Reject(reason) => Verdict::Reject(Fault::new("Reject", trap::cut(&reason, MAX_TEXT_BYTES))),
+        Err(Failure::Reject(reason)) => Verdict::Reject(Fault::new("Reject", trap::cut(&reason, MAX_TEXT_BYTES))),
     }
 }

@@ -1,4 +1,4 @@
-//! What one instance sees of the world. Made for one run, dropped with it.
+//! What one instance sees of the world. Made for one run and dropped with it, or renewed for the next.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::bindings;
-use super::control::{Control, StopCause};
+use super::control::{Controls, StopCause};
 use super::engine::Engine;
 use super::enqueue_host::Outbox;
 use super::grants::Grants;
@@ -37,24 +37,30 @@ pub(super) struct State {
     stdout: LineStream,
     stderr: LineStream,
     pub(super) outbox: Outbox,
-    pub(super) control: Arc<Control>,
+    pub(super) controls: Controls,
     pub(super) deadline: Instant,
 }
 
 /// What differs between one store and the next.
 pub(super) struct Circumstances {
-    pub(super) speaker: Speaker,
     pub(super) grants: Arc<Grants>,
-    pub(super) control: Arc<Control>,
-    pub(super) deadline: Instant,
     pub(super) memory: usize,
+    pub(super) call: Call,
+}
+
+/// What differs between one call and the next in the same store.
+pub(super) struct Call {
+    pub(super) speaker: Speaker,
+    pub(super) controls: Controls,
+    pub(super) deadline: Instant,
     pub(super) outbox: Outbox,
 }
 
 impl State {
     /// A store with every limit set. There is no other way to make one.
     pub(super) fn store(engine: &Engine, circumstances: Circumstances) -> Store<State> {
-        let Circumstances { speaker, grants, control, deadline, memory, outbox } = circumstances;
+        let Circumstances { grants, memory, call } = circumstances;
+        let Call { speaker, controls, deadline, outbox } = call;
         let log = LogSink::new(speaker);
         let (stdout, stderr) = (LineStream::new("stdout", log.clone()), LineStream::new("stderr", log.clone()));
         let mut table = ResourceTable::new();
@@ -71,7 +77,7 @@ impl State {
             stdout,
             stderr,
             outbox,
-            control,
+            controls,
             deadline,
         };
         let mut store = Store::new(engine.inner(), state);
@@ -81,7 +87,7 @@ impl State {
         // Every tick the guest steps aside for the others on its thread; past its deadline, or once stopped, it ends here.
         store.epoch_deadline_callback(|context| {
             let state: &State = context.data();
-            let cause = match state.control.stop_cause() {
+            let cause = match state.controls.stop_cause() {
                 Some(cause) => cause,
                 None if Instant::now() >= state.deadline => StopCause::Deadline,
                 None => {
@@ -93,7 +99,23 @@ impl State {
         store
     }
 
-    /// The guest is gone: log what it left unfinished.
+    /// Make the store ready for one more call: all that is counted per call starts anew. What the guest holds (memory, handles) it
+    /// still holds, and it still counts.
+    pub(super) fn renew(store: &mut Store<State>, call: Call) {
+        let Call { speaker, controls, deadline, outbox } = call;
+        let state = store.data_mut();
+        state.log.renew(speaker);
+        state.hooks.renew();
+        (state.controls, state.deadline, state.outbox) = (controls, deadline, outbox);
+        store.set_epoch_deadline(1);
+    }
+
+    /// More HTTP requests were sent than a call may send.
+    pub(super) fn http_is_full(&self) -> bool {
+        self.hooks.is_full()
+    }
+
+    /// The call is over: log what it left unfinished.
     pub(super) fn finish_streams(&self) {
         self.stdout.finish();
         self.stderr.finish();

@@ -4,7 +4,7 @@ use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::control::StopCause;
-use super::limits::RunLimits;
+use super::limits::{Exhausted, MAX_TABLE_ELEMENTS, RunLimits};
 use super::state::State;
 use crate::job::{Fault, Verdict};
 
@@ -20,8 +20,12 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
         return Verdict::Release("no instance was free");
     }
-    let (exception_type, message) = if state.limits.exhausted {
-        ("OutOfMemory", format!("the run asked for more than its {} MiB of memory", limits.memory >> 20))
+    let (exception_type, message) = if let Some(exhausted) = state.limits.exhausted {
+        let message = match exhausted {
+            Exhausted::Memory => format!("the run asked for more than its {} MiB of memory", limits.memory >> 20),
+            Exhausted::Tables => format!("the run asked for more than {MAX_TABLE_ELEMENTS} elements over all its tables"),
+        };
+        ("OutOfMemory", message)
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
         match trap {
             Trap::StackOverflow => ("StackOverflow", "the call stack is exhausted".to_owned()),
@@ -50,7 +54,7 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
 }
 
 /// The verdict for a run that the host ended.
-pub(super) fn stopped(cause: StopCause, limits: &RunLimits) -> Verdict {
+fn stopped(cause: StopCause, limits: &RunLimits) -> Verdict {
     match cause {
         StopCause::Deadline => Verdict::Retry {
             fault: Fault::new("DeadlineExceeded", format!("the run was interrupted after its {:?}", limits.timeout)),

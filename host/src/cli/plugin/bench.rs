@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use tokio::runtime::Handle;
 
-use crate::app::{self, GuestRuntime};
+use crate::app;
 use crate::cli::logging::LoggingArgs;
 use crate::cli::run::default_cache_dir;
 use crate::config::Config;
+use crate::guests::{GuestRuntime, Guests};
 use crate::wasm::{self, CodeCache, Engine, EngineSettings, LoadError, Loaded};
 
 /// What commands that load plugins have in common.
@@ -42,8 +42,8 @@ pub(super) struct Bench {
     pub(super) engine: Engine,
     pub(super) cache: CodeCache,
     /// Guests never run on the threads that wait for signals.
-    pub(super) guests: Handle,
-    _guests: GuestRuntime,
+    pub(super) guests: Guests,
+    _threads: GuestRuntime,
 }
 
 impl BenchArgs {
@@ -62,8 +62,8 @@ impl BenchArgs {
             max_memory: config.caps.memory,
             compile_timeout: Some(config.caps.compile_timeout),
         })?;
-        let (guard, guests) = GuestRuntime::start()?;
-        Ok(Bench { config, engine, cache, guests, _guests: guard })
+        let (threads, guests) = GuestRuntime::start()?;
+        Ok(Bench { config, engine, cache, guests, _threads: threads })
     }
 }
 
@@ -76,7 +76,7 @@ impl Bench {
             let grants_for = |name: &str| grants.get(name).cloned().unwrap_or_default();
             wasm::load(&engine, &cache, &stem, bytes, grants_for).await
         };
-        self.guests.spawn(load).await.with_context(|| format!("the host panicked while it loaded {}", path.display()))
+        self.guests.handle().spawn(load).await.with_context(|| format!("the host panicked while it loaded {}", path.display()))
     }
 }
 

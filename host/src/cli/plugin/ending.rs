@@ -17,7 +17,7 @@ pub(super) struct Ending {
 impl Ending {
     /// What the queue would do about it. `Err` for what counts as a failure.
     pub(super) fn said(&self) -> Result<String, String> {
-        match &self.ran.verdict {
+        match self.verdict() {
             Verdict::Complete { .. } => Ok("complete".into()),
             Verdict::Snooze(time) => Ok(format!("snoozed: it would run again in {}", options::time(*time))),
             Verdict::Discard(reason) => Ok(format!("discarded: {reason}")),
@@ -39,6 +39,11 @@ impl Ending {
         }
     }
 
+    /// There was one job.
+    fn verdict(&self) -> &Verdict {
+        &self.ran.verdicts[0]
+    }
+
     fn buried(&self) -> &'static str {
         match self.options.on_failure {
             OnFailure::Hold => "held as `failed`",
@@ -47,14 +52,14 @@ impl Ending {
     }
 
     pub(super) fn output(&self) -> Option<&[u8]> {
-        match &self.ran.verdict {
+        match self.verdict() {
             Verdict::Complete { output, .. } => output.as_deref(),
             _ => None,
         }
     }
 
     pub(super) fn follow_ups(&self) -> &[NewJob] {
-        match &self.ran.verdict {
+        match self.verdict() {
             Verdict::Complete { follow_ups, .. } => follow_ups,
             _ => &[],
         }
@@ -62,14 +67,14 @@ impl Ending {
 
     /// The guest's backtrace, if it left one.
     pub(super) fn traceback(&self) -> Option<&str> {
-        match &self.ran.verdict {
+        match self.verdict() {
             Verdict::Retry { fault, .. } | Verdict::Reject(fault) => Some(&*fault.traceback).filter(|text| !text.is_empty()),
             _ => None,
         }
     }
 
     pub(super) fn json(&self) -> Value {
-        let (outcome, fault) = match &self.ran.verdict {
+        let (outcome, fault) = match self.verdict() {
             Verdict::Complete { .. } => ("complete", None),
             Verdict::Snooze(_) => ("snooze", None),
             Verdict::Discard(_) => ("discard", None),

@@ -8,6 +8,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::bench::{Bench, BenchArgs, Compiled};
+use super::fleet;
+use crate::cli::database::DatabaseArgs;
 use crate::cli::output;
 use crate::digest::sha256;
 use crate::plugins::{File, Folder, Shelf};
@@ -17,6 +19,9 @@ pub(super) struct ListArgs {
     /// The folder: every *.wasm in it
     #[arg(long, env = "PGQ_HOST_PLUGINS", value_name = "DIR")]
     plugins: Option<PathBuf>,
+    /// What the hosts that run on the queue make of their folders, instead
+    #[arg(long)]
+    hosts: bool,
     /// Print a JSON array
     #[arg(long)]
     json: bool,
@@ -44,7 +49,10 @@ enum State {
     Refused,
 }
 
-pub(super) async fn run(args: ListArgs) -> anyhow::Result<()> {
+pub(super) async fn run(database: &DatabaseArgs, args: ListArgs) -> anyhow::Result<()> {
+    if args.hosts {
+        return fleet::list(database, args.json).await;
+    }
     let bench = args.bench.set_up(Compiled::Kept)?;
     let Some(folder) = args.plugins.clone().or_else(|| bench.config.run.plugins.clone()) else {
         bail!("no folder of plugins is named; use --plugins DIR, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml");
@@ -65,7 +73,7 @@ async fn in_folder(bench: &Bench, path: PathBuf) -> anyhow::Result<Vec<Row>> {
     let (engine, cache) = (bench.engine.clone(), bench.cache.clone());
     for loading in shelf.scan(folder.list()?, false).due {
         let (folder, engine, cache) = (folder.clone(), engine.clone(), cache.clone());
-        shelf.settle(bench.guests.spawn(async move { loading.look(&folder, &engine, &cache).await }).await?);
+        shelf.settle(bench.guests.handle().spawn(async move { loading.look(&folder, &engine, &cache).await }).await?);
     }
     Ok(shelf.snapshot().files().iter().map(Row::of).collect())
 }

@@ -30,7 +30,8 @@ impl Options {
     pub(super) fn of(name: &str, declared: &EntrypointOptions, caps: &Caps) -> Options {
         let default = EntrypointOptions::default();
         // Taken apart, so that no option is ever forgotten here.
-        let EntrypointOptions { max_attempts, backoff, timeout, memory, concurrency, on_failure, schedules } = caps.apply(declared);
+        let EntrypointOptions { max_attempts, backoff, timeout, memory, concurrency, on_failure, schedules, reuse, batch } =
+            caps.apply(declared);
         let line = |name, text, value, default| OptionLine { name, text, value, declared: None, default };
         let capped = |differs: bool, was: String| differs.then_some(was);
         let lines = vec![
@@ -50,6 +51,13 @@ impl Options {
                 ..line("memory", bytes(memory), json!(memory), declared.memory == default.memory)
             },
             line("concurrency", concurrency.map_or("no limit".into(), |n| n.to_string()), json!(concurrency), concurrency.is_none()),
+            line(
+                "reuse",
+                if reuse == 1 { "a fresh instance per call".into() } else { format!("{reuse} calls") },
+                json!(reuse),
+                reuse == default.reuse,
+            ),
+            line("batch", batch.map_or("job by job".into(), |n| format!("up to {n} jobs in a call")), json!(batch), batch.is_none()),
             line("on-failure", on_failure_name(on_failure).into(), json!(on_failure_name(on_failure)), on_failure == default.on_failure),
         ];
         Options { name: name.to_owned(), lines, schedules }

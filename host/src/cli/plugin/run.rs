@@ -14,7 +14,7 @@ use crate::cli::output;
 use crate::cli::queue::{parse_header, read_payload};
 use crate::job::{Claim, Job, JobId};
 use crate::signal::Signals;
-use crate::wasm::{self, Control, Declaration, RunLimits};
+use crate::wasm::{self, Control, Declaration, Held, RunLimits, Terms};
 
 /// There is no row; a handler that asks is told this.
 const JOB: JobId = 1;
@@ -56,8 +56,9 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let job = args.job(&entrypoint)?;
 
     let (engine, control) = (bench.engine.clone(), Arc::new(Control::default()));
-    let heard = Arc::clone(&control);
-    let mut running = bench.guests.spawn(async move { wasm::run(&engine, &plugin, job, limits, heard).await });
+    let held = [Held { job: Arc::new(job), control: Arc::clone(&control) }];
+    let terms = Terms { plugin: Arc::new(plugin), entrypoint: entrypoint.into(), limits, reuse: 1, batched: options.batch.is_some() };
+    let mut running = bench.guests.handle().spawn(async move { wasm::run(&engine, &terms, &held).await });
     let ran = tokio::select! {
         ran = &mut running => ran,
         _ = signals.next() => {

@@ -191,6 +191,7 @@ fn plugin() -> Plugin {
         .entrypoint(bad(Entrypoint::new("panics", panics)))
         .entrypoint(bad(Entrypoint::new("nul", nul)))
         .entrypoint(endless(Entrypoint::new("spin", spin)))
+        .entrypoint(bad(Entrypoint::new("spin_long", spin)))
         .entrypoint(endless(Entrypoint::new("spin_in_calls", spin_in_calls)))
         .entrypoint(bad(Entrypoint::new("hog", hog)))
         .entrypoint(bad(Entrypoint::new("recurse", recurse)))

@@ -1,0 +1,79 @@
+//! `plugin list --hosts`, `plugin reset`, `plugin reload`: the hosts that run, through the database that they share.
+
+use anyhow::bail;
+use chrono::Utc;
+use clap::Args;
+use serde_json::Value;
+
+use crate::announce;
+use crate::cli::database::DatabaseArgs;
+use crate::cli::output;
+use crate::queue::{FleetCommand, HostRow};
+
+#[derive(Debug, Args)]
+pub(super) struct ResetArgs {
+    /// The plugin's name, or the entrypoint's
+    name: String,
+}
+
+pub(super) async fn list(database: &DatabaseArgs, json: bool) -> anyhow::Result<()> {
+    let hosts = database.operator().await?.hosts().await?;
+    if json {
+        return output::json(&hosts);
+    }
+    let head = ["Host", "Seen", "File", "Plugin", "Version", "SHA-256", "State"];
+    output::table(head, hosts.iter().flat_map(rows), "No host runs on this queue.")
+}
+
+pub(super) async fn reset(database: &DatabaseArgs, args: ResetArgs) -> anyhow::Result<()> {
+    let operator = database.operator().await?;
+    let hosts = operator.hosts().await?;
+    let known = |file: &Value| {
+        file["plugin"] == *args.name || file["entrypoints"].as_array().is_some_and(|all| all.iter().any(|e| *e == *args.name))
+    };
+    if !hosts.iter().flat_map(|host| host.plugins.as_array()).flatten().any(known) {
+        bail!("no host that runs serves a plugin or an entrypoint named {:?}; see `pgq-host plugin list --hosts`", args.name);
+    }
+    operator.command(&FleetCommand::Reset(args.name)).await?;
+    output::status(&format!("Told {} host(s).", hosts.len()));
+    Ok(())
+}
+
+pub(super) async fn reload(database: &DatabaseArgs) -> anyhow::Result<()> {
+    let operator = database.operator().await?;
+    operator.command(&FleetCommand::Rescan).await?;
+    output::status(&format!("Told {} host(s).", operator.hosts().await?.len()));
+    Ok(())
+}
+
+fn rows(host: &HostRow) -> Vec<[String; 7]> {
+    let silent = Utc::now() - host.seen;
+    // Twice its longest pause between two signs of life.
+    let lost = silent.to_std().is_ok_and(|silent| silent > announce::PERIOD.mul_f64(2.5));
+    let seen = format!("{} s ago{}", silent.num_seconds().max(0), if lost { " (lost?)" } else { "" });
+    let name = format!("{}:{}", host.name, host.pid);
+    let files = host.plugins.as_array().map(Vec::as_slice).unwrap_or_default();
+    if files.is_empty() {
+        let none = || "-".to_owned();
+        return vec![[name, seen, none(), none(), none(), none(), "no plugins".into()]];
+    }
+    files.iter().map(|file| row(&name, &seen, file)).collect()
+}
+
+fn row(host: &str, seen: &str, file: &Value) -> [String; 7] {
+    let text = |key: &str| file[key].as_str().unwrap_or("-").to_owned();
+    let served = file["plugin"].is_string();
+    let mut state = vec![if served { "served".to_owned() } else { "refused".to_owned() }];
+    if let Some(canary) = file["canary"]["version"].as_str() {
+        state.push(format!("canary {canary}"));
+    }
+    let paused: Vec<&str> = file["paused"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if !paused.is_empty() {
+        state.push(format!("paused: {}", paused.join(", ")));
+    }
+    if let Some(error) = file["error"].as_str() {
+        state.push(if served { format!("the file is refused: {error}") } else { error.to_owned() });
+    }
+    let digest: String = text("sha256").chars().take(12).collect();
+    [host.to_owned(), seen.to_owned(), text("file"), text("plugin"), text("version"), digest, state.join("; ")]
+}

@@ -1,0 +1,133 @@
+//! Where guests run: threads of their own, so that none of them can keep a heartbeat or a claim waiting; and two kinds of them, so that
+//! no guest that computes for long keeps the short jobs waiting.
+//!
+//! A run starts on the threads for short runs. Once it has computed for [`ALLOWANCE`], the rest of it goes to the threads for long
+//! runs, to which the kernel gives what the others leave, and always some: a multi-level feedback queue of two levels.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// A run that has computed for longer, host calls included, is a long one: two ticks of the clock that interrupts guests.
+const ALLOWANCE: Duration = Duration::from_millis(20);
+
+/// How much a thread for long runs steps back behind the others. Ten steps are a tenth of the share of a thread that does not.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
+/// Keeps the threads. Dropped, it leaves those that are stuck behind.
+pub struct GuestRuntime {
+    short: Option<Runtime>,
+    long: Option<Runtime>,
+}
+
+/// What starts runs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Guests {
+    short: Handle,
+    long: Handle,
+}
+
+impl GuestRuntime {
+    /// Start the threads.
+    pub fn start() -> anyhow::Result<(GuestRuntime, Guests)> {
+        let short = Builder::new_multi_thread().thread_name("pgq-guest").enable_all().build();
+        let long = Builder::new_multi_thread().thread_name("pgq-guest-long").enable_all().on_thread_start(step_back).build();
+        let (short, long) = (short.context("cannot start the guests' threads")?, long.context("cannot start the guests' threads")?);
+        let guests = Guests { short: short.handle().clone(), long: long.handle().clone() };
+        Ok((GuestRuntime { short: Some(short), long: Some(long) }, guests))
+    }
+}
+
+impl Drop for GuestRuntime {
+    fn drop(&mut self) {
+        // A plain drop waits for its threads, which tokio forbids within another runtime; a stuck guest would have it wait for ever.
+        for runtime in [self.short.take(), self.long.take()].into_iter().flatten() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Guests {
+    /// The threads for short runs, where every task about guests begins.
+    pub fn handle(&self) -> &Handle {
+        &self.short
+    }
+
+    /// Poll a run here, on a thread for short runs, until it ends or is known to be long; then have it end there. `None` when the
+    /// threads for long runs were stopped under it.
+    ///
+    /// What counts is the thread's own time within polls: neither waiting nor a busy machine makes a run long, and host calls that
+    /// compute do.
+    pub async fn run<T: Send + 'static>(&self, run: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let mut run: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(run);
+        let mut computed = Duration::ZERO;
+        let ended = poll_fn(|context| {
+            let before = thread_time();
+            let polled = run.as_mut().poll(context);
+            computed += thread_time().saturating_sub(before);
+            match polled {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending if computed >= ALLOWANCE => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await;
+        match ended {
+            Some(ended) => Some(ended),
+            None => self.long.spawn(run).await.ok(),
+        }
+    }
+}
+
+fn thread_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
+}
+
+/// On Linux a priority is the thread's; elsewhere it would be the whole process's.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::warn!(%error, "cannot lower the priority of the threads for long runs; they compete with short ones as equals");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compute(time: Duration) {
+        let start = thread_time();
+        while thread_time() - start < time {}
+    }
+
+    fn name() -> String {
+        std::thread::current().name().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn a_run_moves_once_it_has_computed_for_long_and_not_for_waiting() {
+        let (_runtime, guests) = GuestRuntime::start().expect("threads");
+        let run = |turn: fn()| {
+            let guests = guests.clone();
+            async move {
+                let run = async move {
+                    for _ in 0..3 {
+                        turn();
+                        tokio::time::sleep(ALLOWANCE).await;
+                    }
+                    name()
+                };
+                guests.run(run).await
+            }
+        };
+        let block_on = |task| guests.handle().block_on(async { guests.handle().spawn(task).await.expect("no panic") });
+        assert_eq!(block_on(run(|| {})).as_deref(), Some("pgq-guest"));
+        assert_eq!(block_on(run(|| compute(ALLOWANCE / 2))).as_deref(), Some("pgq-guest-long"));
+    }
+}
