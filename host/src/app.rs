@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -68,13 +68,6 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let (_threads, guests) = GuestRuntime::start()?;
     let loader = Loader { engine: engine.clone(), cache };
     let (reload, plugins) = Reload::start(settings.folder, settings.breaker, loader).await?;
-    tracing::info!(
-        plugins = plugins.borrow().plugins().count(),
-        refused = plugins.borrow().files().iter().filter(|file| file.fault.is_some()).count(),
-        start_ms = started.elapsed().as_millis(),
-        "ready"
-    );
-
     let queue = Queue::new(pool.clone(), settings.names.clone());
     let leases = Arc::new(Leases::default());
     let (event_sender, events) = mpsc::channel(1024);
@@ -83,13 +76,23 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let (stop_claiming, stop_upkeep, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
 
     let (command_sender, commands) = mpsc::channel(16);
+    let (tried_sender, tried) = oneshot::channel();
     let listener = tokio::spawn(queue::listen(Listener {
         pool: pool.clone(),
         channel: settings.names.channel.clone(),
         fleet_channel: settings.names.fleet_channel(),
         events: event_sender,
         commands: command_sender,
+        tried: tried_sender,
     }));
+    // Before the first claim, or a cancellation of what it takes could go unheard.
+    let _ = tried.await;
+    tracing::info!(
+        plugins = plugins.borrow().plugins().count(),
+        refused = plugins.borrow().files().iter().filter(|file| file.fault.is_some()).count(),
+        start_ms = started.elapsed().as_millis(),
+        "ready"
+    );
     let mut upkeep = vec![
         tokio::spawn(reload.run(commands, stop_claiming.clone())),
         tokio::spawn(announce::keep(queue.clone(), plugins.clone(), stop_upkeep.clone())),

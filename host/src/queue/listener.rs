@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -60,15 +60,22 @@ pub struct Listener {
     pub events: mpsc::Sender<Event>,
     /// For whoever looks after the plugins.
     pub commands: mpsc::Sender<FleetCommand>,
+    /// Told after the first attempt, whether it went well or not: what is said from then on is heard, or known to be lost.
+    pub tried: oneshot::Sender<()>,
 }
 
 /// Pass on what comes over the channels until nobody wants it any more.
 pub async fn listen(listener: Listener) {
-    let Listener { pool, channel, fleet_channel, events, commands } = listener;
+    let Listener { pool, channel, fleet_channel, events, commands, tried } = listener;
+    let mut tried = Some(tried);
     let mut retry = FIRST_RETRY;
     let mut was_lost = false;
     while !events.is_closed() {
-        match subscribe(&pool, &[&channel, &fleet_channel]).await {
+        let subscribed = subscribe(&pool, &[&channel, &fleet_channel]).await;
+        if let Some(tried) = tried.take() {
+            let _ = tried.send(());
+        }
+        match subscribed {
             Ok(listener) => {
                 retry = FIRST_RETRY;
                 if was_lost {
