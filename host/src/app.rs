@@ -72,7 +72,7 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let leases = Arc::new(Leases::default());
     let (event_sender, events) = mpsc::channel(1024);
     let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
-    let executor = Executor::new(engine, guests, queue.me(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
+    let executor = Executor::new(engine.clone(), guests, queue.me(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
     let (stop_claiming, stop_upkeep, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
 
     let (command_sender, commands) = mpsc::channel(16);
@@ -133,6 +133,9 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     }
     listener.abort();
     pool.close().await;
+    engine.cool_down();
+    // Anything but 0 is a leak.
+    tracing::info!(instances = engine.instances(), "stopped");
     match ended {
         Ended::ListenerLost => anyhow::bail!("the listening connection was lost, and --shutdown-on-listener-failure is set"),
         Ended::Stopped | Ended::Drained => Ok(()),
@@ -193,7 +196,6 @@ impl Stopping {
         if give_up.is_cancelled() {
             anyhow::bail!("some outcomes were not recorded; their jobs run again when their leases are over");
         }
-        tracing::info!("stopped");
         Ok(ended)
     }
 }

@@ -1,7 +1,8 @@
 //! The one test binary.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on ends, and some say what they measured")]
 
+mod chaos;
 mod connecting;
 mod cron;
 mod dev;
@@ -23,6 +24,7 @@ mod reuse;
 mod schedules;
 mod schema;
 mod scripts;
+mod soak;
 mod stopping;
 mod tidy;
 mod verbs;
