@@ -1,5 +1,6 @@
 //! The composition root: connects, builds, spawns, and stops in order. Nothing else spawns a task that outlives a call.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use crate::reload::{Loader, Reload};
 use crate::signal::Signals;
 use crate::wasm::{CodeCache, Control, Engine, EngineSettings};
 use crate::worker::{self, Ended, Worker};
-use crate::{announce, maintenance, recorder, schedules, schema};
+use crate::{announce, maintenance, recorder, schedules, schema, telemetry};
 
 /// Outcomes of a stop have so long to be written before the process ends without.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,6 +49,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// The log is counted into the statistics so often; zero is never.
     pub log_aggregation_interval: Duration,
+    /// Where to serve metrics.
+    pub listen: Option<SocketAddr>,
     /// The claim loop's.
     pub worker: worker::Settings,
 }
@@ -57,6 +60,9 @@ pub struct Settings {
 /// The signals come from outside: whoever starts something before this, as `dev` does, catches them before that.
 pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let started = Instant::now();
+    if let Some(address) = settings.listen {
+        telemetry::listen(address)?;
+    }
     let pool = queue::connect(settings.database.clone()).await.map_err(|error| unreachable_database(&settings.database, &error))?;
     schema::check_worker(&mut *pool.acquire().await?, &settings.names).await?;
     let engine = Engine::new(&EngineSettings {

@@ -14,6 +14,7 @@ mod hostile;
 mod interop;
 mod isolation;
 mod loading;
+mod metrics;
 mod neighbours;
 mod outcomes;
 mod plans;

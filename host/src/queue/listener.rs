@@ -36,6 +36,24 @@ pub enum Event {
     Back,
 }
 
+impl Event {
+    /// What this payload of PgQueuer's channel says, if a worker cares.
+    pub fn parse(payload: &str) -> Option<Event> {
+        match serde_json::from_str(payload) {
+            Ok(Payload::TableChanged { operation }) => Some(match operation.as_str() {
+                "delete" | "truncate" => Event::Gone,
+                _ => Event::Work,
+            }),
+            Ok(Payload::Cancellation { ids }) => Some(Event::Cancelled(ids)),
+            Ok(Payload::HealthCheck {}) => None,
+            Err(error) => {
+                tracing::debug!(payload, error = %error, "not an event of PgQueuer's");
+                None
+            }
+        }
+    }
+}
+
 /// PgQueuer's events, told apart by `type`.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type")]
@@ -146,7 +164,7 @@ async fn forward(
                 Ok(command) => drop(commands.send(command).await),
                 Err(error) => tracing::debug!(payload = notification.payload(), error = %error, "no command of this version's"),
             }
-        } else if let Some(event) = parse(notification.payload())
+        } else if let Some(event) = Event::parse(notification.payload())
             && events.send(event).await.is_err()
         {
             return Ok(());
@@ -175,21 +193,6 @@ async fn ask_for_echo(pool: &PgPool, channel: &str, id: Uuid) -> sqlx::Result<()
     Ok(())
 }
 
-fn parse(payload: &str) -> Option<Event> {
-    match serde_json::from_str(payload) {
-        Ok(Payload::TableChanged { operation }) => Some(match operation.as_str() {
-            "delete" | "truncate" => Event::Gone,
-            _ => Event::Work,
-        }),
-        Ok(Payload::Cancellation { ids }) => Some(Event::Cancelled(ids)),
-        Ok(Payload::HealthCheck {}) => None,
-        Err(error) => {
-            tracing::debug!(payload, error = %error, "not an event of PgQueuer's");
-            None
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,11 +200,11 @@ mod tests {
     #[test]
     fn pgqueuers_events_are_read_with_and_without_received_at() {
         let table = r#"{"channel":"ch_pgqueuer","operation":"insert","sent_at":"2026-11-23T00:13:12.942253+00:00","table":"pgqueuer","type":"table_changed_event"}"#;
-        assert_eq!(parse(table), Some(Event::Work));
-        assert_eq!(parse(&table.replace("insert", "delete")), Some(Event::Gone));
+        assert_eq!(Event::parse(table), Some(Event::Work));
+        assert_eq!(Event::parse(&table.replace("insert", "delete")), Some(Event::Gone));
         let cancel = r#"{"channel":"ch_pgqueuer","sent_at":"2026-11-23T00:13:12Z","type":"cancellation_event","received_at":"2026-11-23T00:13:12Z","ids":[1,2]}"#;
-        assert_eq!(parse(cancel), Some(Event::Cancelled(vec![1, 2])));
+        assert_eq!(Event::parse(cancel), Some(Event::Cancelled(vec![1, 2])));
         let health = r#"{"channel":"ch_pgqueuer","sent_at":"2026-11-23T00:13:12Z","type":"health_check_event","id":"5e4b9b0e-0000-0000-0000-000000000000"}"#;
-        assert_eq!((parse(health), parse("hello"), parse("{}")), (None, None, None));
+        assert_eq!((Event::parse(health), Event::parse("hello"), Event::parse("{}")), (None, None, None));
     }
 }
