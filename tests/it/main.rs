@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
+mod capabilities;
 mod connecting;
 mod cron;
 mod dev;

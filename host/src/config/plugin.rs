@@ -159,3 +159,91 @@ fn secret(section: SecretSection, granted: &[HttpGrant]) -> Result<SecretGrant, 
     }
     Ok(SecretGrant { secret, origins: Some(origins) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<Grants, String> {
+        let section: PluginSection = toml::from_str(text).map_err(|error| error.to_string())?;
+        let mut mistakes = Vec::new();
+        let (grants, _) = section.check("p", &mut mistakes);
+        if mistakes.is_empty() { Ok(grants) } else { Err(mistakes.join("\n")) }
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("token");
+        std::fs::write(&file, "s3cret\r\n").expect("written");
+        let (folder, file) = (folder.path().display(), file.display());
+        let digest = "AB".repeat(32);
+        let grants = check(&format!(
+            r#"
+            sha256 = "{digest}"
+            http = ["https://a", {{ origin = "https://b:8443", methods = ["GET"] }}]
+            private-networks = ["10.1.0.0/16"]
+            enqueue = ["resize"]
+            config = {{ region = "eu", token = {{ file = "{file}" }} }}
+            env = {{ TZ = "UTC", HOME = {{ env = "PATH" }} }}
+            secrets = {{ token = {{ file = "{file}", origins = ["https://b:8443"] }} }}
+            directories = {{ "/data" = "{folder}" }}
+            "#
+        ))
+        .expect("valid");
+        assert_eq!(grants.sha256, [digest.to_lowercase()]);
+        assert_eq!(grants.http[1].methods, Some(vec![Method::GET]));
+        assert_eq!(grants.config["token"], Secret::new("s3cret"));
+        assert_eq!(grants.secrets["token"].secret, Secret::new("s3cret"));
+        assert_eq!(grants.env["HOME"], Secret::new(std::env::var("PATH").expect("a path")));
+        assert_eq!(grants.list().len(), 10);
+        assert!(!format!("{grants:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn all_mistakes_are_named_at_once_with_their_remedies() {
+        let mistakes = check(
+            r#"
+            sha256 = "abc"
+            http = ["example.com", { origin = "https://b", methods = ["get"] }, { origin = "https://c", methods = [] }]
+            private-networks = ["10.1.2.3/8"]
+            enqueue = [""]
+            config = { a = { file = "/no/such/file" } }
+            env = { "B=C" = { env = "PGQ_HOST_NO_SUCH_VARIABLE" } }
+            secrets = { d = { file = "/x", env = "Y" }, e = { env = "PATH", origins = ["https://elsewhere"] } }
+            directories = { "data" = "relative", "/gone" = "/no/such/folder" }
+            "#,
+        )
+        .expect_err("invalid");
+        for part in [
+            "plugins.p.sha256: \"abc\"",
+            "example.com",
+            "\"get\"",
+            "no method",
+            "10.1.2.3/8",
+            "is no entrypoint",
+            "/no/such/file",
+            "B=C",
+            "PGQ_HOST_NO_SUCH_VARIABLE is not set",
+            "plugins.p.secrets.d: a value comes from one place",
+            "https://elsewhere",
+            "absolute paths",
+            "/no/such/folder",
+        ] {
+            assert!(mistakes.contains(part), "{part} is missing in:\n{mistakes}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_and_secrets_in_the_open_are_errors() {
+        for (text, part) in [
+            ("https = []", "https"),
+            ("secrets = { a = \"in the open\" }", "a secret's place"),
+            ("http = [{ origin = \"https://a\" }]", "not a grant"),
+            ("config = { a = 1 }", "not a value"),
+        ] {
+            let error = check(text).expect_err(text);
+            assert!(error.contains(part), "{part} is missing in: {error}");
+        }
+    }
+}

@@ -32,7 +32,7 @@ pub(super) struct SecretSection {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a secret's place, { file = \"/path\" } or { env = \"NAME\" }, and maybe its origins")]
 struct SecretTable {
     file: Option<PathBuf>,
     env: Option<String>,
