@@ -3,6 +3,10 @@
 //! Flags win over the environment, the environment over this file, this file over the defaults. A key that is not known here is an
 //! error, and all mistakes are reported at once.
 
+mod canary;
+mod plugin;
+mod value;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,8 +15,10 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
+use plugin::PluginSection;
+
 use crate::plugins::{BreakerRule, Canary, Caps};
-use crate::wasm::{Grants, Origin};
+use crate::wasm::Grants;
 
 /// Looked for in the working directory when no other is named.
 pub const DEFAULT_FILE: &str = "pgq-host.toml";
@@ -113,36 +119,6 @@ impl BreakerSection {
     }
 }
 
-/// A share of the jobs in percent, until so many runs have proved the new version.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct CanarySection {
-    percent: f64,
-    runs: u32,
-}
-
-impl CanarySection {
-    fn canary(&self, plugin: &str, mistakes: &mut Vec<String>) -> Canary {
-        if !(self.percent > 0.0 && self.percent < 100.0) {
-            mistakes.push(format!("plugins.{plugin}.canary.percent is {}, which is not between 0 and 100", self.percent));
-        }
-        if self.runs == 0 {
-            mistakes.push(format!("plugins.{plugin}.canary.runs is 0: that proves nothing; leave the canary out instead"));
-        }
-        Canary { share: self.percent / 100.0, runs: self.runs }
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct PluginSection {
-    canary: Option<CanarySection>,
-    #[serde(default)]
-    http: Vec<String>,
-    #[serde(default)]
-    config: BTreeMap<String, String>,
-}
-
 impl Config {
     /// Read the named file; or `pgq-host.toml` here, if there is one.
     pub fn load(named: Option<&Path>) -> anyhow::Result<Config> {
@@ -181,17 +157,9 @@ impl Config {
         let breaker = file.circuit_breaker.rule(&mut mistakes);
         let (mut grants, mut canaries) = (BTreeMap::new(), BTreeMap::new());
         for (plugin, section) in file.plugins {
-            if let Some(canary) = section.canary {
-                canaries.insert(plugin.clone(), canary.canary(&plugin, &mut mistakes));
-            }
-            let mut http = Vec::new();
-            for origin in section.http {
-                match origin.parse::<Origin>() {
-                    Ok(origin) => http.push(origin),
-                    Err(mistake) => mistakes.push(format!("plugins.{plugin}.http: {mistake}")),
-                }
-            }
-            grants.insert(plugin, Grants { http, config: section.config });
+            let (grant, canary) = section.check(&plugin, &mut mistakes);
+            canaries.extend(canary.map(|canary| (plugin.clone(), canary)));
+            grants.insert(plugin, grant);
         }
         if !mistakes.is_empty() {
             bail!("{}", mistakes.join("\n"));
@@ -236,8 +204,8 @@ mod tests {
         .expect("valid");
         assert_eq!(config.caps.timeout, Duration::from_secs(900));
         assert_eq!(config.caps.memory, 512 << 20);
-        assert_eq!(config.grants["webhook"].http[0].to_string(), "https://hooks.example.com:443");
-        assert_eq!(config.grants["webhook"].config["region"], "eu");
+        assert_eq!(config.grants["webhook"].http[0].origin.to_string(), "https://hooks.example.com:443");
+        assert!(config.grants["webhook"].config.contains_key("region"));
         assert_eq!(config.canaries["webhook"], Canary { share: 0.1, runs: 100 });
         assert_eq!(config.breaker, BreakerRule { crashes: 5, pause: Duration::from_secs(60), ..BreakerRule::default() });
     }

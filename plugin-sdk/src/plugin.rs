@@ -28,6 +28,10 @@ pub struct Plugin {
     entrypoints: Vec<Entrypoint>,
     http: Vec<Cow<'static, str>>,
     config: Vec<Cow<'static, str>>,
+    secrets: Vec<Cow<'static, str>>,
+    env: Vec<Cow<'static, str>>,
+    directories: Vec<Cow<'static, str>>,
+    enqueue: Vec<Cow<'static, str>>,
 }
 
 impl Plugin {
@@ -37,7 +41,17 @@ impl Plugin {
     /// `[a-z0-9][a-z0-9_-]*` and has up to 64 characters. `env!("CARGO_PKG_NAME")` and
     /// `env!("CARGO_PKG_VERSION")` are the usual values.
     pub fn new(name: impl Into<Cow<'static, str>>, version: impl Into<Cow<'static, str>>) -> Self {
-        Self { name: name.into(), version: version.into(), entrypoints: Vec::new(), http: Vec::new(), config: Vec::new() }
+        Self {
+            name: name.into(),
+            version: version.into(),
+            entrypoints: Vec::new(),
+            http: Vec::new(),
+            config: Vec::new(),
+            secrets: Vec::new(),
+            env: Vec::new(),
+            directories: Vec::new(),
+            enqueue: Vec::new(),
+        }
     }
 
     /// Serve one more entrypoint.
@@ -61,6 +75,32 @@ impl Plugin {
         self
     }
 
+    /// Say that the plugin writes `{{secret:NAME}}` into a header of its requests.
+    ///
+    /// The host puts the secret in just before it sends the request; the plugin never sees it.
+    pub fn needs_secret(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.secrets.push(name.into());
+        self
+    }
+
+    /// Say that the plugin reads this variable of its environment.
+    pub fn needs_env(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.env.push(name.into());
+        self
+    }
+
+    /// Say that the plugin reads files below this folder, by the path that it sees.
+    pub fn needs_directory(mut self, path: impl Into<Cow<'static, str>>) -> Self {
+        self.directories.push(path.into());
+        self
+    }
+
+    /// Say that the plugin's handlers enqueue jobs of this entrypoint.
+    pub fn needs_enqueue(mut self, entrypoint: impl Into<Cow<'static, str>>) -> Self {
+        self.enqueue.push(entrypoint.into());
+        self
+    }
+
     pub(crate) fn register(&self, registrar: &Registrar) {
         registrar.plugin(&self.name, &self.version);
         for entrypoint in &self.entrypoints {
@@ -71,6 +111,18 @@ impl Plugin {
         }
         for key in &self.config {
             registrar.needs_config(key);
+        }
+        for name in &self.secrets {
+            registrar.needs_secret(name);
+        }
+        for name in &self.env {
+            registrar.needs_env(name);
+        }
+        for path in &self.directories {
+            registrar.needs_directory(path);
+        }
+        for entrypoint in &self.enqueue {
+            registrar.needs_enqueue(entrypoint);
         }
     }
 

@@ -18,6 +18,8 @@ impl Plugins {
     /// With copies of these guests.
     pub fn with(guests: &[&str]) -> Plugins {
         let plugins = Plugins(tempfile::tempdir().expect("a folder"));
+        // Guests for tests enqueue what the test asks for.
+        std::fs::write(plugins.config(), "[plugins.hostile]\nenqueue = [\"*\"]\n").expect("written");
         for name in guests {
             std::fs::copy(guest(name), plugins.path().join(format!("{name}.wasm"))).expect("copied");
         }
@@ -49,6 +51,11 @@ impl Plugins {
     /// A file of these bytes.
     pub fn write(&self, file: &str, bytes: impl AsRef<[u8]>) {
         std::fs::write(self.path().join(file), bytes).expect("written");
+    }
+
+    /// What is granted to them, where a test names no other configuration.
+    pub fn config(&self) -> PathBuf {
+        self.path().join("pgq-host.toml")
     }
 
     /// Where it is.

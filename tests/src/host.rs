@@ -38,6 +38,7 @@ impl Host {
     pub fn spawn(database: &Database, plugins: &Plugins, args: &[&str]) -> Host {
         let mut command = Command::new(host_binary());
         command.arg("run").arg("--plugins").arg(plugins.path()).args(args).env("PGDSN", database.dsn());
+        command.env("PGQ_HOST_CONFIG", plugins.config());
         Host::launch(command)
     }
 

@@ -35,6 +35,11 @@ impl Receiver {
         self.origin.clone()
     }
 
+    /// Of 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.origin.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
+    }
+
     /// Head and body of each, as they came.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
@@ -56,7 +61,9 @@ async fn answer(mut stream: TcpStream, status: u16) -> Option<String> {
         });
         if complete {
             // Retry-After of 0: the test waits for an answer, not for a back-off.
-            let head = format!("HTTP/1.1 {status} Told\r\nretry-after: 0\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+            // A redirect leads to where clouds keep their machines' credentials.
+            let location = if (300..400).contains(&status) { "location: http://169.254.169.254/\r\n" } else { "" };
+            let head = format!("HTTP/1.1 {status} Told\r\n{location}retry-after: 0\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
             stream.write_all(head.as_bytes()).await.ok()?;
             return Some(text);
         }

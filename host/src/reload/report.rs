@@ -49,12 +49,8 @@ fn versions(old: Option<&File>, file: &File) {
         metrics::counter!("pgq_host_reloads_total", "plugin" => plugin.name.to_string()).increment(1);
         let replaces = old.and_then(|old| old.serving.as_ref()).map(|plugin| plugin.version.clone());
         tracing::info!(file = %file.path.display(), plugin = %plugin.name, version = plugin.version, sha256 = &plugin.sha256[..12], replaces, ?entrypoints, "plugin loaded");
-        let granted = plugin.grants.http.iter().map(ToString::to_string).collect::<Vec<_>>();
-        for need in plugin.declaration.needs_http.iter().filter(|need| !granted.contains(need)) {
-            tracing::warn!(plugin = %plugin.name, need, "the plugin wants to reach an origin that it is not granted; see [plugins.{}] http in pgq-host.toml", plugin.name);
-        }
-        for need in plugin.declaration.needs_config.iter().filter(|need| !plugin.grants.config.contains_key(*need)) {
-            tracing::warn!(plugin = %plugin.name, need, "the plugin reads a configuration value that is not set; see [plugins.{}.config] in pgq-host.toml", plugin.name);
+        for missing in plugin.grants.missing(&plugin.declaration.needs) {
+            tracing::warn!(plugin = %plugin.name, "{missing}");
         }
     }
     if let Some(plugin) = &file.canary

@@ -70,6 +70,16 @@ pub enum LoadError {
     /// `describe.register` did not end well.
     #[error("its `describe` failed: {0}")]
     Describe(String),
+    /// The operator's grants are for another one.
+    #[error(
+        "its digest is {sha256}, which is none of those that sha256 under [plugins.{plugin}] in pgq-host.toml is for; deploy the file that it is for, or add this one's digest"
+    )]
+    OtherFile {
+        /// The name it declares.
+        plugin: String,
+        /// Its digest.
+        sha256: String,
+    },
     /// `describe.register` ended, but what it declared cannot be.
     #[error("its `describe` declares what cannot be: {0}")]
     Declaration(String),
@@ -142,8 +152,12 @@ pub async fn load(
     };
     let declaration = describe(engine, &pre, &exports, stem).await?;
     let name = declaration.name.clone().unwrap_or_else(|| stem.to_owned());
+    let grants = grants_for(&name);
+    if !grants.hold_for(&sha256) {
+        return Err(LoadError::OtherFile { plugin: name, sha256 });
+    }
     Ok(Loaded {
-        grants: Arc::new(grants_for(&name)),
+        grants: Arc::new(grants),
         name: name.into(),
         version: declaration.version.clone().unwrap_or_else(|| "0.0.0".into()),
         sha256,

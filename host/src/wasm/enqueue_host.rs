@@ -5,6 +5,7 @@ use std::time::Duration;
 use wasmtime::component::Resource;
 
 use super::bindings::pgq::plugin::enqueue::{Host, HostRequest};
+use super::needs::{Kind, Need};
 use super::state::State;
 use crate::job::NewJob;
 
@@ -40,6 +41,10 @@ impl Outbox {
     /// Requests were refused because there were too many, or too large ones.
     pub(super) fn is_full(&self) -> bool {
         self.full
+    }
+
+    fn is_open(&self) -> bool {
+        self.closed.is_none()
     }
 
     fn push(&mut self, job: NewJob) -> Result<(), String> {
@@ -113,6 +118,13 @@ impl HostRequest for State {
 
     fn submit(&mut self, this: Resource<Request>) -> wasmtime::Result<Result<(), String>> {
         let job = self.table.get(&this)?.job.clone();
+        // A closed outbox has the better reason.
+        if self.outbox.is_open() && !self.grants.allows_enqueue(&job.entrypoint) {
+            let line = Need { kind: Kind::Enqueue, what: job.entrypoint.clone() }.line();
+            let why = format!("the plugin may not enqueue jobs of {:?}; {}", job.entrypoint, self.denials.remedy(&line));
+            self.denials.deny("enqueue", &job.entrypoint, &why);
+            return Ok(Err(why));
+        }
         Ok(self.outbox.push(job))
     }
 

@@ -1,69 +1,115 @@
 //! What an operator lets a plugin do. Nothing, unless told otherwise.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
 
-use http::Uri;
-use http::uri::Scheme;
+use http::Method;
 
-/// `scheme://host[:port]`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Origin {
-    https: bool,
-    host: String,
-    port: u16,
-}
-
-impl Origin {
-    /// The origin a request really goes to; `None` for one without an authority.
-    pub(super) fn of(uri: &Uri) -> Option<Origin> {
-        let https = uri.scheme() == Some(&Scheme::HTTPS);
-        let authority = uri.authority()?;
-        // `user@host` is never sent on by this client, but it confuses readers of a grant: refuse it altogether.
-        if authority.as_str().contains('@') {
-            return None;
-        }
-        Some(Origin {
-            https,
-            host: authority.host().trim_end_matches('.').to_ascii_lowercase(),
-            port: authority.port_u16().unwrap_or(if https { 443 } else { 80 }),
-        })
-    }
-}
-
-impl FromStr for Origin {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Origin, String> {
-        let bad = || format!("{text:?} is not an origin; write it like \"https://hooks.example.com\" or \"http://127.0.0.1:8080\"");
-        let uri: Uri = text.parse().map_err(|_| bad())?;
-        let plain = matches!(uri.scheme_str(), Some("http" | "https")) && matches!(uri.path(), "" | "/") && uri.query().is_none();
-        if !plain {
-            return Err(bad());
-        }
-        Origin::of(&uri).ok_or_else(bad)
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}:{}", if self.https { "https" } else { "http" }, self.host, self.port)
-    }
-}
+use super::address::{self, Network};
+use super::needs::{Kind, Missing, Need, Needs};
+use super::origin::{Host, Origin};
+use super::secret::{Secret, SecretGrant};
 
 /// One plugin's grants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
+    /// Digests of the files that these grants are for; none is any file of the plugin's name.
+    pub sha256: Vec<String>,
     /// Where it may send HTTP requests.
-    pub http: Vec<Origin>,
+    pub http: Vec<HttpGrant>,
+    /// Addresses of the operator's own network that a granted name may have.
+    pub private_networks: Vec<Network>,
+    /// Entrypoints that its handlers may enqueue; `*` is all.
+    pub enqueue: BTreeSet<String>,
     /// What `wasi:config/store` answers.
-    pub config: BTreeMap<String, String>,
+    pub config: BTreeMap<String, Secret>,
+    /// Its environment.
+    pub env: BTreeMap<String, Secret>,
+    /// What stands for `{{secret:NAME}}` in headers of its requests.
+    pub secrets: BTreeMap<String, SecretGrant>,
+    /// Folders that it may read: by the path that it sees, the path on the host.
+    pub directories: BTreeMap<String, PathBuf>,
+}
+
+/// An origin, and how it may be spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpGrant {
+    /// Where.
+    pub origin: Origin,
+    /// `None`: with any method.
+    pub methods: Option<Vec<Method>>,
+}
+
+impl HttpGrant {
+    /// Any method.
+    pub fn any(origin: Origin) -> HttpGrant {
+        HttpGrant { origin, methods: None }
+    }
 }
 
 impl Grants {
-    pub(super) fn allows(&self, uri: &Uri) -> bool {
-        Origin::of(uri).is_some_and(|origin| self.http.contains(&origin))
+    /// Whether these grants are for the file with this digest.
+    pub(super) fn hold_for(&self, sha256: &str) -> bool {
+        self.sha256.is_empty() || self.sha256.iter().any(|pinned| pinned == sha256)
+    }
+
+    /// The error is the remedy.
+    pub(super) fn check_http(&self, origin: &Origin, method: &Method) -> Result<(), String> {
+        // CONNECT makes a tunnel out of a request, and TRACE shows the sender what the host put in.
+        if matches!(*method, Method::CONNECT | Method::TRACE) {
+            return Err("no plugin may use this method".into());
+        }
+        let mut there = self.http.iter().filter(|grant| grant.origin == *origin).peekable();
+        if there.peek().is_none() {
+            return Err(format!("http = [\"{origin}\"]"));
+        }
+        if there.any(|grant| grant.methods.as_ref().is_none_or(|methods| methods.contains(method))) {
+            return Ok(());
+        }
+        Err(format!("http = [{{ origin = \"{origin}\", methods = [\"{method}\"] }}]"))
+    }
+
+    /// Whether a request to this host may be sent to this address. A grant of a literal address grants that address.
+    pub(super) fn allows_address(&self, host: &Host, address: IpAddr) -> bool {
+        *host == Host::Address(address::unwrapped(address))
+            || address::is_public(address)
+            || self.private_networks.iter().any(|network| network.contains(address))
+    }
+
+    pub(super) fn allows_enqueue(&self, entrypoint: &str) -> bool {
+        self.enqueue.contains("*") || self.enqueue.contains(entrypoint)
+    }
+
+    /// Whether it is granted.
+    pub fn meet(&self, need: &Need) -> bool {
+        let what = &need.what;
+        match need.kind {
+            Kind::Http => self.http.iter().any(|grant| grant.origin.to_string() == *what),
+            Kind::Config => self.config.contains_key(what),
+            Kind::Secret => self.secrets.contains_key(what),
+            Kind::Env => self.env.contains_key(what),
+            Kind::Directory => self.directories.contains_key(what),
+            Kind::Enqueue => self.allows_enqueue(what),
+        }
+    }
+
+    /// What the plugin says it needs and is not granted.
+    pub fn missing(&self, needs: &Needs) -> Vec<Missing> {
+        needs.iter().filter(|need| !self.meet(need)).cloned().map(Missing).collect()
+    }
+
+    /// All of it, for people: what, and which. Values stay out of it.
+    pub fn list(&self) -> Vec<(&'static str, String)> {
+        let names = |kind: Kind, names: Vec<String>| names.into_iter().map(move |name| (kind.label(), name));
+        let mut list: Vec<_> = names(Kind::Http, self.http.iter().map(|grant| grant.origin.to_string()).collect()).collect();
+        list.extend(self.private_networks.iter().map(|network| ("private-network", network.to_string())));
+        list.extend(names(Kind::Enqueue, self.enqueue.iter().cloned().collect()));
+        list.extend(names(Kind::Config, self.config.keys().cloned().collect()));
+        list.extend(names(Kind::Env, self.env.keys().cloned().collect()));
+        list.extend(names(Kind::Secret, self.secrets.keys().cloned().collect()));
+        list.extend(names(Kind::Directory, self.directories.keys().cloned().collect()));
+        list
     }
 }
 
@@ -71,10 +117,16 @@ impl Grants {
 mod tests {
     use super::*;
 
+    fn grants(origins: &[&str]) -> Grants {
+        let http = origins.iter().map(|origin| HttpGrant::any(origin.parse().expect("origin"))).collect();
+        Grants { http, ..Grants::default() }
+    }
+
     #[test]
     fn only_the_very_origin_is_allowed() {
-        let grants = Grants { http: vec!["https://Hooks.example.com".parse().expect("origin")], ..Grants::default() };
-        let allows = |uri: &str| grants.allows(&uri.parse().expect("uri"));
+        let grants = grants(&["https://Hooks.example.com"]);
+        let allows =
+            |uri: &str| Origin::of(&uri.parse().expect("uri")).is_some_and(|origin| grants.check_http(&origin, &Method::GET).is_ok());
         assert!(allows("https://hooks.example.com/a?b"));
         assert!(allows("https://hooks.example.com.:443/"));
         for other in [
@@ -89,9 +141,42 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_that_is_no_origin_is_named() {
-        for bad in ["example.com", "ftp://example.com", "https://example.com/path", "https://"] {
-            assert!(bad.parse::<Origin>().expect_err("refused").contains(bad));
+    fn a_method_that_is_not_granted_is_refused_and_tunnels_always_are() {
+        let mut grants = grants(&["https://a"]);
+        let origin: Origin = "https://a".parse().expect("origin");
+        assert!(grants.check_http(&origin, &Method::CONNECT).is_err());
+        grants.http[0].methods = Some(vec![Method::GET]);
+        assert!(grants.check_http(&origin, &Method::GET).is_ok());
+        assert!(grants.check_http(&origin, &Method::POST).expect_err("refused").contains("POST"));
+    }
+
+    #[test]
+    fn a_literal_grants_its_address_and_a_name_no_private_one() {
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        let mut grants = Grants::default();
+        assert!(grants.allows_address(&Host::Address(loopback), loopback));
+        let name = Host::Name("localhost".into());
+        assert!(!grants.allows_address(&name, loopback));
+        assert!(grants.allows_address(&name, IpAddr::from([1, 1, 1, 1])));
+        grants.private_networks.push("127.0.0.0/8".parse().expect("network"));
+        assert!(grants.allows_address(&name, loopback));
+    }
+
+    #[test]
+    fn each_missing_grant_is_named_with_the_line_that_grants_it() {
+        let mut needs = Needs::default();
+        let kinds = [Kind::Http, Kind::Config, Kind::Secret, Kind::Env, Kind::Directory, Kind::Enqueue];
+        for kind in kinds {
+            needs.add(kind, "https://a:443".into());
+            needs.add(kind, "https://a:443".into());
         }
+        let missing = Grants::default().missing(&needs);
+        assert_eq!(missing.len(), kinds.len());
+        for missing in missing {
+            let line = missing.0.line();
+            toml::from_str::<toml::Table>(&line).expect("a line that can be copied");
+            assert!(missing.to_string().contains(&line));
+        }
+        assert_eq!(grants(&["https://a"]).missing(&needs).len(), kinds.len() - 1);
     }
 }

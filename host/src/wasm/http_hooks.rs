@@ -1,55 +1,100 @@
-//! Outgoing HTTP of one run: only to granted origins, and not without end.
+//! Outgoing HTTP of one call: only what is granted, with the secrets put in, and not without end.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-use http_body_util::BodyExt as _;
-
+use http::header::HOST;
+use http::{HeaderValue, Request, Response, Uri};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
+use super::connector::{self, ConnectError, Resolver};
+use super::denials::Denials;
+use super::exchange::{self, Timeouts, Transmission};
 use super::grants::Grants;
+use super::origin::Origin;
+use super::secret;
 
-/// Requests that one run may send: enough for any page of an API, too few for a flood.
+/// Requests that one call may send: enough for any page of an API, too few for a flood.
 const MAX_REQUESTS: u32 = 100;
+/// Bytes of answers that one call may read.
+const MAX_RECEIVED: u64 = 64 << 20;
 
 pub(super) struct HttpHooks {
     grants: Arc<Grants>,
+    denials: Arc<Denials>,
+    resolver: Resolver,
     sent: u32,
+    left: Arc<AtomicU64>,
 }
 
 impl HttpHooks {
-    pub(super) fn new(grants: Arc<Grants>) -> HttpHooks {
-        HttpHooks { grants, sent: 0 }
+    pub(super) fn new(grants: Arc<Grants>, denials: Arc<Denials>) -> HttpHooks {
+        HttpHooks { grants, denials, resolver: connector::system_resolver(), sent: 0, left: Arc::new(MAX_RECEIVED.into()) }
     }
 
     /// For the next call of the same instance.
-    pub(super) fn renew(&mut self) {
-        self.sent = 0;
+    pub(super) fn renew(&mut self, denials: Arc<Denials>) {
+        (self.sent, self.left, self.denials) = (0, Arc::new(MAX_RECEIVED.into()), denials);
     }
 
     /// Requests were refused because there were too many.
     pub(super) fn is_full(&self) -> bool {
         self.sent > MAX_REQUESTS
     }
+
+    /// What may be sent, and where to.
+    fn check(&self, request: &mut Request<WasiBody>) -> Result<Origin, Error> {
+        let Some(origin) = Origin::of(request.uri()) else {
+            let target = request.uri().authority().map(|authority| authority.host().to_owned()).unwrap_or_default();
+            self.denials.deny("http", &target, "the request's target is not beyond doubt; write it like https://host[:port]/path");
+            return Err(Error::HttpRequestDenied);
+        };
+        if let Err(line) = self.grants.check_http(&origin, request.method()) {
+            let why = if line.starts_with("http") { self.denials.remedy(&line) } else { line };
+            self.denials.deny("http", &origin.to_string(), &why);
+            return Err(Error::HttpRequestDenied);
+        }
+        // With a whole URL in the place of the path, a server that is a proxy would fetch that.
+        let path = request.uri().path_and_query().filter(|path| path.as_str().starts_with('/')).ok_or(Error::HttpRequestUriInvalid)?;
+        *request.uri_mut() = Uri::from(path.clone());
+        // One `Host`, and that of the origin that was checked, in its plain spelling.
+        let host = HeaderValue::from_str(&origin.authority()).map_err(|_| Error::HttpRequestUriInvalid)?;
+        request.headers_mut().insert(HOST, host);
+        if let Err(why) = secret::substitute(request.headers_mut(), &self.grants, &origin) {
+            self.denials.deny("secret", &origin.to_string(), &format!("{why} in the plugin's section of pgq-host.toml"));
+            return Err(Error::HttpRequestDenied);
+        }
+        Ok(origin)
+    }
 }
 
-type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Answer = Box<dyn Future<Output = Result<(Response<WasiBody>, Transmission), Error>> + Send>;
 
 impl WasiHttpHooks for HttpHooks {
-    fn send_request(
-        &mut self,
-        request: http::Request<WasiBody>,
-        options: Option<RequestOptions>,
-        _guest_done: Transmission,
-    ) -> Box<dyn Future<Output = Result<(http::Response<WasiBody>, Transmission), Error>> + Send> {
+    fn send_request(&mut self, mut request: Request<WasiBody>, options: Option<RequestOptions>, _guest_done: Transmission) -> Answer {
         self.sent += 1;
-        // The URI checked here is the one the connection is made to: there is no second look-up that could differ, and redirects
-        // are never followed by the host.
-        if self.sent > MAX_REQUESTS || !self.grants.allows(request.uri()) {
+        if self.sent > MAX_REQUESTS {
             return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
         }
+        let origin = match self.check(&mut request) {
+            Ok(origin) => origin,
+            Err(error) => return Box::new(std::future::ready(Err(error))),
+        };
+        let (grants, denials) = (Arc::clone(&self.grants), Arc::clone(&self.denials));
+        let (resolver, left, timeouts) = (Arc::clone(&self.resolver), Arc::clone(&self.left), Timeouts::from(options));
+        // Redirects are an answer like any other: the guest may ask for where they lead, and is checked again.
         Box::new(async move {
-            let (response, transmission) = wasmtime_wasi_http::default_send_request(request, options).await?;
-            Ok((response.map(|body| body.boxed_unsync()), Box::new(transmission) as Transmission))
+            let connecting = tokio::time::timeout(timeouts.connect, connector::connect(&grants, &origin, &resolver));
+            let stream = connecting.await.map_err(|_| Error::ConnectionTimeout)?.map_err(|error| match error {
+                ConnectError::Failed(error) => error,
+                ConnectError::Prohibited(found) => {
+                    let line = format!("private-networks = [\"{}\"]", found[0]);
+                    let why = format!("it leads to {found:?}, not to the public internet; to allow that, {}", denials.remedy(&line));
+                    denials.deny("address", &origin.to_string(), &why);
+                    Error::DestinationIpProhibited
+                }
+            })?;
+            exchange::exchange(stream, request, timeouts, left).await
         })
     }
 }

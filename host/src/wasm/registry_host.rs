@@ -7,7 +7,8 @@ use std::time::Duration;
 use wasmtime::component::Resource;
 
 use super::bindings::pgq::plugin::registry::{Host, HostEntrypoint, HostRegistrar, OnFailure as GuestOnFailure};
-use super::grants::Origin;
+use super::needs::{Kind, Needs};
+use super::origin::Origin;
 use super::state::State;
 use crate::cron::Schedule;
 use crate::job::{Backoff, EntrypointOptions, OnFailure};
@@ -21,10 +22,8 @@ pub struct Declaration {
     pub version: Option<String>,
     /// By entrypoint.
     pub entrypoints: BTreeMap<String, EntrypointOptions>,
-    /// Origins it wants to reach.
-    pub needs_http: Vec<String>,
-    /// Keys of `wasi:config/store` it reads.
-    pub needs_config: Vec<String>,
+    /// What it wants to be granted.
+    pub needs: Needs,
     /// All that is wrong with the above.
     pub(super) mistakes: Vec<String>,
 }
@@ -125,18 +124,34 @@ impl HostRegistrar for State {
     fn needs_http(&mut self, this: Resource<Registrar>, origin: String) -> wasmtime::Result<()> {
         let mut declaration = self.table.get(&this)?.lock();
         match origin.parse::<Origin>() {
-            Ok(origin) if declaration.needs_http.len() < MAX_ENTRYPOINTS => declaration.needs_http.push(origin.to_string()),
-            Ok(_) => {}
+            Ok(origin) => declaration.needs.add(Kind::Http, origin.to_string()),
             Err(mistake) => declaration.mistake(format!("needs-http: {mistake}")),
         }
         Ok(())
     }
 
     fn needs_config(&mut self, this: Resource<Registrar>, key: String) -> wasmtime::Result<()> {
-        let mut declaration = self.table.get(&this)?.lock();
-        if declaration.needs_config.len() < MAX_ENTRYPOINTS {
-            declaration.needs_config.push(key);
-        }
+        self.table.get(&this)?.lock().needs.add(Kind::Config, key);
+        Ok(())
+    }
+
+    fn needs_secret(&mut self, this: Resource<Registrar>, name: String) -> wasmtime::Result<()> {
+        self.table.get(&this)?.lock().needs.add(Kind::Secret, name);
+        Ok(())
+    }
+
+    fn needs_env(&mut self, this: Resource<Registrar>, name: String) -> wasmtime::Result<()> {
+        self.table.get(&this)?.lock().needs.add(Kind::Env, name);
+        Ok(())
+    }
+
+    fn needs_directory(&mut self, this: Resource<Registrar>, path: String) -> wasmtime::Result<()> {
+        self.table.get(&this)?.lock().needs.add(Kind::Directory, path);
+        Ok(())
+    }
+
+    fn needs_enqueue(&mut self, this: Resource<Registrar>, entrypoint: String) -> wasmtime::Result<()> {
+        self.table.get(&this)?.lock().needs.add(Kind::Enqueue, entrypoint);
         Ok(())
     }
 

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use wasmtime::Store;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::bindings;
 use super::control::{Controls, StopCause};
+use super::denials::Denials;
 use super::engine::Engine;
 use super::enqueue_host::Outbox;
 use super::grants::Grants;
@@ -31,6 +32,8 @@ pub(super) struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: HttpHooks,
+    pub(super) grants: Arc<Grants>,
+    pub(super) denials: Arc<Denials>,
     config: WasiConfigVariables,
     pub(super) limits: Limits,
     pub(super) log: LogSink,
@@ -61,17 +64,19 @@ impl State {
     pub(super) fn store(engine: &Engine, circumstances: Circumstances) -> Store<State> {
         let Circumstances { grants, memory, call } = circumstances;
         let Call { speaker, controls, deadline, outbox } = call;
+        let denials = Denials::new(speaker.clone());
         let log = LogSink::new(speaker);
         let (stdout, stderr) = (LineStream::new("stdout", log.clone()), LineStream::new("stderr", log.clone()));
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let state = State {
             table,
-            // No environment, arguments, folders, sockets or names: the builder grants nothing that is not asked for here.
-            wasi: WasiCtxBuilder::new().stdout(stdout.clone()).stderr(stderr.clone()).max_random_size(MAX_RANDOM_BYTES).build(),
+            wasi: wasi(&grants, &stdout, &stderr),
             http: WasiHttpCtx::new(),
-            config: grants.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-            hooks: HttpHooks::new(grants),
+            config: grants.config.iter().map(|(key, value)| (key.as_str(), value.expose())).collect(),
+            hooks: HttpHooks::new(Arc::clone(&grants), Arc::clone(&denials)),
+            grants,
+            denials,
             limits: Limits::new(memory.min(engine.settings().max_memory)),
             log,
             stdout,
@@ -104,8 +109,9 @@ impl State {
     pub(super) fn renew(store: &mut Store<State>, call: Call) {
         let Call { speaker, controls, deadline, outbox } = call;
         let state = store.data_mut();
+        state.denials = Denials::new(speaker.clone());
+        state.hooks.renew(Arc::clone(&state.denials));
         state.log.renew(speaker);
-        state.hooks.renew();
         (state.controls, state.deadline, state.outbox) = (controls, deadline, outbox);
         store.set_epoch_deadline(1);
     }
@@ -120,6 +126,22 @@ impl State {
         self.stdout.finish();
         self.stderr.finish();
     }
+}
+
+/// No arguments, sockets or names, and no environment and folders but those granted: the builder grants nothing that is not asked for here.
+fn wasi(grants: &Grants, stdout: &LineStream, stderr: &LineStream) -> WasiCtx {
+    let mut builder = WasiCtxBuilder::new();
+    builder.stdout(stdout.clone()).stderr(stderr.clone()).max_random_size(MAX_RANDOM_BYTES);
+    for (name, value) in &grants.env {
+        builder.env(name, value.expose());
+    }
+    for (seen_as, folder) in &grants.directories {
+        // It was there when the configuration was read. Without it the guest finds nothing, and says so in its own words.
+        if let Err(error) = builder.preopened_dir(folder, seen_as, FsPerms::ReadOnly) {
+            tracing::error!(folder = %folder.display(), error = %format!("{error:#}"), "a granted folder cannot be opened; put it back");
+        }
+    }
+    builder.build()
 }
 
 impl WasiView for State {

@@ -9,7 +9,7 @@ use super::bench::{self, Bench};
 use super::options::{self, Options};
 use crate::digest::sha256;
 use crate::plugins::Caps;
-use crate::wasm::{Grants, LoadError, Loaded};
+use crate::wasm::{Grants, LoadError, Loaded, Need, Needs};
 
 /// One file, whether or not it is a plugin.
 pub(super) struct Report {
@@ -25,17 +25,10 @@ struct Plugin {
     name: String,
     version: String,
     entrypoints: Vec<Options>,
-    needs: Vec<Need>,
+    needs: Needs,
     grants: Grants,
     imports: Vec<String>,
     exports: Vec<String>,
-}
-
-/// Something that the plugin says it cannot do without.
-struct Need {
-    kind: &'static str,
-    what: String,
-    granted: bool,
 }
 
 impl Report {
@@ -69,9 +62,9 @@ impl Report {
             object["plugin"] = json!(plugin.name);
             object["version"] = json!(plugin.version);
             object["entrypoints"] = plugin.entrypoints.iter().map(Options::json).collect();
-            object["needs"] =
-                plugin.needs.iter().map(|need| json!({"kind": need.kind, "what": need.what, "granted": need.granted})).collect();
-            object["grants"] = json!({"http": plugin.origins(), "config": plugin.grants.config.keys().collect::<Vec<_>>()});
+            let need = |need: &Need| json!({"kind": need.kind.label(), "what": need.what, "granted": plugin.grants.meet(need)});
+            object["needs"] = plugin.needs.iter().map(need).collect();
+            object["grants"] = plugin.grants.list().into_iter().map(|(kind, what)| json!({"kind": kind, "what": what})).collect();
             object["imports"] = json!(plugin.imports);
             object["exports"] = json!(plugin.exports);
         }
@@ -101,41 +94,30 @@ impl fmt::Display for Report {
 impl Plugin {
     fn of(loaded: &Loaded, caps: &Caps) -> Plugin {
         let declaration = &loaded.declaration;
-        let origins: Vec<String> = loaded.grants.http.iter().map(ToString::to_string).collect();
-        let http =
-            declaration.needs_http.iter().map(|origin| Need { kind: "http", what: origin.clone(), granted: origins.contains(origin) });
-        let config = declaration.needs_config.iter().map(|key| Need {
-            kind: "config",
-            what: key.clone(),
-            granted: loaded.grants.config.contains_key(key),
-        });
         Plugin {
             name: loaded.name.to_string(),
             version: loaded.version.clone(),
             entrypoints: declaration.entrypoints.iter().map(|(name, declared)| Options::of(name, declared, caps)).collect(),
-            needs: http.chain(config).collect(),
+            needs: declaration.needs.clone(),
             grants: Grants::clone(&loaded.grants),
             imports: loaded.imports(),
             exports: loaded.exports(),
         }
     }
-
-    fn origins(&self) -> Vec<String> {
-        self.grants.http.iter().map(ToString::to_string).collect()
-    }
 }
 
 impl fmt::Display for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Need { kind, what, granted } in &self.needs {
-            let section =
-                if *kind == "http" { format!("http under [plugins.{}]", self.name) } else { format!("[plugins.{}.config]", self.name) };
-            let state = if *granted { "granted".to_owned() } else { format!("MISSING: add it to {section} in pgq-host.toml") };
-            writeln!(f, "  needs       {kind} {what}: {state}")?;
+        for need in self.needs.iter() {
+            let state = if self.grants.meet(need) {
+                "granted".to_owned()
+            } else {
+                format!("MISSING: add `{}` to [plugins.{}] in pgq-host.toml", need.line(), self.name)
+            };
+            writeln!(f, "  needs       {} {}: {state}", need.kind.label(), need.what)?;
         }
-        let keys = self.grants.config.keys().map(|key| format!("config {key}"));
-        for grant in self.origins().into_iter().map(|origin| format!("http {origin}")).chain(keys) {
-            writeln!(f, "  granted     {grant}")?;
+        for (kind, what) in self.grants.list() {
+            writeln!(f, "  granted     {kind} {what}")?;
         }
         for entrypoint in &self.entrypoints {
             entrypoint.fmt(f)?;

@@ -1,0 +1,75 @@
+//! Where a value comes from: the file itself, another file, a variable.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::wasm::Secret;
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "not a value; write \"text\", { file = \"/path\" } or { env = \"NAME\" }")]
+pub(super) enum ValueSection {
+    Text(String),
+    From(Source),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Source {
+    file: Option<PathBuf>,
+    env: Option<String>,
+}
+
+/// A secret is never written into the configuration itself: that is copied, shown and committed.
+#[derive(Debug, Deserialize)]
+#[serde(
+    from = "SecretTable",
+    expecting = "not a secret; write { file = \"/path\" } or { env = \"NAME\" }, with origins = [..] if you like"
+)]
+pub(super) struct SecretSection {
+    pub(super) source: Source,
+    pub(super) origins: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a secret's place, { file = \"/path\" } or { env = \"NAME\" }, and maybe its origins")]
+struct SecretTable {
+    file: Option<PathBuf>,
+    env: Option<String>,
+    origins: Option<Vec<String>>,
+}
+
+impl From<SecretTable> for SecretSection {
+    fn from(SecretTable { file, env, origins }: SecretTable) -> SecretSection {
+        SecretSection { source: Source { file, env }, origins }
+    }
+}
+
+impl ValueSection {
+    pub(super) fn read(self) -> Result<Secret, String> {
+        match self {
+            ValueSection::Text(text) => Ok(Secret::new(text)),
+            ValueSection::From(source) => source.read(),
+        }
+    }
+}
+
+impl Source {
+    /// Errors name the place, never what is in it.
+    pub(super) fn read(&self) -> Result<Secret, String> {
+        match (&self.file, &self.env) {
+            (Some(path), None) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| format!("the file {} cannot be read: {error}; create it, or name another", path.display()))?;
+                // The newline is the editor's.
+                let text = text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text));
+                Ok(Secret::new(text))
+            }
+            (None, Some(name)) => match std::env::var(name) {
+                Ok(text) => Ok(Secret::new(text)),
+                Err(_) => Err(format!("the variable {name} is not set, or is no text; set it, or name another")),
+            },
+            _ => Err("a value comes from one place; write { file = \"/path\" } or { env = \"NAME\" }".into()),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What a guest was refused: counted each time, said once per call, with the remedy.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::log_host::Speaker;
+
+/// A guest that tries everything must not fill the log with it.
+const MAX_SAID: usize = 20;
+
+/// Shared by all that refuses something within one call.
+#[derive(Debug)]
+pub(super) struct Denials {
+    speaker: Speaker,
+    said: Mutex<BTreeSet<(&'static str, String)>>,
+}
+
+impl Denials {
+    pub(super) fn new(speaker: Speaker) -> Arc<Denials> {
+        Arc::new(Denials { speaker, said: Mutex::default() })
+    }
+
+    /// `what` is one of `http`, `address`, `secret` and `enqueue`; `why` has cause and remedy.
+    pub(super) fn deny(&self, what: &'static str, target: &str, why: &str) {
+        let Speaker { plugin, entrypoint, job } = &self.speaker;
+        metrics::counter!("pgq_host_denied_total", "plugin" => Arc::clone(plugin), "what" => what).increment(1);
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() < MAX_SAID && said.insert((what, target.to_owned())) {
+            tracing::warn!(%plugin, %entrypoint, job, what, target, "denied: {why}");
+        }
+    }
+
+    /// The remedy for what the plugin's section lacks.
+    pub(super) fn remedy(&self, line: &str) -> String {
+        format!("add `{line}` to [plugins.{}] in pgq-host.toml", self.speaker.plugin)
+    }
+}

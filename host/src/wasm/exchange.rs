@@ -1,0 +1,103 @@
+//! One request and its answer over a connection: HTTP/1.1, within the guest's timeouts and what is left of its bytes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::FusedFuture as _;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep};
+use wasmtime_wasi_http::io::TokioIo;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use super::connector::Stream;
+
+/// As long as any run may last, when the guest says nothing: the run's deadline is what counts then.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// What comes after the answer's head: the connection's work for its body.
+pub(super) type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
+
+/// How long a guest waits for what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timeouts {
+    pub(super) connect: Duration,
+    first_byte: Duration,
+    between_bytes: Duration,
+}
+
+impl From<Option<RequestOptions>> for Timeouts {
+    fn from(options: Option<RequestOptions>) -> Timeouts {
+        let options = options.unwrap_or_default();
+        Timeouts {
+            connect: options.connect_timeout.unwrap_or(DEFAULT_TIMEOUT),
+            first_byte: options.first_byte_timeout.unwrap_or(DEFAULT_TIMEOUT),
+            between_bytes: options.between_bytes_timeout.unwrap_or(DEFAULT_TIMEOUT),
+        }
+    }
+}
+
+/// Send, and wait for the answer's head.
+pub(super) async fn exchange(
+    stream: Box<dyn Stream>,
+    request: http::Request<WasiBody>,
+    timeouts: Timeouts,
+    left: Arc<AtomicU64>,
+) -> Result<(http::Response<WasiBody>, Transmission), Error> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let mut connection = Box::pin(connection).fuse();
+    let sending = tokio::time::timeout(timeouts.first_byte, sender.send_request(request));
+    tokio::pin!(sending);
+    let response = loop {
+        tokio::select! {
+            biased;
+            response = &mut sending => break response.map_err(|_| Error::ConnectionReadTimeout)??,
+            // A connection that failed has told the sender.
+            _ = &mut connection, if !connection.is_terminated() => {}
+        }
+    };
+    let silence = Box::pin(tokio::time::sleep(timeouts.between_bytes));
+    let response = response.map(|incoming| Received { incoming, patience: timeouts.between_bytes, silence, left }.boxed_unsync());
+    let transmission = async move { if connection.is_terminated() { Ok(()) } else { connection.await.map_err(Error::from) } };
+    Ok((response, Box::new(transmission)))
+}
+
+/// The body of an answer.
+struct Received {
+    incoming: Incoming,
+    patience: Duration,
+    silence: Pin<Box<Sleep>>,
+    left: Arc<AtomicU64>,
+}
+
+impl Body for Received {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(context) else {
+            ready!(self.silence.as_mut().poll(context));
+            return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
+        };
+        let next = Instant::now() + self.patience;
+        self.silence.as_mut().reset(next);
+        let Some(frame) = frame.transpose()? else { return Poll::Ready(None) };
+        let size = frame.data_ref().map_or(0, |data| data.len() as u64);
+        if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size)).is_err() {
+            return Poll::Ready(Some(Err(Error::HttpResponseBodySize(None))));
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}

@@ -1,0 +1,87 @@
+//! What a plugin says it needs. Saying it grants nothing: it makes a missing grant visible before the first job fails.
+
+use std::fmt;
+
+/// The kinds of things that a plugin can be granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the labels say it")]
+pub enum Kind {
+    Http,
+    Config,
+    Secret,
+    Env,
+    Directory,
+    Enqueue,
+}
+
+impl Kind {
+    /// For people and programs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Kind::Http => "http",
+            Kind::Config => "config",
+            Kind::Secret => "secret",
+            Kind::Env => "env",
+            Kind::Directory => "directory",
+            Kind::Enqueue => "enqueue",
+        }
+    }
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// What sort of thing.
+    pub kind: Kind,
+    /// An origin, or a name.
+    pub what: String,
+}
+
+impl Need {
+    /// What grants it, as a line of the section `[plugins.NAME]`.
+    pub fn line(&self) -> String {
+        let what = toml::Value::from(self.what.as_str());
+        match self.kind {
+            Kind::Http => format!("http = [{what}]"),
+            Kind::Config => format!("config.{what} = \"…\""),
+            Kind::Secret => format!("secrets.{what} = {{ file = \"/…\" }}"),
+            Kind::Env => format!("env.{what} = \"…\""),
+            Kind::Directory => format!("directories.{what} = \"/…\""),
+            Kind::Enqueue => format!("enqueue = [{what}]"),
+        }
+    }
+}
+
+/// A need without its grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing(pub Need);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Need { kind, what } = &self.0;
+        write!(f, "it needs {} {what:?}; grant it with `{}` in the plugin's section of pgq-host.toml", kind.label(), self.0.line())
+    }
+}
+
+/// A guest that declares without end must not fill the host's memory.
+const MAX_NEEDS: usize = 1_000;
+const MAX_BYTES: usize = 1_000;
+
+/// All that a plugin declared to need, each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs(Vec<Need>);
+
+impl Needs {
+    /// One more.
+    pub fn add(&mut self, kind: Kind, what: String) {
+        let need = Need { kind, what };
+        if self.0.len() < MAX_NEEDS && need.what.len() <= MAX_BYTES && !self.0.contains(&need) {
+            self.0.push(need);
+        }
+    }
+
+    /// In the order of their declaration.
+    pub fn iter(&self) -> impl Iterator<Item = &Need> {
+        self.0.iter()
+    }
+}

@@ -1,0 +1,160 @@
+//! What a plugin may do is what the operator grants, whatever it tries.
+
+use pgq_host_tests::{Database, Host, Plugins, Receiver, guest};
+use serde_json::json;
+
+/// A host with the guest `capabilities` under these grants.
+async fn host(database: &Database, plugins: &Plugins, grants: &str) -> Host {
+    configure(plugins, grants);
+    Host::start(database, plugins, &[]).await
+}
+
+fn configure(plugins: &Plugins, grants: &str) {
+    std::fs::write(plugins.config(), format!("[plugins.capabilities]\n{grants}\n")).unwrap();
+}
+
+async fn output(database: &Database, entrypoint: &str, payload: &str) -> String {
+    let id = database.enqueue(entrypoint, payload).await;
+    database.wait_for(id, "successful").await;
+    database.output(id).await.unwrap()
+}
+
+async fn fetch(database: &Database, method: &str, authority: &str, path: &str, headers: &[(&str, &str)]) -> String {
+    let call = json!({"method": method, "scheme": "http", "authority": authority, "path": path, "headers": headers});
+    output(database, "fetch", &call.to_string()).await
+}
+
+#[tokio::test]
+async fn only_the_granted_origin_and_method_are_reached_however_they_are_written() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["capabilities"]));
+    let (mine, other) = (Receiver::start(vec![200, 302, 200]).await, Receiver::start(vec![200]).await);
+    let port = mine.port();
+    let grants = format!("http = [{{ origin = \"{}\", methods = [\"GET\"] }}]", mine.origin());
+    let host = host(&database, &plugins, &grants).await;
+    let granted = format!("127.0.0.1:{port}");
+    assert_eq!(fetch(&database, "GET", &granted, "/a", &[]).await, "200");
+    // A redirect is an answer; where it leads is asked for by the guest, and checked.
+    assert_eq!(fetch(&database, "GET", &granted, "/b", &[]).await, "302 http://169.254.169.254/");
+    // Another notation of the very same address is the same origin.
+    assert_eq!(fetch(&database, "GET", &format!("2130706433:{port}"), "/c", &[]).await, "200");
+    for (method, authority, path) in [
+        ("POST", granted.clone(), "/"),
+        ("CONNECT", granted.clone(), "/"),
+        ("GET", format!("127.0.0.1:{}", other.port()), "/"),
+        ("GET", format!("localhost:{port}"), "/"),
+        ("GET", "169.254.169.254".to_owned(), "/"),
+        ("GET", format!("0x7f.1:{}", other.port()), "/"),
+        ("GET", format!("[::ffff:127.0.0.1]:{}", other.port()), "/"),
+        ("GET", format!("127.1:{}", other.port()), "/"),
+        ("GET", format!("user@127.0.0.1:{port}"), "/"),
+        ("GET", format!("127.0.0.1:{port}@localhost:{}", other.port()), "/"),
+    ] {
+        let answer = fetch(&database, method, &authority, path, &[]).await;
+        assert!(["ErrorCode::HttpRequestDenied", "authority"].contains(&&*answer), "{method} {authority}: {answer}");
+    }
+    // A whole URL in the place of the path, a `Host` of its own: neither gets to the wire.
+    let answer = fetch(&database, "GET", &granted, &format!("{}/", other.origin()), &[]).await;
+    assert!(!answer.starts_with("200"), "{answer}");
+    assert!(fetch(&database, "GET", &granted, "/", &[("host", "localhost")]).await.contains("Forbidden"));
+    let requests = mine.requests();
+    assert_eq!((requests.len(), other.requests().len()), (3, 0));
+    assert!(requests.iter().all(|request| request.contains(&format!("host: {granted}\r\n"))), "{requests:?}");
+    let log = host.stop().await;
+    assert!(log.contains("denied: add `http = [") && log.contains("[plugins.capabilities]"), "{log}");
+}
+
+#[tokio::test]
+async fn a_granted_name_that_leads_into_the_operators_network_needs_that_network_too() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["capabilities"]));
+    let receiver = Receiver::start(vec![200]).await;
+    let authority = format!("localhost:{}", receiver.port());
+    let grant = format!("http = [\"http://{authority}\"]");
+    let before = host(&database, &plugins, &grant).await;
+    assert_eq!(fetch(&database, "GET", &authority, "/", &[]).await, "ErrorCode::DestinationIpProhibited");
+    assert!(receiver.requests().is_empty());
+    assert!(before.stop().await.contains("private-networks = ["));
+    let after = host(&database, &plugins, &format!("{grant}\nprivate-networks = [\"127.0.0.0/8\"]")).await;
+    assert_eq!(fetch(&database, "GET", &authority, "/", &[]).await, "200");
+    after.stop().await;
+}
+
+#[tokio::test]
+async fn a_secret_is_put_in_by_the_host_for_its_origins_only_and_is_in_no_log() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["capabilities"]));
+    let (told, untold) = (Receiver::start(vec![200; 2]).await, Receiver::start(vec![200]).await);
+    let file = plugins.path().join("token");
+    std::fs::write(&file, "s3cr3t-v4lue\n").unwrap();
+    let grants = format!(
+        "http = [\"{0}\", \"{1}\"]\nsecrets.token = {{ file = {2:?}, origins = [\"{0}\"] }}",
+        told.origin(),
+        untold.origin(),
+        file.to_str().unwrap()
+    );
+    configure(&plugins, &grants);
+    let host = Host::start(&database, &plugins, &["--log-level", "debug"]).await;
+    let bearer = [("authorization", "Bearer {{secret:token}}")];
+    let at = |receiver: &Receiver| format!("127.0.0.1:{}", receiver.port());
+    assert_eq!(fetch(&database, "GET", &at(&told), "/", &bearer).await, "200");
+    assert!(told.requests()[0].contains("authorization: Bearer s3cr3t-v4lue\r\n"));
+    // Elsewhere, or by another name, nothing is sent at all.
+    assert_eq!(fetch(&database, "GET", &at(&untold), "/", &bearer).await, "ErrorCode::HttpRequestDenied");
+    assert_eq!(fetch(&database, "GET", &at(&told), "/", &[("x", "{{secret:other}}")]).await, "ErrorCode::HttpRequestDenied");
+    // In a path it is text.
+    assert_eq!(fetch(&database, "GET", &at(&told), "/?token=secret:token", &[]).await, "200");
+    assert_eq!((told.requests().len(), untold.requests().len()), (2, 0));
+    let log = host.stop().await;
+    assert!(log.contains("\"token\\\" is not for") || log.contains("\"token\" is not for"), "{log}");
+    assert!(!log.contains("s3cr3t-v4lue"), "{log}");
+}
+
+#[tokio::test]
+async fn jobs_are_enqueued_only_for_granted_entrypoints() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["capabilities"]));
+    let host = host(&database, &plugins, "enqueue = [\"told\"]").await;
+    assert_eq!(output(&database, "pass_on", "told").await, "submitted");
+    let refusal = output(&database, "pass_on", "pass_on").await;
+    assert!(refusal.contains("\"pass_on\"") && refusal.contains("enqueue = [\"pass_on\"]"), "{refusal}");
+    database.wait_until_done().await;
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'told' AND status = 'successful'").await, 1);
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'pass_on' AND status = 'successful'").await, 2);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn folders_are_read_and_never_left_nor_written_and_variables_are_those_granted() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["capabilities"]));
+    let outer = tempfile::tempdir().unwrap();
+    let inner = outer.path().join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    std::fs::write(outer.path().join("private"), "private").unwrap();
+    std::fs::write(inner.join("shared"), "shared").unwrap();
+    std::os::unix::fs::symlink("../private", inner.join("up")).unwrap();
+    std::os::unix::fs::symlink(outer.path().join("private"), inner.join("absolute")).unwrap();
+    let grants = format!("env.COLOUR = \"blue\"\ndirectories.\"/data\" = {:?}", inner.to_str().unwrap());
+    let host = host(&database, &plugins, &grants).await;
+    let refused = "unwritable unmakeable unmovable unremovable";
+    assert_eq!(output(&database, "look", "/data/shared").await, format!("shared {refused}"));
+    for path in ["/data/../private", "/data/up", "/data/absolute", "/private", "/data/../../etc/passwd", "/etc/passwd"] {
+        assert_eq!(output(&database, "look", path).await, format!("unreadable {refused}"), "{path}");
+    }
+    assert_eq!(output(&database, "told", "").await, r#"[("COLOUR", "blue")]"#);
+    assert_eq!(std::fs::read_to_string(inner.join("shared")).unwrap(), "shared");
+    assert_eq!(std::fs::read_dir(&inner).unwrap().count(), 3);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn grants_pinned_to_a_digest_hold_for_that_file_only_and_missing_ones_are_said() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["capabilities"]));
+    configure(&plugins, &format!("sha256 = \"{}\"", "0".repeat(64)));
+    let refused = Host::spawn(&database, &plugins, &[]);
+    refused.wait_for_log("none of those that sha256 under [plugins.capabilities]").await;
+    refused.wait_for_log("ready").await;
+    refused.stop().await;
+    let digest = pgq_host::digest::sha256(&std::fs::read(guest("capabilities")).unwrap());
+    let host = host(&database, &plugins, &format!("sha256 = [\"{digest}\"]")).await;
+    let log = host.stop().await;
+    for line in ["needed.example:443", "config.", "secrets.", "NEEDED", "/needed", "needed_entrypoint"] {
+        assert!(log.lines().any(|text| text.contains("it needs") && text.contains(line)), "{line}: {log}");
+    }
+}
