@@ -7,7 +7,7 @@ PLUGINS := hello thumbnail report webhook
 DIST := plugins-example/dist
 VENV := .venv
 
-.PHONY: help build host plugins demo test test-interop lint fmt bench bench-hostile bench-weak-points wasm-target python node postgres clean
+.PHONY: help build host plugins demo test test-interop lint fmt bench bench-hostile bench-weak-points chaos soak fuzz wasm-target python node postgres clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,19 @@ bench-hostile: host wasm-target python ## What hostile guests cost the jobs besi
 bench-weak-points: host wasm-target python ## PgQueuer's known weak points, it and pgq-host side by side
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
 	$(VENV)/bin/python benchmarks/weak_points.py
+
+# In release mode, as a deployment would see them; the tests run shorter ones of the same code.
+chaos: host wasm-target postgres ## Three minutes of replacing a plugin by good and bad files every second, under full load
+	PGQ_CHAOS_SECONDS=180 $(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- chaos:: --nocapture
+
+soak: host wasm-target postgres ## 200,000 jobs, a tenth of them hostile
+	PGQ_SOAK_JOBS=200000 $(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- soak:: --nocapture
+
+FUZZ_SECONDS ?= 600
+fuzz: ## Fuzz what reads untrusted bytes, FUZZ_SECONDS each; needs `cargo install cargo-fuzz`
+	for target in config headers component; do \
+	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=4096 || exit 1; \
+	done
 
 # The rest makes sure of what the above needs, or says how to get it.
 

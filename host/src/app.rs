@@ -1,12 +1,13 @@
 //! The composition root: connects, builds, spawns, and stops in order. Nothing else spawns a task that outlives a call.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +21,7 @@ use crate::reload::{Loader, Reload};
 use crate::signal::Signals;
 use crate::wasm::{CodeCache, Control, Engine, EngineSettings};
 use crate::worker::{self, Ended, Worker};
-use crate::{announce, maintenance, recorder, schedules, schema};
+use crate::{announce, maintenance, recorder, schedules, schema, telemetry};
 
 /// Outcomes of a stop have so long to be written before the process ends without.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,6 +49,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// The log is counted into the statistics so often; zero is never.
     pub log_aggregation_interval: Duration,
+    /// Where to serve metrics.
+    pub listen: Option<SocketAddr>,
     /// The claim loop's.
     pub worker: worker::Settings,
 }
@@ -57,6 +60,9 @@ pub struct Settings {
 /// The signals come from outside: whoever starts something before this, as `dev` does, catches them before that.
 pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let started = Instant::now();
+    if let Some(address) = settings.listen {
+        telemetry::listen(address)?;
+    }
     let pool = queue::connect(settings.database.clone()).await.map_err(|error| unreachable_database(&settings.database, &error))?;
     schema::check_worker(&mut *pool.acquire().await?, &settings.names).await?;
     let engine = Engine::new(&EngineSettings {
@@ -68,28 +74,31 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let (_threads, guests) = GuestRuntime::start()?;
     let loader = Loader { engine: engine.clone(), cache };
     let (reload, plugins) = Reload::start(settings.folder, settings.breaker, loader).await?;
-    tracing::info!(
-        plugins = plugins.borrow().plugins().count(),
-        refused = plugins.borrow().files().iter().filter(|file| file.fault.is_some()).count(),
-        start_ms = started.elapsed().as_millis(),
-        "ready"
-    );
-
     let queue = Queue::new(pool.clone(), settings.names.clone());
     let leases = Arc::new(Leases::default());
     let (event_sender, events) = mpsc::channel(1024);
     let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
-    let executor = Executor::new(engine, guests, queue.me(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
+    let executor = Executor::new(engine.clone(), guests, queue.me(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
     let (stop_claiming, stop_upkeep, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
 
     let (command_sender, commands) = mpsc::channel(16);
+    let (tried_sender, tried) = oneshot::channel();
     let listener = tokio::spawn(queue::listen(Listener {
         pool: pool.clone(),
         channel: settings.names.channel.clone(),
         fleet_channel: settings.names.fleet_channel(),
         events: event_sender,
         commands: command_sender,
+        tried: tried_sender,
     }));
+    // Before the first claim, or a cancellation of what it takes could go unheard.
+    let _ = tried.await;
+    tracing::info!(
+        plugins = plugins.borrow().plugins().count(),
+        refused = plugins.borrow().files().iter().filter(|file| file.fault.is_some()).count(),
+        start_ms = started.elapsed().as_millis(),
+        "ready"
+    );
     let mut upkeep = vec![
         tokio::spawn(reload.run(commands, stop_claiming.clone())),
         tokio::spawn(announce::keep(queue.clone(), plugins.clone(), stop_upkeep.clone())),
@@ -130,6 +139,9 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     }
     listener.abort();
     pool.close().await;
+    engine.cool_down();
+    // Anything but 0 is a leak.
+    tracing::info!(instances = engine.instances(), "stopped");
     match ended {
         Ended::ListenerLost => anyhow::bail!("the listening connection was lost, and --shutdown-on-listener-failure is set"),
         Ended::Stopped | Ended::Drained => Ok(()),
@@ -190,7 +202,6 @@ impl Stopping {
         if give_up.is_cancelled() {
             anyhow::bail!("some outcomes were not recorded; their jobs run again when their leases are over");
         }
-        tracing::info!("stopped");
         Ok(ended)
     }
 }

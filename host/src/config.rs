@@ -8,6 +8,7 @@ mod plugin;
 mod value;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ pub struct RunSection {
     pub drain_timeout: Option<f64>,
     /// Seconds.
     pub log_aggregation_interval: Option<f64>,
+    /// Where metrics are served.
+    pub listen: Option<SocketAddr>,
     /// End when the listener is lost.
     pub shutdown_on_listener_failure: Option<bool>,
 }
@@ -128,7 +131,8 @@ impl Config {
         Config::parse(&text).with_context(|| format!("the configuration {} is not valid", path.display()))
     }
 
-    fn parse(text: &str) -> anyhow::Result<Config> {
+    /// The text of such a file, checked.
+    pub fn parse(text: &str) -> anyhow::Result<Config> {
         let file: File = toml::from_str(text)?;
         let mut mistakes = Vec::new();
         let defaults = Caps::default();

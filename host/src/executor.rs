@@ -154,6 +154,7 @@ impl Shared {
         let (id, claim) = (job.id, job.claim);
         tracing::debug!(job.id = id, job.entrypoint = %served.entrypoint, elapsed_us = cost.elapsed.as_micros(), memory_bytes = cost.memory, crashed = cost.crashed, "run ended");
         self.ended.fetch_add(1, Ordering::Relaxed);
+        count(served, &verdict, cost);
         if !matches!(verdict, Verdict::Release(_)) {
             served.health.observe(cost.crashed);
         }
@@ -188,6 +189,18 @@ impl Cost {
     fn ran(&self) -> bool {
         !self.elapsed.is_zero()
     }
+}
+
+fn count(served: &Served, verdict: &Verdict, cost: &Cost) {
+    let outcome = match verdict {
+        Verdict::Release(_) => "released",
+        _ if cost.crashed => "crashed",
+        Verdict::Retry { .. } | Verdict::Reject(_) => "failed",
+        _ => "ok",
+    };
+    let (plugin, entrypoint) = (Arc::clone(&served.plugin.name), Arc::clone(&served.entrypoint));
+    metrics::histogram!("pgq_host_run_seconds", "entrypoint" => Arc::clone(&entrypoint)).record(cost.elapsed);
+    metrics::counter!("pgq_host_runs_total", "plugin" => plugin, "entrypoint" => entrypoint, "outcome" => outcome).increment(1);
 }
 
 fn log_end(id: i64, served: &Served, disposition: &Disposition) {

@@ -1,9 +1,11 @@
 //! Plain data: a job, the options of its entrypoint, and how a run of it ended. Knows neither SQL nor wasm.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 /// The id of a row in the queue table.
 pub type JobId = i64;
@@ -44,6 +46,16 @@ impl Job {
     pub fn attempt(&self) -> u32 {
         self.attempts.saturating_add(1)
     }
+}
+
+/// Headers as a handler gets them: a text as it is, any other value as JSON. What is no object has no names to ask for.
+pub fn header_texts(json: &str) -> BTreeMap<String, String> {
+    let Ok(Value::Object(headers)) = serde_json::from_str(json) else { return BTreeMap::new() };
+    let text = |value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    headers.into_iter().map(|(name, value)| (name, text(value))).collect()
 }
 
 /// What becomes of the row of a job that failed for good.

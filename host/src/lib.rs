@@ -24,6 +24,7 @@ pub mod scaffold;
 pub mod schedules;
 pub mod schema;
 pub mod signal;
+pub mod telemetry;
 pub mod verdict;
 pub mod wasm;
 pub mod worker;

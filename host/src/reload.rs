@@ -153,7 +153,7 @@ impl Reload {
             self.publish();
         }
         scan.due.into_iter().for_each(|loading| self.load(loading));
-        scan.unsettled && self.loads.is_empty()
+        scan.unsettled
     }
 
     async fn list(&self) -> Result<crate::plugins::Files, FolderError> {

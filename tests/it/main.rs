@@ -1,8 +1,9 @@
 //! The one test binary.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on ends, and some say what they measured")]
 
 mod capabilities;
+mod chaos;
 mod connecting;
 mod cron;
 mod dev;
@@ -14,6 +15,7 @@ mod hostile;
 mod interop;
 mod isolation;
 mod loading;
+mod metrics;
 mod neighbours;
 mod outcomes;
 mod plans;
@@ -24,6 +26,7 @@ mod reuse;
 mod schedules;
 mod schema;
 mod scripts;
+mod soak;
 mod stopping;
 mod tidy;
 mod verbs;

@@ -115,7 +115,7 @@ async fn from_nothing_to_the_output_of_a_handler() {
     let entrypoint = &inspected[0]["entrypoints"][0];
     assert_eq!((&entrypoint["name"], &entrypoint["max_attempts"]), (&json!("first-steps"), &json!(5)));
     assert_eq!(entrypoint["timeout_ms"], 10_000);
-    assert_eq!(entrypoint["defaults"], json!(["backoff", "memory_bytes", "concurrency", "on_failure"]));
+    assert_eq!(entrypoint["defaults"], json!(["backoff", "memory_bytes", "concurrency", "reuse", "batch", "on_failure"]));
 
     let payload = made.0.join("payload.json");
     let ran = must(&["plugin", "run", file, "--payload-file", payload.to_str().unwrap(), "--attempt", "3"]).await;
@@ -249,7 +249,7 @@ async fn inspect_says_of_every_file_whether_it_loads() {
     }
     let hello = &reports[2];
     assert!(hello["imports"].as_array().unwrap().contains(&json!("pgq:plugin/jobs@0.1.0")), "{hello}");
-    assert_eq!(hello["exports"], json!(["pgq:plugin/describe@0.1.0", "pgq:plugin/handler@0.1.0"]));
+    assert_eq!(hello["exports"], json!(["pgq:plugin/batch-handler@0.1.0", "pgq:plugin/describe@0.1.0", "pgq:plugin/handler@0.1.0"]));
 
     let text = ask(&[&["plugin", "inspect"], &args[..]].concat()).await;
     assert!(text.code == 1 && text.stderr.contains("refuse 2 of 3 files"), "{text:?}");

@@ -3,6 +3,8 @@
 use pgq_host_tests::{Database, Host, Plugins, eventually, guest, said};
 use serde_json::Value;
 
+use crate::chaos::slow_to_compile;
+
 /// The component with another digest: a section that nobody reads at its end.
 pub(crate) fn version(guest_name: &str, number: u32) -> Vec<u8> {
     let mut bytes = std::fs::read(guest(guest_name)).expect("read");
@@ -226,5 +228,139 @@ async fn jobs_under_way_end_on_the_version_they_started_with() {
     })
     .await;
     assert_eq!(said.code, 0, "{said:?}");
+    host.stop().await;
+}
+
+/// Breakers that open soon.
+const NERVOUS: &str = "[circuit-breaker]\nwindow = 10\ncrashes = 4\npause = \"1h\"\n";
+
+/// A host with this configuration.
+async fn configured(database: &Database, plugins: &Plugins, config: &str) -> Host {
+    plugins.write("pgq-host.toml", config);
+    let file = plugins.path().join("pgq-host.toml");
+    Host::start(database, plugins, &["--config", file.to_str().unwrap()]).await
+}
+
+async fn ask(database: &Database, args: &[&str]) -> pgq_host_tests::Said {
+    let mut command = pgq_host_tests::pgq_host(&database.dsn());
+    command.args(args);
+    said(command).await
+}
+
+#[tokio::test]
+async fn an_entrypoint_that_crashes_run_after_run_is_paused_and_its_jobs_wait() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let host = configured(&database, &plugins, NERVOUS).await;
+    database.enqueue_many("panics", 4, "").await;
+    announced(&database, "it is paused", |plugins| plugins[0]["paused"] == serde_json::json!(["panics"])).await;
+    // Once another job was claimed, claims ask for what is served now.
+    echo(&database).await;
+    database.enqueue_many("panics", 10, "").await;
+    // The plugin's other entrypoints are served on, and while they are, the paused one is not claimed.
+    for _ in 0..3 {
+        echo(&database).await;
+    }
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'panics' AND status = 'queued' AND attempts = 0").await,
+        10
+    );
+    let listed = ask(&database, &["plugin", "list", "--hosts"]).await;
+    assert!(listed.stdout.contains("paused: panics"), "{listed:?}");
+
+    // An operator says to go on: it is tried again, and paused again.
+    let unknown = ask(&database, &["plugin", "reset", "nobody"]).await;
+    assert!(unknown.code == 1 && unknown.stderr.contains("nobody"), "{unknown:?}");
+    assert_eq!(ask(&database, &["plugin", "reset", "panics"]).await.code, 0);
+    eventually("it was tried again", async || {
+        database.count("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'panics' AND status = 'queued' AND attempts = 0").await <= 6
+    })
+    .await;
+    // A new version is given its chance at once.
+    plugins.replace("hostile.wasm", version("hostile", 2));
+    announced(&database, "the new version", |plugins| plugins[0]["sha256"] == sha256(&version("hostile", 2)).as_str()).await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_version_that_crashes_makes_room_for_the_one_before_it() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&[]));
+    plugins.put_as("good", "job.wasm");
+    let host = configured(&database, &plugins, NERVOUS).await;
+    let run = async || database.enqueue("work", "").await;
+    database.wait_for(run().await, "successful").await;
+    plugins.put_as("bad", "job.wasm");
+    announced(&database, "the bad version", |plugins| plugins[0]["version"] == "2.0.0").await;
+    let mut jobs = Vec::new();
+    for _ in 0..12 {
+        jobs.push(run().await);
+    }
+    // Whatever the bad version burnt is run again by the good one.
+    for job in jobs {
+        database.wait_for(job, "successful").await;
+    }
+    let state = announced(&database, "the good version", |plugins| plugins[0]["version"] == "1.0.0").await;
+    assert!(state[0]["error"].as_str().is_some_and(|error| error.contains("version 2.0.0 was taken out of service")), "{state}");
+    // Asked to, the host tries the file again.
+    assert_eq!(ask(&database, &["plugin", "reset", "job"]).await.code, 0);
+    announced(&database, "the bad version again", |plugins| plugins[0]["version"] == "2.0.0").await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_canary_runs_a_share_of_the_jobs_until_it_has_proved_itself_or_failed() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&[]));
+    plugins.put_as("good", "job.wasm");
+    let host = configured(&database, &plugins, &format!("{NERVOUS}[plugins.job]\ncanary = {{ percent = 30, runs = 50 }}\n")).await;
+    plugins.put_as("bad", "job.wasm");
+    announced(&database, "the bad canary", |plugins| plugins[0]["canary"]["version"] == "2.0.0").await;
+    database.enqueue_many("work", 100, "").await;
+    let state = announced(&database, "it is gone", |plugins| plugins[0]["canary"].is_null()).await;
+    assert!(state[0]["version"] == "1.0.0" && state[0]["error"].as_str().is_some_and(|error| error.contains("2.0.0")), "{state}");
+    database.wait_until_done().await;
+
+    let better = version("good", 3);
+    plugins.replace("job.wasm", &better);
+    announced(&database, "the good canary", |plugins| plugins[0]["canary"]["sha256"] == sha256(&better).as_str()).await;
+    let ran = format!(
+        "SELECT count(*) FROM pgqueuer_attempt a JOIN pgqueuer_plugin p ON p.key = a.plugin WHERE p.sha256 {} '{}' AND a.created > '{}'",
+        "{}",
+        sha256(&better),
+        sqlx::query_scalar::<_, String>("SELECT now()::text").fetch_one(database.pool()).await.unwrap()
+    );
+    database.enqueue_many("work", 40, "").await;
+    database.wait_until_done().await;
+    let by = async |sign: &str| database.count(&ran.replacen("{}", sign, 1)).await;
+    let (canary, stable) = (by("=").await, by("<>").await);
+    assert!(canary > 0 && stable > canary, "a share, not all: {canary} of {}", canary + stable);
+    assert_eq!(announced(&database, "still a canary", |_| true).await[0]["version"], "1.0.0");
+    eventually("it has proved itself", async || {
+        database.enqueue_many("work", 20, "").await;
+        database.wait_until_done().await;
+        let state = announced(&database, "a state", |plugins| plugins[0].is_object()).await;
+        state[0]["sha256"] == sha256(&better).as_str() && state[0]["canary"].is_null()
+    })
+    .await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_component_that_takes_too_long_to_compile_is_given_up() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
+    let component = slow_to_compile();
+    let host = configured(&database, &plugins, "[limits]\ncompile-timeout = \"300ms\"\n").await;
+    plugins.replace("bomb.wasm", component);
+    let is_told = |plugins: &Value| {
+        plugins.as_array().is_some_and(|files| {
+            files
+                .iter()
+                .any(|file| file["file"] == "bomb.wasm" && file["error"].as_str().is_some_and(|error| error.contains("longer than 300ms")))
+        })
+    };
+    announced(&database, "it is given up", is_told).await;
+    let hello = database.enqueue("hello", r#"{"name":"you"}"#).await;
+    database.wait_for(hello, "successful").await;
+    // The compiler is gone.
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", host.pid())).unwrap_or_default();
+    assert_eq!(children.trim(), "");
     host.stop().await;
 }

@@ -1,5 +1,6 @@
 //! `run`: the production worker.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,6 +77,9 @@ pub(super) struct WorkerArgs {
     /// Stop (and exit with 1) when the listening connection is lost, instead of polling until it is back
     #[arg(long, env = "PGQ_HOST_SHUTDOWN_ON_LISTENER_FAILURE")]
     shutdown_on_listener_failure: bool,
+    /// Serve metrics for Prometheus at this address, under /metrics
+    #[arg(long, env = "PGQ_HOST_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(super) logging: LoggingArgs,
 }
@@ -160,6 +164,7 @@ impl WorkerArgs {
             heartbeat_timeout,
             drain_timeout,
             log_aggregation_interval,
+            listen: self.listen.or(config.run.listen),
             worker: worker::Settings { batch_size, dequeue_timeout, mode: self.mode, shutdown_on_listener_failure },
         })
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use tokio::sync::Notify;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::folder::{Fetched, Files, Stamp};
 use super::{BreakerRule, Canary, Entry, File, Folder, Health, PluginSet, RefusedCause, Served};
@@ -33,7 +34,7 @@ struct Slot {
     /// The content that was looked at, or is being looked at.
     stamp: Option<Stamp>,
     sha256: Option<String>,
-    loading: bool,
+    loading: Option<Flight>,
     serving: Option<Version>,
     /// What was served before, to go back to.
     previous: Option<Version>,
@@ -43,12 +44,20 @@ struct Slot {
     fault: Option<RefusedCause>,
 }
 
+/// A look that is under way. Dropped, because the file went or changed, it is called off: nobody waits for a compiler for nothing.
+#[derive(Debug)]
+struct Flight {
+    number: u64,
+    _call_off: DropGuard,
+}
+
 /// All files.
 #[derive(Debug)]
 pub struct Shelf {
     folder: Folder,
     rule: BreakerRule,
     slots: BTreeMap<PathBuf, Slot>,
+    looks: u64,
     /// Told when a circuit breaker opens.
     opened: Arc<Notify>,
 }
@@ -59,12 +68,15 @@ pub struct Loading {
     path: PathBuf,
     stamp: Stamp,
     looked_at: Option<String>,
+    number: u64,
+    called_off: CancellationToken,
 }
 
 /// A file that was looked at.
 #[derive(Debug)]
 pub struct LookedAt {
     path: PathBuf,
+    number: u64,
     fetched: Fetched,
 }
 
@@ -72,11 +84,15 @@ impl Loading {
     /// Read, check, compile, link and describe. Takes as long as the compiler takes. Never fails: whatever happens is about the file.
     pub async fn look(self, folder: &Folder, engine: &Engine, cache: &CodeCache) -> LookedAt {
         let fetch = folder.fetch(engine, cache, &self.path, self.stamp, self.looked_at);
-        let fetched = AssertUnwindSafe(fetch).catch_unwind().await.unwrap_or_else(|_panic| Fetched::New {
-            sha256: None,
-            loaded: Err(RefusedCause::Unreadable("the host panicked over it".into())),
-        });
-        LookedAt { path: self.path, fetched }
+        let fetched = match self.called_off.run_until_cancelled(AssertUnwindSafe(fetch).catch_unwind()).await {
+            None => Fetched::Changing,
+            Some(Ok(fetched)) => fetched,
+            Some(Err(_panic)) => {
+                let cause = RefusedCause::Unreadable("the host panicked over it".into());
+                Fetched::New { sha256: None, loaded: Err(cause) }
+            }
+        };
+        LookedAt { path: self.path, number: self.number, fetched }
     }
 }
 
@@ -94,14 +110,14 @@ pub struct Scan {
     pub due: Vec<Loading>,
     /// Files went.
     pub changed: bool,
-    /// Some are being written, or are being looked at already: scan again.
+    /// Some are being written: scan again.
     pub unsettled: bool,
 }
 
 impl Shelf {
     /// Nothing is known yet. `opened` is told when a circuit breaker opens.
     pub fn new(folder: Folder, rule: BreakerRule, opened: Arc<Notify>) -> Shelf {
-        Shelf { folder, rule, slots: BTreeMap::new(), opened }
+        Shelf { folder, rule, slots: BTreeMap::new(), looks: 0, opened }
     }
 
     /// The folder whose files these are.
@@ -119,12 +135,17 @@ impl Shelf {
             if slot.stamp == Some(stamp) {
                 continue;
             }
-            if slot.loading || settle && stamp.age() < SETTLE {
+            // What is being looked at is not there any more.
+            (slot.stamp, slot.loading) = (None, None);
+            if settle && stamp.age() < SETTLE {
                 scan.unsettled = true;
                 continue;
             }
-            (slot.stamp, slot.loading) = (Some(stamp), true);
-            scan.due.push(Loading { path, stamp, looked_at: slot.sha256.clone() });
+            self.looks += 1;
+            let (number, called_off) = (self.looks, CancellationToken::new());
+            slot.stamp = Some(stamp);
+            slot.loading = Some(Flight { number, _call_off: called_off.clone().drop_guard() });
+            scan.due.push(Loading { path, stamp, looked_at: slot.sha256.clone(), number, called_off });
         }
         scan
     }
@@ -137,10 +158,12 @@ impl Shelf {
     }
 
     /// What became of a file that was looked at.
-    pub fn settle(&mut self, LookedAt { path, fetched }: LookedAt) {
-        // Removed meanwhile.
+    pub fn settle(&mut self, LookedAt { path, number, fetched }: LookedAt) {
         let Some(slot) = self.slots.get_mut(&path) else { return };
-        slot.loading = false;
+        // The file went or changed meanwhile.
+        if slot.loading.take_if(|flight| flight.number == number).is_none() {
+            return;
+        }
         match fetched {
             Fetched::Same => {}
             Fetched::Changing => slot.stamp = None,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -36,6 +36,24 @@ pub enum Event {
     Back,
 }
 
+impl Event {
+    /// What this payload of PgQueuer's channel says, if a worker cares.
+    pub fn parse(payload: &str) -> Option<Event> {
+        match serde_json::from_str(payload) {
+            Ok(Payload::TableChanged { operation }) => Some(match operation.as_str() {
+                "delete" | "truncate" => Event::Gone,
+                _ => Event::Work,
+            }),
+            Ok(Payload::Cancellation { ids }) => Some(Event::Cancelled(ids)),
+            Ok(Payload::HealthCheck {}) => None,
+            Err(error) => {
+                tracing::debug!(payload, error = %error, "not an event of PgQueuer's");
+                None
+            }
+        }
+    }
+}
+
 /// PgQueuer's events, told apart by `type`.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type")]
@@ -60,15 +78,22 @@ pub struct Listener {
     pub events: mpsc::Sender<Event>,
     /// For whoever looks after the plugins.
     pub commands: mpsc::Sender<FleetCommand>,
+    /// Told after the first attempt, whether it went well or not: what is said from then on is heard, or known to be lost.
+    pub tried: oneshot::Sender<()>,
 }
 
 /// Pass on what comes over the channels until nobody wants it any more.
 pub async fn listen(listener: Listener) {
-    let Listener { pool, channel, fleet_channel, events, commands } = listener;
+    let Listener { pool, channel, fleet_channel, events, commands, tried } = listener;
+    let mut tried = Some(tried);
     let mut retry = FIRST_RETRY;
     let mut was_lost = false;
     while !events.is_closed() {
-        match subscribe(&pool, &[&channel, &fleet_channel]).await {
+        let subscribed = subscribe(&pool, &[&channel, &fleet_channel]).await;
+        if let Some(tried) = tried.take() {
+            let _ = tried.send(());
+        }
+        match subscribed {
             Ok(listener) => {
                 retry = FIRST_RETRY;
                 if was_lost {
@@ -139,7 +164,7 @@ async fn forward(
                 Ok(command) => drop(commands.send(command).await),
                 Err(error) => tracing::debug!(payload = notification.payload(), error = %error, "no command of this version's"),
             }
-        } else if let Some(event) = parse(notification.payload())
+        } else if let Some(event) = Event::parse(notification.payload())
             && events.send(event).await.is_err()
         {
             return Ok(());
@@ -168,21 +193,6 @@ async fn ask_for_echo(pool: &PgPool, channel: &str, id: Uuid) -> sqlx::Result<()
     Ok(())
 }
 
-fn parse(payload: &str) -> Option<Event> {
-    match serde_json::from_str(payload) {
-        Ok(Payload::TableChanged { operation }) => Some(match operation.as_str() {
-            "delete" | "truncate" => Event::Gone,
-            _ => Event::Work,
-        }),
-        Ok(Payload::Cancellation { ids }) => Some(Event::Cancelled(ids)),
-        Ok(Payload::HealthCheck {}) => None,
-        Err(error) => {
-            tracing::debug!(payload, error = %error, "not an event of PgQueuer's");
-            None
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,11 +200,11 @@ mod tests {
     #[test]
     fn pgqueuers_events_are_read_with_and_without_received_at() {
         let table = r#"{"channel":"ch_pgqueuer","operation":"insert","sent_at":"2026-11-23T00:13:12.942253+00:00","table":"pgqueuer","type":"table_changed_event"}"#;
-        assert_eq!(parse(table), Some(Event::Work));
-        assert_eq!(parse(&table.replace("insert", "delete")), Some(Event::Gone));
+        assert_eq!(Event::parse(table), Some(Event::Work));
+        assert_eq!(Event::parse(&table.replace("insert", "delete")), Some(Event::Gone));
         let cancel = r#"{"channel":"ch_pgqueuer","sent_at":"2026-11-23T00:13:12Z","type":"cancellation_event","received_at":"2026-11-23T00:13:12Z","ids":[1,2]}"#;
-        assert_eq!(parse(cancel), Some(Event::Cancelled(vec![1, 2])));
+        assert_eq!(Event::parse(cancel), Some(Event::Cancelled(vec![1, 2])));
         let health = r#"{"channel":"ch_pgqueuer","sent_at":"2026-11-23T00:13:12Z","type":"health_check_event","id":"5e4b9b0e-0000-0000-0000-000000000000"}"#;
-        assert_eq!((parse(health), parse("hello"), parse("{}")), (None, None, None));
+        assert_eq!((Event::parse(health), Event::parse("hello"), Event::parse("{}")), (None, None, None));
     }
 }

@@ -1,7 +1,7 @@
 //! Compiling, in a process of its own.
 //!
 //! Compiling is the one thing that a hostile file can make arbitrarily slow or large before it is even a plugin, and a compiler cannot be
-//! interrupted from within. So this binary starts itself once more, at a lower priority, with a limit on its memory; past its time it is
+//! interrupted from within. So this binary starts itself once more, at a lower priority when it takes long, with a limit on its memory; past its time it is
 //! killed. A compiler that crashes is an error about a file, nothing more.
 
 use std::io::{Read as _, Write as _};
@@ -21,6 +21,8 @@ pub const COMPILE_VERB: &str = "compile-component";
 /// Heap of the compiler: Python's components, the largest there are, take about 1 GiB.
 const MAX_COMPILER_BYTES: u64 = 4 << 30;
 const NICE: i32 = 10;
+/// A compilation that has taken no more competes as an equal: a new version is to be there at once, whatever the load.
+const ALLOWANCE: Duration = Duration::from_millis(500);
 /// Compilers at a time, each with a thread per core.
 pub(super) const AT_ONCE: usize = 2;
 /// Of what the compiler says when it fails.
@@ -102,7 +104,7 @@ pub fn child(settings: &EngineSettings, pooled: bool) -> anyhow::Result<()> {
     // Not to outlive a host that was killed, and not to take what jobs need.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    rustix::process::nice(NICE)?;
+    std::thread::Builder::new().name("pgq-step-back".into()).spawn(step_back)?;
     // The pool's reserved addresses do not count; what is written to does.
     let limit = Rlimit { current: Some(MAX_COMPILER_BYTES), maximum: Some(MAX_COMPILER_BYTES) };
     rustix::process::setrlimit(Resource::Data, limit)?;
@@ -111,6 +113,16 @@ pub fn child(settings: &EngineSettings, pooled: bool) -> anyhow::Result<()> {
     let engine = Engine::for_compiling(settings, pooled)?;
     let code = engine.precompile_component(&wasm).map_err(|error| anyhow!("{error:#}"))?;
     std::io::stdout().write_all(&code).context("cannot hand over the code")
+}
+
+/// After a while, have all threads of this process step back behind those that run jobs.
+fn step_back() {
+    std::thread::sleep(ALLOWANCE);
+    // On Linux a priority is the thread's.
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    for id in threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok()) {
+        let _ = rustix::process::setpriority_process(rustix::process::Pid::from_raw(id), NICE);
+    }
 }
 
 /// Time for one compilation, unless an operator says otherwise.

@@ -93,6 +93,16 @@ impl Engine {
         &self.warm
     }
 
+    /// Instances that hold a place in the pool now: those that run, and those that are kept for the next job. `None` without a pool.
+    pub fn instances(&self) -> Option<u64> {
+        self.engine.pooling_allocator_metrics().map(|pool| pool.component_instances())
+    }
+
+    /// Let the instances go that are kept for the next job.
+    pub fn cool_down(&self) {
+        self.warm.clear();
+    }
+
     /// Keep the clock going for as long as the guard lives.
     pub(super) fn running(&self) -> Running {
         if self.running.fetch_add(1, Ordering::AcqRel) == 0 {

@@ -1,15 +1,15 @@
 //! `pgq:plugin/jobs`: the job, as its handler sees it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::Value;
 use wasmtime::component::Resource;
 
 use super::bindings::pgq::plugin::jobs::{Directive as GuestDirective, Host, HostJob};
 use super::control::{Control, Directive};
 use super::state::State;
-use crate::job::Job;
+use crate::job::{Job, header_texts};
 
 /// The resource `job`.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
@@ -20,19 +20,8 @@ pub struct JobHandle {
 }
 
 impl JobHandle {
-    /// The headers, if they are an object; anything else a producer stored there has no names to ask for.
-    fn headers(&self) -> serde_json::Map<String, Value> {
-        match self.job.headers.as_deref().map(serde_json::from_str) {
-            Some(Ok(Value::Object(headers))) => headers,
-            _ => serde_json::Map::new(),
-        }
-    }
-}
-
-fn header_text(value: Value) -> String {
-    match value {
-        Value::String(text) => text,
-        other => other.to_string(),
+    fn headers(&self) -> BTreeMap<String, String> {
+        self.job.headers.as_deref().map(header_texts).unwrap_or_default()
     }
 }
 
@@ -68,11 +57,11 @@ impl HostJob for State {
     }
 
     fn header(&mut self, this: Resource<JobHandle>, name: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.table.get(&this)?.headers().remove(&name).map(header_text))
+        Ok(self.table.get(&this)?.headers().remove(&name))
     }
 
     fn headers(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<Vec<(String, String)>> {
-        Ok(self.table.get(&this)?.headers().into_iter().map(|(name, value)| (name, header_text(value))).collect())
+        Ok(self.table.get(&this)?.headers().into_iter().collect())
     }
 
     fn time_left(&mut self, _this: Resource<JobHandle>) -> wasmtime::Result<u64> {

@@ -1,0 +1,154 @@
+//! The plugins folder in turmoil under full load: replaced every moment, by good versions and by everything that a deployment can get
+//! wrong. `PGQ_CHAOS_SECONDS` makes it longer (`make chaos`).
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use pgq_host_tests::{Database, Host, Plugins, guest};
+
+use crate::reload::{sha256, version};
+
+const FILE: &str = "hostile.wasm";
+const OTHER: &str = "renamed.wasm";
+/// Jobs that wait at any time.
+const BACKLOG: usize = 2_000;
+
+/// What may happen to the file.
+enum Turn {
+    /// A good version, renamed into place or written over the old one.
+    Good { in_place: bool },
+    /// Something that is no plugin.
+    Bad(Vec<u8>),
+    /// It goes.
+    Delete,
+    /// It is called otherwise.
+    Rename,
+}
+
+fn turn(dice: usize, bomb: &[u8]) -> Turn {
+    let read = |name: &str| std::fs::read(guest(name)).unwrap();
+    let good = read("hostile");
+    match dice % 14 {
+        0..=4 => Turn::Good { in_place: false },
+        5..=6 => Turn::Good { in_place: true },
+        7 => Turn::Bad(good[..fastrand::usize(1..good.len())].to_vec()),
+        8 => Turn::Bad((0..100_000).map(|_| fastrand::u8(..)).collect()),
+        9 => Turn::Bad(b"\0asm\x01\0\0\0".to_vec()),
+        10 => Turn::Bad(read(["describe-loops", "describe-panics", "describe-lies"][fastrand::usize(..3)])),
+        11 => Turn::Bad(bomb.to_vec()),
+        12 => Turn::Delete,
+        _ => Turn::Rename,
+    }
+}
+
+/// A component that takes its compiler seconds.
+pub(crate) fn slow_to_compile() -> Vec<u8> {
+    let lines: String = (0..40_000)
+        .map(|i| format!("(local.set {} (i32.add (local.get {}) (i32.load (local.get {}))))\n", i % 500, (i * 7) % 500, (i * 13) % 500))
+        .collect();
+    let function = format!("(func (export \"f\") (local {}) (loop $l {lines} (br_if $l (local.get 0))))", "i32 ".repeat(500));
+    wat::parse_str(format!("(component (core module (memory 1) {function}))")).expect("valid")
+}
+
+#[tokio::test]
+async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
+    let seconds = std::env::var("PGQ_CHAOS_SECONDS").map_or(20, |text| text.parse().expect("a number of seconds"));
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
+    let first = version("hostile", 0);
+    plugins.replace(FILE, &first);
+    let host = Host::start(&database, &plugins, &[]).await;
+    let (mut valid, mut landed) = (HashSet::from([sha256(&first)]), Vec::new());
+    let bomb = slow_to_compile();
+    let (mut enqueued, mut number, mut bad) = (0, 0, 0);
+    let begun = Instant::now();
+    let end = begun + Duration::from_secs(seconds);
+    let mut next = Instant::now();
+    while Instant::now() < end {
+        let waiting = database.count("SELECT count(*) FROM pgqueuer WHERE status = 'queued' AND entrypoint = 'echo'").await;
+        if waiting < BACKLOG as i64 {
+            database.enqueue_many("echo", BACKLOG, "x").await;
+            database.enqueue_many("hello", 20, r#"{"name":"you"}"#).await;
+            enqueued += BACKLOG as i64 + 20;
+        }
+        if Instant::now() < next {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        }
+        next = Instant::now() + Duration::from_secs(1);
+        let path = plugins.path();
+        match turn(fastrand::usize(..14), &bomb) {
+            Turn::Good { in_place } => {
+                number += 1;
+                let bytes = version("hostile", number);
+                valid.insert(sha256(&bytes));
+                let _ = std::fs::remove_file(path.join(OTHER));
+                if in_place {
+                    plugins.write(FILE, &bytes);
+                } else {
+                    plugins.replace(FILE, &bytes);
+                }
+                landed.push((sha256(&bytes), chrono::Utc::now()));
+            }
+            Turn::Bad(bytes) => {
+                bad += 1;
+                plugins.write(FILE, bytes);
+            }
+            Turn::Delete => {
+                let _ = std::fs::remove_file(path.join(FILE));
+            }
+            Turn::Rename => {
+                let _ = std::fs::rename(path.join(FILE), path.join(OTHER));
+            }
+        }
+    }
+    let last = version("hostile", number + 1);
+    valid.insert(sha256(&last));
+    let _ = std::fs::remove_file(plugins.path().join(OTHER));
+    plugins.replace(FILE, &last);
+    database.wait_until_done().await;
+    let took = begun.elapsed();
+    let log = host.stop().await;
+
+    // Each job ran once: it was claimed once, and it ended once.
+    for status in ["picked", "successful"] {
+        let rows = format!("SELECT count(*) FROM pgqueuer_log WHERE status = '{status}'");
+        let jobs = format!("SELECT count(DISTINCT job_id) FROM pgqueuer_log WHERE status = '{status}'");
+        assert_eq!((database.count(&rows).await, database.count(&jobs).await), (enqueued, enqueued), "{status}\n{log}");
+    }
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE status NOT IN ('queued', 'picked', 'successful')").await, 0);
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_attempt").await, enqueued);
+    let ran: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT coalesce(p.sha256, 'unknown') FROM pgqueuer_attempt a LEFT JOIN pgqueuer_plugin p ON p.key = a.plugin
+         WHERE p.name IS DISTINCT FROM 'hello'",
+    )
+    .fetch_all(database.pool())
+    .await
+    .unwrap();
+    assert!(ran.iter().all(|digest| valid.contains(digest)), "a version ran that was never valid: {ran:?}");
+
+    // From the file's landing to the beginning of the first run on it, of those that were not replaced before that.
+    let mut latencies = Vec::new();
+    for (digest, at) in &landed {
+        let first: Option<f64> = sqlx::query_scalar(
+            "SELECT (extract(epoch FROM min(a.created - a.elapsed_us * interval '1 microsecond') - $2) * 1000)::float8
+             FROM pgqueuer_attempt a JOIN pgqueuer_plugin p ON p.key = a.plugin WHERE p.sha256 = $1",
+        )
+        .bind(digest)
+        .bind(at)
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+        latencies.extend(first);
+    }
+    latencies.sort_by(f64::total_cmp);
+    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
+    eprintln!(
+        "{seconds} s, {:.0} jobs/s: {enqueued} jobs, {} good versions landed ({} ran jobs), {bad} bad ones; landing to first run p50 {:.0} ms, p99 {:.0} ms",
+        enqueued as f64 / took.as_secs_f64(),
+        landed.len(),
+        latencies.len(),
+        at(0.5),
+        at(0.99),
+    );
+    assert!(latencies.len() * 2 > landed.len(), "most good versions came into service: {} of {}", latencies.len(), landed.len());
+}
