@@ -30,7 +30,7 @@ async fn note_claims(database: &Database) {
 /// A host that the database knows by this name.
 async fn start(name: &str, database: &Database, plugins: &Plugins, args: &[&str]) -> Host {
     let mut command = Command::new(host_binary());
-    command.arg("run").arg("--plugins").arg(plugins.path()).args(args);
+    command.arg("run").arg("--plugins").arg(plugins.path()).args(args).env("PGQ_HOST_CONFIG", plugins.config());
     command.env("PGDSN", database.dsn()).env("PGQUEUER_APPLICATION_NAME", name);
     let host = Host::launch(command);
     host.wait_for_log("ready").await;

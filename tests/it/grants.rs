@@ -37,7 +37,7 @@ impl Role {
     /// `pgq-host run` as this role.
     fn host(&self, plugins: &Plugins, args: &[&str]) -> Host {
         let mut command: Command = pgq_host(&self.dsn);
-        command.arg("run").arg("--plugins").arg(plugins.path()).args(args);
+        command.arg("run").arg("--plugins").arg(plugins.path()).args(args).env("PGQ_HOST_CONFIG", plugins.config());
         Host::launch(command)
     }
 
