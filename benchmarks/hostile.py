@@ -83,8 +83,11 @@ def main() -> None:
         plugins = folder / "plugins"
         plugins.mkdir()
         (plugins / "hostile.wasm").write_bytes(GUEST.read_bytes())
+        # What is hostile here is to run: not to be paused, and not to be refused at the first thing it tries.
+        config = folder / "pgq-host.toml"
+        config.write_text('[circuit-breaker]\ncrashes = 0\n[plugins.hostile]\nenqueue = ["*"]\n')
         server = Server(folder / "database")
-        host = Peer("host", [BINARY, "install"], [BINARY, "run", "--plugins", plugins], folder)
+        host = Peer("host", [BINARY, "install"], [BINARY, "run", "--plugins", plugins, "--config", config], folder)
         try:
             print("| beside | echo jobs/s | of quiet | p50 ms | p99 ms | memory grown, MB |")
             print("|---|---|---|---|---|---|")

@@ -73,6 +73,8 @@ async fn a_guest_sees_nothing_of_the_machine() {
 #[tokio::test]
 async fn memory_does_not_grow_with_hostile_jobs() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    // They are to run, not to be paused.
+    plugins.write("pgq-host.toml", "[circuit-breaker]\ncrashes = 0\n");
     let host = Host::start(&database, &plugins, &["--max-concurrent-tasks", "8"]).await;
     for _ in 0..5 {
         for entrypoint in ["hog", "recurse", "panics", "handle_leak", "output_flood", "exits"] {

@@ -18,8 +18,7 @@ async fn runs_limits_and_reloads_are_counted() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     plugins.write("pgq-host.toml", "[circuit-breaker]\nwindow = 3\ncrashes = 3\npause = \"1h\"\n");
-    let config = plugins.path().join("pgq-host.toml");
-    let args = ["--listen", &format!("127.0.0.1:{port}"), "--config", config.to_str().unwrap()];
+    let args = ["--listen", &format!("127.0.0.1:{port}")];
     let host = Host::start(&database, &plugins, &args).await;
     database.enqueue_many("echo", 5, "x").await;
     database.enqueue_many("hog", 3, "").await;

@@ -237,8 +237,7 @@ const NERVOUS: &str = "[circuit-breaker]\nwindow = 10\ncrashes = 4\npause = \"1h
 /// A host with this configuration.
 async fn configured(database: &Database, plugins: &Plugins, config: &str) -> Host {
     plugins.write("pgq-host.toml", config);
-    let file = plugins.path().join("pgq-host.toml");
-    Host::start(database, plugins, &["--config", file.to_str().unwrap()]).await
+    Host::start(database, plugins, &[]).await
 }
 
 async fn ask(database: &Database, args: &[&str]) -> pgq_host_tests::Said {

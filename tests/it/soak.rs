@@ -25,8 +25,7 @@ async fn a_tenth_of_hostile_jobs_costs_nothing_but_themselves() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     // What is hostile here stays hostile: it is to run, not to be paused.
     plugins.write("pgq-host.toml", "[circuit-breaker]\ncrashes = 0\n[plugins.hostile]\nenqueue = [\"*\"]\n");
-    let config = plugins.path().join("pgq-host.toml");
-    let host = Host::start(&database, &plugins, &["--config", config.to_str().unwrap()]).await;
+    let host = Host::start(&database, &plugins, &[]).await;
     let rounds = jobs.div_ceil(10_000);
     let mut memory = Vec::new();
     for _ in 0..rounds {

@@ -120,11 +120,11 @@ mod tests {
     #[test]
     fn tables_are_summed() {
         let mut limits = Limits::new(100);
-        assert!(limits.table_growing(0, MAX_TABLE_ELEMENTS - 1, None).expect("no error"));
+        assert!(limits.table_growing(0, MAX_TABLE_ELEMENTS - 2, None).expect("no error"));
         assert!(limits.table_growing(0, 1, Some(1)).expect("a second table"));
         assert!(!limits.table_growing(1, 2, Some(1)).expect("its own maximum, not ours"));
         assert_eq!(limits.exhausted, None);
-        assert!(!limits.table_growing(0, 1, None).expect("refused, not an error"));
+        assert!(!limits.table_growing(0, 2, None).expect("refused, not an error"));
         assert_eq!(limits.exhausted, Some(Exhausted::Tables));
     }
 }

@@ -130,7 +130,7 @@ mod tests {
         let options = Options::of("pack", &declared, &Caps::default());
         let json = options.json();
         assert_eq!((&json["timeout_ms"], &json["capped"]), (&json!(3_600_000), &json!(["timeout_ms"])));
-        assert_eq!(json["defaults"], json!(["backoff", "memory_bytes", "concurrency", "on_failure"]));
+        assert_eq!(json["defaults"], json!(["backoff", "memory_bytes", "concurrency", "reuse", "batch", "on_failure"]));
         let text = options.to_string();
         for line in ["max-attempts 5\n", "timeout      1h (declared 2h; capped by [limits])\n", "memory       256 MiB (default)\n"] {
             assert!(text.contains(line), "{line:?} is missing in:\n{text}");
