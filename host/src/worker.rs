@@ -122,13 +122,14 @@ impl Worker {
             let plugins = Arc::clone(&self.plugins.borrow_and_update());
             let targets = Targets::of(&plugins);
             prefetch.observe(self.executor.ended());
+            let look_began = Instant::now();
             let waited = match self.look(&plugins, &targets, prefetch.jobs()).await {
                 Ok(Look::More) => {
                     retry = FIRST_RETRY;
                     continue;
                 }
                 Ok(Look::Full) => self.wait_for_room(prefetch.jobs()).await,
-                Ok(Look::Empty) => match self.wait_for_work(&targets).await {
+                Ok(Look::Empty) => match self.wait_for_work(&targets, look_began).await {
                     Ok(ended) => ended,
                     Err(error) => self.back_off(&mut retry, &error).await,
                 },
@@ -207,11 +208,11 @@ impl Worker {
         }
     }
 
-    async fn wait_for_work(&mut self, targets: &Targets) -> sqlx::Result<Option<Ended>> {
+    async fn wait_for_work(&mut self, targets: &Targets, look_began: Instant) -> sqlx::Result<Option<Ended>> {
         if self.settings.mode == Mode::Drain && self.leases.is_empty() && !self.queue.has_work(&targets.all).await? {
             return Ok(Some(Ended::Drained));
         }
-        let next_due = if targets.all.is_empty() { None } else { self.queue.next_due(&targets.all).await? };
+        let next_due = if targets.all.is_empty() { None } else { self.queue.next_due(&targets.all, look_began.elapsed()).await? };
         let poll = self.settings.dequeue_timeout.mul_f64(0.8 + fastrand::f64() / 5.0);
         let until = Instant::now() + next_due.map_or(poll, |due| due.max(MIN_WAIT).min(poll));
         loop {

@@ -187,6 +187,11 @@ async fn run_ends_with_the_code_of_its_outcome() {
         let plain = run(&[&["--entrypoint"], args].concat()).await;
         assert!(plain.code == code && plain.stdout.is_empty() && plain.stderr.contains(words), "{plain:?}");
     }
+    let refused = run(&["--entrypoint", "follow_up", "--payload", "complete"]).await;
+    assert!(refused.code == 1 && refused.stderr.contains("enqueue"), "what is not granted to a plugin is not granted here: {refused:?}");
+    let plugins = Plugins::with(&[]);
+    let config = plugins.config();
+    let run = async |args: &[&str]| run(&[args, &["--config", config.to_str().unwrap()]].concat()).await;
     let both = run(&["--entrypoint", "follow_up", "--payload", "complete", "--json"]).await.json();
     assert_eq!(both["output"], "both");
     assert!(both["follow_ups"][0]["entrypoint"].is_string(), "{both}");

@@ -14,7 +14,8 @@ async fn sigterm_lets_running_jobs_end_and_claims_no_more() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--max-concurrent-tasks", "2"]).await;
     let ids = database.enqueue_many("nap", 4, "1000").await;
-    running(&database, 2).await;
+    // Claimed is not yet begun.
+    eventually("two have begun", async || host.log().matches("napping").count() == 2).await;
     let log = host.stop().await;
     for id in &ids[..2] {
         assert_eq!(database.history(*id).await, ["queued", "picked", "successful"], "{log}");

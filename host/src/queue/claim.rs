@@ -65,7 +65,7 @@ pub(super) const NEXT_DUE: &str = "
 SELECT (extract(epoch FROM min(next.execute_after) - now()) * 1000)::bigint
 FROM unnest($1::text[]) AS served(entrypoint), LATERAL (
     SELECT execute_after FROM {queue}
-    WHERE status = 'queued' AND entrypoint = served.entrypoint AND execute_after > now()
+    WHERE status = 'queued' AND entrypoint = served.entrypoint AND execute_after > now() - $2::bigint * interval '1 millisecond'
     ORDER BY execute_after LIMIT 1
 ) AS next";
 
@@ -116,9 +116,14 @@ impl Queue {
         }
     }
 
-    /// How long until the next deferred job of these entrypoints is due.
-    pub async fn next_due(&self, entrypoints: &[Arc<str>]) -> sqlx::Result<Option<Duration>> {
-        let ms: Option<i64> = sqlx::query_scalar(self.sql.next_due.clone()).bind(texts(entrypoints)).fetch_one(&self.pool).await?;
+    /// How long until the next job of these entrypoints is due that was not due yet so long ago, when the last look began: what became due
+    /// since then is due now, and was perhaps not seen. What was due by then and was left alone waits for something else than time.
+    pub async fn next_due(&self, entrypoints: &[Arc<str>], since_look: Duration) -> sqlx::Result<Option<Duration>> {
+        let ms: Option<i64> = sqlx::query_scalar(self.sql.next_due.clone())
+            .bind(texts(entrypoints))
+            .bind(super::millis(since_look) + 1)
+            .fetch_one(&self.pool)
+            .await?;
         Ok(ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
     }
 

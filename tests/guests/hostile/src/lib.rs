@@ -17,6 +17,7 @@ fn show(job: &Job, Text(payload): Text) -> Result<Outcome> {
 
 /// Sleeps in a host call for as many milliseconds as the payload says, then gives the attempt it was.
 fn nap(job: &Job, Json(ms): Json<u64>) -> Outcome {
+    log::info!("napping");
     std::thread::sleep(Duration::from_millis(ms));
     Outcome::output(job.attempt().to_string())
 }
