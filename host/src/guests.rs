@@ -1,7 +1,7 @@
 //! Where guests run: threads of their own, so that none of them can keep a heartbeat or a claim waiting; and two kinds of them, so that
 //! no guest that computes for long keeps the short jobs waiting.
 //!
-//! A run starts on the threads for short runs. Once it has computed for [`ALLOWANCE`], the rest of it goes to the threads for long
+//! A run starts on the threads for short runs. Once it has computed for 20 ms, the rest of it goes to the threads for long
 //! runs, to which the kernel gives what the others leave, and always some: a multi-level feedback queue of two levels.
 
 use std::future::poll_fn;
