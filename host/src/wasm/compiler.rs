@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use rustix::process::{Resource, Rlimit, Signal};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
@@ -21,8 +22,8 @@ pub const COMPILE_VERB: &str = "compile-component";
 /// Heap of the compiler: Python's components, the largest there are, take about 1 GiB.
 const MAX_COMPILER_BYTES: u64 = 4 << 30;
 const NICE: i32 = 10;
-/// A compilation that has taken no more competes as an equal: a new version is to be there at once, whatever the load.
-const ALLOWANCE: Duration = Duration::from_millis(500);
+/// A compilation that has taken no more of the processors competes as an equal: a new version is to be there at once, whatever the load.
+const ALLOWANCE: Duration = Duration::from_secs(2);
 /// Compilers at a time, each with a thread per core.
 pub(super) const AT_ONCE: usize = 2;
 /// Of what the compiler says when it fails.
@@ -117,7 +118,9 @@ pub fn child(settings: &EngineSettings, pooled: bool) -> anyhow::Result<()> {
 
 /// After a while, have all threads of this process step back behind those that run jobs.
 fn step_back() {
-    std::thread::sleep(ALLOWANCE);
+    while Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default() < ALLOWANCE {
+        std::thread::sleep(Duration::from_millis(50));
+    }
     // On Linux a priority is the thread's.
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     for id in threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok()) {
