@@ -23,6 +23,9 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 /// A deferred job that is due in less is not worth a timer of its own.
 const MIN_WAIT: Duration = Duration::from_millis(1);
+/// Longer than a busy machine takes between asking for a time and the database's answer.
+const LOOK_BACK: Duration = Duration::from_secs(5);
+const LOOK_BACK_LIMITED: Duration = Duration::from_millis(20);
 
 /// Whether to go on when there is no work left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -212,7 +215,7 @@ impl Worker {
         if self.settings.mode == Mode::Drain && self.leases.is_empty() && !self.queue.has_work(&targets.all).await? {
             return Ok(Some(Ended::Drained));
         }
-        let next_due = if targets.all.is_empty() { None } else { self.queue.next_due(&targets.all, look_began.elapsed()).await? };
+        let next_due = if targets.all.is_empty() { None } else { self.queue.next_due(targets.back(look_began.elapsed())).await? };
         let poll = self.settings.dequeue_timeout.mul_f64(0.8 + fastrand::f64() / 5.0);
         let until = Instant::now() + next_due.map_or(poll, |due| due.max(MIN_WAIT).min(poll));
         loop {
@@ -252,6 +255,13 @@ impl Worker {
 }
 
 impl Targets {
+    /// How far to look back for what became due since a look that began so long ago. A job without a limit that is due and was left is
+    /// claimed by the next look, so there is no harm in finding it; one with a limit may wait for a seat, and that is no reason to look.
+    fn back(&self, since_look: Duration) -> impl Iterator<Item = (&str, Duration)> {
+        let unlimited = self.unlimited.iter().map(move |entrypoint| (&**entrypoint, since_look + LOOK_BACK));
+        unlimited.chain(self.limited.iter().map(move |limited| (&*limited.entrypoint, since_look + LOOK_BACK_LIMITED)))
+    }
+
     fn of(plugins: &PluginSet) -> Targets {
         let mut targets = Targets { all: Vec::new(), unlimited: Vec::new(), limited: Vec::new() };
         for served in plugins.claimable() {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pgq_host_tests::{Database, Host, Plugins, eventually, everything, host_binary, pgq, python};
+use pgq_host_tests::{Database, Host, PATIENCE, Plugins, eventually, everything, host_binary, pgq, python};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -161,7 +161,9 @@ async fn pgq_failed_lists_what_pgq_host_holds_and_pgq_requeue_runs_it_again() {
     assert_eq!(database.history(id).await, once);
     cli(&database, &["requeue", &id.to_string()]).await;
     // A requeue resets the attempts: it fails as often as before.
-    eventually("it ran again", async || database.history(id).await == [once, once].concat()).await;
+    let again = [once, once].concat();
+    let ran = tokio::time::timeout(PATIENCE / 2, eventually("it ran again", async || database.history(id).await == again)).await;
+    assert!(ran.is_ok(), "{:?}\n{}", database.history(id).await, host.log());
     host.stop().await;
 }
 

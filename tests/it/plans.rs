@@ -30,16 +30,16 @@ const ENOUGH: i64 = 20;
 
 #[tokio::test]
 async fn a_job_that_becomes_due_just_after_a_look_is_not_slept_over() {
-    let (database, name) = (Database::new().await, ["echo".into()]);
+    let database = Database::new().await;
     let id = database.enqueue("echo", "x").await;
     database.execute(&format!("UPDATE pgqueuer SET execute_after = clock_timestamp() - interval '100 milliseconds' WHERE id = {id}")).await;
     let queue = database.queue();
     let second = std::time::Duration::from_secs(1);
-    assert_eq!(queue.next_due(&name, 10 * second).await.unwrap(), Some(std::time::Duration::ZERO), "it became due since the look");
+    assert_eq!(queue.next_due([("echo", 10 * second)]).await.unwrap(), Some(std::time::Duration::ZERO), "it became due since the look");
     database.execute("UPDATE pgqueuer SET execute_after = clock_timestamp() - interval '1 hour'").await;
-    assert_eq!(queue.next_due(&name, second).await.unwrap(), None, "the look saw it, and left it for another reason");
+    assert_eq!(queue.next_due([("echo", second)]).await.unwrap(), None, "the look saw it, and left it for another reason");
     database.execute("UPDATE pgqueuer SET execute_after = clock_timestamp() + interval '1 hour'").await;
-    assert!(queue.next_due(&name, second).await.unwrap().unwrap() > 3_000 * second);
+    assert!(queue.next_due([("echo", second)]).await.unwrap().unwrap() > 3_000 * second);
 }
 
 #[tokio::test]

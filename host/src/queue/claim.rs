@@ -63,9 +63,9 @@ FROM claimed ORDER BY priority DESC, id ASC";
 /// One index look-up per entrypoint.
 pub(super) const NEXT_DUE: &str = "
 SELECT (extract(epoch FROM min(next.execute_after) - now()) * 1000)::bigint
-FROM unnest($1::text[]) AS served(entrypoint), LATERAL (
+FROM unnest($1::text[], $2::bigint[]) AS served(entrypoint, back_ms), LATERAL (
     SELECT execute_after FROM {queue}
-    WHERE status = 'queued' AND entrypoint = served.entrypoint AND execute_after > now() - $2::bigint * interval '1 millisecond'
+    WHERE status = 'queued' AND entrypoint = served.entrypoint AND execute_after > now() - served.back_ms * interval '1 millisecond'
     ORDER BY execute_after LIMIT 1
 ) AS next";
 
@@ -116,14 +116,13 @@ impl Queue {
         }
     }
 
-    /// How long until the next job of these entrypoints is due that was not due yet so long ago, when the last look began: what became due
-    /// since then is due now, and was perhaps not seen. What was due by then and was left alone waits for something else than time.
-    pub async fn next_due(&self, entrypoints: &[Arc<str>], since_look: Duration) -> sqlx::Result<Option<Duration>> {
-        let ms: Option<i64> = sqlx::query_scalar(self.sql.next_due.clone())
-            .bind(texts(entrypoints))
-            .bind(super::millis(since_look) + 1)
-            .fetch_one(&self.pool)
-            .await?;
+    /// How long until the next job of these entrypoints is due, of those that were not due yet so long ago: what became due since the last
+    /// look began was perhaps not seen, and is due now. How far to look back is the caller's to say for each of them, with room for the
+    /// time that this question takes; not for ever, since the index is full of what was due once.
+    pub async fn next_due<'a>(&self, back: impl IntoIterator<Item = (&'a str, Duration)>) -> sqlx::Result<Option<Duration>> {
+        let (entrypoints, back): (Vec<&str>, Vec<i64>) =
+            back.into_iter().map(|(entrypoint, back)| (entrypoint, super::millis(back))).unzip();
+        let ms: Option<i64> = sqlx::query_scalar(self.sql.next_due.clone()).bind(entrypoints).bind(back).fetch_one(&self.pool).await?;
         Ok(ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
     }
 
