@@ -191,9 +191,6 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// The type of the one fault that a handler returns instead of crashing, and that is tried again.
-    pub const RETRY: &'static str = "Retry";
-
     /// A fault without a backtrace.
     pub fn new(exception_type: &'static str, message: impl Into<String>) -> Fault {
         Fault { exception_type, message: message.into(), traceback: String::new() }

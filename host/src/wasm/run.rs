@@ -169,7 +169,7 @@ fn verdict(answer: Result<Outcome, Failure>, state: &mut State, met: &mut Vec<Li
         Ok(Outcome::Snooze(ms)) => Verdict::Snooze(Duration::from_millis(ms)),
         Ok(Outcome::Discard(reason)) => Verdict::Discard(trap::cut(&reason, MAX_TEXT_BYTES).to_owned()),
         Err(Failure::Retry(info)) => Verdict::Retry {
-            fault: Fault::new(Fault::RETRY, trap::cut(&info.message, MAX_TEXT_BYTES)),
+            fault: Fault::new("Retry", trap::cut(&info.message, MAX_TEXT_BYTES)),
             after: info.after.map(Duration::from_millis),
         },
         Err(Failure::Reject(reason)) => Verdict::Reject(Fault::new("Reject", trap::cut(&reason, MAX_TEXT_BYTES))),
