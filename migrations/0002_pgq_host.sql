@@ -55,7 +55,8 @@ CREATE TABLE IF NOT EXISTS {attempt} (
 
 CREATE INDEX IF NOT EXISTS {attempt.bare}_created_job_id ON {attempt} USING brin (created, job_id);
 
--- The hosts that run now, and what each makes of its plugins folder.
+-- The hosts that run now, and what each makes of its plugins folder. Each session of a host that says so holds a shared advisory lock
+-- on `presence`: when nobody holds it, the host is gone.
 CREATE TABLE IF NOT EXISTS {host} (
     id uuid NOT NULL PRIMARY KEY,
     name text NOT NULL,
@@ -63,5 +64,6 @@ CREATE TABLE IF NOT EXISTS {host} (
     version text NOT NULL,
     started timestamp with time zone NOT NULL DEFAULT now(),
     seen timestamp with time zone NOT NULL DEFAULT now(),
-    plugins jsonb NOT NULL
+    plugins jsonb NOT NULL,
+    presence bigint
 );
