@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 
 /// The page, as a scraper gets it.
-fn scrape(port: u16) -> String {
+pub(crate) fn scrape(port: u16) -> String {
     let mut page = String::new();
     let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return page };
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
