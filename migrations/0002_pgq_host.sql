@@ -55,6 +55,17 @@ CREATE TABLE IF NOT EXISTS {attempt} (
 
 CREATE INDEX IF NOT EXISTS {attempt.bare}_created_job_id ON {attempt} USING brin (created, job_id);
 
+-- What hosts wrote to the log, counted by the very statements that wrote it, and not in PgQueuer's statistics yet. A log row that stands
+-- here is born `aggregated`: nobody has to find it, count it and write it anew. One row per statement and kind; they go every few seconds.
+CREATE TABLE IF NOT EXISTS {tally} (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL PRIMARY KEY,
+    created timestamp with time zone NOT NULL,
+    count bigint NOT NULL,
+    priority integer NOT NULL,
+    status text NOT NULL,
+    entrypoint text NOT NULL
+);
+
 -- The hosts that run now, and what each makes of its plugins folder.
 CREATE TABLE IF NOT EXISTS {host} (
     id uuid NOT NULL PRIMARY KEY,

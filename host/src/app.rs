@@ -47,7 +47,7 @@ pub struct Settings {
     pub heartbeat_timeout: Duration,
     /// Running jobs have so long to end at a stop.
     pub drain_timeout: Duration,
-    /// The log is counted into the statistics so often; zero is never.
+    /// The log is counted into the statistics so often; zero leaves it to others.
     pub log_aggregation_interval: Duration,
     /// Where to serve metrics.
     pub listen: Option<SocketAddr>,
@@ -99,7 +99,7 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
         start_ms = started.elapsed().as_millis(),
         "ready"
     );
-    let mut upkeep = vec![
+    let upkeep = vec![
         tokio::spawn(reload.run(commands, stop_claiming.clone())),
         tokio::spawn(announce::keep(queue.clone(), plugins.clone(), stop_upkeep.clone())),
         tokio::spawn(maintenance::prune(queue.clone(), stop_upkeep.clone())),
@@ -111,10 +111,8 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
             settings.heartbeat_timeout,
             stop_upkeep.clone(),
         )),
+        tokio::spawn(maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, stop_upkeep.clone())),
     ];
-    if !settings.log_aggregation_interval.is_zero() {
-        upkeep.push(tokio::spawn(maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, stop_upkeep.clone())));
-    }
     let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), records, give_up.clone()));
     let (schedule_queue, schedule_plugins) = (queue.clone(), plugins.clone());
     let worker = Worker {

@@ -40,6 +40,7 @@ pub use outcome::{Disposition, Record, Terminal};
 pub use requeue::{Requeue, RequeueOutcome};
 pub use rescue::{RescueRule, Rescued};
 pub use schedules::{Fired, ScheduleKey, ScheduleRow, Tick};
+pub use statistics::Counted;
 pub use timetable::{ListedSchedule, RemovedSchedule};
 
 use crate::names::Names;
