@@ -17,6 +17,7 @@ pub use health::{BreakerRule, Health};
 pub use shelf::{Loading, LookedAt, SETTLE, Shelf};
 
 use crate::job::EntrypointOptions;
+use crate::meter::Meter;
 use crate::wasm::{LoadError, Loaded};
 
 /// An entrypoint, and what runs it.
@@ -30,6 +31,8 @@ pub struct Served {
     pub options: EntrypointOptions,
     /// How this version did so far.
     pub health: Arc<Health>,
+    /// Counts its runs.
+    pub meter: Arc<Meter>,
 }
 
 /// How a new version of a plugin is brought in.

@@ -13,6 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::folder::{Fetched, Files, Stamp};
 use super::{BreakerRule, Canary, Entry, File, Folder, Health, PluginSet, RefusedCause, Served};
+use crate::meter::Meter;
 use crate::wasm::{CodeCache, Engine, Loaded};
 
 /// A file that changed this recently may change again: it is left alone for so long.
@@ -338,6 +339,7 @@ impl Shelf {
             plugin: Arc::clone(&version.loaded),
             options: self.folder.caps.apply(options),
             health: Arc::clone(&version.health[name]),
+            meter: Arc::new(Meter::new(&version.loaded.name, name)),
         })
     }
 }
