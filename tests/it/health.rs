@@ -40,10 +40,15 @@ async fn a_host_is_ready_while_it_has_its_database_and_alive_without() {
     wait_for(&pages, "/readyz", 200, "[+] database ok").await;
     assert_eq!(pages.get("/healthz").0, 200);
     assert_eq!(pages.get("/").0, 404);
+    let probe = ["probe", "--listen", &pages.address()];
+    database.must(&probe).await;
+    assert!(database.must(&[&probe[..], &["--ready"]].concat()).await.stdout.contains("[+] listener ok"));
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'";
     from_outside(&database, &["ALTER DATABASE {name} ALLOW_CONNECTIONS false", cut]).await;
     wait_for(&pages, "/readyz", 503, "[-] database: ").await;
     wait_for(&pages, "/readyz", 503, "[-] listener: ").await;
+    let unready = database.ask(&[&probe[..], &["--ready"]].concat()).await;
+    assert!(unready.code == 1 && unready.stderr.contains("[-] listener: "), "{unready:?}");
     let (status, said) = pages.get("/healthz");
     assert_eq!(status, 200, "a restart would not bring the database back: {said}");
     from_outside(&database, &["ALTER DATABASE {name} ALLOW_CONNECTIONS true"]).await;
@@ -57,6 +62,8 @@ async fn a_host_is_ready_while_it_has_its_database_and_alive_without() {
     database.execute("ALTER TABLE elsewhere RENAME TO pgqueuer_output").await;
     wait_for(&pages, "/readyz", 200, "ok").await;
     host.stop().await;
+    let gone = database.ask(&probe).await;
+    assert!(gone.code == 1 && gone.stderr.contains(&pages.address()), "{gone:?}");
 }
 
 #[tokio::test]
@@ -67,7 +74,7 @@ async fn a_host_without_a_plugin_is_not_ready_and_one_that_stops_is_not_any_more
     wait_for(&pages, "/readyz", 503, "[-] plugins: none is loaded").await;
     plugins.put("hostile");
     wait_for(&pages, "/readyz", 200, "[+] plugins ok").await;
-    database.enqueue("sleep", "60000").await;
+    database.enqueue("nap", "3000").await;
     eventually("it runs", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 1).await;
     assert!(pages.get("/metrics").1.contains("pgq_host_jobs_in_flight 1"));
     host.signal(Signal::TERM);
@@ -85,6 +92,7 @@ async fn systemd_is_told_of_readiness_of_every_beat_and_of_the_stop() {
     let start = || {
         let mut command = Command::new(host_binary());
         command.arg("run").arg("--plugins").arg(plugins.path()).env("PGDSN", database.dsn()).env("PGQ_HOST_CONFIG", plugins.config());
+        command.env("PGQ_HOST_DEQUEUE_TIMEOUT", "0.5");
         // Systemd's minimum is far above; a third of it is the beat.
         command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "300000");
         Host::launch(command)
@@ -100,7 +108,7 @@ async fn systemd_is_told_of_readiness_of_every_beat_and_of_the_stop() {
     assert_eq!(heard(), "");
     database.install().await;
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let host = start();
+    let mut host = start();
     assert!(heard().contains("READY=1"));
     for _ in 0..3 {
         assert_eq!(heard().trim(), "WATCHDOG=1");
@@ -125,5 +133,5 @@ async fn systemd_is_told_of_readiness_of_every_beat_and_of_the_stop() {
         last = heard();
         assert!(!last.is_empty(), "never told of the stop");
     }
-    host.stop().await;
+    assert!(host.ended().await.success(), "{}", host.log());
 }
