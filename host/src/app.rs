@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -16,12 +17,14 @@ use crate::guests::GuestRuntime;
 use crate::lease::{self, Leases};
 use crate::names::Names;
 use crate::plugins::{BreakerRule, Folder};
+use crate::pulse::Pulse;
 use crate::queue::{self, Listener, Queue};
 use crate::reload::{Loader, Reload};
 use crate::signal::Signals;
+use crate::telemetry::{Pages, Subject};
 use crate::wasm::{CodeCache, Control, Engine, EngineSettings};
 use crate::worker::{self, Ended, Worker};
-use crate::{announce, maintenance, recorder, schedules, schema, telemetry};
+use crate::{announce, maintenance, recorder, schedules, schema};
 
 /// Outcomes of a stop have so long to be written before the process ends without.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,10 +62,15 @@ pub struct Settings {
 ///
 /// The signals come from outside: whoever starts something before this, as `dev` does, catches them before that.
 pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
-    let started = Instant::now();
-    if let Some(address) = settings.listen {
-        telemetry::listen(address)?;
-    }
+    let (started, pulse) = (Instant::now(), Pulse::default());
+    let pages = match settings.listen.map(Pages::open).transpose()? {
+        Some((pages, serve)) => {
+            // For the rest of the process: a worker that is started anew finds its pages served.
+            serve.map(tokio::spawn);
+            Some(pages)
+        }
+        None => None,
+    };
     let pool = queue::connect(settings.database.clone()).await.map_err(|error| unreachable_database(&settings.database, &error))?;
     schema::check_worker(&mut *pool.acquire().await?, &settings.names).await?;
     let engine = Engine::new(&EngineSettings {
@@ -78,17 +86,20 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let leases = Arc::new(Leases::default());
     let (event_sender, events) = mpsc::channel(1024);
     let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
-    let executor = Executor::new(engine.clone(), guests, queue.me(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
+    let executor =
+        Executor::new(engine.clone(), guests.clone(), queue.me(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
     let (stop_claiming, stop_upkeep, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
 
     let (command_sender, commands) = mpsc::channel(16);
     let (tried_sender, tried) = oneshot::channel();
+    let listening = Arc::new(AtomicBool::new(false));
     let listener = tokio::spawn(queue::listen(Listener {
         pool: pool.clone(),
         channel: settings.names.channel.clone(),
         fleet_channel: settings.names.fleet_channel(),
         events: event_sender,
         commands: command_sender,
+        up: Arc::clone(&listening),
         tried: tried_sender,
     }));
     // Before the first claim, or a cancellation of what it takes could go unheard.
@@ -115,6 +126,18 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     ];
     let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), records, give_up.clone()));
     let (schedule_queue, schedule_plugins) = (queue.clone(), plugins.clone());
+    let shown = pages.map(|pages| {
+        pages.show(Subject {
+            queue: queue.clone(),
+            plugins: plugins.clone(),
+            leases: Arc::clone(&leases),
+            guests,
+            places: settings.max_concurrent_tasks,
+            pulse: pulse.clone(),
+            listening,
+            stopping: stop_claiming.clone(),
+        })
+    });
     let worker = Worker {
         queue,
         plugins,
@@ -122,19 +145,22 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
         leases: Arc::clone(&leases),
         events,
         settings: settings.worker,
+        pulse: pulse.clone(),
         stop: stop_claiming.clone(),
     };
     // A host that is to end when the queue is empty must not fill it.
     let schedules = (settings.worker.mode == worker::Mode::Continuous)
         .then(|| tokio::spawn(schedules::keep(schedule_queue, schedule_plugins, settings.worker.dequeue_timeout, stop_claiming.clone())));
-    let mut worker = tokio::spawn(worker.run());
+    let beating = pulse.clone();
+    let mut worker = tokio::spawn(async move { beating.of(worker.run()).await });
 
-    let stopping = Stopping { executor, leases, stop_claiming, give_up, signals, drain_timeout: settings.drain_timeout };
+    let stopping = Stopping { executor, leases, stop_claiming, give_up, signals, drain_timeout: settings.drain_timeout, pulse };
     let ended = stopping.run(&mut worker, recorder).await?;
     stop_upkeep.cancel();
     for task in upkeep.into_iter().chain(schedules) {
         task.await?;
     }
+    drop(shown);
     listener.abort();
     pool.close().await;
     engine.cool_down();
@@ -154,6 +180,7 @@ struct Stopping {
     give_up: CancellationToken,
     signals: Signals,
     drain_timeout: Duration,
+    pulse: Pulse,
 }
 
 impl Stopping {
@@ -172,6 +199,7 @@ impl Stopping {
         };
         // Whatever the reason is: from now on nothing is taken on, no tick of a schedule either.
         self.stop_claiming.cancel();
+        self.pulse.stopping(self.leases.len());
         self.executor.close();
         self.leases.tell_all(Control::wind_down);
         tokio::select! {

@@ -10,6 +10,7 @@ mod listen;
 mod logging;
 mod output;
 mod plugin;
+mod probe;
 mod queue;
 mod requeue;
 mod run;
@@ -37,6 +38,8 @@ enum Command {
     Run(run::RunArgs),
     /// Run jobs with a private PostgreSQL of its own, for development: nothing to install or set up.
     Dev(dev::DevArgs),
+    /// Ask a host on this machine whether it is alive, or ready: for a container's health check.
+    Probe(probe::ProbeArgs),
     /// Enqueue a job.
     Queue(queue::QueueArgs),
     /// List jobs that failed for good and are held.
@@ -90,6 +93,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => run::run(&self.database, args).await,
             Command::Dev(args) => dev::run(&self.database, args).await,
+            Command::Probe(args) => probe::run(args).await,
             Command::Queue(args) => queue::run(&self.database, args).await,
             Command::Failed(args) => inspect::failed(&self.database, args).await,
             Command::Requeue(args) => requeue::run(&self.database, args).await,

@@ -62,6 +62,12 @@ impl Guests {
         &self.short
     }
 
+    /// Whether a thread of either kind takes on something new, in time.
+    pub async fn answer(&self, within: Duration) -> bool {
+        let (short, long) = (self.short.spawn(async {}), self.long.spawn(async {}));
+        matches!(tokio::time::timeout(within, async { tokio::join!(short, long) }).await, Ok((Ok(()), Ok(()))))
+    }
+
     /// Poll a run here, on a thread for short runs, until it ends or is known to be long; then have it end there. `None` when the
     /// threads for long runs were stopped under it.
     ///

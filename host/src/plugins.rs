@@ -21,6 +21,7 @@ pub use look::{Loading, LookedAt};
 pub use shelf::{SETTLE, Shelf};
 
 use crate::job::EntrypointOptions;
+use crate::meter::Meter;
 use crate::wasm::{LoadError, Loaded};
 
 /// An entrypoint, and what runs it.
@@ -34,6 +35,8 @@ pub struct Served {
     pub options: EntrypointOptions,
     /// How this version did so far.
     pub health: Arc<Health>,
+    /// Counts its runs.
+    pub meter: Arc<Meter>,
 }
 
 /// How a new version of a plugin is brought in.

@@ -8,6 +8,7 @@ mod attempt;
 mod cancel;
 mod claim;
 mod connection;
+mod depth;
 mod enqueue;
 mod fleet;
 mod heartbeat;
@@ -31,6 +32,7 @@ pub use attempt::Attempt;
 pub use cancel::{Cancel, CancelOutcome};
 pub use claim::Limited;
 pub use connection::{connect, connect_options, in_time};
+pub use depth::Depth;
 pub use enqueue::{EnqueueError, OnConflict, Placed};
 pub use fleet::{FleetCommand, HostRow, PluginVersion};
 pub use inspect::{ActiveWorker, Backlog, HeldJob, StaleJob};
@@ -63,6 +65,7 @@ struct Statements {
     work_left: SqlStr,
     heartbeat: SqlStr,
     any_lost: SqlStr,
+    depth: SqlStr,
     rescue: SqlStr,
     announce: SqlStr,
     withdraw: SqlStr,
@@ -91,6 +94,7 @@ impl Queue {
             work_left: render(claim::WORK_LEFT),
             heartbeat: render(heartbeat::HEARTBEAT),
             any_lost: render(rescue::ANY_LOST),
+            depth: render(depth::DEPTH),
             rescue: render(rescue::RESCUE),
             finish: render(&outcome(outcome::FINISH)),
             finish_with_extras: render(&outcome(outcome::FINISH_WITH_EXTRAS).replace("{on_conflict}", enqueue::SKIP)),

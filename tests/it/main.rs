@@ -11,6 +11,7 @@ mod embedded;
 mod examples;
 mod fleet;
 mod grants;
+mod health;
 mod hostile;
 mod interop;
 mod isolation;

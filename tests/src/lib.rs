@@ -10,6 +10,7 @@ mod database;
 mod guests;
 mod host;
 mod node;
+mod pages;
 mod pgqueuer;
 mod receiver;
 mod server;
@@ -20,6 +21,7 @@ pub use database::Database;
 pub use guests::{Plugins, guest};
 pub use host::{Host, host_binary};
 pub use node::node;
+pub use pages::Pages;
 pub use pgqueuer::{pgq, python};
 pub use receiver::Receiver;
 

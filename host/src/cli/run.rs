@@ -77,7 +77,7 @@ pub(super) struct WorkerArgs {
     /// Stop (and exit with 1) when the listening connection is lost, instead of polling until it is back
     #[arg(long, env = "PGQ_HOST_SHUTDOWN_ON_LISTENER_FAILURE")]
     shutdown_on_listener_failure: bool,
-    /// Serve metrics for Prometheus at this address, under /metrics
+    /// Serve /healthz, /readyz and /metrics (for Prometheus) at this address
     #[arg(long, env = "PGQ_HOST_LISTEN", value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
     #[command(flatten)]

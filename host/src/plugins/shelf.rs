@@ -13,6 +13,7 @@ use super::look::{Loading, LookedAt};
 use super::slot::Slot;
 use super::version::Version;
 use super::{BreakerRule, Entry, File, Folder, Health, PluginSet, RefusedCause, Served};
+use crate::meter::Meter;
 use crate::wasm::Loaded;
 
 /// A file that changed this recently may change again: it is left alone for so long.
@@ -255,6 +256,7 @@ impl Shelf {
             plugin: Arc::clone(&version.loaded),
             options: self.folder.caps.apply(options),
             health: Arc::clone(&version.health[name]),
+            meter: Arc::new(Meter::new(&version.loaded.name, name)),
         })
     }
 }

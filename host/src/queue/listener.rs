@@ -1,6 +1,8 @@
 //! LISTEN: hints that there may be work. Polling is what makes sure; a lost listener costs time, never a job.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -78,13 +80,15 @@ pub struct Listener {
     pub events: mpsc::Sender<Event>,
     /// For whoever looks after the plugins.
     pub commands: mpsc::Sender<FleetCommand>,
+    /// Whether anything can be heard just now.
+    pub up: Arc<AtomicBool>,
     /// Told after the first attempt, whether it went well or not: what is said from then on is heard, or known to be lost.
     pub tried: oneshot::Sender<()>,
 }
 
 /// Pass on what comes over the channels until nobody wants it any more.
 pub async fn listen(listener: Listener) {
-    let Listener { pool, channel, fleet_channel, events, commands, tried } = listener;
+    let Listener { pool, channel, fleet_channel, events, commands, up, tried } = listener;
     let mut tried = Some(tried);
     let mut retry = FIRST_RETRY;
     let mut was_lost = false;
@@ -95,12 +99,15 @@ pub async fn listen(listener: Listener) {
         }
         match subscribed {
             Ok(listener) => {
+                up.store(true, Ordering::Release);
                 retry = FIRST_RETRY;
                 if was_lost {
                     tracing::info!(channel, "listening again");
                     let _ = events.send(Event::Back).await;
                 }
-                if let Err(error) = forward(&pool, &channel, listener, &events, &commands).await {
+                let ended = forward(&pool, &channel, listener, &events, &commands).await;
+                up.store(false, Ordering::Release);
+                if let Err(error) = ended {
                     tracing::warn!(channel, error = %error, "the listening connection is lost; polling until it is back");
                 }
             }
