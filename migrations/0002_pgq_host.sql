@@ -67,7 +67,8 @@ CREATE TABLE IF NOT EXISTS {tally} (
     entrypoint text NOT NULL
 );
 
--- The hosts that run now, and what each makes of its plugins folder.
+-- The hosts that run now, and what each makes of its plugins folder. Each session of a host that says so holds a shared advisory lock
+-- on `presence`: when nobody holds it, the host is gone.
 CREATE TABLE IF NOT EXISTS {host} (
     id uuid NOT NULL PRIMARY KEY,
     name text NOT NULL,
@@ -75,5 +76,6 @@ CREATE TABLE IF NOT EXISTS {host} (
     version text NOT NULL,
     started timestamp with time zone NOT NULL DEFAULT now(),
     seen timestamp with time zone NOT NULL DEFAULT now(),
-    plugins jsonb NOT NULL
+    plugins jsonb NOT NULL,
+    presence bigint
 );

@@ -21,6 +21,7 @@ mod neighbours;
 mod outcomes;
 mod plans;
 mod plugin_commands;
+mod presence;
 mod producers;
 mod reload;
 mod reuse;
