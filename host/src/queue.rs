@@ -30,7 +30,7 @@ use uuid::Uuid;
 pub use attempt::Attempt;
 pub use cancel::{Cancel, CancelOutcome};
 pub use claim::Limited;
-pub use connection::{connect, connect_options, in_time};
+pub use connection::{connect, connect_options, in_time, pool_size};
 pub use enqueue::{EnqueueError, OnConflict, Placed};
 pub use fleet::{FleetCommand, HostRow, PluginVersion};
 pub use inspect::{ActiveWorker, Backlog, HeldJob, StaleJob};
