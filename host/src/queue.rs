@@ -34,7 +34,7 @@ use uuid::Uuid;
 pub use attempt::Attempt;
 pub use cancel::{Cancel, CancelOutcome};
 pub use claim::Limited;
-pub use connection::{connect, connect_options, connect_worker, in_time};
+pub use connection::{connect, connect_options, connect_worker, in_time, pool_size};
 pub use depth::Depth;
 pub use enqueue::{EnqueueError, OnConflict, Placed};
 pub use fleet::{FleetCommand, HostRow, PluginVersion};

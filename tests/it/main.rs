@@ -7,6 +7,7 @@ mod chaos;
 mod connecting;
 mod cron;
 mod dev;
+mod doctor;
 mod embedded;
 mod examples;
 mod fleet;
