@@ -3,24 +3,23 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::announce::Announcer;
+use crate::announce::{Announcer, Presence};
 use crate::executor::Executor;
 use crate::guests::GuestRuntime;
 use crate::lease::{self, Leases};
 use crate::names::Names;
 use crate::plugins::{BreakerRule, Folder};
 use crate::pulse::Pulse;
-use crate::queue::{self, Listener, Queue};
+use crate::queue::{self, ConnectError, Database, Listener, Queue};
 use crate::reload::{Loader, Reload};
 use crate::signal::Signals;
 use crate::telemetry::{Pages, Subject};
@@ -37,7 +36,7 @@ const INTERRUPT_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where the database is.
-    pub database: PgConnectOptions,
+    pub database: Database,
     /// What its objects are called.
     pub names: Names,
     /// Where plugins are.
@@ -74,9 +73,12 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
         None => None,
     };
     let me = Uuid::new_v4();
-    let pool =
-        queue::connect_worker(settings.database.clone(), me).await.map_err(|error| unreachable_database(&settings.database, &error))?;
-    schema::check_worker(&mut *pool.acquire().await?, &settings.names).await?;
+    let connected = settings.database.connect_worker(me).await.map_err(|error| match error {
+        ConnectError::Unreachable(error) => unreachable_database(&settings.database.options, &error),
+        error @ ConnectError::TransactionPooler => error.into(),
+    })?;
+    let pool = connected.pool;
+    schema::check_worker(&mut *pool.begin().await?, &settings.names).await?;
     let engine = Engine::new(&EngineSettings {
         max_instances: u32::try_from(settings.max_concurrent_tasks).unwrap_or(u32::MAX),
         max_memory: settings.folder.caps.memory,
@@ -87,7 +89,13 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let loader = Loader { engine: engine.clone(), cache };
     let (reload, plugins) = Reload::start(settings.folder, settings.breaker, loader).await?;
     let queue = Queue::of_worker(pool.clone(), settings.names.clone(), me);
-    let presence = queue.knows_presence().await?;
+    let (present, listening) = watch::channel(false);
+    let listens = connected.listen_from.is_some();
+    let presence = match queue.knows_presence().await? {
+        false => Presence::Unknown,
+        true if settings.database.transaction_pooling => Presence::WhileListening(listening.clone()),
+        true => Presence::Always,
+    };
     let leases = Arc::new(Leases::default());
     let (event_sender, events) = mpsc::channel(1024);
     let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
@@ -97,22 +105,24 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
 
     let (command_sender, commands) = mpsc::channel(16);
     let (tried_sender, tried) = oneshot::channel();
-    let listening = Arc::new(AtomicBool::new(false));
     let (lost_sender, lost) = mpsc::channel(64);
-    let listener = tokio::spawn(queue::listen(Listener {
-        pool: pool.clone(),
-        channel: settings.names.channel.clone(),
-        fleet_channel: settings.names.fleet_channel(),
-        events: event_sender,
-        commands: command_sender,
-        up: Arc::clone(&listening),
-        watch: presence.then(|| queue.watch(lost_sender)),
-        tried: tried_sender,
-    }));
+    // Behind a pooler there may be no session to listen on; then the worker polls, and its lease is all that speaks for it.
+    let listener = connected.listen_from.map(|from| {
+        tokio::spawn(queue::listen(Listener {
+            from,
+            channel: settings.names.channel.clone(),
+            fleet_channel: settings.names.fleet_channel(),
+            events: event_sender,
+            commands: command_sender,
+            watch: (!matches!(presence, Presence::Unknown)).then(|| queue.watch(lost_sender)),
+            present,
+            tried: tried_sender,
+        }))
+    });
     // Before the first claim, or a cancellation of what it takes could go unheard.
     let _ = tried.await;
     // Before the first claim, too: what is not announced is not watched.
-    let mut announcer = Announcer { queue: queue.clone(), plugins: plugins.clone(), present: presence.then_some(true) };
+    let mut announcer = Announcer::new(queue.clone(), plugins.clone(), presence);
     let announced = announcer.announce().await;
     tracing::info!(
         plugins = plugins.borrow().plugins().count(),
@@ -145,7 +155,7 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
             guests,
             places: settings.max_concurrent_tasks,
             pulse: pulse.clone(),
-            listening,
+            listening: listens.then_some(listening),
             stopping: stop_claiming.clone(),
         })
     });
@@ -172,7 +182,7 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
         task.await?;
     }
     drop(shown);
-    listener.abort();
+    listener.iter().for_each(JoinHandle::abort);
     pool.close().await;
     engine.cool_down();
     // Anything but 0 is a leak.

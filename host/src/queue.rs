@@ -8,6 +8,7 @@ mod attempt;
 mod cancel;
 mod claim;
 mod connection;
+mod database;
 mod depth;
 mod enqueue;
 mod fleet;
@@ -16,6 +17,7 @@ mod inspect;
 mod listener;
 mod operator;
 mod outcome;
+mod pool;
 mod presence;
 mod requeue;
 mod rescue;
@@ -27,14 +29,15 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, PgPool, SqlSafeStr as _, SqlStr};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 pub use attempt::Attempt;
 pub use cancel::{Cancel, CancelOutcome};
 pub use claim::Limited;
-pub use connection::{connect, connect_options, connect_worker, in_time, pool_size};
+pub use connection::{connect, connect_options, in_time, pool_size};
+pub use database::{ConnectError, Connected, Database, ListenFrom};
 pub use depth::Depth;
 pub use enqueue::{EnqueueError, OnConflict, Placed};
 pub use fleet::{FleetCommand, HostRow, PluginVersion};
@@ -42,6 +45,7 @@ pub use inspect::{ActiveWorker, Backlog, HeldJob, StaleJob};
 pub use listener::{Event, Listener, listen};
 pub use operator::Operator;
 pub use outcome::{Disposition, Record, Terminal};
+pub use pool::Pool;
 pub use requeue::{Requeue, RequeueOutcome};
 pub use rescue::{RescueRule, Rescued};
 pub use schedules::{Fired, ScheduleKey, ScheduleRow, Tick};
@@ -54,7 +58,7 @@ use crate::names::Names;
 /// The queue as one worker, under its own id, sees it.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    pool: PgPool,
+    pool: Pool,
     names: Arc<Names>,
     me: Uuid,
     sql: Arc<Statements>,
@@ -92,12 +96,12 @@ struct Statements {
 
 impl Queue {
     /// The queue of these names, worked on under a new id.
-    pub fn new(pool: PgPool, names: Names) -> Queue {
+    pub fn new(pool: impl Into<Pool>, names: Names) -> Queue {
         Queue::of_worker(pool, names, Uuid::new_v4())
     }
 
     /// The queue of these names, worked on under this id.
-    pub fn of_worker(pool: PgPool, names: Names, me: Uuid) -> Queue {
+    pub fn of_worker(pool: impl Into<Pool>, names: Names, me: Uuid) -> Queue {
         let render = |template: &str| AssertSqlSafe(names.render(template)).into_sql_str();
         let outcome = |template: &str| template.replace("{ours}", outcome::OURS).replace("{attempted}", attempt::ATTEMPTED);
         let sql = Statements {
@@ -127,7 +131,7 @@ impl Queue {
             fire: render(schedules::FIRE),
             enqueue_or_update: render(enqueue::ENQUEUE_OR_UPDATE),
         };
-        Queue { pool, names: Arc::new(names), me, sql: Arc::new(sql) }
+        Queue { pool: pool.into(), names: Arc::new(names), me, sql: Arc::new(sql) }
     }
 
     /// This worker's id: `queue_manager_id` on every row that it holds.
@@ -146,7 +150,7 @@ impl Queue {
     }
 
     /// The connections it works with.
-    pub fn pool(&self) -> &PgPool {
+    pub fn pool(&self) -> &Pool {
         &self.pool
     }
 }

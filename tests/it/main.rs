@@ -22,6 +22,7 @@ mod neighbours;
 mod outcomes;
 mod plans;
 mod plugin_commands;
+mod pooling;
 mod presence;
 mod producers;
 mod reload;

@@ -11,6 +11,7 @@ mod guests;
 mod host;
 mod node;
 mod pages;
+mod pgbouncer;
 mod pgqueuer;
 mod receiver;
 mod server;
@@ -22,6 +23,7 @@ pub use guests::{Plugins, guest};
 pub use host::{Host, host_binary};
 pub use node::node;
 pub use pages::Pages;
+pub use pgbouncer::PgBouncer;
 pub use pgqueuer::{pgq, python};
 pub use receiver::Receiver;
 

@@ -70,7 +70,7 @@ impl DoctorArgs {
             None => None,
         };
         Ok(doctor::Settings {
-            database: database.options()?,
+            database: database.database()?.options,
             names: database.names()?,
             flags: database.flags(),
             role: self.role,

@@ -49,6 +49,8 @@ pub fn connect_options(dsn: Option<&str>) -> Result<PgConnectOptions, String> {
             .map_err(|error| format!("the DSN cannot be read: {error}; write it like postgresql://user@host:5432/database"))?,
         None => PgConnectOptions::new(),
     };
+    // A pooler refuses what it does not know, and all that this one does is the default since PostgreSQL 12.
+    let options = options.extra_float_digits(None::<i8>);
     Ok(match (variable("PGQUEUER_APPLICATION_NAME"), options.get_application_name()) {
         (Some(name), _) => options.application_name(&name),
         // Of the DSN, or PGAPPNAME.
@@ -60,19 +62,23 @@ pub fn connect_options(dsn: Option<&str>) -> Result<PgConnectOptions, String> {
 /// Every statement here is written for one plan, of index look-ups; a queue table's statistics, true for the moment they were
 /// taken, can only mislead the planner away from it (a claim that sorts the whole backlog: 50 ms against 1). And compiling such a
 /// statement takes PostgreSQL longer than running it.
-const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off";
+pub(super) const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off";
+
+/// Whose the sessions behind our connections are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sessions {
+    /// Ours for as long as the connection lasts. Each is a worker's sign of life, where there is one, before it is anything else.
+    Ours(Option<Uuid>),
+    /// A pooler's: nothing is set in them.
+    Lent,
+}
 
 /// A pool as a worker has it, for a tool.
 pub async fn connect(options: PgConnectOptions) -> sqlx::Result<PgPool> {
-    pool(options, None).await
+    open(options, Sessions::Ours(None)).await
 }
 
-/// A pool for the worker of this id: each session is its sign of life before it is anything else.
-pub async fn connect_worker(options: PgConnectOptions, worker: Uuid) -> sqlx::Result<PgPool> {
-    pool(options, Some(worker)).await
-}
-
-async fn pool(options: PgConnectOptions, worker: Option<Uuid>) -> sqlx::Result<PgPool> {
+pub(super) async fn open(options: PgConnectOptions, sessions: Sessions) -> sqlx::Result<PgPool> {
     let settings = Settings::read(variable).map_err(configuration)?;
     let connected = PgPoolOptions::new()
         .min_connections(settings.pool_min_size)
@@ -80,6 +86,7 @@ async fn pool(options: PgConnectOptions, worker: Option<Uuid>) -> sqlx::Result<P
         .acquire_timeout(settings.connect_timeout)
         .after_connect(move |connection, _| {
             Box::pin(async move {
+                let Sessions::Ours(worker) = sessions else { return Ok(()) };
                 if let Some(worker) = worker {
                     connection.execute(presence::lock(worker)).await?;
                 }

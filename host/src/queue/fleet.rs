@@ -13,7 +13,8 @@ use crate::names::Names;
 /// A host that was not seen for so long was killed; whoever announces itself next clears its row away.
 const FORGOTTEN: &str = "1 day";
 
-/// The host's row, and the versions that its attempts name. Rows of the latter are only ever written once. A new row is told to the others.
+/// The host's row, and the versions that its attempts name. Rows of the latter are only ever written once. A new row is told to the others,
+/// and one whose sessions count again.
 const ANNOUNCE: &str = "
 WITH versions AS (
     INSERT INTO {plugin} (key, name, version, sha256)
@@ -26,7 +27,7 @@ WITH versions AS (
     ON CONFLICT (id) DO UPDATE SET seen = now(), plugins = EXCLUDED.plugins{update}
     RETURNING xmax = 0 AS joined
 )
-SELECT pg_notify('{fleet_channel}', '{joined}') FROM announced WHERE joined";
+SELECT pg_notify('{fleet_channel}', '{joined}') FROM announced WHERE joined{or_back}";
 
 /// What the others are told then, as [`FleetCommand`]s are. One that does not know the word passes over it.
 pub(super) const JOINED: &str = "\"joined\"";
@@ -93,8 +94,8 @@ pub enum FleetCommand {
 
 impl Queue {
     /// Say that this host is here, and what it serves; and whether its sessions are its sign of life (`None` where the database has no
-    /// place to say so).
-    pub async fn announce(&self, plugins: &Value, versions: &[PluginVersion], present: Option<bool>) -> sqlx::Result<()> {
+    /// place to say so), perhaps anew.
+    pub async fn announce(&self, plugins: &Value, versions: &[PluginVersion], present: Option<bool>, anew: bool) -> sqlx::Result<()> {
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let sql = if present.is_some() { &self.sql.announce_presence } else { &self.sql.announce };
         let query = sqlx::query(sql.clone())
@@ -108,7 +109,7 @@ impl Queue {
             .bind(versions.iter().map(|version| version.version.as_str()).collect::<Vec<_>>())
             .bind(versions.iter().map(|version| version.sha256.as_str()).collect::<Vec<_>>());
         let query = match present {
-            Some(present) => query.bind(present.then(|| presence::key(self.me))),
+            Some(present) => query.bind(present.then(|| presence::key(self.me))).bind(anew),
             None => query,
         };
         query.execute(&self.pool).await?;
@@ -138,7 +139,8 @@ impl Operator {
 
 /// The statement for these names, with the column that says which lock the worker's sessions hold or without.
 pub(super) fn announce(names: &Names, presence: bool) -> String {
-    let (column, key, update) = if presence { (", presence", ", $10", ", presence = EXCLUDED.presence") } else { ("", "", "") };
+    let [column, key, update, or_back] =
+        if presence { [", presence", ", $10", ", presence = EXCLUDED.presence", " OR $11"] } else { [""; 4] };
     ANNOUNCE
         .replace("{forgotten}", FORGOTTEN)
         .replace("{joined}", JOINED)
@@ -146,4 +148,5 @@ pub(super) fn announce(names: &Names, presence: bool) -> String {
         .replace("{presence}", column)
         .replace("{key}", key)
         .replace("{update}", update)
+        .replace("{or_back}", or_back)
 }

@@ -46,10 +46,11 @@ impl Watch {
         Watch { me, look, lost, turns: Turns::new(now), heard: now, next: now }
     }
 
-    /// On a new session: what was seen on the last proves nothing any more.
-    pub(super) fn begin(&mut self) {
+    /// On a new session: what was seen on the last proves nothing any more. Who is there now was seen.
+    pub(super) async fn begin(&mut self, session: &mut PgListener) -> sqlx::Result<()> {
         let now = Instant::now();
-        (self.turns, self.heard, self.next) = (Turns::new(now), now, now);
+        (self.turns, self.heard) = (Turns::new(now), now);
+        self.look(session).await
     }
 
     /// A worker joined. Who looks in turns finds out soon enough.

@@ -2,7 +2,6 @@
 //! that is gone is gone from the page, which a gauge that was once set never is.
 
 use std::fmt::Write as _;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
@@ -42,7 +41,11 @@ pub(super) async fn write(page: &mut String, subject: &Subject, sample: &Sample)
     family("pgq_host_build_info", "This host's version", &[(labels(&[("version", env!("CARGO_PKG_VERSION"))]), 1.0)]);
     family("pgq_host_jobs_in_flight", "Jobs that this host has claimed and not recorded yet", &plain(subject.leases.len() as f64));
     family("pgq_host_places", "Jobs that this host runs at a time", &plain(subject.places as f64));
-    family("pgq_host_listener_up", "1 while notifications are heard", &plain(truth(subject.listening.load(Ordering::Acquire))));
+    family(
+        "pgq_host_listener_up",
+        "1 while notifications are heard",
+        &plain(truth(subject.listening.as_ref().is_some_and(|listening| *listening.borrow()))),
+    );
     let plugins = subject.plugins.borrow().clone();
     family("pgq_host_plugin_info", "1 for each plugin version that is served: stable, or canary beside it", &served(&plugins));
     family("pgq_host_plugin_refused", "1 while a file's content is not what is served", &refused(&plugins));

@@ -1,7 +1,6 @@
 //! Whether this host lives, and whether it is ready for work: two questions, since only the first one's no is cured by a restart.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -33,8 +32,8 @@ pub struct Subject {
     pub places: usize,
     /// The claim loop's.
     pub pulse: Pulse,
-    /// Whether it hears notifications.
-    pub listening: Arc<AtomicBool>,
+    /// Whether it hears notifications; none where it is meant to poll.
+    pub listening: Option<watch::Receiver<bool>>,
     /// It was told to stop.
     pub stopping: CancellationToken,
 }
@@ -67,9 +66,12 @@ impl Report {
         let Some(subject) = subject else { return Report(vec![("worker", Err("it is starting".into()))]) };
         let worker = if subject.stopping.is_cancelled() { Err("it is stopping".into()) } else { Ok(()) };
         let (database, schema) = database(&subject.queue).await;
-        let listener = subject.listening.load(Ordering::Acquire);
-        let listener =
-            listener.then_some(()).ok_or_else(|| "no notification is heard; the queue is polled until the connection is back".into());
+        let listener = match &subject.listening {
+            Some(listening) if !*listening.borrow() => {
+                Err("no notification is heard; the queue is polled until the connection is back".into())
+            }
+            _ => Ok(()),
+        };
         let plugins = subject.plugins.borrow().plugins().next().is_some();
         let plugins = plugins.then_some(()).ok_or_else(|| "none is loaded, so no job is claimed".into());
         Report(vec![("worker", worker), ("database", database), ("schema", schema), ("listener", listener), ("plugins", plugins)])
@@ -96,7 +98,7 @@ impl std::fmt::Display for Report {
 /// Both are one question to the catalog.
 async fn database(queue: &Queue) -> (Result<(), String>, Result<(), String>) {
     let ask = async {
-        let mut connection = queue.pool().acquire().await?;
+        let mut connection = queue.pool().begin().await?;
         schema::check_worker(&mut connection, queue.names()).await
     };
     match tokio::time::timeout(DATABASE_ANSWERS, ask).await {
