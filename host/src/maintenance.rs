@@ -15,6 +15,8 @@ use crate::queue::{Queue, RescueRule, Rescued};
 const ATTEMPTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 const PRUNE_PERIOD: Duration = Duration::from_secs(6 * 3600);
 
+/// Between two counts of what hosts wrote, where the log is left to others.
+const OWN_INTERVAL: Duration = Duration::from_secs(30);
 /// Log rows counted in one statement: a backlog is worked off in bounded transactions.
 const AGGREGATE_BATCH: usize = 10_000;
 
@@ -65,22 +67,27 @@ fn report(job: &Rescued) {
     tracing::warn!(job.id = job.id, job.entrypoint = job.entrypoint, status = job.status, "its worker was lost");
 }
 
-/// Count the log into the statistics, at every interval, until `stop`. One host of all that share the queue does it at a time.
+/// Count the log into the statistics, at every interval, until `stop`, and what this host itself wrote once more then. One host of all that
+/// share the queue does it at a time. An interval of zero leaves the log to others, but not what hosts alone know of.
 pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken) {
+    let (log_rows, interval) = if interval.is_zero() { (0, OWN_INTERVAL) } else { (AGGREGATE_BATCH, interval) };
     loop {
         let pause = interval.mul_f64(0.75 + fastrand::f64() / 2.0);
-        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-            return;
-        }
+        let stopped = stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
+        // At a stop the log's backlog is the next worker's; the tally is short.
+        let log_rows = if stopped { 0 } else { log_rows };
         loop {
-            match queue.aggregate(AGGREGATE_BATCH).await {
-                Ok(AGGREGATE_BATCH) if !stop.is_cancelled() => {}
+            match queue.aggregate(log_rows, AGGREGATE_BATCH).await {
+                Ok(counted) if counted.tallied == AGGREGATE_BATCH || counted.logged == AGGREGATE_BATCH => {}
                 Ok(_) => break,
                 Err(error) => {
                     tracing::warn!(error = %error, "cannot count the log into the statistics; trying again");
                     break;
                 }
             }
+        }
+        if stopped {
+            return;
         }
     }
 }

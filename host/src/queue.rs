@@ -9,6 +9,7 @@ mod cancel;
 mod claim;
 mod connection;
 mod database;
+mod depth;
 mod enqueue;
 mod fleet;
 mod heartbeat;
@@ -35,8 +36,9 @@ use uuid::Uuid;
 pub use attempt::Attempt;
 pub use cancel::{Cancel, CancelOutcome};
 pub use claim::Limited;
-pub use connection::{connect, connect_options, in_time};
+pub use connection::{connect, connect_options, in_time, pool_size};
 pub use database::{ConnectError, Connected, Database, ListenFrom};
+pub use depth::Depth;
 pub use enqueue::{EnqueueError, OnConflict, Placed};
 pub use fleet::{FleetCommand, HostRow, PluginVersion};
 pub use inspect::{ActiveWorker, Backlog, HeldJob, StaleJob};
@@ -47,6 +49,7 @@ pub use pool::Pool;
 pub use requeue::{Requeue, RequeueOutcome};
 pub use rescue::{RescueRule, Rescued};
 pub use schedules::{Fired, ScheduleKey, ScheduleRow, Tick};
+pub use statistics::Counted;
 pub use timetable::{ListedSchedule, RemovedSchedule};
 pub use watch::Watch;
 
@@ -70,6 +73,7 @@ struct Statements {
     work_left: SqlStr,
     heartbeat: SqlStr,
     any_lost: SqlStr,
+    depth: SqlStr,
     rescue: SqlStr,
     rescue_from: SqlStr,
     announce: SqlStr,
@@ -107,6 +111,7 @@ impl Queue {
             work_left: render(claim::WORK_LEFT),
             heartbeat: render(heartbeat::HEARTBEAT),
             any_lost: render(rescue::ANY_LOST),
+            depth: render(depth::DEPTH),
             rescue: render(&rescue::rescue()),
             rescue_from: render(&rescue::rescue_from()),
             finish: render(&outcome(outcome::FINISH)),

@@ -3,10 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use pgq_host_tests::{Database, Host, Plugins};
+use pgq_host_tests::{Database, Host, Pages, Plugins};
 use sqlx::{Connection as _, Executor as _};
-
-use crate::metrics::scrape;
 
 /// Jobs that wait or run at any time: enough to fill every claim.
 const BACKLOG: usize = 2_000;
@@ -15,13 +13,13 @@ const FED_AT_ONCE: usize = 500;
 /// Feeds a host that never has to wait, and counts what it does.
 struct Load {
     database: Database,
-    port: u16,
+    pages: Pages,
     fed: usize,
 }
 
 impl Load {
     fn done(&self) -> usize {
-        let page = scrape(self.port);
+        let page = self.pages.get("/metrics").1;
         page.lines()
             .filter(|line| line.starts_with("pgq_host_runs_total"))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok())
@@ -50,9 +48,9 @@ async fn a_transaction_left_open_leaves_most_of_the_throughput() {
     const WINDOWS: u32 = 6;
     let seconds = std::env::var("PGQ_HELD_SECONDS").map_or(20, |text| text.parse().expect("a number of seconds"));
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let host = Host::start(&database, &plugins, &["--listen", &format!("127.0.0.1:{port}")]).await;
-    let mut load = Load { database, port, fed: 0 };
+    let pages = Pages::anywhere();
+    let host = Host::start(&database, &plugins, &["--listen", &pages.address()]).await;
+    let mut load = Load { database, pages, fed: 0 };
     let window = Duration::from_secs(seconds) / WINDOWS;
     // Caches, prepared statements and the first compilation are not what is measured.
     load.run(window.min(Duration::from_secs(5))).await;

@@ -26,7 +26,7 @@ const MOST_CONCURRENT_TASKS: usize = 5_000;
 const DEFAULT_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where nothing wakes a worker.
 const POLLING_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(1);
-const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_LOG_AGGREGATION_INTERVAL: Duration = Duration::from_secs(30);
 /// Kubernetes gives a pod 30 s to stop; what is interrupted must be recorded within them, too.
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
@@ -79,7 +79,7 @@ pub(super) struct WorkerArgs {
     /// Stop (and exit with 1) when the listening connection is lost, instead of polling until it is back
     #[arg(long, env = "PGQ_HOST_SHUTDOWN_ON_LISTENER_FAILURE")]
     shutdown_on_listener_failure: bool,
-    /// Serve metrics for Prometheus at this address, under /metrics
+    /// Serve /healthz, /readyz and /metrics (for Prometheus) at this address
     #[arg(long, env = "PGQ_HOST_LISTEN", value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
     #[command(flatten)]

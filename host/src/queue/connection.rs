@@ -117,6 +117,11 @@ pub async fn in_time<T>(connecting: impl Future<Output = sqlx::Result<T>>) -> sq
     }
 }
 
+/// Connections that one host may come to have.
+pub fn pool_size() -> Result<usize, String> {
+    Settings::read(variable).map(|settings| settings.pool_max_size as usize)
+}
+
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
