@@ -7,7 +7,7 @@ PLUGINS := hello thumbnail report webhook
 DIST := plugins-example/dist
 VENV := .venv
 
-.PHONY: help build host plugins demo test test-interop lint fmt bench bench-hostile bench-weak-points chaos soak fuzz wasm-target python node postgres clean
+.PHONY: help build host plugins demo test test-interop lint fmt bench bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,9 @@ bench-weak-points: host wasm-target python ## PgQueuer's known weak points, it a
 # In release mode, as a deployment would see them; the tests run shorter ones of the same code.
 chaos: host wasm-target postgres ## Three minutes of replacing a plugin by good and bad files every second, under full load
 	PGQ_CHAOS_SECONDS=180 $(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- chaos:: --nocapture
+
+held-back: host wasm-target postgres ## A sustained load beside a transaction that is left open for ten minutes
+	PGQ_HELD_SECONDS=600 $(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- held_back:: --nocapture
 
 soak: host wasm-target postgres ## 200,000 jobs, a tenth of them hostile
 	PGQ_SOAK_JOBS=200000 $(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- soak:: --nocapture

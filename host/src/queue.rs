@@ -12,6 +12,7 @@ mod database;
 mod depth;
 mod enqueue;
 mod fleet;
+mod front;
 mod heartbeat;
 mod inspect;
 mod listener;
@@ -62,12 +63,14 @@ pub struct Queue {
     names: Arc<Names>,
     me: Uuid,
     sql: Arc<Statements>,
+    front: Arc<front::Front>,
 }
 
 /// Rendered once from checked names. Cloning one is cheap.
 #[derive(Debug)]
 struct Statements {
     claim: SqlStr,
+    claim_on: SqlStr,
     claim_limited: SqlStr,
     next_due: SqlStr,
     work_left: SqlStr,
@@ -105,7 +108,8 @@ impl Queue {
         let render = |template: &str| AssertSqlSafe(names.render(template)).into_sql_str();
         let outcome = |template: &str| template.replace("{ours}", outcome::OURS).replace("{attempted}", attempt::ATTEMPTED);
         let sql = Statements {
-            claim: render(&claim::CLAIM.replace("{claimed}", claim::CLAIMED)),
+            claim: render(&claim::CLAIM.replace("{from}", "").replace("{claimed}", claim::CLAIMED)),
+            claim_on: render(&claim::CLAIM.replace("{from}", claim::GO_ON).replace("{claimed}", claim::CLAIMED)),
             claim_limited: render(&claim::CLAIM_LIMITED.replace("{claimed}", claim::CLAIMED)),
             next_due: render(claim::NEXT_DUE),
             work_left: render(claim::WORK_LEFT),
@@ -131,7 +135,7 @@ impl Queue {
             fire: render(schedules::FIRE),
             enqueue_or_update: render(enqueue::ENQUEUE_OR_UPDATE),
         };
-        Queue { pool: pool.into(), names: Arc::new(names), me, sql: Arc::new(sql) }
+        Queue { pool: pool.into(), names: Arc::new(names), me, sql: Arc::new(sql), front: Arc::default() }
     }
 
     /// This worker's id: `queue_manager_id` on every row that it holds.

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgArguments, PgRow, Postgres};
+use sqlx::query::Query;
+use sqlx::{Row as _, SqlStr};
 
 use super::Queue;
 use crate::job::{Claim, Job, JobId};
@@ -14,7 +15,7 @@ use crate::job::{Claim, Job, JobId};
 pub(super) const CLAIM: &str = "
 WITH due AS MATERIALIZED (
     SELECT id FROM {queue}
-    WHERE status = 'queued' AND entrypoint = ANY($1) AND execute_after <= now()
+    WHERE status = 'queued' AND entrypoint = ANY($1) AND execute_after <= now(){from}
     ORDER BY priority DESC, id ASC
     LIMIT $2
     FOR UPDATE SKIP LOCKED
@@ -23,6 +24,9 @@ WITH due AS MATERIALIZED (
     SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3, slot = NULL
     FROM due WHERE q.id = due.id
     {claimed}";
+
+/// Put in for `{from}`: not from the front, but from where the last claim ended.
+pub(super) const GO_ON: &str = " AND priority = $4 AND id > $5";
 
 /// For one entrypoint with a limit over all workers. A running job holds a seat (`slot`); the unique index over seats makes the
 /// limit airtight, against PgQueuer's workers too. Only as many rows are locked as seats are free.
@@ -90,15 +94,34 @@ pub struct Limited {
 }
 
 impl Queue {
-    /// Take up to `max` due jobs of entrypoints without a limit, highest priority first, oldest first.
+    /// Take up to `max` due jobs of entrypoints without a limit, highest priority first, oldest first. While a look at all of them is dear,
+    /// or there are more than `max`, those that come after the last are taken first for a while.
     pub async fn claim(&self, entrypoints: &[Arc<str>], max: usize) -> sqlx::Result<Vec<Job>> {
-        let rows = sqlx::query(self.sql.claim.clone())
-            .bind(texts(entrypoints))
-            .bind(i64::try_from(max).unwrap_or(i64::MAX))
-            .bind(self.me)
-            .fetch_all(&self.pool)
-            .await?;
-        jobs(rows, entrypoints)
+        let mut claimed = Vec::new();
+        if let Some(place) = self.front.place() {
+            let claim = self.claiming(&self.sql.claim_on, entrypoints, max).bind(place.priority).bind(place.after);
+            claimed = jobs(claim.fetch_all(&self.pool).await?, entrypoints)?;
+            self.front.went_on(&claimed);
+            if claimed.len() == max || self.front.rest().is_some() {
+                return Ok(claimed);
+            }
+        }
+        let (asked, left) = (Instant::now(), max - claimed.len());
+        let front = match self.claiming(&self.sql.claim, entrypoints, left).fetch_all(&self.pool).await {
+            Ok(rows) => jobs(rows, entrypoints)?,
+            Err(error) if claimed.is_empty() => return Err(error),
+            // What was claimed already must not be lost with it.
+            Err(_) => return Ok(claimed),
+        };
+        self.front.claimed(asked.elapsed(), &front, front.len() == left);
+        claimed.extend(front);
+        Ok(claimed)
+    }
+
+    /// The parameters that both begin with.
+    fn claiming(&self, sql: &SqlStr, entrypoints: &[Arc<str>], max: usize) -> Query<'static, Postgres, PgArguments> {
+        let entrypoints: Vec<String> = entrypoints.iter().map(|entrypoint| entrypoint.to_string()).collect();
+        sqlx::query(sql.clone()).bind(entrypoints).bind(i64::try_from(max).unwrap_or(i64::MAX)).bind(self.me)
     }
 
     /// Take up to `max` due jobs of an entrypoint with a limit, as far as seats are free. Losing a race for a seat is an empty
@@ -123,7 +146,11 @@ impl Queue {
     /// How long until the next job of these entrypoints is due, of those that were not due yet so long ago: what became due since the last
     /// look began was perhaps not seen, and is due now. How far to look back is the caller's to say for each of them, with room for the
     /// time that this question takes; not for ever, since the index is full of what was due once.
+    /// While a look at all jobs is too dear, the answer is when it will be made.
     pub async fn next_due<'a>(&self, back: impl IntoIterator<Item = (&'a str, Duration)>) -> sqlx::Result<Option<Duration>> {
+        if let Some(rest) = self.front.rest() {
+            return Ok(Some(rest));
+        }
         let (entrypoints, back): (Vec<&str>, Vec<i64>) =
             back.into_iter().map(|(entrypoint, back)| (entrypoint, super::millis(back))).unzip();
         let ms: Option<i64> = sqlx::query_scalar(self.sql.next_due.clone()).bind(entrypoints).bind(back).fetch_one(&self.pool).await?;
