@@ -38,10 +38,14 @@ impl DatabaseArgs {
 
     /// Where to connect.
     pub(super) fn options(&self) -> anyhow::Result<PgConnectOptions> {
+        connect_options(self.dsn().as_deref()).map_err(|message| anyhow!(message))
+    }
+
+    /// As given.
+    pub(super) fn dsn(&self) -> Option<String> {
         // An empty variable is an unset one: Compose files pass on what they do not have as "".
         let given = |dsn: &String| !dsn.is_empty();
-        let dsn = self.pg_dsn.clone().filter(given).or_else(|| std::env::var("PGQUEUER_DSN").ok().filter(given));
-        connect_options(dsn.as_deref()).map_err(|message| anyhow!(message))
+        self.pg_dsn.clone().filter(given).or_else(|| std::env::var("PGQUEUER_DSN").ok().filter(given))
     }
 
     /// One connection, for a verb that does one thing.
