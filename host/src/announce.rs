@@ -14,23 +14,42 @@ use crate::queue::{PluginVersion, Queue};
 pub const PERIOD: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Announce every change at once and the host's life now and then, until `stop`; then take the announcement back.
-pub async fn keep(queue: Queue, mut plugins: watch::Receiver<Arc<PluginSet>>, stop: CancellationToken) {
-    loop {
-        let set = Arc::clone(&plugins.borrow_and_update());
-        let announced = queue.announce(&files(&set), &versions(&set)).await;
+/// What this host says of itself.
+pub struct Announcer {
+    /// Where.
+    pub queue: Queue,
+    /// What it serves.
+    pub plugins: watch::Receiver<Arc<PluginSet>>,
+    /// Whether its sessions are its sign of life; `None` where the database has no place to say so.
+    pub present: Option<bool>,
+}
+
+impl Announcer {
+    /// Announce this host as it is now; says whether that worked. Once this was done before its first claim, no job of it has to wait for
+    /// the end of a lease.
+    pub async fn announce(&mut self) -> bool {
+        let set = Arc::clone(&self.plugins.borrow_and_update());
+        let announced = self.queue.announce(&files(&set), &versions(&set), self.present).await;
         if let Err(error) = &announced {
             tracing::debug!(error = %error, "cannot announce this host; trying again");
         }
-        let wait = if announced.is_ok() { PERIOD } else { RETRY }.mul_f64(0.75 + fastrand::f64() / 2.0);
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = tokio::time::sleep(wait) => {}
-            changed = plugins.changed() => if changed.is_err() { break },
-        }
+        announced.is_ok()
     }
-    if let Err(error) = queue.withdraw().await {
-        tracing::debug!(error = %error, "cannot take the announcement of this host back; it will be forgotten");
+
+    /// Announce every change at once and the host's life now and then, until `stop`; then take the announcement back.
+    pub async fn keep(mut self, mut announced: bool, stop: CancellationToken) {
+        loop {
+            let wait = if announced { PERIOD } else { RETRY }.mul_f64(0.75 + fastrand::f64() / 2.0);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+                changed = self.plugins.changed() => if changed.is_err() { break },
+            }
+            announced = self.announce().await;
+        }
+        if let Err(error) = self.queue.withdraw().await {
+            tracing::debug!(error = %error, "cannot take the announcement of this host back; it will be forgotten");
+        }
     }
 }
 

@@ -11,7 +11,9 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
+use crate::announce::Announcer;
 use crate::executor::Executor;
 use crate::guests::GuestRuntime;
 use crate::lease::{self, Leases};
@@ -24,7 +26,7 @@ use crate::signal::Signals;
 use crate::telemetry::{Pages, Subject};
 use crate::wasm::{CodeCache, Control, Engine, EngineSettings};
 use crate::worker::{self, Ended, Worker};
-use crate::{announce, maintenance, recorder, schedules, schema};
+use crate::{maintenance, recorder, schedules, schema};
 
 /// Outcomes of a stop have so long to be written before the process ends without.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,7 +52,7 @@ pub struct Settings {
     pub heartbeat_timeout: Duration,
     /// Running jobs have so long to end at a stop.
     pub drain_timeout: Duration,
-    /// The log is counted into the statistics so often; zero is never.
+    /// The log is counted into the statistics so often; zero leaves it to others.
     pub log_aggregation_interval: Duration,
     /// Where to serve metrics.
     pub listen: Option<SocketAddr>,
@@ -71,7 +73,9 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
         }
         None => None,
     };
-    let pool = queue::connect(settings.database.clone()).await.map_err(|error| unreachable_database(&settings.database, &error))?;
+    let me = Uuid::new_v4();
+    let pool =
+        queue::connect_worker(settings.database.clone(), me).await.map_err(|error| unreachable_database(&settings.database, &error))?;
     schema::check_worker(&mut *pool.acquire().await?, &settings.names).await?;
     let engine = Engine::new(&EngineSettings {
         max_instances: u32::try_from(settings.max_concurrent_tasks).unwrap_or(u32::MAX),
@@ -82,7 +86,8 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let (_threads, guests) = GuestRuntime::start()?;
     let loader = Loader { engine: engine.clone(), cache };
     let (reload, plugins) = Reload::start(settings.folder, settings.breaker, loader).await?;
-    let queue = Queue::new(pool.clone(), settings.names.clone());
+    let queue = Queue::of_worker(pool.clone(), settings.names.clone(), me);
+    let presence = queue.knows_presence().await?;
     let leases = Arc::new(Leases::default());
     let (event_sender, events) = mpsc::channel(1024);
     let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
@@ -93,6 +98,7 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let (command_sender, commands) = mpsc::channel(16);
     let (tried_sender, tried) = oneshot::channel();
     let listening = Arc::new(AtomicBool::new(false));
+    let (lost_sender, lost) = mpsc::channel(64);
     let listener = tokio::spawn(queue::listen(Listener {
         pool: pool.clone(),
         channel: settings.names.channel.clone(),
@@ -100,19 +106,24 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
         events: event_sender,
         commands: command_sender,
         up: Arc::clone(&listening),
+        watch: presence.then(|| queue.watch(lost_sender)),
         tried: tried_sender,
     }));
     // Before the first claim, or a cancellation of what it takes could go unheard.
     let _ = tried.await;
+    // Before the first claim, too: what is not announced is not watched.
+    let mut announcer = Announcer { queue: queue.clone(), plugins: plugins.clone(), present: presence.then_some(true) };
+    let announced = announcer.announce().await;
     tracing::info!(
         plugins = plugins.borrow().plugins().count(),
         refused = plugins.borrow().files().iter().filter(|file| file.fault.is_some()).count(),
         start_ms = started.elapsed().as_millis(),
         "ready"
     );
-    let mut upkeep = vec![
+    let upkeep = vec![
         tokio::spawn(reload.run(commands, stop_claiming.clone())),
-        tokio::spawn(announce::keep(queue.clone(), plugins.clone(), stop_upkeep.clone())),
+        tokio::spawn(announcer.keep(announced, stop_upkeep.clone())),
+        tokio::spawn(maintenance::rescue_from(queue.clone(), lost, plugins.clone(), stop_upkeep.clone())),
         tokio::spawn(maintenance::prune(queue.clone(), stop_upkeep.clone())),
         tokio::spawn(lease::keep(Arc::clone(&leases), queue.clone(), settings.heartbeat_timeout, stop_upkeep.clone())),
         tokio::spawn(maintenance::rescue(
@@ -122,10 +133,8 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
             settings.heartbeat_timeout,
             stop_upkeep.clone(),
         )),
+        tokio::spawn(maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, stop_upkeep.clone())),
     ];
-    if !settings.log_aggregation_interval.is_zero() {
-        upkeep.push(tokio::spawn(maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, stop_upkeep.clone())));
-    }
     let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), records, give_up.clone()));
     let (schedule_queue, schedule_plugins) = (queue.clone(), plugins.clone());
     let shown = pages.map(|pages| {

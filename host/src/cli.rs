@@ -5,6 +5,7 @@
 mod cancel;
 mod database;
 mod dev;
+mod doctor;
 mod inspect;
 mod listen;
 mod logging;
@@ -68,6 +69,8 @@ enum Command {
     Upgrade(schema::UpgradeArgs),
     /// Remove the tables, with all jobs in them.
     Uninstall,
+    /// Look whether database, role, plugins and hosts are fit for `run`, and say what mends what is not. Changes nothing.
+    Doctor(doctor::DoctorArgs),
     /// Change which tables are written to PostgreSQL's log.
     Durability(schema::DurabilityArgs),
     /// Tune autovacuum for the tables, or take that back.
@@ -107,6 +110,7 @@ impl Cli {
             Command::Install(args) => schema::install(&self.database, args).await,
             Command::Verify(args) => schema::verify(&self.database, args).await,
             Command::Upgrade(args) => schema::upgrade(&self.database, args).await,
+            Command::Doctor(args) => doctor::run(&self.database, args).await,
             Command::Uninstall => schema::uninstall(&self.database).await,
             Command::Durability(args) => schema::durability(&self.database, args).await,
             Command::Autovac(args) => schema::autovac(&self.database, args).await,

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod cron;
 pub mod digest;
+pub mod doctor;
 pub mod embedded;
 pub mod executor;
 pub mod guests;

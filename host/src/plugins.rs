@@ -5,7 +5,10 @@
 
 mod folder;
 mod health;
+mod look;
 mod shelf;
+mod slot;
+mod version;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,7 +17,8 @@ use std::time::Instant;
 
 pub use folder::{Caps, Files, Folder, FolderError};
 pub use health::{BreakerRule, Health};
-pub use shelf::{Loading, LookedAt, SETTLE, Shelf};
+pub use look::{Loading, LookedAt};
+pub use shelf::{SETTLE, Shelf};
 
 use crate::job::EntrypointOptions;
 use crate::meter::Meter;

@@ -16,22 +16,25 @@ mod inspect;
 mod listener;
 mod operator;
 mod outcome;
+mod presence;
 mod requeue;
 mod rescue;
 mod schedules;
 mod statistics;
 mod timetable;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgPool, SqlSafeStr as _, SqlStr};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 pub use attempt::Attempt;
 pub use cancel::{Cancel, CancelOutcome};
 pub use claim::Limited;
-pub use connection::{connect, connect_options, in_time};
+pub use connection::{connect, connect_options, connect_worker, in_time, pool_size};
 pub use depth::Depth;
 pub use enqueue::{EnqueueError, OnConflict, Placed};
 pub use fleet::{FleetCommand, HostRow, PluginVersion};
@@ -42,7 +45,9 @@ pub use outcome::{Disposition, Record, Terminal};
 pub use requeue::{Requeue, RequeueOutcome};
 pub use rescue::{RescueRule, Rescued};
 pub use schedules::{Fired, ScheduleKey, ScheduleRow, Tick};
+pub use statistics::Counted;
 pub use timetable::{ListedSchedule, RemovedSchedule};
+pub use watch::Watch;
 
 use crate::names::Names;
 
@@ -66,7 +71,11 @@ struct Statements {
     any_lost: SqlStr,
     depth: SqlStr,
     rescue: SqlStr,
+    rescue_from: SqlStr,
     announce: SqlStr,
+    announce_presence: SqlStr,
+    look: SqlStr,
+    forget: SqlStr,
     withdraw: SqlStr,
     prune_attempts: SqlStr,
     finish: SqlStr,
@@ -84,6 +93,11 @@ struct Statements {
 impl Queue {
     /// The queue of these names, worked on under a new id.
     pub fn new(pool: PgPool, names: Names) -> Queue {
+        Queue::of_worker(pool, names, Uuid::new_v4())
+    }
+
+    /// The queue of these names, worked on under this id.
+    pub fn of_worker(pool: PgPool, names: Names, me: Uuid) -> Queue {
         let render = |template: &str| AssertSqlSafe(names.render(template)).into_sql_str();
         let outcome = |template: &str| template.replace("{ours}", outcome::OURS).replace("{attempted}", attempt::ATTEMPTED);
         let sql = Statements {
@@ -94,11 +108,15 @@ impl Queue {
             heartbeat: render(heartbeat::HEARTBEAT),
             any_lost: render(rescue::ANY_LOST),
             depth: render(depth::DEPTH),
-            rescue: render(rescue::RESCUE),
+            rescue: render(&rescue::rescue()),
+            rescue_from: render(&rescue::rescue_from()),
             finish: render(&outcome(outcome::FINISH)),
             finish_with_extras: render(&outcome(outcome::FINISH_WITH_EXTRAS).replace("{on_conflict}", enqueue::SKIP)),
             put_back: render(&outcome(outcome::PUT_BACK)),
-            announce: render(&fleet::announce()),
+            announce: render(&fleet::announce(&names, false)),
+            announce_presence: render(&fleet::announce(&names, true)),
+            look: render(presence::LOOK),
+            forget: render(presence::FORGET),
             withdraw: render(fleet::WITHDRAW),
             prune_attempts: render(attempt::PRUNE),
             aggregate: render(statistics::AGGREGATE),
@@ -109,12 +127,17 @@ impl Queue {
             fire: render(schedules::FIRE),
             enqueue_or_update: render(enqueue::ENQUEUE_OR_UPDATE),
         };
-        Queue { pool, names: Arc::new(names), me: Uuid::new_v4(), sql: Arc::new(sql) }
+        Queue { pool, names: Arc::new(names), me, sql: Arc::new(sql) }
     }
 
     /// This worker's id: `queue_manager_id` on every row that it holds.
     pub fn me(&self) -> Uuid {
         self.me
+    }
+
+    /// This worker's part in watching the others. Those that are gone come over the channel.
+    pub fn watch(&self, lost: mpsc::Sender<Uuid>) -> Watch {
+        Watch::new(self.me, self.sql.look.clone(), lost)
     }
 
     /// The names it works with.

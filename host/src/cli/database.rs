@@ -36,6 +36,14 @@ impl DatabaseArgs {
         Ok(Names::new(&settings, env)?)
     }
 
+    /// The names as flags, for a command that is proposed.
+    pub(super) fn flags(&self) -> String {
+        let flag = |name: &str, value: &Option<String>| {
+            value.as_deref().filter(|value| !value.is_empty()).map(|value| format!(" --{name} {value}")).unwrap_or_default()
+        };
+        flag("prefix", &self.prefix) + &flag("schema", &self.schema)
+    }
+
     /// Where to connect.
     pub(super) fn options(&self) -> anyhow::Result<PgConnectOptions> {
         // An empty variable is an unset one: Compose files pass on what they do not have as "".

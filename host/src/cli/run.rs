@@ -24,7 +24,7 @@ const DEFAULT_MAX_CONCURRENT_TASKS: usize = 100;
 /// The pool reserves address space for each, and there are 128 TiB of it.
 const MOST_CONCURRENT_TASKS: usize = 5_000;
 const DEFAULT_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(30);
-const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_LOG_AGGREGATION_INTERVAL: Duration = Duration::from_secs(30);
 /// Kubernetes gives a pod 30 s to stop; what is interrupted must be recorded within them, too.
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(25);

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::presence;
 
 /// Claims, outcomes, heartbeats and upkeep are one statement each. PgQueuer's default.
 const POOL_MAX_SIZE: u32 = 5;
@@ -59,15 +62,27 @@ pub fn connect_options(dsn: Option<&str>) -> Result<PgConnectOptions, String> {
 /// statement takes PostgreSQL longer than running it.
 const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off";
 
-/// A pool for one worker.
+/// A pool as a worker has it, for a tool.
 pub async fn connect(options: PgConnectOptions) -> sqlx::Result<PgPool> {
+    pool(options, None).await
+}
+
+/// A pool for the worker of this id: each session is its sign of life before it is anything else.
+pub async fn connect_worker(options: PgConnectOptions, worker: Uuid) -> sqlx::Result<PgPool> {
+    pool(options, Some(worker)).await
+}
+
+async fn pool(options: PgConnectOptions, worker: Option<Uuid>) -> sqlx::Result<PgPool> {
     let settings = Settings::read(variable).map_err(configuration)?;
     let connected = PgPoolOptions::new()
         .min_connections(settings.pool_min_size)
         .max_connections(settings.pool_max_size)
         .acquire_timeout(settings.connect_timeout)
-        .after_connect(|connection, _| {
+        .after_connect(move |connection, _| {
             Box::pin(async move {
+                if let Some(worker) = worker {
+                    connection.execute(presence::lock(worker)).await?;
+                }
                 connection.execute(PLANNER).await?;
                 Ok(())
             })
@@ -93,6 +108,11 @@ pub async fn in_time<T>(connecting: impl Future<Output = sqlx::Result<T>>) -> sq
             format!("no answer within {:?} (PGQUEUER_CONNECT_TIMEOUT)", settings.connect_timeout),
         ))),
     }
+}
+
+/// Connections that one host may come to have.
+pub fn pool_size() -> Result<usize, String> {
+    Settings::read(variable).map(|settings| settings.pool_max_size as usize)
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -14,11 +14,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::FleetCommand;
+use super::fleet::JOINED;
+use super::{FleetCommand, Watch};
 use crate::job::JobId;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(30);
+/// Less than the others wait before they judge a worker that is not back after a restart of the server.
+const LAST_RETRY: Duration = Duration::from_secs(2);
 /// After so long without any notification the connection is tried.
 const ECHO_PERIOD: Duration = Duration::from_secs(60);
 const ECHO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,13 +84,15 @@ pub struct Listener {
     pub commands: mpsc::Sender<FleetCommand>,
     /// Whether anything can be heard just now.
     pub up: Arc<AtomicBool>,
+    /// Watches the other workers on the listening session.
+    pub watch: Option<Watch>,
     /// Told after the first attempt, whether it went well or not: what is said from then on is heard, or known to be lost.
     pub tried: oneshot::Sender<()>,
 }
 
 /// Pass on what comes over the channels until nobody wants it any more.
 pub async fn listen(listener: Listener) {
-    let Listener { pool, channel, fleet_channel, events, commands, up, tried } = listener;
+    let Listener { pool, channel, fleet_channel, events, commands, up, mut watch, tried } = listener;
     let mut tried = Some(tried);
     let mut retry = FIRST_RETRY;
     let mut was_lost = false;
@@ -105,15 +109,17 @@ pub async fn listen(listener: Listener) {
                     tracing::info!(channel, "listening again");
                     let _ = events.send(Event::Back).await;
                 }
-                let ended = forward(&pool, &channel, listener, &events, &commands).await;
+                let ended = forward(&pool, &channel, listener, &events, &commands, watch.as_mut()).await;
                 up.store(false, Ordering::Release);
                 if let Err(error) = ended {
                     tracing::warn!(channel, error = %error, "the listening connection is lost; polling until it is back");
                 }
             }
-            Err(error) => {
-                tracing::warn!(channel, error = %error, retry_in = ?retry, "cannot listen; polling until it works")
+            // The last of these is said once, however long it takes.
+            Err(error) if retry < LAST_RETRY => {
+                tracing::warn!(channel, error = %error, retry_in = ?retry, "cannot listen; polling until it works");
             }
+            Err(error) => tracing::debug!(channel, error = %error, "cannot listen; polling until it works"),
         }
         if !was_lost || retry == FIRST_RETRY {
             let _ = events.send(Event::Lost).await;
@@ -142,10 +148,14 @@ async fn forward(
     mut listener: PgListener,
     events: &mpsc::Sender<Event>,
     commands: &mpsc::Sender<FleetCommand>,
+    mut watch: Option<&mut Watch>,
 ) -> sqlx::Result<()> {
     // A connection whose other end vanished (a fail-over, a firewall that forgot it) looks idle for ever: ask for an echo now and then.
     let me = Uuid::new_v4();
     let mut echo = Echo::Due(Instant::now() + ECHO_PERIOD);
+    if let Some(watch) = &mut watch {
+        watch.begin();
+    }
     loop {
         let notification = tokio::select! {
             () = events.closed() => return Ok(()),
@@ -159,6 +169,10 @@ async fn forward(
                 }
                 continue;
             }
+            watch = turn(&mut watch) => {
+                watch.look(&mut listener).await?;
+                continue;
+            }
             notification = listener.try_recv() => notification?,
         };
         let Some(notification) = notification else {
@@ -167,15 +181,31 @@ async fn forward(
         // Whatever comes shows that the connection lives.
         echo = Echo::Due(Instant::now() + ECHO_PERIOD);
         if notification.channel() != channel {
+            if notification.payload() == JOINED {
+                watch.iter_mut().for_each(|watch| watch.joined());
+                continue;
+            }
             match serde_json::from_str(notification.payload()) {
                 Ok(command) => drop(commands.send(command).await),
                 Err(error) => tracing::debug!(payload = notification.payload(), error = %error, "no command of this version's"),
             }
-        } else if let Some(event) = Event::parse(notification.payload())
-            && events.send(event).await.is_err()
-        {
-            return Ok(());
+        } else if let Some(event) = Event::parse(notification.payload()) {
+            watch.iter_mut().for_each(|watch| watch.heard());
+            if events.send(event).await.is_err() {
+                return Ok(());
+            }
         }
+    }
+}
+
+/// Resolves when it is our turn to look.
+async fn turn<'a>(watch: &'a mut Option<&mut Watch>) -> &'a mut Watch {
+    match watch {
+        Some(watch) => {
+            tokio::time::sleep_until(watch.next).await;
+            watch
+        }
+        None => std::future::pending().await,
     }
 }
 

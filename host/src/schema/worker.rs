@@ -14,6 +14,7 @@ const NEEDED: &[(&str, &str, &[&str])] = &[
     ("table", "{output}", &[""]),
     ("table", "{plugin}", &[""]),
     ("table", "{attempt}", &[""]),
+    ("table", "{tally}", &[""]),
     ("table", "{host}", &[""]),
     ("table", "{queue}", &[""]),
     ("column", "{queue}", &["updated", "heartbeat", "queue_manager_id", "execute_after", "dedupe_key", "headers", "attempts", "slot"]),
