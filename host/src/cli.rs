@@ -2,6 +2,7 @@
 //!
 //! Data goes to stdout, status to stderr. Exit codes: 0 fine, 1 failed, 2 usage.
 
+mod bench;
 mod cancel;
 mod database;
 mod dev;
@@ -41,6 +42,8 @@ enum Command {
     Dev(dev::DevArgs),
     /// Ask a host on this machine whether it is alive, or ready: for a container's health check.
     Probe(probe::ProbeArgs),
+    /// Measure how fast jobs are run here, and at what cost.
+    Bench(bench::BenchArgs),
     /// Enqueue a job.
     Queue(queue::QueueArgs),
     /// List jobs that failed for good and are held.
@@ -85,6 +88,9 @@ enum Command {
         #[arg(action = clap::ArgAction::Set)]
         pooled: bool,
     },
+    /// `run` for the bench, which ends when that does.
+    #[command(name = crate::bench::WORKER_VERB, hide = true)]
+    BenchWorker(run::RunArgs),
     /// Print SQL instead of running it. Needs no database.
     #[command(subcommand)]
     Sql(schema::SqlCommand),
@@ -97,6 +103,8 @@ impl Cli {
             Command::Run(args) => run::run(&self.database, args).await,
             Command::Dev(args) => dev::run(&self.database, args).await,
             Command::Probe(args) => probe::run(args).await,
+            Command::Bench(args) => bench::run(&self.database, args).await,
+            Command::BenchWorker(args) => bench::worker(&self.database, args).await,
             Command::Queue(args) => queue::run(&self.database, args).await,
             Command::Failed(args) => inspect::failed(&self.database, args).await,
             Command::Requeue(args) => requeue::run(&self.database, args).await,

@@ -4,6 +4,7 @@
 
 pub mod announce;
 pub mod app;
+pub mod bench;
 pub mod cargo;
 pub mod cli;
 pub mod config;

@@ -165,7 +165,7 @@ async fn held_by(database: &Database, owner: Uuid) -> i64 {
 async fn held_or_put_back(database: &Database, owner: Uuid) -> i64 {
     let held = format!("SELECT count(*) AS jobs FROM pgqueuer WHERE status = 'picked' AND queue_manager_id = '{owner}'");
     let put_back = "SELECT count(*) FROM pgqueuer_log WHERE traceback->>'exception_type' = 'WorkerLost'";
-    database.count(&format!("SELECT sum(jobs)::bigint FROM ({held} UNION ALL {put_back}) AS both")).await
+    database.count(&format!("SELECT sum(jobs)::bigint FROM ({held} UNION ALL {put_back}) AS parts")).await
 }
 
 #[tokio::test]

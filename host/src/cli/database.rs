@@ -58,12 +58,9 @@ impl DatabaseArgs {
 
     /// Where the database is, and how to reach it.
     pub(super) fn database(&self) -> anyhow::Result<Database> {
-        // An empty variable is an unset one: Compose files pass on what they do not have as "".
-        let given = |dsn: &String| !dsn.is_empty();
         let options = |dsn: Option<&str>| connect_options(dsn).map_err(|message| anyhow!(message));
-        let dsn = self.pg_dsn.clone().filter(given).or_else(|| std::env::var("PGQUEUER_DSN").ok().filter(given));
         Ok(Database {
-            options: options(dsn.as_deref())?,
+            options: options(self.dsn().as_deref())?,
             transaction_pooling: self.transaction_pooling,
             direct: self.listen_dsn.as_ref().filter(|dsn| given(dsn)).map(|dsn| options(Some(dsn)).context("--listen-dsn")).transpose()?,
         })
@@ -78,6 +75,11 @@ impl DatabaseArgs {
             );
         }
         Ok(database.direct.unwrap_or(database.options))
+    }
+
+    /// As given.
+    pub(super) fn dsn(&self) -> Option<String> {
+        self.pg_dsn.clone().filter(given).or_else(|| std::env::var("PGQUEUER_DSN").ok().filter(given))
     }
 
     /// One connection, for a verb that does one thing.
@@ -116,4 +118,9 @@ pub(super) fn explain(error: sqlx::Error) -> anyhow::Error {
         _ => "the database refused",
     };
     anyhow::Error::from(error).context(remedy)
+}
+
+/// An empty variable is an unset one: Compose files pass on what they do not have as "".
+fn given(dsn: &String) -> bool {
+    !dsn.is_empty()
 }

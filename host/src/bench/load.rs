@@ -1,0 +1,83 @@
+//! What is put into the queue: jobs as PgQueuer's client enqueues them, and the masses of rows that a claim has to live with.
+
+use sqlx::{PgConnection, Row as _};
+
+use super::place::Place;
+
+/// The rows, and a log row for each.
+const ENQUEUE: &str = "
+WITH new AS (
+    INSERT INTO {queue} (priority, entrypoint, payload, headers, status)
+    SELECT 0, ($1::text[])[1 + n % cardinality($1)], $2, 'null', 'queued' FROM generate_series(1, $3) AS n
+    RETURNING id, priority, entrypoint
+), logged AS (
+    INSERT INTO {log} (job_id, status, priority, entrypoint) SELECT id, 'queued', priority, entrypoint FROM new
+)
+SELECT min(id)::bigint FROM new";
+
+const BACKLOG: &str = "
+INSERT INTO {queue} (priority, entrypoint, payload, headers, status)
+SELECT 0, $1, $2, 'null', 'queued' FROM generate_series(1, $3)";
+
+/// Due over a day that begins in an hour.
+const FUTURE: &str = "
+INSERT INTO {queue} (priority, entrypoint, payload, headers, status, execute_after)
+SELECT 0, $1, $2, 'null', 'queued', now() + interval '1 hour' + interval '1 day' * random() FROM generate_series(1, $3)";
+
+/// Held by a worker that beats into the future, since nobody does it for it. Each has a seat.
+const IN_FLIGHT: &str = "
+INSERT INTO {queue} (priority, entrypoint, payload, headers, status, queue_manager_id, heartbeat, slot)
+SELECT 0, $1, $2, 'null', 'picked', '00000000-0000-4000-8000-000000000000', now() + interval '1 day', n - 1
+FROM generate_series(1, $3) AS n";
+
+/// As autovacuum does it sooner or later; here, so that it is not chance when.
+const TIDY: &str = "VACUUM ANALYZE {queue}";
+
+/// Rows that are there before anything is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mass {
+    /// Due jobs.
+    Backlog,
+    /// Deferred jobs.
+    Future,
+    /// Jobs that run.
+    InFlight,
+}
+
+impl Mass {
+    /// Put so many of them into the queue, in one statement.
+    pub(super) async fn put(
+        self,
+        connection: &mut PgConnection,
+        place: &Place,
+        entrypoint: &str,
+        payload: &[u8],
+        count: i64,
+    ) -> sqlx::Result<()> {
+        let template = match self {
+            Mass::Backlog => BACKLOG,
+            Mass::Future => FUTURE,
+            Mass::InFlight => IN_FLIGHT,
+        };
+        sqlx::query(place.sql(template)).bind(entrypoint).bind(payload).bind(count).execute(connection).await?;
+        Ok(())
+    }
+}
+
+/// What autovacuum would do.
+pub(super) async fn tidy(connection: &mut PgConnection, place: &Place) -> sqlx::Result<()> {
+    sqlx::raw_sql(place.sql(TIDY)).execute(connection).await?;
+    Ok(())
+}
+
+/// Enqueue so many jobs, the entrypoints taking turns; the first one's id, which is the lowest.
+pub(super) async fn enqueue(
+    connection: &mut PgConnection,
+    place: &Place,
+    entrypoints: &[String],
+    payload: &[u8],
+    count: i64,
+) -> sqlx::Result<i64> {
+    let row = sqlx::query(place.sql(ENQUEUE)).bind(entrypoints).bind(payload).bind(count).fetch_one(connection).await?;
+    row.try_get(0)
+}

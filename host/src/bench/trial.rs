@@ -1,0 +1,231 @@
+//! One measurement: hosts that are warm, jobs for them, and what both sides and the database spent on these jobs.
+
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use chrono::{DateTime, Utc};
+use sqlx::{Connection as _, Executor as _, PgConnection};
+
+use super::counters::{Counters, Outcomes, Span};
+use super::figures::{Figures, count, measure};
+use super::load::Mass;
+use super::workers::Workers;
+use super::{Bench, load};
+
+const POLL: Duration = Duration::from_millis(5);
+/// Starting takes a moment, a first compilation several; nothing takes this long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Connections, statements, caches: what the first jobs of a host pay for is not what a job costs.
+const WARM_UP_PER_HOST: i64 = 100;
+
+pub(super) struct Trial<'a> {
+    bench: &'a Bench<'a>,
+    connection: PgConnection,
+    workers: Workers,
+    /// Jobs that the hosts ran to get warm.
+    warm_up: i64,
+}
+
+/// A moment, and what had been spent by then.
+struct Mark {
+    at: DateTime<Utc>,
+    wal: i64,
+    host_cpu: Option<f64>,
+    postgres_cpu: Option<f64>,
+}
+
+impl<'a> Trial<'a> {
+    /// Start hosts on what is there, and have them run some jobs.
+    pub(super) async fn start(
+        bench: &'a Bench<'a>,
+        connection: PgConnection,
+        hosts: usize,
+        entrypoints: &[String],
+    ) -> anyhow::Result<Trial<'a>> {
+        let workers = bench.start(entrypoints)?.workers(hosts)?;
+        let warm_up = WARM_UP_PER_HOST.min(bench.settings.jobs) * i64::try_from(hosts)?;
+        let mut trial = Trial { bench, connection, workers, warm_up };
+        let begun = Instant::now();
+        while trial.counters().hosts().await? < i64::try_from(hosts)? {
+            trial.workers.check()?;
+            if begun.elapsed() > PATIENCE {
+                bail!("the hosts did not get ready:\n{}", trial.workers.said());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        let before = trial.counters().logged().await?;
+        load::enqueue(&mut trial.connection, bench.place, entrypoints, bench.payload(), warm_up).await?;
+        trial.wait_for_log(before + 3 * warm_up).await?;
+        Ok(trial)
+    }
+
+    fn counters(&mut self) -> Counters<'_> {
+        Counters { place: self.bench.place, connection: &mut self.connection }
+    }
+
+    async fn mark(&mut self) -> anyhow::Result<Mark> {
+        let mut counters = self.counters();
+        let (at, wal) = (counters.now().await?, counters.wal().await?);
+        Ok(Mark { at, wal, host_cpu: self.workers.cpu(), postgres_cpu: self.bench.place.server_cpu() })
+    }
+
+    /// Until the log has had so many rows.
+    async fn wait_for_log(&mut self, rows: i64) -> anyhow::Result<()> {
+        let (mut last, mut moved) = (0, Instant::now());
+        loop {
+            let logged = self.counters().logged().await?;
+            if logged >= rows {
+                return Ok(());
+            }
+            self.workers.check()?;
+            if logged > last {
+                (last, moved) = (logged, Instant::now());
+            } else if moved.elapsed() > PATIENCE {
+                let failure = self.counters().failure().await?.unwrap_or_default();
+                bail!("nothing has moved for {} s {failure}\n{}", PATIENCE.as_secs(), self.workers.said());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Until each of so many jobs from this id on has ended well, once.
+    async fn wait_for_jobs(&mut self, first: i64, jobs: i64, rows: i64) -> anyhow::Result<Outcomes> {
+        self.wait_for_log(rows).await?;
+        let begun = Instant::now();
+        loop {
+            let outcomes = self.counters().outcomes(Span::all(first)).await?;
+            if outcomes.successful >= jobs {
+                if outcomes.successful + outcomes.other > jobs || outcomes.picked > jobs {
+                    bail!("{jobs} jobs were run {} times and ended {} times", outcomes.picked, outcomes.successful + outcomes.other);
+                }
+                return Ok(outcomes);
+            }
+            if outcomes.other > 0 || begun.elapsed() > PATIENCE {
+                let failure = self.counters().failure().await?.unwrap_or_default();
+                let (ended, said) = (outcomes.successful, self.workers.said());
+                bail!("{ended} of {jobs} jobs ended well; the first that did not: {failure}\n{said}");
+            }
+            // A number was given out and not used, as by a write that was tried again.
+            self.workers.check()?;
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Enqueue so many jobs at once, and wait until none is left.
+    pub(super) async fn drain(mut self, entrypoints: &[String], payload: &[u8], jobs: i64) -> anyhow::Result<Figures> {
+        let before = self.counters().wal().await?;
+        // The commit is the starting gun: what it takes to enqueue is over by then.
+        self.connection.execute("BEGIN").await?;
+        let first = load::enqueue(&mut self.connection, self.bench.place, entrypoints, payload, jobs).await?;
+        let rows = self.counters().logged().await? + 2 * jobs;
+        let start = self.mark().await?;
+        self.connection.execute("COMMIT").await?;
+        let outcomes = self.wait_for_jobs(first, jobs, rows).await?;
+        let end = self.mark().await?;
+        let times = self.counters().times(Span::all(first), "picked", "successful").await?;
+        let rate = outcomes.seconds.map(|seconds| count(jobs) / seconds);
+        let figures = Figures::of(jobs).with(measure::JOBS_PER_SECOND, rate).with_percentiles(times);
+        let enqueue = per(start.wal - before, jobs);
+        self.settle(figures.with(measure::WAL_ENQUEUE, enqueue), &start, &end, &outcomes, enqueue, jobs).await
+    }
+
+    /// Enqueue a backlog, and stop when so many jobs of it are done.
+    pub(super) async fn take(mut self, entrypoint: &str, jobs: i64, backlog: i64) -> anyhow::Result<Figures> {
+        const LEFT: &str = "SELECT count(*) FROM {queue}";
+        let place = self.bench.place;
+        self.connection.execute("BEGIN").await?;
+        Mass::Backlog.put(&mut self.connection, place, entrypoint, self.bench.payload(), backlog).await?;
+        let rows = self.counters().logged().await? + 2 * jobs;
+        let start = self.mark().await?;
+        self.connection.execute("COMMIT").await?;
+        self.wait_for_log(rows).await?;
+        let end = self.mark().await?;
+        let span = Span { first: 0, from: start.at, to: end.at };
+        let outcomes = self.counters().outcomes(span).await?;
+        let times = self.counters().times(span, "picked", "successful").await?;
+        let (done, seconds) = (outcomes.successful, (end.at - start.at).as_seconds_f64());
+        let figures = Figures::of(done).with(measure::JOBS_PER_SECOND, Some(count(done) / seconds)).with_percentiles(times);
+        let bench = self.bench;
+        let all_jobs = backlog + self.warm_up;
+        let Trial { mut connection, workers, .. } = self;
+        workers.stop().await?;
+        let mut counters = Counters { place: bench.place, connection: &mut connection };
+        let all = counters.outcomes(Span::all(0)).await?;
+        let left: i64 = sqlx::query_scalar(bench.place.sql(LEFT)).fetch_one(&mut connection).await?;
+        if all.successful + left != all_jobs || all.other > 0 {
+            bail!("of {all_jobs} jobs {} ended well and {left} are left", all.successful);
+        }
+        let figures = spent(figures, &start, &end, done).with(measure::TRANSACTIONS, per(outcomes.transactions, done));
+        finish(figures, bench, connection, all.successful, per(end.wal - start.wal, done)).await
+    }
+
+    /// Enqueue so many jobs at this rate, each as soon as it is due, and wait for the last. The second figures are the wait for a claim.
+    pub(super) async fn pace(mut self, entrypoints: &[String], jobs: i64, rate: u32) -> anyhow::Result<(Figures, Figures)> {
+        let place = self.bench.place;
+        let rows = self.counters().logged().await? + 3 * jobs;
+        let start = self.mark().await?;
+        let (begun, mut first, mut sent) = (tokio::time::Instant::now(), None, 0);
+        while sent < jobs {
+            // One that is late is not left out: what is due by now goes together.
+            #[expect(clippy::cast_possible_truncation, reason = "seconds times a rate, not more than there are jobs")]
+            let due = ((begun.elapsed().as_secs_f64() * f64::from(rate)) as i64 + 1).min(jobs);
+            if due > sent {
+                let id = load::enqueue(&mut self.connection, place, entrypoints, self.bench.payload(), due - sent).await?;
+                first.get_or_insert(id);
+                sent = due;
+            }
+            tokio::time::sleep_until(begun + Duration::from_secs_f64(count(sent) / f64::from(rate))).await;
+        }
+        let first = first.unwrap_or_default();
+        let outcomes = self.wait_for_jobs(first, jobs, rows).await?;
+        let end = self.mark().await?;
+        let span = Span::all(first);
+        let claimed = Figures::of(jobs).with_percentiles(self.counters().times(span, "queued", "picked").await?);
+        let times = self.counters().times(span, "queued", "successful").await?;
+        let rate = outcomes.seconds.map(|seconds| count(jobs) / seconds);
+        let figures = Figures::of(jobs).with(measure::JOBS_PER_SECOND, rate).with_percentiles(times);
+        Ok((self.settle(figures, &start, &end, &outcomes, None, jobs).await?, claimed))
+    }
+
+    /// Stop the hosts; what is only known then.
+    async fn settle(
+        self,
+        figures: Figures,
+        start: &Mark,
+        end: &Mark,
+        outcomes: &Outcomes,
+        enqueue: Option<f64>,
+        jobs: i64,
+    ) -> anyhow::Result<Figures> {
+        let Trial { bench, connection, workers, warm_up } = self;
+        workers.stop().await?;
+        let figures = spent(figures, start, end, jobs).with(measure::TRANSACTIONS, per(outcomes.transactions, jobs));
+        let wal = per(end.wal - start.wal, jobs).map(|wal| wal + enqueue.unwrap_or_default());
+        finish(figures, bench, connection, jobs + warm_up, wal).await
+    }
+}
+
+fn per(number: i64, jobs: i64) -> Option<f64> {
+    Some(count(number) / count(jobs))
+}
+
+fn spent(figures: Figures, start: &Mark, end: &Mark, jobs: i64) -> Figures {
+    let cpu = |start: Option<f64>, end: Option<f64>| Some((end? - start?) / count(jobs) * 1000.0);
+    figures
+        .with(measure::HOST_CPU, cpu(start.host_cpu, end.host_cpu))
+        .with(measure::POSTGRES_CPU, cpu(start.postgres_cpu, end.postgres_cpu))
+}
+
+/// Of all jobs that were run, warm-up included: dead row versions, and what counting the log adds to the rest of the WAL.
+async fn finish(figures: Figures, bench: &Bench<'_>, mut connection: PgConnection, ran: i64, wal: Option<f64>) -> anyhow::Result<Figures> {
+    let mut counters = Counters { place: bench.place, connection: &mut connection };
+    let dead = counters.dead_tuples(ran).await?;
+    let before = counters.wal().await?;
+    let counted = counters.aggregate().await?;
+    let statistics = per(counters.wal().await? - before, ran);
+    connection.close().await?;
+    Ok(figures
+        .with(measure::DEAD_TUPLES, dead.and_then(|dead| per(dead + counted, ran)))
+        .with(measure::WAL_STATISTICS, statistics)
+        .with(measure::WAL, wal.zip(statistics).map(|(wal, statistics)| wal + statistics)))
+}

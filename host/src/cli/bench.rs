@@ -1,0 +1,217 @@
+//! `bench`: which scenarios, on which database, and the table.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde_json::json;
+
+use super::database::DatabaseArgs;
+use super::run::RunArgs;
+use super::{output, run};
+use crate::bench::{self, Database, Figures, Handler, Place, Row, Scenario, Settings, Wanted, measure, noise};
+use crate::signal::Signals;
+
+#[derive(Debug, Args)]
+pub(super) struct BenchArgs {
+    /// What to measure [default: drain latency]
+    #[arg(value_enum)]
+    scenarios: Vec<Scenario>,
+    /// Every scenario; takes some minutes
+    #[arg(long, conflicts_with = "scenarios")]
+    all: bool,
+    /// Jobs in one measurement
+    #[arg(long, default_value = "20000", value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: u32,
+    /// Each scenario so many times, in turns; the table has the median
+    #[arg(long, default_value = "3", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Host processes [default: 1; fleet: 4]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=100))]
+    hosts: Option<u16>,
+    /// Jobs a second, for sustained
+    #[arg(long, default_value = "2000", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: u32,
+    /// Rows (wide: entrypoints) that the scenario is about [default: 1000000; in-flight: 50000; wide: 1000]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    size: Option<u64>,
+    /// Of every job, random ones
+    #[arg(long, default_value = "16")]
+    payload_bytes: usize,
+    /// The payload of every job, for a handler of your own
+    #[arg(long, value_name = "FILE", conflicts_with = "payload_bytes")]
+    payload_file: Option<PathBuf>,
+    /// Keep instances from one job to the next
+    #[arg(long, conflicts_with = "plugins")]
+    reuse: bool,
+    /// The folder of the plugin to measure [default: one that reads its payload and is done]
+    #[arg(long, requires = "entrypoint")]
+    plugins: Option<PathBuf>,
+    /// Its entrypoint
+    #[arg(long, requires = "plugins")]
+    entrypoint: Option<String>,
+    /// Use a private PostgreSQL, even though a database is named
+    #[arg(long)]
+    embedded: bool,
+    /// Where the private PostgreSQL keeps its data while it is there [default: where temporary files go]
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// JSON instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Options of `run` for the hosts, such as `-- --batch-size 10`
+    #[arg(last = true, value_name = "OPTIONS")]
+    worker: Vec<OsString>,
+}
+
+pub(super) async fn run(database: &DatabaseArgs, args: BenchArgs) -> anyhow::Result<()> {
+    let mut signals = Signals::install()?;
+    let scenarios = args.scenarios();
+    let settings = args.settings()?;
+    let wanted = args.wanted(database)?;
+    let hosts = scenarios.iter().map(|scenario| scenario.hosts(settings.hosts)).max().unwrap_or(1);
+    if cfg!(debug_assertions) {
+        output::status("This is a debug build; its figures are not those of a release.");
+    }
+    // Dropped half-way, neither a start nor a measurement leaves a process running.
+    let place = tokio::select! {
+        place = Place::open(wanted, hosts) => place?,
+        name = signals.next() => bail!("{name}: stopped before anything was measured"),
+    };
+    let measured = tokio::select! {
+        measured = measure(&place, &settings, &scenarios) => measured,
+        name = signals.next() => Err(anyhow::anyhow!("{name}: stopped; what was made for the bench is taken back")),
+    };
+    let closed = place.close().await;
+    let (database, rows) = measured?;
+    closed?;
+    if args.json { print_json(&database, &settings, &rows) } else { print_table(&rows) }
+}
+
+/// `run`, for as long as the bench lives.
+pub(super) async fn worker(database: &DatabaseArgs, args: RunArgs) -> anyhow::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .context("cannot ask the kernel for the end of the bench")?;
+    run::run(database, args).await
+}
+
+async fn measure(place: &Place, settings: &Settings, scenarios: &[Scenario]) -> anyhow::Result<(Database, Vec<Row>)> {
+    let database = place.database().await?;
+    let Database { version, fsync, synchronous_commit, private } = &database;
+    let whose = if *private { "a private one".to_owned() } else { format!("the one given, schema {}", place.schema()) };
+    output::status(&format!("PostgreSQL {version}, {whose}; fsync {fsync}, synchronous_commit {synchronous_commit}"));
+    Ok((database, bench::run(place, settings, scenarios, &output::status).await?))
+}
+
+impl BenchArgs {
+    fn scenarios(&self) -> Vec<Scenario> {
+        if self.all {
+            return <Scenario as clap::ValueEnum>::value_variants().to_vec();
+        }
+        if self.scenarios.is_empty() { vec![Scenario::Drain, Scenario::Latency] } else { self.scenarios.clone() }
+    }
+
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let handler = match (&self.plugins, &self.entrypoint) {
+            (Some(plugins), Some(entrypoint)) => Handler::Yours { plugins: plugins.clone(), entrypoint: entrypoint.clone() },
+            _ => Handler::Ours { reuse: self.reuse },
+        };
+        let payload = match &self.payload_file {
+            Some(file) => std::fs::read(file).with_context(|| format!("cannot read the payload {}", file.display()))?,
+            None => noise(self.payload_bytes),
+        };
+        Ok(Settings {
+            binary: std::env::current_exe().context("cannot find this very binary")?,
+            rounds: self.rounds.try_into()?,
+            jobs: self.jobs.into(),
+            hosts: self.hosts.map(Into::into),
+            rate: self.rate,
+            size: self.size,
+            payload,
+            handler,
+            arguments: self.worker.clone(),
+        })
+    }
+
+    /// A database that is named for the other verbs is meant here, too: by a DSN, or by libpq's variables.
+    fn wanted(&self, database: &DatabaseArgs) -> anyhow::Result<Wanted> {
+        let named = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dsn = database.dsn();
+        if self.embedded || (dsn.is_none() && !["PGHOST", "PGHOSTADDR", "PGDATABASE"].into_iter().any(named)) {
+            return Ok(Wanted::Private(self.data_dir.clone()));
+        }
+        Ok(Wanted::Given(Box::new(database.session()?), dsn))
+    }
+}
+
+fn print_json(database: &Database, settings: &Settings, rows: &[Row]) -> anyhow::Result<()> {
+    let report = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "debug_build": cfg!(debug_assertions),
+        "os": std::env::consts::OS,
+        "arch": std::env::consts::ARCH,
+        "cores": std::thread::available_parallelism().map_or(0, usize::from),
+        "database": database,
+        "rounds": settings.rounds,
+        "results": rows,
+    });
+    output::data(&report.to_string())
+}
+
+fn print_table(rows: &[Row]) -> anyhow::Result<()> {
+    const HEAD: [&str; 14] = [
+        "Scenario",
+        "Case",
+        "Jobs",
+        "Jobs/s",
+        "Timed",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "p99 / empty",
+        "Host CPU",
+        "PG CPU",
+        "WAL",
+        "Txns",
+        "Dead",
+    ];
+    let lines = rows.iter().map(|row| {
+        let cell = |name: &str| text(&row.median, name);
+        [
+            row.scenario.to_owned(),
+            row.case.clone(),
+            cell(measure::JOBS),
+            cell(measure::JOBS_PER_SECOND),
+            row.timed.to_owned(),
+            cell(measure::P50),
+            cell(measure::P95),
+            cell(measure::P99),
+            cell(measure::P99_RATIO),
+            cell(measure::HOST_CPU),
+            cell(measure::POSTGRES_CPU),
+            cell(measure::WAL),
+            cell(measure::TRANSACTIONS),
+            cell(measure::DEAD_TUPLES),
+        ]
+    });
+    output::table(HEAD, lines, "Nothing was measured.")?;
+    output::status("CPU: seconds per 1,000 jobs. WAL: bytes per job, enqueueing and statistics included. Txns, Dead: per job.");
+    Ok(())
+}
+
+/// Three digits that count.
+fn text(figures: &Figures, name: &str) -> String {
+    let Some(value) = figures.get(name) else { return String::new() };
+    let decimals = if value >= 100.0 || (value.fract() == 0.0 && value >= 1.0) {
+        0
+    } else if value >= 10.0 {
+        1
+    } else if value >= 1.0 {
+        2
+    } else {
+        4
+    };
+    format!("{value:.decimals$}")
+}
