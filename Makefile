@@ -69,9 +69,10 @@ soak: host wasm-target postgres ## 200,000 jobs, a tenth of them hostile
 	PGQ_SOAK_JOBS=200000 $(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- soak:: --nocapture
 
 FUZZ_SECONDS ?= 600
-fuzz: ## Fuzz what reads untrusted bytes, FUZZ_SECONDS each; needs `cargo install cargo-fuzz`
+fuzz: ## Fuzz what reads untrusted bytes, FUZZ_SECONDS each (the first build takes half an hour); needs `cargo install cargo-fuzz`
 	for target in config headers component; do \
-	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=4096 || exit 1; \
+	  mkdir -p fuzz/corpus/$$target; \
+	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=4096 || exit 1; \
 	done
 
 # The rest makes sure of what the above needs, or says how to get it.

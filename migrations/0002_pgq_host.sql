@@ -8,7 +8,8 @@ CREATE TABLE IF NOT EXISTS {output} (
     output bytea NOT NULL
 );
 
-CREATE INDEX IF NOT EXISTS {output.bare}_created ON {output} USING btree (created);
+-- For whoever clears old outputs away; rows come in the order of time, so this costs next to nothing as they do.
+CREATE INDEX IF NOT EXISTS {output.bare}_created ON {output} USING brin (created);
 
 -- PgQueuer's own trigger never notifies on UPDATE (a statement trigger has no OLD and NEW), so a job that is retried or requeued
 -- would wait for somebody's next poll. The payload is PgQueuer's event; within one transaction all of them are the same text, and
@@ -55,7 +56,19 @@ CREATE TABLE IF NOT EXISTS {attempt} (
 
 CREATE INDEX IF NOT EXISTS {attempt.bare}_created_job_id ON {attempt} USING brin (created, job_id);
 
--- The hosts that run now, and what each makes of its plugins folder.
+-- What hosts wrote to the log, counted by the very statements that wrote it, and not in PgQueuer's statistics yet. A log row that stands
+-- here is born `aggregated`: nobody has to find it, count it and write it anew. One row per statement and kind; they go every few seconds.
+CREATE TABLE IF NOT EXISTS {tally} (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL PRIMARY KEY,
+    created timestamp with time zone NOT NULL,
+    count bigint NOT NULL,
+    priority integer NOT NULL,
+    status text NOT NULL,
+    entrypoint text NOT NULL
+);
+
+-- The hosts that run now, and what each makes of its plugins folder. Each session of a host that says so holds a shared advisory lock
+-- on `presence`: when nobody holds it, the host is gone.
 CREATE TABLE IF NOT EXISTS {host} (
     id uuid NOT NULL PRIMARY KEY,
     name text NOT NULL,
@@ -63,5 +76,6 @@ CREATE TABLE IF NOT EXISTS {host} (
     version text NOT NULL,
     started timestamp with time zone NOT NULL DEFAULT now(),
     seen timestamp with time zone NOT NULL DEFAULT now(),
-    plugins jsonb NOT NULL
+    plugins jsonb NOT NULL,
+    presence bigint
 );

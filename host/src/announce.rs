@@ -14,23 +14,81 @@ use crate::queue::{PluginVersion, Queue};
 pub const PERIOD: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Announce every change at once and the host's life now and then, until `stop`; then take the announcement back.
-pub async fn keep(queue: Queue, mut plugins: watch::Receiver<Arc<PluginSet>>, stop: CancellationToken) {
-    loop {
-        let set = Arc::clone(&plugins.borrow_and_update());
-        let announced = queue.announce(&files(&set), &versions(&set)).await;
-        if let Err(error) = &announced {
-            tracing::debug!(error = %error, "cannot announce this host; trying again");
-        }
-        let wait = if announced.is_ok() { PERIOD } else { RETRY }.mul_f64(0.75 + fastrand::f64() / 2.0);
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = tokio::time::sleep(wait) => {}
-            changed = plugins.changed() => if changed.is_err() { break },
+/// What this host says of itself.
+pub struct Announcer {
+    queue: Queue,
+    plugins: watch::Receiver<Arc<PluginSet>>,
+    presence: Presence,
+    /// What was announced of that last.
+    announced: Option<bool>,
+}
+
+/// Whether a host's sessions are its sign of life.
+#[derive(Debug)]
+pub enum Presence {
+    /// The database has no place to say so.
+    Unknown,
+    /// While it has any.
+    Always,
+    /// While it has the one that it listens on; all others are a pooler's.
+    WhileListening(watch::Receiver<bool>),
+}
+
+impl Presence {
+    fn is(&mut self) -> Option<bool> {
+        match self {
+            Presence::Unknown => None,
+            Presence::Always => Some(true),
+            Presence::WhileListening(listening) => Some(*listening.borrow_and_update()),
         }
     }
-    if let Err(error) = queue.withdraw().await {
-        tracing::debug!(error = %error, "cannot take the announcement of this host back; it will be forgotten");
+
+    async fn changed(&mut self) {
+        if let Presence::WhileListening(listening) = self
+            && listening.changed().await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
+impl Announcer {
+    /// Nothing is announced yet.
+    pub fn new(queue: Queue, plugins: watch::Receiver<Arc<PluginSet>>, presence: Presence) -> Announcer {
+        Announcer { queue, plugins, presence, announced: None }
+    }
+
+    /// Announce this host as it is now; says whether that worked. Once this was done before its first claim, no job of it has to wait for
+    /// the end of a lease.
+    pub async fn announce(&mut self) -> bool {
+        let set = Arc::clone(&self.plugins.borrow_and_update());
+        let present = self.presence.is();
+        let anew = present == Some(true) && self.announced != present;
+        let announced = self.queue.announce(&files(&set), &versions(&set), present, anew).await;
+        if let Err(error) = &announced {
+            tracing::debug!(error = %error, "cannot announce this host; trying again");
+        } else {
+            self.announced = present;
+        }
+        announced.is_ok()
+    }
+
+    /// Announce every change at once and the host's life now and then, until `stop`; then take the announcement back.
+    pub async fn keep(mut self, mut announced: bool, stop: CancellationToken) {
+        loop {
+            let wait = if announced { PERIOD } else { RETRY }.mul_f64(0.75 + fastrand::f64() / 2.0);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+                () = self.presence.changed() => {}
+                changed = self.plugins.changed() => if changed.is_err() { break },
+            }
+            announced = self.announce().await;
+        }
+        if let Err(error) = self.queue.withdraw().await {
+            tracing::debug!(error = %error, "cannot take the announcement of this host back; it will be forgotten");
+        }
     }
 }
 

@@ -7,21 +7,25 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
+use crate::announce::{Announcer, Presence};
 use crate::executor::Executor;
 use crate::guests::GuestRuntime;
 use crate::lease::{self, Leases};
 use crate::names::Names;
 use crate::plugins::{BreakerRule, Folder};
-use crate::queue::{self, Listener, Queue};
+use crate::pulse::Pulse;
+use crate::queue::{self, ConnectError, Database, Listener, Queue};
 use crate::reload::{Loader, Reload};
 use crate::signal::Signals;
+use crate::telemetry::{Pages, Subject};
 use crate::wasm::{CodeCache, Control, Engine, EngineSettings};
 use crate::worker::{self, Ended, Worker};
-use crate::{announce, maintenance, recorder, schedules, schema, telemetry};
+use crate::{maintenance, recorder, schedules, schema};
 
 /// Outcomes of a stop have so long to be written before the process ends without.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,7 +36,7 @@ const INTERRUPT_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where the database is.
-    pub database: PgConnectOptions,
+    pub database: Database,
     /// What its objects are called.
     pub names: Names,
     /// Where plugins are.
@@ -47,7 +51,7 @@ pub struct Settings {
     pub heartbeat_timeout: Duration,
     /// Running jobs have so long to end at a stop.
     pub drain_timeout: Duration,
-    /// The log is counted into the statistics so often; zero is never.
+    /// The log is counted into the statistics so often; zero leaves it to others.
     pub log_aggregation_interval: Duration,
     /// Where to serve metrics.
     pub listen: Option<SocketAddr>,
@@ -59,12 +63,22 @@ pub struct Settings {
 ///
 /// The signals come from outside: whoever starts something before this, as `dev` does, catches them before that.
 pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
-    let started = Instant::now();
-    if let Some(address) = settings.listen {
-        telemetry::listen(address)?;
-    }
-    let pool = queue::connect(settings.database.clone()).await.map_err(|error| unreachable_database(&settings.database, &error))?;
-    schema::check_worker(&mut *pool.acquire().await?, &settings.names).await?;
+    let (started, pulse) = (Instant::now(), Pulse::default());
+    let pages = match settings.listen.map(Pages::open).transpose()? {
+        Some((pages, serve)) => {
+            // For the rest of the process: a worker that is started anew finds its pages served.
+            serve.map(tokio::spawn);
+            Some(pages)
+        }
+        None => None,
+    };
+    let me = Uuid::new_v4();
+    let connected = settings.database.connect_worker(me).await.map_err(|error| match error {
+        ConnectError::Unreachable(error) => unreachable_database(&settings.database.options, &error),
+        error @ ConnectError::TransactionPooler => error.into(),
+    })?;
+    let pool = connected.pool;
+    schema::check_worker(&mut *pool.begin().await?, &settings.names).await?;
     let engine = Engine::new(&EngineSettings {
         max_instances: u32::try_from(settings.max_concurrent_tasks).unwrap_or(u32::MAX),
         max_memory: settings.folder.caps.memory,
@@ -74,34 +88,52 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let (_threads, guests) = GuestRuntime::start()?;
     let loader = Loader { engine: engine.clone(), cache };
     let (reload, plugins) = Reload::start(settings.folder, settings.breaker, loader).await?;
-    let queue = Queue::new(pool.clone(), settings.names.clone());
+    let queue = Queue::of_worker(pool.clone(), settings.names.clone(), me);
+    let (present, listening) = watch::channel(false);
+    let listens = connected.listen_from.is_some();
+    let presence = match queue.knows_presence().await? {
+        false => Presence::Unknown,
+        true if settings.database.transaction_pooling => Presence::WhileListening(listening.clone()),
+        true => Presence::Always,
+    };
     let leases = Arc::new(Leases::default());
     let (event_sender, events) = mpsc::channel(1024);
     let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
-    let executor = Executor::new(engine.clone(), guests, queue.me(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
+    let executor =
+        Executor::new(engine.clone(), guests.clone(), queue.me(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
     let (stop_claiming, stop_upkeep, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
 
     let (command_sender, commands) = mpsc::channel(16);
     let (tried_sender, tried) = oneshot::channel();
-    let listener = tokio::spawn(queue::listen(Listener {
-        pool: pool.clone(),
-        channel: settings.names.channel.clone(),
-        fleet_channel: settings.names.fleet_channel(),
-        events: event_sender,
-        commands: command_sender,
-        tried: tried_sender,
-    }));
+    let (lost_sender, lost) = mpsc::channel(64);
+    // Behind a pooler there may be no session to listen on; then the worker polls, and its lease is all that speaks for it.
+    let listener = connected.listen_from.map(|from| {
+        tokio::spawn(queue::listen(Listener {
+            from,
+            channel: settings.names.channel.clone(),
+            fleet_channel: settings.names.fleet_channel(),
+            events: event_sender,
+            commands: command_sender,
+            watch: (!matches!(presence, Presence::Unknown)).then(|| queue.watch(lost_sender)),
+            present,
+            tried: tried_sender,
+        }))
+    });
     // Before the first claim, or a cancellation of what it takes could go unheard.
     let _ = tried.await;
+    // Before the first claim, too: what is not announced is not watched.
+    let mut announcer = Announcer::new(queue.clone(), plugins.clone(), presence);
+    let announced = announcer.announce().await;
     tracing::info!(
         plugins = plugins.borrow().plugins().count(),
         refused = plugins.borrow().files().iter().filter(|file| file.fault.is_some()).count(),
         start_ms = started.elapsed().as_millis(),
         "ready"
     );
-    let mut upkeep = vec![
+    let upkeep = vec![
         tokio::spawn(reload.run(commands, stop_claiming.clone())),
-        tokio::spawn(announce::keep(queue.clone(), plugins.clone(), stop_upkeep.clone())),
+        tokio::spawn(announcer.keep(announced, stop_upkeep.clone())),
+        tokio::spawn(maintenance::rescue_from(queue.clone(), lost, plugins.clone(), stop_upkeep.clone())),
         tokio::spawn(maintenance::prune(queue.clone(), stop_upkeep.clone())),
         tokio::spawn(lease::keep(Arc::clone(&leases), queue.clone(), settings.heartbeat_timeout, stop_upkeep.clone())),
         tokio::spawn(maintenance::rescue(
@@ -111,12 +143,22 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
             settings.heartbeat_timeout,
             stop_upkeep.clone(),
         )),
+        tokio::spawn(maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, stop_upkeep.clone())),
     ];
-    if !settings.log_aggregation_interval.is_zero() {
-        upkeep.push(tokio::spawn(maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, stop_upkeep.clone())));
-    }
     let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), records, give_up.clone()));
     let (schedule_queue, schedule_plugins) = (queue.clone(), plugins.clone());
+    let shown = pages.map(|pages| {
+        pages.show(Subject {
+            queue: queue.clone(),
+            plugins: plugins.clone(),
+            leases: Arc::clone(&leases),
+            guests,
+            places: settings.max_concurrent_tasks,
+            pulse: pulse.clone(),
+            listening: listens.then_some(listening),
+            stopping: stop_claiming.clone(),
+        })
+    });
     let worker = Worker {
         queue,
         plugins,
@@ -124,20 +166,23 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
         leases: Arc::clone(&leases),
         events,
         settings: settings.worker,
+        pulse: pulse.clone(),
         stop: stop_claiming.clone(),
     };
     // A host that is to end when the queue is empty must not fill it.
     let schedules = (settings.worker.mode == worker::Mode::Continuous)
         .then(|| tokio::spawn(schedules::keep(schedule_queue, schedule_plugins, settings.worker.dequeue_timeout, stop_claiming.clone())));
-    let mut worker = tokio::spawn(worker.run());
+    let beating = pulse.clone();
+    let mut worker = tokio::spawn(async move { beating.of(worker.run()).await });
 
-    let stopping = Stopping { executor, leases, stop_claiming, give_up, signals, drain_timeout: settings.drain_timeout };
+    let stopping = Stopping { executor, leases, stop_claiming, give_up, signals, drain_timeout: settings.drain_timeout, pulse };
     let ended = stopping.run(&mut worker, recorder).await?;
     stop_upkeep.cancel();
     for task in upkeep.into_iter().chain(schedules) {
         task.await?;
     }
-    listener.abort();
+    drop(shown);
+    listener.iter().for_each(JoinHandle::abort);
     pool.close().await;
     engine.cool_down();
     // Anything but 0 is a leak.
@@ -156,6 +201,7 @@ struct Stopping {
     give_up: CancellationToken,
     signals: Signals,
     drain_timeout: Duration,
+    pulse: Pulse,
 }
 
 impl Stopping {
@@ -174,6 +220,7 @@ impl Stopping {
         };
         // Whatever the reason is: from now on nothing is taken on, no tick of a schedule either.
         self.stop_claiming.cancel();
+        self.pulse.stopping(self.leases.len());
         self.executor.close();
         self.leases.tell_all(Control::wind_down);
         tokio::select! {

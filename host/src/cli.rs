@@ -6,11 +6,13 @@ mod bench;
 mod cancel;
 mod database;
 mod dev;
+mod doctor;
 mod inspect;
 mod listen;
 mod logging;
 mod output;
 mod plugin;
+mod probe;
 mod queue;
 mod requeue;
 mod run;
@@ -38,6 +40,8 @@ enum Command {
     Run(run::RunArgs),
     /// Run jobs with a private PostgreSQL of its own, for development: nothing to install or set up.
     Dev(dev::DevArgs),
+    /// Ask a host on this machine whether it is alive, or ready: for a container's health check.
+    Probe(probe::ProbeArgs),
     /// Measure how fast jobs are run here, and at what cost.
     Bench(bench::BenchArgs),
     /// Enqueue a job.
@@ -68,6 +72,8 @@ enum Command {
     Upgrade(schema::UpgradeArgs),
     /// Remove the tables, with all jobs in them.
     Uninstall,
+    /// Look whether database, role, plugins and hosts are fit for `run`, and say what mends what is not. Changes nothing.
+    Doctor(doctor::DoctorArgs),
     /// Change which tables are written to PostgreSQL's log.
     Durability(schema::DurabilityArgs),
     /// Tune autovacuum for the tables, or take that back.
@@ -96,6 +102,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => run::run(&self.database, args).await,
             Command::Dev(args) => dev::run(&self.database, args).await,
+            Command::Probe(args) => probe::run(args).await,
             Command::Bench(args) => bench::run(&self.database, args).await,
             Command::BenchWorker(args) => bench::worker(&self.database, args).await,
             Command::Queue(args) => queue::run(&self.database, args).await,
@@ -111,6 +118,7 @@ impl Cli {
             Command::Install(args) => schema::install(&self.database, args).await,
             Command::Verify(args) => schema::verify(&self.database, args).await,
             Command::Upgrade(args) => schema::upgrade(&self.database, args).await,
+            Command::Doctor(args) => doctor::run(&self.database, args).await,
             Command::Uninstall => schema::uninstall(&self.database).await,
             Command::Durability(args) => schema::durability(&self.database, args).await,
             Command::Autovac(args) => schema::autovac(&self.database, args).await,

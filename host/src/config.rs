@@ -83,6 +83,7 @@ struct LimitsSection {
     timeout: Option<String>,
     compile_timeout: Option<String>,
     memory_mib: Option<usize>,
+    reuse: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -154,6 +155,10 @@ impl Config {
                 defaults.memory
             }
         };
+        if file.limits.reuse == Some(0) {
+            mistakes.push("limits.reuse is 0; 1 makes a fresh instance for each job".into());
+        }
+        let reuse = file.limits.reuse.unwrap_or(defaults.reuse);
         let breaker = file.circuit_breaker.rule(&mut mistakes);
         let (mut grants, mut canaries) = (BTreeMap::new(), BTreeMap::new());
         for (plugin, section) in file.plugins {
@@ -164,7 +169,7 @@ impl Config {
         if !mistakes.is_empty() {
             bail!("{}", mistakes.join("\n"));
         }
-        Ok(Config { run: file.run, caps: Caps { timeout, memory, compile_timeout }, grants, canaries, breaker })
+        Ok(Config { run: file.run, caps: Caps { timeout, memory, reuse, compile_timeout }, grants, canaries, breaker })
     }
 }
 
@@ -191,6 +196,7 @@ mod tests {
             [limits]
             timeout = "15m"
             memory-mib = 512
+            reuse = 1
             [circuit-breaker]
             crashes = 5
             pause = "1m"
@@ -203,7 +209,7 @@ mod tests {
         )
         .expect("valid");
         assert_eq!(config.caps.timeout, Duration::from_secs(900));
-        assert_eq!(config.caps.memory, 512 << 20);
+        assert_eq!((config.caps.memory, config.caps.reuse), (512 << 20, 1));
         assert_eq!(config.grants["webhook"].http[0].origin.to_string(), "https://hooks.example.com:443");
         assert!(config.grants["webhook"].config.contains_key("region"));
         assert_eq!(config.canaries["webhook"], Canary { share: 0.1, runs: 100 });

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::guests::Guests;
 use crate::job::{Fault, Job, Verdict};
 use crate::lease::Leases;
+use crate::meter;
 use crate::plugins::Served;
 use crate::queue::{Attempt, Disposition, Record};
 use crate::verdict;
@@ -85,6 +86,7 @@ impl Executor {
 
     /// Run claimed jobs of one entrypoint in one call; one job, unless the entrypoint takes batches.
     pub fn start(&self, jobs: Vec<Job>, served: &Served) {
+        served.meter.start(&jobs);
         let hold = |job: Job| Held { control: self.shared.leases.hold(job.claim), job: Arc::new(job) };
         Shared::spawn(&self.shared, jobs.into_iter().map(hold).collect(), served.clone());
     }
@@ -139,11 +141,7 @@ impl Shared {
             }
             None => Ran::nothing(Verdict::Release("the host stopped"), count, false),
         };
-        for limit in &ran.met {
-            let (plugin, entrypoint) = (Arc::clone(&served.plugin.name), Arc::clone(&served.entrypoint));
-            metrics::counter!("pgq_host_limit_hits_total", "plugin" => plugin, "entrypoint" => entrypoint, "limit" => limit.label())
-                .increment(1);
-        }
+        served.meter.limits(ran.met.iter().map(|limit| limit.label()));
         ran
     }
 
@@ -154,11 +152,12 @@ impl Shared {
         let (id, claim) = (job.id, job.claim);
         tracing::debug!(job.id = id, job.entrypoint = %served.entrypoint, elapsed_us = cost.elapsed.as_micros(), memory_bytes = cost.memory, crashed = cost.crashed, "run ended");
         self.ended.fetch_add(1, Ordering::Relaxed);
-        count(served, &verdict, cost);
+        served.meter.end(&verdict, cost.elapsed, cost.crashed);
         if !matches!(verdict, Verdict::Release(_)) {
             served.health.observe(cost.crashed);
         }
         if control.is_lease_lost() {
+            meter::leases_lost("run", 1);
             tracing::warn!(job.id = id, job.entrypoint = %served.entrypoint, "another worker has taken the job over; this run is not recorded");
             return self.leases.release([claim]);
         }
@@ -189,18 +188,6 @@ impl Cost {
     fn ran(&self) -> bool {
         !self.elapsed.is_zero()
     }
-}
-
-fn count(served: &Served, verdict: &Verdict, cost: &Cost) {
-    let outcome = match verdict {
-        Verdict::Release(_) => "released",
-        _ if cost.crashed => "crashed",
-        Verdict::Retry { .. } | Verdict::Reject(_) => "failed",
-        _ => "ok",
-    };
-    let (plugin, entrypoint) = (Arc::clone(&served.plugin.name), Arc::clone(&served.entrypoint));
-    metrics::histogram!("pgq_host_run_seconds", "entrypoint" => Arc::clone(&entrypoint)).record(cost.elapsed);
-    metrics::counter!("pgq_host_runs_total", "plugin" => plugin, "entrypoint" => entrypoint, "outcome" => outcome).increment(1);
 }
 
 fn log_end(id: i64, served: &Served, disposition: &Disposition) {

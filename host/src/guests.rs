@@ -7,7 +7,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rustix::time::{ClockId, clock_gettime};
@@ -15,6 +15,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 /// A run that has computed for longer, host calls included, is a long one: two ticks of the clock that interrupts guests.
 const ALLOWANCE: Duration = Duration::from_millis(20);
+
+/// A poll that takes longer, by the wall's clock, is no short run's.
+const BRIEF: Duration = Duration::from_millis(1);
 
 /// How much a thread for long runs steps back behind the others. Ten steps are a tenth of the share of a thread that does not.
 #[cfg(target_os = "linux")]
@@ -59,28 +62,53 @@ impl Guests {
         &self.short
     }
 
+    /// Whether a thread of either kind takes on something new, in time.
+    pub async fn answer(&self, within: Duration) -> bool {
+        let (short, long) = (self.short.spawn(async {}), self.long.spawn(async {}));
+        matches!(tokio::time::timeout(within, async { tokio::join!(short, long) }).await, Ok((Ok(()), Ok(()))))
+    }
+
     /// Poll a run here, on a thread for short runs, until it ends or is known to be long; then have it end there. `None` when the
     /// threads for long runs were stopped under it.
     ///
     /// What counts is the thread's own time within polls: neither waiting nor a busy machine makes a run long, and host calls that
-    /// compute do.
+    /// compute do. To read that clock takes a system call, which would be a tenth of what nearly all runs take: so it is read once a poll
+    /// was not brief by the wall's clock.
     pub async fn run<T: Send + 'static>(&self, run: impl Future<Output = T> + Send + 'static) -> Option<T> {
         let mut run: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(run);
-        let mut computed = Duration::ZERO;
-        let ended = poll_fn(|context| {
-            let before = thread_time();
-            let polled = run.as_mut().poll(context);
-            computed += thread_time().saturating_sub(before);
-            match polled {
-                Poll::Ready(ended) => Poll::Ready(Some(ended)),
-                Poll::Pending if computed >= ALLOWANCE => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            }
+        let mut meter = Meter::default();
+        let ended = poll_fn(|context| match meter.measure(|| run.as_mut().poll(context)) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending if meter.computed >= ALLOWANCE => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
         })
         .await;
         match ended {
             Some(ended) => Some(ended),
             None => self.long.spawn(run).await.ok(),
+        }
+    }
+}
+
+/// How long a run has computed, over all its polls but the first that was not brief.
+#[derive(Default)]
+struct Meter {
+    computed: Duration,
+    exact: bool,
+}
+
+impl Meter {
+    fn measure<T>(&mut self, poll: impl FnOnce() -> T) -> T {
+        if self.exact {
+            let before = thread_time();
+            let polled = poll();
+            self.computed += thread_time().saturating_sub(before);
+            polled
+        } else {
+            let began = Instant::now();
+            let polled = poll();
+            self.exact = began.elapsed() > BRIEF;
+            polled
         }
     }
 }

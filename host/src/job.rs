@@ -19,6 +19,8 @@ pub struct Job {
     pub priority: i32,
     /// When it was enqueued, in milliseconds since the Unix epoch.
     pub created_ms: u64,
+    /// When it was due: at once, or when the back-off was over.
+    pub due: DateTime<Utc>,
     /// Shared: thousands of claimed jobs name few entrypoints.
     pub entrypoint: Arc<str>,
     /// `None` is SQL NULL.

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::{Claim, JobId};
+use crate::meter;
 use crate::queue::Queue;
 use crate::wasm::Control;
 
@@ -105,7 +106,7 @@ pub async fn keep(leases: Arc<Leases>, queue: Queue, lease: Duration, stop: Canc
     while stop.run_until_cancelled(tokio::time::sleep(period)).await.is_some() {
         for ids in leases.due(lease * 3 / 8).chunks(CHUNK) {
             let asked = Instant::now();
-            match queue.heartbeat(ids).await {
+            match meter::statement("heartbeat", queue.heartbeat(ids)).await {
                 Ok(beaten) => {
                     leases.renewed(&beaten.renewed, asked);
                     let ours: HashSet<JobId> = beaten.ours.into_iter().collect();

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::lease::Leases;
 use crate::plugins::PluginSet;
-use crate::queue::{Queue, RescueRule};
+use crate::queue::{Queue, RescueRule, Rescued};
 
 /// Which version ran an attempt is known for so long.
 const ATTEMPTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 const PRUNE_PERIOD: Duration = Duration::from_secs(6 * 3600);
 
+/// Between two counts of what hosts wrote, where the log is left to others.
+const OWN_INTERVAL: Duration = Duration::from_secs(30);
 /// Log rows counted in one statement: a backlog is worked off in bounded transactions.
 const AGGREGATE_BATCH: usize = 10_000;
 
@@ -23,11 +26,7 @@ pub async fn rescue(queue: Queue, leases: Arc<Leases>, plugins: watch::Receiver<
         let rules = rules(&plugins.borrow());
         if !rules.is_empty() {
             match queue.rescue(&rules, lease, &leases.ids()).await {
-                Ok(rescued) => {
-                    for job in rescued {
-                        tracing::warn!(job.id = job.id, job.entrypoint = job.entrypoint, status = job.status, "its worker was lost");
-                    }
-                }
+                Ok(rescued) => rescued.iter().for_each(report),
                 Err(error) => tracing::warn!(error = %error, "cannot look for lost jobs; trying again"),
             }
         }
@@ -38,22 +37,57 @@ pub async fn rescue(queue: Queue, leases: Arc<Leases>, plugins: watch::Receiver<
     }
 }
 
-/// Count the log into the statistics, at every interval, until `stop`. One host of all that share the queue does it at a time.
+/// Put the jobs back of workers whose sessions have all ended, as they come, until `stop`. Should that fail, their leases are left.
+pub async fn rescue_from(queue: Queue, mut lost: mpsc::Receiver<Uuid>, plugins: watch::Receiver<Arc<PluginSet>>, stop: CancellationToken) {
+    while let Some(Some(worker)) = stop.run_until_cancelled(lost.recv()).await {
+        let rules = rules(&plugins.borrow());
+        if let Err(error) = rescue_all_from(&queue, worker, &rules).await {
+            tracing::warn!(%worker, error = %error, "cannot put the jobs of a lost worker back; they wait for the end of their leases");
+        }
+    }
+}
+
+async fn rescue_all_from(queue: &Queue, worker: Uuid, rules: &[RescueRule]) -> sqlx::Result<()> {
+    let mut jobs = 0;
+    loop {
+        let rescued = queue.rescue_from(worker, rules).await?;
+        rescued.iter().for_each(report);
+        jobs += rescued.len();
+        if rescued.is_empty() {
+            break;
+        }
+    }
+    if jobs > 0 {
+        tracing::warn!(%worker, jobs, "the sessions of a worker ended; its jobs are queued again");
+    }
+    queue.forget(worker).await
+}
+
+fn report(job: &Rescued) {
+    tracing::warn!(job.id = job.id, job.entrypoint = job.entrypoint, status = job.status, "its worker was lost");
+}
+
+/// Count the log into the statistics, at every interval, until `stop`, and what this host itself wrote once more then. One host of all that
+/// share the queue does it at a time. An interval of zero leaves the log to others, but not what hosts alone know of.
 pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken) {
+    let (log_rows, interval) = if interval.is_zero() { (0, OWN_INTERVAL) } else { (AGGREGATE_BATCH, interval) };
     loop {
         let pause = interval.mul_f64(0.75 + fastrand::f64() / 2.0);
-        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-            return;
-        }
+        let stopped = stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
+        // At a stop the log's backlog is the next worker's; the tally is short.
+        let log_rows = if stopped { 0 } else { log_rows };
         loop {
-            match queue.aggregate(AGGREGATE_BATCH).await {
-                Ok(AGGREGATE_BATCH) if !stop.is_cancelled() => {}
+            match queue.aggregate(log_rows, AGGREGATE_BATCH).await {
+                Ok(counted) if counted.tallied == AGGREGATE_BATCH || counted.logged == AGGREGATE_BATCH => {}
                 Ok(_) => break,
                 Err(error) => {
                     tracing::warn!(error = %error, "cannot count the log into the statistics; trying again");
                     break;
                 }
             }
+        }
+        if stopped {
+            return;
         }
     }
 }

@@ -134,6 +134,11 @@ impl Names {
         format!("{}_attempt", self.queue_table)
     }
 
+    /// What hosts wrote to the log and is not in the statistics yet, bare.
+    pub fn tally_table(&self) -> String {
+        format!("{}_tally", self.queue_table)
+    }
+
     /// The hosts that run, bare.
     pub fn host_table(&self) -> String {
         format!("{}_host", self.queue_table)
@@ -156,7 +161,7 @@ impl Names {
     }
 
     /// Fill a SQL template: `{queue}`, `{log}`, `{statistics}`, `{schedules}`, `{status}`, `{function}`, `{output}`,
-    /// `{plugin}`, `{attempt}`, `{host}` and `{requeued_function}` are qualified and quoted; `{x.bare}` is the name alone (for index and trigger names, unquoted), and
+    /// `{plugin}`, `{attempt}`, `{tally}`, `{host}` and `{requeued_function}` are qualified and quoted; `{x.bare}` is the name alone (for index and trigger names, unquoted), and
     /// `{x.dotted}` the qualified name as PgQueuer writes it, without quotes (where it hashes a name for a lock).
     pub fn render(&self, template: &str) -> String {
         let pairs = [
@@ -169,6 +174,7 @@ impl Names {
             ("output", self.output_table()),
             ("plugin", self.plugin_table()),
             ("attempt", self.attempt_table()),
+            ("tally", self.tally_table()),
             ("host", self.host_table()),
             ("requeued_function", self.requeued_function()),
             ("trigger", self.trigger.clone()),

@@ -5,7 +5,10 @@
 
 mod folder;
 mod health;
+mod look;
 mod shelf;
+mod slot;
+mod version;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,9 +17,11 @@ use std::time::Instant;
 
 pub use folder::{Caps, Files, Folder, FolderError};
 pub use health::{BreakerRule, Health};
-pub use shelf::{Loading, LookedAt, SETTLE, Shelf};
+pub use look::{Loading, LookedAt};
+pub use shelf::{SETTLE, Shelf};
 
 use crate::job::EntrypointOptions;
+use crate::meter::Meter;
 use crate::wasm::{LoadError, Loaded};
 
 /// An entrypoint, and what runs it.
@@ -30,6 +35,8 @@ pub struct Served {
     pub options: EntrypointOptions,
     /// How this version did so far.
     pub health: Arc<Health>,
+    /// Counts its runs.
+    pub meter: Arc<Meter>,
 }
 
 /// How a new version of a plugin is brought in.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::job::{Claim, JobId};
 use crate::lease::Leases;
+use crate::meter;
 use crate::queue::{Disposition, Queue, Record};
 
 /// Outcomes in one write. Larger batches gain nothing and lengthen the wait of the first in them.
@@ -42,7 +43,7 @@ pub async fn record(queue: Queue, leases: Arc<Leases>, mut records: mpsc::Receiv
 async fn write(queue: &Queue, batch: &mut [Record]) {
     let mut retry = FIRST_RETRY;
     loop {
-        let Err(error) = queue.record(batch).await.map(|ours| report_lost(batch, &ours)) else { return };
+        let Err(error) = meter::record(batch.len(), queue.record(batch)).await.map(|ours| report_lost(batch, &ours)) else { return };
         if is_about_data(&error) {
             return isolate(queue, batch, &error).await;
         }
@@ -97,6 +98,7 @@ fn is_about_data(error: &sqlx::Error) -> bool {
 fn report_lost(batch: &[Record], ours: &[JobId]) {
     if ours.len() < batch.len() {
         let lost: Vec<JobId> = batch.iter().map(|record| record.claim.id).filter(|id| !ours.contains(id)).take(20).collect();
+        meter::leases_lost("record", batch.len() - ours.len());
         tracing::warn!(jobs = batch.len() - ours.len(), first = ?lost, "these jobs belonged to another worker or were cancelled by the time they ended; left alone");
     }
 }

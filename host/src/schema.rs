@@ -16,6 +16,7 @@ mod grants;
 mod index;
 mod install;
 mod manifest;
+mod privileges;
 mod statement;
 mod template;
 mod uninstall;
@@ -28,6 +29,7 @@ pub use durability::{Durability, UnknownDurability, set_durability, sql_durabili
 pub use error::SchemaError;
 pub use grants::{Role, UnknownRole, grant, sql_grant};
 pub use install::{InstallOptions, install, sql_install};
+pub use privileges::{missing_privileges, tables};
 pub use uninstall::{sql_uninstall, uninstall};
 pub use upgrade::{UpgradeOptions, plan_upgrade, sql_upgrade, upgrade};
 pub use verify::{Expect, Finding, Problem, verify};

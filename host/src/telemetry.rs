@@ -1,40 +1,67 @@
-//! Metrics, for whoever asks over HTTP. Without `--listen` nothing is counted.
+//! What this host tells over HTTP, for whoever asks: `/healthz`, `/readyz` and `/metrics`. Without `--listen` nothing is counted.
+
+mod catalog;
+mod gauges;
+mod health;
+mod server;
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::Context as _;
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::PrometheusHandle;
 
-/// Upper bounds of run times, in seconds.
-const RUN_SECONDS: &[f64] = &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0];
+pub use health::Subject;
 
-/// Serve `/metrics` here until the process ends. Once per process: a worker that is started anew finds it serving.
-pub fn listen(address: SocketAddr) -> anyhow::Result<()> {
-    static SERVING: std::sync::OnceLock<()> = std::sync::OnceLock::new();
-    if SERVING.get().is_some() {
-        return Ok(());
-    }
-    // The exporter binds late and reports it to nobody.
-    drop(std::net::TcpListener::bind(address).with_context(|| format!("cannot listen on {address}; name another address with --listen"))?);
-    PrometheusBuilder::new()
-        .with_http_listener(address)
-        .set_buckets(RUN_SECONDS)
-        .context("the buckets are in order")?
-        .install()
-        .with_context(|| format!("cannot serve metrics on {address}"))?;
-    describe();
-    let _ = SERVING.set(());
-    tracing::info!(%address, "serving /metrics");
-    Ok(())
+/// The pages, from the start of the process to its end; and the worker that they are about, while there is one.
+pub struct Pages {
+    counts: PrometheusHandle,
+    subject: Mutex<Option<Arc<Subject>>>,
+    depth: gauges::Sample,
 }
 
-fn describe() {
-    describe_counter!("pgq_host_runs_total", "Runs that ended, by how: ok, failed, crashed, released");
-    describe_histogram!("pgq_host_run_seconds", Unit::Seconds, "Wall time of runs, instantiation included");
-    describe_counter!("pgq_host_limit_hits_total", "Limits that runs met");
-    describe_counter!("pgq_host_denied_total", "What plugins tried without a grant");
-    describe_counter!("pgq_host_reloads_total", "Versions of plugins that came into service");
-    describe_gauge!("pgq_host_plugin_refused", "1 while a file's content is not what is served");
-    describe_gauge!("pgq_host_entrypoint_paused", "1 while the circuit breaker of an entrypoint is open");
+/// Dropped, the pages have no worker any more.
+pub struct Shown(&'static Pages);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        *self.0.subject.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Pages {
+    /// Count from now on, and serve the pages at this address; what serves them is handed back once, to be run. A worker that is started
+    /// anew finds them served.
+    pub fn open(address: SocketAddr) -> anyhow::Result<(&'static Pages, Option<impl Future<Output = ()> + Send + 'static>)> {
+        static OPEN: OnceLock<Pages> = OnceLock::new();
+        if let Some(pages) = OPEN.get() {
+            return Ok((pages, None));
+        }
+        let listener = server::bind(address).with_context(|| format!("cannot listen on {address}; name another address with --listen"))?;
+        let pages = OPEN.get_or_init({
+            let counts = catalog::install()?;
+            || Pages { counts, subject: Mutex::default(), depth: gauges::Sample::default() }
+        });
+        tracing::info!(%address, "serving /healthz, /readyz and /metrics");
+        Ok((pages, Some(server::serve(listener, pages))))
+    }
+
+    /// Be about this worker, until what is handed back is dropped.
+    pub fn show(&'static self, subject: Subject) -> Shown {
+        *self.subject.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(subject));
+        Shown(self)
+    }
+
+    fn subject(&self) -> Option<Arc<Subject>> {
+        self.subject.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Everything that is counted, and how things stand.
+    async fn metrics(&self) -> String {
+        let mut page = self.counts.render();
+        if let Some(subject) = self.subject() {
+            gauges::write(&mut page, &subject, &self.depth).await;
+        }
+        page
+    }
 }

@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 use crate::executor::{self, Executor};
 use crate::job::Job;
 use crate::lease::Leases;
+use crate::meter;
 use crate::plugins::{PluginSet, Served};
+use crate::pulse::Pulse;
 use crate::queue::{Event, Limited, Queue};
 use crate::wasm::Control;
 use prefetch::Prefetch;
@@ -75,6 +77,8 @@ pub struct Worker {
     pub events: mpsc::Receiver<Event>,
     /// How to behave.
     pub settings: Settings,
+    /// Told of every look.
+    pub pulse: Pulse,
     /// Stop claiming.
     pub stop: CancellationToken,
 }
@@ -126,7 +130,7 @@ impl Worker {
             let targets = Targets::of(&plugins);
             prefetch.observe(self.executor.ended());
             let look_began = Instant::now();
-            let waited = match self.look(&plugins, &targets, prefetch.jobs()).await {
+            let waited = match self.pulse.turn(self.look(&plugins, &targets, prefetch.jobs()).await) {
                 Ok(Look::More) => {
                     retry = FIRST_RETRY;
                     continue;
@@ -159,14 +163,14 @@ impl Worker {
             if wanted == 0 {
                 break;
             }
-            let jobs = self.queue.claim_limited(limited, wanted).await?;
+            let jobs = meter::claim(self.queue.claim_limited(limited, wanted)).await?;
             left -= jobs.len();
             more |= jobs.len() == wanted && wanted < limited.concurrency as usize;
             self.start(plugins, jobs);
         }
         let wanted = (left + ahead).min(self.settings.batch_size);
         if wanted > 0 && !targets.unlimited.is_empty() {
-            let jobs = self.queue.claim(&targets.unlimited, wanted).await?;
+            let jobs = meter::claim(self.queue.claim(&targets.unlimited, wanted)).await?;
             more |= jobs.len() == wanted;
             self.start(plugins, jobs);
         }

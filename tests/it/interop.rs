@@ -316,7 +316,7 @@ async fn a_python_worker_and_a_host_share_a_queue_and_lose_and_double_nothing() 
     host.stop().await;
     assert_eq!(everything(&mut database.connect().await, "public").await, catalog, "neither changed the schema");
     // Whoever counted what: each transition stands in the statistics once.
-    while database.queue().aggregate(1000).await.unwrap() > 0 {}
+    while !database.queue().aggregate(1000, 1000).await.unwrap().is_nothing() {}
     let counted = database.count("SELECT sum(count)::bigint FROM pgqueuer_statistics").await;
     assert_eq!(counted, database.count("SELECT count(*) FROM pgqueuer_log").await);
 }

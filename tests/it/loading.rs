@@ -25,6 +25,85 @@ fn read(name: &str) -> Vec<u8> {
     std::fs::read(guest(name)).unwrap()
 }
 
+/// A plugin with so many core modules more, each of them instantiated, and started, after its own.
+fn with_modules(plugin: &str, text: &str, count: usize) -> Vec<u8> {
+    fn leb(mut value: usize, bytes: &mut Vec<u8>) {
+        while value >= 0x80 {
+            bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        bytes.push(value as u8);
+    }
+    fn section(id: u8, content: &[u8], bytes: &mut Vec<u8>) {
+        bytes.push(id);
+        leb(content.len(), bytes);
+        bytes.extend(content);
+    }
+    let mut bytes = read(plugin);
+    // How many modules there are already: one to a section.
+    let (mut modules, mut at) = (0, 8);
+    while at < bytes.len() {
+        modules += usize::from(bytes[at] == 1);
+        let (mut length, mut shift) = (0_usize, 0);
+        loop {
+            at += 1;
+            length |= usize::from(bytes[at] & 0x7f) << shift;
+            shift += 7;
+            if bytes[at] & 0x80 == 0 {
+                break;
+            }
+        }
+        at += 1 + length;
+    }
+    let module = wat(text);
+    for index in modules..modules + count {
+        section(1, &module, &mut bytes);
+        let mut instance = vec![1, 0];
+        leb(index, &mut instance);
+        instance.push(0);
+        section(2, &instance, &mut bytes);
+    }
+    bytes
+}
+
+/// A module that does this over and over as it starts, and traps when it is refused.
+fn grows(declarations: &str, grow: &str) -> String {
+    let body = format!("(loop $again (br_if $again (i32.ge_s {grow} (i32.const 0)))) unreachable");
+    format!("(module {declarations} (func $start {body}) (start $start))")
+}
+
+#[tokio::test]
+async fn a_few_modules_more_are_no_fault() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&[]));
+    plugins.write("hello.wasm", with_modules("hello", "(module (memory 10) (table 10 funcref))", 5));
+    let host = Host::start(&database, &plugins, &[]).await;
+    let id = database.enqueue("hello", r#"{"name": "Ada"}"#).await;
+    database.wait_for(id, "successful").await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn memories_that_are_too_much_together_though_none_is_alone() {
+    refused("many.wasm", with_modules("hostile", "(module (memory 800))", 6), &["`describe` failed", "OutOfMemory"]).await;
+}
+
+#[tokio::test]
+async fn more_memories_than_a_plugin_may_have() {
+    refused("too-many.wasm", with_modules("hostile", "(module (memory 1))", 20), &["memories"]).await;
+}
+
+#[tokio::test]
+async fn a_memory_that_grows() {
+    let module = grows("(memory 1)", "(memory.grow (i32.const 16))");
+    refused("memory.wasm", with_modules("hostile", &module, 1), &["`describe` failed", "OutOfMemory"]).await;
+}
+
+#[tokio::test]
+async fn a_table_that_grows() {
+    let module = grows("(table 1 funcref)", "(table.grow (ref.null func) (i32.const 1000))");
+    refused("table.wasm", with_modules("hostile", &module, 1), &["`describe` failed", "OutOfMemory", "table"]).await;
+}
+
 #[tokio::test]
 async fn an_empty_file() {
     refused("empty.wasm", Vec::new(), &["empty", "wasm32-wasip2"]).await;

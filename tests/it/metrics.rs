@@ -1,51 +1,78 @@
 //! What Prometheus is told.
 
-use std::io::{Read as _, Write as _};
+use pgq_host_tests::{Database, Host, Pages, Plugins, eventually};
 
-use pgq_host_tests::{Database, Host, Plugins, eventually};
-
-/// The page, as a scraper gets it.
-fn scrape(port: u16) -> String {
+/// Wait until the page has these lines.
+async fn wait_for(pages: &Pages, wanted: &[&str]) -> String {
+    let mut missing = String::new();
     let mut page = String::new();
-    let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return page };
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    stream.read_to_string(&mut page).unwrap();
+    // So that a failure says what is missing: `eventually` only knows one text.
+    let found = tokio::time::timeout(pgq_host_tests::PATIENCE / 2, async {
+        eventually("all is counted", async || {
+            page = pages.get("/metrics").1;
+            missing = wanted.iter().filter(|line| !page.contains(**line)).map(|line| format!("{line}\n")).collect();
+            missing.is_empty()
+        })
+        .await;
+    })
+    .await;
+    assert!(found.is_ok(), "missing:\n{missing}in\n{page}");
     page
 }
 
 #[tokio::test]
 async fn runs_limits_and_reloads_are_counted() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     plugins.write("pgq-host.toml", "[circuit-breaker]\nwindow = 3\ncrashes = 3\npause = \"1h\"\n");
-    let args = ["--listen", &format!("127.0.0.1:{port}")];
-    let host = Host::start(&database, &plugins, &args).await;
+    let pages = Pages::anywhere();
+    let host = Host::start(&database, &plugins, &["--listen", &pages.address(), "--max-concurrent-tasks", "7"]).await;
     database.enqueue_many("echo", 5, "x").await;
     database.enqueue_many("hog", 3, "").await;
     database.enqueue("reject", "no").await;
     plugins.write("broken.wasm", b"nothing");
-    let wanted = [
-        r#"pgq_host_runs_total{plugin="hostile",entrypoint="echo",outcome="ok"} 5"#,
-        r#"pgq_host_runs_total{plugin="hostile",entrypoint="reject",outcome="failed"} 1"#,
-        r#"pgq_host_runs_total{plugin="hostile",entrypoint="hog",outcome="crashed"} 3"#,
-        r#"pgq_host_limit_hits_total{plugin="hostile",entrypoint="hog",limit="memory"} 3"#,
-        r#"pgq_host_run_seconds_count{entrypoint="echo"} 5"#,
-        r#"pgq_host_reloads_total{plugin="hostile"} 1"#,
-        r#"pgq_host_plugin_refused{file="broken.wasm"} 1"#,
-        r#"pgq_host_entrypoint_paused{entrypoint="hog"} 1"#,
-        "# HELP pgq_host_runs_total Runs that ended",
-        "# TYPE pgq_host_run_seconds histogram",
-    ];
-    let mut page = String::new();
-    eventually("all is counted", async || {
-        page = scrape(port);
-        let missing: Vec<_> = wanted.iter().filter(|line| !page.contains(**line)).collect();
-        if !missing.is_empty() {
-            page = format!("missing {missing:#?} in {page}");
-        }
-        missing.is_empty()
-    })
+    let page = wait_for(
+        &pages,
+        &[
+            r#"pgq_host_runs_total{plugin="hostile",entrypoint="echo",outcome="ok"} 5"#,
+            r#"pgq_host_runs_total{plugin="hostile",entrypoint="reject",outcome="failed"} 1"#,
+            r#"pgq_host_runs_total{plugin="hostile",entrypoint="hog",outcome="crashed"} 3"#,
+            r#"pgq_host_limit_hits_total{plugin="hostile",entrypoint="hog",limit="memory"} 3"#,
+            r#"pgq_host_run_seconds_count{entrypoint="echo"} 5"#,
+            r#"pgq_host_pickup_seconds_bucket{entrypoint="echo",le="3600"} 5"#,
+            r#"pgq_host_batch_jobs_count{entrypoint="echo"} 5"#,
+            "pgq_host_claim_jobs_sum 9",
+            "pgq_host_record_jobs_sum 9",
+            r#"pgq_host_statement_seconds_count{statement="record"}"#,
+            r#"pgq_host_reloads_total{plugin="hostile"} 1"#,
+            r#"pgq_host_plugin_refused{file="broken.wasm"} 1"#,
+            r#"pgq_host_plugin_refused{file="hostile.wasm"} 0"#,
+            r#"pgq_host_entrypoint_paused{entrypoint="hog"} 1"#,
+            r#"pgq_host_entrypoint_paused{entrypoint="echo"} 0"#,
+            r#"pgq_host_plugin_info{plugin="hostile",version="#,
+            "pgq_host_jobs_in_flight 0",
+            "pgq_host_places 7",
+            "pgq_host_listener_up 1",
+            r#"pgq_host_queue_jobs{entrypoint="reject",state="held"} 1"#,
+            "# HELP pgq_host_queue_oldest_seconds",
+            "# HELP pgq_host_runs_total Runs that ended",
+            "# TYPE pgq_host_run_seconds histogram",
+            "# TYPE pgq_host_queue_jobs gauge",
+        ],
+    )
     .await;
+    // Every series has a type, and every family one help: what a parser of the format insists on.
+    let mut families = std::collections::HashSet::new();
+    for line in page.lines().filter(|line| line.starts_with("# HELP ")) {
+        assert!(families.insert(line.split(' ').nth(2).unwrap()), "twice: {line}");
+    }
+    for line in page.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        assert!(families.contains(family) || families.contains(name), "no help: {line}");
+    }
+    // A file that is gone is gone from the page.
+    plugins.remove("broken.wasm");
+    eventually("it is gone", async || !pages.get("/metrics").1.contains("broken.wasm")).await;
     let log = host.stop().await;
     assert!(log.contains("stopped instances=0"), "{log}");
     // An address that is taken is said at once.
@@ -54,4 +81,23 @@ async fn runs_limits_and_reloads_are_counted() {
     let mut host = Host::spawn(&database, &plugins, &["--listen", &address]);
     assert!(!host.ended().await.success());
     assert!(host.log().contains(&address), "{}", host.log());
+}
+
+#[tokio::test]
+async fn one_host_at_a_time_tells_the_depth_of_the_queue() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    // Nobody serves it: it stays where it is.
+    database.enqueue_many("elsewhere", 3, "x").await;
+    let (first, second) = (Pages::anywhere(), Pages::anywhere());
+    let senior = Host::start(&database, &plugins, &["--listen", &first.address()]).await;
+    let due = r#"pgq_host_queue_jobs{entrypoint="elsewhere",state="due"} 3"#;
+    wait_for(&first, &[due]).await;
+    let junior = Host::start(&database, &plugins, &["--listen", &second.address()]).await;
+    eventually("both are announced", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 2).await;
+    let page = second.get("/metrics").1;
+    assert!(page.contains("pgq_host_places") && !page.contains("pgq_host_queue_jobs"), "{page}");
+    assert!(first.get("/metrics").1.contains(due));
+    senior.stop().await;
+    wait_for(&second, &[due]).await;
+    junior.stop().await;
 }

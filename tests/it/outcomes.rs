@@ -159,7 +159,7 @@ async fn statistics_count_each_transition_once_whoever_counts() {
     database.enqueue_many("echo", 500, "x").await;
     let queues: Vec<_> = (0..4).map(|_| database.queue()).collect();
     // Four at once, in small steps, while more comes in.
-    let count = async |queue: &pgq_host::queue::Queue| while queue.aggregate(70).await.unwrap() > 0 {};
+    let count = async |queue: &pgq_host::queue::Queue| while !queue.aggregate(70, 70).await.unwrap().is_nothing() {};
     tokio::join!(count(&queues[0]), count(&queues[1]), count(&queues[2]), count(&queues[3]), async {
         database.enqueue_many("fail", 100, "x").await;
     });

@@ -42,6 +42,17 @@ async fn an_instance_is_kept_for_the_next_job_of_its_entrypoint_and_only_on_requ
 }
 
 #[tokio::test]
+async fn an_operator_can_have_a_fresh_instance_for_every_job() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
+    std::fs::write(plugins.config(), "[limits]\nreuse = 1\n").unwrap();
+    let host = Host::start(&database, &plugins, ONE_AT_A_TIME).await;
+    for _ in 0..3 {
+        assert_eq!(run(&database, "counter", "").await, "1");
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn only_an_instance_that_ended_well_is_kept() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
     let host = Host::start(&database, &plugins, ONE_AT_A_TIME).await;

@@ -79,7 +79,7 @@ impl<'a> Pgq<'a> {
 }
 
 fn is_ours(line: &str) -> bool {
-    ["_output", "_requeued", "_plugin", "_attempt", "_host"].iter().any(|name| line.contains(name))
+    ["_output", "_requeued", "_plugin", "_attempt", "_tally", "_host"].iter().any(|name| line.contains(name))
 }
 
 /// The same without pgq-host's additions.
@@ -190,10 +190,10 @@ async fn a_database_of_pgqueuers_is_adopted() {
     let error = schema::install(&mut conn, &names, &InstallOptions::default()).await.expect_err("refuses").to_string();
     assert!(error.contains("table pgqueuer_log") && error.contains("pgq-host upgrade"), "{error}");
     let error = check_worker(&mut conn, &names).await.expect_err("not yet").to_string();
-    assert!(error.contains("table pgqueuer_output, table pgqueuer_plugin, table pgqueuer_attempt, table pgqueuer_host, trigger tg_pgqueuer_requeued; run `pgq-host upgrade`"), "{error}");
+    assert!(error.contains("table pgqueuer_output, table pgqueuer_plugin, table pgqueuer_attempt, table pgqueuer_tally, table pgqueuer_host, trigger tg_pgqueuer_requeued; run `pgq-host upgrade`"), "{error}");
 
     let done = upgrade(&mut conn, &names, &WIDEN).await.expect("upgrades");
-    assert_eq!(done.len(), 8, "{done:#?}");
+    assert_eq!(done.len(), 9, "{done:#?}");
     check_worker(&mut conn, &names).await.expect("a worker may start");
     assert_same(&pgqueuers(&mut conn, "public").await, &before, "");
     Pgq::new(&db).is_content().await;
@@ -225,6 +225,7 @@ async fn pgqueuers_verbs_work_with_our_objects_present_and_leave_them_alone() {
             "unexpected table pgqueuer_plugin",
             "unexpected table pgqueuer_attempt",
             "unexpected index pgqueuer_attempt_created_job_id",
+            "unexpected table pgqueuer_tally",
             "unexpected table pgqueuer_host"
         ]
     );

@@ -10,6 +10,8 @@ mod database;
 mod guests;
 mod host;
 mod node;
+mod pages;
+mod pgbouncer;
 mod pgqueuer;
 mod receiver;
 mod server;
@@ -20,6 +22,8 @@ pub use database::Database;
 pub use guests::{Plugins, guest};
 pub use host::{Host, host_binary};
 pub use node::node;
+pub use pages::Pages;
+pub use pgbouncer::PgBouncer;
 pub use pgqueuer::{pgq, python};
 pub use receiver::Receiver;
 

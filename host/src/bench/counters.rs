@@ -126,17 +126,17 @@ impl Counters<'_> {
         }
     }
 
-    /// Count the whole log into the statistics, as a host does now and then; how many rows that were.
+    /// Count the whole log into the statistics, as a host does now and then; how many rows that replaced or removed.
     pub(super) async fn aggregate(&mut self) -> anyhow::Result<i64> {
         let pool: PgPool = crate::queue::connect(self.place.options().clone()).await?;
         let worker = Queue::new(pool.clone(), self.place.names().clone());
         let mut counted = 0;
         loop {
-            let some = worker.aggregate(AGGREGATED_AT_ONCE).await?;
-            counted += i64::try_from(some)?;
-            if some < AGGREGATED_AT_ONCE {
+            let some = worker.aggregate(AGGREGATED_AT_ONCE, AGGREGATED_AT_ONCE).await?;
+            if some.is_nothing() {
                 break;
             }
+            counted += i64::try_from(some.logged + some.tallied)?;
         }
         pool.close().await;
         Ok(counted)

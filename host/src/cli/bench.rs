@@ -142,7 +142,7 @@ impl BenchArgs {
         if self.embedded || (dsn.is_none() && !["PGHOST", "PGHOSTADDR", "PGDATABASE"].into_iter().any(named)) {
             return Ok(Wanted::Private(self.data_dir.clone()));
         }
-        Ok(Wanted::Given(Box::new(database.options()?), dsn))
+        Ok(Wanted::Given(Box::new(database.session()?), dsn))
     }
 }
 

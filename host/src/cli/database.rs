@@ -1,12 +1,12 @@
 //! Which database, and what its objects are called.
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::names::{NameSettings, Names};
-use crate::queue::{self, Operator, connect_options};
+use crate::queue::{self, Database, Operator, Pool, connect_options};
 
 /// PgQueuer's global options. They may stand before or after the verb.
 #[derive(Debug, Args)]
@@ -26,6 +26,18 @@ pub(super) struct DatabaseArgs {
         help = "postgresql://user@host:5432/database; without it PGQUEUER_DSN, then libpq's variables (PGHOST, PGUSER, ...)"
     )]
     pg_dsn: Option<String>,
+    /// What is there is a pooler in transaction mode (PgBouncer, Supavisor, ...): every statement is a transaction
+    #[arg(long, global = true, env = "PGQ_HOST_TRANSACTION_POOLING", help_heading = "Database")]
+    transaction_pooling: bool,
+    #[arg(
+        long,
+        global = true,
+        env = "PGQ_HOST_LISTEN_DSN",
+        hide_env_values = true,
+        help_heading = "Database",
+        help = "The same database past the pooler, for what needs a session: listening, and changes of the tables"
+    )]
+    listen_dsn: Option<String>,
 }
 
 impl DatabaseArgs {
@@ -36,31 +48,51 @@ impl DatabaseArgs {
         Ok(Names::new(&settings, env)?)
     }
 
-    /// Where to connect.
-    pub(super) fn options(&self) -> anyhow::Result<PgConnectOptions> {
-        connect_options(self.dsn().as_deref()).map_err(|message| anyhow!(message))
+    /// The names as flags, for a command that is proposed.
+    pub(super) fn flags(&self) -> String {
+        let flag = |name: &str, value: &Option<String>| {
+            value.as_deref().filter(|value| !value.is_empty()).map(|value| format!(" --{name} {value}")).unwrap_or_default()
+        };
+        flag("prefix", &self.prefix) + &flag("schema", &self.schema)
+    }
+
+    /// Where the database is, and how to reach it.
+    pub(super) fn database(&self) -> anyhow::Result<Database> {
+        let options = |dsn: Option<&str>| connect_options(dsn).map_err(|message| anyhow!(message));
+        Ok(Database {
+            options: options(self.dsn().as_deref())?,
+            transaction_pooling: self.transaction_pooling,
+            direct: self.listen_dsn.as_ref().filter(|dsn| given(dsn)).map(|dsn| options(Some(dsn)).context("--listen-dsn")).transpose()?,
+        })
+    }
+
+    /// Where sessions are our own.
+    pub(super) fn session(&self) -> anyhow::Result<PgConnectOptions> {
+        let database = self.database()?;
+        if database.transaction_pooling && database.direct.is_none() {
+            bail!(
+                "this needs a session, which no pooler in transaction mode gives: set --listen-dsn (PGQ_HOST_LISTEN_DSN) to an address past it"
+            );
+        }
+        Ok(database.direct.unwrap_or(database.options))
     }
 
     /// As given.
     pub(super) fn dsn(&self) -> Option<String> {
-        // An empty variable is an unset one: Compose files pass on what they do not have as "".
-        let given = |dsn: &String| !dsn.is_empty();
         self.pg_dsn.clone().filter(given).or_else(|| std::env::var("PGQUEUER_DSN").ok().filter(given))
     }
 
     /// One connection, for a verb that does one thing.
     pub(super) async fn connect(&self) -> anyhow::Result<PgConnection> {
-        let options = self.options()?;
-        let connecting = queue::in_time(PgConnection::connect_with(&options));
-        connecting.await.map_err(|error| crate::app::unreachable_database(&options, &error))
+        connected(&self.session()?).await
     }
 
     /// Connections as a worker has them.
-    pub(super) async fn pool(&self) -> anyhow::Result<PgPool> {
+    pub(super) async fn pool(&self) -> anyhow::Result<Pool> {
+        let database = self.database()?;
         // A pool tries again and again, as suits a worker that starts before its database. Somebody at a terminal wants to know now.
-        self.connect().await?.close().await?;
-        let options = self.options()?;
-        queue::connect(options.clone()).await.map_err(|error| crate::app::unreachable_database(&options, &error))
+        connected(&database.options).await?.close().await?;
+        database.connect().await.map_err(|error| crate::app::unreachable_database(&database.options, &error))
     }
 
     /// The queue, for a verb that looks at jobs or changes single ones.
@@ -70,14 +102,25 @@ impl DatabaseArgs {
     }
 }
 
-/// What to do about the two refusals that a verb meets on a database that is not set up for it.
+async fn connected(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
+    let connecting = queue::in_time(PgConnection::connect_with(options));
+    connecting.await.map_err(|error| crate::app::unreachable_database(options, &error))
+}
+
+/// What to do about the refusals that a verb meets on a database that is not set up for it.
 pub(super) fn explain(error: sqlx::Error) -> anyhow::Error {
     let remedy = match error.as_database_error().and_then(|error| error.code()).as_deref() {
         Some("42P01") => {
             "the queue's tables are not there: run `pgq-host install`, or `pgq-host upgrade` where PgQueuer made them; or name the right --prefix and --schema"
         }
+        Some("26000" | "42P05") => "a pooler in transaction mode is between us and the database: set --transaction-pooling",
         Some("42501") => "the role may not do that: see `pgq-host grant`",
         _ => "the database refused",
     };
     anyhow::Error::from(error).context(remedy)
+}
+
+/// An empty variable is an unset one: Compose files pass on what they do not have as "".
+fn given(dsn: &String) -> bool {
+    !dsn.is_empty()
 }

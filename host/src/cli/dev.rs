@@ -84,7 +84,7 @@ async fn serve(
         options = prepare(server, args, &names) => options?,
         name = signals.next() => return interrupted(name),
     };
-    let settings = args.worker.settings(config, args.plugins.clone(), options, names)?;
+    let settings = args.worker.settings(config, args.plugins.clone(), options.into(), names)?;
     tokio::select! {
         result = app::run(settings, signals) => result,
         never = sources.keep() => match never {},

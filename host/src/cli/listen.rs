@@ -2,10 +2,12 @@
 
 use anyhow::Context as _;
 use clap::Args;
+use sqlx::Connection as _;
 use sqlx::postgres::PgListener;
 
 use super::database::DatabaseArgs;
 use super::output;
+use crate::queue;
 
 #[derive(Debug, Args)]
 pub(super) struct ListenArgs {
@@ -17,7 +19,9 @@ pub(super) struct ListenArgs {
 /// Ends with the connection, or with Ctrl-C.
 pub(super) async fn run(database: &DatabaseArgs, args: ListenArgs) -> anyhow::Result<()> {
     let channel = args.channel.map_or_else(|| database.names().map(|names| names.channel), Ok)?;
-    let mut listener = PgListener::connect_with(&database.pool().await?).await.context("cannot listen")?;
+    database.connect().await?.close().await?;
+    let pool = queue::connect(database.session()?).await.context("cannot listen")?;
+    let mut listener = PgListener::connect_with(&pool).await.context("cannot listen")?;
     // What is sent while the connection is down is lost: better to end than to go on as if nothing had been missed.
     listener.eager_reconnect(false);
     listener.listen(&channel).await.with_context(|| format!("cannot listen on the channel {channel:?}"))?;

@@ -1,6 +1,6 @@
 //! `plugin`: make, build, look at, try and list plugins. Only what concerns the hosts that run needs a database.
 
-mod bench;
+pub(super) mod bench;
 mod build;
 mod ending;
 mod fleet;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use sqlx::postgres::PgConnectOptions;
 
 use super::database::DatabaseArgs;
 use super::logging::LoggingArgs;
@@ -14,6 +13,7 @@ use crate::app;
 use crate::config::{Config, parse_duration};
 use crate::names::Names;
 use crate::plugins::Folder;
+use crate::queue::Database;
 use crate::signal::Signals;
 use crate::worker;
 
@@ -24,7 +24,9 @@ const DEFAULT_MAX_CONCURRENT_TASKS: usize = 100;
 /// The pool reserves address space for each, and there are 128 TiB of it.
 const MOST_CONCURRENT_TASKS: usize = 5_000;
 const DEFAULT_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(30);
-const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Where nothing wakes a worker.
+const POLLING_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_LOG_AGGREGATION_INTERVAL: Duration = Duration::from_secs(30);
 /// Kubernetes gives a pod 30 s to stop; what is interrupted must be recorded within them, too.
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
@@ -59,7 +61,7 @@ pub(super) struct WorkerArgs {
     /// Jobs that run at a time in this process [default: 100]; 0 is as many as can be, 5000
     #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS")]
     max_concurrent_tasks: Option<usize>,
-    /// The longest wait between two looks at the queue, in seconds [default: 30]
+    /// The longest wait between two looks at the queue, in seconds [default: 30; 1 where nothing wakes it]
     #[arg(long, env = "PGQ_HOST_DEQUEUE_TIMEOUT", value_parser = parse_duration)]
     dequeue_timeout: Option<Duration>,
     /// A job whose worker was silent for so many seconds is run by another; the same on all workers of a queue [default: 30]
@@ -77,7 +79,7 @@ pub(super) struct WorkerArgs {
     /// Stop (and exit with 1) when the listening connection is lost, instead of polling until it is back
     #[arg(long, env = "PGQ_HOST_SHUTDOWN_ON_LISTENER_FAILURE")]
     shutdown_on_listener_failure: bool,
-    /// Serve metrics for Prometheus at this address, under /metrics
+    /// Serve /healthz, /readyz and /metrics (for Prometheus) at this address
     #[arg(long, env = "PGQ_HOST_LISTEN", value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
     #[command(flatten)]
@@ -91,7 +93,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Resul
     let Some(plugins) = args.plugins.clone().or_else(|| config.run.plugins.clone()) else {
         bail!("no folder of plugins is named; use --plugins DIR, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml");
     };
-    let settings = args.worker.settings(config, plugins, database.options()?, database.names()?)?;
+    let settings = args.worker.settings(config, plugins, database.database()?, database.names()?)?;
     loop {
         match app::run(settings.clone(), signals).await {
             Err(error) if args.restart_on_failure => {
@@ -109,13 +111,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Resul
 
 impl WorkerArgs {
     /// Flags and environment over the file over the defaults; all mistakes at once.
-    pub(super) fn settings(
-        &self,
-        config: Config,
-        plugins: PathBuf,
-        database: PgConnectOptions,
-        names: Names,
-    ) -> anyhow::Result<app::Settings> {
+    pub(super) fn settings(&self, config: Config, plugins: PathBuf, database: Database, names: Names) -> anyhow::Result<app::Settings> {
         let mut mistakes = Vec::new();
         let mut time = |flag: Option<Duration>, file: Option<f64>, default: Duration, name: &str, zero: bool| {
             let time = flag.or_else(|| match file.map(Duration::try_from_secs_f64)? {
@@ -131,7 +127,9 @@ impl WorkerArgs {
             }
             time
         };
-        let dequeue_timeout = time(self.dequeue_timeout, config.run.dequeue_timeout, DEFAULT_DEQUEUE_TIMEOUT, "dequeue-timeout", false);
+        let deaf = database.transaction_pooling && database.direct.is_none();
+        let look = if deaf { POLLING_DEQUEUE_TIMEOUT } else { DEFAULT_DEQUEUE_TIMEOUT };
+        let dequeue_timeout = time(self.dequeue_timeout, config.run.dequeue_timeout, look, "dequeue-timeout", false);
         let heartbeat_timeout =
             time(self.heartbeat_timeout, config.run.heartbeat_timeout, DEFAULT_HEARTBEAT_TIMEOUT, "heartbeat-timeout", false);
         let drain_timeout = time(self.drain_timeout, config.run.drain_timeout, DEFAULT_DRAIN_TIMEOUT, "drain-timeout", true);
@@ -150,10 +148,14 @@ impl WorkerArgs {
         if tasks > MOST_CONCURRENT_TASKS {
             mistakes.push(format!("max-concurrent-tasks is {tasks}; it must be up to {MOST_CONCURRENT_TASKS}: start more hosts for more"));
         }
+        let shutdown_on_listener_failure = self.shutdown_on_listener_failure || config.run.shutdown_on_listener_failure.unwrap_or_default();
+        if deaf && shutdown_on_listener_failure {
+            mistakes
+                .push("shutdown-on-listener-failure needs a listener, and --transaction-pooling leaves none without --listen-dsn".into());
+        }
         if !mistakes.is_empty() {
             bail!("{}", mistakes.join("\n"));
         }
-        let shutdown_on_listener_failure = self.shutdown_on_listener_failure || config.run.shutdown_on_listener_failure.unwrap_or_default();
         Ok(app::Settings {
             database,
             names,

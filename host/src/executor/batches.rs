@@ -41,6 +41,7 @@ mod tests {
             id,
             priority: 0,
             created_ms: 0,
+            due: chrono::DateTime::UNIX_EPOCH,
             entrypoint: entrypoint.into(),
             payload: None,
             headers: None,

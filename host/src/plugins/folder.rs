@@ -18,20 +18,27 @@ pub struct Caps {
     pub timeout: Duration,
     /// Most memory of one run, in bytes.
     pub memory: usize,
+    /// Most jobs of one instance; 1 is a fresh one for each, whatever is declared.
+    pub reuse: u32,
     /// Longest compilation.
     pub compile_timeout: Duration,
 }
 
 impl Default for Caps {
     fn default() -> Self {
-        Caps { timeout: Duration::from_secs(3600), memory: 1 << 30, compile_timeout: DEFAULT_COMPILE_TIMEOUT }
+        Caps { timeout: Duration::from_secs(3600), memory: 1 << 30, reuse: u32::MAX, compile_timeout: DEFAULT_COMPILE_TIMEOUT }
     }
 }
 
 impl Caps {
     /// What is declared, as far as it may be.
     pub fn apply(&self, declared: &EntrypointOptions) -> EntrypointOptions {
-        EntrypointOptions { timeout: declared.timeout.min(self.timeout), memory: declared.memory.min(self.memory), ..declared.clone() }
+        EntrypointOptions {
+            timeout: declared.timeout.min(self.timeout),
+            memory: declared.memory.min(self.memory),
+            reuse: declared.reuse.min(self.reuse),
+            ..declared.clone()
+        }
     }
 }
 

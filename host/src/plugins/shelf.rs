@@ -2,54 +2,25 @@
 //! served before. Decides; spawns nothing and waits for nothing.
 
 use std::collections::{BTreeMap, HashMap};
-use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt as _;
 use tokio::sync::Notify;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::folder::{Fetched, Files, Stamp};
-use super::{BreakerRule, Canary, Entry, File, Folder, Health, PluginSet, RefusedCause, Served};
-use crate::wasm::{CodeCache, Engine, Loaded};
+use super::folder::{Fetched, Files};
+use super::look::{Loading, LookedAt};
+use super::slot::Slot;
+use super::version::Version;
+use super::{BreakerRule, Entry, File, Folder, Health, PluginSet, RefusedCause, Served};
+use crate::meter::Meter;
+use crate::wasm::Loaded;
 
 /// A file that changed this recently may change again: it is left alone for so long.
 pub const SETTLE: Duration = Duration::from_millis(50);
 
 /// How often a canary is asked whether it has proved itself.
 const CANARY_REVIEW: Duration = Duration::from_secs(1);
-
-/// One version of a plugin, and how it does.
-#[derive(Debug, Clone)]
-struct Version {
-    loaded: Arc<Loaded>,
-    health: BTreeMap<String, Arc<Health>>,
-}
-
-/// What is known about one file.
-#[derive(Debug, Default)]
-struct Slot {
-    /// The content that was looked at, or is being looked at.
-    stamp: Option<Stamp>,
-    sha256: Option<String>,
-    loading: Option<Flight>,
-    serving: Option<Version>,
-    /// What was served before, to go back to.
-    previous: Option<Version>,
-    canary: Option<(Canary, Version)>,
-    /// Good, but another file has its name or an entrypoint of it.
-    blocked: Option<Version>,
-    fault: Option<RefusedCause>,
-}
-
-/// A look that is under way. Dropped, because the file went or changed, it is called off: nobody waits for a compiler for nothing.
-#[derive(Debug)]
-struct Flight {
-    number: u64,
-    _call_off: DropGuard,
-}
 
 /// All files.
 #[derive(Debug)]
@@ -60,47 +31,6 @@ pub struct Shelf {
     looks: u64,
     /// Told when a circuit breaker opens.
     opened: Arc<Notify>,
-}
-
-/// A file to be looked at.
-#[derive(Debug)]
-pub struct Loading {
-    path: PathBuf,
-    stamp: Stamp,
-    looked_at: Option<String>,
-    number: u64,
-    called_off: CancellationToken,
-}
-
-/// A file that was looked at.
-#[derive(Debug)]
-pub struct LookedAt {
-    path: PathBuf,
-    number: u64,
-    fetched: Fetched,
-}
-
-impl Loading {
-    /// Read, check, compile, link and describe. Takes as long as the compiler takes. Never fails: whatever happens is about the file.
-    pub async fn look(self, folder: &Folder, engine: &Engine, cache: &CodeCache) -> LookedAt {
-        let fetch = folder.fetch(engine, cache, &self.path, self.stamp, self.looked_at);
-        let fetched = match self.called_off.run_until_cancelled(AssertUnwindSafe(fetch).catch_unwind()).await {
-            None => Fetched::Changing,
-            Some(Ok(fetched)) => fetched,
-            Some(Err(_panic)) => {
-                let cause = RefusedCause::Unreadable("the host panicked over it".into());
-                Fetched::New { sha256: None, loaded: Err(cause) }
-            }
-        };
-        LookedAt { path: self.path, number: self.number, fetched }
-    }
-}
-
-impl LookedAt {
-    /// Which file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 /// What a look at the folder found.
@@ -120,11 +50,6 @@ impl Shelf {
         Shelf { folder, rule, slots: BTreeMap::new(), looks: 0, opened }
     }
 
-    /// The folder whose files these are.
-    pub fn folder(&self) -> &Folder {
-        &self.folder
-    }
-
     /// Compare what is in the folder with what is known. With `settle`, files that changed a moment ago are left for the next time.
     pub fn scan(&mut self, files: Files, settle: bool) -> Scan {
         let before = self.slots.len();
@@ -142,10 +67,9 @@ impl Shelf {
                 continue;
             }
             self.looks += 1;
-            let (number, called_off) = (self.looks, CancellationToken::new());
-            slot.stamp = Some(stamp);
-            slot.loading = Some(Flight { number, _call_off: called_off.clone().drop_guard() });
-            scan.due.push(Loading { path, stamp, looked_at: slot.sha256.clone(), number, called_off });
+            let (loading, flight) = Loading::new(path, stamp, slot.sha256.clone(), self.looks);
+            (slot.stamp, slot.loading) = (Some(stamp), Some(flight));
+            scan.due.push(loading);
         }
         scan
     }
@@ -161,7 +85,7 @@ impl Shelf {
     pub fn settle(&mut self, LookedAt { path, number, fetched }: LookedAt) {
         let Some(slot) = self.slots.get_mut(&path) else { return };
         // The file went or changed meanwhile.
-        if slot.loading.take_if(|flight| flight.number == number).is_none() {
+        if slot.loading.take_if(|flight| flight.is(number)).is_none() {
             return;
         }
         match fetched {
@@ -196,7 +120,7 @@ impl Shelf {
             return;
         }
         let canary = slot.serving.as_ref().and_then(|_| self.folder.canaries.get(&*loaded.name).copied());
-        let version = self.version(loaded, canary.is_some());
+        let version = Version::new(loaded, || Health::new(self.rule, canary.is_some(), Arc::clone(&self.opened)));
         if let Some(slot) = self.slots.get_mut(path) {
             slot.blocked = Some(version);
         }
@@ -238,12 +162,6 @@ impl Shelf {
             }
         }
         None
-    }
-
-    fn version(&self, loaded: Arc<Loaded>, on_trial: bool) -> Version {
-        let health = || Arc::new(Health::new(self.rule, on_trial, Arc::clone(&self.opened)));
-        let health = loaded.declaration.entrypoints.keys().map(|name| (name.clone(), health())).collect();
-        Version { loaded, health }
     }
 
     /// Draw the consequences of how versions do: a canary that crashes goes, one that has proved itself takes over, a version that crashes
@@ -338,46 +256,7 @@ impl Shelf {
             plugin: Arc::clone(&version.loaded),
             options: self.folder.caps.apply(options),
             health: Arc::clone(&version.health[name]),
-        })
-    }
-}
-
-impl Slot {
-    /// Says whether the canary is gone, one way or the other.
-    fn review_canary(&mut self) -> bool {
-        let Some((rule, version)) = &self.canary else { return false };
-        if let Some(fault) = version.crashing() {
-            (self.fault, self.canary) = (Some(fault), None);
-            return true;
-        }
-        let runs: u32 = version.health.values().map(|health| health.runs()).sum();
-        if runs < rule.runs {
-            return false;
-        }
-        self.previous = self.serving.replace(version.clone());
-        self.canary = None;
-        true
-    }
-
-    /// Says whether the version before is served again.
-    fn roll_back(&mut self) -> bool {
-        let Some(fault) = self.serving.as_ref().and_then(Version::crashing) else { return false };
-        let Some(previous) = self.previous.take_if(|previous| previous.crashing().is_none()) else { return false };
-        (self.serving, self.fault) = (Some(previous), Some(fault));
-        true
-    }
-}
-
-impl Version {
-    fn crashing(&self) -> Option<RefusedCause> {
-        let (entrypoint, health) = self.health.iter().find(|(_, health)| health.open_until().is_some())?;
-        let (crashes, runs) = health.crashes();
-        Some(RefusedCause::Crashing {
-            plugin: self.loaded.name.to_string(),
-            version: self.loaded.version.clone(),
-            entrypoint: entrypoint.clone(),
-            crashes,
-            runs,
+            meter: Arc::new(Meter::new(&version.loaded.name, name)),
         })
     }
 }

@@ -52,8 +52,9 @@ impl Queue {
     /// Drop attempts older than this; returns how many there were.
     pub async fn prune_attempts(&self, age: Duration) -> sqlx::Result<u64> {
         let mut transaction = self.pool.begin().await?;
-        sqlx::query("SET LOCAL enable_bitmapscan = on").execute(&mut *transaction).await?;
-        let pruned = sqlx::query(self.sql.prune_attempts.clone()).bind(super::millis(age)).execute(&mut *transaction).await?;
+        sqlx::raw_sql("SET LOCAL enable_bitmapscan = on").execute(&mut *transaction).await?;
+        let prune = sqlx::query(self.sql.prune_attempts.clone()).persistent(false).bind(super::millis(age));
+        let pruned = prune.execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(pruned.rows_affected())
     }

@@ -51,12 +51,16 @@ WITH held AS MATERIALIZED (
     {claimed}";
 
 /// How both claims end: the log row, and the job. Put in for `{claimed}`.
-pub(super) const CLAIMED: &str = "RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created, q.updated
+pub(super) const CLAIMED: &str =
+    "RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created, q.updated, q.execute_after
 ), logged AS (
-    INSERT INTO {log} (job_id, status, priority, entrypoint)
-    SELECT id, 'picked'::{status}, priority, entrypoint FROM claimed
+    INSERT INTO {log} (job_id, status, priority, entrypoint, aggregated)
+    SELECT id, 'picked'::{status}, priority, entrypoint, true FROM claimed
+), tallied AS (
+    INSERT INTO {tally} (created, count, priority, status, entrypoint)
+    SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed GROUP BY priority, entrypoint
 )
-SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts, updated,
+SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts, updated, execute_after,
        (extract(epoch FROM created) * 1000)::bigint AS created_ms
 FROM claimed ORDER BY priority DESC, id ASC";
 
@@ -150,6 +154,7 @@ fn job(row: &PgRow, known: &HashMap<&str, &Arc<str>>) -> sqlx::Result<Job> {
         id,
         claim: Claim { id, at: row.try_get("updated")? },
         priority: row.try_get("priority")?,
+        due: row.try_get("execute_after")?,
         created_ms: u64::try_from(created_ms).unwrap_or(0),
         entrypoint: known.get(entrypoint).map_or_else(|| Arc::from(entrypoint), |known| Arc::clone(known)),
         payload: row.try_get("payload")?,

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::presence;
 
 /// Claims, outcomes, heartbeats and upkeep are one statement each. PgQueuer's default.
 const POOL_MAX_SIZE: u32 = 5;
@@ -46,6 +49,8 @@ pub fn connect_options(dsn: Option<&str>) -> Result<PgConnectOptions, String> {
             .map_err(|error| format!("the DSN cannot be read: {error}; write it like postgresql://user@host:5432/database"))?,
         None => PgConnectOptions::new(),
     };
+    // A pooler refuses what it does not know, and all that this one does is the default since PostgreSQL 12.
+    let options = options.extra_float_digits(None::<i8>);
     Ok(match (variable("PGQUEUER_APPLICATION_NAME"), options.get_application_name()) {
         (Some(name), _) => options.application_name(&name),
         // Of the DSN, or PGAPPNAME.
@@ -57,17 +62,34 @@ pub fn connect_options(dsn: Option<&str>) -> Result<PgConnectOptions, String> {
 /// Every statement here is written for one plan, of index look-ups; a queue table's statistics, true for the moment they were
 /// taken, can only mislead the planner away from it (a claim that sorts the whole backlog: 50 ms against 1). And compiling such a
 /// statement takes PostgreSQL longer than running it.
-const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off";
+pub(super) const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off";
 
-/// A pool for one worker.
+/// Whose the sessions behind our connections are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Sessions {
+    /// Ours for as long as the connection lasts. Each is a worker's sign of life, where there is one, before it is anything else.
+    Ours(Option<Uuid>),
+    /// A pooler's: nothing is set in them.
+    Lent,
+}
+
+/// A pool as a worker has it, for a tool.
 pub async fn connect(options: PgConnectOptions) -> sqlx::Result<PgPool> {
+    open(options, Sessions::Ours(None)).await
+}
+
+pub(super) async fn open(options: PgConnectOptions, sessions: Sessions) -> sqlx::Result<PgPool> {
     let settings = Settings::read(variable).map_err(configuration)?;
     let connected = PgPoolOptions::new()
         .min_connections(settings.pool_min_size)
         .max_connections(settings.pool_max_size)
         .acquire_timeout(settings.connect_timeout)
-        .after_connect(|connection, _| {
+        .after_connect(move |connection, _| {
             Box::pin(async move {
+                let Sessions::Ours(worker) = sessions else { return Ok(()) };
+                if let Some(worker) = worker {
+                    connection.execute(presence::lock(worker)).await?;
+                }
                 connection.execute(PLANNER).await?;
                 Ok(())
             })
@@ -93,6 +115,11 @@ pub async fn in_time<T>(connecting: impl Future<Output = sqlx::Result<T>>) -> sq
             format!("no answer within {:?} (PGQUEUER_CONNECT_TIMEOUT)", settings.connect_timeout),
         ))),
     }
+}
+
+/// Connections that one host may come to have.
+pub fn pool_size() -> Result<usize, String> {
+    Settings::read(variable).map(|settings| settings.pool_max_size as usize)
 }
 
 fn variable(name: &str) -> Option<String> {

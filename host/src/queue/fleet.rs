@@ -7,22 +7,30 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
-use super::{Operator, Queue};
+use super::{Operator, Queue, presence};
+use crate::names::Names;
 
 /// A host that was not seen for so long was killed; whoever announces itself next clears its row away.
 const FORGOTTEN: &str = "1 day";
 
-/// The host's row, and the versions that its attempts name. Rows of the latter are only ever written once.
-pub(super) const ANNOUNCE: &str = "
+/// The host's row, and the versions that its attempts name. Rows of the latter are only ever written once. A new row is told to the others,
+/// and one whose sessions count again.
+const ANNOUNCE: &str = "
 WITH versions AS (
     INSERT INTO {plugin} (key, name, version, sha256)
     SELECT * FROM unnest($6::bigint[], $7::text[], $8::text[], $9::text[])
     ON CONFLICT DO NOTHING
 ), forgotten AS (
     DELETE FROM {host} WHERE seen < now() - interval '{forgotten}' AND id <> $1
+), announced AS (
+    INSERT INTO {host} (id, name, pid, version, plugins{presence}) VALUES ($1, $2, $3, $4, $5{key})
+    ON CONFLICT (id) DO UPDATE SET seen = now(), plugins = EXCLUDED.plugins{update}
+    RETURNING xmax = 0 AS joined
 )
-INSERT INTO {host} (id, name, pid, version, plugins) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (id) DO UPDATE SET seen = now(), plugins = EXCLUDED.plugins";
+SELECT pg_notify('{fleet_channel}', '{joined}') FROM announced WHERE joined{or_back}";
+
+/// What the others are told then, as [`FleetCommand`]s are. One that does not know the word passes over it.
+pub(super) const JOINED: &str = "\"joined\"";
 
 pub(super) const WITHDRAW: &str = "DELETE FROM {host} WHERE id = $1";
 
@@ -85,10 +93,12 @@ pub enum FleetCommand {
 }
 
 impl Queue {
-    /// Say that this host is here, and what it serves.
-    pub async fn announce(&self, plugins: &Value, versions: &[PluginVersion]) -> sqlx::Result<()> {
+    /// Say that this host is here, and what it serves; and whether its sessions are its sign of life (`None` where the database has no
+    /// place to say so), perhaps anew.
+    pub async fn announce(&self, plugins: &Value, versions: &[PluginVersion], present: Option<bool>, anew: bool) -> sqlx::Result<()> {
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        sqlx::query(self.sql.announce.clone())
+        let sql = if present.is_some() { &self.sql.announce_presence } else { &self.sql.announce };
+        let query = sqlx::query(sql.clone())
             .bind(self.me)
             .bind(name)
             .bind(i32::try_from(std::process::id()).unwrap_or_default())
@@ -97,9 +107,12 @@ impl Queue {
             .bind(versions.iter().map(|version| version.key).collect::<Vec<_>>())
             .bind(versions.iter().map(|version| version.name.as_str()).collect::<Vec<_>>())
             .bind(versions.iter().map(|version| version.version.as_str()).collect::<Vec<_>>())
-            .bind(versions.iter().map(|version| version.sha256.as_str()).collect::<Vec<_>>())
-            .execute(&self.pool)
-            .await?;
+            .bind(versions.iter().map(|version| version.sha256.as_str()).collect::<Vec<_>>());
+        let query = match present {
+            Some(present) => query.bind(present.then(|| presence::key(self.me))).bind(anew),
+            None => query,
+        };
+        query.execute(&self.pool).await?;
         Ok(())
     }
 
@@ -124,7 +137,16 @@ impl Operator {
     }
 }
 
-/// The statement with its constant filled in.
-pub(super) fn announce() -> String {
-    ANNOUNCE.replace("{forgotten}", FORGOTTEN)
+/// The statement for these names, with the column that says which lock the worker's sessions hold or without.
+pub(super) fn announce(names: &Names, presence: bool) -> String {
+    let [column, key, update, or_back] =
+        if presence { [", presence", ", $10", ", presence = EXCLUDED.presence", " OR $11"] } else { [""; 4] };
+    ANNOUNCE
+        .replace("{forgotten}", FORGOTTEN)
+        .replace("{joined}", JOINED)
+        .replace("{fleet_channel}", &names.fleet_channel())
+        .replace("{presence}", column)
+        .replace("{key}", key)
+        .replace("{update}", update)
+        .replace("{or_back}", or_back)
 }

@@ -6,17 +6,18 @@ use std::time::Duration;
 use chrono::Utc;
 use serde::Deserialize;
 use serde_json::json;
-use sqlx::PgPool;
 use sqlx::postgres::PgListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::FleetCommand;
+use super::fleet::JOINED;
+use super::{FleetCommand, ListenFrom, Watch};
 use crate::job::JobId;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(30);
+/// Less than the others wait before they judge a worker that is not back after a restart of the server.
+const LAST_RETRY: Duration = Duration::from_secs(2);
 /// After so long without any notification the connection is tried.
 const ECHO_PERIOD: Duration = Duration::from_secs(60);
 const ECHO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,7 +70,7 @@ enum Payload {
 /// Where to listen, and who wants to know.
 pub struct Listener {
     /// Where from.
-    pub pool: PgPool,
+    pub from: ListenFrom,
     /// PgQueuer's.
     pub channel: String,
     /// Of hosts alone.
@@ -78,18 +79,23 @@ pub struct Listener {
     pub events: mpsc::Sender<Event>,
     /// For whoever looks after the plugins.
     pub commands: mpsc::Sender<FleetCommand>,
+    /// Watches the other workers on the listening session.
+    pub watch: Option<Watch>,
+    /// Told whether there is a listening session.
+    pub present: watch::Sender<bool>,
     /// Told after the first attempt, whether it went well or not: what is said from then on is heard, or known to be lost.
     pub tried: oneshot::Sender<()>,
 }
 
 /// Pass on what comes over the channels until nobody wants it any more.
 pub async fn listen(listener: Listener) {
-    let Listener { pool, channel, fleet_channel, events, commands, tried } = listener;
+    let Listener { from, channel, fleet_channel, events, commands, mut watch, present, tried } = listener;
     let mut tried = Some(tried);
     let mut retry = FIRST_RETRY;
     let mut was_lost = false;
     while !events.is_closed() {
-        let subscribed = subscribe(&pool, &[&channel, &fleet_channel]).await;
+        let subscribed = subscribe(&from, &[&channel, &fleet_channel], watch.as_mut()).await;
+        present.send_replace(subscribed.is_ok());
         if let Some(tried) = tried.take() {
             let _ = tried.send(());
         }
@@ -100,13 +106,16 @@ pub async fn listen(listener: Listener) {
                     tracing::info!(channel, "listening again");
                     let _ = events.send(Event::Back).await;
                 }
-                if let Err(error) = forward(&pool, &channel, listener, &events, &commands).await {
+                if let Err(error) = forward(&channel, listener, &events, &commands, watch.as_mut()).await {
+                    present.send_replace(false);
                     tracing::warn!(channel, error = %error, "the listening connection is lost; polling until it is back");
                 }
             }
-            Err(error) => {
-                tracing::warn!(channel, error = %error, retry_in = ?retry, "cannot listen; polling until it works")
+            // The last of these is said once, however long it takes.
+            Err(error) if retry < LAST_RETRY => {
+                tracing::warn!(channel, error = %error, retry_in = ?retry, "cannot listen; polling until it works");
             }
+            Err(error) => tracing::debug!(channel, error = %error, "cannot listen; polling until it works"),
         }
         if !was_lost || retry == FIRST_RETRY {
             let _ = events.send(Event::Lost).await;
@@ -120,21 +129,24 @@ pub async fn listen(listener: Listener) {
     }
 }
 
-async fn subscribe(pool: &PgPool, channels: &[&str]) -> sqlx::Result<PgListener> {
-    let mut listener = PgListener::connect_with(pool).await?;
+async fn subscribe(from: &ListenFrom, channels: &[&str], watch: Option<&mut Watch>) -> sqlx::Result<PgListener> {
+    let mut listener = from.listener().await?;
     // What came while a connection was down is lost: we want to know about it, and look for ourselves.
     listener.eager_reconnect(false);
     listener.listen_all(channels.iter().copied()).await?;
+    if let Some(watch) = watch {
+        watch.begin(&mut listener).await?;
+    }
     Ok(listener)
 }
 
 /// Ends when the connection does, or when it does not bring back what was sent.
 async fn forward(
-    pool: &PgPool,
     channel: &str,
     mut listener: PgListener,
     events: &mpsc::Sender<Event>,
     commands: &mpsc::Sender<FleetCommand>,
+    mut watch: Option<&mut Watch>,
 ) -> sqlx::Result<()> {
     // A connection whose other end vanished (a fail-over, a firewall that forgot it) looks idle for ever: ask for an echo now and then.
     let me = Uuid::new_v4();
@@ -145,11 +157,15 @@ async fn forward(
             () = tokio::time::sleep_until(echo.at()) => {
                 match echo {
                     Echo::Due(_) => {
-                        ask_for_echo(pool, channel, me).await?;
+                        ask_for_echo(&mut listener, channel, me).await?;
                         echo = Echo::Asked(Instant::now() + ECHO_TIMEOUT);
                     }
                     Echo::Asked(_) => return Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no echo came back"))),
                 }
+                continue;
+            }
+            watch = turn(&mut watch) => {
+                watch.look(&mut listener).await?;
                 continue;
             }
             notification = listener.try_recv() => notification?,
@@ -160,15 +176,31 @@ async fn forward(
         // Whatever comes shows that the connection lives.
         echo = Echo::Due(Instant::now() + ECHO_PERIOD);
         if notification.channel() != channel {
+            if notification.payload() == JOINED {
+                watch.iter_mut().for_each(|watch| watch.joined());
+                continue;
+            }
             match serde_json::from_str(notification.payload()) {
                 Ok(command) => drop(commands.send(command).await),
                 Err(error) => tracing::debug!(payload = notification.payload(), error = %error, "no command of this version's"),
             }
-        } else if let Some(event) = Event::parse(notification.payload())
-            && events.send(event).await.is_err()
-        {
-            return Ok(());
+        } else if let Some(event) = Event::parse(notification.payload()) {
+            watch.iter_mut().for_each(|watch| watch.heard());
+            if events.send(event).await.is_err() {
+                return Ok(());
+            }
         }
+    }
+}
+
+/// Resolves when it is our turn to look.
+async fn turn<'a>(watch: &'a mut Option<&mut Watch>) -> &'a mut Watch {
+    match watch {
+        Some(watch) => {
+            tokio::time::sleep_until(watch.next).await;
+            watch
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -187,10 +219,13 @@ impl Echo {
 }
 
 /// PgQueuer's own health check: every listener hears it, and all but the sender pass over it.
-async fn ask_for_echo(pool: &PgPool, channel: &str, id: Uuid) -> sqlx::Result<()> {
+async fn ask_for_echo(listener: &mut PgListener, channel: &str, id: Uuid) -> sqlx::Result<()> {
     let event = json!({"channel": channel, "sent_at": Utc::now(), "type": "health_check_event", "id": id});
-    sqlx::query("SELECT pg_notify($1, $2)").bind(channel).bind(event.to_string()).execute(pool).await?;
-    Ok(())
+    let asked = sqlx::query("SELECT pg_notify($1, $2)").bind(channel).bind(event.to_string()).execute(listener);
+    match tokio::time::timeout(ECHO_TIMEOUT, asked).await {
+        Ok(asked) => asked.map(drop),
+        Err(_) => Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the connection does not answer"))),
+    }
 }
 
 #[cfg(test)]

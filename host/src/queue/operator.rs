@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use sqlx::{AssertSqlSafe, PgPool, SqlSafeStr as _, SqlStr};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
+use super::Pool;
 use crate::names::Names;
 
 /// Unlike [`Queue`](super::Queue) it claims nothing, so it has no worker's id and holds no statements: a command sends one or two.
 #[derive(Debug, Clone)]
 pub struct Operator {
-    pub(super) pool: PgPool,
+    pub(super) pool: Pool,
     names: Arc<Names>,
 }
 
 impl Operator {
     /// Of the queue of these names.
-    pub fn new(pool: PgPool, names: Names) -> Operator {
-        Operator { pool, names: Arc::new(names) }
+    pub fn new(pool: impl Into<Pool>, names: Names) -> Operator {
+        Operator { pool: pool.into(), names: Arc::new(names) }
     }
 
     /// The names it works with.

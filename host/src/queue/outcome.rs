@@ -36,8 +36,11 @@ WITH done AS (
 ), {ours}, {attempted}, gone AS (
     DELETE FROM {queue} WHERE id = ANY (ARRAY(SELECT id FROM ours))
 ), logged AS (
-    INSERT INTO {log} (job_id, status, priority, entrypoint)
-    SELECT id, 'successful'::{status}, priority, entrypoint FROM ours
+    INSERT INTO {log} (job_id, status, priority, entrypoint, aggregated)
+    SELECT id, 'successful'::{status}, priority, entrypoint, true FROM ours
+), tallied AS (
+    INSERT INTO {tally} (created, count, priority, status, entrypoint)
+    SELECT date_trunc('sec', now()), count(*), priority, 'successful', entrypoint FROM ours GROUP BY priority, entrypoint
 )
 SELECT id::bigint FROM ours";
 
@@ -52,8 +55,11 @@ WITH done AS (
 ), {ours}, {attempted}, gone AS (
     DELETE FROM {queue} WHERE id = ANY (ARRAY(SELECT id FROM ours)) RETURNING id
 ), logged AS (
-    INSERT INTO {log} (job_id, status, priority, entrypoint, traceback)
-    SELECT id, status::{status}, priority, entrypoint, traceback::jsonb FROM ours
+    INSERT INTO {log} (job_id, status, priority, entrypoint, traceback, aggregated)
+    SELECT id, status::{status}, priority, entrypoint, traceback::jsonb, true FROM ours
+), tallied AS (
+    INSERT INTO {tally} (created, count, priority, status, entrypoint)
+    SELECT date_trunc('sec', now()), count(*), priority, status, entrypoint FROM ours GROUP BY priority, status, entrypoint
 ), kept AS (
     INSERT INTO {output} (job_id, entrypoint, output)
     SELECT id, entrypoint, output FROM ours WHERE output IS NOT NULL

@@ -1,8 +1,11 @@
-//! Jobs whose worker has not been heard of for longer than a lease lasts.
+//! Jobs whose worker has not been heard of for longer than a lease lasts, or whose worker's sessions have all ended.
 
 use std::time::Duration;
 
-use sqlx::Row as _;
+use sqlx::postgres::{PgArguments, PgRow, Postgres};
+use sqlx::query::QueryAs;
+use sqlx::{FromRow, Row as _, SqlStr};
+use uuid::Uuid;
 
 use super::{Queue, millis};
 use crate::job::{JobId, OnFailure};
@@ -16,14 +19,14 @@ SELECT EXISTS (
 
 /// A lost worker counts as a failed run: a job that kills its worker must not be tried for ever. The row goes back into the queue,
 /// where whoever is free takes it (the trigger wakes them), or fails for good with the evidence in its log.
-pub(super) const RESCUE: &str = "
+const RESCUE: &str = "
 WITH rule AS (
     SELECT * FROM unnest($1::text[], $2::int[], $3::bool[]) AS r(entrypoint, max_attempts, hold)
-), lost AS MATERIALIZED (
+), {lost} AS MATERIALIZED (
     SELECT q.id, q.queue_manager_id AS worker, q.heartbeat, q.attempts + 1 AS failures,
            q.attempts + 1 < rule.max_attempts AS again, rule.hold
     FROM {queue} AS q JOIN rule USING (entrypoint)
-    WHERE q.status = 'picked' AND q.heartbeat < now() - $4 * interval '1 millisecond' AND NOT q.id = ANY($5)
+    WHERE q.status = 'picked' AND {of}
     ORDER BY q.id LIMIT 1000
     FOR UPDATE OF q SKIP LOCKED
 ), kept AS (
@@ -44,13 +47,40 @@ WITH rule AS (
         'job_id', touched.id,
         'timestamp', now(),
         'exception_type', 'WorkerLost',
-        'exception_message', format('worker %s sent no heartbeat since %s', lost.worker, lost.heartbeat),
+        'exception_message', format('{evidence}', lost.worker, lost.heartbeat),
         'traceback', '',
         'additional_context', jsonb_build_object(
             'entrypoint', touched.entrypoint, 'queue_manager_id', lost.worker, 'attempt', lost.failures))
     FROM touched JOIN lost USING (id)
 )
 SELECT id::bigint AS id, entrypoint, status::text AS status FROM touched";
+
+/// Those whose lease is over, whoever holds them, and not those of `$5`.
+pub(super) fn rescue() -> String {
+    RESCUE
+        .replace("{lost}", "lost")
+        .replace("{of}", "q.heartbeat < now() - $4 * interval '1 millisecond' AND NOT q.id = ANY($5)")
+        .replace("{evidence}", "worker %s sent no heartbeat since %s")
+}
+
+/// Those of one worker, if none of its sessions lives at this very moment. Its lock is kept until they are put back: it cannot come back
+/// in between. They are found by its id, and then by their own: one plan, whatever is believed about the table.
+pub(super) fn rescue_from() -> String {
+    RESCUE
+        .replace(
+            "{lost}",
+            "gone_worker AS MATERIALIZED (
+    SELECT id FROM {host} WHERE id = $4 AND presence IS NOT NULL AND pg_try_advisory_xact_lock(presence)
+), lost",
+        )
+        .replace(
+            "{of}",
+            "q.queue_manager_id = $4 AND q.id = ANY (ARRAY(
+        SELECT held.id FROM gone_worker JOIN {queue} AS held ON held.queue_manager_id = gone_worker.id
+        WHERE held.status = 'picked' AND held.entrypoint = ANY($1) LIMIT 1000))",
+        )
+        .replace("{evidence}", "worker %s is gone: its sessions ended (its last heartbeat was at %s)")
+}
 
 /// What the current plugins say about a lost job.
 #[derive(Debug, Clone)]
@@ -74,6 +104,12 @@ pub struct Rescued {
     pub status: String,
 }
 
+impl FromRow<'_, PgRow> for Rescued {
+    fn from_row(row: &PgRow) -> sqlx::Result<Rescued> {
+        Ok(Rescued { id: row.try_get("id")?, entrypoint: row.try_get("entrypoint")?, status: row.try_get("status")? })
+    }
+}
+
 impl Queue {
     /// Put jobs of these entrypoints back whose lease is over; not those that this host holds, whose heartbeat is only late. (A row
     /// can bear our id and not be held: when the connection broke between a claim and its answer.) At most 1,000 at a time.
@@ -83,18 +119,19 @@ impl Queue {
         if !any.fetch_one(&self.pool).await? {
             return Ok(Vec::new());
         }
-        let max_attempts: Vec<i32> = rules.iter().map(|rule| i32::try_from(rule.max_attempts).unwrap_or(i32::MAX)).collect();
-        let hold: Vec<bool> = rules.iter().map(|rule| rule.on_failure == OnFailure::Hold).collect();
-        let rows = sqlx::query(self.sql.rescue.clone())
-            .bind(entrypoints)
-            .bind(max_attempts)
-            .bind(hold)
-            .bind(millis(lease))
-            .bind(held)
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter()
-            .map(|row| Ok(Rescued { id: row.try_get("id")?, entrypoint: row.try_get("entrypoint")?, status: row.try_get("status")? }))
-            .collect()
+        ruled(self.sql.rescue.clone(), rules).bind(millis(lease)).bind(held).fetch_all(&self.pool).await
     }
+
+    /// Put jobs of these entrypoints back that a worker held whose sessions have ended. At most 1,000 at a time.
+    pub async fn rescue_from(&self, worker: Uuid, rules: &[RescueRule]) -> sqlx::Result<Vec<Rescued>> {
+        ruled(self.sql.rescue_from.clone(), rules).bind(worker).fetch_all(&self.pool).await
+    }
+}
+
+/// The parameters that both begin with.
+fn ruled(sql: SqlStr, rules: &[RescueRule]) -> QueryAs<'static, Postgres, Rescued, PgArguments> {
+    let entrypoints: Vec<String> = rules.iter().map(|rule| rule.entrypoint.clone()).collect();
+    let max_attempts: Vec<i32> = rules.iter().map(|rule| i32::try_from(rule.max_attempts).unwrap_or(i32::MAX)).collect();
+    let hold: Vec<bool> = rules.iter().map(|rule| rule.on_failure == OnFailure::Hold).collect();
+    sqlx::query_as(sql).bind(entrypoints).bind(max_attempts).bind(hold)
 }

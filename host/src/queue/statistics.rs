@@ -1,9 +1,12 @@
 //! PgQueuer's statistics: its log, counted per second, entrypoint, priority and status.
+//!
+//! What hosts write when they claim and finish is counted by the very statements that write it, into the tally; the rest of the log (of
+//! producers, of PgQueuer's workers, of what is rare) row by row, as PgQueuer does it. Counting adds both up.
 
 use super::Queue;
 
-/// Counts what it has marked itself: two of these at once, or one beside PgQueuer's, wait for each other's rows and then find them
-/// marked. (PgQueuer 1.6 counts first and marks then, and two readers count twice.) The lock is the one of its periodic task: who
+/// Counts what it has marked or taken away itself: two of these at once, or one beside PgQueuer's, wait for each other's rows and then find
+/// them gone. (PgQueuer 1.6 counts first and marks then, and two readers count twice.) The lock is the one of its periodic task: who
 /// does not get it leaves the work to whoever has it.
 pub(super) const AGGREGATE: &str = "
 WITH turn AS MATERIALIZED (
@@ -13,20 +16,44 @@ WITH turn AS MATERIALIZED (
 ), marked AS (
     UPDATE {log} AS l SET aggregated = true FROM batch WHERE l.id = batch.id
     RETURNING l.entrypoint, l.priority, l.status, date_trunc('sec', l.created) AS second
+), tallies AS MATERIALIZED (
+    SELECT id FROM {tally} WHERE (SELECT mine FROM turn) LIMIT $2 FOR UPDATE SKIP LOCKED
+), taken AS (
+    DELETE FROM {tally} AS t USING tallies WHERE t.id = tallies.id
+    RETURNING t.entrypoint, t.priority, t.status::{status}, t.created AS second, t.count
 ), counted AS (
     INSERT INTO {statistics} AS s (created, count, priority, status, entrypoint)
-    SELECT second, count(*), priority, status, entrypoint FROM marked GROUP BY second, priority, status, entrypoint
+    SELECT second, sum(count), priority, status, entrypoint
+    FROM (SELECT *, 1 AS count FROM marked UNION ALL SELECT * FROM taken) AS added
+    GROUP BY second, priority, status, entrypoint
     ORDER BY second, priority, status, entrypoint
     ON CONFLICT (priority, date_trunc('sec', timezone('UTC', created)), status, entrypoint)
     DO UPDATE SET count = s.count + EXCLUDED.count
 )
-SELECT count(*) FROM marked";
+SELECT (SELECT count(*) FROM marked), (SELECT count(*) FROM taken)";
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Rows of the log.
+    pub logged: usize,
+    /// Rows of the tally, each for many rows of the log.
+    pub tallied: usize,
+}
+
+impl Counted {
+    /// Whether there was nothing to count.
+    pub fn is_nothing(&self) -> bool {
+        self.logged + self.tallied == 0
+    }
+}
 
 impl Queue {
-    /// Count up to `max` log rows that were not counted yet; returns how many there were.
-    pub async fn aggregate(&self, max: usize) -> sqlx::Result<usize> {
-        let counted: i64 =
-            sqlx::query_scalar(self.sql.aggregate.clone()).bind(i64::try_from(max).unwrap_or(i64::MAX)).fetch_one(&self.pool).await?;
-        Ok(usize::try_from(counted).unwrap_or(0))
+    /// Count up to so many rows of the log, and up to so many of the tally, that were not counted yet.
+    pub async fn aggregate(&self, logged: usize, tallied: usize) -> sqlx::Result<Counted> {
+        let most = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
+        let (logged, tallied): (i64, i64) =
+            sqlx::query_as(self.sql.aggregate.clone()).bind(most(logged)).bind(most(tallied)).fetch_one(&self.pool).await?;
+        Ok(Counted { logged: usize::try_from(logged).unwrap_or(0), tallied: usize::try_from(tallied).unwrap_or(0) })
     }
 }

@@ -18,25 +18,14 @@ pub(super) fn beginning(set: &PluginSet, folder: &Folder) {
 pub(super) fn changes(before: &PluginSet, now: &PluginSet) {
     for file in now.files() {
         let old = before.files().iter().find(|old| old.path == file.path);
-        gauge_refused(file, file.fault.is_some());
         versions(old, file);
         faults(old, file);
         pauses(old, file);
     }
     for gone in before.files().iter().filter(|old| !now.files().iter().any(|file| file.path == old.path)) {
-        gauge_refused(gone, false);
         let plugin = gone.serving.as_ref().map(|plugin| &*plugin.name);
         tracing::info!(file = %gone.path.display(), plugin, "plugin removed; jobs of its entrypoints stay in the queue");
     }
-}
-
-fn gauge_refused(file: &File, refused: bool) {
-    let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    metrics::gauge!("pgq_host_plugin_refused", "file" => name).set(f64::from(u8::from(refused)));
-}
-
-fn gauge_paused(entrypoint: &str, paused: bool) {
-    metrics::gauge!("pgq_host_entrypoint_paused", "entrypoint" => entrypoint.to_owned()).set(f64::from(u8::from(paused)));
 }
 
 fn versions(old: Option<&File>, file: &File) {
@@ -72,13 +61,11 @@ fn faults(old: Option<&File>, file: &File) {
 fn pauses(old: Option<&File>, file: &File) {
     let was = |name: &str| old.is_some_and(|old| old.paused.iter().any(|(paused, _)| **paused == *name));
     for (entrypoint, until) in file.paused.iter().filter(|(name, _)| !was(name)) {
-        gauge_paused(entrypoint, true);
         let pause = Duration::from_secs(until.saturating_duration_since(std::time::Instant::now()).as_secs_f64().ceil() as u64);
         tracing::error!(file = %file.path.display(), entrypoint = %entrypoint, ?pause, "run after run crashes: the entrypoint is not claimed for a while; its jobs stay in the queue");
     }
     for (entrypoint, _) in old.into_iter().flat_map(|old| &old.paused) {
         if !file.paused.iter().any(|(paused, _)| paused == entrypoint) {
-            gauge_paused(entrypoint, false);
             tracing::info!(file = %file.path.display(), entrypoint = %entrypoint, "the entrypoint is claimed again");
         }
     }

@@ -56,7 +56,7 @@ impl Durability {
     fn unlogged(self, role: &str) -> bool {
         match self {
             Durability::Volatile => true,
-            Durability::Balanced => matches!(role, "log" | "statistics" | "output" | "attempt" | "host"),
+            Durability::Balanced => matches!(role, "log" | "statistics" | "output" | "attempt" | "tally" | "host"),
             Durability::Durable => false,
         }
     }

@@ -14,6 +14,7 @@ const NEEDED: &[(&str, &str, &[&str])] = &[
     ("table", "{output}", &[""]),
     ("table", "{plugin}", &[""]),
     ("table", "{attempt}", &[""]),
+    ("table", "{tally}", &[""]),
     ("table", "{host}", &[""]),
     ("table", "{queue}", &[""]),
     ("column", "{queue}", &["updated", "heartbeat", "queue_manager_id", "execute_after", "dedupe_key", "headers", "attempts", "slot"]),
@@ -56,8 +57,14 @@ pub async fn check_worker(conn: &mut PgConnection, names: &Names) -> Result<(), 
             parts.push(catalog(part));
         }
     }
-    let missing: Vec<(Option<String>, String, String, String)> =
-        sqlx::query_as(MISSING).bind(names.schema.as_deref()).bind(&kinds).bind(&objects).bind(&parts).fetch_all(conn).await?;
+    let missing: Vec<(Option<String>, String, String, String)> = sqlx::query_as(MISSING)
+        .persistent(false)
+        .bind(names.schema.as_deref())
+        .bind(&kinds)
+        .bind(&objects)
+        .bind(&parts)
+        .fetch_all(conn)
+        .await?;
     let Some((schema, ..)) = missing.first() else { return Ok(()) };
     let place = schema.as_ref().map_or_else(|| "the search_path, which names no schema".to_owned(), |s| format!("schema {s}"));
     let is_gone = |kind: &str, object: &str| missing.iter().any(|(_, k, o, _)| k == kind && o == object);

@@ -1,6 +1,7 @@
 //! What a host has for its plugins, without the host: configuration, engine, cache of compiled code, threads for guests.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -10,11 +11,12 @@ use crate::cli::logging::LoggingArgs;
 use crate::cli::run::default_cache_dir;
 use crate::config::Config;
 use crate::guests::{GuestRuntime, Guests};
+use crate::plugins::{File, Folder, Shelf};
 use crate::wasm::{self, CodeCache, Engine, EngineSettings, LoadError, Loaded};
 
 /// What commands that load plugins have in common.
 #[derive(Debug, Args)]
-pub(super) struct BenchArgs {
+pub(in crate::cli) struct BenchArgs {
     /// Grants and caps [default: pgq-host.toml, if there is one]
     #[arg(long, env = "PGQ_HOST_CONFIG")]
     config: Option<PathBuf>,
@@ -27,7 +29,7 @@ pub(super) struct BenchArgs {
 
 /// How a command uses the cache of compiled code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compiled {
+pub(in crate::cli) enum Compiled {
     /// As a host does: without it, everything just takes longer.
     Kept,
     /// It is what the command is for: without it, that is an error.
@@ -37,8 +39,8 @@ pub(super) enum Compiled {
 }
 
 /// Set up to load and run plugins.
-pub(super) struct Bench {
-    pub(super) config: Config,
+pub(in crate::cli) struct Bench {
+    pub(in crate::cli) config: Config,
     pub(super) engine: Engine,
     pub(super) cache: CodeCache,
     /// Guests never run on the threads that wait for signals.
@@ -47,7 +49,7 @@ pub(super) struct Bench {
 }
 
 impl BenchArgs {
-    pub(super) fn set_up(&self, compiled: Compiled) -> anyhow::Result<Bench> {
+    pub(in crate::cli) fn set_up(&self, compiled: Compiled) -> anyhow::Result<Bench> {
         self.logging.install();
         let config = Config::load(self.config.as_deref())?;
         let folder = || self.cache_dir.clone().or(config.run.cache_dir.clone()).map_or_else(default_cache_dir, Ok);
@@ -68,6 +70,18 @@ impl BenchArgs {
 }
 
 impl Bench {
+    /// What a host would make of the files of this folder now, in the order of their names.
+    pub(in crate::cli) async fn folder(&self, path: PathBuf) -> anyhow::Result<Vec<File>> {
+        let config = &self.config;
+        let folder = Folder { path, grants: config.grants.clone(), canaries: config.canaries.clone(), caps: config.caps };
+        let mut shelf = Shelf::new(folder.clone(), config.breaker, Arc::default());
+        for loading in shelf.scan(folder.list()?, false).due {
+            let (folder, engine, cache) = (folder.clone(), self.engine.clone(), self.cache.clone());
+            shelf.settle(self.guests.handle().spawn(async move { loading.look(&folder, &engine, &cache).await }).await?);
+        }
+        Ok(shelf.snapshot().files().to_vec())
+    }
+
     /// Load these bytes as the plugin that the file of this name would be.
     pub(super) async fn load(&self, path: &Path, bytes: Vec<u8>) -> anyhow::Result<Result<Loaded, LoadError>> {
         let (engine, cache, grants) = (self.engine.clone(), self.cache.clone(), self.config.grants.clone());

@@ -1,18 +1,17 @@
 //! `plugin list`: a folder of plugins as a host would serve it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 
-use super::bench::{Bench, BenchArgs, Compiled};
+use super::bench::{BenchArgs, Compiled};
 use super::fleet;
 use crate::cli::database::DatabaseArgs;
 use crate::cli::output;
 use crate::digest::sha256;
-use crate::plugins::{File, Folder, Shelf};
+use crate::plugins::File;
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
@@ -57,25 +56,12 @@ pub(super) async fn run(database: &DatabaseArgs, args: ListArgs) -> anyhow::Resu
     let Some(folder) = args.plugins.clone().or_else(|| bench.config.run.plugins.clone()) else {
         bail!("no folder of plugins is named; use --plugins DIR, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml");
     };
-    let rows = in_folder(&bench, folder.clone()).await?;
+    let rows: Vec<Row> = bench.folder(folder.clone()).await?.iter().map(Row::of).collect();
     if args.json {
         return output::json(&rows);
     }
     let head = ["File", "Plugin", "Version", "SHA-256", "Entrypoints", "State"];
     output::table(head, rows.into_iter().map(Row::cells), &format!("No plugins in {}.", folder.display()))
-}
-
-/// What a host would make of the folder now, in the order of the files' names.
-async fn in_folder(bench: &Bench, path: PathBuf) -> anyhow::Result<Vec<Row>> {
-    let config = &bench.config;
-    let folder = Folder { path, grants: config.grants.clone(), canaries: config.canaries.clone(), caps: config.caps };
-    let mut shelf = Shelf::new(folder.clone(), config.breaker, Arc::default());
-    let (engine, cache) = (bench.engine.clone(), bench.cache.clone());
-    for loading in shelf.scan(folder.list()?, false).due {
-        let (folder, engine, cache) = (folder.clone(), engine.clone(), cache.clone());
-        shelf.settle(bench.guests.handle().spawn(async move { loading.look(&folder, &engine, &cache).await }).await?);
-    }
-    Ok(shelf.snapshot().files().iter().map(Row::of).collect())
 }
 
 impl Row {

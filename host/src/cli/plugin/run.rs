@@ -83,6 +83,7 @@ impl RunArgs {
             id: JOB,
             priority: 0,
             created_ms: u64::try_from(now.timestamp_millis()).unwrap_or_default(),
+            due: now,
             entrypoint: entrypoint.into(),
             payload,
             headers: (!headers.is_empty()).then(|| serde_json::Value::from(headers).to_string()),

@@ -1,0 +1,92 @@
+//! `doctor`: the deployment checklist as a command.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::bail;
+use clap::Args;
+
+use super::database::DatabaseArgs;
+use super::output;
+use super::plugin::bench::{BenchArgs, Compiled};
+use super::run::DEFAULT_HEARTBEAT_TIMEOUT;
+use crate::config::parse_duration;
+use crate::doctor::{self, Finding, Severity};
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// The folder of plugins that hosts have [default: that of the configuration]
+    #[arg(long, env = "PGQ_HOST_PLUGINS", value_name = "DIR")]
+    plugins: Option<PathBuf>,
+    /// The role that hosts connect as [default: the one that this connects as]
+    #[arg(long)]
+    role: Option<String>,
+    /// How many hosts there are to be [default: those that run, or one]
+    #[arg(long, value_name = "N")]
+    hosts: Option<u16>,
+    /// That of the hosts, in seconds [default: that of the configuration, or 30]
+    #[arg(long, env = "PGQ_HOST_HEARTBEAT_TIMEOUT", value_parser = parse_duration)]
+    heartbeat_timeout: Option<Duration>,
+    /// How long a transaction may be open before that is worth a warning, in seconds
+    #[arg(long, default_value = "60", value_name = "TIME", value_parser = parse_duration)]
+    long_transaction: Duration,
+    /// Exit with 1 for a warning as well
+    #[arg(long)]
+    strict: bool,
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    bench: BenchArgs,
+}
+
+pub(super) async fn run(database: &DatabaseArgs, args: DoctorArgs) -> anyhow::Result<()> {
+    let (json, strict) = (args.json, args.strict);
+    let findings = doctor::examine(&args.settings(database).await?).await;
+    if json {
+        output::json(&findings)?;
+    } else {
+        findings.iter().try_for_each(|finding| output::data(&text(finding)))?;
+    }
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    if errors > 0 || (strict && warnings > 0) {
+        bail!("{errors} error(s) and {warnings} warning(s); each says above what mends it");
+    }
+    output::status(&format!("Fit for `run`: no error, {warnings} warning(s), {} note(s).", count(Severity::Note)));
+    Ok(())
+}
+
+impl DoctorArgs {
+    async fn settings(self, database: &DatabaseArgs) -> anyhow::Result<doctor::Settings> {
+        let bench = self.bench.set_up(Compiled::Kept)?;
+        let config = &bench.config;
+        let configured = config.run.heartbeat_timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let plugins = match self.plugins.or_else(|| config.run.plugins.clone()) {
+            Some(folder) => {
+                let files = bench.folder(folder.clone()).await.map_err(|error| format!("{error:#}"));
+                Some(doctor::Plugins { folder, files, sections: config.grants.keys().cloned().collect() })
+            }
+            None => None,
+        };
+        Ok(doctor::Settings {
+            database: database.database()?.options,
+            names: database.names()?,
+            flags: database.flags(),
+            role: self.role,
+            hosts: self.hosts.map(usize::from),
+            heartbeat_timeout: self.heartbeat_timeout.or(configured).unwrap_or(DEFAULT_HEARTBEAT_TIMEOUT),
+            long_transaction: self.long_transaction,
+            plugins,
+        })
+    }
+}
+
+/// One line for what is well; for the rest, what it is, why it matters, and what mends it.
+fn text(finding: &Finding) -> String {
+    let Finding { check, severity, found, why, remedy } = finding;
+    let part = |word: &str, text: &Option<String>| text.as_ref().map(|text| format!("\n{:23}{word}: {text}", "")).unwrap_or_default();
+    let text = format!("{severity:<9}{check:<14}{found}{}{}", part("why", why), part("mend", remedy));
+    // What others named must not move the terminal's cursor.
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+}

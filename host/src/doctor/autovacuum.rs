@@ -1,0 +1,95 @@
+//! Whether dead rows are cleared: a queue makes three for every job.
+
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, Row as _};
+
+use super::finding::{Finding, Seen};
+use super::patient::{Patient, quoted};
+use super::setting;
+use crate::schema;
+
+/// Fewer are nothing to speak of.
+const MANY_DEAD: i64 = 50_000;
+/// Of the two billion transactions that a database can tell apart.
+const OLD_AGE: i32 = 1_000_000_000;
+
+#[derive(Debug)]
+struct Table {
+    name: String,
+    disabled: bool,
+    tuned: bool,
+    live: i64,
+    dead: i64,
+    vacuumed: Option<String>,
+}
+
+impl FromRow<'_, PgRow> for Table {
+    fn from_row(row: &PgRow) -> sqlx::Result<Table> {
+        Ok(Table {
+            name: row.try_get("name")?,
+            disabled: row.try_get("disabled")?,
+            tuned: row.try_get("tuned")?,
+            live: row.try_get("live")?,
+            dead: row.try_get("dead")?,
+            vacuumed: row.try_get("vacuumed")?,
+        })
+    }
+}
+
+/// The options as `CREATE TABLE` took them, which allows several spellings of "false".
+const TABLES: &str = "SELECT c.relname::text AS name, \
+        EXISTS (SELECT FROM unnest(c.reloptions) o WHERE o ~* '^autovacuum_enabled=(f|n|of|0)') AS disabled, \
+        EXISTS (SELECT FROM unnest(c.reloptions) o WHERE o ~ '^autovacuum_vacuum_(scale_factor|threshold)=') AS tuned, \
+        pg_stat_get_live_tuples(c.oid) AS live, pg_stat_get_dead_tuples(c.oid) AS dead, \
+        to_char(greatest(pg_stat_get_last_autovacuum_time(c.oid), pg_stat_get_last_vacuum_time(c.oid)) AT TIME ZONE 'UTC', \
+            'YYYY-MM-DD HH24:MI') AS vacuumed \
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+    WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = ANY ($2) AND c.relkind = 'r' ORDER BY 1";
+
+pub(super) async fn check(patient: &Patient<'_>) -> Seen {
+    let mut found = Vec::new();
+    let settings = setting::read(patient, &["autovacuum", "track_counts"]).await?;
+    for (name, setting) in settings.iter().filter(|(_, setting)| setting.is_off()) {
+        let why = match name.as_str() {
+            "autovacuum" => "nobody clears the rows of finished jobs: the tables grow without end, and claims wade through dead rows",
+            _ => "autovacuum does not know where dead rows are, and does nothing",
+        };
+        found.push(Finding::error(format!("{name} = off"), why, setting.remedy(patient, name, "on")));
+    }
+    let names = &patient.settings.names;
+    let mut look = patient.look().await?;
+    let tables: Vec<Table> = sqlx::query_as(TABLES).bind(names.schema.as_deref()).bind(schema::tables(names)).fetch_all(&mut *look).await?;
+    for table in &tables {
+        let name = names.qualified(&table.name);
+        if table.disabled {
+            let why = "nobody clears the dead rows of this table: it grows without end, and what reads it gets slower";
+            let remedy = format!("ALTER TABLE {name} RESET (autovacuum_enabled);");
+            found.push(Finding::error(format!("autovacuum is off for {}", table.name), why, remedy));
+        }
+        if table.dead > MANY_DEAD.max(table.live) {
+            let when = table.vacuumed.as_ref().map_or("never vacuumed".to_owned(), |when| format!("last vacuumed {when} UTC"));
+            let what = format!("{} has {} dead rows beside {} live ones, {when}", table.name, table.dead, table.live);
+            let why = "claims wade through them; a long transaction (see `transactions`) may keep them from being cleared";
+            found.push(Finding::warning(what, why, format!("VACUUM (ANALYZE) {name}; and {}", patient.command("autovac"))));
+        }
+    }
+    let queue = names.queue_table.to_lowercase();
+    if tables.iter().any(|table| table.name == queue && !table.tuned) {
+        let why =
+            "under the server's defaults a fifth of the queue's rows may be dead before it is vacuumed: 200,000 of a backlog of a million";
+        found.push(Finding::note(format!("{queue} is vacuumed by the server's defaults"), why, patient.command("autovac")));
+    }
+    found.extend(wraparound(patient, &mut look).await?);
+    if found.is_empty() {
+        found.push(Finding::ok("on, with PgQueuer's settings for the queue; no table is full of dead rows"));
+    }
+    Ok(found)
+}
+
+async fn wraparound(patient: &Patient<'_>, look: &mut sqlx::PgConnection) -> sqlx::Result<Option<Finding>> {
+    let age: i32 =
+        sqlx::query_scalar("SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()").fetch_one(look).await?;
+    let why = "at two billion the server takes no more writes; something keeps autovacuum from freezing old rows (see `transactions`)";
+    let found = || format!("the oldest unfrozen transaction of the database is {age} transactions old");
+    Ok((age > OLD_AGE).then(|| Finding::error(found(), why, format!("vacuumdb --freeze --dbname {}", quoted(&patient.database)))))
+}

@@ -1,0 +1,54 @@
+//! Whether the database can be reached at all, by the address and the role that a host would use.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection as _, PgConnection};
+
+use super::Settings;
+use super::finding::Finding;
+use super::patient::Patient;
+use crate::queue;
+
+/// A host sends two statements per claim and waits for each; claims overlap with runs.
+const FAR: Duration = Duration::from_millis(20);
+
+pub(super) async fn check(settings: &Settings) -> Result<(Patient<'_>, Finding), Finding> {
+    // Alone, because a pool tries again and again, and then does not say why each try failed.
+    let mut alone = queue::in_time(PgConnection::connect_with(&settings.database)).await.map_err(|error| refused(settings, &error))?;
+    let mut round_trip = Duration::MAX;
+    for _ in 0..3 {
+        let asked = Instant::now();
+        alone.ping().await.map_err(|error| refused(settings, &error))?;
+        round_trip = round_trip.min(asked.elapsed());
+    }
+    let _ = alone.close().await;
+    let patient = Patient::meet(settings).await.map_err(|error| refused(settings, &error))?;
+    let place = format!("{}:{}", settings.database.get_host(), settings.database.get_port());
+    let (me, database) = (&patient.me, &patient.database);
+    let found = format!("{place} answers role {me:?} in database {database:?}, in {:.1} ms", round_trip.as_secs_f64() * 1e3);
+    let finding = if round_trip < FAR {
+        Finding::ok(found)
+    } else {
+        let why =
+            "every claim waits for an answer, and every outcome; a host that is far from its database needs many jobs at a time to be fast";
+        Finding::note(found, why, "run hosts beside the database; otherwise raise --max-concurrent-tasks")
+    };
+    Ok((patient, finding))
+}
+
+fn refused(settings: &Settings, error: &sqlx::Error) -> Finding {
+    let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
+    let message = error.to_string();
+    let remedy = match &*code {
+        "53300" => {
+            "SELECT usename, application_name, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC; then raise max_connections, \
+             or the role's or the database's limit (ALTER ROLE ... CONNECTION LIMIT, ALTER DATABASE ... CONNECTION LIMIT)"
+        }
+        "08P01" if message.contains("extra_float_digits") => "ignore_startup_parameters = extra_float_digits in pgbouncer.ini",
+        "42501" => "GRANT CONNECT ON DATABASE ... TO the role; `pgq-host grant ROLE` has it",
+        _ => "set --pg-dsn, or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
+    };
+    let (host, port) = (settings.database.get_host(), settings.database.get_port());
+    let found = format!("{host}:{port} does not let {:?} in: {message}", settings.database.get_username());
+    Finding::error(found, "without a database there are no jobs; nothing else of it could be looked at", remedy)
+}

@@ -1,0 +1,64 @@
+//! Whether a notification comes back, and how soon.
+
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgListener;
+use sqlx::{AssertSqlSafe, Executor as _};
+use uuid::Uuid;
+
+use super::finding::{Finding, Seen};
+use super::patient::Patient;
+
+const PATIENCE: Duration = Duration::from_secs(3);
+const ROUNDS: usize = 5;
+/// An idle worker starts a job as much later.
+const SLOW: Duration = Duration::from_millis(100);
+/// Of the queue of notifications that some listener has not read yet.
+const FULL: f64 = 0.5;
+
+pub(super) async fn check(patient: &Patient<'_>) -> Seen {
+    // Nobody else listens there, so nobody is woken.
+    let channel = format!("pgq_host_doctor_{}", Uuid::new_v4().simple());
+    let mut listener = PgListener::connect_with(&patient.pool).await?;
+    listener.eager_reconnect(false);
+    listener.listen(&channel).await?;
+    let mut best: Option<Duration> = None;
+    for _ in 0..ROUNDS {
+        let sent = Instant::now();
+        notify(patient, &channel).await?;
+        match tokio::time::timeout(PATIENCE, listener.recv()).await {
+            Ok(received) => drop(received?),
+            Err(_) => {
+                let why = "a new job is found at the next poll only (30 s apart by default), and nobody hears of a cancellation";
+                let remedy = "see `pooling`; without a pooler, see whether something between here and the server drops idle connections";
+                return Ok(vec![Finding::error(format!("a notification did not come back within {PATIENCE:?}"), why, remedy)]);
+            }
+        }
+        best = Some(sent.elapsed().min(best.unwrap_or(Duration::MAX)));
+    }
+    let best = best.unwrap_or_default();
+    let mut found = Vec::new();
+    if best >= SLOW {
+        let what = format!("a notification takes {} ms to come back", best.as_millis());
+        found.push(Finding::note(what, "an idle host begins each job as much later", "run hosts nearer to the database"));
+    }
+    let used: f64 = sqlx::query_scalar("SELECT pg_notification_queue_usage()").fetch_one(&mut *patient.look().await?).await?;
+    if used > FULL {
+        let why = "some session that listens is in a transaction and reads nothing; when the queue is full, every enqueue fails";
+        let remedy = "SELECT pid, usename, application_name, xact_start FROM pg_stat_activity WHERE state LIKE 'idle in%' ORDER BY xact_start; \
+            and SELECT pg_terminate_backend(pid);";
+        found.push(Finding::error(format!("{:.0} % of the server's queue of notifications is used", used * 100.0), why, remedy));
+    }
+    if found.is_empty() {
+        found.push(Finding::ok(format!("a notification comes back in {:.1} ms", best.as_secs_f64() * 1e3)));
+    }
+    Ok(found)
+}
+
+async fn notify(patient: &Patient<'_>, channel: &str) -> sqlx::Result<()> {
+    let mut transaction = patient.pool.begin().await?;
+    // It writes nothing that a standby would have to confirm.
+    transaction.execute("SET LOCAL synchronous_commit = off").await?;
+    transaction.execute(AssertSqlSafe(format!("NOTIFY {channel}"))).await?;
+    transaction.commit().await
+}

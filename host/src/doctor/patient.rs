@@ -1,0 +1,81 @@
+//! The database that is looked at, through transactions that can change nothing and wait for nobody.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, Executor as _, PgPool, Postgres, SqlSafeStr as _, SqlStr, Transaction};
+
+use super::Settings;
+use crate::queue::Operator;
+
+/// The listener's, and two that talk at the same time.
+const MOST_CONNECTIONS: u32 = 3;
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY";
+
+/// A database that answers.
+pub(super) struct Patient<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) pool: PgPool,
+    /// The role whose fitness is looked at.
+    pub(super) role: String,
+    /// The role that looks.
+    pub(super) me: String,
+    /// The database's name.
+    pub(super) database: String,
+}
+
+impl<'a> Patient<'a> {
+    pub(super) async fn meet(settings: &'a Settings) -> sqlx::Result<Patient<'a>> {
+        let options = PgPoolOptions::new().max_connections(MOST_CONNECTIONS).acquire_timeout(TIMEOUT);
+        let pool = options.connect_lazy_with(settings.database.clone());
+        let mut look = begin(&pool).await?;
+        // Behind a pooler, what is prepared by name stays in a session that is somebody else's next.
+        let who = sqlx::query_as("SELECT current_user::text, current_database()::text").persistent(false);
+        let (me, database): (String, String) = who.fetch_one(&mut *look).await?;
+        look.rollback().await?;
+        let role = settings.role.clone().unwrap_or_else(|| me.clone());
+        Ok(Patient { settings, pool, role, me, database })
+    }
+
+    /// A transaction to look in.
+    pub(super) async fn look(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+        begin(&self.pool).await
+    }
+
+    /// The same without timeouts of its own, to look at those.
+    pub(super) async fn look_unbounded(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+        self.pool.begin_with(BEGIN).await
+    }
+
+    /// A statement for the queue's names.
+    pub(super) fn sql(&self, template: &str) -> SqlStr {
+        AssertSqlSafe(self.settings.names.render(template)).into_sql_str()
+    }
+
+    /// The queue, as commands look at it.
+    pub(super) fn operator(&self) -> Operator {
+        Operator::new(self.pool.clone(), self.settings.names.clone())
+    }
+
+    /// A command of this program for this queue.
+    pub(super) fn command(&self, verb: &str) -> String {
+        format!("pgq-host{} {verb}", self.settings.flags)
+    }
+
+    pub(super) async fn leave(&self) {
+        self.pool.close().await;
+    }
+}
+
+async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    let mut look = pool.begin_with(BEGIN).await?;
+    look.execute("SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '1s'").await?;
+    Ok(look)
+}
+
+/// A name as SQL needs it.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,70 @@
+//! The plugins folder: whether a host would serve every file of it, with every grant it asks for.
+
+use std::path::Path;
+
+use super::Plugins;
+use super::finding::Finding;
+use crate::plugins::File;
+
+pub(super) fn check(plugins: Option<&Plugins>) -> Vec<Finding> {
+    let Some(Plugins { folder, files, sections }) = plugins else {
+        let why = "a host needs one";
+        return vec![Finding::note(
+            "not looked at: no folder of plugins is named",
+            why,
+            "--plugins DIR, PGQ_HOST_PLUGINS, or [run] plugins",
+        )];
+    };
+    let place = folder.display();
+    let files = match files {
+        Ok(files) => files,
+        Err(error) => return vec![Finding::error(error.as_str(), "a host does not start without", format!("mkdir -p {place}"))],
+    };
+    let mut found = Vec::new();
+    if files.is_empty() {
+        let why = "a host serves nothing, and claims nothing";
+        found.push(Finding::warning(format!("{place} has no *.wasm"), why, format!("cp PLUGIN.wasm {place}")));
+    }
+    files.iter().for_each(|file| found.extend(of(file)));
+    let names: Vec<&str> = files.iter().filter_map(|file| file.serving.as_deref()).map(|plugin| &*plugin.name).collect();
+    for section in sections.iter().filter(|section| !names.contains(&section.as_str())) {
+        let why = "a plugin is granted what is under its own name, as `pgq-host plugin list` shows it";
+        found.push(Finding::note(
+            format!("[plugins.{section}] is for no plugin in {place}"),
+            why,
+            "correct the name, or take the section out",
+        ));
+    }
+    if is_anybodys(folder) {
+        let why = "whoever may write there decides what hosts run";
+        found.push(Finding::warning(format!("everybody may write to {place}"), why, format!("chmod o-w {place}")));
+    }
+    if found.is_empty() {
+        let entrypoints: usize =
+            files.iter().filter_map(|file| file.serving.as_ref()).map(|plugin| plugin.declaration.entrypoints.len()).sum();
+        found.push(Finding::ok(format!("{} plugin(s) with {entrypoints} entrypoint(s) in {place}, all needs granted", names.len())));
+    }
+    found
+}
+
+fn of(file: &File) -> Vec<Finding> {
+    let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+    let mut found = Vec::new();
+    if let Some(fault) = &file.fault {
+        let remedy = format!("pgq-host plugin inspect {}", file.path.display());
+        found.push(Finding::error(format!("{name} is refused: {fault}"), "its entrypoints are not served", remedy));
+    }
+    if let Some(plugin) = &file.serving {
+        for need in plugin.declaration.needs.iter().filter(|need| !plugin.grants.meet(need)) {
+            let what = format!("{} needs {} {:?}, which is not granted", plugin.name, need.kind.label(), need.what);
+            let remedy = format!("[plugins.{}] {} in pgq-host.toml", plugin.name, need.line());
+            found.push(Finding::warning(what, "its jobs fail when they get to it", remedy));
+        }
+    }
+    found
+}
+
+fn is_anybodys(folder: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o002 != 0)
+}

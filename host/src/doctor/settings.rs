@@ -1,0 +1,131 @@
+//! Settings of the server that cost jobs, or time per job.
+
+use super::finding::{Finding, Seen, Severity};
+use super::patient::Patient;
+use super::setting::{self, Setting};
+
+/// One setting that can be wrong.
+struct Rule {
+    name: &'static str,
+    is_bad: fn(&Setting) -> bool,
+    severity: Severity,
+    why: &'static str,
+    /// What it should be instead.
+    better: &'static str,
+}
+
+/// Figures stand here only where benchmarks/README.md has the measurement.
+const RULES: &[Rule] = &[
+    Rule {
+        name: "default_transaction_read_only",
+        is_bad: |setting| !setting.is_off(),
+        severity: Severity::Error,
+        why: "every claim is a write and would be refused",
+        better: "off",
+    },
+    Rule {
+        name: "session_replication_role",
+        is_bad: |setting| setting.value == "replica",
+        severity: Severity::Error,
+        why: "the queue's triggers do not fire: nobody is notified of new jobs, and workers find them at their next poll",
+        better: "origin",
+    },
+    Rule {
+        name: "default_transaction_isolation",
+        is_bad: |setting| setting.value != "read committed",
+        severity: Severity::Warning,
+        why: "claims of several hosts would fail with serialization errors instead of passing over each other's rows",
+        better: "'read committed'",
+    },
+    Rule {
+        name: "fsync",
+        is_bad: Setting::is_off,
+        severity: Severity::Error,
+        why: "a crash of the machine can destroy the database, not just lose the last jobs",
+        better: "on",
+    },
+    Rule {
+        name: "full_page_writes",
+        is_bad: Setting::is_off,
+        severity: Severity::Error,
+        why: "a crash of the machine in the middle of a write can destroy pages for good",
+        better: "on",
+    },
+    Rule {
+        name: "synchronous_commit",
+        is_bad: |setting| ["off", "false", "no", "0"].contains(&setting.value.as_str()),
+        severity: Severity::Note,
+        why: "a crash of the server takes the last fraction of a second of enqueued jobs with it; jobs finished then run again",
+        better: "on",
+    },
+    Rule {
+        name: "synchronous_commit",
+        is_bad: |setting| setting.value == "remote_apply",
+        severity: Severity::Note,
+        why: "every claim and every batch of outcomes waits until a standby has replayed it",
+        better: "on",
+    },
+    Rule {
+        name: "log_statement",
+        is_bad: |setting| ["all", "mod"].contains(&setting.value.as_str()),
+        severity: Severity::Warning,
+        why: "every claim, outcome and heartbeat is written to the server's log, with payloads and headers of jobs in its parameters",
+        better: "ddl",
+    },
+    Rule {
+        name: "log_min_duration_statement",
+        is_bad: |setting| setting.value == "0",
+        severity: Severity::Warning,
+        why: "every claim, outcome and heartbeat is written to the server's log, with payloads and headers of jobs in its parameters",
+        better: "'1s'",
+    },
+    Rule {
+        name: "track_commit_timestamp",
+        is_bad: |setting| !setting.is_off(),
+        severity: Severity::Note,
+        why: "every commit writes its time down, and neither pgq-host nor PgQueuer reads it; turn it off if nobody else does (needs a restart)",
+        better: "off",
+    },
+];
+
+pub(super) async fn check(patient: &Patient<'_>) -> Seen {
+    let names: Vec<&str> = RULES.iter().map(|rule| rule.name).chain(["synchronous_standby_names"]).collect();
+    let settings = setting::read(patient, &names).await?;
+    let mut found = Vec::new();
+    for rule in RULES {
+        let Some(setting) = settings.get(rule.name).filter(|setting| (rule.is_bad)(setting)) else { continue };
+        let what = format!("{} = {} {}", rule.name, setting.value, setting.place());
+        found.push(Finding::bad(rule.severity, what, rule.why, setting.remedy(patient, rule.name, rule.better)));
+    }
+    if let Some(standbys) = settings.get("synchronous_standby_names").filter(|setting| !setting.value.is_empty()) {
+        found.extend(lonely(patient, standbys, settings.get("synchronous_commit")).await?);
+    }
+    if found.is_empty() {
+        found.push(Finding::ok("nothing set that costs jobs or time"));
+    }
+    Ok(found)
+}
+
+/// A commit waits for a standby that is not there, for ever and without an error.
+async fn lonely(patient: &Patient<'_>, standbys: &Setting, commit: Option<&Setting>) -> sqlx::Result<Option<Finding>> {
+    if commit.is_some_and(|commit| ["off", "local", "false", "no", "0"].contains(&commit.value.as_str())) {
+        return Ok(None);
+    }
+    // A role that may see no more sees that there is a connection, and not what it is.
+    let (connected, hidden, synchronous): (i64, i64, i64) = sqlx::query_as(
+        "SELECT count(*), count(*) FILTER (WHERE state IS NULL), count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')) FROM pg_stat_replication",
+    )
+    .fetch_one(&mut *patient.look().await?)
+    .await?;
+    let what = format!("synchronous_standby_names = {}", standbys.value);
+    let why = "every commit waits for a standby's answer: enqueueing, claiming and finishing stand still until one comes";
+    let remedy = "bring the standby back; or ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();";
+    Ok(if synchronous > 0 {
+        None
+    } else if hidden > 0 {
+        let remedy = "GRANT pg_read_all_stats TO the role that runs this, to see whether one of them is the synchronous one";
+        Some(Finding::note(format!("{what}, and {connected} standbys are connected"), why, remedy))
+    } else {
+        Some(Finding::error(format!("{what}, and no such standby is connected"), why, remedy))
+    })
+}

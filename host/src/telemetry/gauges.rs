@@ -1,0 +1,139 @@
+//! How things stand at the moment of a scrape, in Prometheus' text format. Written anew each time, so that a plugin or an entrypoint
+//! that is gone is gone from the page, which a gauge that was once set never is.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use super::health::Subject;
+use crate::announce;
+use crate::plugins::{File, PluginSet};
+use crate::queue::Depth;
+
+/// Two scrapers, or an impatient one, share a look at the queue.
+const SAMPLE_KEPT: Duration = Duration::from_secs(10);
+/// A look that takes long is made seldom: a twentieth of the time at most goes into looking.
+const SHARE: u32 = 20;
+/// Scrapers wait for ten seconds.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The last look at the queue.
+#[derive(Default)]
+pub(super) struct Sample(Mutex<Option<Look>>);
+
+struct Look {
+    depths: Vec<Depth>,
+    at: Instant,
+    keep: Duration,
+}
+
+/// Add to the page what is so now.
+pub(super) async fn write(page: &mut String, subject: &Subject, sample: &Sample) {
+    let mut family = |name: &str, help: &str, series: &[(Labels, f64)]| {
+        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for (labels, value) in series {
+            let _ = writeln!(page, "{name}{labels} {value}", labels = labels.0);
+        }
+        page.push('\n');
+    };
+    let plain = |value: f64| [(Labels::default(), value)];
+    family("pgq_host_build_info", "This host's version", &[(labels(&[("version", env!("CARGO_PKG_VERSION"))]), 1.0)]);
+    family("pgq_host_jobs_in_flight", "Jobs that this host has claimed and not recorded yet", &plain(subject.leases.len() as f64));
+    family("pgq_host_places", "Jobs that this host runs at a time", &plain(subject.places as f64));
+    family(
+        "pgq_host_listener_up",
+        "1 while notifications are heard",
+        &plain(truth(subject.listening.as_ref().is_some_and(|listening| *listening.borrow()))),
+    );
+    let plugins = subject.plugins.borrow().clone();
+    family("pgq_host_plugin_info", "1 for each plugin version that is served: stable, or canary beside it", &served(&plugins));
+    family("pgq_host_plugin_refused", "1 while a file's content is not what is served", &refused(&plugins));
+    family("pgq_host_entrypoint_paused", "1 while the circuit breaker of an entrypoint is open", &paused(&plugins));
+    let depths = sample.take(subject).await;
+    if !depths.is_empty() {
+        let jobs = |depth: &Depth| {
+            let of = |state, jobs: i64| (labels(&[("entrypoint", &depth.entrypoint), ("state", state)]), jobs as f64);
+            [of("due", depth.due), of("deferred", depth.deferred), of("running", depth.running), of("held", depth.held)]
+        };
+        let age = |depth: &Depth| (labels(&[("entrypoint", &depth.entrypoint)]), depth.oldest_seconds);
+        family(
+            "pgq_host_queue_jobs",
+            "Jobs in the queue, whoever runs them; told by one host at a time",
+            &depths.iter().flat_map(jobs).collect::<Vec<_>>(),
+        );
+        family(
+            "pgq_host_queue_oldest_seconds",
+            "How long the job that is due longest has waited; told by one host at a time",
+            &depths.iter().map(age).collect::<Vec<_>>(),
+        );
+    }
+}
+
+impl Sample {
+    async fn take(&self, subject: &Subject) -> Vec<Depth> {
+        let mut look = self.0.lock().await;
+        match &*look {
+            Some(look) if look.at.elapsed() < look.keep => return look.depths.clone(),
+            _ => {}
+        }
+        let at = Instant::now();
+        // Hosts announce themselves every period, a quarter of it sooner or later; one that missed two is gone.
+        let announced = announce::PERIOD.as_secs_f64() * 2.5;
+        let depths = match tokio::time::timeout(LOOK_TIMEOUT, subject.queue.depth(announced)).await {
+            Ok(Ok(depths)) => depths,
+            Ok(Err(error)) => {
+                tracing::debug!(error = %error, "the queue's depth is not known");
+                Vec::new()
+            }
+            Err(_) => {
+                tracing::warn!("the queue's depth took longer than {LOOK_TIMEOUT:?} to count; it is left out of the metrics for a while");
+                Vec::new()
+            }
+        };
+        *look = Some(Look { depths: depths.clone(), at, keep: SAMPLE_KEPT.max(at.elapsed() * SHARE) });
+        depths
+    }
+}
+
+fn served(plugins: &PluginSet) -> Vec<(Labels, f64)> {
+    let of = |file: &File| {
+        let versions = [(&file.serving, "stable"), (&file.canary, "canary")];
+        let known = versions.map(|(plugin, role)| {
+            let plugin = plugin.as_ref()?;
+            let pairs = [("plugin", &*plugin.name), ("version", &*plugin.version), ("sha256", &plugin.sha256[..12]), ("role", role)];
+            Some((labels(&pairs), 1.0))
+        });
+        known.into_iter().flatten().collect::<Vec<_>>()
+    };
+    plugins.files().iter().flat_map(of).collect()
+}
+
+fn refused(plugins: &PluginSet) -> Vec<(Labels, f64)> {
+    let of = |file: &File| {
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+        (labels(&[("file", &name)]), truth(file.fault.is_some()))
+    };
+    plugins.files().iter().map(of).collect()
+}
+
+fn paused(plugins: &PluginSet) -> Vec<(Labels, f64)> {
+    let open = |name: &str| plugins.files().iter().flat_map(|file| &file.paused).any(|(paused, _)| **paused == *name);
+    let mut names: Vec<&str> = plugins.served().map(|served| &*served.entrypoint).collect();
+    names.sort_unstable();
+    names.into_iter().map(|name| (labels(&[("entrypoint", name)]), truth(open(name)))).collect()
+}
+
+fn truth(so: bool) -> f64 {
+    f64::from(u8::from(so))
+}
+
+/// As they stand behind a name.
+#[derive(Default)]
+struct Labels(String);
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    let escape = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+    Labels(format!("{{{}}}", pairs.join(",")))
+}

@@ -1,0 +1,96 @@
+//! HTTP/1.1 for three pages: no framework, since there is nothing to route.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Pages;
+use super::health::Report;
+
+/// Scrapers and probes are few: who holds more connections than these is neither.
+const CONNECTIONS: usize = 32;
+/// To send a request's head, and between two requests.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What was counted is folded into buckets so often, or it would pile up until somebody asks.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Have the address, or say why not.
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// Serve the pages for ever.
+pub(super) async fn serve(listener: TcpListener, pages: &'static Pages) {
+    let mut connections = FuturesUnordered::new();
+    let mut upkeep = interval(UPKEEP);
+    upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
+                Ok((stream, _)) => connections.push(converse(stream, pages)),
+                // Out of descriptors, most likely: accepting again at once would only spin.
+                Err(error) => {
+                    tracing::debug!(error = %error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            Some(()) = connections.next() => {}
+            _ = upkeep.tick() => pages.counts.run_upkeep(),
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, pages: &'static Pages) {
+    let service = service_fn(async |request| Ok::<_, Infallible>(answer(request, pages).await));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = connection {
+        tracing::debug!(error = %error, "a connection to the pages ended");
+    }
+}
+
+async fn answer(request: Request<Incoming>, pages: &Pages) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n".into());
+    }
+    let subject = pages.subject();
+    match request.uri().path() {
+        "/healthz" => report(&Report::alive(subject.as_deref()).await),
+        "/readyz" => report(&Report::ready(subject.as_deref()).await),
+        "/metrics" => {
+            let mut page = text(StatusCode::OK, pages.metrics().await);
+            let kind = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+            page.headers_mut().insert(header::CONTENT_TYPE, kind);
+            page
+        }
+        _ => text(StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n".into()),
+    }
+}
+
+fn report(report: &Report) -> Response<Full<Bytes>> {
+    text(if report.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, report.to_string())
+}
+
+fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}
