@@ -114,13 +114,13 @@ running jobs, each of them has one of its seats, and in "limited, others run" th
 
 {beside(run)}
 
-`pgq-host bench backlog future in-flight wide` measures this anywhere; [cli.md](cli.md#bench) has the details.
+`pgq-host bench backlog future in-flight wide` measures this anywhere; [cli.md](cli.md#bench-scenario) has the details.
 """ if run.claims else ""
     return f"""# Benchmarks
 
 <!-- Written by `make bench` (benchmarks/report.py): change that, not this. -->
 
-Measured on {datetime.date.today().isoformat()}; {run.rounds} rounds of {run.jobs:,} jobs that do nothing, one worker process, PostgreSQL on the same cores.
+Measured on {datetime.date.today().isoformat()}; {run.rounds} round{'s' if run.rounds > 1 else ''} of {run.jobs:,} jobs that do nothing, one worker process, PostgreSQL on the same cores.
 
 ![Jobs per second, processor time and waits, as bars](benchmarks.svg)
 
@@ -163,13 +163,12 @@ Each job is accounted for: the run ends with an error unless every one ran once.
 
 
 # Wide enough for the longest name on the left and a figure on the right of a full bar.
-WIDTH, LEFT, BAR, ROW, GAP = 760, 190, 450, 24, 50
+WIDTH, LEFT, BAR, ROW, GAP = 800, 240, 440, 24, 50
 STYLE = """
     text { font: 13px system-ui, sans-serif; fill: #1f2328 }
     .title { font-weight: 600; font-size: 14px }
     .note { fill: #59636e }
     .ours { fill: #0969da } .other { fill: #8c959f } .server { opacity: .45 }
-    .line { stroke: #8c959f; stroke-dasharray: 4 3 }
     @media (prefers-color-scheme: dark) {
       text { fill: #e6edf3 } .note { fill: #9198a1 } .ours { fill: #4493f8 } .other { fill: #767e88 }
     }
