@@ -49,8 +49,9 @@ fmt:
 	cd plugins-example && $(CARGO) fmt --all
 	cd tests/guests && $(CARGO) fmt --all
 
-bench: build python ## pgq-host beside PgQueuer, in one run
-	$(VENV)/bin/python benchmarks/drain.py
+bench: host wasm-target python $(TARGET)/graphile/.installed ## pgq-host beside PgQueuer and graphile-worker, in one run; writes docs/benchmarks.md
+	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
+	$(VENV)/bin/python benchmarks/drain.py $(BENCH)
 
 bench-hostile: host wasm-target python ## What hostile guests cost the jobs beside them
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
@@ -106,6 +107,14 @@ $(TARGET)/node/.installed: docs/examples/package-lock.json
 	cp docs/examples/package.json docs/examples/package-lock.json $(TARGET)/node/
 	command -v npm >/dev/null || { echo "No npm: the Node examples are not run." >&2; exit 0; }; \
 	  npm ci --prefix $(TARGET)/node --no-audit --no-fund --silent && touch $@
+
+# For `make bench` alone.
+$(TARGET)/graphile/.installed: benchmarks/graphile/package-lock.json
+	mkdir -p $(TARGET)/graphile
+	cp benchmarks/graphile/package.json benchmarks/graphile/package-lock.json $(TARGET)/graphile/
+	command -v npm >/dev/null || { echo "npm is needed for graphile-worker: install Node.js (https://nodejs.org) 22 or later." >&2; exit 1; }
+	npm ci --prefix $(TARGET)/graphile --no-audit --no-fund --silent
+	touch $@
 
 clean:
 	rm -rf $(TARGET) $(DIST) .pgq-host

@@ -1,12 +1,15 @@
-"""pgq-host beside PgQueuer, in one run on one machine: how fast a queue is drained, what that costs, how long one job takes.
+"""pgq-host beside PgQueuer and graphile-worker, in one run on one machine: how fast a queue is drained, what that costs, how long one job
+takes; and how long pgq-host's claims take beside a million rows.
 
-Run by `make bench`. Starts a PostgreSQL of its own with default settings (fsync on) and stops it. Needs the release binary, the example
-plugins, and a Python that has PgQueuer: this one. README.md beside this file says how to read the table.
+Run by `make bench`. Starts a PostgreSQL of its own with default settings (fsync on) and stops it. Needs the release binary, the tests'
+guests, graphile-worker from npm, and a Python that has PgQueuer: this one. Writes docs/benchmarks.md and docs/benchmarks.svg.
 """
 
 import argparse
 import contextlib
+import json
 import os
+import platform
 import pwd
 import shutil
 import signal
@@ -17,14 +20,20 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import psycopg
 
+import report
+from report import SERVER_CPU, WORKER_CPU
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BINARY = ROOT / "target/release/pgq-host"
-PLUGIN = ROOT / "plugins-example/dist/hello.wasm"
+# Its entrypoints `noop_fresh` and `noop_kept` read their payload and are done.
+PLUGIN = ROOT / "target/guests/wasm32-wasip2/release/reuse.wasm"
+GRAPHILE = ROOT / "target/graphile"
 PAYLOAD = b'{"name":"x"}'
 PATIENCE = 300
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -33,11 +42,18 @@ TICKS = os.sysconf("SC_CLK_TCK")
 ENQUEUE = """
 WITH new AS (
     INSERT INTO pgqueuer (priority, entrypoint, payload, headers, status)
-    SELECT 0, 'hello', %s, 'null', 'queued' FROM generate_series(1, %s)
+    SELECT 0, %s, %s, 'null', 'queued' FROM generate_series(1, %s)
     RETURNING id, priority, entrypoint
 )
 INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint) SELECT id, 'queued', priority, entrypoint FROM new
 """
+# As graphile-worker's own bulk function does. The time of a single job is for the wait until its task runs.
+ADD_JOBS = """
+SELECT count(*) FROM graphile_worker.add_jobs(ARRAY(
+    SELECT json_populate_record(NULL::graphile_worker.job_spec, json_build_object('identifier', 'hello', 'payload', %s::json))
+    FROM generate_series(1, %s)))
+"""
+ADD_JOB = "SELECT id FROM graphile_worker.add_job('hello', json_build_object('name', 'x', 'at', extract(epoch FROM now()) * 1000))"
 
 
 class Server:
@@ -122,16 +138,45 @@ def wait_until(what: str, holds) -> None:
 
 
 class Peer:
-    """A worker program: what it is called, how its schema is made, how it is started."""
+    """A worker program on PgQueuer's tables: what it is called, how its schema is made, how it is started, what it has done."""
 
-    def __init__(self, name: str, install: list[object], run: list[object], folder: Path) -> None:
+    def __init__(self, name: str, install: list[object], run: list[object], folder: Path, entrypoint: str = "hello") -> None:
         self.name = name
         self.install = [str(word) for word in install]
         self.run = [str(word) for word in run]
         self.log = folder / f"{name}.log"
+        self.entrypoint = entrypoint
+
+    def enqueue(self, connection: psycopg.Connection, jobs: int) -> None:
+        connection.execute(ENQUEUE, [self.entrypoint, PAYLOAD, jobs])
+
+    def start_drain(self, dsn: str) -> subprocess.Popen:
+        return self.start(dsn, "--mode", "drain")
+
+    def has_run(self, connection: psycopg.Connection, jobs: int) -> bool:
+        return logged(connection, "successful") == jobs
+
+    def drained(self, connection: psycopg.Connection, jobs: int) -> float | None:
+        """Seconds from the first claim to the last outcome; none unless each job was run once."""
+        if logged(connection, "successful") != jobs or logged(connection, "picked") != jobs:
+            return None
+        return float(
+            connection.execute(
+                """SELECT extract(epoch FROM max(created) FILTER (WHERE status = 'successful') - min(created) FILTER (WHERE status = 'picked'))
+                   FROM pgqueuer_log"""
+            ).fetchone()[0]
+        )
+
+    def waits(self, connection: psycopg.Connection) -> dict[str, list[float]]:
+        """Milliseconds until each job of the first but one was claimed, and done."""
+        rows = connection.execute(
+            """SELECT extract(epoch FROM p.created - q.created) * 1000, extract(epoch FROM s.created - q.created) * 1000
+               FROM pgqueuer_log q JOIN pgqueuer_log p USING (job_id) JOIN pgqueuer_log s USING (job_id)
+               WHERE q.status = 'queued' AND p.status = 'picked' AND s.status = 'successful' ORDER BY job_id OFFSET 1"""
+        ).fetchall()
+        return {"claimed": [float(row[0]) for row in rows], "done": [float(row[1]) for row in rows]}
 
     def start(self, dsn: str, *arguments: str, log_level: str = "WARNING") -> subprocess.Popen:
-        # hello.wasm says a line per job at INFO, PgQueuer's no-op handler nothing: hence WARNING.
         # Names, levels and so on are the defaults, whatever the caller's environment says.
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PGQ", "PG", "RUST_LOG"))}
         environment |= {"PGDSN": dsn, "PGQ_HOST_CACHE_DIR": str(self.log.parent / "code")}
@@ -139,18 +184,56 @@ class Peer:
             return subprocess.Popen([*self.run, "--log-level", log_level, *arguments], env=environment, cwd=HERE, stdout=log, stderr=log)
 
 
+class Graphile(Peer):
+    """graphile-worker, which keeps no history: what it did is what is gone from its table, and what its process says at its end."""
+
+    def __init__(self, folder: Path) -> None:
+        script = GRAPHILE / "worker.mjs"
+        super().__init__("graphile-worker, batched", ["node", script, "install"], ["node", script], folder)
+        self.said = folder / "graphile.json"
+
+    def enqueue(self, connection: psycopg.Connection, jobs: int) -> None:
+        if jobs == 1:
+            connection.execute(ADD_JOB)
+        else:
+            connection.execute(ADD_JOBS, [PAYLOAD.decode(), jobs])
+
+    def start_drain(self, dsn: str) -> subprocess.Popen:
+        return self.start(dsn, "drain")
+
+    def start(self, dsn: str, *arguments: str, log_level: str = "WARNING") -> subprocess.Popen:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "GRAPHILE"))}
+        # As its own benchmark does: else a line per job is made up, whoever reads it.
+        environment |= {"PGDSN": dsn, "NO_LOG_SUCCESS": "1"}
+        with open(self.said, "w") as said, open(self.log, "w") as log:
+            return subprocess.Popen([*self.run, *(arguments or ["serve"])], env=environment, cwd=GRAPHILE, stdout=said, stderr=log)
+
+    def has_run(self, connection: psycopg.Connection, jobs: int) -> bool:
+        return connection.execute("SELECT count(*) FROM graphile_worker.jobs").fetchone()[0] == 0
+
+    def drained(self, connection: psycopg.Connection, jobs: int) -> float | None:
+        return json.loads(self.said.read_text())["seconds"] if self.has_run(connection, jobs) else None
+
+    def waits(self, connection: psycopg.Connection) -> dict[str, list[float]]:
+        return {"claimed": json.loads(self.said.read_text())["waits"][1:]}
+
+
 def peers(folder: Path) -> list[Peer]:
-    for needed, by in [(BINARY, "make build"), (PLUGIN, "make build")]:
+    for needed in [BINARY, PLUGIN, GRAPHILE / "node_modules"]:
         if not needed.exists():
-            sys.exit(f"{needed} is not there: run '{by}'")
+            sys.exit(f"{needed} is not there: run 'make bench'")
+    shutil.copy(HERE / "graphile/worker.mjs", GRAPHILE)
     plugins = folder / "plugins"
     plugins.mkdir()
     shutil.copy(PLUGIN, plugins)
     pgq = [sys.executable, "-m", "pgqueuer"]
-    pgqueuers = [
-        Peer(f"PgQueuer, batch {size}", [*pgq, "install"], [*pgq, "run", "noop:main", "--batch-size", size], folder) for size in (10, 500)
+    host = [[BINARY, "install"], [BINARY, "run", "--plugins", plugins], folder]
+    return [
+        *(Peer(f"PgQueuer, batch {size}", [*pgq, "install"], [*pgq, "run", "noop:main", "--batch-size", size], folder) for size in (10, 500)),
+        Graphile(folder),
+        Peer("pgq-host, fresh", *host, entrypoint="noop_fresh"),
+        Peer("pgq-host, reuse", *host, entrypoint="noop_kept"),
     ]
-    return [*pgqueuers, Peer("pgq-host", [BINARY, "install"], [BINARY, "run", "--plugins", plugins], folder)]
 
 
 @contextlib.contextmanager
@@ -175,28 +258,25 @@ def logged(connection: psycopg.Connection, status: str) -> int:
 
 
 def drain(server: Server, peer: Peer, jobs: int) -> dict[str, float]:
-    """Enqueue all, let one process empty the queue, and read from its log how fast it was."""
+    """Enqueue all, let one process empty the queue, and see how fast it was."""
     with database(server, peer) as (dsn, connection):
         # Else the first to write a page after a checkpoint pays for all of it, and which peer that is would be chance.
         connection.execute("CHECKPOINT")
         before_enqueue = wal(connection)
-        connection.execute(ENQUEUE, [PAYLOAD, jobs])
+        peer.enqueue(connection, jobs)
         before, cpu_before = wal(connection), server.cpu_seconds()
-        worker = peer.start(dsn, "--mode", "drain")
+        worker = peer.start_drain(dsn)
         _, status, usage = os.wait4(worker.pid, 0)
         worker.returncode = os.waitstatus_to_exitcode(status)
         after, cpu_after = wal(connection), server.cpu_seconds()
-        if worker.returncode != 0 or logged(connection, "successful") != jobs or logged(connection, "picked") != jobs:
+        seconds = peer.drained(connection, jobs) if worker.returncode == 0 else None
+        if seconds is None:
             sys.exit(f"{peer.name} did not run each job once (exit code {worker.returncode}):\n{peer.log.read_text()[-4000:]}")
-        seconds = connection.execute(
-            """SELECT extract(epoch FROM max(created) FILTER (WHERE status = 'successful') - min(created) FILTER (WHERE status = 'picked'))
-               FROM pgqueuer_log"""
-        ).fetchone()[0]
     thousands = jobs / 1000
     return {
-        "jobs/s": jobs / float(seconds),
-        "CPU s per 1,000 jobs: worker": (usage.ru_utime + usage.ru_stime) / thousands,
-        "CPU s per 1,000 jobs: PostgreSQL": (cpu_after - cpu_before) / thousands,
+        "jobs/s": jobs / seconds,
+        WORKER_CPU: (usage.ru_utime + usage.ru_stime) / thousands,
+        SERVER_CPU: (cpu_after - cpu_before) / thousands,
         "WAL bytes per job: enqueue": float(before - before_enqueue) / jobs,
         "WAL bytes per job: worker": float(after - before) / jobs,
         "peak RSS of the worker, MB": usage.ru_maxrss / 1024,
@@ -208,26 +288,24 @@ def latency(server: Server, peer: Peer, jobs: int, rate: int) -> dict[str, float
     with database(server, peer) as (dsn, connection):
         worker = peer.start(dsn)
         # A job that was run says that it is up.
-        connection.execute(ENQUEUE, [PAYLOAD, 1])
-        wait_until(f"{peer.name} runs a job", lambda: logged(connection, "successful") == 1)
+        peer.enqueue(connection, 1)
+        wait_until(f"{peer.name} runs a job", lambda: peer.has_run(connection, 1))
         idle = resident_mb(worker.pid)
         begun = time.monotonic()
         for number in range(jobs):
             time.sleep(max(0, begun + number / rate - time.monotonic()))
-            connection.execute(ENQUEUE, [PAYLOAD, 1])
-        wait_until(f"{peer.name} runs all jobs", lambda: logged(connection, "successful") == jobs + 1)
+            peer.enqueue(connection, 1)
+        wait_until(f"{peer.name} runs all jobs", lambda: peer.has_run(connection, jobs + 1))
         worker.send_signal(signal.SIGTERM)
         worker.wait()
-        rows = connection.execute(
-            """SELECT extract(epoch FROM p.created - q.created) * 1000, extract(epoch FROM s.created - q.created) * 1000
-               FROM pgqueuer_log q JOIN pgqueuer_log p USING (job_id) JOIN pgqueuer_log s USING (job_id)
-               WHERE q.status = 'queued' AND p.status = 'picked' AND s.status = 'successful' ORDER BY job_id OFFSET 1"""
-        ).fetchall()
+        waits = peer.waits(connection)
     figures = {"RSS of the idle worker, MB": idle}
-    for column, what in enumerate(["picked", "successful"]):
-        times = sorted(float(row[column]) for row in rows)
-        figures[f"ms until `{what}`: p50"] = statistics.median(times)
-        figures[f"ms until `{what}`: p99"] = times[int(len(times) * 0.99) - 1]
+    for what, unsorted in waits.items():
+        if len(unsorted) != jobs:
+            sys.exit(f"{peer.name} says of {len(unsorted)} of {jobs} jobs when they were {what}")
+        times = sorted(unsorted)
+        figures[f"ms until {what}: p50"] = statistics.median(times)
+        figures[f"ms until {what}: p99"] = times[max(int(len(times) * 0.99) - 1, 0)]
     return figures
 
 
@@ -248,21 +326,26 @@ def resident_mb(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
-def table(names: list[str], figures: dict[str, dict[str, list[float]]]) -> str:
-    """Medians with their range, and pgq-host as a multiple of each peer."""
-    *others, ours = names
-    heads = ["median [min-max]", *names, *(f"pgq-host / {name}" for name in others)]
-    lines = [heads, ["---"] * len(heads)]
-    for what in dict.fromkeys(what for name in names for what in figures[name]):
-        measured = [figures[name].get(what) for name in names]
-        cells = [f"{number(statistics.median(values))} [{number(min(values))}-{number(max(values))}]" if values else "" for values in measured]
-        ratios = [f"{statistics.median(measured[-1]) / statistics.median(values):.2f}" if values else "" for values in measured[:-1]]
-        lines.append([what, *cells, *ratios])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def claims(rounds: int, jobs: int, size: int | None) -> list[dict]:
+    """How long pgq-host's claims take beside masses of rows, each with the claims of an empty queue: `pgq-host bench`, in a run of its own."""
+    sizes = ["--size", str(size)] if size else []
+    command = [BINARY, "bench", "backlog", "future", "in-flight", "wide", "--embedded", "--json", "--rounds", rounds, "--jobs", jobs, *sizes]
+    answer = subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE)
+    return json.loads(answer.stdout)["results"]
 
 
-def number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.3f}"
+def versions(server: Server) -> dict[str, str]:
+    def says(*command: object) -> str:
+        return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout.strip()
+
+    graphile = json.loads((GRAPHILE / "node_modules/graphile-worker/package.json").read_text())["version"]
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    return {
+        "pgq-host": f"{says(BINARY, '--version').split()[-1]}" + (f" (commit {commit})" if commit else ""),
+        "PgQueuer": f"{metadata.version('pgqueuer')}, asyncpg {metadata.version('asyncpg')}, Python {platform.python_version()}",
+        "graphile-worker": f"{graphile}, Node {says('node', '--version').lstrip('v')}",
+        "PostgreSQL": f"{server.version}, default settings (fsync on)",
+    }
 
 
 def main() -> None:
@@ -270,6 +353,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="of each measurement, interleaved [5]")
     parser.add_argument("--jobs", type=int, default=20_000, help="drained in each round [20000]")
     parser.add_argument("--latency-jobs", type=int, default=200, help="enqueued one by one at 100/s [200]")
+    parser.add_argument("--claim-rounds", type=int, default=3, help="of the claims beside masses of rows; 0 leaves them out [3]")
+    parser.add_argument("--size", type=int, help="rows of these masses, instead of a million and so on")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="the folder for benchmarks.md and benchmarks.svg [docs]")
     options = parser.parse_args()
     figures: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory(prefix="pgq-bench-") as folder:
@@ -286,15 +372,24 @@ def main() -> None:
                 for peer in contenders:
                     print(f"round {round + 1} of {options.rounds}: {peer.name}", file=sys.stderr)
                     measured = drain(server, peer, options.jobs) | latency(server, peer, options.latency_jobs, 100)
-                    if peer is contenders[-1]:
+                    if peer.name == "pgq-host, fresh":
                         measured |= start_up(server, peer)
                     for what, value in measured.items():
                         figures[peer.name][what].append(value)
         finally:
             server.stop()
-    load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
-    print(f"{options.rounds} rounds of {options.jobs:,} jobs; {os.cpu_count()} cores, load {load}; PostgreSQL {server.version}, default settings.\n")
-    print(table([peer.name for peer in contenders], figures))
+    run = report.Run(
+        names=[peer.name for peer in contenders],
+        figures=figures,
+        claims=claims(options.claim_rounds, options.jobs, options.size) if options.claim_rounds else [],
+        rounds=options.rounds,
+        jobs=options.jobs,
+        latency_jobs=options.latency_jobs,
+        versions=versions(server),
+    )
+    (options.out / "benchmarks.svg").write_text(report.chart(run))
+    (options.out / "benchmarks.md").write_text(report.page(run))
+    print(report.table(run))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 //! `bench`: what a host does on this machine and this database, measured from outside, as users and we compare versions by it.
 //!
 //! Hosts are processes of their own, jobs are enqueued as PgQueuer's client does it, and every job is accounted for: one that is
-//! missing, or that was run twice, is an error and not a figure. What the figures mean is in docs/benchmarking.md.
+//! missing, or that was run twice, is an error and not a figure. What the figures mean is in docs/cli.md.
 
 mod claims;
 mod counters;

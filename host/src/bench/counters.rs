@@ -130,15 +130,15 @@ impl Counters<'_> {
     pub(super) async fn aggregate(&mut self) -> anyhow::Result<i64> {
         let pool: PgPool = crate::queue::connect(self.place.options().clone()).await?;
         let worker = Queue::new(pool.clone(), self.place.names().clone());
-        let mut counted = 0;
+        let mut changed = 0;
         loop {
-            let some = worker.aggregate(AGGREGATED_AT_ONCE, AGGREGATED_AT_ONCE).await?;
-            if some.is_nothing() {
+            let counted = worker.aggregate(AGGREGATED_AT_ONCE, AGGREGATED_AT_ONCE).await?;
+            changed += i64::try_from(counted.logged + counted.tallied)?;
+            if counted.is_nothing() {
                 break;
             }
-            counted += i64::try_from(some.logged + some.tallied)?;
         }
         pool.close().await;
-        Ok(counted)
+        Ok(changed)
     }
 }

@@ -25,8 +25,8 @@ const CONNECTIONS_PER_HOST: usize = 6;
 pub enum Wanted {
     /// A private server, in a folder that is made in this one (by default, where temporary files go).
     Private(Option<PathBuf>),
-    /// The one that is named by these, and by this DSN if by one.
-    Given(Box<PgConnectOptions>, Option<String>),
+    /// The one where these lead, and what a worker's environment has to say of it.
+    Given(Box<PgConnectOptions>, Vec<(&'static str, String)>),
 }
 
 /// What the figures depend on, besides the machine.
@@ -45,7 +45,7 @@ pub struct Database {
 /// An opened one. [`Place::close`] it.
 pub struct Place {
     options: PgConnectOptions,
-    dsn: Option<String>,
+    environment: Vec<(&'static str, String)>,
     schema: String,
     names: Names,
     server: Option<Server>,
@@ -64,8 +64,8 @@ impl Place {
             }
             _ => builder.tempdir().context("cannot make a temporary folder; TMPDIR names where"),
         }?;
-        let (options, dsn, server) = match wanted {
-            Wanted::Given(options, dsn) => (*options, dsn, None),
+        let (options, environment, server) = match wanted {
+            Wanted::Given(options, environment) => (*options, environment, None),
             Wanted::Private(_) => {
                 let mut settings = embedded::Settings::new(folder.path().join("postgres"));
                 settings.settings = STOCK.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
@@ -73,14 +73,14 @@ impl Place {
                 let server = embedded::start(settings).await?;
                 server.create_database_if_missing(DATABASE).await?;
                 let dsn = server.dsn(DATABASE);
-                (connect_options(Some(&dsn)).map_err(anyhow::Error::msg)?, Some(dsn), Some(server))
+                (connect_options(Some(&dsn)).map_err(anyhow::Error::msg)?, vec![("PGDSN", dsn)], Some(server))
             }
         };
         let schema = format!("pgq_bench_{:08x}", fastrand::u32(..));
         // The prefix is for the channel, which belongs to no schema: whoever else works in the database hears nothing of us.
         let settings = NameSettings { prefix: Some(format!("{schema}_")), schema: Some(schema.clone()) };
         let names = Names::new(&settings, |_| None)?;
-        let place = Place { options: options.application_name(&schema), dsn, schema, names, server, folder };
+        let place = Place { options: options.application_name(&schema), environment, schema, names, server, folder };
         match place.fresh().await {
             Ok(connection) => connection.close().await?,
             Err(error) => {
@@ -127,9 +127,9 @@ impl Place {
         &self.options
     }
 
-    /// For a worker's environment, where one was given.
-    pub(super) fn dsn(&self) -> Option<&str> {
-        self.dsn.as_deref()
+    /// Where a worker finds the database, as far as our own environment does not say so.
+    pub(super) fn environment(&self) -> &[(&'static str, String)] {
+        &self.environment
     }
 
     /// The schema, which is also the name of all our connections.

@@ -156,7 +156,7 @@ impl<'a> Trial<'a> {
             bail!("of {all_jobs} jobs {} ended well and {left} are left", all.successful);
         }
         let figures = spent(figures, &start, &end, done).with(measure::TRANSACTIONS, per(outcomes.transactions, done));
-        finish(figures, bench, connection, all.successful, per(end.wal - start.wal, done)).await
+        finish(figures, bench, connection, all.successful, end.wal, per(end.wal - start.wal, done)).await
     }
 
     /// Enqueue so many jobs at this rate, each as soon as it is due, and wait for the last. The second figures are the wait for a claim.
@@ -201,7 +201,7 @@ impl<'a> Trial<'a> {
         workers.stop().await?;
         let figures = spent(figures, start, end, jobs).with(measure::TRANSACTIONS, per(outcomes.transactions, jobs));
         let wal = per(end.wal - start.wal, jobs).map(|wal| wal + enqueue.unwrap_or_default());
-        finish(figures, bench, connection, jobs + warm_up, wal).await
+        finish(figures, bench, connection, jobs + warm_up, end.wal, wal).await
     }
 }
 
@@ -216,13 +216,20 @@ fn spent(figures: Figures, start: &Mark, end: &Mark, jobs: i64) -> Figures {
         .with(measure::POSTGRES_CPU, cpu(start.postgres_cpu, end.postgres_cpu))
 }
 
-/// Of all jobs that were run, warm-up included: dead row versions, and what counting the log adds to the rest of the WAL.
-async fn finish(figures: Figures, bench: &Bench<'_>, mut connection: PgConnection, ran: i64, wal: Option<f64>) -> anyhow::Result<Figures> {
+/// Of all jobs that were run, warm-up included: dead row versions, and what counting the log adds to the rest of the WAL. Hosts that stop
+/// begin with it.
+async fn finish(
+    figures: Figures,
+    bench: &Bench<'_>,
+    mut connection: PgConnection,
+    ran: i64,
+    wal_before: i64,
+    wal: Option<f64>,
+) -> anyhow::Result<Figures> {
     let mut counters = Counters { place: bench.place, connection: &mut connection };
     let dead = counters.dead_tuples(ran).await?;
-    let before = counters.wal().await?;
     let counted = counters.aggregate().await?;
-    let statistics = per(counters.wal().await? - before, ran);
+    let statistics = per(counters.wal().await? - wal_before, ran);
     connection.close().await?;
     Ok(figures
         .with(measure::DEAD_TUPLES, dead.and_then(|dead| per(dead + counted, ran)))

@@ -70,9 +70,7 @@ impl Start<'_> {
             }
         }
         command.args(self.arguments);
-        if let Some(dsn) = self.place.dsn() {
-            command.env("PGDSN", dsn);
-        }
+        command.envs(self.place.environment().iter().map(|(name, value)| (name, value)));
         command.env("PGQUEUER_APPLICATION_NAME", self.place.schema());
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).kill_on_drop(true);

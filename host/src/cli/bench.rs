@@ -138,11 +138,11 @@ impl BenchArgs {
     /// A database that is named for the other verbs is meant here, too: by a DSN, or by libpq's variables.
     fn wanted(&self, database: &DatabaseArgs) -> anyhow::Result<Wanted> {
         let named = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dsn = database.dsn();
-        if self.embedded || (dsn.is_none() && !["PGHOST", "PGHOSTADDR", "PGDATABASE"].into_iter().any(named)) {
+        let environment = database.environment();
+        if self.embedded || (environment.is_empty() && !["PGHOST", "PGHOSTADDR", "PGDATABASE"].into_iter().any(named)) {
             return Ok(Wanted::Private(self.data_dir.clone()));
         }
-        Ok(Wanted::Given(Box::new(database.session()?), dsn))
+        Ok(Wanted::Given(Box::new(database.session()?), environment))
     }
 }
 

@@ -77,8 +77,19 @@ impl DatabaseArgs {
         Ok(database.direct.unwrap_or(database.options))
     }
 
+    /// The flags as variables, for a process that is to reach the same; libpq's variables it has from us.
+    pub(super) fn environment(&self) -> Vec<(&'static str, String)> {
+        let pooling = self.transaction_pooling.then(|| "true".to_owned());
+        let all = [
+            ("PGDSN", self.dsn()),
+            ("PGQ_HOST_TRANSACTION_POOLING", pooling),
+            ("PGQ_HOST_LISTEN_DSN", self.listen_dsn.clone().filter(given)),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
     /// As given.
-    pub(super) fn dsn(&self) -> Option<String> {
+    fn dsn(&self) -> Option<String> {
         self.pg_dsn.clone().filter(given).or_else(|| std::env::var("PGQUEUER_DSN").ok().filter(given))
     }
 

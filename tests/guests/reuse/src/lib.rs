@@ -68,6 +68,10 @@ fn echo(_: &Job, Bytes(payload): Bytes) -> Outcome {
     Outcome::output(payload)
 }
 
+fn noop(_: &Job, Bytes(_): Bytes) -> Outcome {
+    Outcome::done()
+}
+
 fn plugin() -> Plugin {
     let quick = |entrypoint: Entrypoint| {
         entrypoint.max_attempts(2).backoff(Duration::from_millis(20), 1.0, Duration::from_millis(20)).memory(32 << 20)
@@ -80,6 +84,8 @@ fn plugin() -> Plugin {
         .entrypoint(quick(Entrypoint::batch("batch_kept", 10, batch)).reuse(1_000_000).timeout(Duration::from_secs(60)))
         .entrypoint(Entrypoint::new("echo_fresh", echo))
         .entrypoint(Entrypoint::new("echo_kept", echo).reuse(1_000_000))
+        .entrypoint(Entrypoint::new("noop_fresh", noop))
+        .entrypoint(Entrypoint::new("noop_kept", noop).reuse(1_000_000))
         .entrypoint(Entrypoint::batch("echo_batch", 100, |jobs: &[Job<'_>]| {
             jobs.iter().map(|job| Outcome::output(job.payload().unwrap_or_default())).collect()
         }))

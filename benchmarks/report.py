@@ -1,0 +1,215 @@
+"""What drain.py measured, as a page (docs/benchmarks.md) and a chart (docs/benchmarks.svg)."""
+
+import datetime
+import os
+import platform
+import statistics
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+WORKER_CPU = "CPU s per 1,000 jobs: worker"
+SERVER_CPU = "CPU s per 1,000 jobs: PostgreSQL"
+
+
+@dataclass
+class Run:
+    """Figures by peer and by what they are of, one for each round; claims as `pgq-host bench --json` has them."""
+
+    names: list[str]
+    figures: dict[str, dict[str, list[float]]]
+    claims: list[dict]
+    rounds: int
+    jobs: int
+    latency_jobs: int
+    versions: dict[str, str]
+
+    def median(self, name: str, what: str) -> float | None:
+        values = self.figures[name].get(what)
+        return statistics.median(values) if values else None
+
+    @property
+    def ours(self) -> list[str]:
+        return [name for name in self.names if name.startswith("pgq-host")]
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
+def markdown(lines: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], ["---"] * len(lines[0]), *lines[1:]])
+
+
+def table(run: Run) -> str:
+    """Medians with their range."""
+    lines = [["median [min-max]", *run.names]]
+    for what in dict.fromkeys(what for name in run.names for what in run.figures[name]):
+        measured = [run.figures[name].get(what) for name in run.names]
+        lines.append([what, *(f"{number(statistics.median(v))} [{number(min(v))}-{number(max(v))}]" if v else "" for v in measured)])
+    return markdown(lines)
+
+
+def ratios(run: Run) -> str:
+    """pgq-host as a multiple of each other peer, of medians."""
+    pairs = [(ours, other) for ours in run.ours for other in run.names if other not in run.ours]
+    lines = [["ratio of medians", *(f"{ours} / {other}" for ours, other in pairs)]]
+    for what in dict.fromkeys(what for name in run.names for what in run.figures[name]):
+        cells = []
+        for ours, other in pairs:
+            mine, theirs = run.median(ours, what), run.median(other, what)
+            cells.append(f"{mine / theirs:.2f}" if mine and theirs else "")
+        if any(cells):
+            lines.append([what, *cells])
+    return markdown(lines)
+
+
+def claims(run: Run) -> str:
+    lines = [["queue", "claims", "p50 ms", "p99 ms", "p99 of the empty queue", "ratio"]]
+    for row in run.claims:
+        if "p99_to_empty" not in row:
+            continue
+        what, kind = row["case"].split(", ", 1)
+        ratio = row["p99_to_empty"]
+        lines.append([what, kind, number(row["p50_ms"]), number(row["p99_ms"]), number(row["p99_ms"] / ratio), f"{ratio:.2f}"])
+    return markdown(lines)
+
+
+def beside(run: Run) -> str:
+    lines = [["queue", "jobs/s", "CPU s per 1,000 jobs: hosts", "PostgreSQL", "WAL bytes per job"]]
+    for row in run.claims:
+        if row["case"].endswith(", jobs"):
+            names = ["jobs_per_second", "host_cpu_s_per_1000_jobs", "postgres_cpu_s_per_1000_jobs", "wal_bytes_per_job"]
+            lines.append([row["case"].removesuffix(", jobs"), *(number(row[name]) if row.get(name) else "" for name in names)])
+    return markdown(lines)
+
+
+def machine() -> str:
+    cpu = next((line.partition(":")[2].strip() for line in lines("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
+    memory = next((int(line.split()[1]) / (1 << 20) for line in lines("/proc/meminfo") if line.startswith("MemTotal:")), None)
+    size = f", {memory:.0f} GiB of memory" if memory else ""
+    load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    return f"{cpu or platform.machine()}, {os.cpu_count()} cores{size}; {platform.system()} {platform.release()}; load average at the end {load}"
+
+
+def lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def page(run: Run) -> str:
+    peers = "\n".join(f"| {name} | {version} |" for name, version in run.versions.items())
+    masses = f"""
+## Beside masses of rows
+
+What a claim of ten jobs takes beside rows that it does not want, or more of those that it wants, against a queue that has nothing but
+the ten; the worker's own statement, its commit included. "limited" is an entrypoint with a limit over all workers; in "limited" beside
+running jobs, each of them has one of its seats, and in "limited, others run" they are another entrypoint's.
+
+{claims(run)}
+
+{run.jobs:,} jobs run by one host beside them:
+
+{beside(run)}
+
+`pgq-host bench backlog future in-flight wide` measures this anywhere; [cli.md](cli.md#bench-scenario) has the details.
+""" if run.claims else ""
+    return f"""# Benchmarks
+
+<!-- Written by `make bench` (benchmarks/report.py): change that, not this. -->
+
+Measured on {datetime.date.today().isoformat()}; {run.rounds} round{'s' if run.rounds > 1 else ''} of {run.jobs:,} jobs that do nothing, one worker process, PostgreSQL on the same cores.
+
+![Jobs per second, processor time and waits, as bars](benchmarks.svg)
+
+{table(run)}
+
+{ratios(run)}
+
+## Machine
+
+{machine()}.
+
+| | version |
+|---|---|
+{peers}
+
+## Method
+
+Each round measures each peer once, in turn, each time in a new database on a server that the run starts and stops. A machine that is
+busy with something else slows all of them down, if not equally: believe the ratios of one run, and never compare absolute figures of two.
+Each job is accounted for: the run ends with an error unless every one ran once.
+
+- **Peers.** PgQueuer: `pgq run` with asyncpg and a handler that does nothing, with its default batch of 10 and one of 500.
+  graphile-worker: a task that does nothing, with the configuration of its page about performance: 24 jobs at a time, `localQueue` of 500,
+  `completeJobBatchDelay` and `failJobBatchDelay` 0. pgq-host: `run`, all defaults; a Rust plugin that reads its payload and is done, in a new
+  instance for every job ("fresh") or in instances that are kept ("reuse").
+- **What each keeps.** PgQueuer and pgq-host log every transition of a job, graphile-worker has no history. That is most of the difference
+  in WAL.
+- **jobs/s**: from the first claim to the last recorded outcome, by the log's times. graphile-worker has none: from the first call of the task until
+  its `runOnce` is over, which includes the end of its pool.
+- **CPU**: of the worker from its start to its exit (`wait4`), start included; of PostgreSQL over the same time, all of its processes.
+- **WAL**: by the position of the log's end, after a checkpoint. Counting the log into the statistics, which PgQueuer and pgq-host do every
+  30 s or so, is hardly in it.
+- **ms until**: {run.latency_jobs} single jobs a round at an idle worker, 100 a second, from the begin of the INSERT's transaction. `claimed` is the begin of the
+  claim's transaction; of graphile-worker, the call of the task, which comes a little later. `done` is the begin of the transaction that records
+  the outcome.
+- **RSS**: `peak` at the end of the drain, `idle` of a worker that has run one job.
+
+`make bench` runs this again and writes this page; benchmarks/README.md has its options and the other measurements.
+{masses}"""
+
+
+# Wide enough for the longest name on the left and a figure on the right of a full bar.
+WIDTH, LEFT, BAR, ROW, GAP = 800, 240, 440, 24, 50
+STYLE = """
+    text { font: 13px system-ui, sans-serif; fill: #1f2328 }
+    .title { font-weight: 600; font-size: 14px }
+    .note { fill: #59636e }
+    .ours { fill: #0969da } .other { fill: #8c959f } .server { opacity: .45 }
+    @media (prefers-color-scheme: dark) {
+      text { fill: #e6edf3 } .note { fill: #9198a1 } .ours { fill: #4493f8 } .other { fill: #767e88 }
+    }
+"""
+
+
+def chart(run: Run) -> str:
+    """Bars, in colours that light and dark backgrounds both carry."""
+    drawing, y = [], 24
+    panels = [
+        ("Jobs per second", "more is better", [(name, [run.median(name, "jobs/s")], name in run.ours) for name in run.names]),
+        (
+            "Processor seconds per 1,000 jobs",
+            "less is better; worker, and PostgreSQL in a lighter shade",
+            [(name, [run.median(name, WORKER_CPU), run.median(name, SERVER_CPU)], name in run.ours) for name in run.names],
+        ),
+        (
+            "Milliseconds until a single job is claimed, p99",
+            "less is better; an idle worker, 100 jobs a second",
+            [(name, [run.median(name, "ms until claimed: p99")], name in run.ours) for name in run.names],
+        ),
+    ]
+    kinds = [row for row in run.claims if "p99_to_empty" in row]
+    if kinds:
+        bars = [(row["case"].replace(", no limit", ""), [row["p99_to_empty"]], True) for row in kinds]
+        panels.append(("p99 of a claim, as a multiple of that of an empty queue", "1 is no difference", bars))
+    for title, note, bars in panels:
+        drawing.append(f'<text x="8" y="{y}" class="title">{escape(title)}</text>')
+        drawing.append(f'<text x="{WIDTH - 8}" y="{y}" class="note" text-anchor="end">{escape(note)}</text>')
+        y += 14
+        most = max(sum(value or 0 for value in values) for _, values, _ in bars) or 1
+        for name, values, ours in bars:
+            x = LEFT
+            drawing.append(f'<text x="{LEFT - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>')
+            for value, shade in zip(values, ["", " server"]):
+                width = (value or 0) / most * BAR
+                drawing.append(f'<rect x="{x:.1f}" y="{y + 3}" width="{width:.1f}" height="{ROW - 8}" class="{"ours" if ours else "other"}{shade}"/>')
+                x += width
+            drawing.append(f'<text x="{x + 6:.1f}" y="{y + 15}">{number(sum(value or 0 for value in values))}</text>')
+            y += ROW
+        y += GAP - 14
+    height = y - GAP + 30
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">'
+    return "\n".join([head, "<title>pgq-host beside PgQueuer and graphile-worker</title>", f"<style>{STYLE}</style>", *drawing, "</svg>\n"])
