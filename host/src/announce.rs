@@ -35,11 +35,11 @@ pub enum Presence {
 }
 
 impl Presence {
-    fn is(&mut self) -> Option<bool> {
+    fn is(&mut self) -> bool {
         match self {
-            Presence::Unknown => None,
-            Presence::Always => Some(true),
-            Presence::WhileListening(listening) => Some(*listening.borrow_and_update()),
+            Presence::Unknown => false,
+            Presence::Always => true,
+            Presence::WhileListening(listening) => *listening.borrow_and_update(),
         }
     }
 
@@ -64,12 +64,12 @@ impl Announcer {
     pub async fn announce(&mut self) -> bool {
         let set = Arc::clone(&self.plugins.borrow_and_update());
         let present = self.presence.is();
-        let anew = present == Some(true) && self.announced != present;
+        let anew = present && self.announced != Some(true);
         let announced = self.queue.announce(&files(&set), &versions(&set), present, anew).await;
         if let Err(error) = &announced {
             tracing::debug!(error = %error, "cannot announce this host; trying again");
         } else {
-            self.announced = present;
+            self.announced = Some(present);
         }
         announced.is_ok()
     }

@@ -19,7 +19,7 @@ use crate::lease::{self, Leases};
 use crate::names::Names;
 use crate::plugins::{BreakerRule, Folder};
 use crate::pulse::Pulse;
-use crate::queue::{self, ConnectError, Database, Listener, Queue};
+use crate::queue::{self, ConnectError, Database, Lacking, Listener, Queue};
 use crate::reload::{Loader, Reload};
 use crate::signal::Signals;
 use crate::telemetry::{Pages, Subject};
@@ -89,12 +89,17 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let loader = Loader { engine: engine.clone(), cache };
     let (reload, plugins) = Reload::start(settings.folder, settings.breaker, loader).await?;
     let queue = Queue::of_worker(pool.clone(), settings.names.clone(), me);
+    let lacking = queue.lacking().await?;
+    if lacking != Lacking::default() {
+        tracing::warn!(?lacking, "the database is that of an earlier release: `pgq-host upgrade`, then a restart, brings what is lacking");
+    }
+    let queue = queue.without(lacking);
     let (present, listening) = watch::channel(false);
     let listens = connected.listen_from.is_some();
-    let presence = match queue.knows_presence().await? {
-        false => Presence::Unknown,
-        true if settings.database.transaction_pooling => Presence::WhileListening(listening.clone()),
-        true => Presence::Always,
+    let presence = match lacking.presence {
+        true => Presence::Unknown,
+        false if settings.database.transaction_pooling => Presence::WhileListening(listening.clone()),
+        false => Presence::Always,
     };
     let leases = Arc::new(Leases::default());
     let (event_sender, events) = mpsc::channel(1024);

@@ -21,12 +21,12 @@ mod schema;
 
 use clap::{Parser, Subcommand};
 
-use crate::wasm;
+use crate::{version, wasm};
 use database::DatabaseArgs;
 
 /// Run PostgreSQL background jobs as sandboxed WebAssembly components, compatible with PgQueuer.
 #[derive(Debug, Parser)]
-#[command(name = "pgq-host", version, arg_required_else_help = true)]
+#[command(name = "pgq-host", version = version::BUILD, long_version = version::ALL.as_str(), arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
     database: DatabaseArgs,

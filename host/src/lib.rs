@@ -30,5 +30,6 @@ pub mod schema;
 pub mod signal;
 pub mod telemetry;
 pub mod verdict;
+pub mod version;
 pub mod wasm;
 pub mod worker;

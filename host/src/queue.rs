@@ -4,6 +4,7 @@
 //! Each write after a claim is fenced: it names the claim's owner, so that a job which another worker has taken over is left alone.
 //! Knows nothing of wasm.
 
+mod additions;
 mod attempt;
 mod cancel;
 mod claim;
@@ -23,6 +24,7 @@ mod presence;
 mod requeue;
 mod rescue;
 mod schedules;
+mod statements;
 mod statistics;
 mod timetable;
 mod watch;
@@ -30,10 +32,10 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+pub use additions::Lacking;
 pub use attempt::Attempt;
 pub use cancel::{Cancel, CancelOutcome};
 pub use claim::Limited;
@@ -55,6 +57,7 @@ pub use timetable::{ListedSchedule, RemovedSchedule};
 pub use watch::Watch;
 
 use crate::names::Names;
+use statements::Statements;
 
 /// The queue as one worker, under its own id, sees it.
 #[derive(Debug, Clone)]
@@ -66,37 +69,6 @@ pub struct Queue {
     front: Arc<front::Front>,
 }
 
-/// Rendered once from checked names. Cloning one is cheap.
-#[derive(Debug)]
-struct Statements {
-    claim: SqlStr,
-    claim_on: SqlStr,
-    claim_limited: SqlStr,
-    next_due: SqlStr,
-    work_left: SqlStr,
-    heartbeat: SqlStr,
-    any_lost: SqlStr,
-    depth: SqlStr,
-    rescue: SqlStr,
-    rescue_from: SqlStr,
-    announce: SqlStr,
-    announce_presence: SqlStr,
-    look: SqlStr,
-    forget: SqlStr,
-    withdraw: SqlStr,
-    prune_attempts: SqlStr,
-    finish: SqlStr,
-    finish_with_extras: SqlStr,
-    put_back: SqlStr,
-    aggregate: SqlStr,
-    enqueue: SqlStr,
-    enqueue_or_skip: SqlStr,
-    look_at_schedules: SqlStr,
-    add_schedules: SqlStr,
-    fire: SqlStr,
-    enqueue_or_update: SqlStr,
-}
-
 impl Queue {
     /// The queue of these names, worked on under a new id.
     pub fn new(pool: impl Into<Pool>, names: Names) -> Queue {
@@ -105,36 +77,7 @@ impl Queue {
 
     /// The queue of these names, worked on under this id.
     pub fn of_worker(pool: impl Into<Pool>, names: Names, me: Uuid) -> Queue {
-        let render = |template: &str| AssertSqlSafe(names.render(template)).into_sql_str();
-        let outcome = |template: &str| template.replace("{ours}", outcome::OURS).replace("{attempted}", attempt::ATTEMPTED);
-        let sql = Statements {
-            claim: render(&claim::CLAIM.replace("{from}", "").replace("{claimed}", claim::CLAIMED)),
-            claim_on: render(&claim::CLAIM.replace("{from}", claim::GO_ON).replace("{claimed}", claim::CLAIMED)),
-            claim_limited: render(&claim::CLAIM_LIMITED.replace("{claimed}", claim::CLAIMED)),
-            next_due: render(claim::NEXT_DUE),
-            work_left: render(claim::WORK_LEFT),
-            heartbeat: render(heartbeat::HEARTBEAT),
-            any_lost: render(rescue::ANY_LOST),
-            depth: render(depth::DEPTH),
-            rescue: render(&rescue::rescue()),
-            rescue_from: render(&rescue::rescue_from()),
-            finish: render(&outcome(outcome::FINISH)),
-            finish_with_extras: render(&outcome(outcome::FINISH_WITH_EXTRAS).replace("{on_conflict}", enqueue::SKIP)),
-            put_back: render(&outcome(outcome::PUT_BACK)),
-            announce: render(&fleet::announce(&names, false)),
-            announce_presence: render(&fleet::announce(&names, true)),
-            look: render(presence::LOOK),
-            forget: render(presence::FORGET),
-            withdraw: render(fleet::WITHDRAW),
-            prune_attempts: render(attempt::PRUNE),
-            aggregate: render(statistics::AGGREGATE),
-            enqueue: render(&enqueue::ENQUEUE.replace("{on_conflict}", "")),
-            enqueue_or_skip: render(&enqueue::ENQUEUE.replace("{on_conflict}", enqueue::SKIP)),
-            look_at_schedules: render(schedules::LOOK),
-            add_schedules: render(schedules::ADD),
-            fire: render(schedules::FIRE),
-            enqueue_or_update: render(enqueue::ENQUEUE_OR_UPDATE),
-        };
+        let sql = Statements::render(&names, Lacking::default());
         Queue { pool: pool.into(), names: Arc::new(names), me, sql: Arc::new(sql), front: Arc::default() }
     }
 

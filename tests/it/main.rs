@@ -29,6 +29,7 @@ mod presence;
 mod producers;
 mod reload;
 mod reuse;
+mod rolling;
 mod schedules;
 mod schema;
 mod scripts;

@@ -58,6 +58,29 @@ async fn populated() -> Database {
 }
 
 #[tokio::test]
+async fn the_version_names_revision_engine_and_contract() {
+    let ask = async |flag: &str| {
+        let mut command = pgq_host("");
+        command.arg(flag);
+        said(command).await.stdout
+    };
+    let long = ask("--version").await;
+    let lines: Vec<&str> = long.lines().collect();
+    assert!(lines[0].starts_with(concat!("pgq-host ", env!("CARGO_PKG_VERSION"))), "{long}");
+    assert!(lines[1].starts_with("wasmtime 48.") && lines[2] == "pgq:plugin 0.1.0", "{long}");
+    assert_eq!(ask("-V").await.trim_end(), lines[0]);
+    // Where there is a repository around us, a commit of it.
+    let git = |args: &[&str]| {
+        let told = std::process::Command::new("git").args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+        told.is_ok_and(|output| output.status.success())
+    };
+    if git(&["rev-parse", "HEAD"]) {
+        let (_, revision) = lines[0].split_once('+').unwrap();
+        assert!(revision.len() == 12 && git(&["cat-file", "-e", &format!("{revision}^{{commit}}")]), "{long}");
+    }
+}
+
+#[tokio::test]
 async fn json_is_pgqueuers_field_by_field() {
     let database = populated().await;
     for args in [

@@ -79,3 +79,20 @@ async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
+
+/// A word as a shell needs it.
+pub(super) fn shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_for_sql_and_for_a_shell() {
+        assert_eq!(quoted("o\"b"), "\"o\"\"b\"");
+        assert_eq!((shell("worker"), shell("o'brien $x")), ("worker".to_owned(), "'o'\\''brien $x'".to_owned()));
+    }
+}

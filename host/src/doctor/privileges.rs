@@ -4,7 +4,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Row as _};
 
 use super::finding::{Finding, Seen};
-use super::patient::{Patient, quoted};
+use super::patient::{Patient, quoted, shell};
 use crate::schema;
 
 /// Predefined roles that lead out of the database.
@@ -58,14 +58,14 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
     let Some(attributes) =
         sqlx::query_as::<_, Attributes>(ATTRIBUTES).bind(role).bind(DANGEROUS.as_slice()).fetch_optional(&mut *look).await?
     else {
-        let remedy = format!("CREATE ROLE {} LOGIN; then {}", quoted(role), patient.command(&format!("grant --apply {role}")));
+        let remedy = format!("CREATE ROLE {} LOGIN; then {}", quoted(role), patient.command(&format!("grant --apply {}", shell(role))));
         return Ok(vec![Finding::error(format!("there is no role {role:?}"), "hosts cannot connect as it", remedy)]);
     };
     let mut found = Vec::new();
     let missing = schema::missing_privileges(&mut look, names, role).await?;
     if !missing.is_empty() {
         let why = "a host could not claim jobs, or not record what became of them";
-        let remedy = format!("{} (as the tables' owner)", patient.command(&format!("grant --apply {role}")));
+        let remedy = format!("{} (as the tables' owner)", patient.command(&format!("grant --apply {}", shell(role))));
         found.push(Finding::error(format!("the role {role:?} lacks {}", missing.join(", ")), why, remedy));
     }
     if attributes.rolsuper {

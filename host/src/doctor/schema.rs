@@ -3,6 +3,7 @@
 use super::finding::{Finding, Seen};
 use super::patient::Patient;
 use crate::schema::{self, Expect, Problem, SchemaError};
+use crate::version;
 
 /// More than so many objects are not listed: they bury the command that mends them all.
 const MOST_LISTED: usize = 8;
@@ -26,7 +27,7 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
         let listed: Vec<String> = different.iter().take(MOST_LISTED).map(ToString::to_string).collect();
         let rest = if count > MOST_LISTED { format!(", and {} more", count - MOST_LISTED) } else { String::new() };
         let what = if count == 1 { "1 object is not".to_owned() } else { format!("{count} objects are not") };
-        let found_text = format!("{what} as version {} declares: {}{rest}", env!("CARGO_PKG_VERSION"), listed.join(", "));
+        let found_text = format!("{what} as version {} declares: {}{rest}", version::BUILD, listed.join(", "));
         let why = "hosts run, but without what the difference is for: an index, a wider id, a wake-up";
         let remedy = format!("{}; then the same without --plan", patient.command("upgrade --plan"));
         found.push(Finding::warning(found_text, why, remedy));
@@ -38,7 +39,7 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
         found.push(Finding::note(found_text, why, format!("{}, unless that is intended", patient.command("durability durable"))));
     }
     if found.is_empty() {
-        found.push(Finding::ok(format!("{names}: as version {} declares, all tables logged", env!("CARGO_PKG_VERSION"))));
+        found.push(Finding::ok(format!("{names}: as version {} declares, all tables logged", version::BUILD)));
     }
     Ok(found)
 }

@@ -69,14 +69,14 @@ const RULES: &[Rule] = &[
         name: "log_statement",
         is_bad: |setting| ["all", "mod"].contains(&setting.value.as_str()),
         severity: Severity::Warning,
-        why: "every claim, outcome and heartbeat is written to the server's log, with payloads and headers of jobs in its parameters",
+        why: "every claim, outcome and heartbeat is written to the server's log, with the payloads of enqueued jobs and the outputs of finished ones",
         better: "ddl",
     },
     Rule {
         name: "log_min_duration_statement",
         is_bad: |setting| setting.value == "0",
         severity: Severity::Warning,
-        why: "every claim, outcome and heartbeat is written to the server's log, with payloads and headers of jobs in its parameters",
+        why: "every claim, outcome and heartbeat is written to the server's log, with the payloads of enqueued jobs and the outputs of finished ones",
         better: "'1s'",
     },
     Rule {

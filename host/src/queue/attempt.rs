@@ -6,8 +6,7 @@ use super::{Queue, Record};
 
 /// The last part of what records an outcome, put in for `{attempted}`. A job that was given back without a run has no row.
 pub(super) const ATTEMPTED: &str = "attempted AS (
-    INSERT INTO {attempt} (job_id, attempt, plugin, elapsed_us, memory_bytes)
-    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours WHERE plugin IS NOT NULL
+    {into_attempt}SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours WHERE plugin IS NOT NULL
 )";
 
 /// The range index is what finds old rows; the connections of a worker know no bitmap scan otherwise.
@@ -51,6 +50,9 @@ impl Attempts {
 impl Queue {
     /// Drop attempts older than this; returns how many there were.
     pub async fn prune_attempts(&self, age: Duration) -> sqlx::Result<u64> {
+        if self.sql.lacking.attempts {
+            return Ok(0);
+        }
         let mut transaction = self.pool.begin().await?;
         sqlx::raw_sql("SET LOCAL enable_bitmapscan = on").execute(&mut *transaction).await?;
         let prune = sqlx::query(self.sql.prune_attempts.clone()).persistent(false).bind(super::millis(age));

@@ -59,10 +59,9 @@ pub(super) const CLAIMED: &str =
     "RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created, q.updated, q.execute_after
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, aggregated)
-    SELECT id, 'picked'::{status}, priority, entrypoint, true FROM claimed
+    SELECT id, 'picked'::{status}, priority, entrypoint, {counted} FROM claimed
 ), tallied AS (
-    INSERT INTO {tally} (created, count, priority, status, entrypoint)
-    SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed GROUP BY priority, entrypoint
+    {into_tally}SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed GROUP BY priority, entrypoint
 )
 SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts, updated, execute_after,
        (extract(epoch FROM created) * 1000)::bigint AS created_ms

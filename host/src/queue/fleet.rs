@@ -45,7 +45,7 @@ pub struct HostRow {
     pub name: String,
     /// Of its process.
     pub pid: i32,
-    /// Of pgq-host.
+    /// Of pgq-host, with the revision that it was built from.
     pub version: String,
     /// When it announced itself first.
     pub started: DateTime<Utc>,
@@ -93,24 +93,25 @@ pub enum FleetCommand {
 }
 
 impl Queue {
-    /// Say that this host is here, and what it serves; and whether its sessions are its sign of life (`None` where the database has no
-    /// place to say so), perhaps anew.
-    pub async fn announce(&self, plugins: &Value, versions: &[PluginVersion], present: Option<bool>, anew: bool) -> sqlx::Result<()> {
+    /// Say that this host is here, and what it serves; and whether its sessions are its sign of life, perhaps anew.
+    pub async fn announce(&self, plugins: &Value, versions: &[PluginVersion], present: bool, anew: bool) -> sqlx::Result<()> {
+        if self.sql.lacking.hosts {
+            return Ok(());
+        }
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let sql = if present.is_some() { &self.sql.announce_presence } else { &self.sql.announce };
-        let query = sqlx::query(sql.clone())
+        let query = sqlx::query(self.sql.announce.clone())
             .bind(self.me)
             .bind(name)
             .bind(i32::try_from(std::process::id()).unwrap_or_default())
-            .bind(env!("CARGO_PKG_VERSION"))
+            .bind(crate::version::BUILD)
             .bind(plugins)
             .bind(versions.iter().map(|version| version.key).collect::<Vec<_>>())
             .bind(versions.iter().map(|version| version.name.as_str()).collect::<Vec<_>>())
             .bind(versions.iter().map(|version| version.version.as_str()).collect::<Vec<_>>())
             .bind(versions.iter().map(|version| version.sha256.as_str()).collect::<Vec<_>>());
-        let query = match present {
-            Some(present) => query.bind(present.then(|| presence::key(self.me))).bind(anew),
-            None => query,
+        let query = match self.sql.lacking.presence {
+            false => query.bind(present.then(|| presence::key(self.me))).bind(anew),
+            true => query,
         };
         query.execute(&self.pool).await?;
         Ok(())
@@ -118,6 +119,9 @@ impl Queue {
 
     /// Say that this host goes.
     pub async fn withdraw(&self) -> sqlx::Result<()> {
+        if self.sql.lacking.hosts {
+            return Ok(());
+        }
         sqlx::query(self.sql.withdraw.clone()).bind(self.me).execute(&self.pool).await?;
         Ok(())
     }

@@ -37,10 +37,9 @@ WITH done AS (
     DELETE FROM {queue} WHERE id = ANY (ARRAY(SELECT id FROM ours))
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, aggregated)
-    SELECT id, 'successful'::{status}, priority, entrypoint, true FROM ours
+    SELECT id, 'successful'::{status}, priority, entrypoint, {counted} FROM ours
 ), tallied AS (
-    INSERT INTO {tally} (created, count, priority, status, entrypoint)
-    SELECT date_trunc('sec', now()), count(*), priority, 'successful', entrypoint FROM ours GROUP BY priority, entrypoint
+    {into_tally}SELECT date_trunc('sec', now()), count(*), priority, 'successful', entrypoint FROM ours GROUP BY priority, entrypoint
 )
 SELECT id::bigint FROM ours";
 
@@ -56,10 +55,9 @@ WITH done AS (
     DELETE FROM {queue} WHERE id = ANY (ARRAY(SELECT id FROM ours)) RETURNING id
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, traceback, aggregated)
-    SELECT id, status::{status}, priority, entrypoint, traceback::jsonb, true FROM ours
+    SELECT id, status::{status}, priority, entrypoint, traceback::jsonb, {counted} FROM ours
 ), tallied AS (
-    INSERT INTO {tally} (created, count, priority, status, entrypoint)
-    SELECT date_trunc('sec', now()), count(*), priority, status, entrypoint FROM ours GROUP BY priority, status, entrypoint
+    {into_tally}SELECT date_trunc('sec', now()), count(*), priority, status, entrypoint FROM ours GROUP BY priority, status, entrypoint
 ), kept AS (
     INSERT INTO {output} (job_id, entrypoint, output)
     SELECT id, entrypoint, output FROM ours WHERE output IS NOT NULL

@@ -22,10 +22,6 @@ pub(super) const FORGET: &str = "
 DELETE FROM {host} WHERE id = $1 AND presence IS NOT NULL AND pg_try_advisory_xact_lock(presence)
 AND NOT EXISTS (SELECT FROM {queue} WHERE queue_manager_id = $1 AND status = 'picked')";
 
-/// A database of an earlier release has no such column until `upgrade` has been, and its workers have their leases.
-const COLUMN: &str = "
-SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('{host}') AND attname = 'presence' AND NOT attisdropped)";
-
 /// The key of a worker's lock. All but two bits of it are random, so that no two workers of a database, and nobody else's locks, meet.
 pub(super) fn key(worker: Uuid) -> i64 {
     worker.as_u64_pair().1.cast_signed()
@@ -56,12 +52,6 @@ impl FromRow<'_, PgRow> for Peer {
 }
 
 impl Queue {
-    /// Whether announcements can say that a worker's sessions are its sign of life.
-    pub async fn knows_presence(&self) -> sqlx::Result<bool> {
-        let sql = AssertSqlSafe(self.names.render(COLUMN)).into_sql_str();
-        sqlx::query_scalar(sql).fetch_one(&self.pool).await
-    }
-
     /// Drop the announcement of a worker that is gone, if none of its jobs is left.
     pub async fn forget(&self, worker: Uuid) -> sqlx::Result<()> {
         sqlx::query(self.sql.forget.clone()).bind(worker).execute(&self.pool).await?;

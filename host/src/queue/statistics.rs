@@ -16,12 +16,7 @@ WITH turn AS MATERIALIZED (
 ), marked AS (
     UPDATE {log} AS l SET aggregated = true FROM batch WHERE l.id = batch.id
     RETURNING l.entrypoint, l.priority, l.status, date_trunc('sec', l.created) AS second
-), tallies AS MATERIALIZED (
-    SELECT id FROM {tally} WHERE (SELECT mine FROM turn) LIMIT $2 FOR UPDATE SKIP LOCKED
-), taken AS (
-    DELETE FROM {tally} AS t USING tallies WHERE t.id = tallies.id
-    RETURNING t.entrypoint, t.priority, t.status::{status}, t.created AS second, t.count
-), counted AS (
+), {taken}, counted AS (
     INSERT INTO {statistics} AS s (created, count, priority, status, entrypoint)
     SELECT second, sum(count), priority, status, entrypoint
     FROM (SELECT *, 1 AS count FROM marked UNION ALL SELECT * FROM taken) AS added
@@ -31,6 +26,19 @@ WITH turn AS MATERIALIZED (
     DO UPDATE SET count = s.count + EXCLUDED.count
 )
 SELECT (SELECT count(*) FROM marked), (SELECT count(*) FROM taken)";
+
+/// Put in for `{taken}`.
+pub(super) const TAKEN: &str = "tallies AS MATERIALIZED (
+    SELECT id FROM {tally} WHERE (SELECT mine FROM turn) LIMIT $2 FOR UPDATE SKIP LOCKED
+), taken AS (
+    DELETE FROM {tally} AS t USING tallies WHERE t.id = tallies.id
+    RETURNING t.entrypoint, t.priority, t.status::{status}, t.created AS second, t.count
+)";
+
+/// The same where there is no tally.
+pub(super) const NOTHING_TAKEN: &str = "taken AS (
+    SELECT entrypoint, priority, status, created AS second, count FROM {statistics} WHERE $2::bigint < 0
+)";
 
 /// What was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Watching the other workers' sessions: all workers of a queue take turns, so that a look is due every fifth of a second, however
 //! many they are, and nobody is in charge whose death would go unseen. Who is alone, or where nothing runs, hardly looks at all.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::time::Duration;
@@ -129,8 +130,8 @@ impl Turns {
             let sure = (since + CONFIRM).max(patient);
             if now < sure {
                 wait = wait.min(sure - now);
-            } else if !self.told.contains_key(&peer.id) {
-                self.told.insert(peer.id, now);
+            } else if let Entry::Vacant(untold) = self.told.entry(peer.id) {
+                untold.insert(now);
                 gone.push(peer.id);
             }
         }

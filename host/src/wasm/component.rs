@@ -25,7 +25,7 @@ use super::warm::Tenant;
 use crate::job::Verdict;
 
 /// The version of `wit/` that this host speaks, and the range of plugins that it therefore runs.
-const WIT_VERSION: &str = "0.1.0";
+pub const WIT_VERSION: &str = "0.1.0";
 
 /// `describe` has nothing to wait for.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -13,6 +13,11 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 use super::compiler;
 use super::warm::Warm;
 
+/// What runs components, and which.
+pub const ENGINE_NAME: &str = "wasmtime";
+/// The one that this was built with.
+pub const ENGINE_VERSION: &str = wasmtime_environ::VERSION;
+
 /// How often running guests are looked at. A guest past its deadline is gone within two ticks.
 const TICK: Duration = Duration::from_millis(10);
 

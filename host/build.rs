@@ -1,0 +1,53 @@
+//! Tells the binary which revision it was built from: that of the repository around it, of the package it came in, or what
+//! `PGQ_HOST_REVISION` says (an image is built without the repository). Reads files only, since git need not be there.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=PGQ_HOST_REVISION");
+    let package = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let told = env::var("PGQ_HOST_REVISION").ok().filter(|revision| !revision.is_empty());
+    let revision = told.or_else(|| of_package(&package)).or_else(|| package.parent().and_then(of_repository));
+    let version = env::var("CARGO_PKG_VERSION").expect("cargo sets it");
+    let build = revision.map_or(version.clone(), |revision| format!("{version}+{}", revision.get(..12).unwrap_or(&revision)));
+    println!("cargo::rustc-env=PGQ_HOST_BUILD={build}");
+}
+
+/// What `cargo package` notes.
+fn of_package(package: &Path) -> Option<String> {
+    let noted = fs::read_to_string(package.join(".cargo_vcs_info.json")).ok()?;
+    let (_, rest) = noted.split_once("\"sha1\"")?;
+    rest.split('"').nth(1).map(str::to_owned)
+}
+
+/// What HEAD leads to. The build is done again when HEAD moves and at no other time: a file that is not there would be taken for one that
+/// changed with every build.
+fn of_repository(root: &Path) -> Option<String> {
+    let git = root.join(".git");
+    // A worktree has a file that says where its own folder is; what it shares with the others is elsewhere still.
+    let folder = match fs::read_to_string(&git) {
+        Ok(file) => root.join(file.strip_prefix("gitdir:")?.trim()),
+        Err(_) => git,
+    };
+    let shared = fs::read_to_string(folder.join("commondir")).map_or_else(|_| folder.clone(), |common| folder.join(common.trim()));
+    let head = watched(&folder.join("HEAD"))?;
+    let Some(name) = head.trim().strip_prefix("ref: ") else { return Some(head.trim().to_owned()) };
+    // Grows with every move of HEAD, also where its branch is in `packed-refs` until the next commit.
+    watched(&folder.join("logs/HEAD"));
+    match watched(&shared.join(name)) {
+        Some(revision) => Some(revision.trim().to_owned()),
+        None => {
+            let packed = watched(&shared.join("packed-refs"))?;
+            let line = packed.lines().find_map(|line| line.strip_suffix(name)?.strip_suffix(' '));
+            line.map(str::to_owned)
+        }
+    }
+}
+
+fn watched(path: &Path) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    println!("cargo::rerun-if-changed={}", path.display());
+    Some(text)
+}

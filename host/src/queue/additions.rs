@@ -1,0 +1,68 @@
+//! What a database of the release before may lack until `upgrade` has been. A worker goes without it until its next start, so that
+//! hosts and schema may be rolled in either order (migrations/README.md, expand and contract).
+
+use std::sync::Arc;
+
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, FromRow, Row as _};
+
+use super::statements::Statements;
+use super::{Queue, statistics};
+
+/// Tables and columns of the newest additions that are not there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lacking {
+    /// Which version ran each attempt is not noted.
+    pub attempts: bool,
+    /// What is written to the log is left for the next count to find, as PgQueuer does it.
+    pub tally: bool,
+    /// Hosts do not announce themselves.
+    pub hosts: bool,
+    /// A host's sessions are no sign of its life; its leases are.
+    pub presence: bool,
+}
+
+const LACKING: &str = "
+SELECT to_regclass('{attempt}') IS NULL AS attempts, to_regclass('{tally}') IS NULL AS tally,
+       to_regclass('{host}') IS NULL OR to_regclass('{plugin}') IS NULL AS hosts,
+       NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('{host}') AND attname = 'presence' AND NOT attisdropped) AS presence";
+
+impl FromRow<'_, PgRow> for Lacking {
+    fn from_row(row: &PgRow) -> sqlx::Result<Lacking> {
+        Ok(Lacking {
+            attempts: row.try_get("attempts")?,
+            tally: row.try_get("tally")?,
+            hosts: row.try_get("hosts")?,
+            presence: row.try_get("presence")?,
+        })
+    }
+}
+
+impl Lacking {
+    /// A statement, in so far as it can be run. A part that writes to what is lacking becomes a SELECT that nobody reads, and that PostgreSQL
+    /// therefore does not run.
+    pub(super) fn fill(self, template: &str) -> String {
+        let unless = |lacking: bool, text: &'static str| if lacking { "" } else { text };
+        template
+            .replace(
+                "{into_attempt}",
+                unless(self.attempts, "INSERT INTO {attempt} (job_id, attempt, plugin, elapsed_us, memory_bytes)\n    "),
+            )
+            .replace("{into_tally}", unless(self.tally, "INSERT INTO {tally} (created, count, priority, status, entrypoint)\n    "))
+            .replace("{counted}", if self.tally { "false" } else { "true" })
+            .replace("{taken}", if self.tally { statistics::NOTHING_TAKEN } else { statistics::TAKEN })
+    }
+}
+
+impl Queue {
+    /// What the database lacks.
+    pub async fn lacking(&self) -> sqlx::Result<Lacking> {
+        let sql = AssertSqlSafe(self.names.render(LACKING));
+        sqlx::query_as(sql).fetch_one(&self.pool).await
+    }
+
+    /// The same queue, without what is lacking.
+    pub fn without(self, lacking: Lacking) -> Queue {
+        Queue { sql: Arc::new(Statements::render(&self.names, lacking)), ..self }
+    }
+}

@@ -1,0 +1,73 @@
+//! A worker's statements, rendered once from checked names, for the database as it is.
+
+use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
+
+use super::{Lacking, attempt, claim, depth, enqueue, fleet, heartbeat, outcome, presence, rescue, schedules, statistics};
+use crate::names::Names;
+
+#[derive(Debug)]
+pub(super) struct Statements {
+    pub(super) claim: SqlStr,
+    pub(super) claim_on: SqlStr,
+    pub(super) claim_limited: SqlStr,
+    pub(super) next_due: SqlStr,
+    pub(super) work_left: SqlStr,
+    pub(super) heartbeat: SqlStr,
+    pub(super) any_lost: SqlStr,
+    pub(super) depth: SqlStr,
+    pub(super) rescue: SqlStr,
+    pub(super) rescue_from: SqlStr,
+    pub(super) announce: SqlStr,
+    pub(super) look: SqlStr,
+    pub(super) forget: SqlStr,
+    pub(super) withdraw: SqlStr,
+    pub(super) prune_attempts: SqlStr,
+    pub(super) finish: SqlStr,
+    pub(super) finish_with_extras: SqlStr,
+    pub(super) put_back: SqlStr,
+    pub(super) aggregate: SqlStr,
+    pub(super) enqueue: SqlStr,
+    pub(super) enqueue_or_skip: SqlStr,
+    pub(super) look_at_schedules: SqlStr,
+    pub(super) add_schedules: SqlStr,
+    pub(super) fire: SqlStr,
+    pub(super) enqueue_or_update: SqlStr,
+    /// What they go without. Those that are about nothing else are not to be used.
+    pub(super) lacking: Lacking,
+}
+
+impl Statements {
+    pub(super) fn render(names: &Names, lacking: Lacking) -> Statements {
+        let render = |template: &str| AssertSqlSafe(names.render(&lacking.fill(template))).into_sql_str();
+        let claim = |template: &str, from: &str| render(&template.replace("{from}", from).replace("{claimed}", claim::CLAIMED));
+        let outcome = |template: &str| render(&template.replace("{ours}", outcome::OURS).replace("{attempted}", attempt::ATTEMPTED));
+        Statements {
+            claim: claim(claim::CLAIM, ""),
+            claim_on: claim(claim::CLAIM, claim::GO_ON),
+            claim_limited: claim(claim::CLAIM_LIMITED, ""),
+            next_due: render(claim::NEXT_DUE),
+            work_left: render(claim::WORK_LEFT),
+            heartbeat: render(heartbeat::HEARTBEAT),
+            any_lost: render(rescue::ANY_LOST),
+            depth: render(depth::DEPTH),
+            rescue: render(&rescue::rescue()),
+            rescue_from: render(&rescue::rescue_from()),
+            finish: outcome(outcome::FINISH),
+            finish_with_extras: outcome(&outcome::FINISH_WITH_EXTRAS.replace("{on_conflict}", enqueue::SKIP)),
+            put_back: outcome(outcome::PUT_BACK),
+            announce: render(&fleet::announce(names, !lacking.presence)),
+            look: render(presence::LOOK),
+            forget: render(presence::FORGET),
+            withdraw: render(fleet::WITHDRAW),
+            prune_attempts: render(attempt::PRUNE),
+            aggregate: render(statistics::AGGREGATE),
+            enqueue: render(&enqueue::ENQUEUE.replace("{on_conflict}", "")),
+            enqueue_or_skip: render(&enqueue::ENQUEUE.replace("{on_conflict}", enqueue::SKIP)),
+            look_at_schedules: render(schedules::LOOK),
+            add_schedules: render(schedules::ADD),
+            fire: render(schedules::FIRE),
+            enqueue_or_update: render(enqueue::ENQUEUE_OR_UPDATE),
+            lacking,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Expand and contract: hosts on the schema of the release before and of the release after, and an upgrade beside running hosts.
+
+use pgq_host_tests::{Database, Host, Plugins, eventually};
+use sqlx::AssertSqlSafe;
+
+const PGQUEUER: &str = include_str!("../../migrations/0001_pgqueuer.sql");
+/// Without the tables of plugin versions, attempts and hosts.
+const BEFORE: &str = include_str!("../fixtures/pgq-host-schemas/1-outputs.sql");
+
+/// A database as the release before made it.
+async fn of_the_release_before() -> Database {
+    let database = Database::empty().await;
+    let names = database.queue().names().clone();
+    for template in [PGQUEUER, BEFORE] {
+        sqlx::raw_sql(AssertSqlSafe(names.render(template))).execute(database.pool()).await.unwrap();
+    }
+    database
+}
+
+async fn successful(database: &Database) -> i64 {
+    database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'").await
+}
+
+/// One job of each kind of outcome.
+async fn all_outcomes(database: &Database) {
+    let before = successful(database).await;
+    let echo = database.enqueue("echo", "kept").await;
+    let failing = database.enqueue("fail", "no luck").await;
+    database.enqueue("fail_deleted", "x").await;
+    database.enqueue("nap_limited", "1").await;
+    database.enqueue("follow_up", "complete").await;
+    database.wait_for(echo, "successful").await;
+    assert_eq!(database.output(echo).await.as_deref(), Some("kept"));
+    database.wait_for(failing, "failed").await;
+    assert_eq!(database.history(failing).await, ["queued", "picked", "queued", "picked", "failed"]);
+    database.wait_until_done().await;
+    assert_eq!(successful(database).await, before + 5, "follow-ups ran, too");
+    database.execute("DELETE FROM pgqueuer WHERE status = 'failed'").await;
+}
+
+#[tokio::test]
+async fn a_host_runs_on_the_schema_before_its_own_and_beside_an_upgrade() {
+    let (database, plugins) = (of_the_release_before().await, Plugins::with(&["hostile"]));
+    let old = Host::start(&database, &plugins, &["--max-concurrent-tasks", "10"]).await;
+    old.wait_for_log("that of an earlier release").await;
+    all_outcomes(&database).await;
+
+    // The upgrade comes while jobs run and come in; nobody is stopped for it.
+    let many = database.enqueue_many("nap", 2_000, "1").await.len() as i64;
+    let done = successful(&database).await;
+    eventually("some are done", async || successful(&database).await > done + 20).await;
+    database.must(&["upgrade"]).await;
+    database.must(&["verify", "--expect", "present"]).await;
+    let new = Host::start(&database, &plugins, &["--max-concurrent-tasks", "10"]).await;
+    database.wait_until_done().await;
+    assert_eq!(successful(&database).await, done + many);
+    let twice = "SELECT count(*) FROM (SELECT FROM pgqueuer_log WHERE status = 'picked' AND entrypoint = 'nap' GROUP BY job_id HAVING count(*) > 1) AS t";
+    assert_eq!(database.count(twice).await, 0, "each ran once");
+    let noted = database.count("SELECT count(*) FROM pgqueuer_attempt").await;
+    assert!(0 < noted && noted < many, "the new host notes its attempts ({noted}), the old one goes without until it is started again");
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_host").await, 1);
+
+    let log = old.stop().await;
+    let complaints = log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).filter(|line| !line.contains("fail"));
+    assert_eq!(complaints.count(), 1, "it said once what is lacking: {log}");
+    let old = Host::start(&database, &plugins, &[]).await;
+    assert!(!old.log().contains("earlier release"), "{}", old.log());
+    eventually("it announces itself now", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 2).await;
+    all_outcomes(&database).await;
+    old.stop().await;
+    new.stop().await;
+}
+
+#[tokio::test]
+async fn a_host_runs_on_the_schema_after_its_own() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let running = Host::start(&database, &plugins, &[]).await;
+    // What migrations/README.md lets a release add, beside a host that runs.
+    for addition in [
+        "ALTER TABLE pgqueuer_host ADD COLUMN region text",
+        "ALTER TABLE pgqueuer_attempt ADD COLUMN fuel bigint NOT NULL DEFAULT 0",
+        "ALTER TABLE pgqueuer_output ADD COLUMN kind text",
+        "ALTER TABLE pgqueuer_plugin ADD COLUMN signed_by text",
+        "CREATE INDEX pgqueuer_output_entrypoint ON pgqueuer_output (entrypoint)",
+        "CREATE TABLE pgqueuer_progress (job_id bigint NOT NULL PRIMARY KEY, done real)",
+    ] {
+        database.execute(addition).await;
+    }
+    all_outcomes(&database).await;
+    let started = Host::start(&database, &plugins, &[]).await;
+    eventually("both are announced", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 2).await;
+    all_outcomes(&database).await;
+    // The tools of this release take the next one's tables for their own, and take nothing away.
+    database.must(&["verify", "--expect", "present"]).await;
+    assert!(database.must(&["upgrade"]).await.stderr.contains("is up to date"));
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_progress").await, 0);
+    for host in [running, started] {
+        let log = host.stop().await;
+        assert!(!log.contains(" ERROR ") && !log.contains("earlier release"), "{log}");
+    }
+}
