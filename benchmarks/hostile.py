@@ -1,20 +1,29 @@
 """What a hostile guest costs the jobs beside it: throughput, latency, the host's memory. Run by `make bench-hostile`.
 
 For each way to misbehave (tests/guests/hostile), in turn with a quiet run: jobs of `echo` come at a fixed rate while hostile jobs come
-too, on one host with its defaults. A column is the median of the rounds.
+too, on one host with its defaults. Or hostile files: one lands in the plugins folder every half second, each time another. A column is the
+median of the rounds.
 """
 
 import argparse
+import contextlib
+import itertools
+import os
 import statistics
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from drain import BINARY, ROOT, Peer, Server, database, logged, resident_mb, wait_until
 
-GUEST = ROOT / "target/guests/wasm32-wasip2/release/hostile.wasm"
+GUESTS = ROOT / "target/guests/wasm32-wasip2/release"
+GUEST = GUESTS / "hostile.wasm"
 KINDS = ["panics", "spin", "spin_in_calls", "hog", "recurse", "sleep_for_ever", "log_flood", "output_flood", "enqueue_flood", "handle_leak", "exits"]
+FILES = ["describe-loops", "describe-panics", "describe-lies", "noise", "truncated", "compile-bomb", "many-memories"]
+BETWEEN_FILES = 0.5
 INSERT = "INSERT INTO pgqueuer (priority, entrypoint, payload, status) SELECT 0, %s, 'x', 'queued' FROM generate_series(1, %s)"
 LATENCY = """
 SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM done.created - queue.created) * 1000)
@@ -34,14 +43,82 @@ def echoes(connection) -> int:
     return connection.execute("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful' AND entrypoint = 'echo'").fetchone()[0]
 
 
-def quiet_or_not(server: Server, host: Peer, kind: str | None, jobs: int, rate: int, hostile: int) -> dict[str, float]:
-    """Good jobs at a rate for the latency, then a backlog of them for the throughput; hostile ones among both."""
-    with database(server, host) as (dsn, connection):
+def uleb(value: int) -> bytes:
+    """As WebAssembly writes numbers."""
+    encoded = bytearray()
+    while value >= 0x80:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(encoded) + bytes([value])
+
+
+def section(kind: int, content: bytes) -> bytes:
+    return bytes([kind]) + uleb(len(content)) + content
+
+
+def component(*modules: bytes) -> bytes:
+    """One with these core modules in it, and nothing else."""
+    return b"\0asm\x0d\0\x01\0" + b"".join(section(1, module) for module in modules)
+
+
+def compile_bomb() -> bytes:
+    """A loop of so many values that depend on each other that it takes a compiler minutes."""
+    get, put, load, add = (lambda n: b"\x20" + uleb(n)), (lambda n: b"\x21" + uleb(n)), b"\x28\x02\x00", b"\x6a"
+    steps = b"".join(get(i * 7 % 500) + get(i * 13 % 500) + load + add + put(i % 500) for i in range(40_000))
+    body = b"\x01" + uleb(500) + b"\x7f" + b"\x03\x40" + steps + get(0) + b"\x0d\x00\x0b\x0b"
+    return component(
+        b"\0asm\x01\0\0\0" + section(1, b"\x01\x60\0\0") + section(3, b"\x01\0") + section(5, b"\x01\0\x01") + section(10, b"\x01" + uleb(len(body)) + body)
+    )
+
+
+def bytes_of(kind: str) -> bytes:
+    match kind:
+        case "noise":
+            return os.urandom(1 << 20)
+        case "truncated":
+            return GUEST.read_bytes()[:100_000]
+        case "compile-bomb":
+            return compile_bomb()
+        case "many-memories":
+            return component(*[b"\0asm\x01\0\0\0" + section(5, b"\x01\0" + uleb(65_536))] * 100)
+        case guest:
+            return (GUESTS / f"{guest.replace('-', '_')}.wasm").read_bytes()
+
+
+@contextlib.contextmanager
+def landing(plugins: Path, content: bytes) -> Iterator[None]:
+    """A file of this content lands now and then, each time another by an empty section at its end."""
+    path, stop = plugins / "bad.wasm", threading.Event()
+
+    def land() -> None:
+        for n in itertools.count():
+            (plugins / "next").write_bytes(content + section(0, b"\x01n" + uleb(n)))
+            (plugins / "next").rename(path)
+            if stop.wait(BETWEEN_FILES):
+                return
+
+    thread = threading.Thread(target=land)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        path.unlink()
+
+
+Beside = Callable[[], contextlib.AbstractContextManager[None]]
+
+
+def quiet_or_not(server: Server, host: Peer, kind: str | None, beside: Beside, jobs: int, rate: int, hostile: int) -> dict[str, float]:
+    """Good jobs at a rate for the latency, then a backlog of them for the throughput; hostile jobs among both, or something else beside."""
+    with database(server, host) as (dsn, connection), contextlib.ExitStack() as until_end:
         process = host.start(dsn, "--dequeue-timeout", "3600", log_level="ERROR")
         try:
             connection.execute(LOGGED)
             wait_until("the host is up", lambda: logged(connection, "successful") == 1)
             before = resident_mb(process.pid)
+            until_end.enter_context(beside())
             started = time.monotonic()
             for n in range(rate * 2):
                 time.sleep(max(0.0, started + n / rate - time.monotonic()))
@@ -72,7 +149,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=10_000, help="in the backlog")
     parser.add_argument("--rate", type=int, default=100, help="good jobs a second, for two seconds")
     parser.add_argument("--hostile", type=int, default=4, help="hostile jobs beside each")
-    parser.add_argument("--only", nargs="*", default=KINDS)
+    parser.add_argument("--only", nargs="*", default=KINDS + FILES, choices=KINDS + FILES, metavar="KIND")
     options = parser.parse_args()
     if not GUEST.exists():
         sys.exit(f"{GUEST} is not there: run 'make bench-hostile'")
@@ -91,14 +168,19 @@ def main() -> None:
         try:
             print("| beside | echo jobs/s | of quiet | p50 ms | p99 ms | memory grown, MB |")
             print("|---|---|---|---|---|---|")
+            load = (options.jobs, options.rate, options.hostile)
             for kind in options.only:
-                runs = [(quiet_or_not(server, host, None, options.jobs, options.rate, options.hostile),
-                         quiet_or_not(server, host, kind, options.jobs, options.rate, options.hostile)) for _ in range(options.rounds)]
+                if kind in FILES:
+                    content = bytes_of(kind)
+                    what, disturbance = f"files: {kind}", (None, lambda: landing(plugins, content))
+                else:
+                    what, disturbance = f"{options.hostile} x {kind}", (kind, contextlib.nullcontext)
+                runs = [(quiet_or_not(server, host, None, contextlib.nullcontext, *load), quiet_or_not(server, host, *disturbance, *load)) for _ in range(options.rounds)]
                 median = lambda side, key: statistics.median(run[side][key] for run in runs)
                 ratio = statistics.median(run[1]["throughput"] / run[0]["throughput"] for run in runs)
                 row = [f"{median(1, 'throughput'):,.0f}", f"{ratio:.2f}", f"{median(1, 'p50'):.1f} (quiet {median(0, 'p50'):.1f})",
                        f"{median(1, 'p99'):.1f} (quiet {median(0, 'p99'):.1f})", f"{median(1, 'grown'):.0f} (quiet {median(0, 'grown'):.0f})"]
-                print(f"| {options.hostile} x {kind} |", " | ".join(row), "|", flush=True)
+                print(f"| {what} |", " | ".join(row), "|", flush=True)
         finally:
             server.stop()
 

@@ -83,14 +83,14 @@ impl DatabaseArgs {
         let all = [
             ("PGDSN", self.dsn()),
             ("PGQ_HOST_TRANSACTION_POOLING", pooling),
-            ("PGQ_HOST_LISTEN_DSN", self.listen_dsn.clone().filter(given)),
+            ("PGQ_HOST_LISTEN_DSN", self.listen_dsn.clone().filter(|dsn| given(dsn))),
         ];
         all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
     /// As given.
     fn dsn(&self) -> Option<String> {
-        self.pg_dsn.clone().filter(given).or_else(|| std::env::var("PGQUEUER_DSN").ok().filter(given))
+        self.pg_dsn.clone().filter(|dsn| given(dsn)).or_else(|| std::env::var("PGQUEUER_DSN").ok().filter(|dsn| given(dsn)))
     }
 
     /// One connection, for a verb that does one thing.
@@ -132,6 +132,6 @@ pub(super) fn explain(error: sqlx::Error) -> anyhow::Error {
 }
 
 /// An empty variable is an unset one: Compose files pass on what they do not have as "".
-fn given(dsn: &String) -> bool {
+fn given(dsn: &str) -> bool {
     !dsn.is_empty()
 }

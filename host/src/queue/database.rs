@@ -50,7 +50,7 @@ pub enum ListenFrom {
     /// The worker's own.
     Pool(PgPool),
     /// Elsewhere.
-    Direct(PgConnectOptions, Uuid),
+    Direct(Box<PgConnectOptions>, Uuid),
 }
 
 impl From<PgConnectOptions> for Database {
@@ -67,7 +67,7 @@ impl Database {
 
     /// Connections for the worker of this id.
     pub async fn connect_worker(&self, worker: Uuid) -> Result<Connected, ConnectError> {
-        let elsewhere = self.direct.clone().map(|options| ListenFrom::Direct(options, worker));
+        let elsewhere = self.direct.clone().map(|options| ListenFrom::Direct(Box::new(options), worker));
         if self.transaction_pooling {
             return Ok(Connected { pool: self.lent().await?, listen_from: elsewhere });
         }
@@ -91,7 +91,7 @@ impl ListenFrom {
             ListenFrom::Pool(pool) => PgListener::connect_with(pool).await,
             // A pool for each: one whose only connection hangs would have no other to give.
             ListenFrom::Direct(options, worker) => {
-                PgListener::connect_with(&open(options.clone(), Sessions::Ours(Some(*worker))).await?).await
+                PgListener::connect_with(&open((**options).clone(), Sessions::Ours(Some(*worker))).await?).await
             }
         }
     }

@@ -83,6 +83,7 @@ mod tests {
             id: *id,
             claim: Claim { id: *id, at: chrono::DateTime::UNIX_EPOCH },
             priority: *priority,
+            due: chrono::DateTime::UNIX_EPOCH,
             created_ms: 0,
             entrypoint: Arc::from("e"),
             payload: None,
