@@ -7,7 +7,7 @@ PLUGINS := hello thumbnail report webhook
 DIST := plugins-example/dist
 VENV := .venv
 
-.PHONY: help build host plugins demo test test-interop lint deny fmt bench bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean
+.PHONY: help build host plugins demo test test-interop lint deny fmt bench bench-micro bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ fmt:
 bench: host wasm-target python $(TARGET)/graphile/.installed ## pgq-host beside PgQueuer and graphile-worker, in one run; writes docs/benchmarks.md
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
 	$(VENV)/bin/python benchmarks/drain.py $(BENCH)
+
+bench-micro: wasm-target postgres ## What a job costs, piece by piece: instance, call, claim, completion
+	$(CARGO) bench --locked -p pgq-host-tests --target-dir $(TARGET) --bench micro
 
 bench-hostile: host wasm-target python ## What hostile guests cost the jobs beside them
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -15,8 +16,8 @@ use crate::queue::{Queue, RescueRule, Rescued};
 const ATTEMPTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 const PRUNE_PERIOD: Duration = Duration::from_secs(6 * 3600);
 
-/// Between two counts of what hosts wrote, where the log is left to others.
-const OWN_INTERVAL: Duration = Duration::from_secs(30);
+/// What this host wrote stands in the statistics so soon, whatever the interval: readers of PgQueuer's count the rest, but not this.
+const TALLY_INTERVAL: Duration = Duration::from_secs(1);
 /// Log rows counted in one statement: a backlog is worked off in bounded transactions.
 const AGGREGATE_BATCH: usize = 10_000;
 
@@ -67,28 +68,45 @@ fn report(job: &Rescued) {
     tracing::warn!(job.id = job.id, job.entrypoint = job.entrypoint, status = job.status, "its worker was lost");
 }
 
-/// Count the log into the statistics, at every interval, until `stop`, and what this host itself wrote once more then. One host of all that
-/// share the queue does it at a time. An interval of zero leaves the log to others, but not what hosts alone know of.
+/// Count the log into the statistics, at every interval, until `stop`; and what this host itself wrote a second after it did, and once more
+/// at the end. One host of all that share the queue does it at a time. An interval of zero leaves the log to others, but not what hosts
+/// alone know of. An idle host counts nothing but the log.
 pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken) {
-    let (log_rows, interval) = if interval.is_zero() { (0, OWN_INTERVAL) } else { (AGGREGATE_BATCH, interval) };
-    loop {
-        let pause = interval.mul_f64(0.75 + fastrand::f64() / 2.0);
-        let stopped = stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
-        // At a stop the log's backlog is the next worker's; the tally is short.
-        let log_rows = if stopped { 0 } else { log_rows };
-        loop {
-            match queue.aggregate(log_rows, AGGREGATE_BATCH).await {
-                Ok(counted) if counted.tallied == AGGREGATE_BATCH || counted.logged == AGGREGATE_BATCH => {}
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(error = %error, "cannot count the log into the statistics; trying again");
-                    break;
-                }
+    let next = || (!interval.is_zero()).then(|| Instant::now() + interval.mul_f64(0.75 + fastrand::f64() / 2.0));
+    let (mut log_at, mut tally_at) = (next(), None);
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = queue.tallied(), if tally_at.is_none() => tally_at = Some(Instant::now() + TALLY_INTERVAL),
+            () = until(tally_at) => tally_at = (!count(&queue, 0).await).then(|| Instant::now() + TALLY_INTERVAL),
+            () = until(log_at) => {
+                count(&queue, AGGREGATE_BATCH).await;
+                log_at = next();
             }
         }
-        if stopped {
-            return;
+    }
+    // At a stop the log's backlog is the next worker's; the tally is short.
+    count(&queue, 0).await;
+}
+
+/// All that is there, so many rows of the log at a time. False when it was another host's turn, or could not be done.
+async fn count(queue: &Queue, log_rows: usize) -> bool {
+    loop {
+        match queue.aggregate(log_rows, AGGREGATE_BATCH).await {
+            Ok(counted) if counted.tallied == AGGREGATE_BATCH || counted.logged == AGGREGATE_BATCH => {}
+            Ok(counted) => return counted.turn,
+            Err(error) => {
+                tracing::warn!(error = %error, "cannot count the log into the statistics; trying again");
+                return false;
+            }
         }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

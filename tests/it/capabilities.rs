@@ -1,6 +1,6 @@
 //! What a plugin may do is what the operator grants, whatever it tries.
 
-use pgq_host_tests::{Database, Host, Plugins, Receiver, guest};
+use pgq_host_tests::{Database, Host, Pages, Plugins, Receiver, guest};
 use serde_json::json;
 
 /// A host with the guest `capabilities` under these grants.
@@ -30,7 +30,9 @@ async fn only_the_granted_origin_and_method_are_reached_however_they_are_written
     let (mine, other) = (Receiver::start(vec![200, 302, 200]).await, Receiver::start(vec![200]).await);
     let port = mine.port();
     let grants = format!("http = [{{ origin = \"{}\", methods = [\"GET\"] }}]", mine.origin());
-    let host = host(&database, &plugins, &grants).await;
+    configure(&plugins, &grants);
+    let pages = Pages::anywhere();
+    let host = Host::start(&database, &plugins, &["--listen", &pages.address()]).await;
     let granted = format!("127.0.0.1:{port}");
     assert_eq!(fetch(&database, "GET", &granted, "/a", &[]).await, "200");
     // A redirect is an answer; where it leads is asked for by the guest, and checked.
@@ -59,6 +61,8 @@ async fn only_the_granted_origin_and_method_are_reached_however_they_are_written
     let requests = mine.requests();
     assert_eq!((requests.len(), other.requests().len()), (3, 0));
     assert!(requests.iter().all(|request| request.contains(&format!("host: {granted}\r\n"))), "{requests:?}");
+    let page = pages.get("/metrics").1;
+    assert!(page.contains(r#"pgq_host_denied_total{plugin="capabilities",what="http"}"#), "{page}");
     let log = host.stop().await;
     assert!(log.contains("denied: add `http = [") && log.contains("[plugins.capabilities]"), "{log}");
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use pgq_host_tests::{Database, Host, Plugins, guest};
+use pgq_host_tests::{Database, Host, Plugins, eventually, guest};
 
 use crate::reload::{sha256, version};
 
@@ -105,7 +105,16 @@ async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
     valid.insert(sha256(&last));
     let _ = std::fs::remove_file(plugins.path().join(OTHER));
     plugins.replace(FILE, &last);
-    database.wait_until_done().await;
+    landed.push((sha256(&last), chrono::Utc::now()));
+    // However busy the machine is, the last version comes into service, since nothing comes after it.
+    let runs = "SELECT count(*) FROM pgqueuer_attempt a JOIN pgqueuer_plugin p ON p.key = a.plugin WHERE p.sha256";
+    eventually("jobs run on the last version", async || {
+        database.enqueue("echo", "x").await;
+        enqueued += 1;
+        database.wait_until_done().await;
+        database.count(&format!("{runs} = '{}'", sha256(&last))).await > 0
+    })
+    .await;
     let took = begun.elapsed();
     let log = host.stop().await;
 
@@ -140,7 +149,6 @@ async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
         .unwrap();
         latencies.extend(first);
     }
-    assert!(!latencies.is_empty(), "no new version ever came into service:\n{log}");
     latencies.sort_by(f64::total_cmp);
     let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
     eprintln!(

@@ -222,6 +222,8 @@ async fn pgqueuers_readers_read_all_that_pgq_host_writes() {
     for (id, _, status, _) in &jobs {
         database.wait_for(*id, status).await;
     }
+    // What the host wrote is counted within a second or so, by the host; PgQueuer's readers count the rest of the log.
+    eventually("the host has counted", async || database.count("SELECT count(*) FROM pgqueuer_tally").await == 0).await;
     let read = program(&database, "read.py", &[]).await;
     for (id, entrypoint, status, exception_type) in &jobs {
         let history = read["history"][id.to_string()].as_array().unwrap();

@@ -99,7 +99,7 @@ impl Queue {
         let mut claimed = Vec::new();
         if let Some(place) = self.front.place() {
             let claim = self.claiming(&self.sql.claim_on, entrypoints, max).bind(place.priority).bind(place.after);
-            claimed = jobs(claim.fetch_all(&self.pool).await?, entrypoints)?;
+            claimed = self.claimed(claim.fetch_all(&self.pool).await?, entrypoints)?;
             self.front.went_on(&claimed);
             if claimed.len() == max || self.front.rest().is_some() {
                 return Ok(claimed);
@@ -107,7 +107,7 @@ impl Queue {
         }
         let (asked, left) = (Instant::now(), max - claimed.len());
         let front = match self.claiming(&self.sql.claim, entrypoints, left).fetch_all(&self.pool).await {
-            Ok(rows) => jobs(rows, entrypoints)?,
+            Ok(rows) => self.claimed(rows, entrypoints)?,
             Err(error) if claimed.is_empty() => return Err(error),
             // What was claimed already must not be lost with it.
             Err(_) => return Ok(claimed),
@@ -123,6 +123,15 @@ impl Queue {
         sqlx::query(sql.clone()).bind(entrypoints).bind(i64::try_from(max).unwrap_or(i64::MAX)).bind(self.me)
     }
 
+    /// What a claim brought.
+    fn claimed(&self, rows: Vec<PgRow>, entrypoints: &[Arc<str>]) -> sqlx::Result<Vec<Job>> {
+        if !rows.is_empty() {
+            self.tallied.notify_one();
+        }
+        let known: HashMap<&str, &Arc<str>> = entrypoints.iter().map(|entrypoint| (&**entrypoint, entrypoint)).collect();
+        rows.iter().map(|row| job(row, &known)).collect()
+    }
+
     /// Take up to `max` due jobs of an entrypoint with a limit, as far as seats are free. Losing a race for a seat is an empty
     /// claim.
     pub async fn claim_limited(&self, limited: &Limited, max: usize) -> sqlx::Result<Vec<Job>> {
@@ -134,7 +143,7 @@ impl Queue {
             .fetch_all(&self.pool)
             .await;
         match rows {
-            Ok(rows) => jobs(rows, std::slice::from_ref(&limited.entrypoint)),
+            Ok(rows) => self.claimed(rows, std::slice::from_ref(&limited.entrypoint)),
             Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == UNIQUE_VIOLATION || code == DEADLOCK) => {
                 Ok(Vec::new())
             }
@@ -164,11 +173,6 @@ impl Queue {
 
 fn texts(entrypoints: &[Arc<str>]) -> Vec<&str> {
     entrypoints.iter().map(|entrypoint| &**entrypoint).collect()
-}
-
-fn jobs(rows: Vec<PgRow>, entrypoints: &[Arc<str>]) -> sqlx::Result<Vec<Job>> {
-    let known: HashMap<&str, &Arc<str>> = entrypoints.iter().map(|entrypoint| (&**entrypoint, entrypoint)).collect();
-    rows.iter().map(|row| job(row, &known)).collect()
 }
 
 fn job(row: &PgRow, known: &HashMap<&str, &Arc<str>>) -> sqlx::Result<Job> {

@@ -178,6 +178,9 @@ impl Queue {
         if !done.is_empty() {
             ours.extend(self.finish_with_extras(&done).await?);
         }
+        if !ours.is_empty() {
+            self.tallied.notify_one();
+        }
         if !back.is_empty() {
             ours.extend(self.put_back(&back).await?);
         }

@@ -25,7 +25,7 @@ WITH turn AS MATERIALIZED (
     ON CONFLICT (priority, date_trunc('sec', timezone('UTC', created)), status, entrypoint)
     DO UPDATE SET count = s.count + EXCLUDED.count
 )
-SELECT (SELECT count(*) FROM marked), (SELECT count(*) FROM taken)";
+SELECT (SELECT mine FROM turn), (SELECT count(*) FROM marked), (SELECT count(*) FROM taken)";
 
 /// Put in for `{taken}`.
 pub(super) const TAKEN: &str = "tallies AS MATERIALIZED (
@@ -43,6 +43,8 @@ pub(super) const NOTHING_TAKEN: &str = "taken AS (
 /// What was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
+    /// Whether nobody else was counting.
+    pub turn: bool,
     /// Rows of the log.
     pub logged: usize,
     /// Rows of the tally, each for many rows of the log.
@@ -57,11 +59,16 @@ impl Counted {
 }
 
 impl Queue {
+    /// Resolves when this worker added to the tally since the last call.
+    pub async fn tallied(&self) {
+        self.tallied.notified().await;
+    }
+
     /// Count up to so many rows of the log, and up to so many of the tally, that were not counted yet.
     pub async fn aggregate(&self, logged: usize, tallied: usize) -> sqlx::Result<Counted> {
         let most = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
-        let (logged, tallied): (i64, i64) =
+        let (turn, logged, tallied): (bool, i64, i64) =
             sqlx::query_as(self.sql.aggregate.clone()).bind(most(logged)).bind(most(tallied)).fetch_one(&self.pool).await?;
-        Ok(Counted { logged: usize::try_from(logged).unwrap_or(0), tallied: usize::try_from(tallied).unwrap_or(0) })
+        Ok(Counted { turn, logged: usize::try_from(logged).unwrap_or(0), tallied: usize::try_from(tallied).unwrap_or(0) })
     }
 }
