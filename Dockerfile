@@ -14,6 +14,8 @@ WORKDIR /src
 COPY . .
 
 FROM source AS build
+# What --version says after the +, since .git is not sent here: --build-arg PGQ_HOST_REVISION=$(git rev-parse HEAD)
+ARG PGQ_HOST_REVISION
 # Both mounts are the builder's own: the next build compiles what changed, and no image holds them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     cargo build --locked --release -p pgq-host \
