@@ -31,7 +31,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
 
 FROM ${BASE_IMAGE} AS host
 # The authorities behind PGSSLMODE=verify-full; the rest of what a host needs is in the binary, time zones too.
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* /var/log/*
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 # Compiled code is only loaded from a folder that is the user's own, and closed to others.
 RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin pgq \
     && install -d -o pgq -g pgq -m 700 /var/cache/pgq-host && install -d /plugins /etc/pgq-host
