@@ -1,6 +1,6 @@
 //! A worker under the privileges that `grant` gives: it can do all that a worker does, and nothing else.
 
-use pgq_host_tests::{Database, Host, Plugins, Said, eventually, pgq, pgq_host, said};
+use pgq_host_tests::{Database, Host, Pages, Plugins, Said, eventually, pgq, pgq_host, said};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::process::Command;
@@ -184,6 +184,23 @@ async fn a_host_goes_without_what_came_after_its_role_was_granted() {
     eventually("it announces itself", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 1).await;
     let log = host.stop().await;
     assert!(!log.contains("was granted nothing"), "{log}");
+    role.gone(&database).await;
+}
+
+#[tokio::test]
+async fn a_host_that_may_not_claim_is_not_ready() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let role = Role::new(&database, "mute").await;
+    database.must(&["grant", &role.name, "--apply"]).await;
+    database.execute(&format!("REVOKE UPDATE ON pgqueuer FROM {}", quoted(&role.name))).await;
+    let pages = Pages::anywhere();
+    let host = role.host(&plugins, &["--listen", &pages.address()]);
+    host.wait_for_log("cannot reach the queue").await;
+    let (status, said) = pages.get("/readyz");
+    assert!(status == 503 && said.contains("[-] worker: it cannot claim: ") && said.contains("permission denied"), "{said}");
+    database.must(&["grant", &role.name, "--apply"]).await;
+    eventually("it is ready", async || pages.get("/readyz").0 == 200).await;
+    host.stop().await;
     role.gone(&database).await;
 }
 
