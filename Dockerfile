@@ -14,6 +14,8 @@ WORKDIR /src
 COPY . .
 
 FROM source AS build
+# What --version says after the +, since .git is not sent here: --build-arg PGQ_HOST_REVISION=$(git rev-parse HEAD)
+ARG PGQ_HOST_REVISION
 # Both mounts are the builder's own: the next build compiles what changed, and no image holds them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     cargo build --locked --release -p pgq-host \
@@ -29,7 +31,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
 
 FROM ${BASE_IMAGE} AS host
 # The authorities behind PGSSLMODE=verify-full; the rest of what a host needs is in the binary, time zones too.
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* /var/log/*
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
 # Compiled code is only loaded from a folder that is the user's own, and closed to others.
 RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin pgq \
     && install -d -o pgq -g pgq -m 700 /var/cache/pgq-host && install -d /plugins /etc/pgq-host

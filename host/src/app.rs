@@ -91,7 +91,11 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let queue = Queue::of_worker(pool.clone(), settings.names.clone(), me);
     let lacking = queue.lacking().await?;
     if lacking != Lacking::default() {
-        tracing::warn!(?lacking, "the database is that of an earlier release: `pgq-host upgrade`, then a restart, brings what is lacking");
+        tracing::warn!(
+            ?lacking,
+            "the database is that of an earlier release, or this role was granted nothing on what came since: \
+             `pgq-host upgrade`, `pgq-host grant ROLE --apply`, then a restart, bring what is lacking"
+        );
     }
     let queue = queue.without(lacking);
     let (present, listening) = watch::channel(false);

@@ -20,5 +20,12 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stderr, reason = "the one place where an error that ends the process is said")]
 fn report(error: &anyhow::Error) {
-    eprintln!("Error: {error:#}");
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // Some errors of the database driver say their cause themselves.
+        if !said.ends_with(&cause) {
+            said = if said.is_empty() { cause } else { format!("{said}: {cause}") };
+        }
+    }
+    eprintln!("Error: {said}");
 }

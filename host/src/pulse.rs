@@ -3,8 +3,9 @@
 //! Ready is who has claimed once. From then on the loop's own task beats: as long as it is run, a database that is away or slow is no
 //! reason to restart, since a restart would mend nothing and cost the runs that are under way.
 
-use std::sync::Arc;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
@@ -24,6 +25,8 @@ struct Beats {
     period: Duration,
     watched: bool,
     claimed: AtomicBool,
+    /// What the last look failed with.
+    trouble: Mutex<Option<String>>,
     /// Milliseconds from `began` to the last beat.
     last: AtomicU64,
 }
@@ -33,14 +36,15 @@ impl Default for Pulse {
         let watchdog = sd_notify::watchdog_enabled();
         // Thrice in the time that the watchdog allows.
         let period = watchdog.map_or(PERIOD, |allowed| (allowed / 3).min(PERIOD));
-        let (claimed, last) = (AtomicBool::default(), AtomicU64::default());
-        Pulse(Arc::new(Beats { began: Instant::now(), period, watched: watchdog.is_some(), claimed, last }))
+        let (claimed, trouble, last) = <(AtomicBool, Mutex<_>, AtomicU64)>::default();
+        Pulse(Arc::new(Beats { began: Instant::now(), period, watched: watchdog.is_some(), claimed, trouble, last }))
     }
 }
 
 impl Pulse {
     /// Hand a look's result through. The first that went well makes the service ready.
-    pub fn turn<T, E>(&self, looked: Result<T, E>) -> Result<T, E> {
+    pub fn turn<T, E: Display>(&self, looked: Result<T, E>) -> Result<T, E> {
+        *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = looked.as_ref().err().map(ToString::to_string);
         if looked.is_ok() && !self.0.claimed.swap(true, Ordering::AcqRel) {
             tell(&[NotifyState::Ready, NotifyState::Status("claiming jobs")]);
         }
@@ -72,6 +76,15 @@ impl Pulse {
         (silence > self.0.period * MISSED).then_some(silence)
     }
 
+    /// Why nothing is claimed, if it is so: the loop turns, and the queue refuses.
+    pub fn trouble(&self) -> Option<String> {
+        let trouble = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        trouble.map(|error| format!("it cannot claim: {error}")).or_else(|| {
+            let claimed = self.0.claimed.load(Ordering::Acquire);
+            (!claimed).then(|| "it has not looked at the queue yet".to_owned())
+        })
+    }
+
     /// The loop ends, and is meant to.
     pub fn stopping(&self, running: usize) {
         tell(&[NotifyState::Stopping, NotifyState::Status(&format!("{running} jobs have until the drain timeout to end"))]);
@@ -93,9 +106,12 @@ mod tests {
     async fn the_loop_beats_while_it_waits_and_is_missed_when_it_does_not() {
         let period = Duration::from_millis(50);
         let began = Instant::now().checked_sub(Duration::from_secs(60)).expect("the machine runs for longer");
-        let (claimed, last) = (AtomicBool::default(), AtomicU64::default());
-        let pulse = Pulse(Arc::new(Beats { began, period, watched: false, claimed, last }));
+        let (claimed, trouble, last) = <(AtomicBool, Mutex<_>, AtomicU64)>::default();
+        let pulse = Pulse(Arc::new(Beats { began, period, watched: false, claimed, trouble, last }));
         assert!(pulse.silence() >= Some(Duration::from_secs(60)));
+        assert!(pulse.trouble().is_some_and(|trouble| trouble.contains("not looked")));
+        assert!(pulse.turn(Err::<(), _>("no")).is_err() && pulse.trouble().is_some_and(|trouble| trouble.ends_with("no")));
+        assert!(pulse.turn(Ok::<_, String>(())).is_ok() && pulse.trouble().is_none());
         // A loop that does nothing but wait, as for a database that does not answer.
         pulse.of(tokio::time::sleep(period * 2)).await;
         assert_eq!(pulse.silence(), None);

@@ -169,8 +169,14 @@ async fn tables_that_are_not_there_or_not_as_declared() {
     assert_eq!(remedy(examined.error("schema", "table pgqueuer")), "pgq-host install");
     let placed = examine(&database.dsn(), &["--schema", "jobs", "--prefix", "p_"]).await;
     assert_eq!(remedy(placed.error("schema", "table p_pgqueuer")), "pgq-host --prefix p_ --schema jobs install");
-    // What could not be looked at is said, and is no error of its own.
-    assert_eq!(examined.severities("hosts"), ["note"]);
+    // What could not be looked at is said, and is no error of its own, nor all right.
+    for check in ["hosts", "autovacuum"] {
+        assert_eq!(examined.severities(check), ["note"], "{check}");
+    }
+    database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC").await;
+    let role = Role::new(&database, "early").await;
+    assert_eq!(examine(&database.dsn(), &["--role", &role.name]).await.severities("privileges"), ["note"]);
+    role.gone(&database).await;
 
     database.install().await;
     database.execute("DROP INDEX pgqueuer_ep_ea_idx").await;

@@ -1,6 +1,6 @@
 //! A worker under the privileges that `grant` gives: it can do all that a worker does, and nothing else.
 
-use pgq_host_tests::{Database, Host, Plugins, Said, eventually, pgq, pgq_host, said};
+use pgq_host_tests::{Database, Host, Pages, Plugins, Said, eventually, pgq, pgq_host, said};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::process::Command;
@@ -161,6 +161,68 @@ async fn a_host_runs_under_the_granted_privileges_and_can_do_no_more() {
         assert!(said.code == 1 && said.stderr.contains("as the owner"), "{args:?}: {said:?}");
     }
     connection.close().await.unwrap();
+    role.gone(&database).await;
+}
+
+#[tokio::test]
+async fn a_host_goes_without_what_came_after_its_role_was_granted() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let role = Role::new(&database, "before").await;
+    database.must(&["grant", &role.name, "--apply"]).await;
+    // As `upgrade` leaves a database where nobody ran `grant` again.
+    for table in ["attempt", "tally", "plugin", "host"] {
+        database.execute(&format!("REVOKE ALL ON pgqueuer_{table} FROM {}", quoted(&role.name))).await;
+    }
+    let host = role.host(&plugins, &[]);
+    host.wait_for_log("`pgq-host grant ROLE --apply`").await;
+    let echo = database.enqueue("echo", "kept").await;
+    database.wait_for(echo, "successful").await;
+    let log = host.stop().await;
+    assert!(!log.contains("permission denied"), "{log}");
+    database.must(&["grant", &role.name, "--apply"]).await;
+    let host = role.host(&plugins, &[]);
+    eventually("it announces itself", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 1).await;
+    let log = host.stop().await;
+    assert!(!log.contains("was granted nothing"), "{log}");
+    role.gone(&database).await;
+}
+
+#[tokio::test]
+async fn a_host_that_may_not_claim_is_not_ready() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let role = Role::new(&database, "mute").await;
+    database.must(&["grant", &role.name, "--apply"]).await;
+    database.execute(&format!("REVOKE UPDATE ON pgqueuer FROM {}", quoted(&role.name))).await;
+    let pages = Pages::anywhere();
+    let host = role.host(&plugins, &["--listen", &pages.address()]);
+    host.wait_for_log("cannot reach the queue").await;
+    let (status, said) = pages.get("/readyz");
+    assert!(status == 503 && said.contains("[-] worker: it cannot claim: ") && said.contains("permission denied"), "{said}");
+    database.must(&["grant", &role.name, "--apply"]).await;
+    eventually("it is ready", async || pages.get("/readyz").0 == 200).await;
+    host.stop().await;
+    role.gone(&database).await;
+}
+
+#[tokio::test]
+async fn a_python_worker_runs_under_the_granted_privileges() {
+    let database = Database::new().await;
+    let role = Role::new(&database, "python").await;
+    harden(&database, "public").await;
+    database.must(&["grant", &role.name, "--apply"]).await;
+    // The program's own notes, which PgQueuer knows nothing of.
+    database.execute("CREATE TABLE python_ran (job_id bigint NOT NULL)").await;
+    database.execute(&format!("GRANT INSERT ON python_ran TO {}", quoted(&role.name))).await;
+    let mut command = pgq(&role.dsn);
+    command.args(["run", "worker:main", "--log-level", "WARNING", "--", "plain", "limited=2"]);
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/interop"));
+    let worker = Host::launch(command);
+    for (entrypoint, payload) in [("plain", ""), ("limited", "1")] {
+        let job = database.enqueue(entrypoint, payload).await;
+        database.wait_for(job, "successful").await;
+    }
+    let log = worker.stop().await;
+    assert!(!log.contains("ermission"), "{log}");
     role.gone(&database).await;
 }
 

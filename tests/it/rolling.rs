@@ -52,6 +52,8 @@ async fn a_host_runs_on_the_schema_before_its_own_and_beside_an_upgrade() {
     database.must(&["upgrade"]).await;
     database.must(&["verify", "--expect", "present"]).await;
     let new = Host::start(&database, &plugins, &["--max-concurrent-tasks", "10"]).await;
+    // On a busy machine nothing may be left by now, and there must be something for both.
+    let many = many + database.enqueue_many("nap", 500, "2").await.len() as i64;
     database.wait_until_done().await;
     assert_eq!(successful(&database).await, done + many);
     let twice = "SELECT count(*) FROM (SELECT FROM pgqueuer_log WHERE status = 'picked' AND entrypoint = 'nap' GROUP BY job_id HAVING count(*) > 1) AS t";

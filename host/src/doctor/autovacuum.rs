@@ -81,7 +81,11 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
     }
     found.extend(wraparound(patient, &mut look).await?);
     if found.is_empty() {
-        found.push(Finding::ok("on, with PgQueuer's settings for the queue; no table is full of dead rows"));
+        found.push(if tables.iter().any(|table| table.name == queue) {
+            Finding::ok("on, with PgQueuer's settings for the queue; no table is full of dead rows")
+        } else {
+            Finding::note(format!("on; {queue} is not there to be looked at"), "", "see `schema`")
+        });
     }
     Ok(found)
 }

@@ -52,6 +52,10 @@ const BEYOND: &str = "WITH place AS ( \
             WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.oid NOT IN (SELECT oid FROM ours) \
             AND has_schema_privilege($1, n.oid, 'USAGE') AND has_table_privilege($1, c.oid, 'SELECT, INSERT, UPDATE, DELETE') ORDER BY 1)";
 
+/// Nothing can be lacking on tables that are not there.
+const THERE: &str = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+    WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = $2 AND c.relkind IN ('r', 'p'))";
+
 pub(super) async fn check(patient: &Patient<'_>) -> Seen {
     let (names, role) = (&patient.settings.names, patient.role.as_str());
     let mut look = patient.look().await?;
@@ -76,7 +80,17 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
         found.extend(beyond(patient, &mut look, attributes.rolbypassrls).await?);
     }
     if found.is_empty() {
-        found.push(Finding::ok(format!("the role {role:?} may do what a host needs, and no more")));
+        let queue = names.queue_table.to_lowercase();
+        let there: bool = sqlx::query_scalar(THERE).bind(names.schema.as_deref()).bind(&queue).fetch_one(&mut *look).await?;
+        found.push(if there {
+            Finding::ok(format!("the role {role:?} may do what a host needs, and no more"))
+        } else {
+            Finding::note(
+                format!("the role {role:?} has nothing that is dangerous; {queue} is not there to be looked at"),
+                "",
+                "see `schema`",
+            )
+        });
     }
     Ok(found)
 }

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, FromRow, Row as _};
 use super::statements::Statements;
 use super::{Queue, statistics};
 
-/// Tables and columns of the newest additions that are not there.
+/// Tables and columns of the newest additions that are not there, or that this role may not use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lacking {
     /// Which version ran each attempt is not noted.
@@ -22,10 +22,20 @@ pub struct Lacking {
     pub presence: bool,
 }
 
+/// A table that the role may not use is as good as none: `upgrade` made it, and `grant` was not run again.
 const LACKING: &str = "
-SELECT to_regclass('{attempt}') IS NULL AS attempts, to_regclass('{tally}') IS NULL AS tally,
-       to_regclass('{host}') IS NULL OR to_regclass('{plugin}') IS NULL AS hosts,
-       NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('{host}') AND attname = 'presence' AND NOT attisdropped) AS presence";
+WITH usable AS (
+    SELECT t.place, bool_and(coalesce(has_table_privilege(to_regclass(t.name), may), false)) AS yes
+    FROM unnest(ARRAY['{attempt}', '{tally}', '{host}', '{plugin}']) WITH ORDINALITY AS t (name, place),
+        unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS may
+    GROUP BY t.place
+), tables AS (
+    SELECT array_agg(yes ORDER BY place) AS usable FROM usable
+)
+SELECT NOT usable[1] AS attempts, NOT usable[2] AS tally, NOT (usable[3] AND usable[4]) AS hosts,
+       NOT (usable[3] AND EXISTS (
+           SELECT FROM pg_attribute WHERE attrelid = to_regclass('{host}') AND attname = 'presence' AND NOT attisdropped)) AS presence
+FROM tables";
 
 impl FromRow<'_, PgRow> for Lacking {
     fn from_row(row: &PgRow) -> sqlx::Result<Lacking> {

@@ -64,7 +64,11 @@ impl Report {
     /// Whether to count on it: a worker that is not ready may be running jobs all the same.
     pub(super) async fn ready(subject: Option<&Subject>) -> Report {
         let Some(subject) = subject else { return Report(vec![("worker", Err("it is starting".into()))]) };
-        let worker = if subject.stopping.is_cancelled() { Err("it is stopping".into()) } else { Ok(()) };
+        let worker = match subject.pulse.trouble() {
+            _ if subject.stopping.is_cancelled() => Err("it is stopping".into()),
+            Some(trouble) => Err(trouble),
+            None => Ok(()),
+        };
         let (database, schema) = database(&subject.queue).await;
         let listener = match &subject.listening {
             Some(listening) if !*listening.borrow() => {
