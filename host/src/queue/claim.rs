@@ -12,25 +12,83 @@ use super::Queue;
 use crate::job::{Claim, Job, JobId};
 
 /// The inner select is a CTE of its own because the planner may otherwise run it again, and claim more than its limit.
-pub(super) const CLAIM: &str = "
-WITH due AS MATERIALIZED (
-    SELECT id FROM {queue}
-    WHERE status = 'queued' AND entrypoint = ANY($1) AND execute_after <= now(){from}
-    ORDER BY priority DESC, id ASC
-    LIMIT $2
-    FOR UPDATE SKIP LOCKED
-), claimed AS (
+const CLAIM: &str = "
+WITH {due}, claimed AS (
     UPDATE {queue} AS q
     SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3, slot = NULL
     FROM due WHERE q.id = due.id
     {claimed}";
 
+/// Put in for `{due}`: the index by priority, until there are enough. It reads over what is deferred, however much that is.
+const DUE_BY_PRIORITY: &str = "due AS MATERIALIZED (
+    SELECT id, priority FROM {queue}
+    WHERE {gate}status = 'queued' AND entrypoint = {served} AND execute_after <= now(){from}
+    ORDER BY priority DESC, id ASC
+    LIMIT {most}
+    FOR UPDATE SKIP LOCKED
+)";
+
+/// Put in for `{due}`: while few jobs are due, they are found by the time at which they became due, and then put in order; no job that is
+/// deferred is looked at. Where many are due, the index by priority it is.
+const DUE_OF_FEW: &str = "few AS MATERIALIZED (
+    SELECT id, priority FROM {queue} WHERE status = 'queued' AND entrypoint = {served} AND execute_after <= now() LIMIT {few}
+), of_few AS MATERIALIZED (
+    SELECT q.id, q.priority
+    FROM (SELECT id FROM few WHERE (SELECT count(*) FROM few) < {few} ORDER BY priority DESC, id ASC) AS f CROSS JOIN LATERAL (
+        SELECT id, priority FROM {queue}
+        WHERE id = f.id AND status IS NOT DISTINCT FROM 'queued' AND execute_after <= now()
+        FOR UPDATE SKIP LOCKED
+    ) AS q
+    LIMIT {most}
+), {of_many}, due AS MATERIALIZED (
+    SELECT * FROM of_few UNION ALL SELECT * FROM of_many
+)";
+
+/// So many are not few any more: as many rows as a look may read in vain. Of an entrypoint with a limit a claim takes a job or two.
+const FEW: &str = "100";
+/// Each entrypoint is a look into the index by time; past so many, few jobs are due anyway or many are.
+const FEW_ENTRYPOINTS: usize = 64;
+
+/// What is due, for a claim of these entrypoints and of so many jobs at most.
+fn due(template: &str, served: &str, most: &str, from: &str) -> String {
+    let by_priority = |gate: &str| DUE_BY_PRIORITY.replace("{gate}", gate);
+    let of_many = by_priority("(SELECT count(*) FROM few) >= {few} AND ").replacen("due AS", "of_many AS", 1);
+    let text = if template == DUE_OF_FEW { DUE_OF_FEW.replace("{of_many}", &of_many) } else { by_priority("") };
+    text.replace("{few}", FEW).replace("{served}", served).replace("{most}", most).replace("{from}", from)
+}
+
+/// From the front, of few entrypoints or of many, or from where the last claim ended.
+pub(super) fn claim(way: Way) -> String {
+    let (template, from) = match way {
+        Way::Front => (DUE_OF_FEW, ""),
+        Way::FrontOfMany => (DUE_BY_PRIORITY, ""),
+        Way::On => (DUE_BY_PRIORITY, GO_ON),
+    };
+    CLAIM.replace("{due}", &due(template, "ANY($1)", "$2", from)).replace("{claimed}", CLAIMED)
+}
+
+/// The claim of an entrypoint with a limit.
+pub(super) fn claim_limited() -> String {
+    CLAIM_LIMITED.replace("{due}", &due(DUE_OF_FEW, "$1", "(SELECT count(*) FROM free)", "")).replace("{claimed}", CLAIMED)
+}
+
+/// Where a claim looks for what is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// At all of it.
+    Front,
+    /// The same, for a host that serves very many entrypoints.
+    FrontOfMany,
+    /// After the last that was claimed.
+    On,
+}
+
 /// Put in for `{from}`: not from the front, but from where the last claim ended.
-pub(super) const GO_ON: &str = " AND priority = $4 AND id > $5";
+const GO_ON: &str = " AND priority = $4 AND id > $5";
 
 /// For one entrypoint with a limit over all workers. A running job holds a seat (`slot`); the unique index over seats makes the
 /// limit airtight, against PgQueuer's workers too. Only as many rows are locked as seats are free.
-pub(super) const CLAIM_LIMITED: &str = "
+const CLAIM_LIMITED: &str = "
 WITH held AS MATERIALIZED (
     SELECT slot FROM {queue} WHERE entrypoint = $1 AND status = 'picked' AND slot IS NOT NULL
 ), free AS MATERIALIZED (
@@ -38,13 +96,7 @@ WITH held AS MATERIALIZED (
     FROM generate_series(0, least($4, (SELECT count(*) FROM held) + $2) - 1) AS seat
     WHERE NOT EXISTS (SELECT FROM held WHERE held.slot = seat)
     ORDER BY seat LIMIT $2
-), due AS MATERIALIZED (
-    SELECT id, priority FROM {queue}
-    WHERE status = 'queued' AND entrypoint = $1 AND execute_after <= now()
-    ORDER BY priority DESC, id ASC
-    LIMIT (SELECT count(*) FROM free)
-    FOR UPDATE SKIP LOCKED
-), seated AS (
+), {due}, seated AS (
     SELECT due.id, free.seat
     FROM (SELECT id, row_number() OVER (ORDER BY priority DESC, id ASC) AS rank FROM due) AS due
     JOIN free USING (rank)
@@ -55,8 +107,7 @@ WITH held AS MATERIALIZED (
     {claimed}";
 
 /// How both claims end: the log row, and the job. Put in for `{claimed}`.
-pub(super) const CLAIMED: &str =
-    "RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created, q.updated, q.execute_after
+const CLAIMED: &str = "RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created, q.updated, q.execute_after
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, aggregated)
     SELECT id, 'picked'::{status}, priority, entrypoint, {counted} FROM claimed
@@ -106,7 +157,8 @@ impl Queue {
             }
         }
         let (asked, left) = (Instant::now(), max - claimed.len());
-        let front = match self.claiming(&self.sql.claim, entrypoints, left).fetch_all(&self.pool).await {
+        let look = if entrypoints.len() > FEW_ENTRYPOINTS { &self.sql.claim_of_many } else { &self.sql.claim };
+        let front = match self.claiming(look, entrypoints, left).fetch_all(&self.pool).await {
             Ok(rows) => self.claimed(rows, entrypoints)?,
             Err(error) if claimed.is_empty() => return Err(error),
             // What was claimed already must not be lost with it.

@@ -2,12 +2,14 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
+use super::claim::Way;
 use super::{Lacking, attempt, claim, depth, enqueue, fleet, heartbeat, outcome, presence, rescue, schedules, statistics};
 use crate::names::Names;
 
 #[derive(Debug)]
 pub(super) struct Statements {
     pub(super) claim: SqlStr,
+    pub(super) claim_of_many: SqlStr,
     pub(super) claim_on: SqlStr,
     pub(super) claim_limited: SqlStr,
     pub(super) next_due: SqlStr,
@@ -39,12 +41,12 @@ pub(super) struct Statements {
 impl Statements {
     pub(super) fn render(names: &Names, lacking: Lacking) -> Statements {
         let render = |template: &str| AssertSqlSafe(names.render(&lacking.fill(template))).into_sql_str();
-        let claim = |template: &str, from: &str| render(&template.replace("{from}", from).replace("{claimed}", claim::CLAIMED));
         let outcome = |template: &str| render(&template.replace("{ours}", outcome::OURS).replace("{attempted}", attempt::ATTEMPTED));
         Statements {
-            claim: claim(claim::CLAIM, ""),
-            claim_on: claim(claim::CLAIM, claim::GO_ON),
-            claim_limited: claim(claim::CLAIM_LIMITED, ""),
+            claim: render(&claim::claim(Way::Front)),
+            claim_of_many: render(&claim::claim(Way::FrontOfMany)),
+            claim_on: render(&claim::claim(Way::On)),
+            claim_limited: render(&claim::claim_limited()),
             next_due: render(claim::NEXT_DUE),
             work_left: render(claim::WORK_LEFT),
             heartbeat: render(heartbeat::HEARTBEAT),
