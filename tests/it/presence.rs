@@ -12,6 +12,8 @@ use uuid::Uuid;
 const LEASE: [&str; 2] = ["--heartbeat-timeout", "120"];
 /// The goal is a second, on a machine that has time; what it was is printed.
 const SOON: Duration = Duration::from_secs(5);
+/// Less than a host may be without a session before the others look twice.
+const IN_TIME: Duration = Duration::from_millis(200);
 
 async fn start(name: &str, database: &Database, plugins: &Plugins) -> Host {
     let mut command = Command::new(host_binary());
@@ -78,21 +80,32 @@ async fn jobs_of_a_killed_host_run_elsewhere_at_once() {
 async fn a_host_whose_sessions_are_cut_one_after_the_other_keeps_its_jobs() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let hosts = [start("cut", &database, &plugins).await, start("peer", &database, &plugins).await];
-    let jobs = database.enqueue_many("nap", 10, "6000").await;
-    eventually("all run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 10).await;
-    let mut cuts = 0;
-    // Those that come in their stead, too.
-    for _ in 0..3 {
-        for pid in sessions(&database, "cut").await {
-            database.execute(&format!("SELECT pg_terminate_backend({pid})")).await;
-            cuts += 1;
-            eventually("it is back", async || !sessions(&database, "cut").await.is_empty()).await;
+    // The last session of a host may be the one that is cut: what is promised is for a host that is back in time, and on a machine that
+    // is too busy for that it is tried again.
+    for attempt in 1.. {
+        let jobs = database.enqueue_many("nap", 10, "6000").await;
+        eventually("all run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 10).await;
+        let (mut cuts, mut longest) = (0, Duration::ZERO);
+        // Those that come in their stead, too.
+        for _ in 0..3 {
+            for pid in sessions(&database, "cut").await {
+                let cut = Instant::now();
+                database.execute(&format!("SELECT pg_terminate_backend({pid})")).await;
+                cuts += 1;
+                eventually("it is back", async || !sessions(&database, "cut").await.is_empty()).await;
+                longest = longest.max(cut.elapsed());
+            }
         }
-    }
-    assert!(cuts >= 3, "{cuts}");
-    database.wait_until_done().await;
-    for id in jobs {
-        assert_eq!(database.history(id).await, ["queued", "picked", "successful"]);
+        assert!(cuts >= 3, "{cuts}");
+        database.wait_until_done().await;
+        if longest > IN_TIME && attempt < 5 {
+            eprintln!("{longest:?} without a session: tried again");
+            continue;
+        }
+        for id in jobs {
+            assert_eq!(database.history(id).await, ["queued", "picked", "successful"], "{longest:?}");
+        }
+        break;
     }
     for host in hosts {
         host.stop().await;

@@ -15,7 +15,7 @@ use super::fleet::JOINED;
 use super::{FleetCommand, ListenFrom, Watch};
 use crate::job::JobId;
 
-const FIRST_RETRY: Duration = Duration::from_millis(100);
+const FIRST_RETRY: Duration = Duration::from_millis(20);
 /// Less than the others wait before they judge a worker that is not back after a restart of the server.
 const LAST_RETRY: Duration = Duration::from_secs(2);
 /// After so long without any notification the connection is tried.
