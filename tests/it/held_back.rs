@@ -1,5 +1,6 @@
 //! A transaction that is left open beside a sustained load: nothing that goes can be cleared away while it lasts, and whatever looks
-//! through what is gone gets slower and slower. `PGQ_HELD_SECONDS` makes it longer (`make held-back`: ten minutes).
+//! through what is gone gets slower and slower. A measurement of minutes on a quiet machine (`make held-back`); what claims read beside
+//! such a transaction is counted in `plans`.
 
 use std::time::{Duration, Instant};
 
@@ -44,9 +45,10 @@ impl Load {
 }
 
 #[tokio::test]
+#[ignore = "a measurement: make held-back"]
 async fn a_transaction_left_open_leaves_most_of_the_throughput() {
     const WINDOWS: u32 = 6;
-    let seconds = std::env::var("PGQ_HELD_SECONDS").map_or(20, |text| text.parse().expect("a number of seconds"));
+    let seconds = std::env::var("PGQ_HELD_SECONDS").map_or(600, |text| text.parse().expect("a number of seconds"));
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let pages = Pages::anywhere();
     let host = Host::start(&database, &plugins, &["--listen", &pages.address()]).await;
@@ -72,7 +74,6 @@ async fn a_transaction_left_open_leaves_most_of_the_throughput() {
         each.join(", "),
         last / free
     );
-    // What the goal says, 0.9, is measured in release mode on a quiet machine.
-    assert!(last > free / 2.0, "{last:.0} of {free:.0} jobs/s are left");
+    assert!(last > free * 0.9, "{last:.0} of {free:.0} jobs/s are left");
     host.stop().await;
 }

@@ -1,6 +1,11 @@
 //! What statements cost must not depend on what PostgreSQL believes about the queue: its statistics are as good as never true.
 
+use std::sync::Arc;
+
+use pgq_host::names::{NameSettings, Names};
+use pgq_host::queue::{self, Queue};
 use pgq_host_tests::{Database, Host, Plugins, eventually};
+use sqlx::{Connection as _, Executor as _};
 
 const JOBS: i64 = 10_000;
 
@@ -59,4 +64,59 @@ async fn draining_reads_a_few_rows_per_job_without_any_statistics() {
     database.execute("ALTER TABLE pgqueuer SET (autovacuum_enabled = off)").await;
     let read = drained(&database, "echo").await;
     assert!(read < ENOUGH, "{read} rows read per job");
+}
+
+/// Entries of the queue's indexes that claims read, `most` jobs each, until nothing was left; and how many jobs that were.
+async fn entries_read_by_claims(database: &Database, most: usize) -> (i64, i64) {
+    database.execute("SELECT pg_stat_reset()").await;
+    let pool = queue::connect(queue::connect_options(Some(&database.dsn())).unwrap()).await.unwrap();
+    let queue = Queue::new(pool.clone(), Names::new(&NameSettings::default(), |_| None).unwrap());
+    let (echo, mut claimed) = ([Arc::from("echo")], 0);
+    loop {
+        match queue.claim(&echo, most).await.unwrap().len() {
+            0 => break,
+            jobs => claimed += i64::try_from(jobs).unwrap(),
+        }
+    }
+    pool.close().await;
+    let mut read = 0;
+    eventually("the claims are in the statistics", async || {
+        read = database.count("SELECT coalesce(sum(idx_tup_read), 0)::bigint FROM pg_stat_user_indexes WHERE relname = 'pgqueuer'").await;
+        read >= 2 * claimed
+    })
+    .await;
+    (read, claimed)
+}
+
+#[tokio::test]
+async fn a_claim_does_not_read_what_is_deferred() {
+    let database = Database::new().await;
+    database.execute("ALTER TABLE pgqueuer SET (autovacuum_enabled = off)").await;
+    // An insert reads no index; an update would be in the statistics sooner or later.
+    database
+        .execute(
+            "INSERT INTO pgqueuer (priority, entrypoint, payload, status, execute_after)
+             SELECT 0, 'echo', 'x', 'queued', now() + CASE WHEN n % 1000 = 0 THEN interval '0' ELSE interval '1 hour' END
+             FROM generate_series(1, 20000) AS n",
+        )
+        .await;
+    let (read, claimed) = entries_read_by_claims(&database, 500).await;
+    assert_eq!(claimed, 20);
+    assert!(read < 500, "{read} entries read for 20 jobs beside 19,980 deferred ones");
+}
+
+/// Each claim from the front reads what all before it took, which no vacuum can clear away while the transaction lasts: with 50 claims of a
+/// hundred, fifty entries and more per job.
+#[tokio::test]
+async fn claims_beside_a_transaction_left_open_do_not_read_again_and_again_what_is_gone() {
+    const JOBS: i64 = 5_000;
+    let database = Database::new().await;
+    let mut left_open = database.connect().await;
+    left_open.execute("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    left_open.execute("SELECT txid_current(), count(*) FROM pgqueuer_host").await.unwrap();
+    database.enqueue_many("echo", usize::try_from(JOBS).unwrap(), "x").await;
+    let (read, claimed) = entries_read_by_claims(&database, 100).await;
+    left_open.close().await.unwrap();
+    assert_eq!(claimed, JOBS);
+    assert!(read < 20 * JOBS, "{read} entries read for {JOBS} jobs");
 }
