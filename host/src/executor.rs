@@ -132,10 +132,16 @@ impl Shared {
         };
         let (engine, held, count) = (self.engine.clone(), jobs.to_vec(), jobs.len());
         let run = async move { AssertUnwindSafe(wasm::run(&engine, &terms, &held)).catch_unwind().await };
-        let ran = match self.guests.run(run).await {
-            Some(Ok(ran)) => ran,
+        let long = served.pace.is_long();
+        tracing::debug!(job.entrypoint = %served.entrypoint, long, "run begins");
+        let ended = self.guests.run(long, run).await;
+        if let Some((_, long)) = ended {
+            served.pace.observe(long);
+        }
+        let ran = match ended {
+            Some((Ok(ran), _)) => ran,
             // The hook has logged where. This call's fault, whatever it was.
-            Some(Err(_panic)) => {
+            Some((Err(_panic), _)) => {
                 let fault = Fault::new("HostPanic", "the host panicked while it served this run");
                 Ran::nothing(Verdict::Retry { fault, after: None }, count, true)
             }

@@ -1,8 +1,8 @@
 //! Where guests run: threads of their own, so that none of them can keep a heartbeat or a claim waiting; and two kinds of them, so that
 //! no guest that computes for long keeps the short jobs waiting.
 //!
-//! A run starts on the threads for short runs. Once it has computed for 20 ms, the rest of it goes to the threads for long
-//! runs, to which the kernel gives what the others leave, and always some: a multi-level feedback queue of two levels.
+//! A run starts on the threads for short runs, unless those before it were long. Once it has computed for 20 ms, the rest of it goes to the
+//! threads for long runs, to which the kernel gives what the others leave, and always some: a multi-level feedback queue of two levels.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -68,25 +68,28 @@ impl Guests {
         matches!(tokio::time::timeout(within, async { tokio::join!(short, long) }).await, Ok((Ok(()), Ok(()))))
     }
 
-    /// Poll a run here, on a thread for short runs, until it ends or is known to be long; then have it end there. `None` when the
-    /// threads for long runs were stopped under it.
+    /// Poll a run here, on a thread for short runs, until it ends or is known to be long; then have it end there. One that is expected to be
+    /// long goes there at once. What it came to, and whether it was long; `None` when the threads for long runs were stopped under it.
     ///
     /// What counts is the thread's own time within polls: neither waiting nor a busy machine makes a run long, and host calls that
     /// compute do. To read that clock takes a system call, which would be a tenth of what nearly all runs take: so it is read once a poll
     /// was not brief by the wall's clock.
-    pub async fn run<T: Send + 'static>(&self, run: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    pub async fn run<T: Send + 'static>(&self, long: bool, run: impl Future<Output = T> + Send + 'static) -> Option<(T, bool)> {
         let mut run: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(run);
         let mut meter = Meter::default();
-        let ended = poll_fn(|context| match meter.measure(|| run.as_mut().poll(context)) {
+        let here = poll_fn(|context| match meter.measure(|| run.as_mut().poll(context)) {
             Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending if meter.computed >= ALLOWANCE => Poll::Ready(None),
+            Poll::Pending if meter.is_long() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
-        })
-        .await;
-        match ended {
-            Some(ended) => Some(ended),
-            None => self.long.spawn(run).await.ok(),
+        });
+        if !long && let Some(ended) = here.await {
+            return Some((ended, meter.is_long()));
         }
+        let there = async move {
+            let ended = poll_fn(|context| meter.measure(|| run.as_mut().poll(context))).await;
+            (ended, meter.is_long())
+        };
+        self.long.spawn(there).await.ok()
     }
 }
 
@@ -98,6 +101,10 @@ struct Meter {
 }
 
 impl Meter {
+    fn is_long(&self) -> bool {
+        self.computed >= ALLOWANCE
+    }
+
     fn measure<T>(&mut self, poll: impl FnOnce() -> T) -> T {
         if self.exact {
             let before = thread_time();
@@ -141,7 +148,7 @@ mod tests {
     #[test]
     fn a_run_moves_once_it_has_computed_for_long_and_not_for_waiting() {
         let (_runtime, guests) = GuestRuntime::start().expect("threads");
-        let run = |turn: fn()| {
+        let run = |long: bool, turn: fn()| {
             let guests = guests.clone();
             async move {
                 let run = async move {
@@ -151,11 +158,14 @@ mod tests {
                     }
                     name()
                 };
-                guests.run(run).await
+                guests.run(long, run).await
             }
         };
         let block_on = |task| guests.handle().block_on(async { guests.handle().spawn(task).await.expect("no panic") });
-        assert_eq!(block_on(run(|| {})).as_deref(), Some("pgq-guest"));
-        assert_eq!(block_on(run(|| compute(ALLOWANCE / 2))).as_deref(), Some("pgq-guest-long"));
+        let (short_threads, long_threads) = ("pgq-guest".to_owned(), "pgq-guest-long".to_owned());
+        assert_eq!(block_on(run(false, || {})), Some((short_threads, false)));
+        assert_eq!(block_on(run(false, || compute(ALLOWANCE / 2))), Some((long_threads.clone(), true)));
+        assert_eq!(block_on(run(true, || {})), Some((long_threads.clone(), false)), "expected to be long, and was not");
+        assert_eq!(block_on(run(true, || compute(ALLOWANCE / 2))), Some((long_threads, true)));
     }
 }

@@ -6,6 +6,7 @@
 mod folder;
 mod health;
 mod look;
+mod pace;
 mod shelf;
 mod slot;
 mod version;
@@ -18,6 +19,7 @@ use std::time::Instant;
 pub use folder::{Caps, Files, Folder, FolderError};
 pub use health::{BreakerRule, Health};
 pub use look::{Loading, LookedAt};
+pub use pace::Pace;
 pub use shelf::{SETTLE, Shelf};
 
 use crate::job::EntrypointOptions;
@@ -35,6 +37,8 @@ pub struct Served {
     pub options: EntrypointOptions,
     /// How this version did so far.
     pub health: Arc<Health>,
+    /// Whether its runs compute for long.
+    pub pace: Arc<Pace>,
     /// Counts its runs.
     pub meter: Arc<Meter>,
 }

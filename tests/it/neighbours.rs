@@ -39,3 +39,26 @@ async fn short_jobs_do_not_wait_behind_long_ones() {
     // As equals they would get one turn in nine on their threads.
     assert!(beside < 2 * quiet, "{quiet:?} became {beside:?}");
 }
+
+#[tokio::test]
+async fn an_entrypoint_whose_runs_are_long_is_expected_to_go_on_so() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let host = Host::start(&database, &plugins, &["--log-level", "debug"]).await;
+    for _ in 0..3 {
+        let id = database.enqueue("spin", "").await;
+        eventually("its first run is over", async || {
+            database.count(&format!("SELECT count(*) FROM pgqueuer_attempt WHERE job_id = {id}")).await > 0
+        })
+        .await;
+        database.execute(&format!("DELETE FROM pgqueuer WHERE id = {id}")).await;
+    }
+    let echo = database.enqueue("echo", "x").await;
+    database.wait_for(echo, "successful").await;
+    let log = host.stop().await;
+    let began = |entrypoint: &str| {
+        let begins = |line: &&str| line.contains("run begins") && line.contains(&format!("job.entrypoint={entrypoint} "));
+        log.lines().filter(begins).map(|line| line.ends_with("long=true")).collect::<Vec<_>>()
+    };
+    assert_eq!(began("spin")[..3], [false, false, true], "{log}");
+    assert_eq!(began("echo"), [false]);
+}

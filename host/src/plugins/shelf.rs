@@ -256,6 +256,7 @@ impl Shelf {
             plugin: Arc::clone(&version.loaded),
             options: self.folder.caps.apply(options),
             health: Arc::clone(&version.health[name]),
+            pace: Arc::clone(&version.pace[name]),
             meter: Arc::new(Meter::new(&version.loaded.name, name)),
         })
     }

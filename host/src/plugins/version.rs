@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Health, RefusedCause};
+use super::{Health, Pace, RefusedCause};
 use crate::wasm::Loaded;
 
 /// One version of a plugin, and how it does.
@@ -12,13 +12,17 @@ pub(super) struct Version {
     pub(super) loaded: Arc<Loaded>,
     /// By entrypoint.
     pub(super) health: BTreeMap<String, Arc<Health>>,
+    /// By entrypoint.
+    pub(super) pace: BTreeMap<String, Arc<Pace>>,
 }
 
 impl Version {
     /// Nothing is known yet of how it does.
     pub(super) fn new(loaded: Arc<Loaded>, health: impl Fn() -> Health) -> Version {
-        let health = loaded.declaration.entrypoints.keys().map(|name| (name.clone(), Arc::new(health()))).collect();
-        Version { loaded, health }
+        let entrypoints = || loaded.declaration.entrypoints.keys().cloned();
+        let health = entrypoints().map(|name| (name, Arc::new(health()))).collect();
+        let pace = entrypoints().map(|name| (name, Arc::default())).collect();
+        Version { loaded, health, pace }
     }
 
     /// Whether a circuit breaker of it is open.
