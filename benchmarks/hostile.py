@@ -23,7 +23,7 @@ GUESTS = ROOT / "target/guests/wasm32-wasip2/release"
 GUEST = GUESTS / "hostile.wasm"
 KINDS = ["panics", "spin", "spin_in_calls", "hog", "recurse", "sleep_for_ever", "log_flood", "output_flood", "enqueue_flood", "handle_leak", "exits"]
 FILES = ["describe-loops", "describe-panics", "describe-lies", "noise", "truncated", "compile-bomb", "many-memories"]
-BETWEEN_FILES = 0.5
+BETWEEN = 0.5
 INSERT = "INSERT INTO pgqueuer (priority, entrypoint, payload, status) SELECT 0, %s, 'x', 'queued' FROM generate_series(1, %s)"
 LATENCY = """
 SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM done.created - queue.created) * 1000)
@@ -94,7 +94,7 @@ def landing(plugins: Path, content: bytes) -> Iterator[None]:
         for n in itertools.count():
             (plugins / "next").write_bytes(content + section(0, b"\x01n" + uleb(n)))
             (plugins / "next").rename(path)
-            if stop.wait(BETWEEN_FILES):
+            if stop.wait(BETWEEN):
                 return
 
     thread = threading.Thread(target=land)
@@ -110,7 +110,7 @@ def landing(plugins: Path, content: bytes) -> Iterator[None]:
 Beside = Callable[[], contextlib.AbstractContextManager[None]]
 
 
-def quiet_or_not(server: Server, host: Peer, kind: str | None, beside: Beside, jobs: int, rate: int, hostile: int) -> dict[str, float]:
+def quiet_or_not(server: Server, host: Peer, kind: str | None, beside: Beside, jobs: int, rate: int, seconds: int, hostile: int) -> dict[str, float]:
     """Good jobs at a rate for the latency, then a backlog of them for the throughput; hostile jobs among both, or something else beside."""
     with database(server, host) as (dsn, connection), contextlib.ExitStack() as until_end:
         process = host.start(dsn, "--dequeue-timeout", "3600", log_level="ERROR")
@@ -120,18 +120,18 @@ def quiet_or_not(server: Server, host: Peer, kind: str | None, beside: Beside, j
             before = resident_mb(process.pid)
             until_end.enter_context(beside())
             started = time.monotonic()
-            for n in range(rate * 2):
+            for n in range(rate * seconds):
                 time.sleep(max(0.0, started + n / rate - time.monotonic()))
                 connection.execute(LOGGED)
-                if kind and n % (rate * 2 // hostile) == 0:
+                if kind and n % max(1, int(rate * BETWEEN)) == 0:
                     connection.execute(INSERT, (kind, 1))
-            wait_until("the rate is served", lambda: echoes(connection) == 1 + rate * 2)
+            wait_until("the rate is served", lambda: echoes(connection) == 1 + rate * seconds)
             p50, p99 = connection.execute(LATENCY).fetchone()[0]
             if kind:
                 connection.execute(INSERT, (kind, hostile))
             started = time.monotonic()
             connection.execute(INSERT, ("echo", jobs))
-            wait_until("the backlog is served", lambda: echoes(connection) == 1 + rate * 2 + jobs)
+            wait_until("the backlog is served", lambda: echoes(connection) == 1 + rate * seconds + jobs)
             throughput = jobs / (time.monotonic() - started)
             wait_until("all is over", lambda: connection.execute("SELECT count(*) FROM pgqueuer WHERE status <> 'failed'").fetchone()[0] == 0)
             grown = resident_mb(process.pid) - before
@@ -147,8 +147,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=10_000, help="in the backlog")
-    parser.add_argument("--rate", type=int, default=100, help="good jobs a second, for two seconds")
-    parser.add_argument("--hostile", type=int, default=4, help="hostile jobs beside each")
+    parser.add_argument("--rate", type=int, default=100, help="good jobs a second")
+    parser.add_argument("--seconds", type=int, default=5, help="of that rate: a 99th percentile needs some hundred jobs")
+    parser.add_argument("--hostile", type=int, default=4, help="hostile jobs beside the backlog")
     parser.add_argument("--only", nargs="*", default=KINDS + FILES, choices=KINDS + FILES, metavar="KIND")
     options = parser.parse_args()
     if not GUEST.exists():
@@ -168,7 +169,7 @@ def main() -> None:
         try:
             print("| beside | echo jobs/s | of quiet | p50 ms | p99 ms | memory grown, MB |")
             print("|---|---|---|---|---|---|")
-            load = (options.jobs, options.rate, options.hostile)
+            load = (options.jobs, options.rate, options.seconds, options.hostile)
             for kind in options.only:
                 if kind in FILES:
                     content = bytes_of(kind)

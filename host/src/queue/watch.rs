@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// something is heard again.
 const QUIET: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_secs(10);
+/// Who is alone is told when somebody joins.
+const ALONE: Duration = Duration::from_secs(60);
 /// A worker whose jobs others serve stays announced until they have put them back.
 const AGAIN: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -118,7 +120,8 @@ impl Turns {
         self.seen.retain(|id| listed.contains(id));
         self.missing.retain(|id, _| listed.contains(id));
         self.told.retain(|id, at| listed.contains(id) && now < *at + AGAIN);
-        let (mut gone, mut wait) = (Vec::new(), REST);
+        let rest = if peers.iter().any(|peer| peer.id != me) { REST } else { ALONE };
+        let (mut gone, mut wait) = (Vec::new(), rest);
         for peer in peers.iter().filter(|peer| peer.id != me) {
             if !peer.gone {
                 self.seen.insert(peer.id);
@@ -142,7 +145,7 @@ impl Turns {
             let place = living.iter().position(|id| *id == me).unwrap_or(0);
             wait = wait.min(self.turn(peers[0].clock_ms, place));
         }
-        self.resting = !busy && wait == REST;
+        self.resting = !busy && wait == rest;
         (gone, wait)
     }
 
@@ -217,7 +220,7 @@ mod tests {
     fn who_is_alone_or_sees_nothing_running_hardly_looks() {
         let began = Instant::now();
         let mut turns = Turns::new(began);
-        assert_eq!(turns.judge(ME, began, &peers(&[(ME, false)], true)), (vec![], REST));
+        assert_eq!(turns.judge(ME, began, &peers(&[(ME, false)], true)), (vec![], ALONE));
         assert!(turns.resting && turns.workers == 1);
         assert!(turns.judge(ME, began, &peers(&[(ME, false), (OTHER, false)], true)).1 <= 3 * STEP);
         assert!(!turns.resting && turns.workers == 2);
