@@ -17,7 +17,7 @@ use crate::executor::Executor;
 use crate::guests::GuestRuntime;
 use crate::lease::{self, Leases};
 use crate::names::Names;
-use crate::plugins::{BreakerRule, Folder};
+use crate::plugins::{BreakerRule, Folder, Reread};
 use crate::pulse::Pulse;
 use crate::queue::{self, ConnectError, Database, Lacking, Listener, Queue};
 use crate::reload::{Loader, Reload};
@@ -41,6 +41,8 @@ pub struct Settings {
     pub names: Names,
     /// Where plugins are.
     pub folder: Folder,
+    /// How to read again what they may do.
+    pub reread: Reread,
     /// When an entrypoint whose runs crash is paused.
     pub breaker: BreakerRule,
     /// Where compiled code is kept; `None` keeps none.
@@ -87,7 +89,7 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let cache = open_cache(settings.cache.as_deref());
     let (_threads, guests) = GuestRuntime::start()?;
     let loader = Loader { engine: engine.clone(), cache };
-    let (reload, plugins) = Reload::start(settings.folder, settings.breaker, loader).await?;
+    let (reload, plugins) = Reload::start(settings.folder, settings.reread, settings.breaker, loader).await?;
     let queue = Queue::of_worker(pool.clone(), settings.names.clone(), me);
     let lacking = queue.lacking().await?;
     if lacking != Lacking::default() {

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use folder::{Caps, Files, Folder, FolderError};
+pub use folder::{Caps, Files, Folder, FolderError, Reread};
 pub use health::{BreakerRule, Health};
 pub use look::{Loading, LookedAt};
 pub use pace::Pace;

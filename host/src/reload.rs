@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::plugins::{BreakerRule, Folder, FolderError, Loading, LookedAt, PluginSet, SETTLE, Shelf};
+use crate::plugins::{BreakerRule, Folder, FolderError, Loading, LookedAt, PluginSet, Reread, SETTLE, Shelf};
 use crate::queue::FleetCommand;
 use crate::wasm::{CodeCache, Engine};
 use watcher::Watcher;
@@ -39,6 +39,7 @@ pub struct Loader {
 pub struct Reload {
     shelf: Shelf,
     folder: Arc<Folder>,
+    reread: Reread,
     loader: Loader,
     loads: JoinSet<LookedAt>,
     sets: watch::Sender<Arc<PluginSet>>,
@@ -49,12 +50,18 @@ pub struct Reload {
 
 impl Reload {
     /// Load all that is there, then publish the first snapshot. Fails only when the folder cannot be read.
-    pub async fn start(folder: Folder, rule: BreakerRule, loader: Loader) -> anyhow::Result<(Reload, watch::Receiver<Arc<PluginSet>>)> {
+    pub async fn start(
+        folder: Folder,
+        reread: Reread,
+        rule: BreakerRule,
+        loader: Loader,
+    ) -> anyhow::Result<(Reload, watch::Receiver<Arc<PluginSet>>)> {
         let opened = Arc::new(Notify::new());
         let (sets, set) = watch::channel(Arc::default());
         let mut reload = Reload {
             shelf: Shelf::new(folder.clone(), rule, Arc::clone(&opened)),
             folder: Arc::new(folder),
+            reread,
             loader,
             loads: JoinSet::new(),
             sets,
@@ -91,12 +98,12 @@ impl Reload {
                 () = stop.cancelled() => return,
                 () = watcher.changed() => scan_at = scan_at.min(Instant::now() + SCAN_GAP),
                 _ = self.hangup.recv() => {
-                    tracing::info!("SIGHUP: looking at all plugins again");
-                    self.shelf.forget();
+                    tracing::info!("SIGHUP: reading the grants and looking at all plugins again");
+                    self.again().await;
                     scan_at = Instant::now();
                 }
                 Some(command) = commands.recv() => {
-                    self.obey(command);
+                    self.obey(command).await;
                     scan_at = Instant::now();
                 }
                 Some(looked) = self.loads.join_next() => match looked {
@@ -119,15 +126,32 @@ impl Reload {
         }
     }
 
-    fn obey(&mut self, command: FleetCommand) {
+    async fn obey(&mut self, command: FleetCommand) {
         match command {
-            FleetCommand::Rescan => self.shelf.forget(),
+            FleetCommand::Rescan => self.again().await,
             FleetCommand::Reset(name) => {
                 if self.shelf.reset(&name) {
                     tracing::info!(name, "circuit breakers reset");
                     self.publish();
                 }
             }
+        }
+    }
+
+    /// Read what the operator grants, and look at every file with the next scan. What is served meanwhile is served under the new grants
+    /// from here on; runs that began before end under the old ones.
+    async fn again(&mut self) {
+        self.shelf.forget();
+        let reread = self.reread.clone();
+        match tokio::task::spawn_blocking(move || reread.read()).await {
+            Ok(Ok(Folder { grants, canaries, .. })) => {
+                let folder = Folder { grants, canaries, ..Folder::clone(&self.folder) };
+                self.shelf.regrant(folder.clone());
+                self.folder = Arc::new(folder);
+                self.publish();
+            }
+            Ok(Err(error)) => tracing::error!(error = %format!("{error:#}"), "grants stay as they were"),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Knows no SQL, no queue and no file but its cache of compiled code.
 
 mod address;
+mod authorities;
 mod bindings;
 mod cache;
 mod compiler;
@@ -32,6 +33,7 @@ mod trap;
 mod warm;
 
 pub use address::Network;
+pub use authorities::Authorities;
 pub use cache::CodeCache;
 pub use compiler::{COMPILE_VERB, DEFAULT_COMPILE_TIMEOUT, child as compile_as_child};
 pub use component::{LoadError, Loaded, WIT_VERSION, load};

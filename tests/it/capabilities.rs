@@ -19,6 +19,10 @@ async fn output(database: &Database, entrypoint: &str, payload: &str) -> String 
     database.output(id).await.unwrap()
 }
 
+async fn fetch_encrypted(database: &Database, authority: &str) -> String {
+    output(database, "fetch", &json!({"method": "GET", "scheme": "https", "authority": authority, "path": "/"}).to_string()).await
+}
+
 async fn fetch(database: &Database, method: &str, authority: &str, path: &str, headers: &[(&str, &str)]) -> String {
     let call = json!({"method": method, "scheme": "http", "authority": authority, "path": path, "headers": headers});
     output(database, "fetch", &call.to_string()).await
@@ -161,4 +165,110 @@ async fn grants_pinned_to_a_digest_hold_for_that_file_only_and_missing_ones_are_
     for line in ["needed.example:443", "config.", "secrets.", "NEEDED", "/needed", "needed_entrypoint"] {
         assert!(log.lines().any(|text| text.contains("it needs") && text.contains(line)), "{line}: {log}");
     }
+}
+
+#[tokio::test]
+async fn an_authority_of_the_operators_own_is_trusted_where_it_is_named_and_nowhere_else() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["capabilities"]));
+    let (receiver, authority) = Receiver::encrypted(vec![200; 2]).await;
+    let file = plugins.path().join("authority.pem");
+    std::fs::write(&file, authority).unwrap();
+    let port = receiver.port();
+    let grants =
+        format!("http = [\"https://localhost:{port}\", \"https://127.0.0.1:{port}\"]\nprivate-networks = [\"127.0.0.0/8\", \"::1\"]");
+    let strict = host(&database, &plugins, &grants).await;
+    let refused = fetch_encrypted(&database, &format!("localhost:{port}")).await;
+    assert!(refused.contains("Tls"), "nobody known has signed it: {refused}");
+    strict.stop().await;
+    let host = host(&database, &plugins, &format!("{grants}\nca-file = {file:?}")).await;
+    assert_eq!(fetch_encrypted(&database, &format!("localhost:{port}")).await, "200");
+    let refused = fetch_encrypted(&database, &format!("127.0.0.1:{port}")).await;
+    assert!(refused.contains("Tls"), "its certificate is for another name: {refused}");
+    assert_eq!(receiver.requests().len(), 1);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_names_no_authority_keeps_the_host_from_starting() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["capabilities"]));
+    for (content, said) in [("", "no certificate of an authority"), ("-----BEGIN CERTIFICATE-----\n!", "is no PEM")] {
+        let file = plugins.path().join("authority.pem");
+        std::fs::write(&file, content).unwrap();
+        configure(&plugins, &format!("ca-file = {file:?}"));
+        let mut host = Host::spawn(&database, &plugins, &[]);
+        assert!(!host.ended().await.success());
+        assert!(host.log().contains(said) && host.log().contains("authority.pem"), "{}", host.log());
+    }
+}
+
+#[tokio::test]
+async fn answers_are_read_up_to_a_limit_per_run() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["capabilities"]));
+    let receiver = Receiver::start(vec![200; 3]).await;
+    let host = host(&database, &plugins, &format!("http = [\"{}\"]", receiver.origin())).await;
+    let download = async |bytes: usize| {
+        let authority = format!("127.0.0.1:{}", receiver.port());
+        let call = json!({"method": "GET", "scheme": "http", "authority": authority, "path": format!("/flood/{bytes}")});
+        output(&database, "download", &call.to_string()).await
+    };
+    const MOST: usize = 64 << 20;
+    assert_eq!(download(MOST).await, MOST.to_string());
+    let ended = download(2 * MOST).await;
+    let (read, error) = ended.split_once(' ').unwrap();
+    assert!(read.parse::<usize>().unwrap() <= MOST && error.contains("body size exceeds limit"), "{ended}");
+    assert_eq!(download(1_000_000).await, "1000000", "the next run has its own");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn grants_are_read_again_at_a_hangup_and_bad_ones_change_nothing() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["capabilities"]));
+    let receiver = Receiver::start(vec![200; 9]).await;
+    let token = plugins.path().join("token");
+    let at = format!("127.0.0.1:{}", receiver.port());
+    let origin = receiver.origin();
+    let with_token = format!("http = [{origin:?}]\nsecrets.token = {{ file = {token:?}, origins = [{origin:?}] }}");
+    std::fs::write(&token, "old").unwrap();
+    let host = host(&database, &plugins, &with_token).await;
+    let bearer = [("authorization", "{{secret:token}}")];
+    let last = || receiver.requests().last().cloned().unwrap_or_default();
+    let mut hangups = 0;
+    let mut hang_up = async |then: &str| {
+        hangups += 1;
+        host.signal(rustix::process::Signal::HUP);
+        pgq_host_tests::eventually("it was heard", async || host.log().matches(then).count() == hangups).await;
+    };
+    assert_eq!(fetch(&database, "GET", &at, "/", &bearer).await, "200");
+    assert!(last().contains("authorization: old\r\n"));
+
+    // A secret that was rotated.
+    std::fs::write(&token, "new").unwrap();
+    hang_up("SIGHUP").await;
+    pgq_host_tests::eventually("the new one is sent", async || {
+        assert_eq!(fetch(&database, "GET", &at, "/", &bearer).await, "200");
+        last().contains("authorization: new\r\n")
+    })
+    .await;
+
+    // A mistake: everything stays.
+    configure(&plugins, "http = [\"nonsense\"]");
+    hang_up("SIGHUP").await;
+    host.wait_for_log("grants stay as they were").await;
+    assert_eq!(fetch(&database, "GET", &at, "/", &bearer).await, "200");
+
+    // Revoked.
+    configure(&plugins, "");
+    hang_up("SIGHUP").await;
+    pgq_host_tests::eventually("it is revoked", async || fetch(&database, "GET", &at, "/", &[]).await == "ErrorCode::HttpRequestDenied")
+        .await;
+
+    // Grants for another file: this one is not served any more, as after a restart, and its jobs wait.
+    configure(&plugins, &format!("sha256 = \"{}\"", "0".repeat(64)));
+    hang_up("SIGHUP").await;
+    host.wait_for_log("none of those that sha256 under [plugins.capabilities]").await;
+    configure(&plugins, "");
+    let id = database.enqueue("told", "").await;
+    hang_up("SIGHUP").await;
+    database.wait_for(id, "successful").await;
+    host.stop().await;
 }

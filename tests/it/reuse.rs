@@ -53,6 +53,18 @@ async fn an_operator_can_have_a_fresh_instance_for_every_job() {
 }
 
 #[tokio::test]
+async fn an_instance_that_nobody_needs_goes() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
+    let host = Host::start(&database, &plugins, &["--log-level", "debug"]).await;
+    assert_eq!(run(&database, "counter", "").await, "1");
+    assert_eq!(run(&database, "counter", "").await, "2");
+    // After 30 s, which is the time of the test.
+    host.wait_for_log("instances that nobody needed for long are gone").await;
+    assert_eq!(run(&database, "counter", "").await, "1");
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn only_an_instance_that_ended_well_is_kept() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
     let host = Host::start(&database, &plugins, ONE_AT_A_TIME).await;
@@ -137,6 +149,7 @@ async fn jobs_of_a_claim_run_in_one_call_and_each_has_its_own_result() {
     assert_eq!(fates(&database, &ids).await, ["6", "Retry", "6", "Reject", "Retry", "6"]);
     let refusal = database.traceback(ids[4]).await["exception_message"].as_str().unwrap().to_owned();
     assert!(refusal.contains("a batch cannot enqueue"), "{refusal}");
+    host.wait_for_log(&format!("a batch job.id={} batch=6 job.entrypoint=batch", ids[0])).await;
     // At most ten at a time.
     database.enqueue_many("batch_kept", 25, "").await;
     database.wait_until_done().await;

@@ -3,8 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// Asked for this and a number, it answers with so many bytes instead of two.
+const FLOOD: &str = "GET /flood/";
 
 /// Ends with the test's runtime.
 pub struct Receiver {
@@ -15,13 +22,39 @@ pub struct Receiver {
 impl Receiver {
     /// Answers with these status codes, one per request; then with 500.
     pub async fn start(answers: Vec<u16>) -> Receiver {
+        Receiver::serve(answers, None).await
+    }
+
+    /// The same over TLS, as `localhost`; and the certificate, in PEM, of the authority that says so.
+    pub async fn encrypted(answers: Vec<u16>) -> (Receiver, String) {
+        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring has the default versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certified.cert.der().clone()], key)
+            .expect("its key");
+        (Receiver::serve(answers, Some(TlsAcceptor::from(Arc::new(config)))).await, certified.cert.pem())
+    }
+
+    async fn serve(answers: Vec<u16>, tls: Option<TlsAcceptor>) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let origin = format!("http://{}", listener.local_addr().expect("bound"));
+        let address = listener.local_addr().expect("bound");
+        let origin = if tls.is_some() { format!("https://localhost:{}", address.port()) } else { format!("http://{address}") };
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (sink, mut answers) = (Arc::clone(&requests), VecDeque::from(answers));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                if let Some(request) = answer(stream, answers.front().copied().unwrap_or(500)).await {
+                let status = answers.front().copied().unwrap_or(500);
+                let answered = match &tls {
+                    None => answer(stream, status).await,
+                    Some(tls) => match tls.accept(stream).await {
+                        Ok(stream) => answer(stream, status).await,
+                        Err(_) => None,
+                    },
+                };
+                if let Some(request) = answered {
                     answers.pop_front();
                     sink.lock().unwrap().push(request);
                 }
@@ -30,12 +63,12 @@ impl Receiver {
         Receiver { origin, requests }
     }
 
-    /// `http://127.0.0.1:port`.
+    /// `http://127.0.0.1:port`, or `https://localhost:port`.
     pub fn origin(&self) -> String {
         self.origin.clone()
     }
 
-    /// Of 127.0.0.1.
+    /// Of that.
     pub fn port(&self) -> u16 {
         self.origin.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
     }
@@ -46,7 +79,7 @@ impl Receiver {
     }
 }
 
-async fn answer(mut stream: TcpStream, status: u16) -> Option<String> {
+async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, status: u16) -> Option<String> {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
     // The whole body, or the client would see a reset instead of the answer.
     loop {
@@ -63,8 +96,18 @@ async fn answer(mut stream: TcpStream, status: u16) -> Option<String> {
             // Retry-After of 0: the test waits for an answer, not for a back-off.
             // A redirect leads to where clouds keep their machines' credentials.
             let location = if (300..400).contains(&status) { "location: http://169.254.169.254/\r\n" } else { "" };
-            let head = format!("HTTP/1.1 {status} Told\r\n{location}retry-after: 0\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+            let flood = text.strip_prefix(FLOOD).and_then(|rest| rest.split(' ').next()?.parse::<usize>().ok());
+            let length = flood.unwrap_or(2);
+            let head =
+                format!("HTTP/1.1 {status} Told\r\n{location}retry-after: 0\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
             stream.write_all(head.as_bytes()).await.ok()?;
+            if let Some(length) = flood {
+                // Whoever has read enough hangs up.
+                let _ = tokio::io::copy(&mut tokio::io::repeat(b'x').take(length as u64), &mut stream).await;
+            } else {
+                stream.write_all(b"ok").await.ok()?;
+            }
+            let _ = stream.shutdown().await;
             return Some(text);
         }
         match stream.read(&mut buffer).await {

@@ -12,7 +12,7 @@ use super::logging::LoggingArgs;
 use crate::app;
 use crate::config::{Config, parse_duration};
 use crate::names::Names;
-use crate::plugins::Folder;
+use crate::plugins::{Folder, Reread};
 use crate::queue::Database;
 use crate::signal::Signals;
 use crate::worker;
@@ -93,7 +93,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Resul
     let Some(plugins) = args.plugins.clone().or_else(|| config.run.plugins.clone()) else {
         bail!("no folder of plugins is named; use --plugins DIR, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml");
     };
-    let settings = args.worker.settings(config, plugins, database.database()?, database.names()?)?;
+    let mut settings = args.worker.settings(config, plugins, database.database()?, database.names()?)?;
     loop {
         match app::run(settings.clone(), signals).await {
             Err(error) if args.restart_on_failure => {
@@ -103,6 +103,8 @@ pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Resul
                     () = tokio::time::sleep(args.restart_delay) => {}
                     _ = signals.next() => return Ok(()),
                 }
+                // What was revoked since the start stays revoked.
+                settings.folder = settings.reread.read()?;
             }
             ended => return ended,
         }
@@ -159,6 +161,7 @@ impl WorkerArgs {
         Ok(app::Settings {
             database,
             names,
+            reread: self.reread(plugins.clone()),
             folder: Folder { path: plugins, grants: config.grants, canaries: config.canaries, caps: config.caps },
             breaker: config.breaker,
             cache: Some(self.cache_dir.clone().or(config.run.cache_dir).map_or_else(default_cache_dir, Ok)?),
@@ -168,6 +171,16 @@ impl WorkerArgs {
             log_aggregation_interval,
             listen: self.listen.or(config.run.listen),
             worker: worker::Settings { batch_size, dequeue_timeout, mode: self.mode, shutdown_on_listener_failure },
+        })
+    }
+}
+
+impl WorkerArgs {
+    fn reread(&self, plugins: PathBuf) -> Reread {
+        let path = self.config.clone();
+        Reread::by(move || {
+            let config = Config::load(path.as_deref())?;
+            Ok(Folder { path: plugins.clone(), grants: config.grants, canaries: config.canaries, caps: config.caps })
         })
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::canary::CanarySection;
 use super::value::{SecretSection, ValueSection};
 use crate::plugins::Canary;
-use crate::wasm::{Grants, HttpGrant, Origin, Secret, SecretGrant};
+use crate::wasm::{Authorities, Grants, HttpGrant, Origin, Secret, SecretGrant};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -19,6 +19,7 @@ pub(super) struct PluginSection {
     sha256: Option<Digests>,
     http: Vec<HttpSection>,
     private_networks: Vec<String>,
+    ca_file: Option<PathBuf>,
     enqueue: BTreeSet<String>,
     config: BTreeMap<String, ValueSection>,
     env: BTreeMap<String, ValueSection>,
@@ -73,6 +74,7 @@ impl PluginSection {
         grants.http = self.http.into_iter().filter_map(|section| mistakes.take("http", section.grant())).collect();
         let networks = self.private_networks.iter();
         grants.private_networks = networks.filter_map(|text| mistakes.take("private-networks", text.parse())).collect();
+        grants.authorities = self.ca_file.and_then(|file| mistakes.take("ca-file", Authorities::read(&file)));
         if self.enqueue.contains("") {
             mistakes.say("enqueue", "\"\" is no entrypoint; write its name, or \"*\" for all");
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,6 +62,35 @@ pub struct Folder {
     pub canaries: BTreeMap<String, Canary>,
     /// The operator's.
     pub caps: Caps,
+}
+
+impl Folder {
+    /// What the plugin of this name may do.
+    pub(super) fn grants_of(&self, name: &str) -> Grants {
+        self.grants.get(name).cloned().unwrap_or_default()
+    }
+}
+
+/// How to read again what an operator says of plugins.
+#[derive(Clone)]
+pub struct Reread(Arc<dyn Fn() -> anyhow::Result<Folder> + Send + Sync>);
+
+impl Reread {
+    /// By this.
+    pub fn by(read: impl Fn() -> anyhow::Result<Folder> + Send + Sync + 'static) -> Reread {
+        Reread(Arc::new(read))
+    }
+
+    /// May wait for a disk.
+    pub fn read(&self) -> anyhow::Result<Folder> {
+        self.0()
+    }
+}
+
+impl fmt::Debug for Reread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reread")
+    }
 }
 
 /// What tells one content of a file from the next without reading it. The time of the last change of the inode is part of it, so that a
@@ -155,8 +185,7 @@ impl Folder {
             return Fetched::Same;
         }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let grants = |name: &str| self.grants.get(name).cloned().unwrap_or_default();
-        let loaded = wasm::load(engine, cache, &stem, bytes, grants).await;
+        let loaded = wasm::load(engine, cache, &stem, bytes, |name| self.grants_of(name)).await;
         Fetched::New { sha256: Some(sha256), loaded: loaded.map(Arc::new).map_err(RefusedCause::Load) }
     }
 }

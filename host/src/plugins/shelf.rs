@@ -81,6 +81,14 @@ impl Shelf {
         }
     }
 
+    /// An operator has changed what plugins may do.
+    pub fn regrant(&mut self, folder: Folder) {
+        self.folder = folder;
+        for slot in self.slots.values_mut() {
+            slot.regrant(&self.folder);
+        }
+    }
+
     /// What became of a file that was looked at.
     pub fn settle(&mut self, LookedAt { path, number, fetched }: LookedAt) {
         let Some(slot) = self.slots.get_mut(&path) else { return };

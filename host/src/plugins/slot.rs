@@ -3,7 +3,7 @@
 use super::folder::Stamp;
 use super::look::Flight;
 use super::version::Version;
-use super::{Canary, RefusedCause};
+use super::{Canary, Folder, RefusedCause};
 
 /// What is known about one file.
 #[derive(Debug, Default)]
@@ -22,6 +22,25 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// Have each version do what it is granted now, and no more: the one to go back to as well. One that the grants are not for is not
+    /// served any more.
+    pub(super) fn regrant(&mut self, folder: &Folder) {
+        // What is being looked at is looked at under the old ones.
+        self.loading = None;
+        let mut fault = None;
+        let mut under = |version: Version| version.regranted(folder).map_err(|cause| fault = Some(cause)).ok();
+        self.previous = self.previous.take().and_then(&mut under);
+        self.blocked = self.blocked.take().and_then(&mut under);
+        self.canary = self.canary.take().and_then(|(_, version)| {
+            let canary = folder.canaries.get(&*version.loaded.name).copied()?;
+            Some((canary, under(version)?))
+        });
+        self.serving = self.serving.take().and_then(&mut under);
+        if self.serving.is_none() && fault.is_some() {
+            self.fault = fault;
+        }
+    }
+
     /// Says whether the canary is gone, one way or the other.
     pub(super) fn review_canary(&mut self) -> bool {
         let Some((rule, version)) = &self.canary else { return false };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Health, Pace, RefusedCause};
+use super::{Folder, Health, Pace, RefusedCause};
 use crate::wasm::Loaded;
 
 /// One version of a plugin, and how it does.
@@ -23,6 +23,15 @@ impl Version {
         let health = entrypoints().map(|name| (name, Arc::new(health()))).collect();
         let pace = entrypoints().map(|name| (name, Arc::default())).collect();
         Version { loaded, health, pace }
+    }
+
+    /// The same under what the folder grants now; how it does is not forgotten.
+    pub(super) fn regranted(&self, folder: &Folder) -> Result<Version, RefusedCause> {
+        let grants = folder.grants_of(&self.loaded.name);
+        if grants == *self.loaded.grants {
+            return Ok(self.clone());
+        }
+        Ok(Version { loaded: Arc::new(self.loaded.regranted(grants)?), ..self.clone() })
     }
 
     /// Whether a circuit breaker of it is open.

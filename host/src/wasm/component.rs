@@ -98,7 +98,7 @@ pub struct Loaded {
     /// What the operator lets it do.
     pub grants: Arc<Grants>,
     pub(super) pre: PluginPre<State>,
-    pub(super) exports: Exports,
+    pub(super) exports: Arc<Exports>,
     pub(super) tenant: Tenant,
 }
 
@@ -114,6 +114,23 @@ impl Loaded {
     pub fn key(&self) -> i64 {
         let bits = self.sha256.get(..16).and_then(|head| u64::from_str_radix(head, 16).ok());
         bits.unwrap_or_default().cast_signed()
+    }
+
+    /// The same plugin under other grants. Instances that were kept for the next job were made under the old ones, and stay with those.
+    pub fn regranted(&self, grants: Grants) -> Result<Loaded, LoadError> {
+        if !grants.hold_for(&self.sha256) {
+            return Err(LoadError::OtherFile { plugin: self.name.to_string(), sha256: self.sha256.clone() });
+        }
+        Ok(Loaded {
+            name: Arc::clone(&self.name),
+            version: self.version.clone(),
+            sha256: self.sha256.clone(),
+            declaration: self.declaration.clone(),
+            grants: Arc::new(grants),
+            pre: self.pre.clone(),
+            exports: Arc::clone(&self.exports),
+            tenant: self.tenant.another(),
+        })
     }
 }
 
@@ -146,10 +163,10 @@ pub async fn load(
     let linker = state::linker(engine).map_err(|error| LoadError::Invalid(one_line(&error)))?;
     check_contract(engine, &component)?;
     let pre = link(engine, &linker, &component)?;
-    let exports = Exports {
+    let exports = Arc::new(Exports {
         handler: handler::GuestIndices::new(pre.instance_pre()).map_err(|error| LoadError::Mismatch(one_line(&error)))?,
         batch: batch_handler::GuestIndices::new(pre.instance_pre()).ok(),
-    };
+    });
     let declaration = describe(engine, &pre, &exports, stem).await?;
     let name = declaration.name.clone().unwrap_or_else(|| stem.to_owned());
     let grants = grants_for(&name);
@@ -232,7 +249,7 @@ async fn describe(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, st
             grants: Arc::new(Grants::default()),
             memory: limits.memory,
             call: Call {
-                speaker: Speaker { plugin: stem.into(), entrypoint: "describe".into(), job: 0 },
+                speaker: Speaker { plugin: stem.into(), entrypoint: "describe".into(), job: 0, batch: None },
                 controls: Controls::default(),
                 deadline,
                 outbox: Outbox::closed("jobs can only be enqueued from a handler"),

@@ -16,6 +16,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use wasmtime_wasi_http::Error;
 
+use super::authorities::Authorities;
 use super::grants::Grants;
 use super::origin::{Host, Origin};
 
@@ -62,7 +63,7 @@ pub(super) async fn connect(grants: &Grants, origin: &Origin, resolver: &Resolve
             Ok(stream) => {
                 // A request is written in one go: waiting for more would only delay it.
                 let _ = stream.set_nodelay(true);
-                return if origin.https { encrypt(stream, &origin.host).await } else { Ok(Box::new(stream)) };
+                return if origin.https { encrypt(stream, &origin.host, grants).await } else { Ok(Box::new(stream)) };
             }
             Err(error) => last = Error::Connect(error),
         }
@@ -70,22 +71,24 @@ pub(super) async fn connect(grants: &Grants, origin: &Origin, resolver: &Resolve
     Err(ConnectError::Failed(last))
 }
 
-async fn encrypt(stream: TcpStream, host: &Host) -> Result<Box<dyn Stream>, ConnectError> {
-    static TLS: LazyLock<TlsConnector> = LazyLock::new(|| {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring has the default versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        TlsConnector::from(Arc::new(config))
-    });
+async fn encrypt(stream: TcpStream, host: &Host, grants: &Grants) -> Result<Box<dyn Stream>, ConnectError> {
+    static PUBLIC: LazyLock<TlsConnector> = LazyLock::new(|| trusting(Authorities::public()));
+    let tls = grants.authorities.as_ref().map_or_else(|| PUBLIC.clone(), |authorities| trusting(authorities.roots()));
     let name = match host {
         Host::Address(address) => ServerName::from(*address),
         Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| ConnectError::Failed(Error::HttpRequestUriInvalid))?,
     };
-    let stream = TLS.connect(name, stream).await.map_err(|error| ConnectError::Failed(Error::Tls(error)))?;
+    let stream = tls.connect(name, stream).await.map_err(|error| ConnectError::Failed(Error::Tls(error)))?;
     Ok(Box::new(stream))
+}
+
+fn trusting(roots: RootCertStore) -> TlsConnector {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has the default versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
 }
 
 #[cfg(test)]

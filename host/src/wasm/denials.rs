@@ -22,7 +22,7 @@ impl Denials {
 
     /// `what` is one of `http`, `address`, `secret` and `enqueue`; `why` has cause and remedy.
     pub(super) fn deny(&self, what: &'static str, target: &str, why: &str) {
-        let Speaker { plugin, entrypoint, job } = &self.speaker;
+        let Speaker { plugin, entrypoint, job, .. } = &self.speaker;
         metrics::counter!("pgq_host_denied_total", "plugin" => Arc::clone(plugin), "what" => what).increment(1);
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() < MAX_SAID && said.insert((what, target.to_owned())) {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use http::Method;
 
 use super::address::{self, Network};
+use super::authorities::Authorities;
 use super::needs::{Kind, Missing, Need, Needs};
 use super::origin::{Host, Origin};
 use super::secret::{Secret, SecretGrant};
@@ -20,6 +21,8 @@ pub struct Grants {
     pub http: Vec<HttpGrant>,
     /// Addresses of the operator's own network that a granted name may have.
     pub private_networks: Vec<Network>,
+    /// Who may have signed its origins' certificates, besides the public authorities.
+    pub authorities: Option<Authorities>,
     /// Entrypoints that its handlers may enqueue; `*` is all.
     pub enqueue: BTreeSet<String>,
     /// What `wasi:config/store` answers.
@@ -104,6 +107,7 @@ impl Grants {
         let names = |kind: Kind, names: Vec<String>| names.into_iter().map(move |name| (kind.label(), name));
         let mut list: Vec<_> = names(Kind::Http, self.http.iter().map(|grant| grant.origin.to_string()).collect()).collect();
         list.extend(self.private_networks.iter().map(|network| ("private-network", network.to_string())));
+        list.extend(self.authorities.iter().map(|authorities| ("ca-file", authorities.file.display().to_string())));
         list.extend(names(Kind::Enqueue, self.enqueue.iter().cloned().collect()));
         list.extend(names(Kind::Config, self.config.keys().cloned().collect()));
         list.extend(names(Kind::Env, self.env.keys().cloned().collect()));

@@ -17,8 +17,10 @@ const STDERR_TAIL_BYTES: usize = 2 << 10;
 pub(super) struct Speaker {
     pub(super) plugin: Arc<str>,
     pub(super) entrypoint: Arc<str>,
-    /// 0 where there is none, or several.
+    /// The first, of a batch; 0 where there is none.
     pub(super) job: JobId,
+    /// Jobs in the batch.
+    pub(super) batch: Option<usize>,
 }
 
 /// Shared by the log interface and the two streams of one run.
@@ -103,10 +105,10 @@ impl Sink {
     }
 
     fn emit(&self, level: Level, stream: &'static str, message: &str, fields: &str) {
-        let Speaker { plugin, entrypoint, job } = &self.speaker;
+        let Speaker { plugin, entrypoint, job, batch } = &self.speaker;
         macro_rules! event {
             ($level:ident) => {
-                tracing::$level!(target: "pgq_host::guest", { job.id = job, job.entrypoint = %entrypoint, plugin = %plugin, stream, detail = fields }, "{message}")
+                tracing::$level!(target: "pgq_host::guest", { job.id = job, batch, job.entrypoint = %entrypoint, plugin = %plugin, stream, detail = fields }, "{message}")
             };
         }
         match level {

@@ -143,7 +143,8 @@ impl Terms {
             speaker: Speaker {
                 plugin: Arc::clone(&self.plugin.name),
                 entrypoint: Arc::clone(&self.entrypoint),
-                job: if let [held] = jobs { held.job.id } else { 0 },
+                job: jobs.first().map_or(0, |held| held.job.id),
+                batch: self.batched.then_some(jobs.len()),
             },
             controls: Controls::of(jobs.iter().map(|held| Arc::clone(&held.control)).collect()),
             deadline,

@@ -71,14 +71,20 @@ impl Warm {
 
     /// Drop those that nobody needed for long.
     pub(super) fn sweep(&self) {
-        self.retain(|idle| idle.since.elapsed() < MAX_IDLE);
+        let gone = self.retain(|idle| idle.since.elapsed() < MAX_IDLE);
+        if gone > 0 {
+            tracing::debug!(instances = gone, "instances that nobody needed for long are gone");
+        }
     }
 
-    fn retain(&self, keep: impl Fn(&Idle) -> bool) {
+    /// How many were not.
+    fn retain(&self, keep: impl Fn(&Idle) -> bool) -> usize {
         let mut instances = self.lock();
+        let before = instances.idle.len();
         if !instances.idle.iter().all(&keep) {
             instances.idle.retain(keep);
         }
+        before - instances.idle.len()
     }
 }
 
@@ -108,6 +114,11 @@ impl Tenant {
     pub(super) fn new(warm: &Arc<Warm>) -> Tenant {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Tenant { id: NEXT.fetch_add(1, Ordering::Relaxed), warm: Arc::downgrade(warm) }
+    }
+
+    /// One of the same host, which has none of this one's instances.
+    pub(super) fn another(&self) -> Tenant {
+        self.warm.upgrade().map_or(Tenant { id: self.id, warm: Weak::new() }, |warm| Tenant::new(&warm))
     }
 }
 

@@ -4,7 +4,8 @@ use std::fs;
 
 use pgq_plugin_sdk::prelude::*;
 use wasip2::http::outgoing_handler;
-use wasip2::http::types::{Fields, Method, OutgoingRequest, Scheme};
+use wasip2::http::types::{Fields, IncomingResponse, Method, OutgoingRequest, Scheme};
+use wasip2::io::streams::StreamError;
 
 #[derive(Deserialize)]
 struct Call {
@@ -25,6 +26,12 @@ fn fetch(_: &Job, Json(call): Json<Call>) -> Outcome {
 }
 
 fn try_fetch(call: &Call) -> std::result::Result<String, String> {
+    let answer = ask(call)?;
+    let location = answer.headers().get("location").into_iter().next().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    Ok(format!("{} {}", answer.status(), location.unwrap_or_default()).trim().to_owned())
+}
+
+fn ask(call: &Call) -> std::result::Result<IncomingResponse, String> {
     let headers = Fields::new();
     for (name, value) in &call.headers {
         headers.append(name, value.as_bytes()).map_err(|error| format!("{error:?}"))?;
@@ -38,9 +45,28 @@ fn try_fetch(call: &Call) -> std::result::Result<String, String> {
     request.set_path_with_query(Some(&call.path)).map_err(|()| "path")?;
     let pending = outgoing_handler::handle(request, None).map_err(|error| format!("{error:?}"))?;
     pending.subscribe().block();
-    let answer = pending.get().expect("ready").expect("once").map_err(|error| format!("{error:?}"))?;
-    let location = answer.headers().get("location").into_iter().next().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    Ok(format!("{} {}", answer.status(), location.unwrap_or_default()).trim().to_owned())
+    pending.get().expect("ready").expect("once").map_err(|error| format!("{error:?}"))
+}
+
+/// Reads the whole answer of an origin with http: how many bytes, or after how many it ended how.
+fn download(_: &Job, Json(call): Json<Call>) -> Outcome {
+    Outcome::output(match ask(&call) {
+        Ok(answer) => read(&answer),
+        Err(error) => error,
+    })
+}
+
+fn read(answer: &IncomingResponse) -> String {
+    let body = answer.consume().expect("the first time");
+    let stream = body.stream().expect("the first time");
+    let mut bytes = 0;
+    loop {
+        match stream.blocking_read(64 << 10) {
+            Ok(some) => bytes += some.len(),
+            Err(StreamError::Closed) => return bytes.to_string(),
+            Err(StreamError::LastOperationFailed(error)) => return format!("{bytes} {}", error.to_debug_string()),
+        }
+    }
 }
 
 /// What it was told from outside.
@@ -79,6 +105,7 @@ fn plugin() -> Plugin {
         .needs_directory("/needed")
         .needs_enqueue("needed_entrypoint")
         .entrypoint(Entrypoint::new("fetch", fetch))
+        .entrypoint(Entrypoint::new("download", download))
         .entrypoint(Entrypoint::new("told", told))
         .entrypoint(Entrypoint::new("look", look))
         .entrypoint(Entrypoint::new("pass_on", pass_on))

@@ -38,6 +38,7 @@ fn counter(job: &Job, Text(then): Text) -> Result<Outcome> {
 
 /// Each job's output is how many came with it. Payloads: `fail`, `reject`, `snooze`, `enqueue`, `panic`, `short`, `spin`, `wait`.
 fn batch(jobs: &[Job<'_>]) -> Vec<Result<Outcome>> {
+    println!("a batch");
     let payload = |job: &Job| String::from_utf8_lossy(&job.payload().unwrap_or_default()).into_owned();
     let mut results: Vec<Result<Outcome>> = Vec::new();
     for job in jobs {
