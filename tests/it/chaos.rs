@@ -56,7 +56,9 @@ async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
     let first = version("hostile", 0);
     plugins.replace(FILE, &first);
-    let host = Host::start(&database, &plugins, &[]).await;
+    // A version that an earlier run had compiled would be there at once.
+    let cache = tempfile::tempdir().unwrap();
+    let host = Host::start(&database, &plugins, &["--cache-dir", cache.path().to_str().unwrap()]).await;
     let (mut valid, mut landed) = (HashSet::from([sha256(&first)]), Vec::new());
     let bomb = slow_to_compile();
     let (mut enqueued, mut number, mut bad) = (0, 0, 0);
