@@ -71,8 +71,10 @@ bench-weak-points: host wasm-target python ## PgQueuer's known weak points, it a
 	$(VENV)/bin/python benchmarks/weak_points.py
 
 # In release mode, as a deployment would see them; the tests run shorter ones of the same code.
-chaos: host wasm-target postgres ## Three minutes of replacing a plugin by good and bad files every second, under full load
-	PGQ_CHAOS_SECONDS=180 $(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- chaos:: --nocapture
+chaos: host wasm-target postgres ## Three minutes of replacing a plugin by good and bad files every second, under full load; a large and a small one
+	for size in large small; do \
+	  PGQ_CHAOS_GUEST=$$size PGQ_CHAOS_SECONDS=180 $(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- chaos:: --nocapture || exit 1; \
+	done
 
 held-back: host wasm-target postgres ## A sustained load beside a transaction that is left open for PGQ_HELD_SECONDS (600)
 	$(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- held_back:: --ignored --nocapture

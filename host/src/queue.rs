@@ -67,6 +67,7 @@ pub struct Queue {
     me: Uuid,
     sql: Arc<Statements>,
     front: Arc<front::Front>,
+    looks: Arc<rescue::Looks>,
     tallied: Arc<Notify>,
 }
 
@@ -79,7 +80,15 @@ impl Queue {
     /// The queue of these names, worked on under this id.
     pub fn of_worker(pool: impl Into<Pool>, names: Names, me: Uuid) -> Queue {
         let sql = Statements::render(&names, Lacking::default());
-        Queue { pool: pool.into(), names: Arc::new(names), me, sql: Arc::new(sql), front: Arc::default(), tallied: Arc::default() }
+        Queue {
+            pool: pool.into(),
+            names: Arc::new(names),
+            me,
+            sql: Arc::new(sql),
+            front: Arc::default(),
+            looks: Arc::default(),
+            tallied: Arc::default(),
+        }
     }
 
     /// This worker's id: `queue_manager_id` on every row that it holds.

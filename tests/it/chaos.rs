@@ -1,5 +1,5 @@
 //! The plugins folder in turmoil under full load: replaced every moment, by good versions and by everything that a deployment can get
-//! wrong. `PGQ_CHAOS_SECONDS` makes it longer (`make chaos`).
+//! wrong. `PGQ_CHAOS_SECONDS` makes it longer, and `PGQ_CHAOS_GUEST=small` has a plugin of the usual size (`make chaos`).
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -8,8 +8,11 @@ use pgq_host_tests::{Database, Host, Plugins, eventually, guest};
 
 use crate::reload::{sha256, version};
 
-const FILE: &str = "hostile.wasm";
+const FILE: &str = "turmoil.wasm";
 const OTHER: &str = "renamed.wasm";
+/// A guest of 100 KB, as most are that are written in Rust, and its entrypoint; and one of 400 KB.
+const SMALL: (&str, &str) = ("good", "work");
+const LARGE: (&str, &str) = ("hostile", "echo");
 /// Jobs that wait at any time.
 const BACKLOG: usize = 2_000;
 
@@ -25,9 +28,9 @@ enum Turn {
     Rename,
 }
 
-fn turn(dice: usize, bomb: &[u8]) -> Turn {
+fn turn(dice: usize, good: &str, bomb: &[u8]) -> Turn {
     let read = |name: &str| std::fs::read(guest(name)).unwrap();
-    let good = read("hostile");
+    let good = read(good);
     match dice % 14 {
         0..=4 => Turn::Good { in_place: false },
         5..=6 => Turn::Good { in_place: true },
@@ -53,8 +56,9 @@ pub(crate) fn slow_to_compile() -> Vec<u8> {
 #[tokio::test]
 async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
     let seconds = std::env::var("PGQ_CHAOS_SECONDS").map_or(20, |text| text.parse().expect("a number of seconds"));
+    let (good, entrypoint) = if std::env::var("PGQ_CHAOS_GUEST").is_ok_and(|size| size == "small") { SMALL } else { LARGE };
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
-    let first = version("hostile", 0);
+    let first = version(good, 0);
     plugins.replace(FILE, &first);
     // A version that an earlier run had compiled would be there at once.
     let cache = tempfile::tempdir().unwrap();
@@ -66,9 +70,10 @@ async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
     let end = begun + Duration::from_secs(seconds);
     let mut next = Instant::now();
     while Instant::now() < end {
-        let waiting = database.count("SELECT count(*) FROM pgqueuer WHERE status = 'queued' AND entrypoint = 'echo'").await;
+        let waiting =
+            database.count(&format!("SELECT count(*) FROM pgqueuer WHERE status = 'queued' AND entrypoint = '{entrypoint}'")).await;
         if waiting < BACKLOG as i64 {
-            database.enqueue_many("echo", BACKLOG, "x").await;
+            database.enqueue_many(entrypoint, BACKLOG, "x").await;
             database.enqueue_many("hello", 20, r#"{"name":"you"}"#).await;
             enqueued += BACKLOG as i64 + 20;
         }
@@ -78,10 +83,10 @@ async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
         }
         next = Instant::now() + Duration::from_secs(1);
         let path = plugins.path();
-        match turn(fastrand::usize(..14), &bomb) {
+        match turn(fastrand::usize(..14), good, &bomb) {
             Turn::Good { in_place } => {
                 number += 1;
-                let bytes = version("hostile", number);
+                let bytes = version(good, number);
                 valid.insert(sha256(&bytes));
                 let _ = std::fs::remove_file(path.join(OTHER));
                 if in_place {
@@ -103,7 +108,7 @@ async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
             }
         }
     }
-    let last = version("hostile", number + 1);
+    let last = version(good, number + 1);
     valid.insert(sha256(&last));
     let _ = std::fs::remove_file(plugins.path().join(OTHER));
     plugins.replace(FILE, &last);
@@ -111,7 +116,7 @@ async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
     // However busy the machine is, the last version comes into service, since nothing comes after it.
     let runs = "SELECT count(*) FROM pgqueuer_attempt a JOIN pgqueuer_plugin p ON p.key = a.plugin WHERE p.sha256";
     eventually("jobs run on the last version", async || {
-        database.enqueue("echo", "x").await;
+        database.enqueue(entrypoint, "x").await;
         enqueued += 1;
         database.wait_until_done().await;
         database.count(&format!("{runs} = '{}'", sha256(&last))).await > 0

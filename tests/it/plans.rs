@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pgq_host::names::{NameSettings, Names};
-use pgq_host::queue::{self, Queue};
+use pgq_host::queue::{self, Limited, Queue};
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 use sqlx::{Connection as _, Executor as _};
 
@@ -28,6 +28,14 @@ async fn drained(database: &Database, entrypoint: &str) -> i64 {
     let mut host = Host::start(database, &plugins, &["--mode", "drain"]).await;
     assert!(host.ended().await.success(), "{}", host.log());
     rows_read_per_job(database).await
+}
+
+/// As after a vacuum of a queue that was empty at that moment and had been full: pages, and no row in them. What comes later is multiplied
+/// by none, however much it is.
+async fn believed_empty(database: &Database) {
+    database.execute("ALTER TABLE pgqueuer SET (autovacuum_enabled = off)").await;
+    let tables = "oid = 'pgqueuer'::regclass OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'pgqueuer'::regclass)";
+    database.execute(&format!("UPDATE pg_class SET reltuples = 0, relpages = 1000 WHERE {tables}")).await;
 }
 
 /// One look for the claim's choice, one for its update, one for the outcome, and some for rows that others held: not thousands.
@@ -59,6 +67,16 @@ async fn draining_reads_a_few_rows_per_job_after_statistics_of_an_empty_table() 
 }
 
 #[tokio::test]
+async fn draining_reads_a_few_rows_per_job_while_the_queue_is_believed_to_be_empty() {
+    for (entrypoint, runs) in [("echo", 1), ("discard", 1), ("fail", 2)] {
+        let database = Database::new().await;
+        believed_empty(&database).await;
+        let read = drained(&database, entrypoint).await;
+        assert!(read < runs * ENOUGH, "{read} rows read per {entrypoint}");
+    }
+}
+
+#[tokio::test]
 async fn draining_reads_a_few_rows_per_job_without_any_statistics() {
     let database = Database::new().await;
     database.execute("ALTER TABLE pgqueuer SET (autovacuum_enabled = off)").await;
@@ -79,19 +97,24 @@ async fn entries_read_by_claims(database: &Database, most: usize) -> (i64, i64) 
         }
     }
     pool.close().await;
+    (entries_read(database, 2 * claimed).await, claimed)
+}
+
+/// Of the queue's indexes, once the sessions that read them have ended: so many at least.
+async fn entries_read(database: &Database, least: i64) -> i64 {
     let mut read = 0;
-    eventually("the claims are in the statistics", async || {
+    eventually("what was read is in the statistics", async || {
         read = database.count("SELECT coalesce(sum(idx_tup_read), 0)::bigint FROM pg_stat_user_indexes WHERE relname = 'pgqueuer'").await;
-        read >= 2 * claimed
+        read >= least
     })
     .await;
-    (read, claimed)
+    read
 }
 
 #[tokio::test]
 async fn a_claim_does_not_read_what_is_deferred() {
     let database = Database::new().await;
-    database.execute("ALTER TABLE pgqueuer SET (autovacuum_enabled = off)").await;
+    believed_empty(&database).await;
     // An insert reads no index; an update would be in the statistics sooner or later.
     database
         .execute(
@@ -119,4 +142,22 @@ async fn claims_beside_a_transaction_left_open_do_not_read_again_and_again_what_
     left_open.close().await.unwrap();
     assert_eq!(claimed, JOBS);
     assert!(read < 20 * JOBS, "{read} entries read for {JOBS} jobs");
+}
+
+#[tokio::test]
+async fn a_claim_of_an_entrypoint_with_a_limit_does_not_read_the_jobs_of_others() {
+    let database = Database::new().await;
+    believed_empty(&database).await;
+    database.enqueue_many("echo", 5_000, "x").await;
+    assert_eq!(database.queue().claim(&[Arc::from("echo")], 5_000).await.unwrap().len(), 5_000);
+    database.enqueue_many("limited", 5, "x").await;
+    database.enqueue_many("echo", 5_000, "x").await;
+    let pool = queue::connect(queue::connect_options(Some(&database.dsn())).unwrap()).await.unwrap();
+    let queue = Queue::new(pool.clone(), Names::new(&NameSettings::default(), |_| None).unwrap());
+    let limited = Limited { entrypoint: Arc::from("limited"), concurrency: 3 };
+    let before = entries_read(&database, 10_000).await;
+    assert_eq!(queue.claim_limited(&limited, 10).await.unwrap().len(), 3);
+    pool.close().await;
+    let read = entries_read(&database, before + 3).await - before;
+    assert!(read < 100, "{read} entries read for three jobs");
 }

@@ -35,7 +35,7 @@ enum PluginCommand {
     List(list::ListArgs),
     /// Have all hosts try a plugin or an entrypoint again that they paused or rolled back because its runs crashed.
     Reset(fleet::ResetArgs),
-    /// Have all hosts look at their plugins folders again, now.
+    /// Have all hosts look at their plugins folders again, and read again what they grant, now.
     Reload,
 }
 

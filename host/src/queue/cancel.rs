@@ -16,7 +16,7 @@ const CANCEL: &str = "
 WITH doomed AS MATERIALIZED (
     SELECT id, status FROM {queue} WHERE id = ANY($1) ORDER BY id FOR UPDATE
 ), gone AS (
-    DELETE FROM {queue} AS q USING doomed WHERE q.id = doomed.id
+    DELETE FROM {queue} AS q USING doomed WHERE q.id = ANY (ARRAY[doomed.id])
     RETURNING q.id, q.priority, q.entrypoint, doomed.status
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint)

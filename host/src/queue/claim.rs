@@ -12,11 +12,14 @@ use super::Queue;
 use crate::job::{Claim, Job, JobId};
 
 /// The inner select is a CTE of its own because the planner may otherwise run it again, and claim more than its limit.
+///
+/// Here as in all statements, an order that one index has, and `= ANY (ARRAY[one])` for a join that only a look-up by key can make, leave the
+/// planner one way: what it believes of the queue (that it is empty, most of the time) makes the wrong ones look free.
 const CLAIM: &str = "
 WITH {due}, claimed AS (
     UPDATE {queue} AS q
     SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3, slot = NULL
-    FROM due WHERE q.id = due.id
+    FROM due WHERE q.id = ANY (ARRAY[due.id])
     {claimed}";
 
 /// Put in for `{due}`: the index by priority, until there are enough. It reads over what is deferred, however much that is.
@@ -31,7 +34,12 @@ const DUE_BY_PRIORITY: &str = "due AS MATERIALIZED (
 /// Put in for `{due}`: while few jobs are due, they are found by the time at which they became due, and then put in order; no job that is
 /// deferred is looked at. Where many are due, the index by priority it is.
 const DUE_OF_FEW: &str = "few AS MATERIALIZED (
-    SELECT id, priority FROM {queue} WHERE status = 'queued' AND entrypoint = {served} AND execute_after <= now() LIMIT {few}
+    SELECT due.id, due.priority FROM unnest({all}) AS served(entrypoint) CROSS JOIN LATERAL (
+        SELECT id, priority FROM {queue}
+        WHERE status = 'queued' AND entrypoint = served.entrypoint AND execute_after <= now()
+        ORDER BY execute_after LIMIT {few}
+    ) AS due
+    LIMIT {few}
 ), of_few AS MATERIALIZED (
     SELECT q.id, q.priority
     FROM (SELECT id FROM few WHERE (SELECT count(*) FROM few) < {few} ORDER BY priority DESC, id ASC) AS f CROSS JOIN LATERAL (
@@ -49,12 +57,12 @@ const FEW: &str = "100";
 /// Each entrypoint is a look into the index by time; past so many, few jobs are due anyway or many are.
 const FEW_ENTRYPOINTS: usize = 64;
 
-/// What is due, for a claim of these entrypoints and of so many jobs at most.
-fn due(template: &str, served: &str, most: &str, from: &str) -> String {
+/// What is due, for a claim of so many jobs at most; of all these entrypoints, an array, each of which is `served`.
+fn due(template: &str, all: &str, served: &str, most: &str, from: &str) -> String {
     let by_priority = |gate: &str| DUE_BY_PRIORITY.replace("{gate}", gate);
     let of_many = by_priority("(SELECT count(*) FROM few) >= {few} AND ").replacen("due AS", "of_many AS", 1);
     let text = if template == DUE_OF_FEW { DUE_OF_FEW.replace("{of_many}", &of_many) } else { by_priority("") };
-    text.replace("{few}", FEW).replace("{served}", served).replace("{most}", most).replace("{from}", from)
+    text.replace("{few}", FEW).replace("{all}", all).replace("{served}", served).replace("{most}", most).replace("{from}", from)
 }
 
 /// From the front, of few entrypoints or of many, or from where the last claim ended.
@@ -64,12 +72,14 @@ pub(super) fn claim(way: Way) -> String {
         Way::FrontOfMany => (DUE_BY_PRIORITY, ""),
         Way::On => (DUE_BY_PRIORITY, GO_ON),
     };
-    CLAIM.replace("{due}", &due(template, "ANY($1)", "$2", from)).replace("{claimed}", CLAIMED)
+    CLAIM.replace("{due}", &due(template, "$1::text[]", "ANY($1)", "$2", from)).replace("{claimed}", CLAIMED)
 }
 
 /// The claim of an entrypoint with a limit.
 pub(super) fn claim_limited() -> String {
-    CLAIM_LIMITED.replace("{due}", &due(DUE_OF_FEW, "$1", "(SELECT count(*) FROM free)", "")).replace("{claimed}", CLAIMED)
+    CLAIM_LIMITED
+        .replace("{due}", &due(DUE_OF_FEW, "ARRAY[$1::text]", "$1", "(SELECT count(*) FROM free)", ""))
+        .replace("{claimed}", CLAIMED)
 }
 
 /// Where a claim looks for what is due.
@@ -90,7 +100,7 @@ const GO_ON: &str = " AND priority = $4 AND id > $5";
 /// limit airtight, against PgQueuer's workers too. Only as many rows are locked as seats are free.
 const CLAIM_LIMITED: &str = "
 WITH held AS MATERIALIZED (
-    SELECT slot FROM {queue} WHERE entrypoint = $1 AND status = 'picked' AND slot IS NOT NULL
+    SELECT slot FROM {queue} WHERE entrypoint = $1 AND status = 'picked' AND slot IS NOT NULL ORDER BY slot
 ), free AS MATERIALIZED (
     SELECT seat, row_number() OVER (ORDER BY seat) AS rank
     FROM generate_series(0, least($4, (SELECT count(*) FROM held) + $2) - 1) AS seat
@@ -103,7 +113,7 @@ WITH held AS MATERIALIZED (
 ), claimed AS (
     UPDATE {queue} AS q
     SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3, slot = seated.seat
-    FROM seated WHERE q.id = seated.id
+    FROM seated WHERE q.id = ANY (ARRAY[seated.id])
     {claimed}";
 
 /// How both claims end: the log row, and the job. Put in for `{claimed}`.

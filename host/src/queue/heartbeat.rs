@@ -13,7 +13,7 @@ WITH free AS MATERIALIZED (
     WHERE id = ANY($1) AND queue_manager_id IS NOT DISTINCT FROM $2 AND status IS NOT DISTINCT FROM 'picked'
     FOR NO KEY UPDATE SKIP LOCKED
 ), beaten AS (
-    UPDATE {queue} AS q SET heartbeat = now() FROM free WHERE q.id = free.id RETURNING q.id
+    UPDATE {queue} AS q SET heartbeat = now() FROM free WHERE q.id = ANY (ARRAY[free.id]) RETURNING q.id
 )
 SELECT ours.id::bigint AS id, beaten.id IS NOT NULL AS beaten
 FROM {queue} AS ours LEFT JOIN beaten USING (id)

@@ -88,7 +88,7 @@ WITH done AS (
     SET status = ours.status::{status}, attempts = q.attempts + ours.failures, updated = now(), queue_manager_id = NULL, slot = NULL,
         execute_after = CASE ours.status WHEN 'queued' THEN now() + ours.delay_ms * interval '1 millisecond' ELSE q.execute_after END
     FROM ours
-    WHERE q.id = ours.id
+    WHERE q.id = ANY (ARRAY[ours.id])
     RETURNING q.id, q.status, q.priority, q.entrypoint, ours.traceback
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, traceback)

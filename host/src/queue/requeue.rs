@@ -23,7 +23,7 @@ WITH held AS MATERIALIZED (
 ), requeued AS (
     UPDATE {queue} AS q
     SET status = 'queued', execute_after = now(), updated = now(), attempts = 0, queue_manager_id = NULL, slot = NULL
-    FROM judged WHERE q.id = judged.id AND judged.taken_by IS NULL
+    FROM judged WHERE q.id = ANY (ARRAY[judged.id]) AND judged.taken_by IS NULL
     RETURNING q.id, q.priority, q.entrypoint
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint)

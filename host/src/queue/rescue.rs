@@ -1,6 +1,7 @@
 //! Jobs whose worker has not been heard of for longer than a lease lasts, or whose worker's sessions have all ended.
 
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::QueryAs;
@@ -13,9 +14,52 @@ use crate::job::{JobId, OnFailure};
 /// Whether there is anything to do. The rest of the time, and that is nearly always, nothing is written: PgQueuer's trigger would
 /// wake every worker after a DELETE of no rows, too.
 pub(super) const ANY_LOST: &str = "
-SELECT EXISTS (
+SELECT count(*) > 0 FROM (
     SELECT FROM {queue}
-    WHERE status = 'picked' AND entrypoint = ANY($1) AND heartbeat < now() - $2 * interval '1 millisecond' AND NOT id = ANY($3))";
+    WHERE status = 'picked' AND entrypoint = ANY($1) AND heartbeat < now() - $2 * interval '1 millisecond' AND NOT id = ANY($3)
+      AND heartbeat > now() - $4 * interval '1 millisecond'
+    ORDER BY heartbeat LIMIT 1) AS lost";
+
+/// For so many times as long as a look at all leases took, only those are looked at that ran out since the last look: beside a transaction that is left
+/// open, the index is full of leases of jobs that are done.
+const SHARE: u32 = 50;
+/// But no longer: what we held and lost sight of, and jobs of entrypoints that we serve only now, wait for a look at all.
+const LONGEST: Duration = Duration::from_secs(300);
+/// No lease is older: ten years, in seconds.
+const FOR_EVER: u64 = 10 * 365 * 24 * 3600;
+/// More than clocks and statements differ by.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// What a worker remembers of its looks at leases.
+#[derive(Debug, Default)]
+pub(super) struct Looks(Mutex<Option<Look>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    began: Instant,
+    all_again: Instant,
+}
+
+impl Looks {
+    fn lock(&self) -> MutexGuard<'_, Option<Look>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those that ran out since then are to be looked at; `None` is all of them.
+    fn since(&self, now: Instant) -> Option<Instant> {
+        self.lock().filter(|look| now < look.all_again).map(|look| look.began)
+    }
+
+    /// A look began and ended then.
+    fn looked(&self, all: bool, began: Instant, ended: Instant) {
+        let mut last = self.lock();
+        let all_again = match *last {
+            Some(look) if !all => look.all_again,
+            _ => ended + ((ended - began) * SHARE).min(LONGEST),
+        };
+        *last = Some(Look { began, all_again });
+    }
+}
 
 /// A lost worker counts as a failed run: a job that kills its worker must not be tried for ever. The row goes back into the queue,
 /// where whoever is free takes it (the trigger wakes them), or fails for good with the evidence in its log.
@@ -33,11 +77,11 @@ WITH rule AS (
     UPDATE {queue} AS q
     SET status = CASE WHEN lost.again THEN 'queued' ELSE 'failed' END::{status},
         attempts = lost.failures, updated = now(), queue_manager_id = NULL, slot = NULL
-    FROM lost WHERE q.id = lost.id AND (lost.again OR lost.hold)
+    FROM lost WHERE q.id = ANY (ARRAY[lost.id]) AND (lost.again OR lost.hold)
     RETURNING q.id, q.status, q.priority, q.entrypoint
 ), gone AS (
     DELETE FROM {queue} AS q USING lost
-    WHERE q.id = lost.id AND NOT (lost.again OR lost.hold)
+    WHERE q.id = ANY (ARRAY[lost.id]) AND NOT (lost.again OR lost.hold)
     RETURNING q.id, 'exception'::{status} AS status, q.priority, q.entrypoint
 ), touched AS (
     SELECT * FROM kept UNION ALL SELECT * FROM gone
@@ -76,7 +120,7 @@ pub(super) fn rescue_from() -> String {
         .replace(
             "{of}",
             "q.queue_manager_id = $4 AND q.id = ANY (ARRAY(
-        SELECT held.id FROM gone_worker JOIN {queue} AS held ON held.queue_manager_id = gone_worker.id
+        SELECT held.id FROM gone_worker JOIN {queue} AS held ON held.queue_manager_id = ANY (ARRAY[gone_worker.id])
         WHERE held.status = 'picked' AND held.entrypoint = ANY($1) LIMIT 1000))",
         )
         .replace("{evidence}", "worker %s is gone: its sessions ended (its last heartbeat was at %s)")
@@ -115,8 +159,13 @@ impl Queue {
     /// can bear our id and not be held: when the connection broke between a claim and its answer.) At most 1,000 at a time.
     pub async fn rescue(&self, rules: &[RescueRule], lease: Duration, held: &[JobId]) -> sqlx::Result<Vec<Rescued>> {
         let entrypoints: Vec<&str> = rules.iter().map(|rule| rule.entrypoint.as_str()).collect();
-        let any = sqlx::query_scalar(self.sql.any_lost.clone()).bind(&entrypoints).bind(millis(lease)).bind(held);
-        if !any.fetch_one(&self.pool).await? {
+        let began = Instant::now();
+        let since = self.looks.since(began);
+        let back = since.map_or(Duration::from_secs(FOR_EVER), |last| began - last + lease + MARGIN);
+        let any = sqlx::query_scalar(self.sql.any_lost.clone()).bind(&entrypoints).bind(millis(lease)).bind(held).bind(millis(back));
+        let any: bool = any.fetch_one(&self.pool).await?;
+        self.looks.looked(since.is_none(), began, Instant::now());
+        if !any {
             return Ok(Vec::new());
         }
         ruled(self.sql.rescue.clone(), rules).bind(millis(lease)).bind(held).fetch_all(&self.pool).await
@@ -134,4 +183,24 @@ fn ruled(sql: SqlStr, rules: &[RescueRule]) -> QueryAs<'static, Postgres, Rescue
     let max_attempts: Vec<i32> = rules.iter().map(|rule| i32::try_from(rule.max_attempts).unwrap_or(i32::MAX)).collect();
     let hold: Vec<bool> = rules.iter().map(|rule| rule.on_failure == OnFailure::Hold).collect();
     sqlx::query_as(sql).bind(entrypoints).bind(max_attempts).bind(hold)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_leases_are_looked_at_again_when_that_has_been_a_fiftieth_of_the_time() {
+        let (looks, begun) = (Looks::default(), Instant::now());
+        let at = |ms: u64| begun + Duration::from_millis(ms);
+        assert_eq!(looks.since(at(0)), None, "nothing is known");
+        looks.looked(true, at(0), at(1_000));
+        assert_eq!(looks.since(at(13_000)), Some(at(0)));
+        looks.looked(false, at(13_000), at(13_010));
+        assert_eq!(looks.since(at(50_999)), Some(at(13_000)));
+        assert_eq!(looks.since(at(51_000)), None);
+        looks.looked(true, at(51_000), at(151_000));
+        assert!(looks.since(at(450_999)).is_some());
+        assert_eq!(looks.since(at(451_000)), None, "not for ever");
+    }
 }

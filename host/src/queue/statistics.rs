@@ -14,7 +14,7 @@ WITH turn AS MATERIALIZED (
 ), batch AS MATERIALIZED (
     SELECT id FROM {log} WHERE NOT aggregated AND (SELECT mine FROM turn) LIMIT $1 FOR UPDATE SKIP LOCKED
 ), marked AS (
-    UPDATE {log} AS l SET aggregated = true FROM batch WHERE l.id = batch.id
+    UPDATE {log} AS l SET aggregated = true FROM batch WHERE l.id = ANY (ARRAY[batch.id])
     RETURNING l.entrypoint, l.priority, l.status, date_trunc('sec', l.created) AS second
 ), {taken}, counted AS (
     INSERT INTO {statistics} AS s (created, count, priority, status, entrypoint)
@@ -31,7 +31,7 @@ SELECT (SELECT mine FROM turn), (SELECT count(*) FROM marked), (SELECT count(*) 
 pub(super) const TAKEN: &str = "tallies AS MATERIALIZED (
     SELECT id FROM {tally} WHERE (SELECT mine FROM turn) LIMIT $2 FOR UPDATE SKIP LOCKED
 ), taken AS (
-    DELETE FROM {tally} AS t USING tallies WHERE t.id = tallies.id
+    DELETE FROM {tally} AS t USING tallies WHERE t.id = ANY (ARRAY[tallies.id])
     RETURNING t.entrypoint, t.priority, t.status::{status}, t.created AS second, t.count
 )";
 
