@@ -87,7 +87,7 @@ pub(super) fn claim_limited() -> String {
 pub(super) enum Way {
     /// At all of it.
     Front,
-    /// The same, for a host that serves very many entrypoints.
+    /// The same, where many are due, or looking for a few would take a look for each of very many entrypoints.
     FrontOfMany,
     /// After the last that was claimed.
     On,
@@ -158,7 +158,8 @@ impl Queue {
     /// or there are more than `max`, those that come after the last are taken first for a while.
     pub async fn claim(&self, entrypoints: &[Arc<str>], max: usize) -> sqlx::Result<Vec<Job>> {
         let mut claimed = Vec::new();
-        if let Some(place) = self.front.place() {
+        let place = self.front.place();
+        if let Some(place) = place {
             let claim = self.claiming(&self.sql.claim_on, entrypoints, max).bind(place.priority).bind(place.after);
             claimed = self.claimed(claim.fetch_all(&self.pool).await?, entrypoints)?;
             self.front.went_on(&claimed);
@@ -166,8 +167,10 @@ impl Queue {
                 return Ok(claimed);
             }
         }
+        // Many were due a moment ago, and no claim since has come to their end: no need to count.
+        let many = entrypoints.len() > FEW_ENTRYPOINTS || place.is_none() && self.front.plenty();
         let (asked, left) = (Instant::now(), max - claimed.len());
-        let look = if entrypoints.len() > FEW_ENTRYPOINTS { &self.sql.claim_of_many } else { &self.sql.claim };
+        let look = if many { &self.sql.claim_of_many } else { &self.sql.claim };
         let front = match self.claiming(look, entrypoints, left).fetch_all(&self.pool).await {
             Ok(rows) => self.claimed(rows, entrypoints)?,
             Err(error) if claimed.is_empty() => return Err(error),

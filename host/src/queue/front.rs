@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crate::job::{Job, JobId};
 
 /// For so many times as long as a claim from the very front took, claims go on from where the last one ended: what one of the former
-/// costs, a tenth of the time at most is spent on it. What came to stand before that place (a retry, another priority) waits for so long.
-const SHARE: u32 = 9;
+/// costs, a twentieth of the time at most is spent on it. What came to stand before that place (a retry, another priority) waits for so long.
+const SHARE: u32 = 19;
 /// But no longer, whatever that costs.
 const LONGEST: Duration = Duration::from_secs(30);
 /// A claim from the front that takes less is made whenever there is room for more jobs than come after the place.
@@ -39,6 +39,7 @@ struct GoOn {
     place: Place,
     until: Instant,
     cheap: bool,
+    full: bool,
 }
 
 impl Front {
@@ -51,6 +52,11 @@ impl Front {
         self.lock().filter(|on| Instant::now() < on.until).map(|on| on.place)
     }
 
+    /// Whether the last claim from the front brought all that was asked for.
+    pub(super) fn plenty(&self) -> bool {
+        self.lock().is_some_and(|on| on.full)
+    }
+
     /// How long it is too dear to look at the front, whatever is there.
     pub(super) fn rest(&self) -> Option<Duration> {
         self.lock().filter(|on| !on.cheap).map(|on| on.until.saturating_duration_since(Instant::now())).filter(|rest| !rest.is_zero())
@@ -60,7 +66,7 @@ impl Front {
     pub(super) fn claimed(&self, took: Duration, jobs: &[Job], full: bool) {
         let (mut on, cheap) = (self.lock(), took < CHEAP);
         let place = Place::last_of(jobs).or(on.map(|on| on.place)).filter(|_| full || !cheap);
-        *on = place.map(|place| GoOn { place, until: Instant::now() + (took * SHARE).min(LONGEST), cheap });
+        *on = place.map(|place| GoOn { place, until: Instant::now() + (took * SHARE).min(LONGEST), cheap, full });
     }
 
     /// A claim that went on brought these.
@@ -100,11 +106,11 @@ mod tests {
     fn a_cheap_claim_is_gone_on_from_while_it_brings_all_that_was_asked_for() {
         let front = Front::default();
         front.claimed(SOME, &jobs(&[(5, 9), (5, 7), (0, 3), (0, 8)]), true);
-        assert_eq!((front.place(), front.rest()), (Some(Place { priority: 0, after: 8 }), None));
+        assert_eq!((front.place(), front.rest(), front.plenty()), (Some(Place { priority: 0, after: 8 }), None, true));
         front.went_on(&jobs(&[(0, 12)]));
         assert_eq!(front.place(), Some(Place { priority: 0, after: 12 }));
         front.claimed(SOME, &jobs(&[(0, 13)]), false);
-        assert_eq!(front.place(), None, "nothing is left that a look could miss");
+        assert_eq!((front.place(), front.plenty()), (None, false), "nothing is left that a look could miss");
     }
 
     #[test]
