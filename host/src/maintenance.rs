@@ -18,8 +18,12 @@ const PRUNE_PERIOD: Duration = Duration::from_secs(6 * 3600);
 
 /// What this host wrote stands in the statistics so soon, whatever the interval: readers of PgQueuer's count the rest, but not this.
 const TALLY_INTERVAL: Duration = Duration::from_secs(1);
-/// Log rows counted in one statement: a backlog is worked off in bounded transactions.
-const AGGREGATE_BATCH: usize = 10_000;
+/// Log rows counted in one statement: a backlog is worked off in bounded transactions. Each finds its rows behind those that were counted since
+/// vacuum could last clear them away, which beside a transaction that is left open are all since that began: so where there are many rows, the
+/// statements grow.
+const AGGREGATE_LEAST: usize = 10_000;
+const AGGREGATE_MOST: usize = 200_000;
+const AGGREGATE_GROWTH: usize = 4;
 
 /// Look for lost jobs at the start and then twice per lease, each host at its own pace, until `stop`.
 pub async fn rescue(queue: Queue, leases: Arc<Leases>, plugins: watch::Receiver<Arc<PluginSet>>, lease: Duration, stop: CancellationToken) {
@@ -73,29 +77,37 @@ fn report(job: &Rescued) {
 /// alone know of. An idle host counts nothing but the log.
 pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken) {
     let next = || (!interval.is_zero()).then(|| Instant::now() + interval.mul_f64(0.75 + fastrand::f64() / 2.0));
-    let (mut log_at, mut tally_at) = (next(), None);
+    let (mut log_at, mut tally_at, mut rows) = (next(), None, AGGREGATE_LEAST);
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => {}
             () = queue.tallied(), if tally_at.is_none() => tally_at = Some(Instant::now() + TALLY_INTERVAL),
-            () = until(tally_at) => tally_at = (!count(&queue, 0).await).then(|| Instant::now() + TALLY_INTERVAL),
+            () = until(tally_at) => tally_at = (!count(&queue, &mut 0).await).then(|| Instant::now() + TALLY_INTERVAL),
             () = until(log_at) => {
-                count(&queue, AGGREGATE_BATCH).await;
+                count(&queue, &mut rows).await;
                 log_at = next();
             }
         }
     }
     // At a stop the log's backlog is the next worker's; the tally is short.
-    count(&queue, 0).await;
+    count(&queue, &mut 0).await;
 }
 
-/// All that is there, so many rows of the log at a time. False when it was another host's turn, or could not be done.
-async fn count(queue: &Queue, log_rows: usize) -> bool {
+/// All that is there, so many rows of the log at a time, more of them when that was too few and fewer when it was too many. False when it was
+/// another host's turn, or could not be done.
+async fn count(queue: &Queue, log_rows: &mut usize) -> bool {
     loop {
-        match queue.aggregate(log_rows, AGGREGATE_BATCH).await {
-            Ok(counted) if counted.tallied == AGGREGATE_BATCH || counted.logged == AGGREGATE_BATCH => {}
-            Ok(counted) => return counted.turn,
+        match queue.aggregate(*log_rows, AGGREGATE_LEAST).await {
+            Ok(counted) if *log_rows > 0 && counted.logged == *log_rows => *log_rows = (*log_rows * AGGREGATE_GROWTH).min(AGGREGATE_MOST),
+            Ok(counted) if counted.tallied == AGGREGATE_LEAST => {}
+            Ok(counted) => {
+                if counted.logged < *log_rows / AGGREGATE_GROWTH {
+                    *log_rows = (*log_rows / AGGREGATE_GROWTH).max(AGGREGATE_LEAST);
+                }
+                return counted.turn;
+            }
             Err(error) => {
+                *log_rows = (*log_rows).min(AGGREGATE_LEAST);
                 tracing::warn!(error = %error, "cannot count the log into the statistics; trying again");
                 return false;
             }
