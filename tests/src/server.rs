@@ -1,5 +1,7 @@
 //! One PostgreSQL for all tests of a process: `DATABASE_URL`'s if set, else a private one that goes with the process.
 
+use std::fs::{self, File};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::mpsc;
 
@@ -29,8 +31,9 @@ fn start() -> String {
             let (dsn, server) = match std::env::var("DATABASE_URL") {
                 Ok(dsn) => (dsn, None),
                 Err(_) => {
-                    let server = embedded::start(settings()).await.expect("the tests' PostgreSQL starts");
-                    (server.dsn("postgres"), Some(server))
+                    let (place, lock) = place();
+                    let server = embedded::start(settings(place)).await.expect("the tests' PostgreSQL starts");
+                    (server.dsn("postgres"), Some((server, lock)))
                 }
             };
             prepare(&dsn).await;
@@ -42,10 +45,24 @@ fn start() -> String {
     receiver.recv().expect("the tests' PostgreSQL starts")
 }
 
-fn settings() -> embedded::Settings {
-    let folder = std::env::var_os("CARGO_TARGET_TMPDIR").map_or_else(|| std::env::temp_dir().join("pgq-host-tests"), Into::into);
-    // One folder per process: two test runs at once do not meet, and nobody waits for another's lock.
-    let mut settings = embedded::Settings::new(folder.join(format!("postgres-{}", std::process::id())));
+/// The first place that no process has, empty, and the lock on it: two test runs at once do not meet, and what is left of the last one, a
+/// gigabyte, goes with the next.
+fn place() -> (PathBuf, File) {
+    let folder = std::env::var_os("CARGO_TARGET_TMPDIR").map_or_else(|| std::env::temp_dir().join("pgq-host-tests"), PathBuf::from);
+    fs::create_dir_all(&folder).expect("a folder for the tests' PostgreSQL");
+    let free = (1..).find_map(|number| {
+        let lock = File::create(folder.join(format!("postgres-{number}.lock"))).expect("a file to lock");
+        lock.try_lock().ok().map(|()| (folder.join(format!("postgres-{number}")), lock))
+    });
+    let (place, lock) = free.expect("there are more numbers than processes");
+    if place.exists() {
+        fs::remove_dir_all(&place).expect("what the last run left goes");
+    }
+    (place, lock)
+}
+
+fn settings(place: PathBuf) -> embedded::Settings {
+    let mut settings = embedded::Settings::new(place);
     // Tests kill hosts, not this server; the ones about a crash of the server start their own.
     for (name, value) in [("fsync", "off"), ("full_page_writes", "off"), ("max_connections", "300")] {
         settings.settings.push((name.into(), value.into()));
