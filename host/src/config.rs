@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use plugin::PluginSection;
 
-use crate::plugins::{BreakerRule, Canary, Caps};
+use crate::plugins::{BreakerRule, Canary, Caps, Folder};
 use crate::wasm::Grants;
 
 /// Looked for in the working directory when no other is named.
@@ -130,6 +130,11 @@ impl Config {
             Err(error) => return Err(error).with_context(|| format!("cannot read the configuration {}", path.display())),
         };
         Config::parse(&text).with_context(|| format!("the configuration {} is not valid", path.display()))
+    }
+
+    /// The plugins of this folder, as far as the file speaks of them.
+    pub fn folder(&self, path: PathBuf) -> Folder {
+        Folder { path, grants: self.grants.clone(), canaries: self.canaries.clone(), caps: self.caps }
     }
 
     /// The text of such a file, checked.

@@ -17,6 +17,7 @@ mod front;
 mod heartbeat;
 mod inspect;
 mod listener;
+mod looks;
 mod operator;
 mod outcome;
 mod pool;
@@ -67,7 +68,7 @@ pub struct Queue {
     me: Uuid,
     sql: Arc<Statements>,
     front: Arc<front::Front>,
-    looks: Arc<rescue::Looks>,
+    looks: Arc<looks::Looks>,
     tallied: Arc<Notify>,
 }
 

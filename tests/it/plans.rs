@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use pgq_host::names::{NameSettings, Names};
-use pgq_host::queue::{self, Limited, Queue};
+use pgq_host::queue::Limited;
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 use sqlx::{Connection as _, Executor as _};
 
@@ -87,8 +86,8 @@ async fn draining_reads_a_few_rows_per_job_without_any_statistics() {
 /// Entries of the queue's indexes that claims read, `most` jobs each, until nothing was left; and how many jobs that were.
 async fn entries_read_by_claims(database: &Database, most: usize) -> (i64, i64) {
     database.execute("SELECT pg_stat_reset()").await;
-    let pool = queue::connect(queue::connect_options(Some(&database.dsn())).unwrap()).await.unwrap();
-    let queue = Queue::new(pool.clone(), Names::new(&NameSettings::default(), |_| None).unwrap());
+    let worker = Database::at(database.dsn()).await;
+    let queue = worker.queue();
     let (echo, mut claimed) = ([Arc::from("echo")], 0);
     loop {
         match queue.claim(&echo, most).await.unwrap().len() {
@@ -96,7 +95,7 @@ async fn entries_read_by_claims(database: &Database, most: usize) -> (i64, i64) 
             jobs => claimed += i64::try_from(jobs).unwrap(),
         }
     }
-    pool.close().await;
+    worker.pool().close().await;
     (entries_read(database, 2 * claimed).await, claimed)
 }
 
@@ -152,12 +151,12 @@ async fn a_claim_of_an_entrypoint_with_a_limit_does_not_read_the_jobs_of_others(
     assert_eq!(database.queue().claim(&[Arc::from("echo")], 5_000).await.unwrap().len(), 5_000);
     database.enqueue_many("limited", 5, "x").await;
     database.enqueue_many("echo", 5_000, "x").await;
-    let pool = queue::connect(queue::connect_options(Some(&database.dsn())).unwrap()).await.unwrap();
-    let queue = Queue::new(pool.clone(), Names::new(&NameSettings::default(), |_| None).unwrap());
+    let worker = Database::at(database.dsn()).await;
+    let queue = worker.queue();
     let limited = Limited { entrypoint: Arc::from("limited"), concurrency: 3 };
     let before = entries_read(&database, 10_000).await;
     assert_eq!(queue.claim_limited(&limited, 10).await.unwrap().len(), 3);
-    pool.close().await;
+    worker.pool().close().await;
     let read = entries_read(&database, before + 3).await - before;
     assert!(read < 100, "{read} entries read for three jobs");
 }

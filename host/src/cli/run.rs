@@ -12,7 +12,7 @@ use super::logging::LoggingArgs;
 use crate::app;
 use crate::config::{Config, parse_duration};
 use crate::names::Names;
-use crate::plugins::{Folder, Reread};
+use crate::plugins::Reread;
 use crate::queue::Database;
 use crate::signal::Signals;
 use crate::worker;
@@ -162,7 +162,7 @@ impl WorkerArgs {
             database,
             names,
             reread: self.reread(plugins.clone()),
-            folder: Folder { path: plugins, grants: config.grants, canaries: config.canaries, caps: config.caps },
+            folder: config.folder(plugins),
             breaker: config.breaker,
             cache: Some(self.cache_dir.clone().or(config.run.cache_dir).map_or_else(default_cache_dir, Ok)?),
             max_concurrent_tasks: if tasks == 0 { MOST_CONCURRENT_TASKS } else { tasks },
@@ -173,15 +173,10 @@ impl WorkerArgs {
             worker: worker::Settings { batch_size, dequeue_timeout, mode: self.mode, shutdown_on_listener_failure },
         })
     }
-}
 
-impl WorkerArgs {
     fn reread(&self, plugins: PathBuf) -> Reread {
         let path = self.config.clone();
-        Reread::by(move || {
-            let config = Config::load(path.as_deref())?;
-            Ok(Folder { path: plugins.clone(), grants: config.grants, canaries: config.canaries, caps: config.caps })
-        })
+        Reread::by(move || Ok(Config::load(path.as_deref())?.folder(plugins.clone())))
     }
 }
 

@@ -34,11 +34,11 @@ const DUE_BY_PRIORITY: &str = "due AS MATERIALIZED (
 /// Put in for `{due}`: while few jobs are due, they are found by the time at which they became due, and then put in order; no job that is
 /// deferred is looked at. Where many are due, the index by priority it is.
 const DUE_OF_FEW: &str = "few AS MATERIALIZED (
-    SELECT due.id, due.priority FROM unnest({all}) AS served(entrypoint) CROSS JOIN LATERAL (
+    SELECT next.id, next.priority FROM unnest({all}) AS served(entrypoint) CROSS JOIN LATERAL (
         SELECT id, priority FROM {queue}
         WHERE status = 'queued' AND entrypoint = served.entrypoint AND execute_after <= now()
         ORDER BY execute_after LIMIT {few}
-    ) AS due
+    ) AS next
     LIMIT {few}
 ), of_few AS MATERIALIZED (
     SELECT q.id, q.priority

@@ -1,6 +1,5 @@
 //! Jobs whose worker has not been heard of for longer than a lease lasts, or whose worker's sessions have all ended.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
@@ -20,46 +19,10 @@ SELECT count(*) > 0 FROM (
       AND heartbeat > now() - $4 * interval '1 millisecond'
     ORDER BY heartbeat LIMIT 1) AS lost";
 
-/// For so many times as long as a look at all leases took, only those are looked at that ran out since the last look: beside a transaction that is left
-/// open, the index is full of leases of jobs that are done.
-const SHARE: u32 = 50;
-/// But no longer: what we held and lost sight of, and jobs of entrypoints that we serve only now, wait for a look at all.
-const LONGEST: Duration = Duration::from_secs(300);
 /// No lease is older: ten years, in seconds.
 const FOR_EVER: u64 = 10 * 365 * 24 * 3600;
 /// More than clocks and statements differ by.
 const MARGIN: Duration = Duration::from_secs(5);
-
-/// What a worker remembers of its looks at leases.
-#[derive(Debug, Default)]
-pub(super) struct Looks(Mutex<Option<Look>>);
-
-#[derive(Debug, Clone, Copy)]
-struct Look {
-    began: Instant,
-    all_again: Instant,
-}
-
-impl Looks {
-    fn lock(&self) -> MutexGuard<'_, Option<Look>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Those that ran out since then are to be looked at; `None` is all of them.
-    fn since(&self, now: Instant) -> Option<Instant> {
-        self.lock().filter(|look| now < look.all_again).map(|look| look.began)
-    }
-
-    /// A look began and ended then.
-    fn looked(&self, all: bool, began: Instant, ended: Instant) {
-        let mut last = self.lock();
-        let all_again = match *last {
-            Some(look) if !all => look.all_again,
-            _ => ended + ((ended - began) * SHARE).min(LONGEST),
-        };
-        *last = Some(Look { began, all_again });
-    }
-}
 
 /// A lost worker counts as a failed run: a job that kills its worker must not be tried for ever. The row goes back into the queue,
 /// where whoever is free takes it (the trigger wakes them), or fails for good with the evidence in its log.
@@ -164,10 +127,12 @@ impl Queue {
         let back = since.map_or(Duration::from_secs(FOR_EVER), |last| began - last + lease + MARGIN);
         let any = sqlx::query_scalar(self.sql.any_lost.clone()).bind(&entrypoints).bind(millis(lease)).bind(held).bind(millis(back));
         let any: bool = any.fetch_one(&self.pool).await?;
-        self.looks.looked(since.is_none(), began, Instant::now());
         if !any {
+            self.looks.found_nothing(since.is_none(), began, Instant::now());
             return Ok(Vec::new());
         }
+        // More may be lost than one statement puts back, or it may fail: the next look is at all again.
+        self.looks.forget();
         ruled(self.sql.rescue.clone(), rules).bind(millis(lease)).bind(held).fetch_all(&self.pool).await
     }
 
@@ -183,24 +148,4 @@ fn ruled(sql: SqlStr, rules: &[RescueRule]) -> QueryAs<'static, Postgres, Rescue
     let max_attempts: Vec<i32> = rules.iter().map(|rule| i32::try_from(rule.max_attempts).unwrap_or(i32::MAX)).collect();
     let hold: Vec<bool> = rules.iter().map(|rule| rule.on_failure == OnFailure::Hold).collect();
     sqlx::query_as(sql).bind(entrypoints).bind(max_attempts).bind(hold)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_leases_are_looked_at_again_when_that_has_been_a_fiftieth_of_the_time() {
-        let (looks, begun) = (Looks::default(), Instant::now());
-        let at = |ms: u64| begun + Duration::from_millis(ms);
-        assert_eq!(looks.since(at(0)), None, "nothing is known");
-        looks.looked(true, at(0), at(1_000));
-        assert_eq!(looks.since(at(13_000)), Some(at(0)));
-        looks.looked(false, at(13_000), at(13_010));
-        assert_eq!(looks.since(at(50_999)), Some(at(13_000)));
-        assert_eq!(looks.since(at(51_000)), None);
-        looks.looked(true, at(51_000), at(151_000));
-        assert!(looks.since(at(450_999)).is_some());
-        assert_eq!(looks.since(at(451_000)), None, "not for ever");
-    }
 }

@@ -1,17 +1,29 @@
-//! Certificate authorities of an operator's own, from a file: origins inside a company are rarely signed by a public one.
+//! Who may have signed the certificates of origins: the public authorities, and those of an operator's own from a file, since origins inside a
+//! company are rarely signed by a public one.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 
-use tokio_rustls::rustls::RootCertStore;
+use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// The file, and what was in it when it was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The file, what was in it when it was read, and connections that trust it besides the public ones.
+#[derive(Debug, Clone)]
 pub struct Authorities {
     pub(super) file: PathBuf,
     certificates: Vec<CertificateDer<'static>>,
+    pub(super) tls: Arc<ClientConfig>,
 }
+
+impl PartialEq for Authorities {
+    fn eq(&self, other: &Authorities) -> bool {
+        (&self.file, &self.certificates) == (&other.file, &other.certificates)
+    }
+}
+
+impl Eq for Authorities {}
 
 impl Authorities {
     /// Certificates in PEM, one after the other. The error is for whoever wrote the path.
@@ -20,22 +32,30 @@ impl Authorities {
         let text = std::fs::read(file).map_err(|error| format!("the file {name} cannot be read: {error}; {remedy}"))?;
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
         let certificates = certificates.map_err(|error| format!("the file {name} is no PEM: {error}; {remedy}"))?;
-        let authorities = Authorities { file: file.to_owned(), certificates };
-        match authorities.roots().len() - Authorities::public().len() {
-            0 => Err(format!("the file {name} has no certificate of an authority in it; {remedy}")),
-            _ => Ok(authorities),
+        let mut roots = public_roots();
+        if roots.add_parsable_certificates(certificates.iter().cloned()).0 == 0 {
+            return Err(format!("the file {name} has no certificate of an authority in it; {remedy}"));
         }
+        Ok(Authorities { file: file.to_owned(), certificates, tls: trusting(roots) })
     }
+}
 
-    /// Mozilla's list, as it was when this binary was built.
-    pub(super) fn public() -> RootCertStore {
-        RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() }
-    }
+/// Connections that trust the public ones alone.
+pub(super) fn public() -> Arc<ClientConfig> {
+    static PUBLIC: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| trusting(public_roots()));
+    Arc::clone(&PUBLIC)
+}
 
-    /// The public ones and these.
-    pub(super) fn roots(&self) -> RootCertStore {
-        let mut roots = Authorities::public();
-        roots.add_parsable_certificates(self.certificates.iter().cloned());
-        roots
-    }
+/// Mozilla's list, as it was when this binary was built.
+fn public_roots() -> RootCertStore {
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() }
+}
+
+fn trusting(roots: RootCertStore) -> Arc<ClientConfig> {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has the default versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config)
 }

@@ -11,12 +11,10 @@ use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use wasmtime_wasi_http::Error;
 
-use super::authorities::Authorities;
+use super::authorities;
 use super::grants::Grants;
 use super::origin::{Host, Origin};
 
@@ -72,23 +70,13 @@ pub(super) async fn connect(grants: &Grants, origin: &Origin, resolver: &Resolve
 }
 
 async fn encrypt(stream: TcpStream, host: &Host, grants: &Grants) -> Result<Box<dyn Stream>, ConnectError> {
-    static PUBLIC: LazyLock<TlsConnector> = LazyLock::new(|| trusting(Authorities::public()));
-    let tls = grants.authorities.as_ref().map_or_else(|| PUBLIC.clone(), |authorities| trusting(authorities.roots()));
+    let tls = grants.authorities.as_ref().map_or_else(authorities::public, |authorities| Arc::clone(&authorities.tls));
     let name = match host {
         Host::Address(address) => ServerName::from(*address),
         Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| ConnectError::Failed(Error::HttpRequestUriInvalid))?,
     };
-    let stream = tls.connect(name, stream).await.map_err(|error| ConnectError::Failed(Error::Tls(error)))?;
+    let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(|error| ConnectError::Failed(Error::Tls(error)))?;
     Ok(Box::new(stream))
-}
-
-fn trusting(roots: RootCertStore) -> TlsConnector {
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring has the default versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    TlsConnector::from(Arc::new(config))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::cli::logging::LoggingArgs;
 use crate::cli::run::default_cache_dir;
 use crate::config::Config;
 use crate::guests::{GuestRuntime, Guests};
-use crate::plugins::{File, Folder, Shelf};
+use crate::plugins::{File, Shelf};
 use crate::wasm::{self, CodeCache, Engine, EngineSettings, LoadError, Loaded};
 
 /// What commands that load plugins have in common.
@@ -73,7 +73,7 @@ impl Bench {
     /// What a host would make of the files of this folder now, in the order of their names.
     pub(in crate::cli) async fn folder(&self, path: PathBuf) -> anyhow::Result<Vec<File>> {
         let config = &self.config;
-        let folder = Folder { path, grants: config.grants.clone(), canaries: config.canaries.clone(), caps: config.caps };
+        let folder = config.folder(path);
         let mut shelf = Shelf::new(folder.clone(), config.breaker, Arc::default());
         for loading in shelf.scan(folder.list()?, false).due {
             let (folder, engine, cache) = (folder.clone(), self.engine.clone(), self.cache.clone());
