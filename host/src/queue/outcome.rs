@@ -13,29 +13,23 @@ use super::enqueue::Columns;
 use super::{Queue, millis};
 use crate::job::{Claim, JobId, NewJob};
 
-/// The rows that are still under the very claims whose outcomes these are, locked. Put in for `{ours}`.
+/// The rows that are still under the very claims whose outcomes these are. Put in for `{ours}`.
 ///
-/// Written so that there is one way to run it: for each outcome, the row by its primary key (a subquery that locks rows stands where
-/// it is, and no other index can serve `IS NOT DISTINCT FROM`). On a queue table, statistics are as good as never true: left the choice,
+/// Written so that there is one way to run it: for each outcome, the row by its primary key (`= ANY (ARRAY[one])` is no join by hashing or
+/// merging, and no other index can serve `IS NOT DISTINCT FROM`). On a queue table, statistics are as good as never true: left the choice,
 /// PostgreSQL goes through all rows that a worker holds for each outcome now and then (0.7 to 2.2 s for 1,000 of them, against 3 ms).
-pub(super) const OURS: &str = "ours AS MATERIALIZED (
-    SELECT done.*, held.priority, held.entrypoint
-    FROM done CROSS JOIN LATERAL (
-        SELECT q.priority, q.entrypoint FROM {queue} AS q
-        WHERE q.id = done.id AND q.updated IS NOT DISTINCT FROM done.claimed
-          AND q.queue_manager_id IS NOT DISTINCT FROM $2 AND q.status IS NOT DISTINCT FROM 'picked'
-        FOR UPDATE
-    ) AS held
-)";
+pub(super) const OURS: &str = "q.id = ANY (ARRAY[done.id]) AND q.updated IS NOT DISTINCT FROM done.claimed
+      AND q.queue_manager_id IS NOT DISTINCT FROM $2 AND q.status IS NOT DISTINCT FROM 'picked'
+    RETURNING done.*, q.priority, q.entrypoint";
 
 /// The common case, and nothing in it that the common case does not need: jobs that are done, without anything to keep.
 pub(super) const FINISH: &str = "
 WITH done AS (
     SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[])
          AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes)
-), {ours}, {attempted}, gone AS (
-    DELETE FROM {queue} WHERE id = ANY (ARRAY(SELECT id FROM ours))
-), logged AS (
+), ours AS (
+    DELETE FROM {queue} AS q USING done WHERE {ours}
+), {attempted}, logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, aggregated)
     SELECT id, 'successful'::{status}, priority, entrypoint, {counted} FROM ours
 ), tallied AS (
@@ -44,16 +38,16 @@ WITH done AS (
 SELECT id::bigint FROM ours";
 
 /// Outcome, traceback, output and follow-up jobs in one statement: all of them are there, or none. Follow-ups of a job that is not
-/// ours any more are not enqueued; those of a job that is come after its row is gone (hence the join with `gone`), and may have its
+/// ours any more are not enqueued; those of a job that is come after its row is gone (hence the join with it), and may have its
 /// dedupe key.
 pub(super) const FINISH_WITH_EXTRAS: &str = "
 WITH done AS (
     SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[],
                          $8::text[], $9::text[], $10::bytea[])
          AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, traceback, output)
-), {ours}, {attempted}, gone AS (
-    DELETE FROM {queue} WHERE id = ANY (ARRAY(SELECT id FROM ours)) RETURNING id
-), logged AS (
+), ours AS (
+    DELETE FROM {queue} AS q USING done WHERE {ours}
+), {attempted}, logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, traceback, aggregated)
     SELECT id, status::{status}, priority, entrypoint, traceback::jsonb, {counted} FROM ours
 ), tallied AS (
@@ -68,7 +62,7 @@ WITH done AS (
            coalesce(f.headers, 'null')::jsonb, 'queued'::{status}
     FROM unnest($11::bigint[], $12::int[], $13::text[], $14::bytea[], $15::bigint[], $16::text[], $17::text[]) WITH ORDINALITY
          AS f(parent, priority, entrypoint, payload, delay_ms, dedupe_key, headers, ord)
-    JOIN gone ON gone.id = f.parent
+    JOIN ours ON ours.id = f.parent
     ORDER BY f.ord{on_conflict}
     RETURNING id, priority, entrypoint
 ), new_logged AS (
@@ -83,18 +77,16 @@ WITH done AS (
     SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[],
                          $8::text[], $9::bigint[], $10::int[], $11::text[])
          AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, delay_ms, failures, traceback)
-), {ours}, {attempted}, kept AS (
+), ours AS (
     UPDATE {queue} AS q
-    SET status = ours.status::{status}, attempts = q.attempts + ours.failures, updated = now(), queue_manager_id = NULL, slot = NULL,
-        execute_after = CASE ours.status WHEN 'queued' THEN now() + ours.delay_ms * interval '1 millisecond' ELSE q.execute_after END
-    FROM ours
-    WHERE q.id = ANY (ARRAY[ours.id])
-    RETURNING q.id, q.status, q.priority, q.entrypoint, ours.traceback
-), logged AS (
+    SET status = done.status::{status}, attempts = q.attempts + done.failures, updated = now(), queue_manager_id = NULL, slot = NULL,
+        execute_after = CASE done.status WHEN 'queued' THEN now() + done.delay_ms * interval '1 millisecond' ELSE q.execute_after END
+    FROM done WHERE {ours}
+), {attempted}, logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, traceback)
-    SELECT id, status, priority, entrypoint, traceback::jsonb FROM kept
+    SELECT id, status::{status}, priority, entrypoint, traceback::jsonb FROM ours
 )
-SELECT id::bigint FROM kept";
+SELECT id::bigint FROM ours";
 
 /// How a job leaves the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
