@@ -25,6 +25,7 @@ mod presence;
 mod requeue;
 mod rescue;
 mod schedules;
+mod seats;
 mod statements;
 mod statistics;
 mod timetable;
@@ -69,6 +70,7 @@ pub struct Queue {
     sql: Arc<Statements>,
     front: Arc<front::Front>,
     looks: Arc<looks::Looks>,
+    seats: Arc<seats::Seats>,
     tallied: Arc<Notify>,
 }
 
@@ -88,6 +90,7 @@ impl Queue {
             sql: Arc::new(sql),
             front: Arc::default(),
             looks: Arc::default(),
+            seats: Arc::default(),
             tallied: Arc::default(),
         }
     }

@@ -160,3 +160,26 @@ async fn a_claim_of_an_entrypoint_with_a_limit_does_not_read_the_jobs_of_others(
     let read = entries_read(&database, before + 3).await - before;
     assert!(read < 100, "{read} entries read for three jobs");
 }
+
+#[tokio::test]
+async fn a_claim_for_a_seat_among_thousands_does_not_read_all_of_them_again() {
+    let database = Database::new().await;
+    believed_empty(&database).await;
+    database
+        .execute(
+            "INSERT INTO pgqueuer (priority, entrypoint, payload, status, slot, heartbeat, queue_manager_id)
+             SELECT 0, 'limited', 'x', 'picked', n, now(), gen_random_uuid() FROM generate_series(0, 1989) AS n",
+        )
+        .await;
+    database.enqueue_many("limited", 11, "x").await;
+    let worker = Database::at(database.dsn()).await;
+    let queue = worker.queue();
+    let limited = Limited { entrypoint: Arc::from("limited"), concurrency: 2_000 };
+    for seat in 0..10 {
+        assert_eq!(queue.claim_limited(&limited, 1).await.unwrap().len(), 1, "seat {seat} of ten");
+    }
+    assert!(queue.claim_limited(&limited, 1).await.unwrap().is_empty(), "all are taken");
+    worker.pool().close().await;
+    let read = entries_read(&database, 10).await;
+    assert!(read < 3 * 2_000, "{read} entries read for ten jobs and in vain for one");
+}

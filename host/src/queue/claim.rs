@@ -79,7 +79,10 @@ pub(super) fn claim(way: Way) -> String {
 
 /// The claim of an entrypoint with a limit.
 pub(super) fn claim_limited() -> String {
+    let gaps = |low: &str, high: &str| GAPS.replace("{low}", low).replace("{high}", high);
     CLAIM_LIMITED
+        .replace("{gaps_from_there}", &gaps("$5::bigint", "$4::bigint"))
+        .replace("{gaps_before}", &gaps("0::bigint", "$5::bigint"))
         .replace("{due}", &due(DUE_OF_FEW, "ARRAY[$1::text]", "$1", "(SELECT count(*) FROM free)", ""))
         .replace("{claimed}", CLAIMED)
 }
@@ -100,14 +103,16 @@ const GO_ON: &str = " AND priority = $4 AND id > $5";
 
 /// For one entrypoint with a limit over all workers. A running job holds a seat (`slot`); the unique index over seats makes the
 /// limit airtight, against PgQueuer's workers too. Only as many rows are locked as seats are free.
+///
+/// The limits stop the look for seats when there are enough: what is read are the seats that are taken between `$5` and those.
 const CLAIM_LIMITED: &str = "
-WITH held AS MATERIALIZED (
-    SELECT slot FROM {queue} WHERE entrypoint = $1 AND status = 'picked' AND slot IS NOT NULL ORDER BY slot
-), free AS MATERIALIZED (
-    SELECT seat, row_number() OVER (ORDER BY seat) AS rank
-    FROM generate_series(0, least($4, (SELECT count(*) FROM held) + $2) - 1) AS seat
-    WHERE NOT EXISTS (SELECT FROM held WHERE held.slot = seat)
-    ORDER BY seat LIMIT $2
+WITH free AS MATERIALIZED (
+    SELECT seat, row_number() OVER () AS rank FROM (
+        SELECT seat FROM ({gaps_from_there} UNION ALL {gaps_before}) AS gap
+        CROSS JOIN LATERAL generate_series(gap.first, least(gap.last, gap.first + $2 - 1)) AS seat
+        WHERE gap.first <= gap.last
+        LIMIT $2
+    ) AS f
 ), {due}, seated AS (
     SELECT due.ctid, free.seat
     FROM (SELECT ctid, row_number() OVER (ORDER BY priority DESC, id ASC) AS rank FROM due) AS due
@@ -118,15 +123,26 @@ WITH held AS MATERIALIZED (
     FROM seated WHERE q.ctid = seated.ctid
     {claimed}";
 
+/// The seats from `{low}` on and before `{high}` that are free. The windows have no order of their own, and the rows come in that of the
+/// index, because sorting them would be reading all of them first.
+const GAPS: &str = "(
+            SELECT lag(slot, 1, {low} - 1) OVER () + 1 AS first, slot - 1 AS last FROM (
+                (SELECT slot FROM {queue}
+                 WHERE entrypoint = $1 AND status = 'picked' AND slot >= {low} AND slot < {high} ORDER BY slot)
+                UNION ALL SELECT {high}
+            ) AS taken
+        )";
+
 /// How both claims end: the log row, and the job. Put in for `{claimed}`.
-const CLAIMED: &str = "RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created, q.updated, q.execute_after
+const CLAIMED: &str =
+    "RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created, q.updated, q.execute_after, q.slot
 ), logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, aggregated)
     SELECT id, 'picked'::{status}, priority, entrypoint, {counted} FROM claimed
 ), tallied AS (
     {into_tally}SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed GROUP BY priority, entrypoint
 )
-SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts, updated, execute_after,
+SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts, updated, execute_after, slot,
        (extract(epoch FROM created) * 1000)::bigint AS created_ms
 FROM claimed ORDER BY priority DESC, id ASC";
 
@@ -207,10 +223,17 @@ impl Queue {
             .bind(i64::try_from(max).unwrap_or(i64::MAX))
             .bind(self.me)
             .bind(i64::from(limited.concurrency))
+            .bind(i64::from(self.seats.begin(limited)))
             .fetch_all(&self.pool)
             .await;
         match rows {
-            Ok(rows) => self.claimed(rows, std::slice::from_ref(&limited.entrypoint)),
+            Ok(rows) => {
+                if let Some(last) = rows.last() {
+                    let seat: i64 = last.try_get("slot")?;
+                    self.seats.took(limited, u32::try_from(seat).unwrap_or(0));
+                }
+                self.claimed(rows, std::slice::from_ref(&limited.entrypoint))
+            }
             Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == UNIQUE_VIOLATION || code == DEADLOCK) => {
                 Ok(Vec::new())
             }

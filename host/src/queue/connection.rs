@@ -62,7 +62,8 @@ pub fn connect_options(dsn: Option<&str>) -> Result<PgConnectOptions, String> {
 /// Every statement here is written for one plan, of index look-ups; a queue table's statistics, true for the moment they were
 /// taken, can only mislead the planner away from it (a claim that sorts the whole backlog: 50 ms against 1). And compiling such a
 /// statement takes PostgreSQL longer than running it.
-pub(super) const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off";
+pub(super) const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
+    SET plan_cache_mode = force_generic_plan";
 
 /// Whose the sessions behind our connections are.
 #[derive(Debug, Clone, Copy)]
