@@ -14,19 +14,19 @@ use crate::job::{Claim, Job, JobId};
 /// The inner select is a CTE of its own because the planner may otherwise run it again, and claim more than its limit.
 ///
 /// Here as in all statements, an order that one index has, and `= ANY (ARRAY[one])` for a join that only a look-up by key can make, leave the
-/// planner one way: what it believes of the queue (that it is empty, most of the time) makes the wrong ones look free. A row that was locked
-/// is where it is (`ctid`) until the statement ends, and need not be looked up again; one that changed between the statement's beginning and
-/// its lock (a priority that was raised) is not seen there, and left for the next look.
+/// planner one way: what it believes of the queue (that it is empty, most of the time) makes the wrong ones look free. (Going to the row
+/// that was locked by its `ctid` would save a look-up, and leave out a row that changed between the statement's beginning and its lock, such as
+/// one whose priority was raised: nobody would look for it again before the next poll.)
 const CLAIM: &str = "
 WITH {due}, claimed AS (
     UPDATE {queue} AS q
     SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3, slot = NULL
-    FROM due WHERE q.ctid = due.ctid
+    FROM due WHERE q.id = ANY (ARRAY[due.id])
     {claimed}";
 
 /// Put in for `{due}`: the index by priority, until there are enough. It reads over what is deferred, however much that is.
 const DUE_BY_PRIORITY: &str = "due AS MATERIALIZED (
-    SELECT ctid, id, priority FROM {queue}
+    SELECT id, priority FROM {queue}
     WHERE {gate}status = 'queued' AND entrypoint = {served} AND execute_after <= now(){from}
     ORDER BY priority DESC, id ASC
     LIMIT {most}
@@ -43,9 +43,9 @@ const DUE_OF_FEW: &str = "few AS MATERIALIZED (
     ) AS next
     LIMIT {few}
 ), of_few AS MATERIALIZED (
-    SELECT q.ctid, q.id, q.priority
+    SELECT q.id, q.priority
     FROM (SELECT id FROM few WHERE (SELECT count(*) FROM few) < {few} ORDER BY priority DESC, id ASC) AS f CROSS JOIN LATERAL (
-        SELECT ctid, id, priority FROM {queue}
+        SELECT id, priority FROM {queue}
         WHERE id = f.id AND status IS NOT DISTINCT FROM 'queued' AND execute_after <= now()
         FOR UPDATE SKIP LOCKED
     ) AS q
@@ -114,13 +114,13 @@ WITH free AS MATERIALIZED (
         LIMIT $2
     ) AS f
 ), {due}, seated AS (
-    SELECT due.ctid, free.seat
-    FROM (SELECT ctid, row_number() OVER (ORDER BY priority DESC, id ASC) AS rank FROM due) AS due
+    SELECT due.id, free.seat
+    FROM (SELECT id, row_number() OVER (ORDER BY priority DESC, id ASC) AS rank FROM due) AS due
     JOIN free USING (rank)
 ), claimed AS (
     UPDATE {queue} AS q
     SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3, slot = seated.seat
-    FROM seated WHERE q.ctid = seated.ctid
+    FROM seated WHERE q.id = ANY (ARRAY[seated.id])
     {claimed}";
 
 /// The seats from `{low}` on and before `{high}` that are free. The windows have no order of their own, and the rows come in that of the
