@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use tempfile::TempDir;
 use tokio::process::Command;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -72,11 +72,15 @@ impl Crate {
     }
 }
 
-/// What a debug build depends on, built once: the tests that wait for a build then wait for the plugin alone.
-async fn warm() {
+/// What a debug build depends on, built once, and cargo to itself as long as the guard lives: a test that waits for a build then
+/// waits for the plugin alone. Cargo builds one thing at a time in a folder, and a release build beside it takes minutes.
+async fn cargo_to_itself() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
     static WARM: OnceCell<()> = OnceCell::const_new();
+    let turn = TURN.lock().await;
     let build = async || drop(Crate::new("warm-up").await.cargo(&["build", "--quiet", "--target", "wasm32-wasip2"]).await);
     WARM.get_or_init(build).await;
+    turn
 }
 
 /// A folder with programs that stand in for cargo and rustc.
@@ -92,7 +96,7 @@ fn stand_ins(programs: &[(&str, &str)]) -> TempDir {
 
 #[tokio::test]
 async fn from_nothing_to_the_output_of_a_handler() {
-    warm().await;
+    let _turn = cargo_to_itself().await;
     let made = Crate::new("first-steps").await;
     let manifest = std::fs::read_to_string(made.0.join("Cargo.toml")).unwrap();
     assert!(manifest.contains(root().join("plugin-sdk").to_str().unwrap()), "{manifest}");
@@ -406,7 +410,7 @@ impl Dev {
 
 #[tokio::test]
 async fn dev_builds_what_is_saved_and_keeps_what_works_when_it_does_not_build() {
-    warm().await;
+    let _turn = cargo_to_itself().await;
     let source = Crate::new("saved-often").await;
     let dev = Dev::start(&source).await;
     let component = dev.component("saved_often.wasm");
@@ -442,7 +446,7 @@ async fn dev_builds_what_is_saved_and_keeps_what_works_when_it_does_not_build() 
 
 #[tokio::test]
 async fn a_job_runs_on_the_code_that_was_saved_last() {
-    warm().await;
+    let _turn = cargo_to_itself().await;
     let source = Crate::new("saved-and-run").await;
     let dev = Dev::start(&source).await;
     let pool = dev.pool().await;

@@ -13,8 +13,8 @@ use crate::queue::Depth;
 
 /// Two scrapers, or an impatient one, share a look at the queue.
 const SAMPLE_KEPT: Duration = Duration::from_secs(10);
-/// A look that takes long is made seldom: a twentieth of the time at most goes into looking.
-const SHARE: u32 = 20;
+/// A look that takes long is made seldom: a fiftieth of the time at most goes into looking.
+const SHARE: u32 = 50;
 /// Scrapers wait for ten seconds.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
