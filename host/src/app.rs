@@ -24,7 +24,7 @@ use crate::reload::{Loader, Reload};
 use crate::signal::Signals;
 use crate::telemetry::{Pages, Subject};
 use crate::wasm::{CodeCache, Control, Engine, EngineSettings};
-use crate::worker::{self, Ended, Worker};
+use crate::worker::{self, Ended, Relay, Worker};
 use crate::{maintenance, recorder, schedules, schema};
 
 /// Outcomes of a stop have so long to be written before the process ends without.
@@ -156,7 +156,8 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
         )),
         tokio::spawn(maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, stop_upkeep.clone())),
     ];
-    let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), records, give_up.clone()));
+    let relay = Relay::new(plugins.clone(), executor.downgrade(), stop_claiming.clone());
+    let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), relay, records, give_up.clone()));
     let (schedule_queue, schedule_plugins) = (queue.clone(), plugins.clone());
     let shown = pages.map(|pages| {
         pages.show(Subject {

@@ -3,7 +3,7 @@
 mod batches;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -15,16 +15,28 @@ use crate::guests::Guests;
 use crate::job::{Fault, Job, Verdict};
 use crate::lease::Leases;
 use crate::meter;
-use crate::plugins::Served;
+use crate::plugins::{PluginSet, Served};
 use crate::queue::{Attempt, Disposition, Record};
 use crate::verdict;
 use crate::wasm::{self, Engine, Held, Ran, RunLimits, Terms};
-pub use batches::{batches, chunks};
+use batches::{batches, chunks};
 
 /// Runs jobs on the guest runtime, so many at a time, and hands their outcomes to the recorder.
 #[derive(Clone)]
 pub struct Executor {
     shared: Arc<Shared>,
+}
+
+/// An executor as the recorder may know it: one that does not keep the channel of outcomes open.
+pub struct WeakExecutor {
+    shared: Weak<Shared>,
+}
+
+impl WeakExecutor {
+    /// The executor, while the host has not ended.
+    pub fn upgrade(&self) -> Option<Executor> {
+        self.shared.upgrade().map(|shared| Executor { shared })
+    }
 }
 
 struct Shared {
@@ -84,8 +96,26 @@ impl Executor {
         self.shared.running.close();
     }
 
-    /// Run claimed jobs of one entrypoint in one call; one job, unless the entrypoint takes batches.
-    pub fn start(&self, jobs: Vec<Job>, served: &Served) {
+    /// The same executor, for the recorder.
+    pub fn downgrade(&self) -> WeakExecutor {
+        WeakExecutor { shared: Arc::downgrade(&self.shared) }
+    }
+
+    /// Run claimed jobs on what is served, in batches where an entrypoint takes them.
+    pub fn start(&self, jobs: Vec<Job>, plugins: &PluginSet) {
+        let batch = |served: &Served| served.options.batch.unwrap_or(1) as usize;
+        for jobs in batches(jobs, |entrypoint| plugins.get(entrypoint).map_or(1, batch)) {
+            let entrypoint = Arc::clone(&jobs[0].entrypoint);
+            match plugins.pick(&entrypoint, fastrand::f64()) {
+                // A canary may take smaller batches than the version that it is to replace.
+                Some(served) => chunks(jobs, batch(served)).for_each(|jobs| self.call(jobs, served)),
+                None => tracing::error!(%entrypoint, jobs = jobs.len(), "claimed jobs that nobody asked for"),
+            }
+        }
+    }
+
+    /// In one call.
+    fn call(&self, jobs: Vec<Job>, served: &Served) {
         served.meter.start(&jobs);
         let hold = |job: Job| Held { control: self.shared.leases.hold(job.claim), job: Arc::new(job) };
         Shared::spawn(&self.shared, jobs.into_iter().map(hold).collect(), served.clone());
@@ -176,7 +206,8 @@ impl Shared {
         let attempt =
             cost.ran().then(|| Attempt { number: job.attempt(), plugin: served.plugin.key(), elapsed: cost.elapsed, memory: cost.memory });
         // Sending waits while the recorder is behind: a database that does not keep up slows the claims down, nothing piles up.
-        if self.records.send(Record { claim, disposition, attempt }).await.is_err() {
+        let limited = served.options.concurrency.map(|_| Arc::clone(&served.entrypoint));
+        if self.records.send(Record { claim, disposition, attempt, limited }).await.is_err() {
             tracing::error!("an outcome came after the recorder had stopped; the job runs again when its lease is over");
         }
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::job::{Job, Verdict};
+use crate::queue::HandedOver;
 
 /// The counts of one entrypoint. A name always leads to the same counts: to make a meter anew loses nothing.
 #[derive(Clone)]
@@ -104,6 +105,14 @@ pub async fn record<T>(outcomes: usize, answer: impl Future<Output = sqlx::Resul
     let written = statement("record", answer).await?;
     histogram!("pgq_host_record_jobs").record(outcomes as f64);
     Ok(written)
+}
+
+/// A write of so many outcomes that also claims the next jobs for their seats.
+pub async fn hand_over(outcomes: usize, answer: impl Future<Output = sqlx::Result<HandedOver>>) -> sqlx::Result<HandedOver> {
+    let handed = statement("hand_over", answer).await?;
+    histogram!("pgq_host_record_jobs").record(outcomes as f64);
+    histogram!("pgq_host_claim_jobs").record(handed.next.len() as f64);
+    Ok(handed)
 }
 
 /// So many jobs turned out to be another worker's, or to be cancelled, when their run ended (`run`) or was recorded (`record`).

@@ -157,6 +157,11 @@ impl PluginSet {
         self.entries.values().filter(|entry| !entry.paused).map(|entry| &entry.stable)
     }
 
+    /// Who serves this entrypoint, if jobs may be claimed for it.
+    pub fn get_claimable(&self, entrypoint: &str) -> Option<&Served> {
+        self.entries.get(entrypoint).filter(|entry| !entry.paused).map(|entry| &entry.stable)
+    }
+
     /// All files, in the order of their names.
     pub fn files(&self) -> &[File] {
         &self.files

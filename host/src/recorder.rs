@@ -12,6 +12,7 @@ use crate::job::{Claim, JobId};
 use crate::lease::Leases;
 use crate::meter;
 use crate::queue::{Disposition, Queue, Record};
+use crate::worker::Relay;
 
 /// Outcomes in one write. Larger batches gain nothing and lengthen the wait of the first in them.
 const BATCH: usize = 1_000;
@@ -24,19 +25,38 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 /// Write what comes until the channel is closed and empty, or `give_up`.
 ///
 /// A database that is away costs time, not outcomes: they are kept, their leases too, and written when it is back.
-pub async fn record(queue: Queue, leases: Arc<Leases>, mut records: mpsc::Receiver<Record>, give_up: CancellationToken) {
+pub async fn record(queue: Queue, leases: Arc<Leases>, mut relay: Relay, mut records: mpsc::Receiver<Record>, give_up: CancellationToken) {
     let mut batch = Vec::with_capacity(BATCH);
     while records.recv_many(&mut batch, BATCH).await > 0 {
-        let claims: Vec<Claim> = batch.iter().map(|record| record.claim).collect();
-        if give_up.run_until_cancelled(write(&queue, &mut batch)).await.is_none() {
+        let jobs = batch.len();
+        if give_up.run_until_cancelled(finish(&queue, &leases, &mut relay, &mut batch)).await.is_none() {
             tracing::error!(
-                jobs = batch.len() + records.len(),
+                jobs = jobs + records.len(),
                 "outcomes could not be written in time; these jobs run again when their leases are over"
             );
             return;
         }
-        leases.release(claims);
         batch.clear();
+    }
+}
+
+/// Write these, and give their leases up. Those that give a seat to the next job come last: no other outcome waits for its claim.
+async fn finish(queue: &Queue, leases: &Leases, relay: &mut Relay, batch: &mut Vec<Record>) {
+    let claims = |records: &[Record]| records.iter().map(|record| record.claim).collect::<Vec<Claim>>();
+    let passing = relay.take(batch);
+    if !batch.is_empty() {
+        write(queue, batch).await;
+        leases.release(claims(batch));
+    }
+    for mut passing in passing {
+        match relay.pass_on(queue, &passing).await {
+            Ok(ours) => report_lost(&passing.records, &ours),
+            Err(error) => {
+                tracing::debug!(entrypoint = %passing.limited.entrypoint, error = %error, "no seat is passed on");
+                write(queue, &mut passing.records).await;
+            }
+        }
+        leases.release(claims(&passing.records));
     }
 }
 

@@ -3,6 +3,7 @@
 //! The loop returns no `Result` from within: a database that is away is a reason to wait, never one to end.
 
 mod prefetch;
+mod relay;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +12,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::executor::{self, Executor};
-use crate::job::Job;
+use crate::executor::Executor;
 use crate::lease::Leases;
 use crate::meter;
-use crate::plugins::{PluginSet, Served};
+use crate::plugins::PluginSet;
 use crate::pulse::Pulse;
 use crate::queue::{Event, Limited, Queue};
 use crate::wasm::Control;
 use prefetch::Prefetch;
+pub use relay::{Passing, Relay};
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
@@ -166,27 +167,15 @@ impl Worker {
             let jobs = meter::claim(self.queue.claim_limited(limited, wanted)).await?;
             left -= jobs.len();
             more |= jobs.len() == wanted && wanted < limited.concurrency as usize;
-            self.start(plugins, jobs);
+            self.executor.start(jobs, plugins);
         }
         let wanted = (left + ahead).min(self.settings.batch_size);
         if wanted > 0 && !targets.unlimited.is_empty() {
             let jobs = meter::claim(self.queue.claim(&targets.unlimited, wanted)).await?;
             more |= jobs.len() == wanted;
-            self.start(plugins, jobs);
+            self.executor.start(jobs, plugins);
         }
         Ok(if more { Look::More } else { Look::Empty })
-    }
-
-    fn start(&self, plugins: &PluginSet, jobs: Vec<Job>) {
-        let batch = |served: &Served| served.options.batch.unwrap_or(1) as usize;
-        for jobs in executor::batches(jobs, |entrypoint| plugins.get(entrypoint).map_or(1, batch)) {
-            let entrypoint = Arc::clone(&jobs[0].entrypoint);
-            match plugins.pick(&entrypoint, fastrand::f64()) {
-                // A canary may take smaller batches than the version that it is to replace.
-                Some(served) => executor::chunks(jobs, batch(served)).for_each(|jobs| self.executor.start(jobs, served)),
-                None => tracing::error!(%entrypoint, jobs = jobs.len(), "claimed jobs that nobody asked for"),
-            }
-        }
     }
 
     /// Places that are free now, and jobs that may be claimed beyond them.

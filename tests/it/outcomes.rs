@@ -1,5 +1,9 @@
 //! What a handler says, and what the queue does: the table of README.md, row by row.
 
+use std::sync::Arc;
+
+use pgq_host::job::Job;
+use pgq_host::queue::{Disposition, Limited, Record, Terminal};
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 
 async fn hosted() -> (Database, Plugins, Host) {
@@ -133,6 +137,68 @@ async fn a_limit_over_all_workers_is_never_exceeded_nor_left_unused() {
     for host in hosts {
         host.stop().await;
     }
+}
+
+/// Log rows of jobs that were claimed by the transaction that ended another.
+const PASSED_ON: &str = "SELECT count(*) FROM pgqueuer_log AS next JOIN pgqueuer_log AS ended ON next.xmin = ended.xmin
+     WHERE next.status = 'picked' AND ended.status = 'successful' AND next.job_id <> ended.job_id";
+
+#[tokio::test]
+async fn a_seat_goes_to_the_next_job_in_the_transaction_that_ends_the_last() {
+    let (database, _plugins, host) = hosted().await;
+    database.enqueue_many("nap_limited", 40, "1").await;
+    database.wait_until_done().await;
+    assert_eq!(database.most_at_once("nap_limited").await, 2);
+    // All but the first two; fewer when an outcome came before its place was free.
+    let passed = database.count(PASSED_ON).await;
+    assert!(passed > 20, "{passed} of 38");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn seats_are_handed_over_under_the_fence_and_the_limit() {
+    let database = Database::new().await;
+    let queue = database.queue();
+    let limited = Limited { entrypoint: Arc::from("limited"), concurrency: 3 };
+    let ids = database.enqueue_many("limited", 8, "x").await;
+    let record = |job: &Job| Record {
+        claim: job.claim,
+        disposition: Disposition::Finished { status: Terminal::Successful, traceback: None, output: Some(b"y".to_vec()), follow_ups: Vec::new() },
+        attempt: None,
+        limited: Some(Arc::clone(&job.entrypoint)),
+    };
+    let seats = "SELECT string_agg(id || ':' || slot, ' ' ORDER BY id) FROM pgqueuer WHERE status = 'picked'";
+    let seats = async || sqlx::query_scalar::<_, Option<String>>(seats).fetch_one(database.pool()).await.unwrap().unwrap_or_default();
+
+    let first = queue.claim_limited(&limited, 3).await.unwrap();
+    let (held, taken) = (&first[0], &first[1]);
+    let seat = |of: &str, id: i64| of.split(' ').find_map(|pair| pair.strip_prefix(&format!("{id}:")).map(str::to_owned));
+    let before = seats().await;
+    // Another worker has one of the two.
+    database.execute(&format!("UPDATE pgqueuer SET queue_manager_id = gen_random_uuid() WHERE id = {}", taken.id)).await;
+    let handed = queue.hand_over(&limited, &[record(held), record(taken)]).await.unwrap();
+    assert_eq!(handed.ours, [held.id]);
+    assert_eq!(handed.next.iter().map(|job| job.id).collect::<Vec<_>>(), [ids[3]]);
+    let after = seats().await;
+    assert_eq!(seat(&after, ids[3]), seat(&before, held.id), "{before}, then {after}");
+    assert_eq!(seat(&after, taken.id), seat(&before, taken.id), "{before}, then {after}");
+    let log = database.count(&format!("SELECT count(*) FROM pgqueuer_log WHERE job_id = {} AND status = 'picked'", ids[3])).await;
+    assert_eq!((log, database.history(held.id).await), (1, ["queued", "picked", "successful"].map(str::to_owned).to_vec()));
+
+    // Seats that a limit has not any more are not handed on.
+    let one = Limited { concurrency: 1, ..limited.clone() };
+    let mine: Vec<&Job> = vec![&first[2], &handed.next[0]];
+    let records: Vec<Record> = mine.iter().map(|job| record(job)).collect();
+    let low = mine.iter().filter(|job| seat(&after, job.id).as_deref() == Some("0")).count();
+    let handed = queue.hand_over(&one, &records).await.unwrap();
+    assert_eq!((handed.ours.len(), handed.next.len()), (2, low));
+
+    // Nothing is due: the seats are free.
+    database.execute("UPDATE pgqueuer SET execute_after = now() + interval '1 hour' WHERE status = 'queued'").await;
+    let records: Vec<Record> = handed.next.iter().map(record).collect();
+    let last = queue.hand_over(&limited, &records).await.unwrap();
+    assert_eq!((last.ours.len(), last.next.len()), (records.len(), 0));
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await, 1, "the other worker's");
 }
 
 /// What PgQueuer 2.0 does to a running job: the row stays, and whoever runs it hears of it.

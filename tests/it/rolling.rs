@@ -46,8 +46,8 @@ async fn a_host_runs_on_the_schema_before_its_own_and_beside_an_upgrade() {
     all_outcomes(&database).await;
 
     // The upgrade comes while jobs run and come in; nobody is stopped for it.
-    let many = database.enqueue_many("nap", 2_000, "1").await.len() as i64;
     let done = successful(&database).await;
+    let many = database.enqueue_many("nap", 2_000, "1").await.len() as i64;
     eventually("some are done", async || successful(&database).await > done + 20).await;
     database.must(&["upgrade"]).await;
     database.must(&["verify", "--expect", "present"]).await;

@@ -26,6 +26,21 @@ async fn sigterm_lets_running_jobs_end_and_claims_no_more() {
 }
 
 #[tokio::test]
+async fn sigterm_passes_no_seat_on() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let host = Host::start(&database, &plugins, &[]).await;
+    let ids = database.enqueue_many("nap_limited", 4, "1000").await;
+    eventually("two have begun", async || host.log().matches("napping").count() == 2).await;
+    let log = host.stop().await;
+    for id in &ids[..2] {
+        assert_eq!(database.history(*id).await, ["queued", "picked", "successful"], "{log}");
+    }
+    for id in &ids[2..] {
+        assert_eq!(database.history(*id).await, ["queued"], "{log}");
+    }
+}
+
+#[tokio::test]
 async fn after_the_drain_timeout_jobs_are_interrupted_and_released_uncounted() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let mut host = Host::start(&database, &plugins, &["--drain-timeout", "0.2"]).await;

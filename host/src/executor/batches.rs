@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::job::Job;
 
 /// Jobs of one entrypoint together, in the order of the claim, as many as `size` says for it; 1 where it takes no batches.
-pub fn batches(jobs: Vec<Job>, size: impl Fn(&str) -> usize) -> Vec<Vec<Job>> {
+pub(super) fn batches(jobs: Vec<Job>, size: impl Fn(&str) -> usize) -> Vec<Vec<Job>> {
     let mut batches: Vec<Vec<Job>> = Vec::with_capacity(jobs.len());
     let mut open: HashMap<Arc<str>, usize> = HashMap::new();
     for job in jobs {
@@ -25,7 +25,7 @@ pub fn batches(jobs: Vec<Job>, size: impl Fn(&str) -> usize) -> Vec<Vec<Job>> {
 }
 
 /// The same jobs in order, at most so many at a time.
-pub fn chunks(jobs: Vec<Job>, size: usize) -> impl Iterator<Item = Vec<Job>> {
+pub(super) fn chunks(jobs: Vec<Job>, size: usize) -> impl Iterator<Item = Vec<Job>> {
     let mut jobs = jobs.into_iter();
     std::iter::from_fn(move || Some(jobs.by_ref().take(size.max(1)).collect::<Vec<_>>()).filter(|chunk| !chunk.is_empty()))
 }

@@ -74,17 +74,24 @@ pub(super) fn claim(way: Way) -> String {
         Way::FrontOfMany => (DUE_BY_PRIORITY, ""),
         Way::On => (DUE_BY_PRIORITY, GO_ON),
     };
-    CLAIM.replace("{due}", &due(template, "$1::text[]", "ANY($1)", "$2", from)).replace("{claimed}", CLAIMED)
+    CLAIM.replace("{due}", &due(template, "$1::text[]", "ANY($1)", "$2", from)).replace("{claimed}", &claimed("")) + JOBS
 }
 
 /// The claim of an entrypoint with a limit.
 pub(super) fn claim_limited() -> String {
     let gaps = |low: &str, high: &str| GAPS.replace("{low}", low).replace("{high}", high);
-    CLAIM_LIMITED
-        .replace("{gaps_from_there}", &gaps("$5::bigint", "$4::bigint"))
-        .replace("{gaps_before}", &gaps("0::bigint", "$5::bigint"))
-        .replace("{due}", &due(DUE_OF_FEW, "ARRAY[$1::text]", "$1", "(SELECT count(*) FROM free)", ""))
-        .replace("{claimed}", CLAIMED)
+    let free = FREE.replace("{gaps_from_there}", &gaps("$5::bigint", "$4::bigint")).replace("{gaps_before}", &gaps("0::bigint", "$5::bigint"));
+    format!("WITH {free}, {}{JOBS}", seated("$1", "$3", ""))
+}
+
+/// The job that is due for each seat of `free`, and its claim by `me`; logged when what is `after`, a condition, is known.
+pub(super) fn seated(entrypoint: &str, me: &str, after: &str) -> String {
+    let due = due(DUE_OF_FEW, &format!("ARRAY[{entrypoint}::text]"), entrypoint, "(SELECT count(*) FROM free)", "");
+    SEATED.replace("{due}", &due).replace("{me}", me).replace("{claimed}", &claimed(after))
+}
+
+fn claimed(after: &str) -> String {
+    CLAIMED.replace("{after}", after)
 }
 
 /// Where a claim looks for what is due.
@@ -105,21 +112,23 @@ const GO_ON: &str = " AND priority = $4 AND id > $5";
 /// limit airtight, against PgQueuer's workers too. Only as many rows are locked as seats are free.
 ///
 /// The limits stop the look for seats when there are enough: what is read are the seats that are taken between `$5` and those.
-const CLAIM_LIMITED: &str = "
-WITH free AS MATERIALIZED (
+const FREE: &str = "free AS MATERIALIZED (
     SELECT seat, row_number() OVER () AS rank FROM (
         SELECT seat FROM ({gaps_from_there} UNION ALL {gaps_before}) AS gap
         CROSS JOIN LATERAL generate_series(gap.first, least(gap.last, gap.first + $2 - 1)) AS seat
         WHERE gap.first <= gap.last
         LIMIT $2
     ) AS f
-), {due}, seated AS (
+)";
+
+/// See `seated`.
+const SEATED: &str = "{due}, seated AS (
     SELECT due.id, free.seat
     FROM (SELECT id, row_number() OVER (ORDER BY priority DESC, id ASC) AS rank FROM due) AS due
     JOIN free USING (rank)
 ), claimed AS (
     UPDATE {queue} AS q
-    SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3, slot = seated.seat
+    SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = {me}, slot = seated.seat
     FROM seated WHERE q.id = ANY (ARRAY[seated.id])
     {claimed}";
 
@@ -133,18 +142,23 @@ const GAPS: &str = "(
             ) AS taken
         )";
 
-/// How both claims end: the log row, and the job. Put in for `{claimed}`.
+/// How all claims end: the log row, and the job. Put in for `{claimed}`.
 const CLAIMED: &str =
     "RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created, q.updated, q.execute_after, q.slot
-), logged AS (
+), claim_logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, aggregated)
-    SELECT id, 'picked'::{status}, priority, entrypoint, {counted} FROM claimed
-), tallied AS (
+    SELECT id, 'picked'::{status}, priority, entrypoint, {counted} FROM claimed{after}
+), claim_tallied AS (
     {into_tally}SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed GROUP BY priority, entrypoint
-)
-SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts, updated, execute_after, slot,
-       (extract(epoch FROM created) * 1000)::bigint AS created_ms
-FROM claimed ORDER BY priority DESC, id ASC";
+), job AS (
+    SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts, updated, execute_after, slot,
+           (extract(epoch FROM created) * 1000)::bigint AS created_ms
+    FROM claimed
+)";
+
+/// The claimed jobs, in the order in which they are to run.
+const JOBS: &str = "
+SELECT * FROM job ORDER BY priority DESC, id ASC";
 
 /// One index look-up per entrypoint.
 pub(super) const NEXT_DUE: &str = "
@@ -207,7 +221,7 @@ impl Queue {
     }
 
     /// What a claim brought.
-    fn claimed(&self, rows: Vec<PgRow>, entrypoints: &[Arc<str>]) -> sqlx::Result<Vec<Job>> {
+    pub(super) fn claimed(&self, rows: Vec<PgRow>, entrypoints: &[Arc<str>]) -> sqlx::Result<Vec<Job>> {
         if !rows.is_empty() {
             self.tallied.notify_one();
         }
@@ -234,9 +248,7 @@ impl Queue {
                 }
                 self.claimed(rows, std::slice::from_ref(&limited.entrypoint))
             }
-            Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == UNIQUE_VIOLATION || code == DEADLOCK) => {
-                Ok(Vec::new())
-            }
+            Err(error) if is_lost_race(&error) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
@@ -259,6 +271,11 @@ impl Queue {
     pub async fn has_work(&self, entrypoints: &[Arc<str>]) -> sqlx::Result<bool> {
         sqlx::query_scalar(self.sql.work_left.clone()).bind(texts(entrypoints)).fetch_one(&self.pool).await
     }
+}
+
+fn is_lost_race(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == UNIQUE_VIOLATION || code == DEADLOCK)
 }
 
 fn texts(entrypoints: &[Arc<str>]) -> Vec<&str> {

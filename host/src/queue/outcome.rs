@@ -1,12 +1,13 @@
 //! Recording how runs ended, many at a time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::SqlStr;
 use sqlx::postgres::{PgArguments, Postgres};
-use sqlx::query::QueryScalar;
+use sqlx::query::Query;
+use sqlx::{Row as _, SqlStr};
 
 use super::attempt::{Attempt, Attempts};
 use super::enqueue::Columns;
@@ -20,7 +21,11 @@ use crate::job::{Claim, JobId, NewJob};
 /// PostgreSQL goes through all rows that a worker holds for each outcome now and then (0.7 to 2.2 s for 1,000 of them, against 3 ms).
 pub(super) const OURS: &str = "q.id = ANY (ARRAY[done.id]) AND q.updated IS NOT DISTINCT FROM done.claimed
       AND q.queue_manager_id IS NOT DISTINCT FROM $2 AND q.status IS NOT DISTINCT FROM 'picked'
-    RETURNING done.*, q.priority, q.entrypoint";
+    RETURNING done.*, q.priority, q.entrypoint, q.slot";
+
+/// How all of them end: whose outcomes were recorded.
+pub(super) const RECORDED: &str = "
+SELECT id::bigint FROM ours";
 
 /// The common case, and nothing in it that the common case does not need: jobs that are done, without anything to keep.
 pub(super) const FINISH: &str = "
@@ -34,8 +39,7 @@ WITH done AS (
     SELECT id, 'successful'::{status}, priority, entrypoint, {counted} FROM ours
 ), tallied AS (
     {into_tally}SELECT date_trunc('sec', now()), count(*), priority, 'successful', entrypoint FROM ours GROUP BY priority, entrypoint
-)
-SELECT id::bigint FROM ours";
+)";
 
 /// Outcome, traceback, output and follow-up jobs in one statement: all of them are there, or none. Follow-ups of a job that is not
 /// ours any more are not enqueued; those of a job that is come after its row is gone (hence the join with it), and may have its
@@ -49,7 +53,7 @@ WITH done AS (
     DELETE FROM {queue} AS q USING done WHERE {ours}
 ), {attempted}, logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, traceback, aggregated)
-    SELECT id, status::{status}, priority, entrypoint, traceback::jsonb, {counted} FROM ours
+    SELECT id, status::{status}, priority, entrypoint, traceback::jsonb, {counted} FROM ours {logged}
 ), tallied AS (
     {into_tally}SELECT date_trunc('sec', now()), count(*), priority, status, entrypoint FROM ours GROUP BY priority, status, entrypoint
 ), kept AS (
@@ -68,8 +72,7 @@ WITH done AS (
 ), new_logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint)
     SELECT id, 'queued'::{status}, priority, entrypoint FROM new
-)
-SELECT id::bigint FROM ours";
+)";
 
 /// Back into the queue, or held as failed.
 pub(super) const PUT_BACK: &str = "
@@ -85,8 +88,7 @@ WITH done AS (
 ), {attempted}, logged AS (
     INSERT INTO {log} (job_id, status, priority, entrypoint, traceback)
     SELECT id, status::{status}, priority, entrypoint, traceback::jsonb FROM ours
-)
-SELECT id::bigint FROM ours";
+)";
 
 /// How a job leaves the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +156,8 @@ pub struct Record {
     pub disposition: Disposition,
     /// The run; none where the job was given back without one.
     pub attempt: Option<Attempt>,
+    /// The entrypoint, if it has a limit: the outcome gives a seat back.
+    pub limited: Option<Arc<str>>,
 }
 
 impl Queue {
@@ -180,15 +184,24 @@ impl Queue {
     }
 
     async fn finish(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
-        self.ours(self.sql.finish.clone(), records).fetch_all(&self.pool).await
+        self.ids(self.ours(self.sql.finish.clone(), records)).await
     }
 
     async fn finish_with_extras(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
+        self.ids(self.with_extras(self.sql.finish_with_extras.clone(), records)).await
+    }
+
+    async fn ids(&self, query: Query<'static, Postgres, PgArguments>) -> sqlx::Result<Vec<JobId>> {
+        query.fetch_all(&self.pool).await?.iter().map(|row| row.try_get(0)).collect()
+    }
+
+    /// The parameters of what finishes with extras.
+    pub(super) fn with_extras(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
         let (mut statuses, mut tracebacks, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
         let (mut parents, mut jobs) = (Vec::new(), Vec::new());
         for record in records {
             let Disposition::Finished { status, traceback, output, follow_ups } = &record.disposition else {
-                unreachable!("`record` sorted them")
+                unreachable!("they were sorted")
             };
             statuses.push(status.label());
             tracebacks.push(traceback.as_ref().map(Value::to_string));
@@ -197,7 +210,7 @@ impl Queue {
             jobs.extend(follow_ups);
         }
         let columns = Columns::of(jobs);
-        self.ours(self.sql.finish_with_extras.clone(), records)
+        self.ours(sql, records)
             .bind(statuses)
             .bind(tracebacks)
             .bind(outputs)
@@ -208,8 +221,6 @@ impl Queue {
             .bind(columns.delay_ms)
             .bind(columns.dedupe_key)
             .bind(columns.headers)
-            .fetch_all(&self.pool)
-            .await
     }
 
     async fn put_back(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
@@ -218,27 +229,22 @@ impl Queue {
             let (status, delay, failed, traceback) = match &record.disposition {
                 Disposition::Again { delay, counts, traceback } => ("queued", *delay, i32::from(*counts), traceback.as_ref()),
                 Disposition::Held { traceback } => ("failed", Duration::ZERO, 1, Some(traceback)),
-                Disposition::Finished { .. } => unreachable!("`record` sorted them"),
+                Disposition::Finished { .. } => unreachable!("they were sorted"),
             };
             statuses.push(status);
             delays.push(millis(delay));
             failures.push(failed);
             tracebacks.push(traceback.map(Value::to_string));
         }
-        self.ours(self.sql.put_back.clone(), records)
-            .bind(statuses)
-            .bind(delays)
-            .bind(failures)
-            .bind(tracebacks)
-            .fetch_all(&self.pool)
-            .await
+        let put_back = self.ours(self.sql.put_back.clone(), records);
+        self.ids(put_back.bind(statuses).bind(delays).bind(failures).bind(tracebacks)).await
     }
 
-    /// The parameters that all three begin with: the claims, who holds them, and how their runs were.
-    fn ours(&self, sql: SqlStr, records: &[&Record]) -> QueryScalar<'static, Postgres, JobId, PgArguments> {
+    /// The parameters that all begin with: the claims, who holds them, and how their runs were.
+    fn ours(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
         let (ids, claimed): (Vec<JobId>, Vec<DateTime<Utc>>) = records.iter().map(|record| (record.claim.id, record.claim.at)).unzip();
         let attempts = Attempts::of(records);
-        sqlx::query_scalar(sql)
+        sqlx::query(sql)
             .bind(ids)
             .bind(self.me)
             .bind(claimed)

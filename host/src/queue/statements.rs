@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 use super::claim::Way;
-use super::{Lacking, attempt, claim, depth, enqueue, fleet, heartbeat, outcome, presence, rescue, schedules, statistics};
+use super::{Lacking, attempt, claim, depth, enqueue, fleet, handover, heartbeat, outcome, presence, rescue, schedules, statistics};
 use crate::names::Names;
 
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub(super) struct Statements {
     pub(super) finish: SqlStr,
     pub(super) finish_with_extras: SqlStr,
     pub(super) put_back: SqlStr,
+    pub(super) hand_over: SqlStr,
     pub(super) aggregate: SqlStr,
     pub(super) enqueue: SqlStr,
     pub(super) enqueue_or_skip: SqlStr,
@@ -42,6 +43,7 @@ impl Statements {
     pub(super) fn render(names: &Names, lacking: Lacking) -> Statements {
         let render = |template: &str| AssertSqlSafe(names.render(&lacking.fill(template))).into_sql_str();
         let outcome = |template: &str| render(&template.replace("{ours}", outcome::OURS).replace("{attempted}", attempt::ATTEMPTED));
+        let recorded = |template: &str| outcome(&format!("{template}{}", outcome::RECORDED));
         Statements {
             claim: render(&claim::claim(Way::Front)),
             claim_of_many: render(&claim::claim(Way::FrontOfMany)),
@@ -54,9 +56,10 @@ impl Statements {
             depth: render(depth::DEPTH),
             rescue: render(&rescue::rescue()),
             rescue_from: render(&rescue::rescue_from()),
-            finish: outcome(outcome::FINISH),
-            finish_with_extras: outcome(&outcome::FINISH_WITH_EXTRAS.replace("{on_conflict}", enqueue::SKIP)),
-            put_back: outcome(outcome::PUT_BACK),
+            finish: recorded(outcome::FINISH),
+            finish_with_extras: recorded(&outcome::FINISH_WITH_EXTRAS.replace("{on_conflict}", enqueue::SKIP).replace("{logged}", "")),
+            put_back: recorded(outcome::PUT_BACK),
+            hand_over: outcome(&handover::hand_over()),
             announce: render(&fleet::announce(names, !lacking.presence)),
             look: render(presence::LOOK),
             forget: render(presence::FORGET),
