@@ -19,7 +19,7 @@ use crate::worker;
 
 /// Jobs in one claim. PgQueuer's default of 10 is as many round trips as jobs are short; what is claimed is bounded by the places
 /// that are free either way.
-const DEFAULT_BATCH_SIZE: usize = 500;
+const DEFAULT_BATCH_SIZE: usize = 1_000;
 const DEFAULT_MAX_CONCURRENT_TASKS: usize = 100;
 /// The pool reserves address space for each, and there are 128 TiB of it.
 const MOST_CONCURRENT_TASKS: usize = 5_000;
