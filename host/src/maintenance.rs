@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::lease::Leases;
 use crate::plugins::PluginSet;
-use crate::queue::{Queue, RescueRule, Rescued};
+use crate::queue::{Counted, Queue, RescueRule, Rescued};
 
 /// Which version ran an attempt is known for so long.
 const ATTEMPTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -24,6 +24,8 @@ const TALLY_INTERVAL: Duration = Duration::from_secs(1);
 const AGGREGATE_LEAST: usize = 10_000;
 const AGGREGATE_MOST: usize = 200_000;
 const AGGREGATE_GROWTH: usize = 4;
+/// A log that had nothing to count is looked at half as often, and again, down to an eighth: until this host has written something.
+const AGGREGATE_RARELY: u32 = 8;
 
 /// Look for lost jobs at the start and then twice per lease, each host at its own pace, until `stop`.
 pub async fn rescue(queue: Queue, leases: Arc<Leases>, plugins: watch::Receiver<Arc<PluginSet>>, lease: Duration, stop: CancellationToken) {
@@ -74,18 +76,27 @@ fn report(job: &Rescued) {
 
 /// Count the log into the statistics, at every interval, until `stop`; and what this host itself wrote a second after it did, and once more
 /// at the end. One host of all that share the queue does it at a time. An interval of zero leaves the log to others, but not what hosts
-/// alone know of. An idle host counts nothing but the log.
+/// alone know of. An idle host counts nothing but the log, and that seldom.
 pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken) {
-    let next = || (!interval.is_zero()).then(|| Instant::now() + interval.mul_f64(0.75 + fastrand::f64() / 2.0));
-    let (mut log_at, mut tally_at, mut rows) = (next(), None, AGGREGATE_LEAST);
+    let next = |rarely: u32| (!interval.is_zero()).then(|| Instant::now() + (interval * rarely).mul_f64(0.75 + fastrand::f64() / 2.0));
+    let (mut log_at, mut tally_at, mut rows, mut rarely) = (next(1), None, AGGREGATE_LEAST, 1);
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = queue.tallied(), if tally_at.is_none() => tally_at = Some(Instant::now() + TALLY_INTERVAL),
-            () = until(tally_at) => tally_at = (!count(&queue, &mut 0).await).then(|| Instant::now() + TALLY_INTERVAL),
+            () = queue.tallied(), if tally_at.is_none() => {
+                tally_at = Some(Instant::now() + TALLY_INTERVAL);
+                if rarely > 1 {
+                    (rarely, log_at) = (1, next(1));
+                }
+            }
+            () = until(tally_at) => tally_at = (!count(&queue, &mut 0).await.turn).then(|| Instant::now() + TALLY_INTERVAL),
             () = until(log_at) => {
-                count(&queue, &mut rows).await;
-                log_at = next();
+                rarely = match count(&queue, &mut rows).await {
+                    counted if !counted.is_nothing() => 1,
+                    counted if counted.turn => (rarely * 2).min(AGGREGATE_RARELY),
+                    _ => rarely,
+                };
+                log_at = next(rarely);
             }
         }
     }
@@ -93,23 +104,27 @@ pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken
     count(&queue, &mut 0).await;
 }
 
-/// All that is there, so many rows of the log at a time, more of them when that was too few and fewer when it was too many. False when it was
-/// another host's turn, or could not be done.
-async fn count(queue: &Queue, log_rows: &mut usize) -> bool {
+/// All that is there, so many rows of the log at a time, more of them when that was too few and fewer when it was too many. What was
+/// counted by that; not in our turn if it was another host's, or could not be done.
+async fn count(queue: &Queue, log_rows: &mut usize) -> Counted {
+    let mut sum = Counted { turn: false, logged: 0, tallied: 0 };
     loop {
         match queue.aggregate(*log_rows, AGGREGATE_LEAST).await {
-            Ok(counted) if *log_rows > 0 && counted.logged == *log_rows => *log_rows = (*log_rows * AGGREGATE_GROWTH).min(AGGREGATE_MOST),
-            Ok(counted) if counted.tallied == AGGREGATE_LEAST => {}
             Ok(counted) => {
-                if counted.logged < *log_rows / AGGREGATE_GROWTH {
-                    *log_rows = (*log_rows / AGGREGATE_GROWTH).max(AGGREGATE_LEAST);
+                sum = Counted { turn: counted.turn, logged: sum.logged + counted.logged, tallied: sum.tallied + counted.tallied };
+                if *log_rows > 0 && counted.logged == *log_rows {
+                    *log_rows = (*log_rows * AGGREGATE_GROWTH).min(AGGREGATE_MOST);
+                } else if counted.tallied < AGGREGATE_LEAST {
+                    if counted.logged < *log_rows / AGGREGATE_GROWTH {
+                        *log_rows = (*log_rows / AGGREGATE_GROWTH).max(AGGREGATE_LEAST);
+                    }
+                    return sum;
                 }
-                return counted.turn;
             }
             Err(error) => {
                 *log_rows = (*log_rows).min(AGGREGATE_LEAST);
                 tracing::warn!(error = %error, "cannot count the log into the statistics; trying again");
-                return false;
+                return Counted { turn: false, ..sum };
             }
         }
     }
