@@ -55,7 +55,8 @@ fmt:
 	cd plugins-example && $(CARGO) fmt --all
 	cd tests/guests && $(CARGO) fmt --all
 
-bench: host wasm-target python $(TARGET)/graphile/.installed ## pgq-host beside PgQueuer and graphile-worker, in one run; writes docs/benchmarks.md
+bench: host wasm-target python $(TARGET)/graphile/.installed ## pgq-host beside PgQueuer and graphile-worker (Node, Rust), in one run; writes docs/benchmarks.md
+	cd benchmarks/graphile-rust && $(CARGO) build --locked --release --target-dir ../../$(TARGET)/graphile-rust
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
 	$(VENV)/bin/python benchmarks/drain.py $(BENCH)
 

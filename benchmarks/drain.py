@@ -1,8 +1,8 @@
-"""pgq-host beside PgQueuer and graphile-worker, in one run on one machine: how fast a queue is drained, what that costs, how long one job
+"""pgq-host beside PgQueuer, graphile-worker (Node) and graphile_worker (Rust), in one run on one machine: how fast a queue is drained, what that costs, how long one job
 takes; and how long pgq-host's claims take beside a million rows.
 
 Run by `make bench`. Starts a PostgreSQL of its own with default settings (fsync on) and stops it. Needs the release binary, the tests'
-guests, graphile-worker from npm, and a Python that has PgQueuer: this one. Writes docs/benchmarks.md and docs/benchmarks.svg.
+guests, graphile-worker from npm, graphile_worker from crates.io, and a Python that has PgQueuer: this one. Writes docs/benchmarks.md and docs/benchmarks.svg.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from importlib import metadata
@@ -34,6 +35,7 @@ BINARY = ROOT / "target/release/pgq-host"
 # Its entrypoints `noop_fresh` and `noop_kept` read their payload and are done.
 PLUGIN = ROOT / "target/guests/wasm32-wasip2/release/reuse.wasm"
 GRAPHILE = ROOT / "target/graphile"
+GRAPHILE_RUST = ROOT / "target/graphile-rust/release/pgq-host-benchmarks-graphile-rust"
 PAYLOAD = b'{"name":"x"}'
 PATIENCE = 300
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -185,12 +187,12 @@ class Peer:
 
 
 class Graphile(Peer):
-    """graphile-worker, which keeps no history: what it did is what is gone from its table, and what its process says at its end."""
+    """graphile-worker, or graphile_worker on the same tables, which keep no history: what it did is what is gone from them, and what its
+    process says at its end."""
 
-    def __init__(self, folder: Path) -> None:
-        script = GRAPHILE / "worker.mjs"
-        super().__init__("graphile-worker, batched", ["node", script, "install"], ["node", script], folder)
-        self.said = folder / "graphile.json"
+    def __init__(self, name: str, run: list[object], folder: Path) -> None:
+        super().__init__(name, [*run, "install"], run, folder)
+        self.said = folder / f"{name}.json"
 
     def enqueue(self, connection: psycopg.Connection, jobs: int) -> None:
         if jobs == 1:
@@ -219,7 +221,7 @@ class Graphile(Peer):
 
 
 def peers(folder: Path) -> list[Peer]:
-    for needed in [BINARY, PLUGIN, GRAPHILE / "node_modules"]:
+    for needed in [BINARY, PLUGIN, GRAPHILE / "node_modules", GRAPHILE_RUST]:
         if not needed.exists():
             sys.exit(f"{needed} is not there: run 'make bench'")
     shutil.copy(HERE / "graphile/worker.mjs", GRAPHILE)
@@ -230,7 +232,8 @@ def peers(folder: Path) -> list[Peer]:
     host = [[BINARY, "install"], [BINARY, "run", "--plugins", plugins], folder]
     return [
         *(Peer(f"PgQueuer, batch {size}", [*pgq, "install"], [*pgq, "run", "noop:main", "--batch-size", size], folder) for size in (10, 500)),
-        Graphile(folder),
+        Graphile("graphile-worker, batched", ["node", GRAPHILE / "worker.mjs"], folder),
+        Graphile("graphile_worker (Rust)", [GRAPHILE_RUST], folder),
         Peer("pgq-host, fresh", *host, entrypoint="noop_fresh"),
         Peer("pgq-host, reuse", *host, entrypoint="noop_kept"),
     ]
@@ -339,11 +342,14 @@ def versions(server: Server) -> dict[str, str]:
         return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout.strip()
 
     graphile = json.loads((GRAPHILE / "node_modules/graphile-worker/package.json").read_text())["version"]
+    crates = tomllib.loads((HERE / "graphile-rust/Cargo.lock").read_text())["package"]
+    graphile_rust = next(crate["version"] for crate in crates if crate["name"] == "graphile_worker")
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     return {
         "pgq-host": f"{says(BINARY, '--version').split()[-1]}" + (f" (commit {commit})" if commit else ""),
         "PgQueuer": f"{metadata.version('pgqueuer')}, asyncpg {metadata.version('asyncpg')}, Python {platform.python_version()}",
         "graphile-worker": f"{graphile}, Node {says('node', '--version').lstrip('v')}",
+        "graphile_worker (Rust)": graphile_rust,
         "PostgreSQL": f"{server.version}, default settings (fsync on)",
     }
 

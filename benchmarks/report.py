@@ -144,17 +144,18 @@ Each job is accounted for: the run ends with an error unless every one ran once.
 
 - **Peers.** PgQueuer: `pgq run` with asyncpg and a handler that does nothing, with its default batch of 10 and one of 500.
   graphile-worker: a task that does nothing, with the configuration of its page about performance: 24 jobs at a time, `localQueue` of 500,
-  `completeJobBatchDelay` and `failJobBatchDelay` 0. pgq-host: `run`, all defaults; a Rust plugin that reads its payload and is done, in a new
+  `completeJobBatchDelay` and `failJobBatchDelay` 0. graphile_worker: a native task in Rust that does nothing, 24 at a time, a local queue of 500,
+  batch delays of 5 ms as its documentation has them. pgq-host: `run`, all defaults; a Rust plugin that reads its payload and is done, in a new
   instance for every job ("fresh") or in instances that are kept ("reuse").
-- **What each keeps.** PgQueuer and pgq-host log every transition of a job, graphile-worker has no history. That is most of the difference
+- **What each keeps.** PgQueuer and pgq-host log every transition of a job, graphile-worker (Node and Rust) has no history. That is most of the difference
   in WAL.
 - **jobs/s**: from the first claim to the last recorded outcome, by the log's times. graphile-worker has none: from the first call of the task until
-  its `runOnce` is over, which includes the end of its pool.
+  its `runOnce` is over, which includes the end of its pool; of the one in Rust, until its rows are gone.
 - **CPU**: of the worker from its start to its exit (`wait4`), start included; of PostgreSQL over the same time, all of its processes.
 - **WAL**: by the position of the log's end, after a checkpoint. Counting the log into the statistics, which PgQueuer and pgq-host do every
   30 s or so, is hardly in it.
 - **ms until**: {run.latency_jobs} single jobs a round at an idle worker, 100 a second, from the begin of the INSERT's transaction. `claimed` is the begin of the
-  claim's transaction; of graphile-worker, the call of the task, which comes a little later. `done` is the begin of the transaction that records
+  claim's transaction; of both graphile workers, the call of the task, which comes a little later. `done` is the begin of the transaction that records
   the outcome.
 - **RSS**: `peak` at the end of the drain, `idle` of a worker that has run one job.
 
