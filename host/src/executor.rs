@@ -3,8 +3,8 @@
 mod batches;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;

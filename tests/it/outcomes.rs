@@ -163,7 +163,12 @@ async fn seats_are_handed_over_under_the_fence_and_the_limit() {
     let ids = database.enqueue_many("limited", 8, "x").await;
     let record = |job: &Job| Record {
         claim: job.claim,
-        disposition: Disposition::Finished { status: Terminal::Successful, traceback: None, output: Some(b"y".to_vec()), follow_ups: Vec::new() },
+        disposition: Disposition::Finished {
+            status: Terminal::Successful,
+            traceback: None,
+            output: Some(b"y".to_vec()),
+            follow_ups: Vec::new(),
+        },
         attempt: None,
         limited: Some(Arc::clone(&job.entrypoint)),
     };

@@ -112,6 +112,14 @@ impl Host {
         self.log()
     }
 
+    /// Processor time since its start.
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a process");
+        // Behind the name, which may have blanks: state is the first, utime and stime are the twelfth and thirteenth, in hundredths.
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("a name").split_whitespace().collect();
+        (11..=12).map(|field| fields[field].parse::<f64>().expect("a number")).sum::<f64>() / 100.0
+    }
+
     /// Resident memory now, in bytes.
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");

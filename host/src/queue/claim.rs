@@ -80,7 +80,8 @@ pub(super) fn claim(way: Way) -> String {
 /// The claim of an entrypoint with a limit.
 pub(super) fn claim_limited() -> String {
     let gaps = |low: &str, high: &str| GAPS.replace("{low}", low).replace("{high}", high);
-    let free = FREE.replace("{gaps_from_there}", &gaps("$5::bigint", "$4::bigint")).replace("{gaps_before}", &gaps("0::bigint", "$5::bigint"));
+    let free =
+        FREE.replace("{gaps_from_there}", &gaps("$5::bigint", "$4::bigint")).replace("{gaps_before}", &gaps("0::bigint", "$5::bigint"));
     format!("WITH {free}, {}{JOBS}", seated("$1", "$3", ""))
 }
 

@@ -38,7 +38,7 @@ fn describe() {
     describe_histogram!(
         "pgq_host_statement_seconds",
         Unit::Seconds,
-        "From asking to the answer, waiting for a connection included: claim, record, heartbeat"
+        "From asking to the answer, waiting for a connection included: claim, record, hand_over (both in one), heartbeat"
     );
     describe_counter!("pgq_host_database_errors_total", "Statements that failed, by which");
     describe_counter!(
