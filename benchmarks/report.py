@@ -157,7 +157,7 @@ Each job is accounted for: the run ends with an error unless every one ran once.
 - **ms until**: {run.latency_jobs} single jobs a round at an idle worker, 100 a second, from the begin of the INSERT's transaction. `claimed` is the begin of the
   claim's transaction; of both graphile workers, the call of the task, which comes a little later. `done` is the begin of the transaction that records
   the outcome.
-- **RSS**: `peak` at the end of the drain, `idle` of a worker that has run one job.
+- **RSS**: `peak` at the end of the drain, never less than what the run itself had when it started the process (36 MB); `idle` of a worker that has run one job.
 
 `make bench` runs this again and writes this page; benchmarks/README.md has its options and the other measurements.
 {masses}"""

@@ -13,6 +13,8 @@ use crate::meter;
 use crate::plugins::PluginSet;
 use crate::queue::{Limited, Queue, Record};
 
+/// Entrypoints whose seats are passed on in one go: each is a statement, and the outcomes that come next wait for all of them.
+const MOST: usize = 8;
 /// A statement that takes longer keeps other outcomes waiting, and for so many times as long claims are left to the claim loop.
 const LONG: Duration = Duration::from_millis(50);
 const SHARE: u32 = 20;
@@ -53,13 +55,13 @@ impl Relay {
         let mut passing: HashMap<Arc<str>, Passing> = HashMap::new();
         for record in std::mem::take(batch) {
             match limit(&record, &plugins).filter(|_| places > 0) {
-                Some(limited) => {
+                Some(limited) if passing.len() < MOST || passing.contains_key(&limited.entrypoint) => {
                     places -= 1;
                     let (plugins, executor) = (Arc::clone(&plugins), executor.clone());
                     let entry = passing.entry(Arc::clone(&limited.entrypoint));
                     entry.or_insert_with(|| Passing { limited, records: Vec::new(), plugins, executor }).records.push(record);
                 }
-                None => batch.push(record),
+                _ => batch.push(record),
             }
         }
         passing.into_values().collect()
