@@ -77,6 +77,32 @@ async fn jobs_of_a_killed_host_run_elsewhere_at_once() {
 }
 
 #[tokio::test]
+async fn the_seats_of_a_killed_host_are_taken_elsewhere_and_the_limit_holds() {
+    const JOBS: i64 = 300;
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let hosts = [start("one", &database, &plugins).await, start("other", &database, &plugins).await];
+    let first = worker(&database, &hosts[0]).await;
+    database.enqueue_many("nap_limited", JOBS as usize, "10").await;
+    let successful = async || database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'").await;
+    eventually("seats are passed on", async || successful().await > 30).await;
+    let [one, other] = hosts;
+    // Whoever has one, most likely keeps it until the kill.
+    let (doomed, heir) = if held_by(&database, first).await > 0 { (one, other) } else { (other, one) };
+    doomed.kill().await;
+    let before = successful().await;
+    database.wait_until_done().await;
+    assert!(before < JOBS, "it died too late to tell");
+    assert_eq!(successful().await, JOBS, "none is lost, none is recorded twice");
+    assert_eq!(database.count("SELECT count(DISTINCT job_id) FROM pgqueuer_log WHERE status = 'successful'").await, JOBS);
+    // By what was claimed, and what ended or was taken from the dead.
+    let most = "SELECT max(running)::bigint FROM (
+        SELECT sum(CASE WHEN status = 'picked' THEN 1 WHEN status = 'successful' OR traceback IS NOT NULL THEN -1 ELSE 0 END) OVER (ORDER BY id) AS running
+        FROM pgqueuer_log) AS r";
+    assert_eq!(database.count(most).await, 2);
+    heir.stop().await;
+}
+
+#[tokio::test]
 async fn a_host_whose_sessions_are_cut_one_after_the_other_keeps_its_jobs() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let hosts = [start("cut", &database, &plugins).await, start("peer", &database, &plugins).await];
