@@ -249,7 +249,9 @@ impl Queue {
                 }
                 self.claimed(rows, std::slice::from_ref(&limited.entrypoint))
             }
-            Err(error) if is_lost_race(&error) => Ok(Vec::new()),
+            Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == UNIQUE_VIOLATION || code == DEADLOCK) => {
+                Ok(Vec::new())
+            }
             Err(error) => Err(error),
         }
     }
@@ -272,11 +274,6 @@ impl Queue {
     pub async fn has_work(&self, entrypoints: &[Arc<str>]) -> sqlx::Result<bool> {
         sqlx::query_scalar(self.sql.work_left.clone()).bind(texts(entrypoints)).fetch_one(&self.pool).await
     }
-}
-
-fn is_lost_race(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code == UNIQUE_VIOLATION || code == DEADLOCK)
 }
 
 fn texts(entrypoints: &[Arc<str>]) -> Vec<&str> {

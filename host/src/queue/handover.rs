@@ -4,7 +4,7 @@
 use sqlx::Row as _;
 
 use super::claim::{self, Limited};
-use super::outcome::{Disposition, FINISH_WITH_EXTRAS, Record};
+use super::outcome::{FINISH_WITH_EXTRAS, Record};
 use super::{Queue, enqueue};
 use crate::job::{Job, JobId};
 
@@ -32,13 +32,6 @@ const AFTER: &str = " WHERE (SELECT count(*) FROM logged) > 0";
 pub(super) fn hand_over() -> String {
     let finish = FINISH_WITH_EXTRAS.replace("{on_conflict}", enqueue::SKIP).replace("{logged}", "RETURNING job_id");
     format!("{finish}, {FREE}, {}{HANDED_OVER}", claim::seated("$18", "$2", AFTER))
-}
-
-impl Record {
-    /// Whether the job leaves the queue. (One that stays may be due again at once, and before all others.)
-    pub fn is_final(&self) -> bool {
-        matches!(self.disposition, Disposition::Finished { .. })
-    }
 }
 
 impl Queue {

@@ -160,13 +160,19 @@ pub struct Record {
     pub limited: Option<Arc<str>>,
 }
 
+impl Record {
+    /// Whether the job leaves the queue. (One that stays may be due again at once, and before all others.)
+    pub fn is_final(&self) -> bool {
+        matches!(self.disposition, Disposition::Finished { .. })
+    }
+}
+
 impl Queue {
     /// Record these outcomes. Returns the ids of the jobs that were still ours; what is missing belongs to another worker by now,
     /// and was left alone. Each of the up to three statements is atomic; on an error none of the remaining ones was tried.
     pub async fn record(&self, records: &[Record]) -> sqlx::Result<Vec<JobId>> {
         let (plain, rest): (Vec<&Record>, Vec<&Record>) = records.iter().partition(|record| record.disposition.is_plain());
-        let (done, back): (Vec<&Record>, Vec<&Record>) =
-            rest.into_iter().partition(|record| matches!(record.disposition, Disposition::Finished { .. }));
+        let (done, back): (Vec<&Record>, Vec<&Record>) = rest.into_iter().partition(|record| record.is_final());
         let mut ours = Vec::with_capacity(records.len());
         if !plain.is_empty() {
             ours.extend(self.finish(&plain).await?);
