@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod embedded;
 pub mod executor;
 pub mod guests;
+pub mod host_memory;
 pub mod job;
 pub mod lease;
 pub mod maintenance;
