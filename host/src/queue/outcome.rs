@@ -102,7 +102,8 @@ pub enum Terminal {
 }
 
 impl Terminal {
-    fn label(self) -> &'static str {
+    /// As the log has it.
+    pub fn label(self) -> &'static str {
         match self {
             Terminal::Successful => "successful",
             Terminal::Canceled => "canceled",
