@@ -30,6 +30,7 @@ mod producers;
 mod reload;
 mod reuse;
 mod rolling;
+mod rows;
 mod schedules;
 mod schema;
 mod scripts;
