@@ -34,6 +34,7 @@ mod producers;
 mod reload;
 mod reuse;
 mod rolling;
+mod rows;
 mod schedules;
 mod schema;
 mod scripts;
