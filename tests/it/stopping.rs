@@ -99,6 +99,44 @@ async fn drain_mode_ends_when_nothing_is_left_deferred_jobs_included() {
 }
 
 #[tokio::test]
+async fn a_drain_waits_for_what_a_circuit_breaker_holds_back() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    plugins.write("pgq-host.toml", "[circuit-breaker]\nwindow = 10\ncrashes = 4\npause = \"0.5s\"\n");
+    database.enqueue_many("panics", 7, "").await;
+    let mut host = Host::start(&database, &plugins, &["--mode", "drain", "--max-concurrent-tasks", "1"]).await;
+    assert!(host.ended().await.success(), "{}", host.log());
+    assert!(host.log().contains("held back by its circuit breaker"), "the breaker never opened: {}", host.log());
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'failed'").await, 7, "all were tried to the end");
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_what_another_worker_holds() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let id = database.enqueue("nap", "1").await;
+    database.execute("UPDATE pgqueuer SET status = 'picked', queue_manager_id = gen_random_uuid(), heartbeat = now()").await;
+    let mut host = Host::start(&database, &plugins, &["--mode", "drain"]).await;
+    host.wait_for_log("the drain waits").await;
+    assert!(host.log().contains("1 held by other workers"), "{}", host.log());
+    // Its worker was lost, and this host runs it.
+    database.execute("UPDATE pgqueuer SET status = 'queued', queue_manager_id = NULL").await;
+    assert!(host.ended().await.success(), "{}", host.log());
+    assert_eq!(database.history(id).await, ["queued", "picked", "successful"]);
+}
+
+#[tokio::test]
+async fn a_drain_that_cannot_run_what_is_left_says_so_and_fails() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile", "hello"]));
+    let id = database.enqueue("nap", "1").await;
+    database.execute("UPDATE pgqueuer SET execute_after = now() + interval '1 hour'").await;
+    let mut host = Host::start(&database, &plugins, &["--mode", "drain"]).await;
+    host.wait_for_log("the drain waits").await;
+    plugins.remove("hostile.wasm");
+    assert_eq!(host.ended().await.code(), Some(1), "{}", host.log());
+    assert!(host.log().contains("\"nap\": 1 queued, which no plugin serves any more"), "{}", host.log());
+    assert_eq!(database.history(id).await, ["queued"]);
+}
+
+#[tokio::test]
 async fn jobs_of_a_killed_host_run_again_elsewhere_and_are_charged_nothing() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let lease = ["--heartbeat-timeout", "1"];

@@ -17,10 +17,12 @@ use crate::job::{Claim, Job, JobId};
 /// planner one way: what it believes of the queue (that it is empty, most of the time) makes the wrong ones look free. (Going to the row
 /// that was locked by its `ctid` would save a look-up, and leave out a row that changed between the statement's beginning and its lock, such as
 /// one whose priority was raised: nobody would look for it again before the next poll.)
+///
+/// The lease begins when the row is written, not when the statement did: that may have waited for longer than a lease lasts.
 const CLAIM: &str = "
 WITH {due}, claimed AS (
     UPDATE {queue} AS q
-    SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3, slot = NULL
+    SET status = 'picked', updated = now(), heartbeat = clock_timestamp(), queue_manager_id = $3, slot = NULL
     FROM due WHERE q.id = ANY (ARRAY[due.id])
     {claimed}";
 
@@ -129,7 +131,7 @@ const SEATED: &str = "{due}, seated AS (
     JOIN free USING (rank)
 ), claimed AS (
     UPDATE {queue} AS q
-    SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = {me}, slot = seated.seat
+    SET status = 'picked', updated = now(), heartbeat = clock_timestamp(), queue_manager_id = {me}, slot = seated.seat
     FROM seated WHERE q.id = ANY (ARRAY[seated.id])
     {claimed}";
 

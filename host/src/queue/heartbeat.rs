@@ -19,7 +19,7 @@ WITH held AS MATERIALIZED (
         FOR NO KEY UPDATE SKIP LOCKED
     ) AS q
 ), beaten AS (
-    UPDATE {queue} AS q SET heartbeat = now() FROM free WHERE q.id = ANY (ARRAY[free.id]) RETURNING q.id
+    UPDATE {queue} AS q SET heartbeat = clock_timestamp() FROM free WHERE q.id = ANY (ARRAY[free.id]) RETURNING q.id
 )
 SELECT ours.id::bigint AS id, beaten.id IS NOT NULL AS beaten
 FROM held JOIN {queue} AS ours ON ours.id = ANY (ARRAY[held.id]) LEFT JOIN beaten ON beaten.id = ours.id

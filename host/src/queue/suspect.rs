@@ -13,7 +13,7 @@ pub(super) const SUSPICION: &str = "CASE WHEN (SELECT EXISTS (SELECT FROM {suspe
 /// statement that touches both.
 pub(super) const BEGIN: &str = "
 WITH ours AS (
-    UPDATE {queue} AS q SET heartbeat = now()
+    UPDATE {queue} AS q SET heartbeat = clock_timestamp()
     WHERE q.id = $1 AND q.updated IS NOT DISTINCT FROM $2 AND q.queue_manager_id IS NOT DISTINCT FROM $3
       AND q.status IS NOT DISTINCT FROM 'picked'
     RETURNING q.id
