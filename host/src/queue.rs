@@ -4,6 +4,7 @@
 //! Each write after a claim is fenced: it names the claim's owner, so that a job which another worker has taken over is left alone.
 //! Knows nothing of wasm.
 
+mod access;
 mod additions;
 mod attempt;
 mod cancel;
@@ -11,6 +12,7 @@ mod claim;
 mod connection;
 mod database;
 mod depth;
+mod dsn;
 mod enqueue;
 mod fleet;
 mod front;
@@ -27,6 +29,10 @@ mod requeue;
 mod rescue;
 mod schedules;
 mod seats;
+mod session;
+mod sessions;
+mod source;
+mod sqlstate;
 mod statements;
 mod statistics;
 mod timetable;
@@ -35,9 +41,11 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch::{Receiver, Sender};
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
+pub use access::Access;
 pub use additions::Lacking;
 pub use attempt::Attempt;
 pub use cancel::{Cancel, CancelOutcome};
@@ -46,7 +54,7 @@ pub use connection::{connect, connect_options, in_time, pool_size};
 pub use database::{ConnectError, Connected, Database, ListenFrom};
 pub use depth::Depth;
 pub use enqueue::{EnqueueError, OnConflict, Placed};
-pub use fleet::{FleetCommand, HostRow, PluginVersion};
+pub use fleet::{FleetCommand, HostRow, JOINED, PluginVersion};
 pub use handover::HandedOver;
 pub use inspect::{ActiveWorker, Backlog, HeldJob, StaleJob};
 pub use listener::{Event, Listener, listen};
@@ -56,6 +64,8 @@ pub use pool::Pool;
 pub use requeue::{Requeue, RequeueOutcome};
 pub use rescue::{RescueRule, Rescued};
 pub use schedules::{Fired, ScheduleKey, ScheduleRow, Tick};
+pub use source::Source;
+pub use sqlstate::Remedy;
 pub use statistics::Counted;
 pub use timetable::{ListedSchedule, RemovedSchedule};
 pub use watch::Watch;
@@ -74,6 +84,7 @@ pub struct Queue {
     looks: Arc<looks::Looks>,
     seats: Arc<seats::Seats>,
     tallied: Arc<Notify>,
+    unannounced: Arc<Sender<u64>>,
 }
 
 impl Queue {
@@ -94,6 +105,7 @@ impl Queue {
             looks: Arc::default(),
             seats: Arc::default(),
             tallied: Arc::default(),
+            unannounced: Arc::default(),
         }
     }
 
@@ -104,7 +116,12 @@ impl Queue {
 
     /// This worker's part in watching the others. Those that are gone come over the channel.
     pub fn watch(&self, lost: mpsc::Sender<Uuid>) -> Watch {
-        Watch::new(self.me, self.sql.look.clone(), lost)
+        Watch::new(self.me, self.sql.look.clone(), lost, Arc::clone(&self.unannounced))
+    }
+
+    /// Changes whenever this worker finds that it is not announced (any more): the tables are new, or somebody cleared it away.
+    pub fn unannounced(&self) -> Receiver<u64> {
+        self.unannounced.subscribe()
     }
 
     /// The names it works with.
@@ -115,6 +132,11 @@ impl Queue {
     /// The connections it works with.
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Whether the database has answered lately.
+    pub fn access(&self) -> &Access {
+        self.pool.access()
     }
 }
 

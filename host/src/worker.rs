@@ -164,14 +164,14 @@ impl Worker {
             if wanted == 0 {
                 break;
             }
-            let jobs = meter::claim(self.queue.claim_limited(limited, wanted)).await?;
+            let jobs = self.pulse.ask(meter::claim(self.queue.claim_limited(limited, wanted))).await?;
             left -= jobs.len();
             more |= jobs.len() == wanted && wanted < limited.concurrency as usize;
             self.executor.start(jobs, plugins);
         }
         let wanted = (left + ahead).min(self.settings.batch_size);
         if wanted > 0 && !targets.unlimited.is_empty() {
-            let jobs = meter::claim(self.queue.claim(&targets.unlimited, wanted)).await?;
+            let jobs = self.pulse.ask(meter::claim(self.queue.claim(&targets.unlimited, wanted))).await?;
             more |= jobs.len() == wanted;
             self.executor.start(jobs, plugins);
         }
@@ -205,10 +205,11 @@ impl Worker {
     }
 
     async fn wait_for_work(&mut self, targets: &Targets, look_began: Instant) -> sqlx::Result<Option<Ended>> {
-        if self.settings.mode == Mode::Drain && self.leases.is_empty() && !self.queue.has_work(&targets.all).await? {
+        if self.settings.mode == Mode::Drain && self.leases.is_empty() && !self.pulse.ask(self.queue.has_work(&targets.all)).await? {
             return Ok(Some(Ended::Drained));
         }
-        let next_due = if targets.all.is_empty() { None } else { self.queue.next_due(targets.back(look_began.elapsed())).await? };
+        let next_due =
+            if targets.all.is_empty() { None } else { self.pulse.ask(self.queue.next_due(targets.back(look_began.elapsed()))).await? };
         let poll = self.settings.dequeue_timeout.mul_f64(0.8 + fastrand::f64() / 5.0);
         let until = Instant::now() + next_due.map_or(poll, |due| due.max(MIN_WAIT).min(poll));
         loop {

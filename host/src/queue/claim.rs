@@ -8,7 +8,7 @@ use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query;
 use sqlx::{Row as _, SqlStr};
 
-use super::Queue;
+use super::{Queue, Remedy, sqlstate};
 use crate::job::{Claim, Job, JobId};
 
 /// The inner select is a CTE of its own because the planner may otherwise run it again, and claim more than its limit.
@@ -173,10 +173,6 @@ FROM unnest($1::text[], $2::bigint[]) AS served(entrypoint, back_ms), LATERAL (
 pub(super) const WORK_LEFT: &str = "
 SELECT EXISTS (SELECT FROM {queue} WHERE status = 'queued' AND entrypoint = ANY($1))";
 
-/// The unique violation on seats, or the deadlock, of two workers that race for the same seat.
-const UNIQUE_VIOLATION: &str = "23505";
-const DEADLOCK: &str = "40P01";
-
 /// An entrypoint with a limit over all workers.
 #[derive(Debug, Clone)]
 pub struct Limited {
@@ -249,9 +245,8 @@ impl Queue {
                 }
                 self.claimed(rows, std::slice::from_ref(&limited.entrypoint))
             }
-            Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == UNIQUE_VIOLATION || code == DEADLOCK) => {
-                Ok(Vec::new())
-            }
+            // Two workers that race for the same seat: a violation of the unique index, or a deadlock.
+            Err(error) if Remedy::of(&error) == Remedy::AtOnce || sqlstate::is(&error, sqlstate::UNIQUE_VIOLATION) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }

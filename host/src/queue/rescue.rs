@@ -126,14 +126,14 @@ impl Queue {
         let since = self.looks.since(began);
         let back = since.map_or(Duration::from_secs(FOR_EVER), |last| began - last + lease + MARGIN);
         let any = sqlx::query_scalar(self.sql.any_lost.clone()).bind(&entrypoints).bind(millis(lease)).bind(held).bind(millis(back));
-        let any: bool = any.fetch_one(&self.pool).await?;
+        let any: bool = any.fetch_one(&self.pool.patient()).await?;
         if !any {
             self.looks.found_nothing(since.is_none(), began, Instant::now());
             return Ok(Vec::new());
         }
         // More may be lost than one statement puts back, or it may fail: the next look is at all again.
         self.looks.forget();
-        ruled(self.sql.rescue.clone(), rules).bind(millis(lease)).bind(held).fetch_all(&self.pool).await
+        ruled(self.sql.rescue.clone(), rules).bind(millis(lease)).bind(held).fetch_all(&self.pool.patient()).await
     }
 
     /// Put jobs of these entrypoints back that a worker held whose sessions have ended. At most 1,000 at a time.
