@@ -66,7 +66,7 @@ pub struct Settings {
 /// Run a worker until it is told to stop. `Ok` means that everything it held was recorded or released.
 ///
 /// The signals come from outside: whoever starts something before this, as `dev` does, catches them before that.
-pub async fn run(settings: Settings, mut signals: Signals) -> anyhow::Result<()> {
+pub async fn run(settings: Settings, signals: &mut Signals) -> anyhow::Result<()> {
     let drain_timeout = settings.drain_timeout;
     let running = tokio::select! {
         running = start(settings) => running?,

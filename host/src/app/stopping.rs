@@ -28,12 +28,12 @@ const RECORD_TIMEOUT: Duration = Duration::from_secs(6);
 /// The same after a signal that says not to wait: what the database takes at once is not lost.
 const LAST_RECORD_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub(super) struct Stopping {
+pub(super) struct Stopping<'s> {
     pub(super) executor: Executor,
     pub(super) leases: Arc<Leases>,
     pub(super) stop_claiming: CancellationToken,
     pub(super) give_up: CancellationToken,
-    pub(super) signals: Signals,
+    pub(super) signals: &'s mut Signals,
     pub(super) drain_timeout: Duration,
     pub(super) pulse: Pulse,
 }
@@ -45,7 +45,7 @@ enum Cause {
     Fault(anyhow::Error),
 }
 
-impl Stopping {
+impl Stopping<'_> {
     /// Until there is a cause, and through all that follows from it.
     pub(super) async fn run(
         mut self,
@@ -129,7 +129,7 @@ impl Stopping {
 
     /// The executor holds the recorder's last sender: without it the recorder writes what it has and ends.
     async fn recorded(self, mut recorder: JoinHandle<()>) -> anyhow::Result<()> {
-        let Stopping { executor, give_up, mut signals, .. } = self;
+        let Stopping { executor, give_up, signals, .. } = self;
         drop(executor);
         tokio::select! {
             ended = &mut recorder => return ended.map_err(|error| lost("recorder", error)),

@@ -21,16 +21,16 @@ pub(super) const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET e
     SET plan_cache_mode = force_generic_plan";
 const READ_COMMITTED: &str = "SET default_transaction_isolation = 'read committed'";
 
-/// A server lets go of what a client holds that is gone or frozen (rows, seats, its sign of life) in about a minute: the network's silence
-/// ends the connection, whether nobody answers or a stopped process reads nothing. A statement whose client hung up is given up.
-/// What is shorter already stays as it is. Milliseconds, but for the first three, which are seconds, seconds and a number.
+/// A server lets go of what a client holds that is gone or frozen (rows, seats, its sign of life) when a statement of ours would have been
+/// given up: the network's silence ends the connection, whether nobody answers or a stopped process reads nothing. A statement whose client
+/// hung up is given up. What is shorter already stays as it is.
 ///
-/// `statement_timeout` is the last resort, above the longest deadline of ours.
+/// `statement_timeout` is the last resort, above the longest deadline of ours. What a platform does not have is left out.
 const LIMITS: &str = "
 SELECT set_config(ours.name, ours.value::text, false)
-FROM (VALUES ('tcp_keepalives_idle', 30), ('tcp_keepalives_interval', 10), ('tcp_keepalives_count', 3), ('tcp_user_timeout', 60000),
-             ('client_connection_check_interval', 5000), ('idle_in_transaction_session_timeout', 60000),
-             ('statement_timeout', {statement})) AS ours (name, value)
+FROM (VALUES ('tcp_keepalives_idle', {seconds} / 2), ('tcp_keepalives_interval', {seconds} / 6), ('tcp_keepalives_count', 3),
+             ('tcp_user_timeout', {seconds} * 1000), ('client_connection_check_interval', least(5000, {seconds} * 500)),
+             ('idle_in_transaction_session_timeout', {seconds} * 2000), ('statement_timeout', {longest})) AS ours (name, value)
 JOIN pg_settings AS theirs ON theirs.name = ours.name
 WHERE theirs.setting::bigint = 0 OR theirs.setting::bigint > ours.value";
 
@@ -131,7 +131,9 @@ impl Connector {
         if let Some(worker) = worker {
             connection.execute(presence::lock(worker)).await?;
         }
-        let limits = LIMITS.replace("{statement}", &(self.deadlines.upkeep + Duration::from_secs(30)).as_millis().to_string());
+        let Deadlines { statement, upkeep } = self.deadlines;
+        let limits = LIMITS.replace("{seconds}", &statement.as_secs().clamp(6, 3600).to_string());
+        let limits = limits.replace("{longest}", &(upkeep + statement).as_millis().to_string());
         if let Err(error) = sqlx::raw_sql(AssertSqlSafe(limits)).execute(&mut *connection).await {
             // A platform that lacks one of them. Our own deadlines are there all the same.
             tracing::debug!(error = %error, "the server does not take the limits of a session");
