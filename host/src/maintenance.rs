@@ -86,7 +86,7 @@ async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Opti
         tracing::debug!(good_for = ?good_for, needed = ?needed, "leases are over; too early to tell whether their workers are lost");
         return Ok(Some((needed - good_for).max(MOMENT).min(needed)));
     }
-    queue.rescue(&rules, overdue, &leases.ids()).await?.iter().for_each(report);
+    queue.rescue(&rules, overdue, found.clock_ms, &leases.ids()).await?.iter().for_each(report);
     Ok(None)
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
+use sqlx::postgres::PgConnectOptions;
 
 use super::database::DatabaseArgs;
 use super::output;
@@ -70,7 +71,7 @@ impl DoctorArgs {
             None => None,
         };
         Ok(doctor::Settings {
-            database: database.database()?.options,
+            database: PgConnectOptions::clone(&database.database()?.source),
             names: database.names()?,
             flags: database.flags(),
             role: self.role,

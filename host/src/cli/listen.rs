@@ -20,7 +20,7 @@ pub(super) struct ListenArgs {
 pub(super) async fn run(database: &DatabaseArgs, args: ListenArgs) -> anyhow::Result<()> {
     let channel = args.channel.map_or_else(|| database.names().map(|names| names.channel), Ok)?;
     database.connect().await?.close().await?;
-    let pool = queue::connect(database.session()?).await.context("cannot listen")?;
+    let pool = queue::connect(database.session()?.read_again().await?).await.context("cannot listen")?;
     let mut listener = PgListener::connect_with(&pool).await.context("cannot listen")?;
     // What is sent while the connection is down is lost: better to end than to go on as if nothing had been missed.
     listener.eager_reconnect(false);

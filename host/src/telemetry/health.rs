@@ -101,10 +101,8 @@ impl std::fmt::Display for Report {
 
 /// Both are one question to the catalog.
 async fn database(queue: &Queue) -> (Result<(), String>, Result<(), String>) {
-    let ask = async {
-        let mut connection = queue.pool().begin().await?;
-        schema::check_worker(&mut connection, queue.names()).await
-    };
+    let names = queue.names().clone();
+    let ask = queue.pool().transaction(|connection| Box::pin(async move { schema::check_worker(connection, &names).await }));
     match tokio::time::timeout(DATABASE_ANSWERS, ask).await {
         Ok(Ok(())) => (Ok(()), Ok(())),
         Ok(Err(SchemaError::Catalog(error))) => (Err(error.to_string()), Err("not known".into())),
