@@ -1,7 +1,7 @@
 //! What becomes of a host's sessions when something changes under them: the database is read-only for a while, tables are altered or made
 //! anew, passwords are rotated, the server has no more sessions to give.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 
 use pgq_host_tests::{Database, Host, Plugins, Said, eventually, pgq_host, said};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
