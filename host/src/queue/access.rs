@@ -143,15 +143,8 @@ mod tests {
     #[tokio::test]
     async fn whoever_waits_for_it_is_woken_when_it_is_back() {
         let access = Access::default();
-        let waits = tokio::spawn({
-            let access = access.clone();
-            async move { access.pause(Duration::from_secs(3600)).await }
-        });
-        while access.0.back.receiver_count() == 0 {
-            tokio::task::yield_now().await;
-        }
-        access.found();
-        waits.await.expect("woken");
+        let waits = access.pause(Duration::from_secs(3600));
+        tokio::join!(waits, async { access.found() });
     }
 
     #[test]
