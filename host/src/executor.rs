@@ -3,6 +3,7 @@
 mod batches;
 mod lane;
 
+use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -140,7 +141,7 @@ impl Executor {
             match plugins.pick(&entrypoint, fastrand::f64()) {
                 // A canary may take smaller batches than the version that it is to replace.
                 Some(served) => chunks(jobs, batch(served)).for_each(|jobs| self.call(jobs, served, asked)),
-                None => tracing::error!(%entrypoint, jobs = jobs.len(), "claimed jobs that nobody asked for"),
+                None => tracing::error!(job.entrypoint = %entrypoint, jobs = jobs.len(), "claimed jobs that nobody asked for"),
             }
         }
     }
@@ -166,19 +167,20 @@ impl Executor {
                     let quiet = self.shared.lane.quiet(suspicion);
                     held.push(Suspect { held: self.hold(job, asked), suspicion, quiet, served: served.clone() });
                 }
-                None => tracing::error!(entrypoint = %job.entrypoint, jobs = 1, "claimed jobs that nobody asked for"),
+                None => tracing::error!(job.entrypoint = %job.entrypoint, jobs = 1, "claimed jobs that nobody asked for"),
             }
         }
         tracing::info!(jobs = held.len(), "jobs that a lost worker held are run apart from the others");
-        self.shared.active.fetch_add(held.len(), Ordering::AcqRel);
+        let held: Vec<(Suspect, Active)> = held.into_iter().map(|suspect| (suspect, Active::of(&self.shared))).collect();
         let shared = Arc::clone(&self.shared);
         self.shared.guests.handle().spawn(async move {
-            for suspect in held {
+            for (suspect, active) in held {
                 let place = shared.closed.run_until_cancelled(shared.lane.place(suspect.suspicion)).await.flatten();
-                let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
-                    shared.try_out(suspect, place).await;
-                    shared.left();
+                    let (held, served) = (suspect.held.clone(), suspect.served.clone());
+                    if AssertUnwindSafe(active.0.try_out(suspect, place)).catch_unwind().await.is_err() {
+                        active.0.abandon(VecDeque::from([held]), &served).await;
+                    }
                 });
             }
         });
@@ -195,41 +197,66 @@ struct Suspect {
 
 impl Shared {
     fn spawn(self: &Arc<Self>, jobs: Vec<Held>, served: Served, asked: Instant) {
-        let shared = Arc::clone(self);
-        self.active.fetch_add(1, Ordering::AcqRel);
+        let active = Active::of(self);
         self.guests.handle().spawn(async move {
-            shared.run(jobs, &served, asked).await;
-            shared.left();
+            let mut left = VecDeque::from(jobs);
+            // A panic is caught below where the guest is called. Whatever panics besides that costs these jobs a run, and nothing else:
+            // a lease that was left behind would be renewed for ever.
+            let _ = AssertUnwindSafe(active.0.run(&mut left, &served, asked)).catch_unwind().await;
+            active.0.abandon(left, &served).await;
         });
     }
 
-    fn left(&self) {
-        self.active.fetch_sub(1, Ordering::AcqRel);
-        self.freed.notify_one();
-    }
-
-    async fn run(self: &Arc<Self>, jobs: Vec<Held>, served: &Served, asked: Instant) {
-        let place = self.begin(&jobs, asked).await;
+    /// Run these jobs. Those that are concluded, or are run on their own, are taken out.
+    async fn run(self: &Arc<Self>, left: &mut VecDeque<Held>, served: &Served, asked: Instant) {
+        let place = self.begin(left.make_contiguous(), asked).await;
         // A claim that is over is another worker's: nothing of it begins.
-        let (jobs, lost): (Vec<Held>, Vec<Held>) = jobs.into_iter().partition(|held| !held.control.is_lease_lost());
-        for held in lost {
-            self.conclude(&held, served, Verdict::Release("the lease was lost"), &Cost::nothing()).await;
+        for _ in 0..left.len() {
+            let Some(held) = left.pop_front() else { break };
+            if held.control.is_lease_lost() {
+                self.conclude(&held, served, Verdict::Release("the lease was lost"), &Cost::nothing()).await;
+            } else {
+                left.push_back(held);
+            }
         }
-        if jobs.is_empty() {
+        let count = left.len();
+        if count == 0 {
             return;
         }
         let ran = match place {
-            Some(_place) => self.call(&jobs, served).await,
-            None => Ran::nothing(Verdict::Release("the host stopped"), jobs.len(), false),
+            Some(_place) => self.call(left.make_contiguous(), served).await,
+            None => Ran::nothing(Verdict::Release("the host stopped"), count, false),
         };
         // One bad job must not cost the others an attempt, and nobody can tell which it was: each shows it alone.
-        let alone = ran.crashed && jobs.len() > 1;
-        for (held, verdict) in jobs.into_iter().zip(ran.verdicts) {
+        let alone = ran.crashed && count > 1;
+        for verdict in ran.verdicts {
+            let Some(held) = left.front().cloned() else { break };
             if alone && !held.control.is_over() {
                 self.spawn(vec![held], served.clone(), asked);
             } else {
                 let cost = Cost { elapsed: ran.elapsed, memory: ran.memory, crashed: ran.crashed };
                 self.conclude(&held, served, verdict, &cost).await;
+            }
+            left.pop_front();
+        }
+    }
+
+    /// The host failed these jobs. That counts as a run that failed; a job for which even that cannot be said is let go, and runs again
+    /// when its lease is over.
+    async fn abandon(&self, left: VecDeque<Held>, served: &Served) {
+        for Held { job, .. } in left {
+            let fault = Fault::new("HostPanic", "the host panicked while it concluded this run");
+            let case = verdict::Case { id: job.id, attempt: job.attempt(), me: self.queue.me(), served };
+            let decide = || verdict::decide(Verdict::Retry { fault, after: None }, &case, fastrand::f64());
+            let recorded = match std::panic::catch_unwind(AssertUnwindSafe(decide)) {
+                Ok(disposition) => {
+                    let limited = served.options.concurrency.map(|_| Arc::clone(&served.entrypoint));
+                    self.records.send(Record { claim: job.claim, disposition, attempt: None, limited, suspect: false }).await.is_ok()
+                }
+                Err(_panic) => false,
+            };
+            if !recorded {
+                self.leases.release([job.claim]);
             }
         }
     }
@@ -358,12 +385,16 @@ impl Shared {
         }
         if control.is_lease_lost() {
             meter::leases_lost("run", 1);
-            tracing::warn!(job.id = id, job.entrypoint = %served.entrypoint, "another worker has taken the job over; this run is not recorded");
+            if control.is_cancelled() {
+                tracing::info!(job.id = id, job.entrypoint = %served.entrypoint, "the job was cancelled while it ran; this run is not recorded");
+            } else {
+                tracing::warn!(job.id = id, job.entrypoint = %served.entrypoint, "the job is not this worker's any more: another has taken it over, or it was cancelled unheard; this run is not recorded");
+            }
             return self.leases.release([claim]);
         }
         // Whatever the guest made of it: somebody said that this job is over. (PgQueuer 1.6 has deleted the row by then, and there is
         // nothing left to write; 2.0 leaves it to us.)
-        let verdict = if control.is_cancelled() { Verdict::Discard("cancelled while it ran".into()) } else { verdict };
+        let verdict = if control.is_cancelled() { verdict::cancelled() } else { verdict };
         let case = verdict::Case { id, attempt: job.attempt(), me: self.queue.me(), served };
         let suspect = job.suspicion.is_some() && cost.ran() && !matches!(verdict, Verdict::Release(_));
         let disposition = verdict::decide(verdict, &case, fastrand::f64());
@@ -375,6 +406,23 @@ impl Shared {
         if self.records.send(Record { claim, disposition, attempt, limited, suspect }).await.is_err() {
             tracing::error!("an outcome came after the recorder had stopped; the job runs again when its lease is over");
         }
+    }
+}
+
+/// A call that has not ended, as far as others count it; however its task ends.
+struct Active(Arc<Shared>);
+
+impl Active {
+    fn of(shared: &Arc<Shared>) -> Active {
+        shared.active.fetch_add(1, Ordering::AcqRel);
+        Active(Arc::clone(shared))
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::AcqRel);
+        self.0.freed.notify_one();
     }
 }
 
@@ -397,22 +445,26 @@ impl Cost {
     }
 }
 
+fn cause(traceback: &serde_json::Value) -> Option<&str> {
+    traceback["exception_message"].as_str()
+}
+
 fn log_end(id: i64, served: &Served, disposition: &Disposition) {
     let (entrypoint, plugin) = (&*served.entrypoint, &*served.plugin.name);
     match disposition {
         Disposition::Finished { traceback: None, .. } => tracing::debug!(job.id = id, job.entrypoint = entrypoint, plugin, "done"),
         Disposition::Finished { status, traceback: Some(traceback), .. } => {
-            tracing::info!(job.id = id, job.entrypoint = entrypoint, plugin, status = ?status, cause = %traceback["exception_message"], "ended");
+            tracing::info!(job.id = id, job.entrypoint = entrypoint, plugin, status = status.label(), cause = cause(traceback), "ended");
         }
         Disposition::Again { delay, counts: true, traceback } => {
-            let cause = traceback.as_ref().map(|traceback| traceback["exception_message"].to_string()).unwrap_or_default();
+            let cause = traceback.as_ref().and_then(cause);
             tracing::info!(job.id = id, job.entrypoint = entrypoint, plugin, delay_ms = delay.as_millis(), cause, "failed, runs again");
         }
         Disposition::Again { delay, .. } => {
             tracing::debug!(job.id = id, job.entrypoint = entrypoint, plugin, delay_ms = delay.as_millis(), "queued again")
         }
         Disposition::Held { traceback } => {
-            tracing::warn!(job.id = id, job.entrypoint = entrypoint, plugin, cause = %traceback["exception_message"], "failed for good, held");
+            tracing::warn!(job.id = id, job.entrypoint = entrypoint, plugin, cause = cause(traceback), "failed for good, held");
         }
     }
 }

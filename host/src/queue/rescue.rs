@@ -18,11 +18,9 @@ SELECT count(*) > 0 AS found, (extract(epoch FROM clock_timestamp()) * 1000)::bi
 FROM (
     SELECT FROM {queue}
     WHERE status = 'picked' AND entrypoint = ANY($1) AND heartbeat < now() - $2 * interval '1 millisecond' AND NOT id = ANY($3)
-      AND heartbeat > now() - $4 * interval '1 millisecond'
+      AND heartbeat >= coalesce(now() - $4 * interval '1 millisecond', '-infinity')
     ORDER BY heartbeat LIMIT 1) AS lost";
 
-/// No lease is older: ten years, in seconds.
-const FOR_EVER: u64 = 10 * 365 * 24 * 3600;
 /// More than clocks and statements differ by.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -170,8 +168,8 @@ impl Queue {
         let entrypoints: Vec<&str> = rules.iter().map(|rule| rule.entrypoint.as_str()).collect();
         let began = Instant::now();
         let since = self.looks.since(began);
-        let back = since.map_or(Duration::from_secs(FOR_EVER), |last| began - last + lease + MARGIN);
-        let any = sqlx::query(self.sql.any_lost.clone()).bind(&entrypoints).bind(millis(lease)).bind(held).bind(millis(back));
+        let back = since.map(|last| began - last + lease + MARGIN);
+        let any = sqlx::query(self.sql.any_lost.clone()).bind(&entrypoints).bind(millis(lease)).bind(held).bind(back.map(millis));
         let row = self.access.of(any.fetch_one(&self.pool)).await?;
         let any = row.try_get("found")?;
         let ended = Instant::now();
