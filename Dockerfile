@@ -45,8 +45,8 @@ USER 10001:10001
 EXPOSE 9464
 # The drain begins; see --drain-timeout, and give the container 15 s more than that to stop.
 STOPSIGNAL SIGTERM
-# Alive, not ready: a restart does not bring a database back.
-HEALTHCHECK --interval=15s --timeout=12s --start-period=60s --retries=3 CMD ["pgq-host", "probe"]
+# Alive, and with its plugins, but not ready: a restart does not bring a database back.
+HEALTHCHECK --interval=15s --timeout=12s --start-period=60s --retries=3 CMD ["pgq-host", "probe", "--plugins"]
 ENTRYPOINT ["pgq-host"]
 CMD ["run"]
 

@@ -91,3 +91,19 @@ CREATE TABLE IF NOT EXISTS {suspect} (
     alone boolean NOT NULL DEFAULT false,
     crashes integer NOT NULL DEFAULT 0
 );
+
+-- What hosts found out about versions of plugins, for all hosts and for their next start: that one is `good`, that its file is `refused`,
+-- that it was `rolled_back`, that an entrypoint of it is `paused`. A subject is a version's sha256, or that and an entrypoint.
+CREATE TABLE IF NOT EXISTS {verdict} (
+    subject text NOT NULL PRIMARY KEY,
+    sha256 text NOT NULL,
+    name text NOT NULL,
+    version text,
+    entrypoint text,
+    verdict text NOT NULL,
+    reason text NOT NULL,
+    rules text NOT NULL,
+    until timestamp with time zone,
+    host text NOT NULL,
+    judged timestamp with time zone NOT NULL DEFAULT now()
+);

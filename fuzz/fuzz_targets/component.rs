@@ -13,7 +13,7 @@ static RUNTIME: LazyLock<tokio::runtime::Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"));
 
 fuzz_target!(|bytes: &[u8]| {
-    let loaded = RUNTIME.block_on(wasm::load(&ENGINE, &CodeCache::disabled(), "fuzz", bytes.to_vec(), |_| Default::default()));
+    let loaded = RUNTIME.block_on(wasm::load(&ENGINE, &CodeCache::disabled(), "fuzz", bytes, 0, |_| Default::default()));
     match loaded {
         Ok(plugin) => assert!(!plugin.declaration.entrypoints.is_empty()),
         Err(error) => assert!(!error.to_string().is_empty()),

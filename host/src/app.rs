@@ -23,7 +23,8 @@ use crate::names::Names;
 use crate::plugins::{BreakerRule, Folder, Reread};
 use crate::pulse::Pulse;
 use crate::queue::{self, ConnectError, Database, Lacking, Listener, Pool, Queue};
-use crate::reload::{Loader, Reload};
+use crate::readiness::{Readiness, Requirement};
+use crate::reload::{self, Loader, Reload, Sources};
 use crate::signal::Signals;
 use crate::telemetry::{Pages, Shown, Subject};
 use crate::wasm::{CodeCache, Engine, EngineSettings};
@@ -34,6 +35,9 @@ use tasks::Tasks;
 
 /// The tasks of upkeep have so long to end their last statement at a stop.
 const UPKEEP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Jobs are claimed for the plugins that are loaded by then. What is compiled already is there in milliseconds.
+const LOADS_FIRST: Duration = Duration::from_secs(1);
 
 /// All that a worker needs to know.
 #[derive(Debug, Clone)]
@@ -58,6 +62,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// The log is counted into the statistics so often; zero leaves it to others.
     pub log_aggregation_interval: Duration,
+    /// What it must have to be called ready.
+    pub require: Vec<Requirement>,
     /// Where to serve metrics.
     pub listen: Option<SocketAddr>,
     /// The claim loop's.
@@ -158,7 +164,6 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let cache = open_cache(settings.cache.as_deref());
     let (_threads, guests) = GuestRuntime::start()?;
     let loader = Loader { engine: engine.clone(), cache };
-    let (reload, plugins) = Reload::start(settings.folder, settings.reread, settings.breaker, loader).await?;
     let queue = Queue::of_worker(pool.clone(), settings.names.clone(), me);
     let lacking = queue.lacking().await?;
     if lacking != Lacking::default() {
@@ -169,6 +174,11 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         );
     }
     let queue = queue.without(lacking);
+    let (link, fleet) = reload::join(queue.clone()).await;
+    let sources = Sources { folder: settings.folder, reread: settings.reread, rule: settings.breaker, link };
+    // A host that ends when no job is left has to know first whose jobs those are.
+    let patience = (settings.worker.mode == worker::Mode::Continuous).then_some(LOADS_FIRST);
+    let (reload, plugins) = Reload::start(sources, loader, patience).await?;
     let (present, listening) = watch::channel(false);
     let listens = connected.listen_from.is_some();
     let presence = match lacking.presence {
@@ -204,15 +214,12 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     // Before the first claim, too: what is not announced is not watched.
     let mut announcer = Announcer::new(queue.clone(), plugins.clone(), presence);
     let announced = announcer.announce().await;
-    tracing::info!(
-        plugins = plugins.borrow().plugins().count(),
-        refused = plugins.borrow().files().iter().filter(|file| file.fault.is_some()).count(),
-        start_ms = started.elapsed().as_millis(),
-        "ready"
-    );
+    let readiness = Readiness::new(queue.clone(), plugins.clone(), &settings.require, started);
     let rescue = maintenance::Rescue { plugins: plugins.clone(), lease: settings.heartbeat_timeout, max_crashes };
     let stop = || stop_upkeep.clone();
     tasks.spawn("reload", reload.run(commands, stop_claiming.clone()));
+    tasks.spawn("verdicts", fleet.keep(stop()));
+    tasks.spawn("readiness", readiness.clone().tell(pulse.clone(), stop()));
     tasks.spawn("announcer", announcer.keep(announced, stop()));
     tasks.spawn("rescue of lost workers", maintenance::rescue_from(queue.clone(), lost, rescue.clone(), stop()));
     tasks.spawn("pruning", maintenance::prune(queue.clone(), stop()));
@@ -231,6 +238,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
             places: settings.max_concurrent_tasks,
             pulse: pulse.clone(),
             listening: listens.then_some(listening),
+            readiness,
             stopping: stop_claiming.clone(),
         })
     });

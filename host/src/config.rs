@@ -18,6 +18,7 @@ use serde::Deserialize;
 use plugin::PluginSection;
 
 use crate::plugins::{BreakerRule, Canary, Caps, Folder};
+use crate::readiness::Requirement;
 use crate::wasm::Grants;
 
 /// Looked for in the working directory when no other is named.
@@ -75,6 +76,9 @@ pub struct RunSection {
     pub listen: Option<SocketAddr>,
     /// End when the listener is lost.
     pub shutdown_on_listener_failure: Option<bool>,
+    /// What a host must have to be ready.
+    #[serde(default)]
+    pub require: Vec<Requirement>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -85,6 +89,7 @@ struct LimitsSection {
     memory_mib: Option<usize>,
     reuse: Option<u32>,
     max_crashes: Option<u32>,
+    plugin_size_mib: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -161,6 +166,14 @@ impl Config {
                 defaults.memory
             }
         };
+        let plugin_size = match file.limits.plugin_size_mib {
+            None => defaults.plugin_size,
+            Some(mib @ 1..=1024) => mib << 20,
+            Some(mib) => {
+                mistakes.push(format!("limits.plugin-size-mib is {mib}, which is not between 1 and 1024"));
+                defaults.plugin_size
+            }
+        };
         if file.limits.reuse == Some(0) {
             mistakes.push("limits.reuse is 0; 1 makes a fresh instance for each job".into());
         }
@@ -179,7 +192,8 @@ impl Config {
         if !mistakes.is_empty() {
             bail!("{}", mistakes.join("\n"));
         }
-        Ok(Config { run: file.run, caps: Caps { timeout, memory, reuse, compile_timeout, max_crashes }, grants, canaries, breaker })
+        let caps = Caps { timeout, memory, reuse, compile_timeout, max_crashes, plugin_size };
+        Ok(Config { run: file.run, caps, grants, canaries, breaker })
     }
 }
 

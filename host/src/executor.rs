@@ -18,7 +18,7 @@ use crate::guests::Guests;
 use crate::job::{Claim, Fault, Job, Suspicion, Verdict};
 use crate::lease::{Leases, Standing};
 use crate::meter;
-use crate::plugins::{PluginSet, Served};
+use crate::plugins::{Exposure, PluginSet, Served};
 use crate::queue::{Attempt, Disposition, Queue, Record};
 use crate::verdict;
 use crate::wasm::{self, Engine, Held, Ran, RunLimits, Terms};
@@ -27,6 +27,9 @@ use lane::{Lane, Quiet};
 
 /// A database that does not note within this time that a suspect begins has it begin later.
 const NOTE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a claimed job does not begin whose entrypoint's circuit breaker opened since.
+const PAUSED: &str = "its entrypoint is paused";
 
 /// Runs jobs on the guest runtime, so many at a time, and hands their outcomes to the recorder.
 #[derive(Clone)]
@@ -149,8 +152,9 @@ impl Executor {
     /// In one call.
     fn call(&self, jobs: Vec<Job>, served: &Served, asked: Instant) {
         served.meter.start(&jobs);
+        let exposure = served.expose(jobs.len());
         let jobs = jobs.into_iter().map(|job| self.hold(job, asked)).collect();
-        Shared::spawn(&self.shared, jobs, served.clone(), asked);
+        Shared::spawn(&self.shared, jobs, served.clone(), exposure, asked);
     }
 
     fn hold(&self, job: Job, asked: Instant) -> Held {
@@ -165,7 +169,13 @@ impl Executor {
                 Some(served) => {
                     served.meter.start(std::slice::from_ref(&job));
                     let quiet = self.shared.lane.quiet(suspicion);
-                    held.push(Suspect { held: self.hold(job, asked), suspicion, quiet, served: served.clone() });
+                    held.push(Suspect {
+                        held: self.hold(job, asked),
+                        suspicion,
+                        quiet,
+                        served: served.clone(),
+                        exposure: served.expose(1),
+                    });
                 }
                 None => tracing::error!(job.entrypoint = %job.entrypoint, jobs = 1, "claimed jobs that nobody asked for"),
             }
@@ -193,10 +203,11 @@ struct Suspect {
     suspicion: Suspicion,
     quiet: Option<Quiet>,
     served: Served,
+    exposure: Exposure,
 }
 
 impl Shared {
-    fn spawn(self: &Arc<Self>, jobs: Vec<Held>, served: Served, asked: Instant) {
+    fn spawn(self: &Arc<Self>, jobs: Vec<Held>, served: Served, exposure: Exposure, asked: Instant) {
         let active = Active::of(self);
         self.guests.handle().spawn(async move {
             let mut left = VecDeque::from(jobs);
@@ -204,6 +215,8 @@ impl Shared {
             // a lease that was left behind would be renewed for ever.
             let _ = AssertUnwindSafe(active.0.run(&mut left, &served, asked)).catch_unwind().await;
             active.0.abandon(left, &served).await;
+            // Before anybody is told that there is room.
+            drop(exposure);
         });
     }
 
@@ -224,6 +237,8 @@ impl Shared {
             return;
         }
         let ran = match place {
+            // It opened since the claim: nothing begins that is known to crash, and nothing is counted that did not begin.
+            Some(_place) if served.health.is_open() => Ran::nothing(Verdict::Release(PAUSED), count, false),
             Some(_place) => self.call(left.make_contiguous(), served).await,
             None => Ran::nothing(Verdict::Release("the host stopped"), count, false),
         };
@@ -232,7 +247,7 @@ impl Shared {
         for verdict in ran.verdicts {
             let Some(held) = left.front().cloned() else { break };
             if alone && !held.control.is_over() {
-                self.spawn(vec![held], served.clone(), asked);
+                self.spawn(vec![held], served.clone(), served.expose(1), asked);
             } else {
                 let cost = Cost { elapsed: ran.elapsed, memory: ran.memory, crashed: ran.crashed };
                 self.conclude(&held, served, verdict, &cost).await;
@@ -290,12 +305,13 @@ impl Shared {
 
     /// Run a suspect, once it is noted that it begins. `None` for its place: the host stops.
     async fn try_out(self: &Arc<Self>, suspect: Suspect, lane: Option<OwnedSemaphorePermit>) {
-        let Suspect { held, suspicion, quiet, served } = suspect;
+        let Suspect { held, suspicion, quiet, served, exposure: _exposure } = suspect;
         let place = match lane {
             Some(_) => self.running.acquire().await.ok(),
             None => None,
         };
         let noted = match &place {
+            Some(_) if served.health.is_open() => Err(PAUSED),
             Some(_) => self.note(held.job.claim, suspicion).await,
             None => Err("the host stopped"),
         };
@@ -397,7 +413,13 @@ impl Shared {
         let verdict = if control.is_cancelled() { verdict::cancelled() } else { verdict };
         let case = verdict::Case { id, attempt: job.attempt(), me: self.queue.me(), served };
         let suspect = job.suspicion.is_some() && cost.ran() && !matches!(verdict, Verdict::Release(_));
-        let disposition = verdict::decide(verdict, &case, fastrand::f64());
+        let mut disposition = verdict::decide(verdict, &case, fastrand::f64());
+        // What the host itself puts back is no turn of the job's.
+        if let Disposition::Again { delay, .. } = &mut disposition
+            && cost.ran()
+        {
+            *delay = served.throttle.delay(*delay);
+        }
         log_end(id, served, &disposition);
         let attempt =
             cost.ran().then(|| Attempt { number: job.attempt(), plugin: served.plugin.key(), elapsed: cost.elapsed, memory: cost.memory });

@@ -3,12 +3,19 @@
 //! A snapshot is built whole and then published whole; whoever holds one keeps using it, so that a running job finishes on the
 //! version it started with.
 
+mod breaker_rule;
+mod content;
+mod exposure;
 mod folder;
 mod health;
+mod kept;
 mod look;
 mod pace;
+mod review;
 mod shelf;
 mod slot;
+mod snapshot;
+mod throttle;
 mod version;
 
 use std::collections::HashMap;
@@ -16,13 +23,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use breaker_rule::BreakerRule;
+pub use exposure::Exposure;
 pub use folder::{Caps, Files, Folder, FolderError, Reread};
-pub use health::{BreakerRule, Health};
+pub use health::Health;
+pub use kept::KeptVersions;
 pub use look::{Loading, LookedAt};
 pub use pace::Pace;
 pub use shelf::{SETTLE, Shelf};
+pub use throttle::Throttle;
 
 use crate::job::EntrypointOptions;
+use crate::judgement::{Judgement, Standing};
 use crate::meter::Meter;
 use crate::wasm::{LoadError, Loaded};
 
@@ -39,6 +51,8 @@ pub struct Served {
     pub health: Arc<Health>,
     /// Whether its runs compute for long.
     pub pace: Arc<Pace>,
+    /// How often its jobs may come back at once.
+    pub throttle: Arc<Throttle>,
     /// Counts its runs.
     pub meter: Arc<Meter>,
 }
@@ -58,8 +72,13 @@ pub enum RefusedCause {
     /// It cannot be read.
     #[error("the file cannot be read: {0}")]
     Unreadable(String),
+    /// It is not even opened, or not read.
+    #[error("it is {0}; put a regular file, or a link to one, in its place")]
+    NoFile(&'static str),
     /// It is not even tried.
-    #[error("the file has {bytes} bytes, and {most} are compiled at most; build it in release mode and strip it")]
+    #[error(
+        "the file has {bytes} bytes or more, and {most} are read at most; build it in release mode and strip it, or raise plugin-size-mib under [limits] in pgq-host.toml"
+    )]
     TooLarge {
         /// What it has.
         bytes: u64,
@@ -101,6 +120,33 @@ pub enum RefusedCause {
         /// Of how many.
         runs: u32,
     },
+    /// A host has found out before that this version cannot be served, or that it crashes.
+    #[error("{}; replace the file, or `pgq-host plugin reset {}` to try it again", judged(.0), .0.plugin)]
+    Judged(Box<Judgement>),
+}
+
+fn judged(judgement: &Judgement) -> String {
+    let Judgement { version, host, reason, standing, .. } = judgement;
+    match (standing, version) {
+        (Standing::RolledBack, Some(version)) => format!("version {version} was taken out of service by {host}: {reason}"),
+        _ => format!("this file was refused by {host}: {reason}"),
+    }
+}
+
+impl RefusedCause {
+    /// Whether the same file may be served a while later, with nobody doing anything about it.
+    fn may_pass(&self) -> bool {
+        match self {
+            RefusedCause::Unreadable(_) => true,
+            RefusedCause::Load(error) => error.may_pass(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is about the version in the file, whatever else is in the folder.
+    fn is_of_a_version(&self) -> bool {
+        matches!(self, RefusedCause::Crashing { .. } | RefusedCause::Judged(_) | RefusedCause::Load(_))
+    }
 }
 
 /// One file, and what is made of it.
@@ -130,6 +176,8 @@ struct Entry {
 pub struct PluginSet {
     files: Vec<File>,
     entries: HashMap<Arc<str>, Entry>,
+    loading: Vec<PathBuf>,
+    lost: Vec<Arc<str>>,
 }
 
 impl PluginSet {
@@ -142,7 +190,7 @@ impl PluginSet {
     pub fn pick(&self, entrypoint: &str, dice: f64) -> Option<&Served> {
         let entry = self.entries.get(entrypoint)?;
         Some(match &entry.canary {
-            Some((share, canary)) if dice < *share => canary,
+            Some((share, canary)) if dice < *share && canary.allowance() != Some(0) => canary,
             _ => &entry.stable,
         })
     }
@@ -165,6 +213,16 @@ impl PluginSet {
     /// All files, in the order of their names.
     pub fn files(&self) -> &[File] {
         &self.files
+    }
+
+    /// Files that are being looked at for the first time.
+    pub fn loading(&self) -> &[PathBuf] {
+        &self.loading
+    }
+
+    /// Entrypoints that were served since the start and are not any more.
+    pub fn lost(&self) -> &[Arc<str>] {
+        &self.lost
     }
 
     /// The plugins that are served.

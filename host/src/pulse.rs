@@ -1,6 +1,6 @@
 //! The claim loop's signs of life: to systemd, when it started this process, and to whoever asks `/healthz`.
 //!
-//! Ready is who has claimed once. From then on the loop's own task beats: as long as it is run, a database that is away or slow is no
+//! Ready is who has claimed once, and serves what it is meant to. From then on the loop's own task beats: as long as it is run, a database that is away or slow is no
 //! reason to restart, since a restart would mend nothing and cost the runs that are under way. A question to the database ends by its
 //! deadline, though, answered or not: a loop that waits for one by far longer hangs, and does not beat.
 
@@ -32,6 +32,9 @@ struct Beats {
     asked: AtomicU64,
     /// No question is open for longer than this.
     longest: Duration,
+    /// What it is meant to serve is served.
+    serves: AtomicBool,
+    told: AtomicBool,
     /// What the last look failed with.
     trouble: Mutex<Option<String>>,
     /// Milliseconds from `began` to the last beat.
@@ -40,8 +43,9 @@ struct Beats {
 
 impl Beats {
     fn new(began: Instant, period: Duration, longest: Duration, watched: bool) -> Beats {
-        let (claimed, trouble, last, asked) = <(AtomicBool, Mutex<_>, AtomicU64, AtomicU64)>::default();
-        Beats { began, period, watched, claimed, asked, longest, trouble, last }
+        let (claimed, serves, told) = <(AtomicBool, AtomicBool, AtomicBool)>::default();
+        let (trouble, last, asked) = <(Mutex<_>, AtomicU64, AtomicU64)>::default();
+        Beats { began, period, watched, claimed, serves, told, asked, longest, trouble, last }
     }
 
     fn now(&self) -> u64 {
@@ -58,13 +62,26 @@ impl Pulse {
         Pulse(Arc::new(Beats::new(Instant::now(), period, deadline * PATIENCE, watchdog.is_some())))
     }
 
-    /// Hand a look's result through. The first that went well makes the service ready.
+    /// Hand a look's result through. The first that went well makes the service ready, if it serves what it is meant to.
     pub fn turn<T, E: Display>(&self, looked: Result<T, E>) -> Result<T, E> {
         *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = looked.as_ref().err().map(ToString::to_string);
         if looked.is_ok() && !self.0.claimed.swap(true, Ordering::AcqRel) {
-            tell(&[NotifyState::Ready, NotifyState::Status("claiming jobs")]);
+            self.tell_ready();
         }
         looked
+    }
+
+    /// What it is meant to serve is served.
+    pub fn serves(&self) {
+        self.0.serves.store(true, Ordering::Release);
+        self.tell_ready();
+    }
+
+    fn tell_ready(&self) {
+        let ready = self.0.claimed.load(Ordering::Acquire) && self.0.serves.load(Ordering::Acquire);
+        if ready && !self.0.told.swap(true, Ordering::AcqRel) {
+            tell(&[NotifyState::Ready, NotifyState::Status("claiming jobs")]);
+        }
     }
 
     /// Run the claim loop, and beat from its task.

@@ -4,21 +4,23 @@
 //! A reconciler: it compares what is there with what is known, and does not care what brought it here (an event, a signal, the clock). An
 //! event that is lost costs a few seconds, never a plugin.
 
+mod fleet;
+mod loads;
 mod report;
 mod watcher;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::plugins::{BreakerRule, Folder, FolderError, Loading, LookedAt, PluginSet, Reread, SETTLE, Shelf};
+use crate::plugins::{BreakerRule, Folder, FolderError, KeptVersions, LookedAt, PluginSet, Reread, SETTLE, Shelf};
 use crate::queue::FleetCommand;
 use crate::wasm::{CodeCache, Engine};
+pub use fleet::{Fleet, Link, join};
+use loads::Loads;
 use watcher::Watcher;
 
 /// The folder is scanned this often without any event: a bind mount of another machine's folder sends none.
@@ -35,54 +37,94 @@ pub struct Loader {
     pub cache: CodeCache,
 }
 
+/// What a host serves, and by which rules.
+#[derive(Debug)]
+pub struct Sources {
+    /// Where plugins are.
+    pub folder: Folder,
+    /// How to read again what they may do.
+    pub reread: Reread,
+    /// When an entrypoint whose runs crash is paused.
+    pub rule: BreakerRule,
+    /// What other hosts found out.
+    pub link: Link,
+}
+
 /// See the module.
 pub struct Reload {
     shelf: Shelf,
     folder: Arc<Folder>,
     reread: Reread,
-    loader: Loader,
-    loads: JoinSet<LookedAt>,
+    loads: Loads,
+    link: Link,
     sets: watch::Sender<Arc<PluginSet>>,
     opened: Arc<Notify>,
     hangup: Signal,
     folder_lost: bool,
+    /// The files that came with the start are being looked at.
+    starting: bool,
 }
 
 impl Reload {
-    /// Load all that is there, then publish the first snapshot. Fails only when the folder cannot be read.
+    /// Load what is there, for so long at most (`None`: until all of it is loaded), then publish the first snapshot; the rest is loaded by
+    /// [`Reload::run`]. Fails only when the folder cannot be read.
     pub async fn start(
-        folder: Folder,
-        reread: Reread,
-        rule: BreakerRule,
+        sources: Sources,
         loader: Loader,
+        patience: Option<Duration>,
     ) -> anyhow::Result<(Reload, watch::Receiver<Arc<PluginSet>>)> {
+        let Sources { folder, reread, rule, mut link } = sources;
         let opened = Arc::new(Notify::new());
         let (sets, set) = watch::channel(Arc::default());
+        // Beside the compiled code, in a folder that is ours alone.
+        let kept = loader.cache.folder().map(|cache| KeptVersions::at(cache.join("versions")));
+        let known = link.known.borrow_and_update().clone();
         let mut reload = Reload {
-            shelf: Shelf::new(folder.clone(), rule, Arc::clone(&opened)),
+            shelf: Shelf::new(folder.clone(), rule, Arc::clone(&opened)).with(known.as_ref().clone(), kept),
+            loads: Loads::new(loader, &folder),
             folder: Arc::new(folder),
             reread,
-            loader,
-            loads: JoinSet::new(),
+            link,
             sets,
             opened,
             hangup: signal(SignalKind::hangup())?,
             folder_lost: false,
+            starting: true,
         };
         let files = reload.list().await?;
-        let mut looked_at = Vec::new();
         for loading in reload.shelf.scan(files, false).due {
-            reload.load(loading);
+            reload.loads.add(loading, &reload.folder);
         }
-        while let Some(looked) = reload.loads.join_next().await {
-            looked_at.push(looked?);
+        let enough = until(patience.and_then(|patience| Instant::now().checked_add(patience)));
+        tokio::pin!(enough);
+        loop {
+            tokio::select! {
+                looked = reload.loads.next() => match looked {
+                    Some(looked) => reload.settle(looked),
+                    None => break,
+                },
+                () = &mut enough => break,
+            }
         }
-        // In the order of their names, whichever was compiled first.
-        looked_at.sort_by(|a, b| a.path().cmp(b.path()));
-        looked_at.into_iter().for_each(|looked| reload.shelf.settle(looked));
+        reload.end_of_start();
         reload.publish();
-        report::beginning(&reload.sets.borrow(), &reload.folder);
         Ok((reload, set))
+    }
+
+    /// Once all files that came with the start were looked at.
+    fn end_of_start(&mut self) {
+        if self.starting && self.loads.is_empty() {
+            self.starting = false;
+            self.shelf.started();
+            report::beginning(&self.shelf.snapshot(), &self.folder);
+        }
+    }
+
+    fn settle(&mut self, looked: Result<LookedAt, tokio::task::JoinError>) {
+        match looked {
+            Ok(looked) => self.shelf.settle(looked),
+            Err(error) => tracing::error!(error = %error, "a plugin's load was lost"),
+        }
     }
 
     /// Until `stop`.
@@ -91,6 +133,7 @@ impl Reload {
         let mut scan_at = Instant::now();
         loop {
             let (changed, review_at) = self.shelf.review();
+            self.follow_up();
             if changed {
                 self.publish();
             }
@@ -106,15 +149,20 @@ impl Reload {
                     self.obey(command).await;
                     scan_at = Instant::now();
                 }
-                Some(looked) = self.loads.join_next() => match looked {
-                    Ok(looked) => {
-                        self.shelf.settle(looked);
+                Some(looked) = self.loads.next() => {
+                    self.settle(looked);
+                    self.end_of_start();
+                    self.publish();
+                    // What changed while it was being looked at is looked at again.
+                    scan_at = Instant::now();
+                }
+                Ok(()) = self.link.known.changed() => {
+                    let known = Arc::clone(&self.link.known.borrow_and_update());
+                    if self.shelf.adopt(known) {
                         self.publish();
-                        // What changed while it was being looked at is looked at again.
-                        scan_at = Instant::now();
                     }
-                    Err(error) => tracing::error!(error = %error, "a plugin's load was lost"),
-                },
+                    scan_at = Instant::now();
+                }
                 () = self.opened.notified() => {}
                 () = until(review_at) => {}
                 () = until(Some(scan_at)) => {
@@ -129,7 +177,9 @@ impl Reload {
     async fn obey(&mut self, command: FleetCommand) {
         match command {
             FleetCommand::Rescan => self.again().await,
+            FleetCommand::Judged => self.link.look_again(),
             FleetCommand::Reset(name) => {
+                self.link.forget(&name);
                 if self.shelf.reset(&name) {
                     tracing::info!(name, "circuit breakers reset");
                     self.publish();
@@ -171,12 +221,11 @@ impl Reload {
         if std::mem::take(&mut self.folder_lost) {
             tracing::info!(folder = %self.folder.path.display(), "the plugins folder is back");
         }
-        self.shelf.retry_unreadable();
         let scan = self.shelf.scan(files, true);
         if scan.changed {
             self.publish();
         }
-        scan.due.into_iter().for_each(|loading| self.load(loading));
+        scan.due.into_iter().for_each(|loading| self.loads.add(loading, &self.folder));
         scan.unsettled
     }
 
@@ -189,10 +238,10 @@ impl Reload {
         }
     }
 
-    /// On a thread of its own: neither the control runtime nor the guests wait for a compiler or for a plugin's `describe`.
-    fn load(&mut self, loading: Loading) {
-        let (folder, loader, handle) = (Arc::clone(&self.folder), self.loader.clone(), Handle::current());
-        self.loads.spawn_blocking(move || handle.block_on(loading.look(&folder, &loader.engine, &loader.cache)));
+    /// Tell what was found out, and begin the looks that follow from it.
+    fn follow_up(&mut self) {
+        self.shelf.take_found().into_iter().for_each(|judgement| self.link.found(judgement));
+        self.shelf.take_due().into_iter().for_each(|loading| self.loads.add(loading, &self.folder));
     }
 
     fn publish(&mut self) {

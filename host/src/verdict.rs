@@ -24,6 +24,8 @@ pub struct Case<'a> {
 
 /// How long a job waits for which the host had no instance: long enough to let another host have it.
 const NO_ROOM_DELAY: Duration = Duration::from_millis(100);
+/// A job that waits for something looks for it no more often: each turn of it is three rows of the log.
+const MIN_DELAY: Duration = Duration::from_millis(100);
 /// Nobody means a time beyond this one, and PostgreSQL's timestamps end.
 const MAX_DELAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -46,7 +48,7 @@ pub fn decide(verdict: Verdict, case: &Case<'_>, jitter: f64) -> Disposition {
         Verdict::Complete { output, follow_ups } => {
             Disposition::Finished { status: Terminal::Successful, traceback: None, output, follow_ups }
         }
-        Verdict::Snooze(delay) => Disposition::Again { delay: delay.min(MAX_DELAY), counts: false, traceback: None },
+        Verdict::Snooze(delay) => Disposition::Again { delay: delay.clamp(MIN_DELAY, MAX_DELAY), counts: false, traceback: None },
         Verdict::Discard(reason) => Disposition::Finished {
             status: Terminal::Canceled,
             traceback: Some(case.traceback(&Fault::new("Discard", reason), None)),
@@ -56,6 +58,8 @@ pub fn decide(verdict: Verdict, case: &Case<'_>, jitter: f64) -> Disposition {
         Verdict::Retry { fault, .. } if case.attempt >= case.served.options.max_attempts => case.failed(&fault),
         Verdict::Retry { fault, after } => {
             let delay = after.unwrap_or_else(|| case.served.options.backoff.delay(case.attempt, jitter)).min(MAX_DELAY);
+            // A single retry at once is what many a handler wants; a loop of them is no way to wait.
+            let delay = if case.attempt == 1 { delay } else { delay.max(MIN_DELAY) };
             Disposition::Again { delay, counts: true, traceback: Some(case.traceback(&fault, Some(delay))) }
         }
         Verdict::Reject(fault) => case.failed(&fault),

@@ -111,7 +111,10 @@ struct Heard {
 struct Targets {
     all: Vec<Arc<str>>,
     unlimited: Vec<Arc<str>>,
-    limited: Vec<Limited>,
+    /// With the number that may be claimed for them now at most, if there is one.
+    limited: Vec<(Limited, Option<u32>)>,
+    /// Those of the rest for which only so many may be claimed now.
+    few: Vec<(Arc<str>, u32)>,
 }
 
 impl Worker {
@@ -166,16 +169,29 @@ impl Worker {
         // A limited job holds one of few seats from its claim on: it is only claimed when it can start now. Limited entrypoints
         // go first, since what the others leave would never be enough under load; their limits keep them from taking all.
         let mut left = free;
-        for limited in &targets.limited {
-            let wanted = left.min(limited.concurrency as usize);
-            if wanted == 0 {
+        for (limited, allowance) in &targets.limited {
+            let wanted = left.min(limited.concurrency as usize).min(allowance.map_or(usize::MAX, |most| most as usize));
+            if left == 0 {
                 break;
+            }
+            if wanted == 0 {
+                continue;
             }
             let asked = std::time::Instant::now();
             let jobs = self.pulse.ask(meter::claim(self.queue.claim_limited(limited, wanted))).await?;
             left -= jobs.len();
             more |= jobs.len() == wanted && wanted < limited.concurrency as usize;
             self.executor.start(jobs, plugins, asked);
+        }
+        // What is being tried, or needs more of the pool than a place has, is claimed apart: as many as may run now, and none ahead.
+        for (entrypoint, most) in &targets.few {
+            let wanted = left.min(*most as usize);
+            if wanted > 0 {
+                let asked = std::time::Instant::now();
+                let jobs = self.pulse.ask(meter::claim(self.queue.claim_few(entrypoint, wanted))).await?;
+                left -= jobs.len();
+                self.executor.start(jobs, plugins, asked);
+            }
         }
         let wanted = (left + ahead).min(self.settings.batch_size);
         if wanted > 0 && !targets.unlimited.is_empty() {
@@ -242,6 +258,8 @@ impl Worker {
                 () = tokio::time::sleep_until(until) => return Ok(None),
                 Ok(()) = self.plugins.changed() => return Ok(None),
                 Some(event) = self.events.recv() => self.hear(event, !targets.limited.is_empty(), &mut heard),
+                // An end may let the next be tried.
+                () = self.executor.freed(), if targets.is_held_back() => heard.look = true,
                 () = self.leases.released(), if draining => heard.look = self.leases.is_empty(),
             }
             if heard.end {
@@ -283,16 +301,24 @@ impl Targets {
     /// claimed by the next look, so there is no harm in finding it; one with a limit may wait for a seat, and that is no reason to look.
     fn back(&self, since_look: Duration) -> impl Iterator<Item = (&str, Duration)> {
         let unlimited = self.unlimited.iter().map(move |entrypoint| (&**entrypoint, since_look + LOOK_BACK));
-        unlimited.chain(self.limited.iter().map(move |limited| (&*limited.entrypoint, since_look + LOOK_BACK_LIMITED)))
+        unlimited.chain(self.limited.iter().map(move |(limited, _)| (&*limited.entrypoint, since_look + LOOK_BACK_LIMITED)))
+    }
+
+    /// Whether more may be claimed once something ends.
+    fn is_held_back(&self) -> bool {
+        !self.few.is_empty() || self.limited.iter().any(|(_, allowance)| allowance.is_some())
     }
 
     fn of(plugins: &PluginSet) -> Targets {
-        let mut targets = Targets { all: Vec::new(), unlimited: Vec::new(), limited: Vec::new() };
+        let mut targets = Targets { all: Vec::new(), unlimited: Vec::new(), limited: Vec::new(), few: Vec::new() };
         for served in plugins.claimable() {
             targets.all.push(Arc::clone(&served.entrypoint));
-            match served.options.concurrency {
-                Some(concurrency) => targets.limited.push(Limited { entrypoint: Arc::clone(&served.entrypoint), concurrency }),
-                None => targets.unlimited.push(Arc::clone(&served.entrypoint)),
+            let entrypoint = Arc::clone(&served.entrypoint);
+            // Its breaker may have opened a moment ago, before the set says so.
+            match (served.options.concurrency, served.allowance()) {
+                (Some(concurrency), allowance) => targets.limited.push((Limited { entrypoint, concurrency }, allowance)),
+                (None, Some(most)) => targets.few.push((entrypoint, most)),
+                (None, None) => targets.unlimited.push(entrypoint),
             }
         }
         targets

@@ -28,7 +28,7 @@ static RUNTIME: LazyLock<Runtime> =
 fn run(bencher: Bencher, reuse: u32) {
     let engine = Engine::new(&EngineSettings { max_instances: 100, max_memory: LIMITS.memory, compile_timeout: None }).expect("an engine");
     let bytes = std::fs::read(guest("reuse")).expect("the guest");
-    let plugin = RUNTIME.block_on(wasm::load(&engine, &CodeCache::disabled(), "reuse", bytes, |_| Default::default()));
+    let plugin = RUNTIME.block_on(wasm::load(&engine, &CodeCache::disabled(), "reuse", &bytes, 0, |_| Default::default()));
     let plugin = Arc::new(plugin.expect("a plugin"));
     let terms = Terms { plugin, entrypoint: Arc::from("noop_fresh"), limits: LIMITS, reuse, batched: false };
     let held = [Held { job: Arc::new(job()), control: Arc::new(Control::default()) }];

@@ -26,7 +26,7 @@ fn read(name: &str) -> Vec<u8> {
 }
 
 /// A plugin with so many core modules more, each of them instantiated, and started, after its own.
-fn with_modules(plugin: &str, text: &str, count: usize) -> Vec<u8> {
+pub(crate) fn with_modules(plugin: &str, text: &str, count: usize) -> Vec<u8> {
     fn leb(mut value: usize, bytes: &mut Vec<u8>) {
         while value >= 0x80 {
             bytes.push(value as u8 | 0x80);
@@ -218,7 +218,8 @@ async fn compiled_code_that_is_damaged_or_foreign_is_made_again_and_never_run() 
     let folder = cache.path().join("code");
     let args = ["--cache-dir", folder.to_str().unwrap()];
     Host::start(&database, &plugins, &args).await.stop().await;
-    let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let files = || std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+    let file = files().find(|file| file.extension().is_some_and(|ending| ending == "cwasm")).unwrap();
     let good = std::fs::read(&file).unwrap();
     let mut flipped = good.clone();
     let middle = flipped.len() / 2;

@@ -20,6 +20,9 @@ pub(super) struct ProbeArgs {
     /// Ask whether it is ready for jobs (/readyz), instead of whether it is alive (/healthz)
     #[arg(long)]
     ready: bool,
+    /// Ask whether it is alive, and serves the plugins that it is meant to serve
+    #[arg(long, conflicts_with = "ready")]
+    plugins: bool,
     /// Wait so many seconds for the answer
     #[arg(long, default_value = "10", value_parser = parse_duration)]
     timeout: Duration,
@@ -34,6 +37,13 @@ pub(super) async fn run(args: ProbeArgs) -> anyhow::Result<()> {
     let (head, body) = page.split_once("\r\n\r\n").unwrap_or((&page, ""));
     if !head.starts_with("HTTP/1.1 200 ") {
         bail!("http://{address}{path} said no:\n{}", body.trim_end());
+    }
+    if args.plugins {
+        let page = tokio::time::timeout(args.timeout, get(address, "/readyz")).await??;
+        // What else keeps it from being ready is no fault of its files, such as a database that is away.
+        if let Some(fault) = page.lines().find(|line| line.starts_with("[-] plugins: ")) {
+            bail!("http://{address}/readyz said no:\n{fault}");
+        }
     }
     output::data(body.trim_end())
 }

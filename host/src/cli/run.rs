@@ -15,6 +15,7 @@ use crate::config::{Config, parse_duration};
 use crate::names::Names;
 use crate::plugins::Reread;
 use crate::queue::Database;
+use crate::readiness::Requirement;
 use crate::signal::Signals;
 use crate::worker;
 
@@ -80,6 +81,9 @@ pub(super) struct WorkerArgs {
     /// Stop (and exit with 1) when the listening connection is lost, instead of polling until it is back
     #[arg(long, env = "PGQ_HOST_SHUTDOWN_ON_LISTENER_FAILURE")]
     shutdown_on_listener_failure: bool,
+    /// What this host must have to be ready [default: what other hosts serve of a file that is refused here]
+    #[arg(long, env = "PGQ_HOST_REQUIRE", value_delimiter = ',', value_name = "WHAT")]
+    require: Vec<Requirement>,
     /// Serve /healthz, /readyz and /metrics (for Prometheus) at this address
     #[arg(long, env = "PGQ_HOST_LISTEN", value_parser = values::address, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -170,6 +174,7 @@ impl WorkerArgs {
             heartbeat_timeout,
             drain_timeout,
             log_aggregation_interval,
+            require: if self.require.is_empty() { config.run.require } else { self.require.clone() },
             listen: self.listen.or(config.run.listen),
             worker: worker::Settings { batch_size, dequeue_timeout, mode: self.mode, shutdown_on_listener_failure },
         })

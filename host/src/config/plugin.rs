@@ -25,6 +25,7 @@ pub(super) struct PluginSection {
     env: BTreeMap<String, ValueSection>,
     secrets: BTreeMap<String, SecretSection>,
     directories: BTreeMap<String, PathBuf>,
+    max_schedules: Option<usize>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,7 +71,8 @@ impl PluginSection {
     pub(super) fn check(self, plugin: &str, all: &mut Vec<String>) -> (Grants, Option<Canary>) {
         let canary = self.canary.as_ref().map(|canary| canary.canary(plugin, all));
         let mut mistakes = Mistakes { plugin, all };
-        let mut grants = Grants { sha256: digests(self.sha256, &mut mistakes), ..Grants::default() };
+        let sha256 = digests(self.sha256, &mut mistakes);
+        let mut grants = Grants { sha256, schedules: self.max_schedules, ..Grants::default() };
         grants.http = self.http.into_iter().filter_map(|section| mistakes.take("http", section.grant())).collect();
         let networks = self.private_networks.iter();
         grants.private_networks = networks.filter_map(|text| mistakes.take("private-networks", text.parse())).collect();

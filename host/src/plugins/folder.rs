@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use super::{Canary, RefusedCause};
+use super::Canary;
+use super::content::Stamp;
 use crate::job::EntrypointOptions;
-use crate::wasm::{self, CodeCache, DEFAULT_COMPILE_TIMEOUT, Engine, Grants};
+use crate::wasm::{DEFAULT_COMPILE_TIMEOUT, Grants};
 
 /// The operator's caps over what plugins declare.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +26,12 @@ pub struct Caps {
     pub compile_timeout: Duration,
     /// Most workers that may be lost while a job runs alone on them, before it is held.
     pub max_crashes: u32,
+    /// Largest file that is read, in bytes.
+    pub plugin_size: u64,
 }
+
+/// Python's components, the largest there are, have 20 to 40 MB.
+const DEFAULT_PLUGIN_SIZE: u64 = 64 << 20;
 
 impl Default for Caps {
     fn default() -> Self {
@@ -35,6 +41,7 @@ impl Default for Caps {
             reuse: u32::MAX,
             compile_timeout: DEFAULT_COMPILE_TIMEOUT,
             max_crashes: 3,
+            plugin_size: DEFAULT_PLUGIN_SIZE,
         }
     }
 }
@@ -73,6 +80,12 @@ pub struct Folder {
 }
 
 impl Folder {
+    /// What a refusal by a host of this build depends on besides the file: one of other hosts may be none here.
+    pub(super) fn rules(&self) -> String {
+        let rules = format!("{} {} {} {:?}", crate::version::BUILD, self.caps.memory, self.caps.plugin_size, std::env::consts::ARCH);
+        crate::digest::sha256(rules.as_bytes())[..16].to_owned()
+    }
+
     /// What the plugin of this name may do.
     pub(super) fn grants_of(&self, name: &str) -> Grants {
         self.grants.get(name).cloned().unwrap_or_default()
@@ -101,60 +114,8 @@ impl fmt::Debug for Reread {
     }
 }
 
-/// What tells one content of a file from the next without reading it. The time of the last change of the inode is part of it, so that a
-/// file written in place with its old size and time of modification is noticed as well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    /// Of the file that the path leads to: a link that points elsewhere is a change.
-    fn of(path: &Path) -> io::Result<Stamp> {
-        use std::os::unix::fs::MetadataExt as _;
-        let file = std::fs::metadata(path)?;
-        Ok(Stamp {
-            device: file.dev(),
-            inode: file.ino(),
-            size: file.len(),
-            modified: (file.mtime(), file.mtime_nsec()),
-            changed: (file.ctime(), file.ctime_nsec()),
-        })
-    }
-
-    /// How long the file has been as it is. A clock that was set back makes every file old.
-    pub(super) fn age(&self) -> Duration {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let changed = Duration::new(self.changed.0.try_into().unwrap_or(0), self.changed.1.try_into().unwrap_or(0));
-        now.checked_sub(changed).unwrap_or(Duration::MAX)
-    }
-}
-
 /// The files of a folder, as they are now.
 pub type Files = BTreeMap<PathBuf, Stamp>;
-
-/// A file, read and judged.
-#[derive(Debug)]
-pub(super) enum Fetched {
-    /// Somebody wrote to it meanwhile, or it is gone: look again.
-    Changing,
-    /// The very bytes that were looked at the last time.
-    Same,
-    /// A plugin, or why it is none.
-    New {
-        /// Of the bytes; none where they could not be read.
-        sha256: Option<String>,
-        /// The plugin.
-        loaded: Result<Arc<wasm::Loaded>, RefusedCause>,
-    },
-}
-
-/// Larger files are not read: Python's components, the largest there are, have 20 to 40 MB.
-const MAX_FILE_BYTES: u64 = 128 << 20;
 
 impl Folder {
     /// The files that count, with their stamps. A file whose stamp cannot be had (a link that leads nowhere) is passed over.
@@ -172,28 +133,5 @@ impl Folder {
             }
         }
         Ok(files)
-    }
-
-    /// Read the file once, and judge those bytes. `looked_at`: the digest of what was judged the last time.
-    pub(super) async fn fetch(&self, engine: &Engine, cache: &CodeCache, path: &Path, stamp: Stamp, looked_at: Option<String>) -> Fetched {
-        if stamp.size > MAX_FILE_BYTES {
-            let cause = RefusedCause::TooLarge { bytes: stamp.size, most: MAX_FILE_BYTES };
-            return Fetched::New { sha256: None, loaded: Err(cause) };
-        }
-        let bytes = match tokio::fs::read(path).await {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Fetched::Changing,
-            Err(error) => return Fetched::New { sha256: None, loaded: Err(RefusedCause::Unreadable(error.to_string())) },
-        };
-        if Stamp::of(path).ok() != Some(stamp) {
-            return Fetched::Changing;
-        }
-        let sha256 = crate::digest::sha256(&bytes);
-        if looked_at.as_ref() == Some(&sha256) {
-            return Fetched::Same;
-        }
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let loaded = wasm::load(engine, cache, &stem, bytes, |name| self.grants_of(name)).await;
-        Fetched::New { sha256: Some(sha256), loaded: loaded.map(Arc::new).map_err(RefusedCause::Load) }
     }
 }

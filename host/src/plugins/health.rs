@@ -1,27 +1,16 @@
 //! The circuit breaker of one entrypoint of one plugin version: a version that crashes run after run is taken out of service before it has
 //! burnt the attempts of a whole queue.
+//!
+//! Results alone come too late for that, since hundreds of runs can be under way before the first of them is known. So what is being tried
+//! (a canary, an entrypoint after a pause) is given few jobs at a time, and one more for each that went well.
 
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// When a circuit breaker opens, and for how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BreakerRule {
-    /// Runs that are looked at, the last ones (64 at most).
-    pub window: u32,
-    /// So many crashes among them open it; 0 never does.
-    pub crashes: u32,
-    /// It stays open for so long the first time, and twice as long each further time.
-    pub pause: Duration,
-}
-
-impl Default for BreakerRule {
-    fn default() -> Self {
-        BreakerRule { window: 40, crashes: 20, pause: Duration::from_secs(30) }
-    }
-}
+use super::BreakerRule;
 
 /// A pause never grows beyond this one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -34,6 +23,10 @@ const STRICTER: u32 = 4;
 pub struct Health {
     rule: BreakerRule,
     state: Mutex<State>,
+    /// What the state's phase means to those who claim and begin runs: for every one of them, without the lock.
+    gate: AtomicU8,
+    /// Jobs that were claimed for it and have not ended.
+    under_way: AtomicU32,
     /// Told when it opens: the reload task decides what follows.
     opened: Arc<Notify>,
 }
@@ -44,6 +37,8 @@ struct State {
     crashes: u64,
     /// Runs since the last change of phase.
     runs: u32,
+    /// Those of them that did not crash.
+    good: u32,
     /// How often it opened without a recovery in between.
     opened: u32,
     phase: Phase,
@@ -52,22 +47,50 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Closed,
-    /// Being tried: a canary, or back after a pause.
-    Trial,
+    /// A new version that is to prove itself.
+    Canary,
+    /// Being tried after a pause.
+    HalfOpen,
     Open {
         until: Instant,
     },
 }
 
+/// Any number of jobs may begin, a few, or none.
+const WIDE: u8 = 0;
+const NARROW: u8 = 1;
+const SHUT: u8 = 2;
+
+impl Phase {
+    fn gate(self) -> u8 {
+        match self {
+            Phase::Closed => WIDE,
+            Phase::Canary | Phase::HalfOpen => NARROW,
+            Phase::Open { .. } => SHUT,
+        }
+    }
+}
+
 impl Health {
-    pub(super) fn new(rule: BreakerRule, on_trial: bool, opened: Arc<Notify>) -> Health {
-        let phase = if on_trial { Phase::Trial } else { Phase::Closed };
+    pub(super) fn new(rule: BreakerRule, canary: bool, opened: Arc<Notify>) -> Health {
+        let phase = if canary { Phase::Canary } else { Phase::Closed };
         let rule = BreakerRule { window: rule.window.clamp(1, 64), ..rule };
-        Health { rule, state: Mutex::new(State { crashes: 0, runs: 0, opened: 0, phase }), opened }
+        let state = State { crashes: 0, runs: 0, good: 0, opened: 0, phase };
+        Health { rule, state: Mutex::new(state), gate: AtomicU8::new(phase.gate()), under_way: AtomicU32::new(0), opened }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self, state: &mut State, phase: Phase) {
+        state.phase = phase;
+        self.gate.store(phase.gate(), Ordering::Release);
+    }
+
+    /// So many crashes among the last runs open it.
+    fn limit(&self, phase: Phase) -> u32 {
+        if phase == Phase::Closed { self.rule.crashes } else { self.rule.crashes.div_ceil(STRICTER) }
     }
 
     /// A run ended.
@@ -78,17 +101,20 @@ impl Health {
         }
         state.crashes = state.crashes << 1 | u64::from(crashed);
         state.runs = state.runs.saturating_add(1);
-        let on_trial = state.phase == Phase::Trial;
-        let limit = if on_trial { self.rule.crashes.div_ceil(STRICTER) } else { self.rule.crashes };
+        state.good = state.good.saturating_add(u32::from(!crashed));
+        let limit = self.limit(state.phase);
         let crashes = (state.crashes << (64 - self.rule.window)).count_ones();
-        if limit > 0 && crashes >= limit {
+        // Nothing has changed since the pause, as it seems.
+        let relapsed = state.phase == Phase::HalfOpen && crashed && state.good == 0;
+        if limit > 0 && (crashes >= limit || relapsed) {
             let pause = self.rule.pause.saturating_mul(1 << state.opened.min(16)).min(LONGEST_PAUSE);
-            state.phase = Phase::Open { until: Instant::now() + pause };
+            self.turn(&mut state, Phase::Open { until: Instant::now() + pause });
             state.opened += 1;
             drop(state);
             self.opened.notify_one();
-        } else if on_trial && state.runs >= self.rule.window {
-            (state.phase, state.opened) = (Phase::Closed, 0);
+        } else if state.phase != Phase::Closed && state.runs >= self.rule.window {
+            self.turn(&mut state, Phase::Closed);
+            state.opened = 0;
         }
     }
 
@@ -100,20 +126,73 @@ impl Health {
         }
     }
 
+    /// Whether no run may begin.
+    pub fn is_open(&self) -> bool {
+        self.gate.load(Ordering::Acquire) == SHUT
+    }
+
+    /// How many more jobs may be claimed for it now; `None` is any number.
+    pub fn allowance(&self) -> Option<u32> {
+        if self.gate.load(Ordering::Acquire) == WIDE {
+            return None;
+        }
+        let state = self.lock();
+        let most = match state.phase {
+            Phase::Closed => return None,
+            _ if self.rule.crashes == 0 => return None,
+            Phase::Open { .. } => 0,
+            Phase::HalfOpen => state.good + 1,
+            Phase::Canary => self.limit(state.phase).saturating_add(state.good),
+        };
+        Some(most.saturating_sub(self.under_way.load(Ordering::Acquire)))
+    }
+
+    /// So many jobs were claimed for it.
+    pub(super) fn enter(&self, jobs: u32) {
+        self.under_way.fetch_add(jobs, Ordering::AcqRel);
+    }
+
+    /// And so many ended.
+    pub(super) fn leave(&self, jobs: u32) {
+        self.under_way.fetch_sub(jobs, Ordering::AcqRel);
+    }
+
     /// Runs since it was made, paused or reset, for a canary to be judged by.
     pub(super) fn runs(&self) -> u32 {
         self.lock().runs
     }
 
+    /// Another host, or this one before its restart, has paused it.
+    pub(super) fn pause(&self, until: Instant) -> bool {
+        let mut state = self.lock();
+        if matches!(state.phase, Phase::Open { .. }) || self.rule.crashes == 0 {
+            return false;
+        }
+        self.turn(&mut state, Phase::Open { until });
+        state.opened = state.opened.max(1);
+        true
+    }
+
+    /// The canary has proved itself, over all its entrypoints.
+    pub(super) fn prove(&self) {
+        let mut state = self.lock();
+        if state.phase == Phase::Canary {
+            self.turn(&mut state, Phase::Closed);
+        }
+    }
+
     /// The pause is over: try again.
     pub(super) fn try_again(&self) {
         let mut state = self.lock();
-        (state.crashes, state.runs, state.phase) = (0, 0, Phase::Trial);
+        (state.crashes, state.runs, state.good) = (0, 0, 0);
+        self.turn(&mut state, Phase::HalfOpen);
     }
 
     /// Forget everything.
     pub(super) fn reset(&self) {
-        *self.lock() = State { crashes: 0, runs: 0, opened: 0, phase: Phase::Closed };
+        let mut state = self.lock();
+        (state.crashes, state.runs, state.good, state.opened) = (0, 0, 0, 0);
+        self.turn(&mut state, Phase::Closed);
     }
 
     /// For people: how many of the last runs crashed.
@@ -129,8 +208,8 @@ mod tests {
 
     const RULE: BreakerRule = BreakerRule { window: 10, crashes: 4, pause: Duration::from_secs(60) };
 
-    fn health(on_trial: bool) -> Health {
-        Health::new(RULE, on_trial, Arc::default())
+    fn health(canary: bool) -> Health {
+        Health::new(RULE, canary, Arc::default())
     }
 
     #[test]
@@ -169,5 +248,47 @@ mod tests {
         let health = Health::new(BreakerRule { crashes: 0, ..RULE }, true, Arc::default());
         (0..100).for_each(|_| health.observe(true));
         assert_eq!(health.open_until(), None);
+    }
+
+    #[test]
+    fn what_is_tried_after_a_pause_is_given_one_job_and_one_more_for_each_that_went_well() {
+        let health = health(false);
+        assert_eq!(health.allowance(), None, "nothing is wrong with it");
+        (0..4).for_each(|_| health.observe(true));
+        assert_eq!(health.allowance(), Some(0));
+        health.try_again();
+        assert_eq!(health.allowance(), Some(1));
+        health.enter(1);
+        assert_eq!(health.allowance(), Some(0));
+        health.observe(false);
+        health.leave(1);
+        assert_eq!(health.allowance(), Some(2));
+        health.reset();
+        (0..4).for_each(|_| health.observe(true));
+        health.try_again();
+        health.observe(true);
+        assert!(health.is_open(), "the first crashed");
+    }
+
+    #[test]
+    fn a_canary_has_no_more_jobs_than_may_crash_until_some_went_well() {
+        let health = health(true);
+        assert_eq!(health.allowance(), Some(1));
+        health.enter(1);
+        assert_eq!(health.allowance(), Some(0));
+        health.observe(false);
+        health.leave(1);
+        assert_eq!(health.allowance(), Some(2));
+        (1..10).for_each(|_| health.observe(false));
+        assert_eq!(health.allowance(), None, "it has proved itself");
+    }
+
+    #[test]
+    fn a_pause_of_another_host_is_kept_and_ends_in_a_trial() {
+        let health = health(false);
+        let until = Instant::now() + Duration::from_secs(60);
+        assert!(health.pause(until) && health.open_until() == Some(until) && !health.pause(until));
+        health.try_again();
+        assert_eq!((health.is_open(), health.allowance()), (false, Some(1)));
     }
 }

@@ -1,9 +1,15 @@
 //! What is known about one file, and what follows from how its versions do.
 
-use super::folder::Stamp;
+use std::time::{Duration, Instant};
+
+use super::content::Stamp;
 use super::look::Flight;
 use super::version::Version;
 use super::{Canary, Folder, RefusedCause};
+
+/// The first wait before a file is looked at again that was refused for a cause that may pass; each further one is twice as long.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+const LAST_RETRY: Duration = Duration::from_secs(600);
 
 /// What is known about one file.
 #[derive(Debug, Default)]
@@ -15,18 +21,45 @@ pub(super) struct Slot {
     pub(super) serving: Option<Version>,
     /// What was served before, to go back to.
     pub(super) previous: Option<Version>,
+    /// What was served before is being looked for on disk.
+    pub(super) back: Option<Flight>,
+    /// There is nothing to go back to from this version, on disk either.
+    pub(super) no_way_back: Option<String>,
     pub(super) canary: Option<(Canary, Version)>,
     /// Good, but another file has its name or an entrypoint of it.
     pub(super) blocked: Option<Version>,
     pub(super) fault: Option<RefusedCause>,
+    /// What was tried in vain, and is tried again.
+    pub(super) again: Option<Again>,
+}
+
+/// A cause that may pass.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Again {
+    pub(super) tries: u32,
+    pub(super) at: Instant,
+}
+
+impl Again {
+    /// After one more try in vain.
+    pub(super) fn after(before: Option<Again>) -> Again {
+        let tries = before.map_or(0, |again| again.tries) + 1;
+        let wait = FIRST_RETRY.saturating_mul(1 << (tries - 1).min(16)).min(LAST_RETRY);
+        Again { tries, at: Instant::now() + wait.mul_f64(0.8 + fastrand::f64() / 5.0) }
+    }
 }
 
 impl Slot {
+    /// Look at the file again with the next scan; what is served stays.
+    pub(super) fn forget(&mut self) {
+        (self.stamp, self.sha256, self.again) = (None, None, None);
+    }
+
     /// Have each version do what it is granted now, and no more: the one to go back to as well. One that the grants are not for is not
     /// served any more.
     pub(super) fn regrant(&mut self, folder: &Folder) {
         // What is being looked at is looked at under the old ones.
-        self.loading = None;
+        (self.loading, self.back) = (None, None);
         let mut fault = None;
         let mut under = |version: Version| version.regranted(folder).map_err(|cause| fault = Some(cause)).ok();
         self.previous = self.previous.take().and_then(&mut under);
@@ -41,27 +74,27 @@ impl Slot {
         }
     }
 
-    /// Says whether the canary is gone, one way or the other.
-    pub(super) fn review_canary(&mut self) -> bool {
-        let Some((rule, version)) = &self.canary else { return false };
+    /// The canary that crashes goes, and one that has proved itself takes over. What went, and whether anything changed.
+    pub(super) fn review_canary(&mut self) -> (Option<Version>, bool) {
+        let Some((rule, version)) = &self.canary else { return (None, false) };
         if let Some(fault) = version.crashing() {
-            (self.fault, self.canary) = (Some(fault), None);
-            return true;
+            self.fault = Some(fault);
+            return (self.canary.take().map(|(_, version)| version), true);
         }
-        let runs: u32 = version.health.values().map(|health| health.runs()).sum();
-        if runs < rule.runs {
-            return false;
+        if version.runs() < rule.runs {
+            return (None, false);
         }
+        version.health.values().for_each(|health| health.prove());
         self.previous = self.serving.replace(version.clone());
         self.canary = None;
-        true
+        (None, true)
     }
 
-    /// Says whether the version before is served again.
-    pub(super) fn roll_back(&mut self) -> bool {
-        let Some(fault) = self.serving.as_ref().and_then(Version::crashing) else { return false };
-        let Some(previous) = self.previous.take_if(|previous| previous.crashing().is_none()) else { return false };
-        (self.serving, self.fault) = (Some(previous), Some(fault));
-        true
+    /// The version that crashes makes room for the one before it, if there is one: what went.
+    pub(super) fn roll_back(&mut self) -> Option<Version> {
+        let fault = self.serving.as_ref().and_then(Version::crashing)?;
+        let previous = self.previous.take_if(|previous| previous.crashing().is_none())?;
+        self.fault = Some(fault);
+        self.serving.replace(previous)
     }
 }

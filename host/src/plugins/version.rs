@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Folder, Health, Pace, RefusedCause};
+use super::{Folder, Health, Pace, RefusedCause, Throttle};
 use crate::wasm::Loaded;
 
 /// One version of a plugin, and how it does.
@@ -14,15 +14,18 @@ pub(super) struct Version {
     pub(super) health: BTreeMap<String, Arc<Health>>,
     /// By entrypoint.
     pub(super) pace: BTreeMap<String, Arc<Pace>>,
+    /// By entrypoint.
+    pub(super) throttle: BTreeMap<String, Arc<Throttle>>,
 }
 
 impl Version {
     /// Nothing is known yet of how it does.
-    pub(super) fn new(loaded: Arc<Loaded>, health: impl Fn() -> Health) -> Version {
+    pub(super) fn new(loaded: Arc<Loaded>, health: impl Fn(&str) -> Health) -> Version {
         let entrypoints = || loaded.declaration.entrypoints.keys().cloned();
-        let health = entrypoints().map(|name| (name, Arc::new(health()))).collect();
+        let health = entrypoints().map(|name| (name.clone(), Arc::new(health(&name)))).collect();
         let pace = entrypoints().map(|name| (name, Arc::default())).collect();
-        Version { loaded, health, pace }
+        let throttle = entrypoints().map(|name| (name, Arc::default())).collect();
+        Version { loaded, health, pace, throttle }
     }
 
     /// The same under what the folder grants now; how it does is not forgotten.
@@ -32,6 +35,11 @@ impl Version {
             return Ok(self.clone());
         }
         Ok(Version { loaded: Arc::new(self.loaded.regranted(grants)?), ..self.clone() })
+    }
+
+    /// Its runs so far, over all entrypoints.
+    pub(super) fn runs(&self) -> u32 {
+        self.health.values().map(|health| health.runs()).sum()
     }
 
     /// Whether a circuit breaker of it is open.

@@ -22,13 +22,15 @@ pub struct Lacking {
     pub presence: bool,
     /// Jobs of a lost worker are charged with it, and not run apart.
     pub suspects: bool,
+    /// Verdicts on versions of plugins end with the host that found them out.
+    pub verdicts: bool,
 }
 
 /// A table that the role may not use is as good as none: `upgrade` made it, and `grant` was not run again.
 const LACKING: &str = "
 WITH usable AS (
     SELECT t.place, bool_and(coalesce(has_table_privilege(to_regclass(t.name), may), false)) AS yes
-    FROM unnest(ARRAY['{attempt}', '{tally}', '{host}', '{plugin}', '{suspect}']) WITH ORDINALITY AS t (name, place),
+    FROM unnest(ARRAY['{attempt}', '{tally}', '{host}', '{plugin}', '{suspect}', '{verdict}']) WITH ORDINALITY AS t (name, place),
         unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS may
     GROUP BY t.place
 ), tables AS (
@@ -37,7 +39,7 @@ WITH usable AS (
 SELECT NOT usable[1] AS attempts, NOT usable[2] AS tally, NOT (usable[3] AND usable[4]) AS hosts,
        NOT (usable[3] AND EXISTS (
            SELECT FROM pg_attribute WHERE attrelid = to_regclass('{host}') AND attname = 'presence' AND NOT attisdropped)) AS presence,
-       NOT usable[5] AS suspects
+       NOT usable[5] AS suspects, NOT usable[6] AS verdicts
 FROM tables";
 
 impl FromRow<'_, PgRow> for Lacking {
@@ -48,6 +50,7 @@ impl FromRow<'_, PgRow> for Lacking {
             hosts: row.try_get("hosts")?,
             presence: row.try_get("presence")?,
             suspects: row.try_get("suspects")?,
+            verdicts: row.try_get("verdicts")?,
         })
     }
 }
@@ -55,7 +58,14 @@ impl FromRow<'_, PgRow> for Lacking {
 impl Lacking {
     /// What is lacking, in words.
     pub fn names(self) -> Vec<&'static str> {
-        let all = [(self.attempts, "attempts"), (self.tally, "tally"), (self.hosts, "hosts"), (self.presence, "presence")];
+        let all = [
+            (self.attempts, "attempts"),
+            (self.tally, "tally"),
+            (self.hosts, "hosts"),
+            (self.presence, "presence"),
+            (self.suspects, "suspects"),
+            (self.verdicts, "verdicts"),
+        ];
         all.into_iter().filter_map(|(lacking, name)| lacking.then_some(name)).collect()
     }
 

@@ -34,6 +34,9 @@ pub const JOINED: &str = "\"joined\"";
 
 pub(super) const WITHDRAW: &str = "DELETE FROM {host} WHERE id = $1";
 
+/// Hosts announce themselves every minute, a quarter of it sooner or later; one that missed two is gone.
+pub(super) const FLEET_FILES: &str = "SELECT plugins FROM {host} WHERE id <> $1 AND seen > now() - interval '150 seconds'";
+
 const HOSTS: &str = "
 SELECT h.id, h.name, h.pid, h.version, {time:h.started} AS started, {time:h.seen} AS seen, h.plugins FROM {host} AS h
 ORDER BY h.name, h.started";
@@ -71,6 +74,15 @@ impl FromRow<'_, PgRow> for HostRow {
     }
 }
 
+/// What another host makes of one file of its folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetFile {
+    /// Of the file, without its folder.
+    pub name: String,
+    /// What is served of it.
+    pub entrypoints: Vec<String>,
+}
+
 /// A version of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginVersion {
@@ -92,6 +104,8 @@ pub enum FleetCommand {
     Rescan,
     /// Close the circuit breakers of this plugin or entrypoint.
     Reset(String),
+    /// There are new verdicts on versions of plugins.
+    Judged,
 }
 
 impl Queue {
@@ -117,6 +131,19 @@ impl Queue {
         };
         query.execute(&self.pool).await?;
         Ok(())
+    }
+
+    /// What the other hosts that live serve, file by file.
+    pub async fn fleet_files(&self) -> sqlx::Result<Vec<FleetFile>> {
+        if self.sql.lacking.hosts {
+            return Ok(Vec::new());
+        }
+        let hosts: Vec<Value> = sqlx::query_scalar(self.sql.fleet_files.clone()).bind(self.me).fetch_all(&self.pool).await?;
+        let file = |file: &Value| {
+            let texts = |value: &Value| value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+            FleetFile { name: file["file"].as_str().unwrap_or_default().to_owned(), entrypoints: texts(&file["entrypoints"]) }
+        };
+        Ok(hosts.iter().filter_map(Value::as_array).flatten().map(file).collect())
     }
 
     /// Say that this host goes.

@@ -5,7 +5,8 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 use super::claim::Way;
 use super::times::bounded;
 use super::{
-    Lacking, attempt, claim, depth, enqueue, fleet, handover, heartbeat, outcome, presence, rescue, schedules, statistics, suspect,
+    Lacking, attempt, claim, depth, enqueue, fleet, handover, heartbeat, judgements, outcome, presence, rescue, schedules, statistics,
+    suspect,
 };
 use crate::names::Names;
 
@@ -25,8 +26,11 @@ pub(super) struct Statements {
     pub(super) rescue_from: SqlStr,
     pub(super) announce: SqlStr,
     pub(super) look: SqlStr,
+    pub(super) judgements: SqlStr,
+    pub(super) judge: SqlStr,
     pub(super) forget: SqlStr,
     pub(super) withdraw: SqlStr,
+    pub(super) fleet_files: SqlStr,
     pub(super) prune_attempts: SqlStr,
     pub(super) begin_suspect: SqlStr,
     pub(super) clear_suspects: SqlStr,
@@ -71,8 +75,11 @@ impl Statements {
             hand_over: outcome(&handover::hand_over()),
             announce: render(&fleet::announce(names, !lacking.presence)),
             look: render(presence::LOOK),
+            judgements: render(judgements::READ),
+            judge: render(&judgements::WRITE.replace("{fleet_channel}", &names.fleet_channel())),
             forget: render(presence::FORGET),
             withdraw: render(fleet::WITHDRAW),
+            fleet_files: render(fleet::FLEET_FILES),
             prune_attempts: render(attempt::PRUNE),
             begin_suspect: render(suspect::BEGIN),
             clear_suspects: render(suspect::CLEAR),

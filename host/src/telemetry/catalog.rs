@@ -56,5 +56,6 @@ fn describe() {
     describe_counter!(logging::DROPPED, "Log lines that found no room, because stderr took them more slowly than they came, or not at all");
     // So that the first of them is a change that an alert can see.
     metrics::counter!(logging::DROPPED).increment(0);
+    describe_counter!("pgq_host_no_instance_total", "Runs and descriptions that found no instance free, which is a mistake of the host's");
     describe_counter!("pgq_host_reloads_total", "Versions of plugins that came into service");
 }

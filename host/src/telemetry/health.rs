@@ -12,6 +12,7 @@ use crate::plugins::PluginSet;
 use crate::printable::printable;
 use crate::pulse::Pulse;
 use crate::queue::Queue;
+use crate::readiness::Readiness;
 use crate::schema::{self, SchemaError};
 
 /// Guests are interrupted every 10 ms, and a machine that is out of breath is no reason for a restart.
@@ -35,6 +36,8 @@ pub struct Subject {
     pub pulse: Pulse,
     /// Whether it hears notifications; none where it is meant to poll.
     pub listening: Option<watch::Receiver<bool>>,
+    /// Whether it serves what it is meant to.
+    pub readiness: Readiness,
     /// It was told to stop.
     pub stopping: CancellationToken,
 }
@@ -77,8 +80,7 @@ impl Report {
             }
             _ => Ok(()),
         };
-        let plugins = subject.plugins.borrow().plugins().next().is_some();
-        let plugins = plugins.then_some(()).ok_or_else(|| "none is loaded, so no job is claimed".into());
+        let plugins = subject.readiness.plugins().await;
         Report(vec![("worker", worker), ("database", database), ("schema", schema), ("listener", listener), ("plugins", plugins)])
     }
 

@@ -41,15 +41,20 @@ impl CodeCache {
         Ok(CodeCache { folder: Some(folder.to_owned()) })
     }
 
+    /// The folder, if there is one.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
     /// Where the compiled code of this component is, or would be; `None` without a folder.
     pub fn path(&self, engine: &Engine, wasm: &[u8]) -> Option<PathBuf> {
         Some(self.folder.as_ref()?.join(format!("{}.cwasm", key(engine, wasm))))
     }
 
-    /// The component of these bytes: from the cache, or compiled now and kept.
-    pub(super) async fn component(&self, engine: &Engine, wasm: &[u8]) -> Result<Component, CompileError> {
+    /// The component of these bytes: from the cache, or compiled now and kept. `tries`: how often that took too long.
+    pub(super) async fn component(&self, engine: &Engine, wasm: &[u8], tries: u32) -> Result<Component, CompileError> {
         let Some(folder) = &self.folder else {
-            return load(engine, &compiler::compile(engine, wasm).await?);
+            return load(engine, &compiler::compile(engine, wasm, tries).await?);
         };
         let key = key(engine, wasm);
         let path = folder.join(format!("{key}.cwasm"));
@@ -64,7 +69,7 @@ impl CodeCache {
             Ok(None) => {}
             Err(error) => discard(&path, &format!("{error:#}")),
         }
-        let code = compiler::compile(engine, wasm).await?;
+        let code = compiler::compile(engine, wasm, tries).await?;
         if let Err(error) = write(folder, &path, &key, &code) {
             tracing::warn!(path = %path.display(), error = %format!("{error:#}"), "cannot keep compiled code; the next start compiles again");
         }
@@ -78,7 +83,8 @@ fn load(engine: &Engine, code: &[u8]) -> Result<Component, CompileError> {
     // with the one written beside them by `write`, which had them from the same compiler (the key holds its full version and
     // configuration), in a folder only we can write.
     let component = unsafe { Component::deserialize(engine.inner(), code) };
-    component.map_err(|error| CompileError::Invalid(format!("{error:#}")))
+    // The compiler made it a moment ago, for this engine: what is wrong is here, such as memory that cannot be had.
+    component.map_err(|error| CompileError::GaveUp(format!("the compiled code cannot be loaded: {error:#}")))
 }
 
 fn key(engine: &Engine, wasm: &[u8]) -> String {

@@ -9,7 +9,7 @@ use std::num::NonZero;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, Signal};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -31,6 +31,10 @@ const THREADS_PER_CORE: usize = 4;
 const MANY_THREADS: usize = 16;
 /// Compilers at a time.
 pub(super) const AT_ONCE: usize = 2;
+/// A file that took too long has at most so many times twice the time when it is tried again.
+const MOST_DOUBLINGS: u32 = 3;
+/// How the process ends whose component is none: the system's code for wrong input.
+const INVALID: i32 = 65;
 /// Of what the compiler says when it fails.
 const MAX_MESSAGE_BYTES: u64 = 4 << 10;
 
@@ -45,12 +49,14 @@ pub(super) enum CompileError {
     GaveUp(String),
 }
 
-/// Compile these bytes for this engine.
-pub(super) async fn compile(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+/// Compile these bytes for this engine. `tries`: how often that took too long; each try has twice the time of the one before, since a busy
+/// machine is no fault of the file's.
+pub(super) async fn compile(engine: &Engine, wasm: &[u8], tries: u32) -> Result<Vec<u8>, CompileError> {
     let Some(timeout) = engine.settings().compile_timeout else {
         let code = engine.inner().precompile_component(wasm);
         return code.map_err(|error| CompileError::Invalid(format!("{error:#}")));
     };
+    let timeout = timeout.saturating_mul(1 << tries.min(MOST_DOUBLINGS));
     let _place = engine.compilers().acquire().await;
     let mut compiler = start(engine).map_err(|error| CompileError::GaveUp(format!("the compiler cannot be started: {error}")))?;
     match tokio::time::timeout(timeout, converse(&mut compiler, wasm)).await {
@@ -106,7 +112,7 @@ async fn converse(compiler: &mut Child, wasm: &[u8]) -> std::io::Result<Result<V
         return Ok(Ok(code));
     }
     Ok(Err(match status.code() {
-        Some(1) => CompileError::Invalid(said.trim_start_matches("Error: ").to_owned()),
+        Some(INVALID) => CompileError::Invalid(said),
         _ => CompileError::GaveUp(format!("the compiler ended with {status}: {}", said.lines().next().unwrap_or_default())),
     }))
 }
@@ -123,7 +129,14 @@ pub fn child(settings: &EngineSettings, pooled: bool) -> anyhow::Result<()> {
     let mut wasm = Vec::new();
     std::io::stdin().read_to_end(&mut wasm).context("cannot read the component")?;
     let engine = Engine::for_compiling(settings, pooled)?;
-    let code = engine.precompile_component(&wasm).map_err(|error| anyhow!("{error:#}"))?;
+    let code = match engine.precompile_component(&wasm) {
+        Ok(code) => code,
+        // Told from all that can go wrong with this process: it is the file's fault, now and for ever.
+        Err(error) => {
+            let _ = write!(std::io::stderr(), "{error:#}");
+            std::process::exit(INVALID);
+        }
+    };
     std::io::stdout().write_all(&code).context("cannot hand over the code")
 }
 

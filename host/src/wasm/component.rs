@@ -17,73 +17,19 @@ use super::engine::Engine;
 use super::enqueue_host::Outbox;
 use super::grants::Grants;
 use super::limits::RunLimits;
+use super::load_error::{LoadError, WIT_VERSION};
 use super::log_host::Speaker;
 use super::registry_host::{Declaration, Registrar};
+use super::schedule_caps;
+use super::shares::{Large, Share};
 use super::state::{self, Call, Circumstances, State};
 use super::trap;
 use super::warm::Tenant;
 use crate::job::Verdict;
 
-/// The version of `wit/` that this host speaks, and the range of plugins that it therefore runs.
-pub const WIT_VERSION: &str = "0.1.0";
-
 /// `describe` has nothing to wait for.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
 const DESCRIBE_MEMORY: usize = 256 << 20;
-
-/// Why a file is not a plugin.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LoadError {
-    /// Not wasm at all.
-    #[error("this is not WebAssembly ({0}); build it for the target wasm32-wasip2")]
-    NotWasm(&'static str),
-    /// A module without the component layer.
-    #[error(
-        "this is a core module, not a component; build it for wasm32-wasip2 (not wasm32-wasip1 or wasm32-unknown-unknown), or wrap it with `wasm-tools component new`"
-    )]
-    CoreModule,
-    /// Cut off, damaged, or with features that are off here.
-    #[error("the component does not compile, it may be cut off or damaged: {0}; copy or build the file again")]
-    Invalid(String),
-    /// The compiler did not get to an end with it.
-    #[error(
-        "{0}; if the component is sound, raise compile-timeout under [limits] in pgq-host.toml, or compile it ahead with `pgq-host plugin inspect --compile`"
-    )]
-    NotCompiled(String),
-    /// Made for another contract.
-    #[error(
-        "it was built against {found}, and this host speaks pgq:plugin@{WIT_VERSION} (any 0.1.x); rebuild it with pgq-plugin-sdk 0.1, or use a host of that version"
-    )]
-    WrongVersion {
-        /// The interface it names.
-        found: String,
-    },
-    /// No handler.
-    #[error("it does not export {0}; a plugin exports pgq:plugin/describe and pgq:plugin/handler (in Rust: `pgq_plugin_sdk::export!`)")]
-    MissingExport(String),
-    /// It wants something that does not exist here.
-    #[error("it imports {0}, which this host does not have; remove the import, or build with a tool chain for WASI 0.2")]
-    UnknownImport(String),
-    /// It imports or exports the right name with the wrong type.
-    #[error("it does not fit the contract pgq:plugin@{WIT_VERSION}: {0}; build it against the wit folder of this host")]
-    Mismatch(String),
-    /// `describe.register` did not end well.
-    #[error("its `describe` failed: {0}")]
-    Describe(String),
-    /// The operator's grants are for another one.
-    #[error(
-        "its digest is {sha256}, which is none of those that sha256 under [plugins.{plugin}] in pgq-host.toml is for; deploy the file that it is for, or add this one's digest"
-    )]
-    OtherFile {
-        /// The name it declares.
-        plugin: String,
-        /// Its digest.
-        sha256: String,
-    },
-    /// `describe.register` ended, but what it declared cannot be.
-    #[error("its `describe` declares what cannot be: {0}")]
-    Declaration(String),
-}
 
 /// A compiled, linked and described plugin. Cheap to share, immutable.
 pub struct Loaded {
@@ -100,6 +46,8 @@ pub struct Loaded {
     pub(super) pre: PluginPre<State>,
     pub(super) exports: Arc<Exports>,
     pub(super) tenant: Tenant,
+    /// It needs more of the pool than a place has.
+    large: Option<Arc<Large>>,
 }
 
 /// Where its handlers are.
@@ -116,11 +64,22 @@ impl Loaded {
         bits.unwrap_or_default().cast_signed()
     }
 
+    /// How many more runs of it the instance pool has room for; `None` is as many as there are places.
+    pub fn room(&self) -> Option<u32> {
+        self.large.as_ref().map(|large| large.room())
+    }
+
+    /// What a run of it takes of the pool, if that is more than its place.
+    pub fn take_share(&self) -> Option<Share> {
+        self.large.as_ref().map(Share::take)
+    }
+
     /// The same plugin under other grants. Instances that were kept for the next job were made under the old ones, and stay with those.
     pub fn regranted(&self, grants: Grants) -> Result<Loaded, LoadError> {
         if !grants.hold_for(&self.sha256) {
             return Err(LoadError::OtherFile { plugin: self.name.to_string(), sha256: self.sha256.clone() });
         }
+        schedule_caps::check(&self.name, &self.declaration, &grants)?;
         Ok(Loaded {
             name: Arc::clone(&self.name),
             version: self.version.clone(),
@@ -130,6 +89,7 @@ impl Loaded {
             pre: self.pre.clone(),
             exports: Arc::clone(&self.exports),
             tenant: self.tenant.another(),
+            large: self.large.clone(),
         })
     }
 }
@@ -146,17 +106,18 @@ impl std::fmt::Debug for Loaded {
 
 /// Check, compile (or find compiled), link and describe. Takes as long as the compiler takes: keep it off the runtimes' threads
 /// by calling it on a thread of its own. `stem` is the file's name without its ending; `grants_for` looks up
-/// what the operator grants to the plugin of that name.
+/// what the operator grants to the plugin of that name; `tries` is how often the file took too long to compile.
 pub async fn load(
     engine: &Engine,
     cache: &CodeCache,
     stem: &str,
-    wasm: Vec<u8>,
+    wasm: &[u8],
+    tries: u32,
     grants_for: impl FnOnce(&str) -> Grants,
 ) -> Result<Loaded, LoadError> {
-    check_magic(&wasm)?;
-    let sha256 = crate::digest::sha256(&wasm);
-    let component = cache.component(engine, &wasm).await.map_err(|error| match error {
+    check_magic(wasm)?;
+    let sha256 = crate::digest::sha256(wasm);
+    let component = cache.component(engine, wasm, tries).await.map_err(|error| match error {
         CompileError::Invalid(message) => LoadError::Invalid(shorten(&message)),
         CompileError::GaveUp(message) => LoadError::NotCompiled(shorten(&message)),
     })?;
@@ -173,6 +134,7 @@ pub async fn load(
     if !grants.hold_for(&sha256) {
         return Err(LoadError::OtherFile { plugin: name, sha256 });
     }
+    schedule_caps::check(&name, &declaration, &grants)?;
     Ok(Loaded {
         grants: Arc::new(grants),
         name: name.into(),
@@ -182,6 +144,7 @@ pub async fn load(
         pre,
         exports,
         tenant: Tenant::new(engine.warm()),
+        large: Large::of(&component, engine.shares()),
     })
 }
 
@@ -240,6 +203,7 @@ fn unknown_import(engine: &Engine, component: &Component, error: &str) -> Option
 }
 
 async fn describe(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, stem: &str) -> Result<Declaration, LoadError> {
+    let _place = engine.describes().acquire().await;
     let _ticking = engine.running();
     let limits = RunLimits { timeout: DESCRIBE_TIMEOUT, memory: DESCRIBE_MEMORY, max_attempts: 1 };
     let deadline = Instant::now() + limits.timeout;
@@ -276,12 +240,16 @@ async fn describe(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, st
             return Err(LoadError::Describe(trap::cut(&message, 1 << 10).to_owned()));
         }
         Err(error) => {
-            return Err(LoadError::Describe(match trap::verdict(&error, store.data(), &limits) {
+            return Err(match trap::verdict(&error, store.data(), &limits) {
                 Verdict::Retry { fault, .. } => {
-                    format!("{}: {}", fault.exception_type, fault.message)
+                    let said = format!("{}: {}", fault.exception_type, fault.message);
+                    // What the host could not do, or not in time, says nothing of the file.
+                    let passing = ["DeadlineExceeded", "HostError"].contains(&fault.exception_type);
+                    if passing { LoadError::NotDescribed(said) } else { LoadError::Describe(said) }
                 }
-                other => format!("{other:?}"),
-            }));
+                Verdict::Release(reason) => LoadError::NotDescribed(reason.to_owned()),
+                other => LoadError::Describe(format!("{other:?}")),
+            });
         }
     }
     let mut declaration = registrar.lock().clone();

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::compiler;
+use super::shares::{DESCRIBES, MOST_CORE_INSTANCES, MOST_MEMORIES, MOST_TABLES, Shares, Slots};
 use super::warm::Warm;
 
 /// What runs components, and which.
@@ -45,6 +46,8 @@ pub struct Engine {
     settings: Arc<EngineSettings>,
     pooled: bool,
     compilers: Arc<Semaphore>,
+    describes: Arc<Semaphore>,
+    shares: Arc<Shares>,
     warm: Arc<Warm>,
 }
 
@@ -68,8 +71,10 @@ impl Engine {
         let running = Arc::new(AtomicUsize::new(0));
         let warm = Arc::new(Warm::new(settings.max_instances as usize));
         let ticker = spawn_ticker(&engine, Arc::clone(&running), Arc::downgrade(&warm))?;
-        let (settings, compilers) = (Arc::new(settings.clone()), Arc::new(Semaphore::new(compiler::AT_ONCE)));
-        Ok(Engine { engine, running, ticker, settings, pooled, compilers, warm })
+        let (compilers, describes) = (Semaphore::new(compiler::AT_ONCE), Semaphore::new(DESCRIBES as usize));
+        let shares = Arc::new(Shares::new(settings.max_instances.max(1)));
+        let (compilers, describes, settings) = (Arc::new(compilers), Arc::new(describes), Arc::new(settings.clone()));
+        Ok(Engine { engine, running, ticker, settings, pooled, compilers, describes, shares, warm })
     }
 
     /// wasmtime's own, whose compiled code another one of the same settings runs. Has no clock.
@@ -92,6 +97,16 @@ impl Engine {
     /// Places for compilers.
     pub(super) fn compilers(&self) -> &Semaphore {
         &self.compilers
+    }
+
+    /// Places for plugins that describe themselves.
+    pub(super) fn describes(&self) -> &Semaphore {
+        &self.describes
+    }
+
+    /// What of the pool is set aside for components that need more than a place has.
+    pub(super) fn shares(&self) -> &Arc<Shares> {
+        &self.shares
     }
 
     pub(super) fn warm(&self) -> &Arc<Warm> {
@@ -168,17 +183,18 @@ fn config(settings: &EngineSettings, pooled: bool) -> Config {
 }
 
 fn pool(settings: &EngineSettings) -> PoolingAllocationConfig {
-    let n = settings.max_instances.max(1) + 1; // one more for `describe` while all others run
+    let n = settings.max_instances.max(1) + DESCRIBES;
+    let Slots { memories, tables } = Slots::of_pool(settings.max_instances.max(1));
     let mut pool = PoolingAllocationConfig::new();
-    // A component of today's tool chains is a handful of core instances around one memory; Python's are a few dozen.
+    // Core instances are only counted, not reserved for: a limit for all of them together would be one more thing to run out of.
     pool.total_component_instances(n)
-        .total_core_instances(n.saturating_mul(8).max(256))
-        .total_memories(n.saturating_mul(2))
-        .total_tables(n.saturating_mul(4).max(64))
+        .total_core_instances(n.saturating_mul(MOST_CORE_INSTANCES))
+        .total_memories(memories)
+        .total_tables(tables)
         .total_stacks(n)
-        .max_core_instances_per_component(200)
-        .max_memories_per_component(8)
-        .max_tables_per_component(32)
+        .max_core_instances_per_component(MOST_CORE_INSTANCES)
+        .max_memories_per_component(MOST_MEMORIES)
+        .max_tables_per_component(MOST_TABLES)
         .max_memories_per_module(2)
         .max_tables_per_module(4)
         .table_elements(100_000) // the default, 20,000, is too small for Python guests

@@ -33,6 +33,8 @@ pub struct Grants {
     pub secrets: BTreeMap<String, SecretGrant>,
     /// Folders that it may read: by the path that it sees, the path on the host.
     pub directories: BTreeMap<String, PathBuf>,
+    /// Schedules that it may have; `None` is the default.
+    pub schedules: Option<usize>,
 }
 
 /// An origin, and how it may be spoken to.

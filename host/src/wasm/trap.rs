@@ -18,6 +18,9 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
         return stopped(*cause, limits);
     }
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
+        // Shares are reserved before the claim, so that this is our own mistake.
+        metrics::counter!("pgq_host_no_instance_total").increment(1);
+        tracing::warn!(error = %format!("{error:#}"), "a claimed job found no instance free, and waits; please report it");
         return Verdict::Release("no instance was free");
     }
     let (exception_type, message) = if let Some(exhausted) = state.limits.exhausted {

@@ -83,5 +83,9 @@ impl Relay {
 /// The limit under which the seat of this job can be another's.
 fn limit(record: &Record, plugins: &PluginSet) -> Option<Limited> {
     let served = plugins.get_claimable(record.limited.as_deref().filter(|_| record.is_final())?)?;
+    // What is held back is claimed by the number that may run.
+    if served.allowance().is_some() {
+        return None;
+    }
     served.options.concurrency.map(|concurrency| Limited { entrypoint: Arc::clone(&served.entrypoint), concurrency })
 }

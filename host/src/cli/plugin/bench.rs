@@ -88,7 +88,7 @@ impl Bench {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let load = async move {
             let grants_for = |name: &str| grants.get(name).cloned().unwrap_or_default();
-            wasm::load(&engine, &cache, &stem, bytes, grants_for).await
+            wasm::load(&engine, &cache, &stem, &bytes, 0, grants_for).await
         };
         self.guests.handle().spawn(load).await.with_context(|| format!("the host panicked while it loaded {}", path.display()))
     }

@@ -12,7 +12,7 @@ use crate::queue::{FleetCommand, HostRow};
 
 #[derive(Debug, Args)]
 pub(super) struct ResetArgs {
-    /// The plugin's name, or the entrypoint's
+    /// The plugin's name, or the entrypoint's, or that of a refused file without its ending
     name: String,
 }
 
@@ -31,11 +31,15 @@ pub(super) async fn reset(database: &DatabaseArgs, args: ResetArgs) -> anyhow::R
     let known = |file: &Value| {
         file["plugin"] == *args.name || file["entrypoints"].as_array().is_some_and(|all| all.iter().any(|e| *e == *args.name))
     };
-    if !hosts.iter().flat_map(|host| host.plugins.as_array()).flatten().any(known) {
+    // Before the hosts are told: they are to find none.
+    let forgotten = operator.forget_judgements(&args.name).await?;
+    let file = |file: &Value| file["file"].as_str().and_then(|name| name.strip_suffix(".wasm")) == Some(&args.name);
+    if forgotten == 0 && !hosts.iter().flat_map(|host| host.plugins.as_array()).flatten().any(|one| known(one) || file(one)) {
         bail!("no host that runs serves a plugin or an entrypoint named {:?}; see `pgq-host plugin list --hosts`", args.name);
     }
     operator.command(&FleetCommand::Reset(args.name)).await?;
-    output::status(&format!("Told {} host(s).", hosts.len()));
+    let verdicts = if forgotten > 0 { format!(", and {forgotten} verdict(s) forgotten") } else { String::new() };
+    output::status(&format!("Told {} host(s){verdicts}.", hosts.len()));
     Ok(())
 }
 

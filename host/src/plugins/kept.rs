@@ -1,0 +1,142 @@
+//! Versions that were served, kept on disk, so that there is something to go back to after a restart as well.
+//!
+//! They are components, not compiled code, in the private folder of compiled code. A version's name is its digest, and a file that does not
+//! match its name is deleted unread.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::content::{self, Content, Stamp};
+use crate::digest;
+
+/// Of one file of the plugins folder: the version that is served, the one before it, and one more while neither has proved itself.
+const VERSIONS: usize = 3;
+/// Of all files together. The oldest go.
+const MOST_BYTES: u64 = 1 << 30;
+const ENDING: &str = "wasm";
+
+/// The folder.
+#[derive(Debug, Clone)]
+pub struct KeptVersions {
+    folder: PathBuf,
+}
+
+impl KeptVersions {
+    /// In this folder, which is ours alone; made when there is something to keep.
+    pub fn at(folder: PathBuf) -> KeptVersions {
+        KeptVersions { folder }
+    }
+
+    /// The place of this file's versions: the plugins folder may be mounted elsewhere the next time.
+    fn place(&self, file: &Path) -> PathBuf {
+        let name = file.file_name().unwrap_or_default().as_encoded_bytes();
+        self.folder.join(&digest::sha256(name)[..32])
+    }
+
+    /// This version of the file is served now. Those that are not worth going back to go.
+    pub(super) fn put(&self, file: &Path, sha256: &str, bytes: &[u8], bad: impl Fn(&str) -> bool) {
+        self.versions(file).iter().filter(|known| bad(known)).for_each(|known| self.drop(file, known));
+        let place = self.place(file);
+        if let Err(error) = put(&place, sha256, bytes) {
+            tracing::warn!(file = %file.display(), error = %error, "cannot keep this version to go back to after a restart");
+        }
+        prune(&place, VERSIONS);
+        self.prune_all();
+    }
+
+    fn drop(&self, file: &Path, sha256: &str) {
+        let _ = fs::remove_file(self.place(file).join(sha256).with_extension(ENDING));
+    }
+
+    /// The digests of the versions of this file that were served, the last one first.
+    pub(super) fn versions(&self, file: &Path) -> Vec<String> {
+        let stem = |(path, _, _): (PathBuf, SystemTime, u64)| Some(path.file_stem()?.to_str()?.to_owned());
+        newest_first(&self.place(file)).into_iter().filter_map(stem).collect()
+    }
+
+    /// The bytes of one of them.
+    pub(super) fn read(&self, file: &Path, sha256: &str, most: u64) -> Option<Vec<u8>> {
+        let path = self.place(file).join(sha256).with_extension(ENDING);
+        match content::read(&path, Stamp::of(&path).ok()?, most) {
+            Content::Bytes(bytes) if digest::sha256(&bytes) == sha256 => Some(bytes),
+            _ => {
+                tracing::warn!(path = %path.display(), "a kept version does not match its digest, and is deleted");
+                let _ = fs::remove_file(&path);
+                None
+            }
+        }
+    }
+
+    fn prune_all(&self) {
+        let places = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|place| place.path());
+        let mut all: Vec<_> = places.flat_map(|place| newest_first(&place)).collect();
+        all.sort_by_key(|(_, at, _)| std::cmp::Reverse(*at));
+        let mut bytes = 0;
+        for (path, _, size) in all {
+            bytes += size;
+            if bytes > MOST_BYTES {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+}
+
+fn put(place: &Path, sha256: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let path = place.join(sha256).with_extension(ENDING);
+    if let Ok(file) = fs::File::options().append(true).open(&path) {
+        return file.set_modified(SystemTime::now());
+    }
+    fs::create_dir_all(place)?;
+    // Not synced: what a power cut leaves of it does not match its name.
+    let mut file = tempfile::NamedTempFile::new_in(place)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn prune(place: &Path, most: usize) {
+    for (path, _, _) in newest_first(place).into_iter().skip(most) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+fn newest_first(place: &Path) -> Vec<(PathBuf, SystemTime, u64)> {
+    let files = fs::read_dir(place).into_iter().flatten().flatten();
+    let known = |file: fs::DirEntry| {
+        let (path, about) = (file.path(), file.metadata().ok()?);
+        (path.extension()? == ENDING).then_some(())?;
+        Some((path, about.modified().ok()?, about.len()))
+    };
+    let mut files: Vec<_> = files.filter_map(known).collect();
+    files.sort_by_key(|(_, at, _)| std::cmp::Reverse(*at));
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_last_versions_are_kept_in_order_and_damaged_ones_are_not_given_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (kept, file) = (KeptVersions::at(folder.path().join("versions")), Path::new("/plugins/job.wasm"));
+        let digests: Vec<String> = (0_u8..5).map(|number| digest::sha256(&[number])).collect();
+        for (digest, number) in digests.iter().zip(0_u8..) {
+            kept.put(file, digest, &[number], |_| false);
+            let path = kept.place(file).join(digest).with_extension(ENDING);
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000 + u64::from(number));
+            fs::File::options().append(true).open(path).expect("kept").set_modified(at).expect("set");
+        }
+        assert_eq!(kept.versions(file), [digests[4].as_str(), &digests[3], &digests[2]]);
+        assert!(kept.versions(Path::new("/plugins/other.wasm")).is_empty());
+        assert_eq!(kept.read(Path::new("/elsewhere/job.wasm"), &digests[3], 10), Some(vec![3]));
+        fs::write(kept.place(file).join(&digests[3]).with_extension(ENDING), [7]).expect("written");
+        assert_eq!(kept.read(file, &digests[3], 10), None);
+        kept.put(file, &digests[2], &[2], |sha256| sha256 == digests[4]);
+        assert_eq!(kept.versions(file), [digests[2].as_str()]);
+    }
+}

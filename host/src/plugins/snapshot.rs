@@ -1,0 +1,65 @@
+//! A shelf, as of now, for those who claim and run.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::version::Version;
+use super::{Entry, File, PluginSet, Served, Shelf};
+use crate::meter::Meter;
+
+impl Shelf {
+    /// The snapshot of now.
+    pub fn snapshot(&mut self) -> PluginSet {
+        // Where a file went, another may have waited for its name.
+        let waiting: Vec<PathBuf> = self.slots.iter().filter(|(_, slot)| slot.blocked.is_some()).map(|(path, _)| path.clone()).collect();
+        waiting.iter().for_each(|path| self.unblock(path));
+        let mut set = PluginSet { files: Vec::new(), entries: HashMap::new(), loading: Vec::new(), lost: Vec::new() };
+        for (path, slot) in &self.slots {
+            // Not looked at yet.
+            if slot.serving.is_none() && slot.fault.is_none() {
+                set.loading.extend(slot.loading.as_ref().map(|_| path.clone()));
+                continue;
+            }
+            let mut file = File {
+                path: path.clone(),
+                serving: slot.serving.as_ref().map(|version| Arc::clone(&version.loaded)),
+                canary: slot.canary.as_ref().map(|(_, version)| Arc::clone(&version.loaded)),
+                fault: slot.fault.clone(),
+                paused: Vec::new(),
+            };
+            for served in slot.serving.iter().flat_map(|version| self.served(version)) {
+                let until = served.health.open_until();
+                file.paused.extend(until.map(|until| (Arc::clone(&served.entrypoint), until)));
+                let entry = Entry { stable: served.clone(), canary: None, paused: until.is_some() };
+                set.entries.insert(served.entrypoint, entry);
+            }
+            for (canary, served) in
+                slot.canary.iter().flat_map(|(canary, version)| self.served(version).map(move |served| (canary, served)))
+            {
+                let name = Arc::clone(&served.entrypoint);
+                match set.entries.get_mut(&name) {
+                    Some(entry) => entry.canary = Some((canary.share, served)),
+                    // New in this version: there is nobody else to run it.
+                    None => drop(set.entries.insert(name, Entry { stable: served, canary: None, paused: false })),
+                }
+            }
+            set.files.push(file);
+        }
+        self.ever.extend(set.entries.keys().cloned());
+        set.lost = self.ever.iter().filter(|name| !set.entries.contains_key(*name)).cloned().collect();
+        set
+    }
+
+    fn served<'a>(&'a self, version: &'a Version) -> impl Iterator<Item = Served> + 'a {
+        version.loaded.declaration.entrypoints.iter().map(|(name, options)| Served {
+            entrypoint: name.as_str().into(),
+            plugin: Arc::clone(&version.loaded),
+            options: self.folder.caps.apply(options),
+            health: Arc::clone(&version.health[name]),
+            pace: Arc::clone(&version.pace[name]),
+            throttle: Arc::clone(&version.throttle[name]),
+            meter: Arc::new(Meter::new(&version.loaded.name, name)),
+        })
+    }
+}

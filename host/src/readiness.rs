@@ -1,0 +1,141 @@
+//! Whether what this host serves is what it is meant to serve: what `/readyz`, a container's health and systemd wait for.
+//!
+//! A rolling update is to stop at the first host that cannot serve a new file. So a host is not ready that lacks, because a file of its
+//! folder is refused, what others of its fleet serve; one that serves the version before is, since its jobs run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::plugins::{File, PluginSet};
+use crate::pulse::Pulse;
+use crate::queue::{FleetFile, Queue};
+
+/// What a host can be told to have before it is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Requirement {
+    /// Every file of the folder is served as it is, and every entrypoint that this host served before or another host serves now.
+    Plugins,
+}
+
+/// A host is called ready after so long although files are still being compiled.
+const LOADING: Duration = Duration::from_secs(60);
+/// The same for the log.
+const LOADING_LOGGED: Duration = Duration::from_secs(30);
+/// Below what a probe waits for by default where it waits for longer than a second.
+const DATABASE_ANSWERS: Duration = Duration::from_secs(2);
+/// Between two looks while it is not.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Files or entrypoints that are named one by one.
+const NAMED: usize = 5;
+
+/// See the module. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    queue: Queue,
+    plugins: watch::Receiver<Arc<PluginSet>>,
+    strict: bool,
+    began: Instant,
+}
+
+impl Readiness {
+    /// Of a host that began at this time.
+    pub fn new(queue: Queue, plugins: watch::Receiver<Arc<PluginSet>>, required: &[Requirement], began: Instant) -> Readiness {
+        Readiness { queue, plugins, strict: required.contains(&Requirement::Plugins), began }
+    }
+
+    /// Whether it is so, and what is wrong if not.
+    pub async fn plugins(&self) -> Result<(), String> {
+        let set = Arc::clone(&self.plugins.borrow());
+        if !set.loading().is_empty() && self.began.elapsed() < LOADING {
+            return Err(format!("still loading {}", loading(&set)));
+        }
+        let refused: Vec<String> = set.files().iter().filter_map(refusal).collect();
+        if set.plugins().next().is_none() {
+            let why = refused.first().map(|refused| format!("; {refused}")).unwrap_or_default();
+            return Err(format!("none is loaded, so no job is claimed{why}"));
+        }
+        if self.strict
+            && let Some(first) = refused.first()
+        {
+            return Err(first.clone());
+        }
+        if self.strict && !set.lost().is_empty() {
+            let lost = named(set.lost().iter().map(|name| format!("{name:?}")));
+            return Err(format!("{lost} was served and is not any more; put the plugin back, or restart this host"));
+        }
+        if !self.strict && !set.files().iter().any(|file| file.fault.is_some() && file.serving.is_none()) {
+            return Ok(());
+        }
+        let fleet = match tokio::time::timeout(DATABASE_ANSWERS, self.queue.fleet_files()).await {
+            Ok(fleet) => fleet.map_err(|error| format!("it is not known what other hosts serve: {error}"))?,
+            Err(_) => return Err(format!("it is not known what other hosts serve: no answer within {DATABASE_ANSWERS:?}")),
+        };
+        lacking(&set, &fleet, self.strict)
+    }
+
+    /// Say that the host has started, and tell whoever started it once it is ready.
+    pub async fn tell(mut self, pulse: Pulse, stop: CancellationToken) {
+        let loaded = self.plugins.wait_for(|set| set.loading().is_empty());
+        let _ = stop.run_until_cancelled(tokio::time::timeout(LOADING_LOGGED, loaded)).await;
+        let set = Arc::clone(&self.plugins.borrow());
+        let refused = set.files().iter().filter(|file| file.fault.is_some()).count();
+        let still = (!set.loading().is_empty()).then(|| loading(&set));
+        tracing::info!(plugins = set.plugins().count(), refused, loading = still, start_ms = self.began.elapsed().as_millis(), "ready");
+        let mut said = String::new();
+        loop {
+            match self.plugins().await {
+                Ok(()) => {
+                    pulse.serves();
+                    return stop.cancelled().await;
+                }
+                Err(reason) if reason != said => {
+                    tracing::warn!(reason, "this host claims jobs, and is not reported as ready");
+                    said = reason;
+                }
+                Err(_) => {}
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
+                return;
+            }
+        }
+    }
+}
+
+fn refusal(file: &File) -> Option<String> {
+    let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+    file.fault.as_ref().map(|fault| format!("{name} is refused: {fault}"))
+}
+
+/// What others serve of the files that are refused here, and this host does not; where no other has a file of such a name, all that others
+/// serve and this host does not: the names of files may have their versions in them.
+fn lacking(set: &PluginSet, fleet: &[FleetFile], strict: bool) -> Result<(), String> {
+    let bare: Vec<&File> = set.files().iter().filter(|file| file.fault.is_some() && file.serving.is_none()).collect();
+    let is_bare = |name: &str| bare.iter().any(|file| file.path.file_name().is_some_and(|own| own == name));
+    let same_name = fleet.iter().any(|file| is_bare(&file.name));
+    let theirs = fleet.iter().filter(|file| strict || !same_name || is_bare(&file.name)).flat_map(|file| &file.entrypoints);
+    let lacking: BTreeSet<&String> = theirs.filter(|entrypoint| set.get(entrypoint).is_none()).collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let names = named(lacking.iter().map(|name| format!("{name:?}")));
+    let why = bare.first().and_then(|file| refusal(file)).map(|refused| format!("; {refused}")).unwrap_or_default();
+    Err(format!("other hosts serve {names}, and this one does not{why}"))
+}
+
+fn loading(set: &PluginSet) -> String {
+    named(set.loading().iter().map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned()))
+}
+
+fn named(names: impl ExactSizeIterator<Item = String>) -> String {
+    let all = names.len();
+    let mut text = names.take(NAMED).collect::<Vec<_>>().join(", ");
+    if all > NAMED {
+        text.push_str(&format!(" and {} more", all - NAMED));
+    }
+    text
+}

@@ -1,0 +1,153 @@
+//! Verdicts on versions, between this host and the others of its queue: what is found out here is kept in the database, and what is there is
+//! known here. Where there is no place for them, they are this host's own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::judgement::{Judgement, Judgements};
+use crate::queue::Queue;
+
+/// Between two looks, where no notification came: one may have been lost.
+const PERIOD: Duration = Duration::from_secs(60);
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+/// No answer of the database is waited for any longer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// For what was found out right before a stop.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// What the reload task has to say.
+#[derive(Debug)]
+pub(super) enum News {
+    Found(Box<Judgement>),
+    /// An operator says that this name is to be tried again.
+    Forget(String),
+}
+
+/// The reload task's end.
+#[derive(Debug)]
+pub struct Link {
+    news: mpsc::UnboundedSender<News>,
+    heard: Arc<Notify>,
+    pub(super) known: watch::Receiver<Arc<Judgements>>,
+}
+
+/// The database's end.
+#[derive(Debug)]
+pub struct Fleet {
+    queue: Queue,
+    news: mpsc::UnboundedReceiver<News>,
+    heard: Arc<Notify>,
+    known: watch::Sender<Arc<Judgements>>,
+    /// Not written yet, by subject.
+    pending: HashMap<String, Judgement>,
+}
+
+impl Link {
+    pub(super) fn found(&self, judgement: Judgement) {
+        // The other end lives as long as the host.
+        let _ = self.news.send(News::Found(Box::new(judgement)));
+    }
+
+    pub(super) fn forget(&self, name: &str) {
+        let _ = self.news.send(News::Forget(name.to_owned()));
+    }
+
+    /// Something has changed in the database.
+    pub(super) fn look_again(&self) {
+        self.heard.notify_one();
+    }
+}
+
+/// Both ends, with what is known at the start. A database that does not answer is asked again later.
+pub async fn join(queue: Queue) -> (Link, Fleet) {
+    let known: Judgements = match tokio::time::timeout(ANSWER, queue.judgements()).await {
+        Ok(Ok(judgements)) => judgements.into_iter().collect(),
+        Ok(Err(error)) => {
+            tracing::warn!(error = %error, "it is not known what was found out about plugins before; files are judged anew");
+            Judgements::default()
+        }
+        Err(_) => Judgements::default(),
+    };
+    let (sender, receiver) = watch::channel(Arc::new(known));
+    let (news_sender, news) = mpsc::unbounded_channel();
+    let heard = Arc::new(Notify::new());
+    let link = Link { news: news_sender, heard: Arc::clone(&heard), known: receiver };
+    (link, Fleet { queue, news, heard, known: sender, pending: HashMap::new() })
+}
+
+impl Fleet {
+    /// Until `stop`.
+    pub async fn keep(mut self, stop: CancellationToken) {
+        let (mut wait, mut retry) = (PERIOD, FIRST_RETRY);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => {
+                    while let Ok(news) = self.news.try_recv() {
+                        self.take(news);
+                    }
+                    let _ = tokio::time::timeout(LAST_WORD, self.write()).await;
+                    return;
+                }
+                Some(news) = self.news.recv() => {
+                    self.take(news);
+                    while let Ok(news) = self.news.try_recv() {
+                        self.take(news);
+                    }
+                }
+                () = self.heard.notified() => {}
+                () = tokio::time::sleep(wait.mul_f64(0.75 + fastrand::f64() / 2.0)) => {}
+            }
+            (wait, retry) = match tokio::time::timeout(ANSWER, self.exchange()).await {
+                Ok(Ok(())) => (PERIOD, FIRST_RETRY),
+                failed => {
+                    tracing::debug!(?failed, "verdicts on plugin versions are not exchanged; trying again");
+                    (retry, (retry * 2).min(LAST_RETRY))
+                }
+            };
+        }
+    }
+
+    fn take(&mut self, news: News) {
+        match news {
+            News::Found(judgement) => {
+                let subject = judgement.subject();
+                if self.pending.get(&subject).is_none_or(|known| judgement.outweighs(known)) {
+                    self.pending.insert(subject, *judgement);
+                }
+            }
+            News::Forget(name) => {
+                self.pending.retain(|_, known| known.plugin != name && known.entrypoint.as_deref() != Some(&*name));
+            }
+        }
+    }
+
+    async fn exchange(&mut self) -> sqlx::Result<()> {
+        self.write().await?;
+        let mut known: Judgements = self.queue.judgements().await?.into_iter().collect();
+        self.pending.values().for_each(|judgement| known.add(judgement.clone()));
+        self.known.send_replace(Arc::new(known));
+        Ok(())
+    }
+
+    async fn write(&mut self) -> sqlx::Result<()> {
+        if self.pending.is_empty() || !self.queue.keeps_judgements() {
+            return Ok(());
+        }
+        let judgements: Vec<Judgement> = self.pending.values().cloned().collect();
+        match self.queue.judge(&judgements).await {
+            Ok(()) => {}
+            // Bad data is no better the next time.
+            Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23")) => {
+                tracing::warn!(error = %error, "the database refuses what was found out about plugins; it is forgotten with this host's end");
+            }
+            Err(error) => return Err(error),
+        }
+        self.pending.clear();
+        Ok(())
+    }
+}

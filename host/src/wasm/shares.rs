@@ -1,0 +1,170 @@
+//! What of the instance pool a run of each component takes, and who may have how much of it.
+//!
+//! A place has room for a component as tool chains make them. What needs more is counted, and only ever has what is set aside for such:
+//! however many runs of it there are, every other component has its places. Core instances are no part of this: the pool only counts them, and
+//! is told of as many as there could be.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wasmtime::component::Component;
+
+/// In each place. Today's tool chains make one memory and up to three tables.
+const MEMORIES: u32 = 2;
+const TABLES: u32 = 4;
+/// In any component, checked when it is loaded.
+pub(super) const MOST_MEMORIES: u32 = 8;
+pub(super) const MOST_TABLES: u32 = 32;
+pub(super) const MOST_CORE_INSTANCES: u32 = 200;
+/// Plugins that are asked to describe themselves at a time, while all places are taken.
+pub(super) const DESCRIBES: u32 = 2;
+
+/// A number of memories and of tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Slots {
+    pub(super) memories: u32,
+    pub(super) tables: u32,
+}
+
+impl Slots {
+    /// What the pool has for so many places.
+    pub(super) fn of_pool(places: u32) -> Slots {
+        let Slots { memories, tables } = Slots::set_aside(places);
+        Slots {
+            memories: places.saturating_mul(MEMORIES).saturating_add(memories + DESCRIBES * MOST_MEMORIES),
+            tables: places.saturating_mul(TABLES).saturating_add(tables + DESCRIBES * MOST_TABLES),
+        }
+    }
+
+    /// What of that is for components that need more than a place has: four of the largest at least.
+    fn set_aside(places: u32) -> Slots {
+        Slots { memories: (places / 4).max(4 * MOST_MEMORIES), tables: places.max(4 * MOST_TABLES) }
+    }
+
+    /// What a run of this component takes. What cannot be told is as much as may be.
+    fn of_component(component: &Component) -> Slots {
+        component.resources_required().map_or(Slots { memories: MOST_MEMORIES, tables: MOST_TABLES }, |needed| Slots {
+            memories: needed.num_memories,
+            tables: needed.num_tables,
+        })
+    }
+
+    fn fits_a_place(self) -> bool {
+        self.memories <= MEMORIES && self.tables <= TABLES
+    }
+
+    /// How often the other is in it.
+    fn times(self, need: Slots) -> u32 {
+        (self.memories / need.memories.max(1)).min(self.tables / need.tables.max(1))
+    }
+}
+
+/// What is set aside, and what of it is taken.
+#[derive(Debug)]
+pub(super) struct Shares {
+    all: Slots,
+    taken: Mutex<Slots>,
+    /// Components that have a part in it.
+    large: AtomicU32,
+}
+
+impl Shares {
+    pub(super) fn new(places: u32) -> Shares {
+        Shares { all: Slots::set_aside(places), taken: Mutex::default(), large: AtomicU32::new(0) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A component that needs more than a place has.
+#[derive(Debug)]
+pub(super) struct Large {
+    need: Slots,
+    runs: AtomicU32,
+    shares: Arc<Shares>,
+}
+
+impl Large {
+    /// Nothing where a place has all that it needs.
+    pub(super) fn of(component: &Component, shares: &Arc<Shares>) -> Option<Arc<Large>> {
+        Large::new(Slots::of_component(component), shares)
+    }
+
+    fn new(need: Slots, shares: &Arc<Shares>) -> Option<Arc<Large>> {
+        if need.fits_a_place() {
+            return None;
+        }
+        shares.large.fetch_add(1, Ordering::AcqRel);
+        Some(Arc::new(Large { need, runs: AtomicU32::new(0), shares: Arc::clone(shares) }))
+    }
+
+    /// How many more runs of it there is room for: what is free, and no more than an equal part for each such component.
+    pub(super) fn room(&self) -> u32 {
+        let taken = *self.shares.lock();
+        let all = self.shares.all;
+        let free = Slots { memories: all.memories.saturating_sub(taken.memories), tables: all.tables.saturating_sub(taken.tables) };
+        let part = (all.times(self.need) / self.shares.large.load(Ordering::Acquire).max(1)).max(1);
+        free.times(self.need).min(part.saturating_sub(self.runs.load(Ordering::Acquire)))
+    }
+}
+
+impl Drop for Large {
+    fn drop(&mut self) {
+        self.shares.large.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The part of one run, until it is dropped.
+#[derive(Debug)]
+pub struct Share(Arc<Large>);
+
+impl Share {
+    pub(super) fn take(large: &Arc<Large>) -> Share {
+        let mut taken = large.shares.lock();
+        taken.memories += large.need.memories;
+        taken.tables += large.need.tables;
+        large.runs.fetch_add(1, Ordering::AcqRel);
+        drop(taken);
+        Share(Arc::clone(large))
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut taken = self.0.shares.lock();
+        taken.memories -= self.0.need.memories;
+        taken.tables -= self.0.need.tables;
+        self.0.runs.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_component_leaves_a_run_to_each_other_and_gives_back_what_it_took() {
+        let shares = Arc::new(Shares::new(100));
+        assert!(Large::new(Slots { memories: 1, tables: 3 }, &shares).is_none(), "as tool chains make them");
+        let need = Slots { memories: 8, tables: 1 };
+        let one = Large::new(need, &shares).expect("large");
+        assert_eq!(one.room(), 4);
+        let other = Large::new(need, &shares).expect("large");
+        assert_eq!((one.room(), other.room()), (2, 2));
+        let runs = [Share::take(&one), Share::take(&one)];
+        assert_eq!((one.room(), other.room()), (0, 2));
+        drop(runs);
+        drop(other);
+        assert_eq!(one.room(), 4);
+    }
+
+    #[test]
+    fn the_pool_has_all_that_can_be_taken() {
+        for places in [1, 100, 5_000] {
+            let (pool, aside) = (Slots::of_pool(places), Slots::set_aside(places));
+            assert!(pool.memories >= places * MEMORIES + aside.memories && pool.tables >= places * TABLES + aside.tables);
+        }
+    }
+}
