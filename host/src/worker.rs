@@ -5,6 +5,7 @@
 mod drain;
 mod prefetch;
 mod relay;
+mod targets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +19,17 @@ use crate::lease::Leases;
 use crate::meter;
 use crate::plugins::PluginSet;
 use crate::pulse::Pulse;
-use crate::queue::{Event, Limited, Queue};
+use crate::queue::{Event, Queue};
 use crate::wasm::Control;
 use drain::Drain;
 use prefetch::Prefetch;
 pub use relay::{Passing, Relay};
+use targets::Targets;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 /// A deferred job that is due in less is not worth a timer of its own.
 const MIN_WAIT: Duration = Duration::from_millis(1);
-/// Longer than a busy machine takes between asking for a time and the database's answer.
-const LOOK_BACK: Duration = Duration::from_secs(5);
-const LOOK_BACK_LIMITED: Duration = Duration::from_millis(20);
 
 /// Whether to go on when there is no work left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -105,16 +104,6 @@ struct Heard {
     look: bool,
     /// The listener is lost and that is a reason to end.
     end: bool,
-}
-
-/// What is served, as claims want it.
-struct Targets {
-    all: Vec<Arc<str>>,
-    unlimited: Vec<Arc<str>>,
-    /// With the number that may be claimed for them now at most, if there is one.
-    limited: Vec<(Limited, Option<u32>)>,
-    /// Those of the rest for which only so many may be claimed now.
-    few: Vec<(Arc<str>, u32)>,
 }
 
 impl Worker {
@@ -293,34 +282,5 @@ impl Worker {
         let wait = retry.mul_f64(0.5 + fastrand::f64() / 2.0);
         *retry = (*retry * 2).min(LAST_RETRY);
         self.stop.run_until_cancelled(self.queue.access().pause(wait)).await.is_none().then_some(Ended::Stopped)
-    }
-}
-
-impl Targets {
-    /// How far to look back for what became due since a look that began so long ago. A job without a limit that is due and was left is
-    /// claimed by the next look, so there is no harm in finding it; one with a limit may wait for a seat, and that is no reason to look.
-    fn back(&self, since_look: Duration) -> impl Iterator<Item = (&str, Duration)> {
-        let unlimited = self.unlimited.iter().map(move |entrypoint| (&**entrypoint, since_look + LOOK_BACK));
-        unlimited.chain(self.limited.iter().map(move |(limited, _)| (&*limited.entrypoint, since_look + LOOK_BACK_LIMITED)))
-    }
-
-    /// Whether more may be claimed once something ends.
-    fn is_held_back(&self) -> bool {
-        !self.few.is_empty() || self.limited.iter().any(|(_, allowance)| allowance.is_some())
-    }
-
-    fn of(plugins: &PluginSet) -> Targets {
-        let mut targets = Targets { all: Vec::new(), unlimited: Vec::new(), limited: Vec::new(), few: Vec::new() };
-        for served in plugins.claimable() {
-            targets.all.push(Arc::clone(&served.entrypoint));
-            let entrypoint = Arc::clone(&served.entrypoint);
-            // Its breaker may have opened a moment ago, before the set says so.
-            match (served.options.concurrency, served.allowance()) {
-                (Some(concurrency), allowance) => targets.limited.push((Limited { entrypoint, concurrency }, allowance)),
-                (None, Some(most)) => targets.few.push((entrypoint, most)),
-                (None, None) => targets.unlimited.push(entrypoint),
-            }
-        }
-        targets
     }
 }
