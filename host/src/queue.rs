@@ -7,11 +7,13 @@
 mod access;
 mod additions;
 mod attempt;
+mod body;
 mod cancel;
 mod claim;
 mod connection;
 mod database;
 mod depth;
+mod due;
 mod enqueue;
 mod fleet;
 mod front;
@@ -31,6 +33,7 @@ mod seats;
 mod statements;
 mod statistics;
 mod suspect;
+mod text;
 mod times;
 mod timetable;
 mod watch;
@@ -44,8 +47,10 @@ use uuid::Uuid;
 pub use access::Access;
 pub use additions::Lacking;
 pub use attempt::Attempt;
+pub use body::Body;
 pub use cancel::{Cancel, CancelOutcome};
-pub use claim::Limited;
+pub use claim::{Claimed, Limited};
+pub(crate) use connection::AS_BYTES;
 pub use connection::{connect, connect_options, in_time, pool_size};
 pub use database::{ConnectError, Connected, Database, ListenFrom};
 pub use depth::Depth;
@@ -64,6 +69,7 @@ pub use statistics::Counted;
 pub use timetable::{ListedSchedule, RemovedSchedule};
 pub use watch::Watch;
 
+use crate::byte_budget::ByteBudget;
 use crate::names::Names;
 use statements::Statements;
 
@@ -79,6 +85,8 @@ pub struct Queue {
     seats: Arc<seats::Seats>,
     tallied: Arc<Notify>,
     access: Access,
+    bytes: ByteBudget,
+    charset: text::Charset,
 }
 
 impl Queue {
@@ -100,7 +108,20 @@ impl Queue {
             seats: Arc::default(),
             tallied: Arc::default(),
             access: Access::default(),
+            bytes: ByteBudget::default(),
+            charset: text::Charset::default(),
         }
+    }
+
+    /// The same queue; claimed jobs are held within this budget.
+    pub fn within(self, bytes: ByteBudget) -> Queue {
+        Queue { bytes, ..self }
+    }
+
+    /// The same queue; what is written is made to fit this database's encoding.
+    pub async fn fitted(self) -> sqlx::Result<Queue> {
+        let encoding: String = sqlx::query_scalar("SELECT current_setting('server_encoding')").fetch_one(&self.pool).await?;
+        Ok(Queue { charset: text::Charset::of(&encoding), ..self })
     }
 
     /// This worker's id: `queue_manager_id` on every row that it holds.

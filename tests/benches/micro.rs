@@ -59,6 +59,8 @@ fn job() -> Job {
         payload: Some(br#"{"name":"x"}"#.to_vec()),
         headers: None,
         attempts: 0,
+        unread: None,
+        share: None,
         claim: Claim { id: 1, at: chrono::DateTime::UNIX_EPOCH },
         suspicion: None,
     }

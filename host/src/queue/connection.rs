@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::presence;
@@ -63,8 +63,19 @@ pub fn connect_options(dsn: Option<&str>) -> Result<PgConnectOptions, String> {
 /// Every statement here is written for one plan, of index look-ups; a queue table's statistics, true for the moment they were
 /// taken, can only mislead the planner away from it (a claim that sorts the whole backlog: 50 ms against 1). And compiling such a
 /// statement takes PostgreSQL longer than running it.
-pub(super) const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
+const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
     SET plan_cache_mode = force_generic_plan";
+
+/// In a database whose encoding is SQL_ASCII, texts are bytes. A session whose client says UTF8 cannot read those that are not: the whole
+/// statement fails, whatever else it reads.
+pub(crate) const AS_BYTES: &str =
+    "SELECT set_config('client_encoding', 'SQL_ASCII', {local}) WHERE current_setting('server_encoding') = 'SQL_ASCII'";
+
+/// What is set in a session, or in a transaction of one that was lent.
+pub(super) fn settings(local: bool) -> String {
+    let planner = if local { PLANNER.replace("SET ", "SET LOCAL ") } else { PLANNER.to_owned() };
+    format!("{planner}; {}", AS_BYTES.replace("{local}", &local.to_string()))
+}
 
 /// Whose the sessions behind our connections are.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +103,7 @@ pub(super) async fn open(options: PgConnectOptions, sessions: Sessions) -> sqlx:
                 if let Some(worker) = worker {
                     connection.execute(presence::lock(worker)).await?;
                 }
-                connection.execute(PLANNER).await?;
+                connection.execute(AssertSqlSafe(self::settings(false))).await?;
                 Ok(())
             })
         })

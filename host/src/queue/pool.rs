@@ -7,7 +7,7 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres};
 use sqlx::{AssertSqlSafe, Either, Execute, Executor, PgPool, SqlSafeStr as _, SqlStr, Transaction};
 
-use super::connection::PLANNER;
+use super::connection::settings;
 
 /// Statements are sent to it as to sqlx's own pool, and need not know which of the two it is.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ impl From<PgPool> for Pool {
 impl Pool {
     /// Of connections to a pooler. Each statement is a transaction that brings its planner's settings along: preparing and executing it
     /// are two messages, and between them the pooler would lend the session to somebody else.
-    pub(super) fn by_transaction(connections: PgPool) -> Pool {
+    pub(crate) fn by_transaction(connections: PgPool) -> Pool {
         Pool { connections, by_transaction: true }
     }
 
@@ -42,7 +42,7 @@ impl Pool {
 
 /// One message, and gone with the transaction.
 fn begin() -> SqlStr {
-    AssertSqlSafe(format!("BEGIN; {}", PLANNER.replace("SET ", "SET LOCAL "))).into_sql_str()
+    AssertSqlSafe(format!("BEGIN; {}", settings(true))).into_sql_str()
 }
 
 type Results<'e> = BoxStream<'e, sqlx::Result<Either<PgQueryResult, PgRow>>>;
