@@ -23,6 +23,7 @@ use crate::queue::{self, ConnectError, Database, Lacking, Listener, Queue};
 use crate::reload::{Loader, Reload};
 use crate::signal::Signals;
 use crate::telemetry::{Pages, Subject};
+use crate::told::told;
 use crate::wasm::{CodeCache, Control, Engine, EngineSettings};
 use crate::worker::{self, Ended, Relay, Worker};
 use crate::{maintenance, recorder, schedules, schema};
@@ -77,7 +78,7 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let me = Uuid::new_v4();
     let connected = settings.database.connect_worker(me).await.map_err(|error| match error {
         ConnectError::Unreachable(error) => unreachable_database(&settings.database.options, &error),
-        error @ ConnectError::TransactionPooler => error.into(),
+        error @ (ConnectError::TransactionPooler | ConnectError::TooOld(_)) => error.into(),
     })?;
     let pool = connected.pool;
     schema::check_worker(&mut *pool.begin().await?, &settings.names).await?;
@@ -281,10 +282,11 @@ pub(crate) fn open_cache(folder: Option<&std::path::Path>) -> CodeCache {
 
 pub(crate) fn unreachable_database(options: &PgConnectOptions, error: &sqlx::Error) -> anyhow::Error {
     anyhow::anyhow!(
-        "cannot connect to PostgreSQL at {}:{} as {:?}, database {:?}: {error}; set --pg-dsn or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
+        "cannot connect to PostgreSQL at {}:{} as {:?}, database {:?}: {}; set --pg-dsn or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
         options.get_host(),
         options.get_port(),
         options.get_username(),
         options.get_database().unwrap_or(options.get_username()),
+        told(error),
     )
 }

@@ -7,6 +7,7 @@ mod cancel;
 mod database;
 mod dev;
 mod doctor;
+mod help;
 mod inspect;
 mod listen;
 mod logging;
@@ -18,11 +19,14 @@ mod requeue;
 mod run;
 mod schedules;
 mod schema;
+mod uninstall;
+mod usage;
 
 use clap::{Parser, Subcommand};
 
 use crate::{version, wasm};
 use database::DatabaseArgs;
+pub use usage::exit_code;
 
 /// Run PostgreSQL background jobs as sandboxed WebAssembly components, compatible with PgQueuer.
 #[derive(Debug, Parser)]
@@ -70,8 +74,8 @@ enum Command {
     Verify(schema::VerifyArgs),
     /// Bring the tables up to date; adopts what PgQueuer installed.
     Upgrade(schema::UpgradeArgs),
-    /// Remove the tables, with all jobs in them.
-    Uninstall,
+    /// Remove the tables, with all jobs in them. Asks before it takes jobs, or a host's tables.
+    Uninstall(uninstall::UninstallArgs),
     /// Look whether database, role, plugins and hosts are fit for `run`, and say what mends what is not. Changes nothing.
     Doctor(doctor::DoctorArgs),
     /// Change which tables are written to PostgreSQL's log.
@@ -97,6 +101,11 @@ enum Command {
 }
 
 impl Cli {
+    /// The command line of this process; ends it where that is no command.
+    pub fn read() -> Cli {
+        Cli::try_parse().unwrap_or_else(|error| help::end(error))
+    }
+
     /// Do what was asked for.
     pub async fn run(self) -> anyhow::Result<()> {
         match self.command {
@@ -119,7 +128,7 @@ impl Cli {
             Command::Verify(args) => schema::verify(&self.database, args).await,
             Command::Upgrade(args) => schema::upgrade(&self.database, args).await,
             Command::Doctor(args) => doctor::run(&self.database, args).await,
-            Command::Uninstall => schema::uninstall(&self.database).await,
+            Command::Uninstall(args) => uninstall::run(&self.database, args).await,
             Command::Durability(args) => schema::durability(&self.database, args).await,
             Command::Autovac(args) => schema::autovac(&self.database, args).await,
             Command::Grant(args) => schema::grant(&self.database, args).await,

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use pgq_host::{cli, told};
 
 fn main() -> ExitCode {
-    let cli = pgq_host::cli::Cli::parse();
+    let cli = cli::Cli::read();
     // The control runtime: it claims, beats and writes, and never runs a guest. Two threads do for thousands of jobs a second.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("pgq-control").enable_all().build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(cli.run()));
@@ -13,19 +13,12 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
-            ExitCode::FAILURE
+            ExitCode::from(cli::exit_code(&error))
         }
     }
 }
 
 #[expect(clippy::print_stderr, reason = "the one place where an error that ends the process is said")]
 fn report(error: &anyhow::Error) {
-    let mut said = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        // Some errors of the database driver say their cause themselves.
-        if !said.ends_with(&cause) {
-            said = if said.is_empty() { cause } else { format!("{said}: {cause}") };
-        }
-    }
-    eprintln!("Error: {said}");
+    eprintln!("Error: {}", told::told(error.as_ref()));
 }

@@ -156,7 +156,7 @@ async fn a_host_runs_under_the_granted_privileges_and_can_do_no_more() {
         let error = connection.execute(AssertSqlSafe(sql)).await.expect_err(sql);
         assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"), "{sql}: {error}");
     }
-    for args in [&["durability", "volatile"][..], &["autovac"], &["uninstall"]] {
+    for args in [&["durability", "volatile"][..], &["autovac"], &["uninstall", "--yes"]] {
         let said = role.ask(args).await;
         assert!(said.code == 1 && said.stderr.contains("as the owner"), "{args:?}: {said:?}");
     }

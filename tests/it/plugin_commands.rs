@@ -203,9 +203,9 @@ async fn run_ends_with_the_code_of_its_outcome() {
     assert_eq!((&neither["output"], &neither["follow_ups"]), (&Value::Null, &json!([])));
 
     let several = run(&[]).await;
-    assert!(several.code == 1 && several.stderr.contains("--entrypoint") && several.stderr.contains("\"echo\""), "{several:?}");
+    assert!(several.code == 2 && several.stderr.contains("--entrypoint") && several.stderr.contains("\"echo\""), "{several:?}");
     let none = run(&["--entrypoint", "ekko"]).await;
-    assert!(none.code == 1 && none.stderr.contains("\"ekko\"") && none.stderr.contains("\"echo\""), "{none:?}");
+    assert!(none.code == 2 && none.stderr.contains("\"ekko\"") && none.stderr.contains("\"echo\""), "{none:?}");
     assert_eq!(run(&["--attempt", "0"]).await.code, 2, "usage");
 }
 

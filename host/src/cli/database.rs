@@ -1,10 +1,11 @@
 //! Which database, and what its objects are called.
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::Context as _;
 use clap::Args;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
+use super::usage::{IsUsage as _, usage};
 use crate::names::{NameSettings, Names};
 use crate::queue::{self, Database, Operator, Pool, connect_options};
 
@@ -45,7 +46,7 @@ impl DatabaseArgs {
     pub(super) fn names(&self) -> anyhow::Result<Names> {
         let settings = NameSettings { prefix: self.prefix.clone(), schema: self.schema.clone() };
         let env = |key: &str| std::env::var(key).ok().filter(|value| !value.is_empty());
-        Ok(Names::new(&settings, env)?)
+        Names::new(&settings, env).or_usage()
     }
 
     /// The names as flags, for a command that is proposed.
@@ -58,7 +59,7 @@ impl DatabaseArgs {
 
     /// Where the database is, and how to reach it.
     pub(super) fn database(&self) -> anyhow::Result<Database> {
-        let options = |dsn: Option<&str>| connect_options(dsn).map_err(|message| anyhow!(message));
+        let options = |dsn: Option<&str>| connect_options(dsn).map_err(anyhow::Error::msg).or_usage();
         Ok(Database {
             options: options(self.dsn().as_deref())?,
             transaction_pooling: self.transaction_pooling,
@@ -70,9 +71,9 @@ impl DatabaseArgs {
     pub(super) fn session(&self) -> anyhow::Result<PgConnectOptions> {
         let database = self.database()?;
         if database.transaction_pooling && database.direct.is_none() {
-            bail!(
-                "this needs a session, which no pooler in transaction mode gives: set --listen-dsn (PGQ_HOST_LISTEN_DSN) to an address past it"
-            );
+            return Err(usage(
+                "this needs a session, which no pooler in transaction mode gives: set --listen-dsn (PGQ_HOST_LISTEN_DSN) to an address past it",
+            ));
         }
         Ok(database.direct.unwrap_or(database.options))
     }
@@ -115,7 +116,9 @@ impl DatabaseArgs {
 
 async fn connected(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
     let connecting = queue::in_time(PgConnection::connect_with(options));
-    connecting.await.map_err(|error| crate::app::unreachable_database(options, &error))
+    let connection = connecting.await.map_err(|error| crate::app::unreachable_database(options, &error))?;
+    queue::check_server(&connection)?;
+    Ok(connection)
 }
 
 /// What to do about the refusals that a verb meets on a database that is not set up for it.

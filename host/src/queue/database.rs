@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::connection::{Sessions, open};
 use super::pool::Pool;
+use super::server_version::{ServerTooOld, check_server};
 
 /// Where the database is.
 #[derive(Debug, Clone)]
@@ -30,6 +31,9 @@ pub enum ConnectError {
          woken instead of polling; or let the pooler pool sessions"
     )]
     TransactionPooler,
+    /// What it says of itself.
+    #[error(transparent)]
+    TooOld(#[from] ServerTooOld),
     /// It does not answer, or not as it should.
     #[error(transparent)]
     Unreachable(#[from] sqlx::Error),
@@ -69,13 +73,16 @@ impl Database {
     pub async fn connect_worker(&self, worker: Uuid) -> Result<Connected, ConnectError> {
         let elsewhere = self.direct.clone().map(|options| ListenFrom::Direct(Box::new(options), worker));
         if self.transaction_pooling {
-            return Ok(Connected { pool: self.lent().await?, listen_from: elsewhere });
+            let pool = self.lent().await?;
+            check_server(&mut *pool.begin().await?)?;
+            return Ok(Connected { pool, listen_from: elsewhere });
         }
         // Before anything is set in a session, which would stay set for whoever has it next.
         if are_shared(&self.options).await? {
             return Err(ConnectError::TransactionPooler);
         }
         let pool = open(self.options.clone(), Sessions::Ours(Some(worker))).await?;
+        check_server(&mut *pool.acquire().await?)?;
         Ok(Connected { listen_from: Some(elsewhere.unwrap_or_else(|| ListenFrom::Pool(pool.clone()))), pool: pool.into() })
     }
 

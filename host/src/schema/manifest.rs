@@ -34,6 +34,8 @@ pub(super) enum Kind {
     Index { table: String, unique: bool, tail: String },
     Function { body: String },
     Trigger { table: String, table_sql: String, definition: String },
+    /// By what a published change names the row that was: all of it, where a table has no key.
+    ReplicaIdentity,
 }
 
 /// One declared column.
@@ -132,7 +134,8 @@ impl<'a> Spelling<'a> {
     }
 
     fn kind(&self, statement: &'static str) -> (Kind, &'static str) {
-        let (head, tail) = statement.trim_end_matches(';').split_once(['(', '\n']).expect("a statement has a head");
+        let whole = statement.trim_end_matches(';');
+        let (head, tail) = whole.split_once(['(', '\n']).unwrap_or((whole, ""));
         let words: Vec<&str> = head.split_whitespace().filter(|w| !["OR", "REPLACE", "IF", "NOT", "EXISTS"].contains(w)).collect();
         match words[..] {
             ["CREATE", "TYPE", name, "AS", "ENUM"] => {
@@ -155,6 +158,7 @@ impl<'a> Spelling<'a> {
                 let definition = one_line(&self.catalog(statement.trim_end_matches(';'))).replace("OR REPLACE ", "");
                 (Kind::Trigger { table: self.catalog(table), table_sql: self.sql(table), definition }, name)
             }
+            ["ALTER", "TABLE", name, "REPLICA", "IDENTITY", "FULL"] => (Kind::ReplicaIdentity, name),
             _ => unreachable!("a kind of statement that the schema does not know: {statement}"),
         }
     }
