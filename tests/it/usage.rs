@@ -281,6 +281,9 @@ async fn a_server_before_14_is_refused_by_every_verb() {
         let mut command = pgq_host(&dsn);
         command.args(args);
         let said = said(command).await;
-        assert!(said.code == 1 && said.stderr.contains("the server is PostgreSQL 13, and pgq-host needs PostgreSQL 14 or later"), "{args:?}: {said:?}");
+        assert!(
+            said.code == 1 && said.stderr.contains("the server is PostgreSQL 13, and pgq-host needs PostgreSQL 14 or later"),
+            "{args:?}: {said:?}"
+        );
     }
 }

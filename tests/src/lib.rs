@@ -15,6 +15,7 @@ mod pgbouncer;
 mod pgqueuer;
 mod receiver;
 mod server;
+mod versions;
 
 pub use catalog::everything;
 pub use cli::{Said, pgq_host, said};
@@ -26,6 +27,7 @@ pub use pages::Pages;
 pub use pgbouncer::PgBouncer;
 pub use pgqueuer::{pgq, python};
 pub use receiver::Receiver;
+pub use versions::postgres;
 
 use std::time::{Duration, Instant};
 

@@ -247,7 +247,8 @@ pub(super) async fn durability(database: &DatabaseArgs, args: DurabilityArgs) ->
 pub(super) async fn autovac(database: &DatabaseArgs, args: AutovacArgs) -> anyhow::Result<()> {
     let names = database.names()?;
     schema::set_autovac(&mut database.connect().await?, &names, args.choices.rollback).await?;
-    let what = if args.choices.rollback { "the server's autovacuum settings again" } else { "PgQueuer's recommended autovacuum settings now" };
+    let what =
+        if args.choices.rollback { "the server's autovacuum settings again" } else { "PgQueuer's recommended autovacuum settings now" };
     status(&format!("{names} has {what}."));
     about(args.json, &names, "autovac", json!(if args.choices.rollback { "server" } else { "recommended" }))
 }

@@ -19,11 +19,8 @@ const PUBLISHED: &str = "SELECT c.relname::text, string_agg(p.pubname::text, ', 
 
 pub(super) async fn check(patient: &Patient<'_>) -> Seen {
     let names = &patient.settings.names;
-    let published: Vec<(String, String, bool, bool, String)> = sqlx::query_as(PUBLISHED)
-        .bind(names.schema.as_deref())
-        .bind(schema::tables(names))
-        .fetch_all(&mut *patient.look().await?)
-        .await?;
+    let published: Vec<(String, String, bool, bool, String)> =
+        sqlx::query_as(PUBLISHED).bind(names.schema.as_deref()).bind(schema::tables(names)).fetch_all(&mut *patient.look().await?).await?;
     let mut found = Vec::new();
     for (table, publications, updates, deletes, identity) in &published {
         let verbs = match (updates, deletes) {
@@ -39,7 +36,11 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
                 } else {
                     format!("ALTER TABLE {} REPLICA IDENTITY DEFAULT; or take it out of the publication", names.qualified(table))
                 };
-                found.push(Finding::error(format!("{table} is in the publication {publications} and has no replica identity"), why, remedy));
+                found.push(Finding::error(
+                    format!("{table} is in the publication {publications} and has no replica identity"),
+                    why,
+                    remedy,
+                ));
             }
             "full" if *deletes => {
                 let why = "a subscriber looks for each row that is deleted here by reading all of its own table, unless an index helps it \

@@ -4,7 +4,6 @@ use super::finding::{Finding, Seen};
 use super::patient::Patient;
 use crate::queue::{NEWEST_SERVER, OLDEST_SERVER};
 
-
 pub(super) async fn check(patient: &Patient<'_>) -> Seen {
     let mut look = patient.look().await?;
     let (version, number, standby, encoding): (String, i32, bool, String) = sqlx::query_as(
@@ -24,7 +23,9 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
             let remedy = format!("upgrade the server to PostgreSQL {OLDEST_SERVER} or later");
             found.push(Finding::error(format!("PostgreSQL {version}"), why, remedy));
         }
-        major if major > NEWEST_SERVER => found.push(Finding::note(format!("PostgreSQL {version}"), "pgq-host is not tried with it yet", "")),
+        major if major > NEWEST_SERVER => {
+            found.push(Finding::note(format!("PostgreSQL {version}"), "pgq-host is not tried with it yet", ""))
+        }
         _ => {}
     }
     if encoding != "UTF8" {

@@ -3,8 +3,8 @@
 use super::template::{self, ColumnKind, ColumnLine};
 use crate::names::Names;
 
-const PGQUEUER: &str = include_str!("../../../migrations/0001_pgqueuer.sql");
-const PGQ_HOST: &str = include_str!("../../../migrations/0002_pgq_host.sql");
+const PGQUEUER: &str = include_str!("../../migrations/0001_pgqueuer.sql");
+const PGQ_HOST: &str = include_str!("../../migrations/0002_pgq_host.sql");
 
 /// Who declares an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +29,27 @@ pub(super) struct Object {
 /// The comparable part, in the catalog's spelling.
 #[derive(Debug)]
 pub(super) enum Kind {
-    Enum { labels: Vec<String> },
-    Table { role: &'static str, columns: Vec<Column>, uniques: Vec<Vec<&'static str>> },
-    Index { table: String, unique: bool, tail: String },
-    Function { body: String },
-    Trigger { table: String, table_sql: String, definition: String },
+    Enum {
+        labels: Vec<String>,
+    },
+    Table {
+        role: &'static str,
+        columns: Vec<Column>,
+        uniques: Vec<Vec<&'static str>>,
+    },
+    Index {
+        table: String,
+        unique: bool,
+        tail: String,
+    },
+    Function {
+        body: String,
+    },
+    Trigger {
+        table: String,
+        table_sql: String,
+        definition: String,
+    },
     /// By what a published change names the row that was: all of it, where a table has no key.
     ReplicaIdentity,
 }
