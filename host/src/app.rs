@@ -16,6 +16,7 @@ use crate::announce::{Announcer, Presence};
 use crate::executor::Executor;
 use crate::guests::GuestRuntime;
 use crate::lease::{self, Leases};
+use crate::logging::list;
 use crate::names::Names;
 use crate::plugins::{BreakerRule, Folder, Reread};
 use crate::pulse::Pulse;
@@ -95,7 +96,7 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let lacking = queue.lacking().await?;
     if lacking != Lacking::default() {
         tracing::warn!(
-            ?lacking,
+            lacking = %list(&lacking.names()),
             "the database is that of an earlier release, or this role was granted nothing on what came since: \
              `pgq-host upgrade`, `pgq-host grant ROLE --apply`, then a restart, bring what is lacking"
         );
@@ -226,7 +227,7 @@ impl Stopping {
                 anyhow::bail!("the recorder ended while the worker was running")
             }
             name = self.signals.next() => {
-                tracing::info!(signal = name, running = self.leases.len(), drain_timeout = ?self.drain_timeout, "stopping; a second signal interrupts running jobs");
+                tracing::info!(signal = name, running = self.leases.len(), drain_timeout_ms = self.drain_timeout.as_millis(), "stopping; a second signal interrupts running jobs");
                 self.stop_claiming.cancel();
                 worker.await.context("the claim loop ended unexpectedly")?
             }

@@ -7,6 +7,7 @@ mod cancel;
 mod database;
 mod dev;
 mod doctor;
+mod environment;
 mod help;
 mod inspect;
 mod listen;
@@ -21,8 +22,9 @@ mod schedules;
 mod schema;
 mod uninstall;
 mod usage;
+mod values;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{version, wasm};
 use database::DatabaseArgs;
@@ -101,9 +103,15 @@ enum Command {
 }
 
 impl Cli {
-    /// The command line of this process; ends it where that is no command.
+    /// What was asked for, by arguments and variables. Ends the process where that makes no sense.
     pub fn read() -> Cli {
-        Cli::try_parse().unwrap_or_else(|error| help::end(error))
+        let heeded = environment::heed(Cli::command(), &environment::is_empty);
+        let read = heeded.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+        read.unwrap_or_else(|error| {
+            let mut command = Cli::command();
+            command.build();
+            help::end(environment::explain(&command, error, |name| std::env::var_os(name)))
+        })
     }
 
     /// Do what was asked for.

@@ -2,6 +2,7 @@
 
 mod batches;
 
+use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -109,7 +110,7 @@ impl Executor {
             match plugins.pick(&entrypoint, fastrand::f64()) {
                 // A canary may take smaller batches than the version that it is to replace.
                 Some(served) => chunks(jobs, batch(served)).for_each(|jobs| self.call(jobs, served)),
-                None => tracing::error!(%entrypoint, jobs = jobs.len(), "claimed jobs that nobody asked for"),
+                None => tracing::error!(job.entrypoint = %entrypoint, jobs = jobs.len(), "claimed jobs that nobody asked for"),
             }
         }
     }
@@ -124,28 +125,53 @@ impl Executor {
 
 impl Shared {
     fn spawn(self: &Arc<Self>, jobs: Vec<Held>, served: Served) {
-        let shared = Arc::clone(self);
-        self.active.fetch_add(1, Ordering::AcqRel);
+        let active = Active::of(self);
         self.guests.handle().spawn(async move {
-            shared.run(jobs, &served).await;
-            shared.active.fetch_sub(1, Ordering::AcqRel);
-            shared.freed.notify_one();
+            let mut left = VecDeque::from(jobs);
+            // A panic is caught below where the guest is called. Whatever panics besides that costs these jobs a run, and nothing else:
+            // a lease that was left behind would be renewed for ever.
+            let _ = AssertUnwindSafe(active.0.run(&mut left, &served)).catch_unwind().await;
+            active.0.abandon(left, &served).await;
         });
     }
 
-    async fn run(self: &Arc<Self>, jobs: Vec<Held>, served: &Served) {
+    /// Run these jobs. Those that are concluded, or are run on their own, are taken out.
+    async fn run(self: &Arc<Self>, left: &mut VecDeque<Held>, served: &Served) {
+        let count = left.len();
         let ran = match self.running.acquire().await {
-            Ok(_place) => self.call(&jobs, served).await,
-            Err(_closed) => Ran::nothing(Verdict::Release("the host stopped"), jobs.len(), false),
+            Ok(_place) => self.call(left.make_contiguous(), served).await,
+            Err(_closed) => Ran::nothing(Verdict::Release("the host stopped"), count, false),
         };
         // One bad job must not cost the others an attempt, and nobody can tell which it was: each shows it alone.
-        let alone = ran.crashed && jobs.len() > 1;
-        for (held, verdict) in jobs.into_iter().zip(ran.verdicts) {
+        let alone = ran.crashed && count > 1;
+        for verdict in ran.verdicts {
+            let Some(held) = left.front().cloned() else { break };
             if alone && !held.control.is_over() {
                 self.spawn(vec![held], served.clone());
             } else {
                 let cost = Cost { elapsed: ran.elapsed, memory: ran.memory, crashed: ran.crashed };
                 self.conclude(&held, served, verdict, &cost).await;
+            }
+            left.pop_front();
+        }
+    }
+
+    /// The host failed these jobs. That counts as a run that failed; a job for which even that cannot be said is let go, and runs again
+    /// when its lease is over.
+    async fn abandon(&self, left: VecDeque<Held>, served: &Served) {
+        for Held { job, .. } in left {
+            let fault = Fault::new("HostPanic", "the host panicked while it concluded this run");
+            let case = verdict::Case { id: job.id, attempt: job.attempt(), me: self.me, served };
+            let decide = || verdict::decide(Verdict::Retry { fault, after: None }, &case, fastrand::f64());
+            let recorded = match std::panic::catch_unwind(AssertUnwindSafe(decide)) {
+                Ok(disposition) => {
+                    let limited = served.options.concurrency.map(|_| Arc::clone(&served.entrypoint));
+                    self.records.send(Record { claim: job.claim, disposition, attempt: None, limited }).await.is_ok()
+                }
+                Err(_panic) => false,
+            };
+            if !recorded {
+                self.leases.release([job.claim]);
             }
         }
     }
@@ -194,12 +220,16 @@ impl Shared {
         }
         if control.is_lease_lost() {
             meter::leases_lost("run", 1);
-            tracing::warn!(job.id = id, job.entrypoint = %served.entrypoint, "another worker has taken the job over; this run is not recorded");
+            if control.is_cancelled() {
+                tracing::info!(job.id = id, job.entrypoint = %served.entrypoint, "the job was cancelled while it ran; this run is not recorded");
+            } else {
+                tracing::warn!(job.id = id, job.entrypoint = %served.entrypoint, "the job is not this worker's any more: another has taken it over, or it was cancelled unheard; this run is not recorded");
+            }
             return self.leases.release([claim]);
         }
         // Whatever the guest made of it: somebody said that this job is over. (PgQueuer 1.6 has deleted the row by then, and there is
         // nothing left to write; 2.0 leaves it to us.)
-        let verdict = if control.is_cancelled() { Verdict::Discard("cancelled while it ran".into()) } else { verdict };
+        let verdict = if control.is_cancelled() { verdict::cancelled() } else { verdict };
         let case = verdict::Case { id, attempt: job.attempt(), me: self.me, served };
         let disposition = verdict::decide(verdict, &case, fastrand::f64());
         log_end(id, served, &disposition);
@@ -210,6 +240,23 @@ impl Shared {
         if self.records.send(Record { claim, disposition, attempt, limited }).await.is_err() {
             tracing::error!("an outcome came after the recorder had stopped; the job runs again when its lease is over");
         }
+    }
+}
+
+/// A call that has not ended, as far as others count it; however its task ends.
+struct Active(Arc<Shared>);
+
+impl Active {
+    fn of(shared: &Arc<Shared>) -> Active {
+        shared.active.fetch_add(1, Ordering::AcqRel);
+        Active(Arc::clone(shared))
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::AcqRel);
+        self.0.freed.notify_one();
     }
 }
 
@@ -227,22 +274,26 @@ impl Cost {
     }
 }
 
+fn cause(traceback: &serde_json::Value) -> Option<&str> {
+    traceback["exception_message"].as_str()
+}
+
 fn log_end(id: i64, served: &Served, disposition: &Disposition) {
     let (entrypoint, plugin) = (&*served.entrypoint, &*served.plugin.name);
     match disposition {
         Disposition::Finished { traceback: None, .. } => tracing::debug!(job.id = id, job.entrypoint = entrypoint, plugin, "done"),
         Disposition::Finished { status, traceback: Some(traceback), .. } => {
-            tracing::info!(job.id = id, job.entrypoint = entrypoint, plugin, status = ?status, cause = %traceback["exception_message"], "ended");
+            tracing::info!(job.id = id, job.entrypoint = entrypoint, plugin, status = status.label(), cause = cause(traceback), "ended");
         }
         Disposition::Again { delay, counts: true, traceback } => {
-            let cause = traceback.as_ref().map(|traceback| traceback["exception_message"].to_string()).unwrap_or_default();
+            let cause = traceback.as_ref().and_then(cause);
             tracing::info!(job.id = id, job.entrypoint = entrypoint, plugin, delay_ms = delay.as_millis(), cause, "failed, runs again");
         }
         Disposition::Again { delay, .. } => {
             tracing::debug!(job.id = id, job.entrypoint = entrypoint, plugin, delay_ms = delay.as_millis(), "queued again")
         }
         Disposition::Held { traceback } => {
-            tracing::warn!(job.id = id, job.entrypoint = entrypoint, plugin, cause = %traceback["exception_message"], "failed for good, held");
+            tracing::warn!(job.id = id, job.entrypoint = entrypoint, plugin, cause = cause(traceback), "failed for good, held");
         }
     }
 }

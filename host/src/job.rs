@@ -43,7 +43,15 @@ pub struct Claim {
     pub at: DateTime<Utc>,
 }
 
+/// PostgreSQL's timestamps end; nobody means a job for a time after the year 3000.
+pub const MAX_DELAY: Duration = Duration::from_secs(1_000 * 365 * 24 * 3600);
+
 impl Job {
+    /// When it was enqueued.
+    pub fn created(&self) -> DateTime<Utc> {
+        i64::try_from(self.created_ms).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
+    }
+
     /// Which run this is, 1 for the first.
     pub fn attempt(&self) -> u32 {
         self.attempts.saturating_add(1)

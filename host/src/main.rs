@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use pgq_host::{cli, told};
+use pgq_host::{cli, logging, told};
 
 fn main() -> ExitCode {
     let cli = cli::Cli::read();
@@ -10,7 +10,10 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("pgq-control").enable_all().build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(cli.run()));
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            logging::flush();
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             report(&error);
             ExitCode::from(cli::exit_code(&error))
@@ -18,7 +21,6 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the one place where an error that ends the process is said")]
 fn report(error: &anyhow::Error) {
-    eprintln!("Error: {}", told::told(error.as_ref()));
+    logging::fatal(&told::told(error.as_ref()));
 }

@@ -56,8 +56,9 @@ impl Meter {
     pub fn start(&self, jobs: &[Job]) {
         self.batch.record(jobs.len() as f64);
         for job in jobs {
-            // Both times are the database's: clocks that disagree do not show. A job that was snoozed meanwhile is never early.
-            self.pickup.record((job.claim.at - job.due).to_std().unwrap_or_default());
+            // All times are the database's: clocks that disagree do not show. A job that was snoozed meanwhile is never early, and none
+            // was late before it was there, whenever its producer wrote that it was due.
+            self.pickup.record((job.claim.at - job.due.max(job.created())).to_std().unwrap_or_default());
         }
     }
 

@@ -30,6 +30,7 @@ mod seats;
 mod server_version;
 mod statements;
 mod statistics;
+mod times;
 mod timetable;
 mod watch;
 
@@ -120,6 +121,8 @@ impl Queue {
     }
 }
 
+/// As an interval for a statement to add to `now()` or to take from it. PostgreSQL's times end 2,700 years before the year 1: a
+/// thousand years either way can always be said.
 fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(duration.min(crate::job::MAX_DELAY).as_millis()).unwrap_or(i64::MAX)
 }

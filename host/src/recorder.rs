@@ -10,8 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::job::{Claim, JobId};
 use crate::lease::Leases;
+use crate::logging::list;
 use crate::meter;
 use crate::queue::{Disposition, Queue, Record};
+use crate::verdict;
 use crate::worker::Relay;
 
 /// Outcomes in one write. Larger batches gain nothing and lengthen the wait of the first in them.
@@ -52,7 +54,7 @@ async fn finish(queue: &Queue, leases: &Leases, relay: &mut Relay, batch: &mut V
         match relay.pass_on(queue, &passing).await {
             Ok(ours) => report_lost(&passing.records, &ours),
             Err(error) => {
-                tracing::debug!(entrypoint = %passing.limited.entrypoint, error = %error, "no seat is passed on");
+                tracing::debug!(job.entrypoint = %passing.limited.entrypoint, error = %error, "no seat is passed on");
                 write(queue, &mut passing.records).await;
             }
         }
@@ -67,7 +69,7 @@ async fn write(queue: &Queue, batch: &mut [Record]) {
         if is_about_data(&error) {
             return isolate(queue, batch, &error).await;
         }
-        tracing::warn!(jobs = batch.len(), error = %error, retry_in = ?retry, "cannot record outcomes; trying again");
+        tracing::warn!(jobs = batch.len(), error = %error, retry_in_ms = retry.as_millis(), "cannot record outcomes; trying again");
         tokio::time::sleep(retry.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         retry = (retry * 2).min(LAST_RETRY);
     }
@@ -117,8 +119,15 @@ fn is_about_data(error: &sqlx::Error) -> bool {
 
 fn report_lost(batch: &[Record], ours: &[JobId]) {
     if ours.len() < batch.len() {
-        let lost: Vec<JobId> = batch.iter().map(|record| record.claim.id).filter(|id| !ours.contains(id)).take(20).collect();
         meter::leases_lost("record", batch.len() - ours.len());
-        tracing::warn!(jobs = batch.len() - ours.len(), first = ?lost, "these jobs belonged to another worker or were cancelled by the time they ended; left alone");
+        let (cancelled, lost): (Vec<&Record>, Vec<&Record>) =
+            batch.iter().filter(|record| !ours.contains(&record.claim.id)).partition(|record| verdict::was_cancelled(&record.disposition));
+        let ids = |of: &[&Record]| list(&of.iter().take(20).map(|record| record.claim.id).collect::<Vec<JobId>>());
+        if !cancelled.is_empty() {
+            tracing::info!(jobs = cancelled.len(), job.ids = %ids(&cancelled), "these jobs were cancelled while they ran; left alone");
+        }
+        if !lost.is_empty() {
+            tracing::warn!(jobs = lost.len(), job.ids = %ids(&lost), "these jobs belonged to another worker or were cancelled by the time they ended; left alone");
+        }
     }
 }

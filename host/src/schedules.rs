@@ -90,8 +90,8 @@ impl Timetable {
         }
         for key in self.declared.keys().filter(|key| !declared.contains_key(key)) {
             tracing::warn!(
-                key.expression,
-                key.entrypoint,
+                schedule.expression = key.expression,
+                job.entrypoint = key.entrypoint,
                 "no plugin declares this schedule any more; its row stays, and this host does not run it"
             );
             self.warned.insert(key.clone());
@@ -141,12 +141,16 @@ impl Timetable {
             if self.to_add.contains(key) {
                 match schedule.next_after(now) {
                     Some(next) => new.push((key.clone(), next)),
-                    None => tracing::warn!(key.expression, key.entrypoint, "this schedule will not be due again within 50 years"),
+                    None => tracing::warn!(
+                        schedule.expression = key.expression,
+                        job.entrypoint = key.entrypoint,
+                        "this schedule will not be due again within 50 years"
+                    ),
                 }
             } else if self.warned.insert(key.clone()) {
                 tracing::warn!(
-                    key.expression,
-                    key.entrypoint,
+                    schedule.expression = key.expression,
+                    job.entrypoint = key.entrypoint,
                     "the row of this schedule was removed; it comes back when the host is started again"
                 );
             }
@@ -162,8 +166,8 @@ impl Timetable {
     fn report_orphan(&mut self, key: &ScheduleKey, next_run: DateTime<Utc>) {
         if self.warned.insert(key.clone()) {
             tracing::warn!(
-                key.expression,
-                key.entrypoint,
+                schedule.expression = key.expression,
+                job.entrypoint = key.entrypoint,
                 due = %next_run,
                 "nobody runs this schedule: it is overdue, and no plugin of this host declares it; deploy its plugin or worker, or remove the row"
             );

@@ -6,6 +6,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
 use super::usage::{IsUsage as _, usage};
+use crate::environment::variable;
 use crate::names::{NameSettings, Names};
 use crate::queue::{self, Database, Operator, Pool, connect_options};
 
@@ -45,8 +46,7 @@ impl DatabaseArgs {
     /// Checked names.
     pub(super) fn names(&self) -> anyhow::Result<Names> {
         let settings = NameSettings { prefix: self.prefix.clone(), schema: self.schema.clone() };
-        let env = |key: &str| std::env::var(key).ok().filter(|value| !value.is_empty());
-        Names::new(&settings, env).or_usage()
+        Names::new(&settings, variable).or_usage()
     }
 
     /// The names as flags, for a command that is proposed.
@@ -91,7 +91,7 @@ impl DatabaseArgs {
 
     /// As given.
     fn dsn(&self) -> Option<String> {
-        self.pg_dsn.clone().filter(|dsn| given(dsn)).or_else(|| std::env::var("PGQUEUER_DSN").ok().filter(|dsn| given(dsn)))
+        self.pg_dsn.clone().filter(|dsn| given(dsn)).or_else(|| variable("PGQUEUER_DSN"))
     }
 
     /// One connection, for a verb that does one thing.

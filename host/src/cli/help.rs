@@ -1,5 +1,7 @@
 //! What is said when the command line is none that can be run.
 
+use std::io::Write as _;
+
 use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -25,7 +27,6 @@ pub(super) fn end(mut error: clap::Error) -> ! {
     error.exit()
 }
 
-#[expect(clippy::print_stderr, reason = "nothing has been set up yet")]
 fn end_with_help(command: &str) -> ! {
     let mut shown = Cli::command();
     // Fills in what subcommands have from their parents.
@@ -37,6 +38,7 @@ fn end_with_help(command: &str) -> ! {
             false => break,
         }
     }
-    eprintln!("{}", at.render_help());
+    // Nobody may be there to read it.
+    let _ = writeln!(std::io::stderr(), "{}", at.render_help());
     std::process::exit(2)
 }

@@ -34,7 +34,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: ListenArgs) -> anyhow::Re
     listener.listen(&channel).await.with_context(|| format!("cannot listen on the channel {channel:?}"))?;
     output::status(&format!("Listening on {channel}; stop with Ctrl-C."));
     while let Some(notification) = listener.try_recv().await.context("the listening connection is lost")? {
-        output::data(notification.payload())?;
+        output::line(notification.payload())?;
     }
     anyhow::bail!("the listening connection is lost")
 }

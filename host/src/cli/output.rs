@@ -9,17 +9,27 @@ use serde_json::Value;
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
+use crate::printable::{printable, printable_lines};
+
 /// Print data, as lines.
 pub(super) fn data(text: &str) -> anyhow::Result<()> {
     write(text.as_bytes(), b"\n")
 }
 
-/// Print data byte for byte; a terminal's prompt still begins a line of its own.
+/// Print what others wrote byte for byte. A terminal gets what it can show, and its prompt begins a line of its own.
 pub(super) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
-    write(bytes, if std::io::stdout().is_terminal() && !bytes.ends_with(b"\n") { b"\n" } else { b"" })
+    if !std::io::stdout().is_terminal() {
+        return write(bytes, b"");
+    }
+    data(&printable_lines(&String::from_utf8_lossy(bytes), ""))
 }
 
-/// A reader that has seen enough (`| head`) is no error.
+/// Print what others wrote as a line. To a terminal it is one line, whatever is in it.
+pub(super) fn line(text: &str) -> anyhow::Result<()> {
+    if std::io::stdout().is_terminal() { data(&printable(text)) } else { data(text) }
+}
+
+/// A reader that has seen enough (`| head`) is no error; what is printed after that goes nowhere.
 fn write(bytes: &[u8], end: &[u8]) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.write_all(end)).and_then(|()| stdout.flush()) {
@@ -46,7 +56,7 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
     for row in rows {
         empty = false;
         // What a producer or a handler wrote must not move the terminal's cursor.
-        builder.push_record(row.map(|cell| cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>()));
+        builder.push_record(row.map(|cell| printable(&cell).into_owned()));
     }
     if empty {
         status(none);
@@ -55,10 +65,9 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
     data(&builder.build().with(Style::psql()).to_string())
 }
 
-/// Say something to whoever watches.
-#[expect(clippy::print_stderr, reason = "status lines go to stderr")]
+/// Say something to whoever watches, if anybody does.
 pub(super) fn status(line: &str) {
-    eprintln!("{line}");
+    let _ = writeln!(std::io::stderr(), "{}", printable_lines(line, "  "));
 }
 
 /// To the second, in UTC.

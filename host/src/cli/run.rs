@@ -10,6 +10,7 @@ use clap::Args;
 use super::database::DatabaseArgs;
 use super::logging::LoggingArgs;
 use super::usage::{IsUsage as _, usage};
+use super::values;
 use crate::app;
 use crate::config::{Config, parse_duration};
 use crate::names::Names;
@@ -58,9 +59,9 @@ pub(super) struct WorkerArgs {
     /// Where compiled plugins are kept [default: pgq-host in the user's cache folder]
     #[arg(long, env = "PGQ_HOST_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
-    #[arg(long, env = "PGQ_HOST_BATCH_SIZE", help = format!("Jobs in one claim, at most [default: {DEFAULT_BATCH_SIZE}]"))]
+    #[arg(long, env = "PGQ_HOST_BATCH_SIZE", value_parser = values::whole_number::<usize>, help = format!("Jobs in one claim, at most [default: {DEFAULT_BATCH_SIZE}]"))]
     batch_size: Option<usize>,
-    #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", help = format!("Jobs that run at a time in this process; 0 is as many as can be, {MOST_CONCURRENT_TASKS} [default: {DEFAULT_MAX_CONCURRENT_TASKS}]"))]
+    #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", value_parser = values::whole_number::<usize>, help = format!("Jobs that run at a time in this process; 0 is as many as can be, {MOST_CONCURRENT_TASKS} [default: {DEFAULT_MAX_CONCURRENT_TASKS}]"))]
     max_concurrent_tasks: Option<usize>,
     #[arg(long, env = "PGQ_HOST_DEQUEUE_TIMEOUT", value_parser = parse_duration, help = format!("The longest wait between two looks at the queue, in seconds; {} where nothing wakes it [default: {}]", POLLING_DEQUEUE_TIMEOUT.as_secs(), DEFAULT_DEQUEUE_TIMEOUT.as_secs()))]
     dequeue_timeout: Option<Duration>,
@@ -77,14 +78,14 @@ pub(super) struct WorkerArgs {
     #[arg(long, env = "PGQ_HOST_SHUTDOWN_ON_LISTENER_FAILURE")]
     shutdown_on_listener_failure: bool,
     /// Serve /healthz, /readyz and /metrics (for Prometheus) at this address
-    #[arg(long, env = "PGQ_HOST_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "PGQ_HOST_LISTEN", value_parser = values::address, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(super) logging: LoggingArgs,
 }
 
 pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Result<()> {
-    args.worker.logging.install();
+    args.worker.logging.install()?;
     let mut signals = Signals::install()?;
     let config = Config::load(args.worker.config.as_deref()).or_usage()?;
     let Some(plugins) = args.plugins.clone().or_else(|| config.run.plugins.clone()) else {
@@ -94,7 +95,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Resul
     loop {
         match app::run(settings.clone(), signals).await {
             Err(error) if args.restart_on_failure => {
-                tracing::error!(error = %format!("{error:#}"), restart_in = ?args.restart_delay, "the worker ended");
+                tracing::error!(error = %format!("{error:#}"), restart_in_ms = args.restart_delay.as_millis(), "the worker ended");
                 signals = Signals::install()?;
                 tokio::select! {
                     () = tokio::time::sleep(args.restart_delay) => {}

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use super::database::DatabaseArgs;
 use super::output::{self, status};
 use super::usage::{IsUsage as _, usage};
+use crate::environment::{truth, variable};
 use crate::names::Names;
 use crate::schema::{self, Durability, InstallOptions, Role, UpgradeOptions};
 
@@ -155,11 +156,7 @@ impl WidenId {
             (_, true) => false,
             _ => match either("PGQUEUER_WIDEN_ID", "WIDEN_ID") {
                 None => true,
-                Some((name, value)) => match value.to_ascii_lowercase().as_str() {
-                    "1" | "true" | "t" | "yes" | "y" | "on" => true,
-                    "0" | "false" | "f" | "no" | "n" | "off" => false,
-                    _ => return Err(usage(format!("{name} is {value:?}; use true or false"))),
-                },
+                Some((name, value)) => truth(&value).map_err(|accepted| usage(format!("the variable {name} is {value:?}: {accepted}")))?,
             },
         };
         Ok(UpgradeOptions { widen_id })
@@ -168,7 +165,7 @@ impl WidenId {
 
 /// PgQueuer's variable, or the bare spelling of its early releases.
 fn either(name: &'static str, early: &'static str) -> Option<(&'static str, String)> {
-    let set = |name: &'static str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| (name, value));
+    let set = |name: &'static str| variable(name).map(|value| (name, value));
     set(name).or_else(|| set(early))
 }
 
@@ -281,15 +278,14 @@ fn about(wanted: bool, names: &Names, key: &str, value: Value) -> anyhow::Result
     output::object(&object)
 }
 
-#[expect(clippy::print_stdout, reason = "the SQL is the command's data")]
 pub(super) fn sql(database: &DatabaseArgs, command: SqlCommand) -> anyhow::Result<()> {
     let names = database.names()?;
-    match command {
-        SqlCommand::Install(args) => print!("{}", schema::sql_install(&names, &args.options()?)),
-        SqlCommand::Uninstall => print!("{}", schema::sql_uninstall(&names)),
-        SqlCommand::Upgrade(args) => print!("{}", schema::sql_upgrade(&names, &args.widen_id.options()?)),
-        SqlCommand::Durability(args) => print!("{}", schema::sql_durability(&names, args.durability)),
-        SqlCommand::Autovac(args) => print!("{}", schema::sql_autovac(&names, args.rollback)),
-    }
-    Ok(())
+    let sql = match command {
+        SqlCommand::Install(args) => schema::sql_install(&names, &args.options()?),
+        SqlCommand::Uninstall => schema::sql_uninstall(&names),
+        SqlCommand::Upgrade(args) => schema::sql_upgrade(&names, &args.widen_id.options()?),
+        SqlCommand::Durability(args) => schema::sql_durability(&names, args.durability),
+        SqlCommand::Autovac(args) => schema::sql_autovac(&names, args.rollback),
+    };
+    output::data(sql.trim_end())
 }

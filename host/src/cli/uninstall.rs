@@ -41,14 +41,12 @@ pub(super) async fn run(database: &DatabaseArgs, args: UninstallArgs) -> anyhow:
 }
 
 /// Ask whoever sits at the terminal. Without one there is nobody to ask.
-#[expect(clippy::print_stderr, reason = "a question is no data")]
 fn confirmed(names: &Names, loss: &Loss) -> anyhow::Result<bool> {
-    let (stdin, stderr) = (std::io::stdin(), std::io::stderr());
+    let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
     if !stdin.is_terminal() || !stderr.is_terminal() {
         bail!("{names} is in use, and uninstall would remove it with {loss}: stop the hosts and drain the queue, or say --yes");
     }
-    eprint!("This removes {names} with {loss}. Go on? [y/N] ");
-    stderr.lock().flush().context("cannot ask")?;
+    write!(stderr, "This removes {names} with {loss}. Go on? [y/N] ").and_then(|()| stderr.flush()).context("cannot ask")?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer).context("cannot read the answer")?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))

@@ -49,6 +49,12 @@ impl FromRow<'_, PgRow> for Lacking {
 }
 
 impl Lacking {
+    /// What is lacking, in words.
+    pub fn names(self) -> Vec<&'static str> {
+        let all = [(self.attempts, "attempts"), (self.tally, "tally"), (self.hosts, "hosts"), (self.presence, "presence")];
+        all.into_iter().filter_map(|(lacking, name)| lacking.then_some(name)).collect()
+    }
+
     /// A statement, in so far as it can be run. A part that writes to what is lacking becomes a SELECT that nobody reads, and that PostgreSQL
     /// therefore does not run.
     pub(super) fn fill(self, template: &str) -> String {

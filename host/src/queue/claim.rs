@@ -152,8 +152,8 @@ const CLAIMED: &str =
 ), claim_tallied AS (
     {into_tally}SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed GROUP BY priority, entrypoint
 ), job AS (
-    SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts, updated, execute_after, slot,
-           (extract(epoch FROM created) * 1000)::bigint AS created_ms
+    SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts, updated, {time:execute_after} AS execute_after, slot,
+           (extract(epoch FROM {time:created}) * 1000)::bigint AS created_ms
     FROM claimed
 )";
 
@@ -163,7 +163,7 @@ SELECT * FROM job ORDER BY priority DESC, id ASC";
 
 /// One index look-up per entrypoint.
 pub(super) const NEXT_DUE: &str = "
-SELECT (extract(epoch FROM min(next.execute_after) - now()) * 1000)::bigint
+SELECT (extract(epoch FROM {time:min(next.execute_after)} - now()) * 1000)::bigint
 FROM unnest($1::text[], $2::bigint[]) AS served(entrypoint, back_ms), LATERAL (
     SELECT execute_after FROM {queue}
     WHERE status = 'queued' AND entrypoint = served.entrypoint AND execute_after > now() - served.back_ms * interval '1 millisecond'

@@ -9,6 +9,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::presence;
+use crate::environment::variable;
 
 /// Claims, outcomes, heartbeats and upkeep are one statement each. PgQueuer's default.
 const POOL_MAX_SIZE: u32 = 5;
@@ -121,10 +122,6 @@ pub async fn in_time<T>(connecting: impl Future<Output = sqlx::Result<T>>) -> sq
 /// Connections that one host may come to have.
 pub fn pool_size() -> Result<usize, String> {
     Settings::read(variable).map(|settings| settings.pool_max_size as usize)
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn configuration(mistake: String) -> sqlx::Error {

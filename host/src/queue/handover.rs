@@ -19,7 +19,7 @@ pub struct HandedOver {
 
 /// The seats of what was ours. One that a limit has not any more since it shrank goes.
 const FREE: &str = "free AS MATERIALIZED (
-    SELECT slot AS seat, row_number() OVER () AS rank FROM ours WHERE slot < $19
+    SELECT slot AS seat, row_number() OVER () AS rank FROM ours WHERE slot >= 0 AND slot < $19
 )";
 
 /// Rows that have a job, or a single one that has none.

@@ -16,11 +16,9 @@ pub(super) const ANY_LOST: &str = "
 SELECT count(*) > 0 FROM (
     SELECT FROM {queue}
     WHERE status = 'picked' AND entrypoint = ANY($1) AND heartbeat < now() - $2 * interval '1 millisecond' AND NOT id = ANY($3)
-      AND heartbeat > now() - $4 * interval '1 millisecond'
+      AND heartbeat >= coalesce(now() - $4 * interval '1 millisecond', '-infinity')
     ORDER BY heartbeat LIMIT 1) AS lost";
 
-/// No lease is older: ten years, in seconds.
-const FOR_EVER: u64 = 10 * 365 * 24 * 3600;
 /// More than clocks and statements differ by.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -30,8 +28,8 @@ const RESCUE: &str = "
 WITH rule AS (
     SELECT * FROM unnest($1::text[], $2::int[], $3::bool[]) AS r(entrypoint, max_attempts, hold)
 ), {lost} AS MATERIALIZED (
-    SELECT q.id, q.queue_manager_id AS worker, q.heartbeat, q.attempts + 1 AS failures,
-           q.attempts + 1 < rule.max_attempts AS again, rule.hold
+    SELECT q.id, q.queue_manager_id AS worker, q.heartbeat, least(q.attempts, 2147483646) + 1 AS failures,
+           least(q.attempts, 2147483646) + 1 < rule.max_attempts AS again, rule.hold
     FROM {queue} AS q JOIN rule USING (entrypoint)
     WHERE q.status = 'picked' AND {of}
     ORDER BY q.id LIMIT 1000
@@ -124,8 +122,8 @@ impl Queue {
         let entrypoints: Vec<&str> = rules.iter().map(|rule| rule.entrypoint.as_str()).collect();
         let began = Instant::now();
         let since = self.looks.since(began);
-        let back = since.map_or(Duration::from_secs(FOR_EVER), |last| began - last + lease + MARGIN);
-        let any = sqlx::query_scalar(self.sql.any_lost.clone()).bind(&entrypoints).bind(millis(lease)).bind(held).bind(millis(back));
+        let back = since.map(|last| began - last + lease + MARGIN);
+        let any = sqlx::query_scalar(self.sql.any_lost.clone()).bind(&entrypoints).bind(millis(lease)).bind(held).bind(back.map(millis));
         let any: bool = any.fetch_one(&self.pool).await?;
         if !any {
             self.looks.found_nothing(since.is_none(), began, Instant::now());

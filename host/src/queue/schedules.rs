@@ -15,9 +15,9 @@ use crate::job::JobId;
 pub(super) const LOOK: &str = "
 SELECT now() AS now, seen.*
 FROM (VALUES (1)) AS one LEFT JOIN (
-    SELECT s.id::bigint, s.expression, s.entrypoint, s.next_run, d.entrypoint IS NOT NULL AS declared,
-           CASE s.status WHEN 'queued' THEN s.next_run WHEN 'picked' THEN s.heartbeat + interval '30 seconds' END AS due,
-           s.status = 'picked' AS picked, s.heartbeat
+    SELECT s.id::bigint, s.expression, s.entrypoint, {time:s.next_run} AS next_run, d.entrypoint IS NOT NULL AS declared,
+           CASE s.status WHEN 'queued' THEN {time:s.next_run} WHEN 'picked' THEN {time:s.heartbeat} + interval '30 seconds' END AS due,
+           s.status = 'picked' AS picked, {time:s.heartbeat} AS heartbeat
     FROM {schedules} AS s LEFT JOIN unnest($1::text[], $2::text[]) AS d(expression, entrypoint) USING (expression, entrypoint)
     WHERE d.entrypoint IS NOT NULL OR (s.status = 'queued' AND s.next_run < now() - interval '1 minute')
 ) AS seen ON true";
@@ -34,7 +34,7 @@ WITH tick AS (
     SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::text[]) AS t(id, seen, next, headers)
 ), due AS MATERIALIZED (
     SELECT s.id, tick.next, tick.headers
-    FROM {schedules} AS s JOIN tick ON tick.id = s.id AND tick.seen = s.next_run
+    FROM {schedules} AS s JOIN tick ON tick.id = s.id AND tick.seen = {time:s.next_run}
     WHERE (s.status = 'queued' AND s.next_run <= now()) OR (s.status = 'picked' AND s.heartbeat <= now() - interval '30 seconds')
     ORDER BY s.id
     FOR UPDATE OF s SKIP LOCKED

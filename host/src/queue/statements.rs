@@ -3,6 +3,7 @@
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 use super::claim::Way;
+use super::times::bounded;
 use super::{Lacking, attempt, claim, depth, enqueue, fleet, handover, heartbeat, outcome, presence, rescue, schedules, statistics};
 use crate::names::Names;
 
@@ -41,7 +42,7 @@ pub(super) struct Statements {
 
 impl Statements {
     pub(super) fn render(names: &Names, lacking: Lacking) -> Statements {
-        let render = |template: &str| AssertSqlSafe(names.render(&lacking.fill(template))).into_sql_str();
+        let render = |template: &str| AssertSqlSafe(names.render(&bounded(&lacking.fill(template)))).into_sql_str();
         let outcome = |template: &str| render(&template.replace("{ours}", outcome::OURS).replace("{attempted}", attempt::ATTEMPTED));
         let recorded = |template: &str| outcome(&format!("{template}{}", outcome::RECORDED));
         Statements {

@@ -63,12 +63,12 @@ impl Sources {
             source.watch.follow();
             let Some(saved) = source.saved.take() else { continue };
             if !source.warm {
-                tracing::info!(source = %source.folder.display(), "building; the first time its dependencies are compiled as well");
+                tracing::info!(folder = %source.folder.display(), "building; the first time its dependencies are compiled as well");
             }
             let built = build(&source.folder, &self.plugins, saved, source.warm).await;
             source.warm |= built.is_ok();
             if let Err(error) = built {
-                tracing::error!(source = %source.folder.display(), "{error:#}; what was served before stays");
+                tracing::error!(folder = %source.folder.display(), "{error:#}; what was served before stays");
             }
         }
     }
@@ -115,7 +115,7 @@ async fn heard_of<T>(folder: &Path, building: impl Future<Output = T>) -> T {
     loop {
         match tokio::time::timeout(SILENCE, &mut building).await {
             Ok(built) => return built,
-            Err(_) => tracing::info!(source = %folder.display(), elapsed_s = begun.elapsed().as_secs(), "still building"),
+            Err(_) => tracing::info!(folder = %folder.display(), elapsed_ms = begun.elapsed().as_millis(), "still building"),
         }
     }
 }
