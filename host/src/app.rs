@@ -88,6 +88,7 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
         max_memory: settings.folder.caps.memory,
         compile_timeout: Some(settings.folder.caps.compile_timeout),
     })?;
+    let max_crashes = settings.folder.caps.max_crashes;
     let cache = open_cache(settings.cache.as_deref());
     let (_threads, guests) = GuestRuntime::start()?;
     let loader = Loader { engine: engine.clone(), cache };
@@ -109,11 +110,12 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
         false if settings.database.transaction_pooling => Presence::WhileListening(listening.clone()),
         false => Presence::Always,
     };
-    let leases = Arc::new(Leases::default());
+    let leases = Arc::new(Leases::new(settings.heartbeat_timeout));
+    queue.access().expect_within(settings.heartbeat_timeout / 2);
     let (event_sender, events) = mpsc::channel(1024);
     let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
     let executor =
-        Executor::new(engine.clone(), guests.clone(), queue.me(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
+        Executor::new(engine.clone(), guests.clone(), queue.clone(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
     let (stop_claiming, stop_upkeep, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
 
     let (command_sender, commands) = mpsc::channel(16);
@@ -143,19 +145,14 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
         start_ms = started.elapsed().as_millis(),
         "ready"
     );
+    let rescue = maintenance::Rescue { plugins: plugins.clone(), lease: settings.heartbeat_timeout, max_crashes };
     let upkeep = vec![
         tokio::spawn(reload.run(commands, stop_claiming.clone())),
         tokio::spawn(announcer.keep(announced, stop_upkeep.clone())),
-        tokio::spawn(maintenance::rescue_from(queue.clone(), lost, plugins.clone(), stop_upkeep.clone())),
+        tokio::spawn(maintenance::rescue_from(queue.clone(), lost, rescue.clone(), stop_upkeep.clone())),
         tokio::spawn(maintenance::prune(queue.clone(), stop_upkeep.clone())),
-        tokio::spawn(lease::keep(Arc::clone(&leases), queue.clone(), settings.heartbeat_timeout, stop_upkeep.clone())),
-        tokio::spawn(maintenance::rescue(
-            queue.clone(),
-            Arc::clone(&leases),
-            plugins.clone(),
-            settings.heartbeat_timeout,
-            stop_upkeep.clone(),
-        )),
+        tokio::spawn(lease::keep(Arc::clone(&leases), queue.clone(), stop_upkeep.clone())),
+        tokio::spawn(maintenance::rescue(queue.clone(), Arc::clone(&leases), rescue, stop_upkeep.clone())),
         tokio::spawn(maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, stop_upkeep.clone())),
     ];
     let relay = Relay::new(plugins.clone(), executor.downgrade(), stop_claiming.clone());
@@ -203,6 +200,7 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     tracing::info!(instances = engine.instances(), "stopped");
     match ended {
         Ended::ListenerLost => anyhow::bail!("the listening connection was lost, and --shutdown-on-listener-failure is set"),
+        Ended::Left(left) => anyhow::bail!("the drain ended with jobs left: {left}; mend the plugin and drain again"),
         Ended::Stopped | Ended::Drained => Ok(()),
     }
 }

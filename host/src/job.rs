@@ -31,6 +31,20 @@ pub struct Job {
     pub attempts: u32,
     /// Which claim of it this is.
     pub claim: Claim,
+    /// It was near a worker's death, and is to be run apart.
+    pub suspicion: Option<Suspicion>,
+}
+
+/// How a job is run whose worker was lost, until an outcome of it is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspicion {
+    /// A few of them at once: it was held by a worker that was lost.
+    Few,
+    /// With nothing beginning beside it: it had begun among a few, and their worker was lost, too.
+    Alone {
+        /// Workers that were lost while it ran alone.
+        crashes: u32,
+    },
 }
 
 /// One claim of one job. The database's time of the claim tells it from any other claim of the same job, by the same worker too:

@@ -120,3 +120,8 @@ pub async fn hand_over(outcomes: usize, answer: impl Future<Output = sqlx::Resul
 pub fn leases_lost(noticed: &'static str, jobs: usize) {
     counter!("pgq_host_leases_lost_total", "noticed" => noticed).increment(jobs as u64);
 }
+
+/// So many schedules stood at a time that the server's clock had reached and then gone back from.
+pub fn schedules_moved_back(schedules: u64) {
+    counter!("pgq_host_schedules_moved_back_total").increment(schedules);
+}

@@ -4,6 +4,7 @@
 //! Each write after a claim is fenced: it names the claim's owner, so that a job which another worker has taken over is left alone.
 //! Knows nothing of wasm.
 
+mod access;
 mod additions;
 mod attempt;
 mod cancel;
@@ -30,6 +31,7 @@ mod seats;
 mod server_version;
 mod statements;
 mod statistics;
+mod suspect;
 mod times;
 mod timetable;
 mod watch;
@@ -40,6 +42,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
+pub use access::Access;
 pub use additions::Lacking;
 pub use attempt::Attempt;
 pub use cancel::{Cancel, CancelOutcome};
@@ -56,7 +59,7 @@ pub use operator::Operator;
 pub use outcome::{Disposition, Record, Terminal};
 pub use pool::Pool;
 pub use requeue::{Requeue, RequeueOutcome};
-pub use rescue::{RescueRule, Rescued};
+pub use rescue::{Overdue, RescueRule, Rescued};
 pub use schedules::{Fired, ScheduleKey, ScheduleRow, Tick};
 pub use server_version::{NEWEST_SERVER, OLDEST_SERVER, ServerTooOld, check_server};
 pub use statistics::Counted;
@@ -77,6 +80,7 @@ pub struct Queue {
     looks: Arc<looks::Looks>,
     seats: Arc<seats::Seats>,
     tallied: Arc<Notify>,
+    access: Access,
 }
 
 impl Queue {
@@ -97,6 +101,7 @@ impl Queue {
             looks: Arc::default(),
             seats: Arc::default(),
             tallied: Arc::default(),
+            access: Access::default(),
         }
     }
 
@@ -108,6 +113,11 @@ impl Queue {
     /// This worker's part in watching the others. Those that are gone come over the channel.
     pub fn watch(&self, lost: mpsc::Sender<Uuid>) -> Watch {
         Watch::new(self.me, self.sql.look.clone(), lost)
+    }
+
+    /// Since when its way to the database is good.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// The names it works with.

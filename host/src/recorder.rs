@@ -23,6 +23,7 @@ pub const BACKLOG: usize = 2_000;
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(5);
+const CLEAR_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Write what comes until the channel is closed and empty, or `give_up`.
 ///
@@ -45,6 +46,7 @@ pub async fn record(queue: Queue, leases: Arc<Leases>, mut relay: Relay, mut rec
 /// Write these, and give their leases up. Those that give a seat to the next job come last: no other outcome waits for its claim.
 async fn finish(queue: &Queue, leases: &Leases, relay: &mut Relay, batch: &mut Vec<Record>) {
     let claims = |records: &[Record]| records.iter().map(|record| record.claim).collect::<Vec<Claim>>();
+    let suspects: Vec<Claim> = batch.iter().filter(|record| record.suspect).map(|record| record.claim).collect();
     let passing = relay.take(batch);
     if !batch.is_empty() {
         write(queue, batch).await;
@@ -60,6 +62,18 @@ async fn finish(queue: &Queue, leases: &Leases, relay: &mut Relay, batch: &mut V
         }
         leases.release(claims(&passing.records));
     }
+    if !suspects.is_empty() {
+        clear(queue, &suspects).await;
+    }
+}
+
+/// That these were suspects is of no more than some seconds' weight: what cannot be cleared now is run apart once more, or pruned.
+async fn clear(queue: &Queue, suspects: &[Claim]) {
+    match tokio::time::timeout(CLEAR_TIMEOUT, queue.clear_suspects(suspects)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(jobs = suspects.len(), error = %error, "cannot clear suspects"),
+        Err(_) => tracing::debug!(jobs = suspects.len(), "cannot clear suspects in time"),
+    }
 }
 
 async fn write(queue: &Queue, batch: &mut [Record]) {
@@ -70,7 +84,7 @@ async fn write(queue: &Queue, batch: &mut [Record]) {
             return isolate(queue, batch, &error).await;
         }
         tracing::warn!(jobs = batch.len(), error = %error, retry_in_ms = retry.as_millis(), "cannot record outcomes; trying again");
-        tokio::time::sleep(retry.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        queue.access().pause(retry.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         retry = (retry * 2).min(LAST_RETRY);
     }
 }

@@ -60,6 +60,7 @@ fn job() -> Job {
         headers: None,
         attempts: 0,
         claim: Claim { id: 1, at: chrono::DateTime::UNIX_EPOCH },
+        suspicion: None,
     }
 }
 

@@ -7,7 +7,7 @@ async fn variables(verb: &[&str]) -> Vec<String> {
     let mut command = pgq_host("");
     command.args(verb).arg("--help");
     let help = said(command).await.stdout;
-    let names = help.split("[env: ").skip(1).filter_map(|rest| rest.split(['=', ']']).next());
+    let names = help.split("[env:").skip(1).filter_map(|rest| rest.split(['=', ']']).next());
     names.map(|name| name.trim().to_owned()).collect()
 }
 
@@ -86,7 +86,7 @@ async fn a_truth_is_said_in_any_of_the_usual_ways() {
     for (value, pooled) in
         [("1", true), ("YES", true), ("on", true), ("True", true), ("0", false), ("no", false), ("Off", false), ("FALSE", false)]
     {
-        let said = ask(&database.dsn(), &["verify"], &[("PGQ_HOST_TRANSACTION_POOLING", value)]).await;
+        let said = ask(&database.dsn(), &["verify", "--expect", "present"], &[("PGQ_HOST_TRANSACTION_POOLING", value)]).await;
         assert_eq!((said.code, said.stderr.contains("--listen-dsn")), (2 * i32::from(pooled), pooled), "{value}: {said:?}");
     }
 }

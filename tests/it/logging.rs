@@ -9,8 +9,8 @@ use std::time::Duration;
 use pgq_host_tests::{Database, Host, Pages, Plugins, eventually, host_binary, pgq_host, python, said};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
 
 /// A host with this as its stderr, ready to claim.
 async fn started(database: &Database, plugins: &Plugins, pages: &Pages, stderr: Stdio) -> Child {
@@ -139,7 +139,7 @@ os.close(ours)
 sys.exit(child.wait())
 ";
 
-async fn in_terminal(command: &Command) -> (Child, u32, BufReader<impl AsyncRead + Unpin>) {
+async fn in_terminal(command: &Command) -> (Child, u32, BufReader<ChildStdout>) {
     let command = command.as_std();
     let mut terminal = Command::new(python());
     terminal.args(["-c", TERMINAL]).arg(command.get_program()).args(command.get_args()).kill_on_drop(true);
@@ -166,7 +166,6 @@ async fn jobs_run_and_a_stop_is_orderly_where_the_terminal_was_closed() {
         assert!(shown.read_line(&mut line).await.unwrap() > 0);
     }
     terminal.stdin.as_mut().unwrap().write_all(b"close\n").await.unwrap();
-    assert_eq!(shown.read_to_end(&mut Vec::new()).await.unwrap_or_default(), 0);
     // As a closed terminal has its processes told.
     signal(pid, Signal::HUP);
     jobs_that_log(&database).await;

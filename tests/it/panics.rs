@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use pgq_host::config::Config;
@@ -14,7 +14,7 @@ use pgq_host::plugins::Reread;
 use pgq_host::queue::{Disposition, Record};
 use pgq_host::reload::{Loader, Reload};
 use pgq_host::wasm::{CodeCache, Engine, EngineSettings};
-use pgq_host_tests::{Plugins, eventually};
+use pgq_host_tests::{Database, Plugins, eventually};
 use tokio::sync::mpsc;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
@@ -68,6 +68,7 @@ fn job(id: i64, entrypoint: &str) -> Job {
         headers: None,
         attempts: 0,
         claim: Claim { id, at },
+        suspicion: None,
     }
 }
 
@@ -75,7 +76,7 @@ fn job(id: i64, entrypoint: &str) -> Job {
 async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     // Of this process, in which no other test has jobs of such ids, or a subscriber.
     tracing::subscriber::set_global_default(Bug).unwrap();
-    let plugins = Plugins::with(&["hostile"]);
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let (config, path) = (plugins.config(), plugins.path().to_owned());
     let read = move || Ok(Config::load(Some(&config))?.folder(path.clone()));
     let rule = Config::load(Some(&plugins.config())).unwrap().breaker;
@@ -87,10 +88,10 @@ async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     let (_threads, guests) = GuestRuntime::start().unwrap();
     let leases = Arc::new(Leases::default());
     let (sender, mut records) = mpsc::channel(16);
-    let executor = Executor::new(engine, guests, uuid::Uuid::new_v4(), 4, Arc::clone(&leases), sender);
+    let executor = Executor::new(engine, guests, database.queue(), 4, Arc::clone(&leases), sender);
     let served = served.borrow().clone();
 
-    executor.start(vec![job(UNLUCKY, "echo"), job(1, "echo"), job(UNLUCKY + 1, "nap_limited")], &served);
+    executor.start(vec![job(UNLUCKY, "echo"), job(1, "echo"), job(UNLUCKY + 1, "nap_limited")], &served, Instant::now());
     let mut ended = Vec::new();
     for _ in 0..3 {
         let record: Record = tokio::time::timeout(Duration::from_secs(60), records.recv()).await.expect("each is concluded").unwrap();

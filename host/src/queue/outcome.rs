@@ -159,6 +159,8 @@ pub struct Record {
     pub attempt: Option<Attempt>,
     /// The entrypoint, if it has a limit: the outcome gives a seat back.
     pub limited: Option<Arc<str>>,
+    /// It was a suspect, and its run ended: it is none any more.
+    pub suspect: bool,
 }
 
 impl Record {
@@ -199,7 +201,7 @@ impl Queue {
     }
 
     async fn ids(&self, query: Query<'static, Postgres, PgArguments>) -> sqlx::Result<Vec<JobId>> {
-        query.fetch_all(&self.pool).await?.iter().map(|row| row.try_get(0)).collect()
+        self.access.of(query.fetch_all(&self.pool)).await?.iter().map(|row| row.try_get(0)).collect()
     }
 
     /// The parameters of what finishes with extras.

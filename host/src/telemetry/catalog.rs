@@ -47,6 +47,10 @@ fn describe() {
         "pgq_host_leases_lost_total",
         "Jobs that were another worker's or cancelled when their run ended, by where that was noticed: run, record"
     );
+    describe_counter!(
+        "pgq_host_schedules_moved_back_total",
+        "Schedules whose next tick was moved back after the server's clock had been ahead"
+    );
     describe_counter!("pgq_host_limit_hits_total", "Limits that runs met");
     describe_counter!("pgq_host_denied_total", "What plugins tried without a grant");
     describe_counter!(logging::DROPPED, "Log lines that found no room, because stderr took them more slowly than they came, or not at all");

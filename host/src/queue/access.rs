@@ -1,0 +1,182 @@
+//! Since when this worker's way to the database is good. A worker that was cut off, or whose server was, cannot tell a dead worker from one
+//! that could not renew its leases either.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+/// The server's clock and ours drift apart by less than this between two looks; more is a jump of the one or a pause of the other.
+const JUMP: Duration = Duration::from_secs(2);
+/// What no lease is longer than half of: until a worker says how long its leases are.
+const SLOW: Duration = Duration::from_secs(15);
+
+/// What is known of it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Access(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Counts how often it came back.
+    back: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct State {
+    since: Option<Instant>,
+    slow: Duration,
+    /// The server's clock in milliseconds, as last seen, and when that was.
+    clock: Option<(i64, Instant)>,
+}
+
+impl Default for Access {
+    fn default() -> Access {
+        let state = State { since: None, slow: SLOW, clock: None };
+        Access(Arc::new(Shared { state: Mutex::new(state), back: watch::Sender::new(0) }))
+    }
+}
+
+impl Access {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A statement that took half a lease is no sign of a good way: leases could run out meanwhile.
+    pub fn expect_within(&self, half_lease: Duration) {
+        self.lock().slow = half_lease;
+    }
+
+    /// Take note of how a statement went.
+    pub async fn of<T>(&self, answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+        let asked = Instant::now();
+        let answer = answer.await;
+        match &answer {
+            Err(error) if !is_an_answer(error) => self.lost(),
+            _ => self.answered(asked, Instant::now()),
+        }
+        answer
+    }
+
+    /// It is lost: a statement failed for a reason that is not its own, or a session ended.
+    pub fn lost(&self) {
+        self.lock().since = None;
+    }
+
+    /// It is there.
+    pub fn found(&self) {
+        let now = Instant::now();
+        self.answered(now, now);
+    }
+
+    fn answered(&self, asked: Instant, now: Instant) {
+        let mut state = self.lock();
+        let was_lost = state.since.is_none();
+        if was_lost || now - asked > state.slow {
+            state.since = Some(now);
+        }
+        drop(state);
+        if was_lost {
+            self.0.back.send_modify(|times| *times += 1);
+        }
+    }
+
+    /// How long it has been good without a break.
+    pub fn unbroken(&self) -> Option<Duration> {
+        self.lock().since.map(|since| since.elapsed())
+    }
+
+    /// What the server's clock said between these two times. A clock that jumped ahead makes all leases look old, and so does a pause of
+    /// the server: everybody has to have time to renew. Returns by how many milliseconds it jumped.
+    pub fn server_clock(&self, clock_ms: i64, asked: Instant, answered: Instant) -> Option<i64> {
+        let mut state = self.lock();
+        let last = state.clock.replace((clock_ms, answered));
+        let (before_ms, before) = last?;
+        let expected = super::millis(answered - before);
+        let jumped = clock_ms - before_ms - expected;
+        let tolerated = super::millis(JUMP.min(state.slow) + (answered - asked));
+        if jumped.abs() <= tolerated {
+            return None;
+        }
+        state.since = Some(answered);
+        Some(jumped)
+    }
+
+    /// Wait for so long, or until the way to the database is found again.
+    pub async fn pause(&self, longest: Duration) {
+        let mut back = self.0.back.subscribe();
+        tokio::select! {
+            () = tokio::time::sleep(longest) => {}
+            _ = back.changed() => {}
+        }
+    }
+}
+
+/// The server heard the statement and refused it for what it says, or in favour of another one.
+fn is_an_answer(error: &sqlx::Error) -> bool {
+    match error {
+        // Bad data, constraints, serialization and deadlocks, limits, and mistakes in the text.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| ["22", "23", "40", "42", "54"].iter().any(|class| code.starts_with(class)))
+        }
+        sqlx::Error::Encode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::RowNotFound => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_good_from_the_first_answer_after_the_last_failure() {
+        let access = Access::default();
+        assert_eq!(access.unbroken(), None);
+        access.of(async { Ok(()) }).await.expect("it went well");
+        assert!(access.unbroken().is_some());
+        assert!(access.of(async { Err::<(), _>(sqlx::Error::PoolTimedOut) }).await.is_err());
+        assert_eq!(access.unbroken(), None);
+        assert!(access.of(async { Err::<(), _>(sqlx::Error::RowNotFound) }).await.is_err());
+        assert!(access.unbroken().is_some(), "an error that is an answer");
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_it_is_woken_when_it_is_back() {
+        let access = Access::default();
+        let waits = tokio::spawn({
+            let access = access.clone();
+            async move { access.pause(Duration::from_secs(3600)).await }
+        });
+        while access.0.back.receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        access.found();
+        waits.await.expect("woken");
+    }
+
+    #[test]
+    fn an_answer_that_took_half_a_lease_begins_anew() {
+        let access = Access::default();
+        access.expect_within(Duration::from_secs(5));
+        let now = Instant::now() + Duration::from_secs(100);
+        access.answered(now, now);
+        access.answered(now + Duration::from_secs(10), now + Duration::from_secs(12));
+        assert_eq!(access.lock().since, Some(now));
+        access.answered(now + Duration::from_secs(20), now + Duration::from_secs(26));
+        assert_eq!(access.lock().since, Some(now + Duration::from_secs(26)));
+    }
+
+    #[test]
+    fn a_jump_of_the_servers_clock_begins_anew() {
+        let access = Access::default();
+        let now = Instant::now();
+        let at = |seconds: u64| now + Duration::from_secs(seconds);
+        access.answered(now, now);
+        assert_eq!(access.server_clock(1_000_000, now, now), None);
+        assert_eq!(access.server_clock(1_011_500, at(10), at(10)), None, "clocks are steered");
+        assert_eq!(access.lock().since, Some(now));
+        assert_eq!(access.server_clock(4_621_500, at(20), at(20)), Some(3_600_000));
+        assert_eq!(access.lock().since, Some(at(20)));
+        assert_eq!(access.server_clock(1_031_500, at(30), at(30)), Some(-3_600_000));
+    }
+}
