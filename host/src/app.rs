@@ -27,6 +27,7 @@ use crate::queue::{self, ConnectError, Database, Lacking, Listener, Pool, Queue}
 use crate::reload::{Loader, Reload};
 use crate::signal::Signals;
 use crate::telemetry::{Pages, Shown, Subject};
+use crate::told::told;
 use crate::wasm::{CodeCache, Engine, EngineSettings};
 use crate::worker::{self, Ended, Relay, Worker};
 use crate::{maintenance, recorder, schedules, schema};
@@ -146,7 +147,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let me = Uuid::new_v4();
     let connected = settings.database.connect_worker(me).await.map_err(|error| match error {
         ConnectError::Unreachable(error) => unreachable_database(&settings.database.source, &error),
-        error @ ConnectError::TransactionPooler => error.into(),
+        error @ (ConnectError::TransactionPooler | ConnectError::TooOld(_)) => error.into(),
     })?;
     let pool = connected.pool;
     let pulse = Pulse::new(pool.longest_wait());
@@ -267,10 +268,11 @@ pub(crate) fn open_cache(folder: Option<&std::path::Path>) -> CodeCache {
 
 pub(crate) fn unreachable_database(options: &PgConnectOptions, error: &sqlx::Error) -> anyhow::Error {
     anyhow::anyhow!(
-        "cannot connect to PostgreSQL at {}:{} as {:?}, database {:?}: {error}; set --pg-dsn or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
+        "cannot connect to PostgreSQL at {}:{} as {:?}, database {:?}: {}; set --pg-dsn or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
         options.get_host(),
         options.get_port(),
         options.get_username(),
         options.get_database().unwrap_or(options.get_username()),
+        told(error),
     )
 }

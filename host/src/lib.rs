@@ -34,6 +34,7 @@ pub mod schedules;
 pub mod schema;
 pub mod signal;
 pub mod telemetry;
+pub mod told;
 pub mod verdict;
 pub mod version;
 pub mod wasm;

@@ -68,7 +68,7 @@ impl Engine {
         let running = Arc::new(AtomicUsize::new(0));
         let warm = Arc::new(Warm::new(settings.max_instances as usize));
         let ticker = spawn_ticker(&engine, Arc::clone(&running), Arc::downgrade(&warm))?;
-        let (settings, compilers) = (Arc::new(settings.clone()), Arc::new(Semaphore::new(compiler::AT_ONCE)));
+        let (settings, compilers) = (Arc::new(settings.clone()), Arc::new(Semaphore::new(compiler::CompilerMemory::here().at_once)));
         Ok(Engine { engine, running, ticker, settings, pooled, compilers, warm })
     }
 
