@@ -52,6 +52,8 @@ pub async fn rescue_from(queue: Queue, mut lost: mpsc::Receiver<Uuid>, plugins: 
             tracing::warn!(%worker, error = %error, "cannot put the jobs of a lost worker back; they wait for the end of their leases");
         }
     }
+    // Where nobody watches, none will come.
+    stop.cancelled().await;
 }
 
 async fn rescue_all_from(queue: &Queue, worker: Uuid, rules: &[RescueRule]) -> sqlx::Result<()> {
