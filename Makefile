@@ -7,7 +7,7 @@ PLUGINS := hello thumbnail report webhook
 DIST := plugins-example/dist
 VENV := .venv
 
-.PHONY: help build host plugins demo test test-interop lint deny fmt bench bench-micro bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean
+.PHONY: help build host plugins demo check test test-interop lint deny fmt bench bench-micro bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -26,9 +26,14 @@ demo: build ## A private PostgreSQL, the example plugins, a few hundred jobs of 
 	$(CARGO) build --locked --release -p pgq-host --target-dir $(TARGET) --example demo
 	$(TARGET)/release/examples/demo --host $(TARGET)/release/pgq-host --plugins $(DIST)
 
+check: ## In under a minute after a first build, without network or PostgreSQL: formatting, clippy, unit tests
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --target-dir $(TARGET) -- -D warnings
+	$(CARGO) test --locked -p pgq-host -p pgq-plugin-sdk --lib --target-dir $(TARGET)
+
 test: wasm-target postgres python node ## All tests: host, SDK, example plugins, integration (real PostgreSQL, real PgQueuer)
 	$(CARGO) build --locked -p pgq-host --target-dir $(TARGET)
-	$(CARGO) test --locked --workspace --target-dir $(TARGET)
+	CARGO=$(CARGO) python3 tests/run.py --locked --workspace --target-dir $(TARGET)
 	cd plugins-example && $(CARGO) test --locked --target-dir ../$(TARGET)/plugins
 
 # The modules of tests/it that meet the real PgQueuer, and those whose subject is its tables.

@@ -79,3 +79,15 @@ CREATE TABLE IF NOT EXISTS {host} (
     plugins jsonb NOT NULL,
     presence bigint
 );
+
+-- Jobs that a lost worker held. Until an outcome of theirs is recorded, a host runs them apart: a few at a time, and alone once a job was
+-- among a few that had begun when their host was lost. `claim` is the claim (`updated` in the queue) under which the job began, if it did.
+CREATE TABLE IF NOT EXISTS {suspect} (
+    job_id bigint NOT NULL PRIMARY KEY,
+    created timestamp with time zone NOT NULL DEFAULT now(),
+    lost timestamp with time zone NOT NULL DEFAULT now(),
+    worker uuid,
+    claim timestamp with time zone,
+    alone boolean NOT NULL DEFAULT false,
+    crashes integer NOT NULL DEFAULT 0
+);

@@ -18,6 +18,7 @@ use crate::announce::{Announcer, Presence};
 use crate::executor::Executor;
 use crate::guests::GuestRuntime;
 use crate::lease::{self, Leases};
+use crate::logging::list;
 use crate::names::Names;
 use crate::plugins::{BreakerRule, Folder, Reread};
 use crate::pulse::Pulse;
@@ -102,6 +103,7 @@ pub async fn run(settings: Settings, signals: &mut Signals) -> anyhow::Result<()
     tracing::info!(instances = engine.instances(), "stopped");
     match ended? {
         Ended::ListenerLost => anyhow::bail!("the listening connection was lost, and --shutdown-on-listener-failure is set"),
+        Ended::Left(left) => anyhow::bail!("the drain ended with jobs left: {left}; mend the plugin and drain again"),
         Ended::Stopped | Ended::Drained => Ok(()),
     }
 }
@@ -152,6 +154,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         max_memory: settings.folder.caps.memory,
         compile_timeout: Some(settings.folder.caps.compile_timeout),
     })?;
+    let max_crashes = settings.folder.caps.max_crashes;
     let cache = open_cache(settings.cache.as_deref());
     let (_threads, guests) = GuestRuntime::start()?;
     let loader = Loader { engine: engine.clone(), cache };
@@ -160,7 +163,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let lacking = queue.lacking().await?;
     if lacking != Lacking::default() {
         tracing::warn!(
-            ?lacking,
+            lacking = %list(&lacking.names()),
             "the database is that of an earlier release, or this role was granted nothing on what came since: \
              `pgq-host upgrade`, `pgq-host grant ROLE --apply`, then a restart, bring what is lacking"
         );
@@ -173,11 +176,12 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         false if settings.database.transaction_pooling => Presence::WhileListening(listening.clone()),
         false => Presence::Always,
     };
-    let leases = Arc::new(Leases::default());
+    let leases = Arc::new(Leases::new(settings.heartbeat_timeout));
+    queue.access().expect_within(settings.heartbeat_timeout / 2);
     let (event_sender, events) = mpsc::channel(1024);
     let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
     let executor =
-        Executor::new(engine.clone(), guests.clone(), queue.me(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
+        Executor::new(engine.clone(), guests.clone(), queue.clone(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
     let (command_sender, commands) = mpsc::channel(16);
     let (tried_sender, tried) = oneshot::channel();
     let (lost_sender, lost) = mpsc::channel(64);
@@ -208,14 +212,14 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         start_ms = started.elapsed().as_millis(),
         "ready"
     );
+    let rescue = maintenance::Rescue { plugins: plugins.clone(), lease: settings.heartbeat_timeout, max_crashes };
     let stop = || stop_upkeep.clone();
     tasks.spawn("reload", reload.run(commands, stop_claiming.clone()));
     tasks.spawn("announcer", announcer.keep(announced, stop()));
-    tasks.spawn("rescue of lost workers", maintenance::rescue_from(queue.clone(), lost, plugins.clone(), stop()));
+    tasks.spawn("rescue of lost workers", maintenance::rescue_from(queue.clone(), lost, rescue.clone(), stop()));
     tasks.spawn("pruning", maintenance::prune(queue.clone(), stop()));
-    tasks.spawn("lease keeper", lease::keep(Arc::clone(&leases), queue.clone(), settings.heartbeat_timeout, stop()));
-    let rescue = maintenance::rescue(queue.clone(), Arc::clone(&leases), plugins.clone(), settings.heartbeat_timeout, stop());
-    tasks.spawn("rescue", rescue);
+    tasks.spawn("lease keeper", lease::keep(Arc::clone(&leases), queue.clone(), stop()));
+    tasks.spawn("rescue", maintenance::rescue(queue.clone(), Arc::clone(&leases), rescue, stop()));
     tasks.spawn("statistics", maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, stop()));
     let relay = Relay::new(plugins.clone(), executor.downgrade(), stop_claiming.clone());
     let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), relay, records, give_up.clone()));

@@ -7,6 +7,7 @@ mod cancel;
 mod database;
 mod dev;
 mod doctor;
+mod environment;
 mod inspect;
 mod listen;
 mod logging;
@@ -18,10 +19,11 @@ mod requeue;
 mod run;
 mod schedules;
 mod schema;
+mod values;
 
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{version, wasm};
 use database::DatabaseArgs;
@@ -112,6 +114,17 @@ impl Command {
 }
 
 impl Cli {
+    /// What was asked for, by arguments and variables. Ends the process where that makes no sense.
+    pub fn read() -> Cli {
+        let heeded = environment::heed(Cli::command(), &environment::is_empty);
+        let read = heeded.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+        read.unwrap_or_else(|error| {
+            let mut command = Cli::command();
+            command.build();
+            environment::explain(&command, error, |name| std::env::var_os(name)).exit()
+        })
+    }
+
     /// Do what was asked for.
     pub async fn run(self) -> anyhow::Result<()> {
         let statement_timeout = self.database.statement_timeout;

@@ -84,6 +84,7 @@ struct LimitsSection {
     compile_timeout: Option<String>,
     memory_mib: Option<usize>,
     reuse: Option<u32>,
+    max_crashes: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -163,7 +164,11 @@ impl Config {
         if file.limits.reuse == Some(0) {
             mistakes.push("limits.reuse is 0; 1 makes a fresh instance for each job".into());
         }
+        if file.limits.max_crashes == Some(0) {
+            mistakes.push("limits.max-crashes is 0; 1 holds a job as soon as its worker is lost while it runs alone".into());
+        }
         let reuse = file.limits.reuse.unwrap_or(defaults.reuse);
+        let max_crashes = file.limits.max_crashes.unwrap_or(defaults.max_crashes);
         let breaker = file.circuit_breaker.rule(&mut mistakes);
         let (mut grants, mut canaries) = (BTreeMap::new(), BTreeMap::new());
         for (plugin, section) in file.plugins {
@@ -174,7 +179,7 @@ impl Config {
         if !mistakes.is_empty() {
             bail!("{}", mistakes.join("\n"));
         }
-        Ok(Config { run: file.run, caps: Caps { timeout, memory, reuse, compile_timeout }, grants, canaries, breaker })
+        Ok(Config { run: file.run, caps: Caps { timeout, memory, reuse, compile_timeout, max_crashes }, grants, canaries, breaker })
     }
 }
 
@@ -202,6 +207,7 @@ mod tests {
             timeout = "15m"
             memory-mib = 512
             reuse = 1
+            max-crashes = 5
             [circuit-breaker]
             crashes = 5
             pause = "1m"
@@ -214,7 +220,7 @@ mod tests {
         )
         .expect("valid");
         assert_eq!(config.caps.timeout, Duration::from_secs(900));
-        assert_eq!((config.caps.memory, config.caps.reuse), (512 << 20, 1));
+        assert_eq!((config.caps.memory, config.caps.reuse, config.caps.max_crashes), (512 << 20, 1, 5));
         assert_eq!(config.grants["webhook"].http[0].origin.to_string(), "https://hooks.example.com:443");
         assert!(config.grants["webhook"].config.contains_key("region"));
         assert_eq!(config.canaries["webhook"], Canary { share: 0.1, runs: 100 });

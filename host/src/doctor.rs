@@ -17,6 +17,7 @@ mod patient;
 mod plugins;
 mod pooling;
 mod privileges;
+mod schedules;
 mod schema;
 mod server;
 mod setting;
@@ -98,6 +99,7 @@ pub async fn examine(settings: &Settings) -> Vec<Finding> {
     report.run("transactions", activity::check(patient)).await;
     report.run("connections", connections::check(patient)).await;
     report.run("clock", clock::check(patient)).await;
+    report.run("schedules", schedules::check(patient)).await;
     report.run("listener", listener::check(patient)).await;
     report.run("hosts", fleet::check(patient)).await;
     report.run("entrypoints", entrypoints::check(patient)).await;

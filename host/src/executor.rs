@@ -1,25 +1,32 @@
 //! Claimed jobs, from claim to recorded outcome. Holds no loop.
 
 mod batches;
+mod lane;
 
+use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Notify, Semaphore, mpsc};
-use uuid::Uuid;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use crate::guests::Guests;
-use crate::job::{Fault, Job, Verdict};
-use crate::lease::Leases;
+use crate::job::{Claim, Fault, Job, Suspicion, Verdict};
+use crate::lease::{Leases, Standing};
 use crate::meter;
 use crate::plugins::{PluginSet, Served};
-use crate::queue::{Attempt, Disposition, Record};
+use crate::queue::{Attempt, Disposition, Queue, Record};
 use crate::verdict;
 use crate::wasm::{self, Engine, Held, Ran, RunLimits, Terms};
 use batches::{batches, chunks};
+use lane::{Lane, Quiet};
+
+/// A database that does not note within this time that a suspect begins has it begin later.
+const NOTE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs jobs on the guest runtime, so many at a time, and hands their outcomes to the recorder.
 #[derive(Clone)]
@@ -42,7 +49,11 @@ impl WeakExecutor {
 struct Shared {
     engine: Engine,
     guests: Guests,
-    me: Uuid,
+    queue: Queue,
+    /// For statements: the connections that they open live on these threads, not on those of guests.
+    control: Handle,
+    lane: Arc<Lane>,
+    closed: CancellationToken,
     running: Semaphore,
     max_running: usize,
     leases: Arc<Leases>,
@@ -53,13 +64,23 @@ struct Shared {
 }
 
 impl Executor {
-    /// At most `max_running` calls run at a time, all on `guests`.
-    pub fn new(engine: Engine, guests: Guests, me: Uuid, max_running: usize, leases: Arc<Leases>, records: mpsc::Sender<Record>) -> Self {
+    /// At most `max_running` calls run at a time, all on `guests`. What calls this is on the control runtime.
+    pub fn new(
+        engine: Engine,
+        guests: Guests,
+        queue: Queue,
+        max_running: usize,
+        leases: Arc<Leases>,
+        records: mpsc::Sender<Record>,
+    ) -> Self {
         Executor {
             shared: Arc::new(Shared {
                 engine,
                 guests,
-                me,
+                queue,
+                control: Handle::current(),
+                lane: Arc::default(),
+                closed: CancellationToken::new(),
                 running: Semaphore::new(max_running),
                 max_running,
                 leases,
@@ -93,7 +114,13 @@ impl Executor {
 
     /// Jobs that wait for a place give it up and are released; no other starts.
     pub fn close(&self) {
+        self.shared.closed.cancel();
         self.shared.running.close();
+    }
+
+    /// Whether what is claimed now can begin: not while a job runs that nothing may begin beside.
+    pub fn is_open(&self) -> bool {
+        self.shared.lane.is_open()
     }
 
     /// The same executor, for the recorder.
@@ -101,51 +128,215 @@ impl Executor {
         WeakExecutor { shared: Arc::downgrade(&self.shared) }
     }
 
-    /// Run claimed jobs on what is served, in batches where an entrypoint takes them.
-    pub fn start(&self, jobs: Vec<Job>, plugins: &PluginSet) {
+    /// Run jobs that were claimed by a statement that was sent at `asked`, on what is served; in batches where an entrypoint takes them.
+    pub fn start(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: Instant) {
         let batch = |served: &Served| served.options.batch.unwrap_or(1) as usize;
+        let (suspects, jobs) = lane::part(jobs);
+        if !suspects.is_empty() {
+            // First, since the others may have to wait for them.
+            self.start_suspects(suspects, plugins, asked);
+        }
         for jobs in batches(jobs, |entrypoint| plugins.get(entrypoint).map_or(1, batch)) {
             let entrypoint = Arc::clone(&jobs[0].entrypoint);
             match plugins.pick(&entrypoint, fastrand::f64()) {
                 // A canary may take smaller batches than the version that it is to replace.
-                Some(served) => chunks(jobs, batch(served)).for_each(|jobs| self.call(jobs, served)),
-                None => tracing::error!(%entrypoint, jobs = jobs.len(), "claimed jobs that nobody asked for"),
+                Some(served) => chunks(jobs, batch(served)).for_each(|jobs| self.call(jobs, served, asked)),
+                None => tracing::error!(job.entrypoint = %entrypoint, jobs = jobs.len(), "claimed jobs that nobody asked for"),
             }
         }
     }
 
     /// In one call.
-    fn call(&self, jobs: Vec<Job>, served: &Served) {
+    fn call(&self, jobs: Vec<Job>, served: &Served, asked: Instant) {
         served.meter.start(&jobs);
-        let hold = |job: Job| Held { control: self.shared.leases.hold(job.claim), job: Arc::new(job) };
-        Shared::spawn(&self.shared, jobs.into_iter().map(hold).collect(), served.clone());
+        let jobs = jobs.into_iter().map(|job| self.hold(job, asked)).collect();
+        Shared::spawn(&self.shared, jobs, served.clone(), asked);
+    }
+
+    fn hold(&self, job: Job, asked: Instant) -> Held {
+        Held { control: self.shared.leases.hold(job.claim, asked), job: Arc::new(job) }
+    }
+
+    /// Each in a call of its own, in this order.
+    fn start_suspects(&self, suspects: Vec<(Job, Suspicion)>, plugins: &PluginSet, asked: Instant) {
+        let mut held = Vec::with_capacity(suspects.len());
+        for (job, suspicion) in suspects {
+            match plugins.pick(&job.entrypoint, fastrand::f64()) {
+                Some(served) => {
+                    served.meter.start(std::slice::from_ref(&job));
+                    let quiet = self.shared.lane.quiet(suspicion);
+                    held.push(Suspect { held: self.hold(job, asked), suspicion, quiet, served: served.clone() });
+                }
+                None => tracing::error!(job.entrypoint = %job.entrypoint, jobs = 1, "claimed jobs that nobody asked for"),
+            }
+        }
+        tracing::info!(jobs = held.len(), "jobs that a lost worker held are run apart from the others");
+        let held: Vec<(Suspect, Active)> = held.into_iter().map(|suspect| (suspect, Active::of(&self.shared))).collect();
+        let shared = Arc::clone(&self.shared);
+        self.shared.guests.handle().spawn(async move {
+            for (suspect, active) in held {
+                let place = shared.closed.run_until_cancelled(shared.lane.place(suspect.suspicion)).await.flatten();
+                tokio::spawn(async move {
+                    let (held, served) = (suspect.held.clone(), suspect.served.clone());
+                    if AssertUnwindSafe(active.0.try_out(suspect, place)).catch_unwind().await.is_err() {
+                        active.0.abandon(VecDeque::from([held]), &served).await;
+                    }
+                });
+            }
+        });
     }
 }
 
+/// A job whose worker was lost.
+struct Suspect {
+    held: Held,
+    suspicion: Suspicion,
+    quiet: Option<Quiet>,
+    served: Served,
+}
+
 impl Shared {
-    fn spawn(self: &Arc<Self>, jobs: Vec<Held>, served: Served) {
-        let shared = Arc::clone(self);
-        self.active.fetch_add(1, Ordering::AcqRel);
+    fn spawn(self: &Arc<Self>, jobs: Vec<Held>, served: Served, asked: Instant) {
+        let active = Active::of(self);
         self.guests.handle().spawn(async move {
-            shared.run(jobs, &served).await;
-            shared.active.fetch_sub(1, Ordering::AcqRel);
-            shared.freed.notify_one();
+            let mut left = VecDeque::from(jobs);
+            // A panic is caught below where the guest is called. Whatever panics besides that costs these jobs a run, and nothing else:
+            // a lease that was left behind would be renewed for ever.
+            let _ = AssertUnwindSafe(active.0.run(&mut left, &served, asked)).catch_unwind().await;
+            active.0.abandon(left, &served).await;
         });
     }
 
-    async fn run(self: &Arc<Self>, jobs: Vec<Held>, served: &Served) {
-        let ran = match self.running.acquire().await {
-            Ok(_place) => self.call(&jobs, served).await,
-            Err(_closed) => Ran::nothing(Verdict::Release("the host stopped"), jobs.len(), false),
+    /// Run these jobs. Those that are concluded, or are run on their own, are taken out.
+    async fn run(self: &Arc<Self>, left: &mut VecDeque<Held>, served: &Served, asked: Instant) {
+        let place = self.begin(left.make_contiguous(), asked).await;
+        // A claim that is over is another worker's: nothing of it begins.
+        for _ in 0..left.len() {
+            let Some(held) = left.pop_front() else { break };
+            if held.control.is_lease_lost() {
+                self.conclude(&held, served, Verdict::Release("the lease was lost"), &Cost::nothing()).await;
+            } else {
+                left.push_back(held);
+            }
+        }
+        let count = left.len();
+        if count == 0 {
+            return;
+        }
+        let ran = match place {
+            Some(_place) => self.call(left.make_contiguous(), served).await,
+            None => Ran::nothing(Verdict::Release("the host stopped"), count, false),
         };
         // One bad job must not cost the others an attempt, and nobody can tell which it was: each shows it alone.
-        let alone = ran.crashed && jobs.len() > 1;
-        for (held, verdict) in jobs.into_iter().zip(ran.verdicts) {
+        let alone = ran.crashed && count > 1;
+        for verdict in ran.verdicts {
+            let Some(held) = left.front().cloned() else { break };
             if alone && !held.control.is_over() {
-                self.spawn(vec![held], served.clone());
+                self.spawn(vec![held], served.clone(), asked);
             } else {
                 let cost = Cost { elapsed: ran.elapsed, memory: ran.memory, crashed: ran.crashed };
                 self.conclude(&held, served, verdict, &cost).await;
+            }
+            left.pop_front();
+        }
+    }
+
+    /// The host failed these jobs. That counts as a run that failed; a job for which even that cannot be said is let go, and runs again
+    /// when its lease is over.
+    async fn abandon(&self, left: VecDeque<Held>, served: &Served) {
+        for Held { job, .. } in left {
+            let fault = Fault::new("HostPanic", "the host panicked while it concluded this run");
+            let case = verdict::Case { id: job.id, attempt: job.attempt(), me: self.queue.me(), served };
+            let decide = || verdict::decide(Verdict::Retry { fault, after: None }, &case, fastrand::f64());
+            let recorded = match std::panic::catch_unwind(AssertUnwindSafe(decide)) {
+                Ok(disposition) => {
+                    let limited = served.options.concurrency.map(|_| Arc::clone(&served.entrypoint));
+                    self.records.send(Record { claim: job.claim, disposition, attempt: None, limited, suspect: false }).await.is_ok()
+                }
+                Err(_panic) => false,
+            };
+            if !recorded {
+                self.leases.release([job.claim]);
+            }
+        }
+    }
+
+    /// A place to run in, once these jobs may begin: none runs that has to be alone, and their leases are good for a while, or known to be
+    /// lost. `None` when the host stops.
+    async fn begin(&self, jobs: &[Held], asked: Instant) -> Option<SemaphorePermit<'_>> {
+        loop {
+            if !self.lane.is_open() {
+                self.closed.run_until_cancelled(self.lane.open()).await?;
+            }
+            let place = self.running.acquire().await.ok()?;
+            if !self.lane.is_open() {
+                continue;
+            }
+            let is_stale = |claim: &Claim| self.leases.standing(*claim) == Standing::Stale;
+            let claims: Vec<Claim> = match self.leases.is_good(asked) {
+                true => Vec::new(),
+                false => jobs.iter().map(|held| held.job.claim).filter(is_stale).collect(),
+            };
+            if claims.is_empty() {
+                return Some(place);
+            }
+            drop(place);
+            self.leases.renew(&claims, &self.closed).await;
+            if self.closed.is_cancelled() {
+                return None;
+            }
+        }
+    }
+
+    /// Run a suspect, once it is noted that it begins. `None` for its place: the host stops.
+    async fn try_out(self: &Arc<Self>, suspect: Suspect, lane: Option<OwnedSemaphorePermit>) {
+        let Suspect { held, suspicion, quiet, served } = suspect;
+        let place = match lane {
+            Some(_) => self.running.acquire().await.ok(),
+            None => None,
+        };
+        let noted = match &place {
+            Some(_) => self.note(held.job.claim, suspicion).await,
+            None => Err("the host stopped"),
+        };
+        let ran = match noted {
+            Ok(true) => {
+                let jobs = std::slice::from_ref(&held);
+                let call = self.call(jobs, &served);
+                tokio::pin!(call);
+                match lane::stay(suspicion) {
+                    Some(stay) => match tokio::time::timeout(stay, &mut call).await {
+                        Ok(ran) => ran,
+                        Err(_) => {
+                            drop((lane, quiet));
+                            self.freed.notify_one();
+                            call.await
+                        }
+                    },
+                    None => call.await,
+                }
+            }
+            Ok(false) => {
+                held.control.lose_lease();
+                Ran::nothing(Verdict::Release("the lease was lost"), 1, false)
+            }
+            Err(reason) => Ran::nothing(Verdict::Release(reason), 1, false),
+        };
+        let cost = Cost { elapsed: ran.elapsed, memory: ran.memory, crashed: ran.crashed };
+        for verdict in ran.verdicts {
+            self.conclude(&held, &served, verdict, &cost).await;
+        }
+    }
+
+    /// Note that a suspect begins. Whether its claim still stands, or why it cannot begin now.
+    async fn note(&self, claim: Claim, suspicion: Suspicion) -> Result<bool, &'static str> {
+        let queue = self.queue.clone();
+        let noting = async move { tokio::time::timeout(NOTE_TIMEOUT, queue.begin_suspect(claim, suspicion)).await };
+        match self.control.spawn(noting).await {
+            Ok(Ok(Ok(stands))) => Ok(stands),
+            other => {
+                tracing::warn!(job.id = claim.id, error = ?other, "cannot note that this job begins, whose worker was lost; it is queued again");
+                Err("the database did not note its beginning")
             }
         }
     }
@@ -194,22 +385,44 @@ impl Shared {
         }
         if control.is_lease_lost() {
             meter::leases_lost("run", 1);
-            tracing::warn!(job.id = id, job.entrypoint = %served.entrypoint, "another worker has taken the job over; this run is not recorded");
+            if control.is_cancelled() {
+                tracing::info!(job.id = id, job.entrypoint = %served.entrypoint, "the job was cancelled while it ran; this run is not recorded");
+            } else {
+                tracing::warn!(job.id = id, job.entrypoint = %served.entrypoint, "the job is not this worker's any more: another has taken it over, or it was cancelled unheard; this run is not recorded");
+            }
             return self.leases.release([claim]);
         }
         // Whatever the guest made of it: somebody said that this job is over. (PgQueuer 1.6 has deleted the row by then, and there is
         // nothing left to write; 2.0 leaves it to us.)
-        let verdict = if control.is_cancelled() { Verdict::Discard("cancelled while it ran".into()) } else { verdict };
-        let case = verdict::Case { id, attempt: job.attempt(), me: self.me, served };
+        let verdict = if control.is_cancelled() { verdict::cancelled() } else { verdict };
+        let case = verdict::Case { id, attempt: job.attempt(), me: self.queue.me(), served };
+        let suspect = job.suspicion.is_some() && cost.ran() && !matches!(verdict, Verdict::Release(_));
         let disposition = verdict::decide(verdict, &case, fastrand::f64());
         log_end(id, served, &disposition);
         let attempt =
             cost.ran().then(|| Attempt { number: job.attempt(), plugin: served.plugin.key(), elapsed: cost.elapsed, memory: cost.memory });
         // Sending waits while the recorder is behind: a database that does not keep up slows the claims down, nothing piles up.
         let limited = served.options.concurrency.map(|_| Arc::clone(&served.entrypoint));
-        if self.records.send(Record { claim, disposition, attempt, limited }).await.is_err() {
+        if self.records.send(Record { claim, disposition, attempt, limited, suspect }).await.is_err() {
             tracing::error!("an outcome came after the recorder had stopped; the job runs again when its lease is over");
         }
+    }
+}
+
+/// A call that has not ended, as far as others count it; however its task ends.
+struct Active(Arc<Shared>);
+
+impl Active {
+    fn of(shared: &Arc<Shared>) -> Active {
+        shared.active.fetch_add(1, Ordering::AcqRel);
+        Active(Arc::clone(shared))
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::AcqRel);
+        self.0.freed.notify_one();
     }
 }
 
@@ -221,10 +434,19 @@ struct Cost {
 }
 
 impl Cost {
+    /// There was none.
+    fn nothing() -> Cost {
+        Cost { elapsed: Duration::ZERO, memory: 0, crashed: false }
+    }
+
     /// Whether there was a call at all.
     fn ran(&self) -> bool {
         !self.elapsed.is_zero()
     }
+}
+
+fn cause(traceback: &serde_json::Value) -> Option<&str> {
+    traceback["exception_message"].as_str()
 }
 
 fn log_end(id: i64, served: &Served, disposition: &Disposition) {
@@ -232,17 +454,17 @@ fn log_end(id: i64, served: &Served, disposition: &Disposition) {
     match disposition {
         Disposition::Finished { traceback: None, .. } => tracing::debug!(job.id = id, job.entrypoint = entrypoint, plugin, "done"),
         Disposition::Finished { status, traceback: Some(traceback), .. } => {
-            tracing::info!(job.id = id, job.entrypoint = entrypoint, plugin, status = ?status, cause = %traceback["exception_message"], "ended");
+            tracing::info!(job.id = id, job.entrypoint = entrypoint, plugin, status = status.label(), cause = cause(traceback), "ended");
         }
         Disposition::Again { delay, counts: true, traceback } => {
-            let cause = traceback.as_ref().map(|traceback| traceback["exception_message"].to_string()).unwrap_or_default();
+            let cause = traceback.as_ref().and_then(cause);
             tracing::info!(job.id = id, job.entrypoint = entrypoint, plugin, delay_ms = delay.as_millis(), cause, "failed, runs again");
         }
         Disposition::Again { delay, .. } => {
             tracing::debug!(job.id = id, job.entrypoint = entrypoint, plugin, delay_ms = delay.as_millis(), "queued again")
         }
         Disposition::Held { traceback } => {
-            tracing::warn!(job.id = id, job.entrypoint = entrypoint, plugin, cause = %traceback["exception_message"], "failed for good, held");
+            tracing::warn!(job.id = id, job.entrypoint = entrypoint, plugin, cause = cause(traceback), "failed for good, held");
         }
     }
 }

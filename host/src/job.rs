@@ -31,6 +31,20 @@ pub struct Job {
     pub attempts: u32,
     /// Which claim of it this is.
     pub claim: Claim,
+    /// It was near a worker's death, and is to be run apart.
+    pub suspicion: Option<Suspicion>,
+}
+
+/// How a job is run whose worker was lost, until an outcome of it is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspicion {
+    /// A few of them at once: it was held by a worker that was lost.
+    Few,
+    /// With nothing beginning beside it: it had begun among a few, and their worker was lost, too.
+    Alone {
+        /// Workers that were lost while it ran alone.
+        crashes: u32,
+    },
 }
 
 /// One claim of one job. The database's time of the claim tells it from any other claim of the same job, by the same worker too:
@@ -43,7 +57,15 @@ pub struct Claim {
     pub at: DateTime<Utc>,
 }
 
+/// PostgreSQL's timestamps end; nobody means a job for a time after the year 3000.
+pub const MAX_DELAY: Duration = Duration::from_secs(1_000 * 365 * 24 * 3600);
+
 impl Job {
+    /// When it was enqueued.
+    pub fn created(&self) -> DateTime<Utc> {
+        i64::try_from(self.created_ms).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
+    }
+
     /// Which run this is, 1 for the first.
     pub fn attempt(&self) -> u32 {
         self.attempts.saturating_add(1)

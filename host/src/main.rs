@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
+use pgq_host::cli::Cli;
+use pgq_host::logging;
 
 fn main() -> ExitCode {
-    let cli = pgq_host::cli::Cli::parse();
+    let cli = Cli::read();
     // The control runtime: it claims, beats and writes, and never runs a guest. Two threads do for thousands of jobs a second.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("pgq-control").enable_all().build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
@@ -16,7 +17,10 @@ fn main() -> ExitCode {
         result
     });
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            logging::flush();
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             report(&error);
             ExitCode::FAILURE
@@ -24,7 +28,6 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the one place where an error that ends the process is said")]
 fn report(error: &anyhow::Error) {
     let mut said = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -33,5 +36,5 @@ fn report(error: &anyhow::Error) {
             said = if said.is_empty() { cause } else { format!("{said}: {cause}") };
         }
     }
-    eprintln!("Error: {said}");
+    logging::fatal(&said);
 }

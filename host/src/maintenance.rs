@@ -8,13 +8,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::lease::Leases;
-use crate::plugins::PluginSet;
+use crate::lease::{self, Leases};
+use crate::plugins::{PluginSet, Served};
 use crate::queue::{Counted, Queue, RescueRule, Rescued};
 
 /// Which version ran an attempt is known for so long.
 const ATTEMPTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 const PRUNE_PERIOD: Duration = Duration::from_secs(6 * 3600);
+
+/// No host that lives takes longer to renew its leases once it can, beside a renewal that hangs: its tries are a second apart, and those of its
+/// connections a little more.
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// What this host wrote stands in the statistics so soon, whatever the interval: readers of PgQueuer's count the rest, but not this.
 const TALLY_INTERVAL: Duration = Duration::from_secs(1);
@@ -27,27 +32,69 @@ const AGGREGATE_GROWTH: usize = 4;
 /// A log that had nothing to count is looked at half as often, and again, down to an eighth: until this host has written something.
 const AGGREGATE_RARELY: u32 = 8;
 
+/// How lost jobs are looked for.
+#[derive(Debug, Clone)]
+pub struct Rescue {
+    /// Whose jobs.
+    pub plugins: watch::Receiver<Arc<PluginSet>>,
+    /// How long a lease is.
+    pub lease: Duration,
+    /// Workers that a job may end while it runs alone.
+    pub max_crashes: u32,
+}
+
 /// Look for lost jobs at the start and then twice per lease, each host at its own pace, until `stop`.
-pub async fn rescue(queue: Queue, leases: Arc<Leases>, plugins: watch::Receiver<Arc<PluginSet>>, lease: Duration, stop: CancellationToken) {
+pub async fn rescue(queue: Queue, leases: Arc<Leases>, how: Rescue, stop: CancellationToken) {
     loop {
-        let rules = rules(&plugins.borrow());
-        if !rules.is_empty() {
-            match queue.rescue(&rules, lease, &leases.ids()).await {
-                Ok(rescued) => rescued.iter().for_each(report),
-                Err(error) => tracing::warn!(error = %error, "cannot look for lost jobs; trying again"),
+        let period = (how.lease / 2).mul_f64(0.75 + fastrand::f64() / 2.0);
+        let wait = match look(&queue, &leases, &how).await {
+            Ok(wait) => wait.unwrap_or(period),
+            Err(error) => {
+                tracing::warn!(error = %error, "cannot look for lost jobs; trying again");
+                period
             }
-        }
-        let period = (lease / 2).mul_f64(0.75 + fastrand::f64() / 2.0);
-        if stop.run_until_cancelled(tokio::time::sleep(period)).await.is_none() {
+        };
+        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
             return;
         }
     }
 }
 
+/// Put back what is lost. If there may be something, and it is too early to tell, says when it will not be.
+///
+/// Leases that are over prove nothing to somebody who was cut off himself: others were, too, perhaps, and are about to renew theirs. So this
+/// host judges once its own way to the database was good for a whole lease, and for as long as the others may take to try again. A lease
+/// that is over has a little more time, for an interruption that was too short for this host to see.
+async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Option<Duration>> {
+    let rules = how.rules();
+    if rules.is_empty() {
+        return Ok(None);
+    }
+    let overdue = how.lease + how.lease / 8 + MOMENT;
+    let found = queue.any_lost(&rules, overdue, &leases.ids()).await?;
+    if let Some(jumped) = found.clock_jumped_ms {
+        tracing::warn!(
+            seconds = jumped / 1000,
+            "the server's clock jumped, or the server stood still: no lease is judged before all can have been renewed"
+        );
+    }
+    if !found.any {
+        return Ok(None);
+    }
+    let good_for = queue.access().unbroken().unwrap_or_default().min(found.server_up);
+    let needed = how.lease + lease::renewal_timeout(how.lease) + LONGEST_RETRY;
+    if good_for < needed {
+        tracing::debug!(good_for = ?good_for, needed = ?needed, "leases are over; too early to tell whether their workers are lost");
+        return Ok(Some((needed - good_for).max(MOMENT).min(needed)));
+    }
+    queue.rescue(&rules, overdue, found.clock_ms, &leases.ids()).await?.iter().for_each(report);
+    Ok(None)
+}
+
 /// Put the jobs back of workers whose sessions have all ended, as they come, until `stop`. Should that fail, their leases are left.
-pub async fn rescue_from(queue: Queue, mut lost: mpsc::Receiver<Uuid>, plugins: watch::Receiver<Arc<PluginSet>>, stop: CancellationToken) {
+pub async fn rescue_from(queue: Queue, mut lost: mpsc::Receiver<Uuid>, how: Rescue, stop: CancellationToken) {
     while let Some(Some(worker)) = stop.run_until_cancelled(lost.recv()).await {
-        let rules = rules(&plugins.borrow());
+        let rules = how.rules();
         if let Err(error) = rescue_all_from(&queue, worker, &rules).await {
             tracing::warn!(%worker, error = %error, "cannot put the jobs of a lost worker back; they wait for the end of their leases");
         }
@@ -139,7 +186,7 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Drop old attempts, now and then, until `stop`.
+/// Drop old attempts, and what is known of suspects that are gone, now and then, until `stop`.
 pub async fn prune(queue: Queue, stop: CancellationToken) {
     loop {
         let pause = PRUNE_PERIOD.mul_f64(0.5 + fastrand::f64());
@@ -151,16 +198,23 @@ pub async fn prune(queue: Queue, stop: CancellationToken) {
             Ok(pruned) => tracing::debug!(pruned, "old attempts dropped"),
             Err(error) => tracing::warn!(error = %error, "cannot drop old attempts; trying again"),
         }
+        match queue.prune_suspects().await {
+            Ok(0) => {}
+            Ok(pruned) => tracing::debug!(pruned, "suspects dropped whose jobs are gone"),
+            Err(error) => tracing::warn!(error = %error, "cannot drop suspects whose jobs are gone; trying again"),
+        }
     }
 }
 
-fn rules(plugins: &PluginSet) -> Vec<RescueRule> {
-    plugins
-        .served()
-        .map(|served| RescueRule {
+impl Rescue {
+    /// What the current plugins say.
+    fn rules(&self) -> Vec<RescueRule> {
+        let rule = |served: &Served| RescueRule {
             entrypoint: served.entrypoint.to_string(),
             max_attempts: served.options.max_attempts,
+            max_crashes: self.max_crashes,
             on_failure: served.options.on_failure,
-        })
-        .collect()
+        };
+        self.plugins.borrow().served().map(rule).collect()
+    }
 }

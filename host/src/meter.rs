@@ -56,8 +56,9 @@ impl Meter {
     pub fn start(&self, jobs: &[Job]) {
         self.batch.record(jobs.len() as f64);
         for job in jobs {
-            // Both times are the database's: clocks that disagree do not show. A job that was snoozed meanwhile is never early.
-            self.pickup.record((job.claim.at - job.due).to_std().unwrap_or_default());
+            // All times are the database's: clocks that disagree do not show. A job that was snoozed meanwhile is never early, and none
+            // was late before it was there, whenever its producer wrote that it was due.
+            self.pickup.record((job.claim.at - job.due.max(job.created())).to_std().unwrap_or_default());
         }
     }
 
@@ -118,4 +119,9 @@ pub async fn hand_over(outcomes: usize, answer: impl Future<Output = sqlx::Resul
 /// So many jobs turned out to be another worker's, or to be cancelled, when their run ended (`run`) or was recorded (`record`).
 pub fn leases_lost(noticed: &'static str, jobs: usize) {
     counter!("pgq_host_leases_lost_total", "noticed" => noticed).increment(jobs as u64);
+}
+
+/// So many schedules stood at a time that the server's clock had reached and then gone back from.
+pub fn schedules_moved_back(schedules: u64) {
+    counter!("pgq_host_schedules_moved_back_total").increment(schedules);
 }

@@ -144,6 +144,11 @@ impl Names {
         format!("{}_host", self.queue_table)
     }
 
+    /// The jobs that a lost worker held, bare.
+    pub fn suspect_table(&self) -> String {
+        format!("{}_suspect", self.queue_table)
+    }
+
     /// Where hosts are told something. Not PgQueuer's channel, whose listeners could not read it.
     pub fn fleet_channel(&self) -> String {
         let suffix = "_host";
@@ -161,7 +166,7 @@ impl Names {
     }
 
     /// Fill a SQL template: `{queue}`, `{log}`, `{statistics}`, `{schedules}`, `{status}`, `{function}`, `{output}`,
-    /// `{plugin}`, `{attempt}`, `{tally}`, `{host}` and `{requeued_function}` are qualified and quoted; `{x.bare}` is the name alone (for index and trigger names, unquoted), and
+    /// `{plugin}`, `{attempt}`, `{tally}`, `{host}`, `{suspect}` and `{requeued_function}` are qualified and quoted; `{x.bare}` is the name alone (for index and trigger names, unquoted), and
     /// `{x.dotted}` the qualified name as PgQueuer writes it, without quotes (where it hashes a name for a lock).
     pub fn render(&self, template: &str) -> String {
         let pairs = [
@@ -176,6 +181,7 @@ impl Names {
             ("attempt", self.attempt_table()),
             ("tally", self.tally_table()),
             ("host", self.host_table()),
+            ("suspect", self.suspect_table()),
             ("requeued_function", self.requeued_function()),
             ("trigger", self.trigger.clone()),
             ("requeued_trigger", self.requeued_trigger()),

@@ -35,6 +35,8 @@ mod source;
 mod sqlstate;
 mod statements;
 mod statistics;
+mod suspect;
+mod times;
 mod timetable;
 mod watch;
 
@@ -62,7 +64,7 @@ pub use operator::Operator;
 pub use outcome::{Disposition, Record, Terminal};
 pub use pool::Pool;
 pub use requeue::{Requeue, RequeueOutcome};
-pub use rescue::{RescueRule, Rescued};
+pub use rescue::{Overdue, RescueRule, Rescued};
 pub use schedules::{Fired, ScheduleKey, ScheduleRow, Tick};
 pub use source::Source;
 pub use sqlstate::Remedy;
@@ -134,12 +136,14 @@ impl Queue {
         &self.pool
     }
 
-    /// Whether the database has answered lately.
+    /// Since when its way to the database is good.
     pub fn access(&self) -> &Access {
         self.pool.access()
     }
 }
 
+/// As an interval for a statement to add to `now()` or to take from it. PostgreSQL's times end 2,700 years before the year 1: a
+/// thousand years either way can always be said.
 fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(duration.min(crate::job::MAX_DELAY).as_millis()).unwrap_or(i64::MAX)
 }

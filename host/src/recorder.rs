@@ -10,8 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::job::{Claim, JobId};
 use crate::lease::Leases;
+use crate::logging::list;
 use crate::meter;
 use crate::queue::{Disposition, Queue, Record, Remedy};
+use crate::verdict;
 use crate::worker::Relay;
 
 /// Outcomes in one write. Larger batches gain nothing and lengthen the wait of the first in them.
@@ -21,6 +23,7 @@ pub const BACKLOG: usize = 2_000;
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(5);
+const CLEAR_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Write what comes until the channel is closed and empty, or `give_up`.
 ///
@@ -44,6 +47,7 @@ pub async fn record(queue: Queue, leases: Arc<Leases>, mut relay: Relay, mut rec
 /// Write these, and give their leases up. Those that give a seat to the next job come last: no other outcome waits for its claim.
 async fn finish(queue: &Queue, leases: &Leases, relay: &mut Relay, batch: &mut Vec<Record>) {
     let claims = |records: &[Record]| records.iter().map(|record| record.claim).collect::<Vec<Claim>>();
+    let suspects: Vec<Claim> = batch.iter().filter(|record| record.suspect).map(|record| record.claim).collect();
     let passing = relay.take(batch);
     if !batch.is_empty() {
         write(queue, batch).await;
@@ -53,11 +57,23 @@ async fn finish(queue: &Queue, leases: &Leases, relay: &mut Relay, batch: &mut V
         match relay.pass_on(queue, &passing).await {
             Ok(ours) => report_lost(&passing.records, &ours),
             Err(error) => {
-                tracing::debug!(entrypoint = %passing.limited.entrypoint, error = %error, "no seat is passed on");
+                tracing::debug!(job.entrypoint = %passing.limited.entrypoint, error = %error, "no seat is passed on");
                 write(queue, &mut passing.records).await;
             }
         }
         leases.release(claims(&passing.records));
+    }
+    if !suspects.is_empty() {
+        clear(queue, &suspects).await;
+    }
+}
+
+/// That these were suspects is of no more than some seconds' weight: what cannot be cleared now is run apart once more, or pruned.
+async fn clear(queue: &Queue, suspects: &[Claim]) {
+    match tokio::time::timeout(CLEAR_TIMEOUT, queue.clear_suspects(suspects)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(jobs = suspects.len(), error = %error, "cannot clear suspects"),
+        Err(_) => tracing::debug!(jobs = suspects.len(), "cannot clear suspects in time"),
     }
 }
 
@@ -68,8 +84,8 @@ async fn write(queue: &Queue, batch: &mut [Record]) {
         if Remedy::of(&error) == Remedy::Isolate {
             return isolate(queue, batch, &error).await;
         }
-        tracing::warn!(jobs = batch.len(), error = %error, retry_in = ?retry, "cannot record outcomes; trying again");
-        tokio::time::sleep(retry.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        tracing::warn!(jobs = batch.len(), error = %error, retry_in_ms = retry.as_millis(), "cannot record outcomes; trying again");
+        queue.access().pause(retry.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         retry = (retry * 2).min(LAST_RETRY);
     }
 }
@@ -109,8 +125,15 @@ fn refused(id: JobId, error: &sqlx::Error) -> Disposition {
 
 fn report_lost(batch: &[Record], ours: &[JobId]) {
     if ours.len() < batch.len() {
-        let lost: Vec<JobId> = batch.iter().map(|record| record.claim.id).filter(|id| !ours.contains(id)).take(20).collect();
         meter::leases_lost("record", batch.len() - ours.len());
-        tracing::warn!(jobs = batch.len() - ours.len(), first = ?lost, "these jobs belonged to another worker or were cancelled by the time they ended; left alone");
+        let (cancelled, lost): (Vec<&Record>, Vec<&Record>) =
+            batch.iter().filter(|record| !ours.contains(&record.claim.id)).partition(|record| verdict::was_cancelled(&record.disposition));
+        let ids = |of: &[&Record]| list(&of.iter().take(20).map(|record| record.claim.id).collect::<Vec<JobId>>());
+        if !cancelled.is_empty() {
+            tracing::info!(jobs = cancelled.len(), job.ids = %ids(&cancelled), "these jobs were cancelled while they ran; left alone");
+        }
+        if !lost.is_empty() {
+            tracing::warn!(jobs = lost.len(), job.ids = %ids(&lost), "these jobs belonged to another worker or were cancelled by the time they ended; left alone");
+        }
     }
 }

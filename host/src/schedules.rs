@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cron::Schedule;
+use crate::meter;
 use crate::plugins::PluginSet;
 use crate::queue::{Queue, ScheduleKey, Tick};
 
@@ -90,8 +91,8 @@ impl Timetable {
         }
         for key in self.declared.keys().filter(|key| !declared.contains_key(key)) {
             tracing::warn!(
-                key.expression,
-                key.entrypoint,
+                schedule.expression = key.expression,
+                job.entrypoint = key.entrypoint,
                 "no plugin declares this schedule any more; its row stays, and this host does not run it"
             );
             self.warned.insert(key.clone());
@@ -110,7 +111,7 @@ impl Timetable {
         let (now, rows) = queue.schedules(&keys).await?;
         let from = Instant::now();
         let mut ahead = Vec::new();
-        let mut ticks = Vec::new();
+        let (mut ticks, mut back) = (Vec::new(), Vec::new());
         for row in &rows {
             match self.declared.get(&row.key) {
                 None => self.report_orphan(&row.key, row.next_run),
@@ -121,6 +122,11 @@ impl Timetable {
                 }
                 // The worker may be done with it any time, also after the next tick.
                 Some(_) if row.picked => ahead.extend(row.due.map(|due| due.min(row.next_run.max(now + BUSY)))),
+                Some(schedule) if row.from_ahead && schedule.next_after(now).is_some_and(|next| next < row.next_run) => {
+                    let next = schedule.next_after(now).unwrap_or_else(never);
+                    ahead.push(next);
+                    back.push(Tick { row, next });
+                }
                 Some(_) => ahead.extend(row.due),
             }
         }
@@ -128,6 +134,9 @@ impl Timetable {
             for fired in queue.fire(&ticks).await? {
                 tracing::debug!(job.id = fired.id, job.entrypoint = fired.entrypoint, "a schedule was due");
             }
+        }
+        if !back.is_empty() {
+            move_back(queue, &back).await?;
         }
         let found: HashSet<&ScheduleKey> = rows.iter().map(|row| &row.key).collect();
         ahead.extend(self.add_missing(queue, &found, now).await?);
@@ -141,12 +150,16 @@ impl Timetable {
             if self.to_add.contains(key) {
                 match schedule.next_after(now) {
                     Some(next) => new.push((key.clone(), next)),
-                    None => tracing::warn!(key.expression, key.entrypoint, "this schedule will not be due again within 50 years"),
+                    None => tracing::warn!(
+                        schedule.expression = key.expression,
+                        job.entrypoint = key.entrypoint,
+                        "this schedule will not be due again within 50 years"
+                    ),
                 }
             } else if self.warned.insert(key.clone()) {
                 tracing::warn!(
-                    key.expression,
-                    key.entrypoint,
+                    schedule.expression = key.expression,
+                    job.entrypoint = key.entrypoint,
                     "the row of this schedule was removed; it comes back when the host is started again"
                 );
             }
@@ -162,13 +175,28 @@ impl Timetable {
     fn report_orphan(&mut self, key: &ScheduleKey, next_run: DateTime<Utc>) {
         if self.warned.insert(key.clone()) {
             tracing::warn!(
-                key.expression,
-                key.entrypoint,
+                schedule.expression = key.expression,
+                job.entrypoint = key.entrypoint,
                 due = %next_run,
                 "nobody runs this schedule: it is overdue, and no plugin of this host declares it; deploy its plugin or worker, or remove the row"
             );
         }
     }
+}
+
+/// The server's clock was ahead and is not any more: what was reckoned from it then would be silent until that time comes.
+async fn move_back(queue: &Queue, ticks: &[Tick<'_>]) -> sqlx::Result<()> {
+    for Tick { row, next } in ticks {
+        tracing::warn!(
+            expression = row.key.expression,
+            entrypoint = row.key.entrypoint,
+            was_due = %row.next_run,
+            next = %next,
+            "this schedule was last written at a time that is still to come: the server's clock was ahead; its next tick is moved back"
+        );
+    }
+    meter::schedules_moved_back(queue.move_back(ticks).await?);
+    Ok(())
 }
 
 /// Of a schedule whose last year is over. PostgreSQL's `infinity` is nothing that Python could read.

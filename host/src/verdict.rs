@@ -27,6 +27,19 @@ const NO_ROOM_DELAY: Duration = Duration::from_millis(100);
 /// Nobody means a time beyond this one, and PostgreSQL's timestamps end.
 const MAX_DELAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
+/// Why a job that somebody cancelled is over.
+const CANCELLED: &str = "cancelled while it ran";
+
+/// What a run came to whose job was cancelled meanwhile, whatever the guest made of it.
+pub fn cancelled() -> Verdict {
+    Verdict::Discard(CANCELLED.into())
+}
+
+/// Whether it is what became of that.
+pub fn was_cancelled(disposition: &Disposition) -> bool {
+    matches!(disposition, Disposition::Finished { traceback: Some(traceback), .. } if traceback["exception_message"] == CANCELLED)
+}
+
 /// Apply the queue's rules. `jitter` is in 0..1.
 pub fn decide(verdict: Verdict, case: &Case<'_>, jitter: f64) -> Disposition {
     match verdict {

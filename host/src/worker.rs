@@ -2,6 +2,7 @@
 //!
 //! The loop returns no `Result` from within: a database that is away is a reason to wait, never one to end.
 
+mod drain;
 mod prefetch;
 mod relay;
 
@@ -19,6 +20,7 @@ use crate::plugins::PluginSet;
 use crate::pulse::Pulse;
 use crate::queue::{Event, Limited, Queue};
 use crate::wasm::Control;
+use drain::Drain;
 use prefetch::Prefetch;
 pub use relay::{Passing, Relay};
 
@@ -36,7 +38,7 @@ pub enum Mode {
     /// For ever.
     #[default]
     Continuous,
-    /// Until no job of the served entrypoints is queued (deferred ones included) or running.
+    /// Until no job of the served entrypoints is queued (deferred and held-back ones included) or running, here or elsewhere.
     Drain,
 }
 
@@ -54,12 +56,14 @@ pub struct Settings {
 }
 
 /// Why the loop ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
     /// It was told to.
     Stopped,
     /// There was nothing left, in [`Mode::Drain`].
     Drained,
+    /// There was something left in [`Mode::Drain`] that this host cannot run any more: what, and why.
+    Left(String),
     /// See [`Settings::shutdown_on_listener_failure`].
     ListenerLost,
 }
@@ -114,7 +118,7 @@ impl Worker {
     /// Claim until told to stop, or until there is nothing left.
     pub async fn run(mut self) -> Ended {
         let mut retry = FIRST_RETRY;
-        let mut prefetch = Prefetch::new(self.settings.batch_size);
+        let (mut prefetch, mut drain) = (Prefetch::new(self.settings.batch_size), Drain::default());
         loop {
             if self.stop.is_cancelled() {
                 return Ended::Stopped;
@@ -129,6 +133,9 @@ impl Worker {
             }
             let plugins = Arc::clone(&self.plugins.borrow_and_update());
             let targets = Targets::of(&plugins);
+            if self.settings.mode == Mode::Drain {
+                drain.serves(&plugins);
+            }
             prefetch.observe(self.executor.ended());
             let look_began = Instant::now();
             let waited = match self.pulse.turn(self.look(&plugins, &targets, prefetch.jobs()).await) {
@@ -137,7 +144,7 @@ impl Worker {
                     continue;
                 }
                 Ok(Look::Full) => self.wait_for_room(prefetch.jobs()).await,
-                Ok(Look::Empty) => match self.wait_for_work(&targets, look_began).await {
+                Ok(Look::Empty) => match self.wait_for_work(&plugins, &targets, look_began, &mut drain).await {
                     Ok(ended) => ended,
                     Err(error) => self.back_off(&mut retry, &error).await,
                 },
@@ -164,16 +171,18 @@ impl Worker {
             if wanted == 0 {
                 break;
             }
+            let asked = std::time::Instant::now();
             let jobs = self.pulse.ask(meter::claim(self.queue.claim_limited(limited, wanted))).await?;
             left -= jobs.len();
             more |= jobs.len() == wanted && wanted < limited.concurrency as usize;
-            self.executor.start(jobs, plugins);
+            self.executor.start(jobs, plugins, asked);
         }
         let wanted = (left + ahead).min(self.settings.batch_size);
         if wanted > 0 && !targets.unlimited.is_empty() {
+            let asked = std::time::Instant::now();
             let jobs = self.pulse.ask(meter::claim(self.queue.claim(&targets.unlimited, wanted))).await?;
             more |= jobs.len() == wanted;
-            self.executor.start(jobs, plugins);
+            self.executor.start(jobs, plugins, asked);
         }
         Ok(if more { Look::More } else { Look::Empty })
     }
@@ -181,6 +190,9 @@ impl Worker {
     /// Places that are free now, and jobs that may be claimed beyond them.
     fn room(&self, prefetch: usize) -> (usize, usize) {
         let (active, places) = (self.executor.active(), self.executor.max_running());
+        if !self.executor.is_open() {
+            return (0, 0);
+        }
         if active < places { (places - active, prefetch) } else { (0, (places + prefetch).saturating_sub(active)) }
     }
 
@@ -204,13 +216,24 @@ impl Worker {
         }
     }
 
-    async fn wait_for_work(&mut self, targets: &Targets, look_began: Instant) -> sqlx::Result<Option<Ended>> {
-        if self.settings.mode == Mode::Drain && self.leases.is_empty() && !self.pulse.ask(self.queue.has_work(&targets.all)).await? {
-            return Ok(Some(Ended::Drained));
+    async fn wait_for_work(
+        &mut self,
+        plugins: &PluginSet,
+        targets: &Targets,
+        look_began: Instant,
+        drain: &mut Drain,
+    ) -> sqlx::Result<Option<Ended>> {
+        let draining = self.settings.mode == Mode::Drain;
+        if draining
+            && self.leases.is_empty()
+            && let Some(ended) = self.pulse.ask(drain.ended(&self.queue, plugins)).await?
+        {
+            return Ok(Some(ended));
         }
         let next_due =
             if targets.all.is_empty() { None } else { self.pulse.ask(self.queue.next_due(targets.back(look_began.elapsed()))).await? };
-        let poll = self.settings.dequeue_timeout.mul_f64(0.8 + fastrand::f64() / 5.0);
+        let longest = if draining { self.settings.dequeue_timeout.min(drain::POLL) } else { self.settings.dequeue_timeout };
+        let poll = longest.mul_f64(0.8 + fastrand::f64() / 5.0);
         let until = Instant::now() + next_due.map_or(poll, |due| due.max(MIN_WAIT).min(poll));
         loop {
             let mut heard = Heard::default();
@@ -219,7 +242,7 @@ impl Worker {
                 () = tokio::time::sleep_until(until) => return Ok(None),
                 Ok(()) = self.plugins.changed() => return Ok(None),
                 Some(event) = self.events.recv() => self.hear(event, !targets.limited.is_empty(), &mut heard),
-                () = self.leases.released(), if self.settings.mode == Mode::Drain => heard.look = self.leases.is_empty(),
+                () = self.leases.released(), if draining => heard.look = self.leases.is_empty(),
             }
             if heard.end {
                 return Ok(Some(Ended::ListenerLost));
@@ -232,19 +255,26 @@ impl Worker {
 
     fn hear(&self, event: Event, seats_matter: bool, heard: &mut Heard) {
         match event {
-            Event::Work | Event::Back => heard.look = true,
+            Event::Work => heard.look = true,
+            Event::Back => {
+                self.queue.access().found();
+                heard.look = true;
+            }
             // Rows that went only matter to somebody who waits for a seat, or for the last job of all to be over.
             Event::Gone => heard.look |= seats_matter || self.settings.mode == Mode::Drain,
             Event::Cancelled(ids) => self.leases.tell(&ids, Control::cancel),
-            Event::Lost => heard.end = self.settings.shutdown_on_listener_failure,
+            Event::Lost => {
+                self.queue.access().lost();
+                heard.end = self.settings.shutdown_on_listener_failure;
+            }
         }
     }
 
     async fn back_off(&self, retry: &mut Duration, error: &sqlx::Error) -> Option<Ended> {
-        tracing::warn!(error = %error, retry_in = ?retry, "cannot reach the queue; trying again");
+        tracing::warn!(error = %error, retry_in_ms = retry.as_millis(), "cannot reach the queue; trying again");
         let wait = retry.mul_f64(0.5 + fastrand::f64() / 2.0);
         *retry = (*retry * 2).min(LAST_RETRY);
-        self.stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none().then_some(Ended::Stopped)
+        self.stop.run_until_cancelled(self.queue.access().pause(wait)).await.is_none().then_some(Ended::Stopped)
     }
 }
 

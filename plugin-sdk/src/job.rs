@@ -38,11 +38,22 @@ impl<'call> Job<'call> {
         Self { source }
     }
 
-    /// The id of the row in the queue table; the same for every attempt, so it makes a fine idempotency
-    /// key.
+    /// The id of the row in the queue table; the same for every attempt. After a fail-over to a replica that
+    /// was behind, the database may give an id to a second job: see [`idempotency_key`](Self::idempotency_key).
     #[must_use]
     pub fn id(&self) -> i64 {
         self.source.id()
+    }
+
+    /// What a receiver can know this job by, however often it runs: the header `idempotency-key` where the
+    /// producer set one, else id and time of enqueueing, as in `pgq-42-1767225600000`.
+    ///
+    /// Only the producer's own key survives the loss of the row itself: a producer that enqueues the same
+    /// work again, because it saw its job vanish in a fail-over, sends the same key again.
+    #[must_use]
+    pub fn idempotency_key(&self) -> String {
+        let key = self.header("idempotency-key").filter(|key| !key.is_empty());
+        key.unwrap_or_else(|| format!("pgq-{}-{}", self.id(), self.source.created_ms()))
     }
 
     /// The name under which the job was enqueued.

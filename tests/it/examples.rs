@@ -54,7 +54,7 @@ async fn report_sums_up_megabytes_of_records() {
 #[tokio::test]
 async fn webhook_reaches_what_is_granted_and_tries_again_while_the_receiver_is_unwell() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["webhook"]));
-    let receiver = Receiver::start(vec![503, 200]).await;
+    let receiver = Receiver::start(vec![503, 200, 200]).await;
     let config = plugins.path().join("grants.toml");
     std::fs::write(&config, format!("[plugins.webhook]\nhttp = [\"{}\"]\n", receiver.origin())).unwrap();
     let host = Host::start(&database, &plugins, &["--config", config.to_str().unwrap()]).await;
@@ -65,7 +65,13 @@ async fn webhook_reaches_what_is_granted_and_tries_again_while_the_receiver_is_u
     let requests = receiver.requests();
     assert_eq!(requests.len(), 2);
     assert!(requests[1].starts_with("POST /hook") && requests[1].ends_with(r#"{"n":7}"#), "{}", requests[1]);
-    assert!(requests[0].contains(&format!("idempotency-key: pgq-{id}")), "{}", requests[0]);
+    // The same for both attempts, and not the id alone, which a fail-over can give to a second job.
+    let key = |request: &str| request.lines().find_map(|line| line.strip_prefix("idempotency-key: ").map(str::to_owned));
+    let keys = [key(&requests[0]), key(&requests[1])];
+    assert!(keys[0].as_ref().is_some_and(|key| key.starts_with(&format!("pgq-{id}-"))) && keys[0] == keys[1], "{keys:?}");
+    let own = enqueue(&database, "webhook", call(format!("{}/hook", receiver.origin())), json!({"idempotency-key": "order-7"})).await;
+    database.wait_for(own, "successful").await;
+    assert_eq!(key(&receiver.requests()[2]).as_deref(), Some("order-7"));
 
     // The same address under another name, and another port, are not what was granted.
     let other = Receiver::start(vec![200]).await;
@@ -74,6 +80,6 @@ async fn webhook_reaches_what_is_granted_and_tries_again_while_the_receiver_is_u
         database.wait_for(id, "failed").await;
         assert!(database.traceback(id).await["exception_message"].as_str().unwrap().contains("pgq-host.toml"));
     }
-    assert_eq!((receiver.requests().len(), other.requests().len()), (2, 0));
+    assert_eq!((receiver.requests().len(), other.requests().len()), (3, 0));
     host.stop().await;
 }

@@ -380,7 +380,8 @@ async fn each_takes_over_what_the_other_died_with() {
 
     let host = Host::start(&database, &plugins, &lease).await;
     eventually("the host runs it", async || owner().await.is_some_and(|owner| Some(owner) != first)).await;
-    assert_eq!(database.history(hours).await, ["queued", "picked", "queued", "picked"], "a lost worker counts");
+    assert_eq!(database.history(hours).await, ["queued", "picked", "queued", "picked"], "it goes back into the queue");
+    assert_eq!(database.count("SELECT attempts::bigint FROM pgqueuer").await, 0, "and is charged with nothing");
     let second = owner().await;
     host.kill().await;
 

@@ -171,6 +171,7 @@ async fn seats_are_handed_over_under_the_fence_and_the_limit() {
         },
         attempt: None,
         limited: Some(Arc::clone(&job.entrypoint)),
+        suspect: false,
     };
     let seats = "SELECT string_agg(id || ':' || slot, ' ' ORDER BY id) FROM pgqueuer WHERE status = 'picked'";
     let seats = async || sqlx::query_scalar::<_, Option<String>>(seats).fetch_one(database.pool()).await.unwrap().unwrap_or_default();

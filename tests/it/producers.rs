@@ -95,6 +95,20 @@ fn the_page_shows_the_files_verbatim_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn the_producers_own_key_is_in_the_headers() {
+    let (database, plugins, host) = hosted().await;
+    host.stop().await;
+    database.execute(&example("idempotent.sql")).await;
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer WHERE headers->>'idempotency-key' = '7d0f4c1e-5f0b-4b8e-9a55-0c8a2f3f1b6d'").await,
+        1
+    );
+    let host = Host::start(&database, &plugins, &NO_POLLING).await;
+    greeted(&database, 1, "Barbara").await;
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn a_row_and_its_job_are_committed_together_or_not_at_all() {
     let (database, _plugins, host) = hosted().await;
     let sql = example("transaction.sql");

@@ -6,12 +6,14 @@ use sqlx::AssertSqlSafe;
 const PGQUEUER: &str = include_str!("../../migrations/0001_pgqueuer.sql");
 /// Without the tables of plugin versions, attempts and hosts.
 const BEFORE: &str = include_str!("../fixtures/pgq-host-schemas/1-outputs.sql");
+/// Without the table of suspects.
+const WITHOUT_SUSPECTS: &str = include_str!("../fixtures/pgq-host-schemas/2-presence.sql");
 
-/// A database as the release before made it.
-async fn of_the_release_before() -> Database {
+/// A database as an earlier release made it.
+async fn made_by(before: &str) -> Database {
     let database = Database::empty().await;
     let names = database.queue().names().clone();
-    for template in [PGQUEUER, BEFORE] {
+    for template in [PGQUEUER, before] {
         sqlx::raw_sql(AssertSqlSafe(names.render(template))).execute(database.pool()).await.unwrap();
     }
     database
@@ -40,7 +42,7 @@ async fn all_outcomes(database: &Database) {
 
 #[tokio::test]
 async fn a_host_runs_on_the_schema_before_its_own_and_beside_an_upgrade() {
-    let (database, plugins) = (of_the_release_before().await, Plugins::with(&["hostile"]));
+    let (database, plugins) = (made_by(BEFORE).await, Plugins::with(&["hostile"]));
     let old = Host::start(&database, &plugins, &["--max-concurrent-tasks", "10"]).await;
     old.wait_for_log("that of an earlier release").await;
     all_outcomes(&database).await;
@@ -71,6 +73,31 @@ async fn a_host_runs_on_the_schema_before_its_own_and_beside_an_upgrade() {
     all_outcomes(&database).await;
     old.stop().await;
     new.stop().await;
+}
+
+#[tokio::test]
+async fn without_suspects_a_lost_worker_counts_as_a_failed_run_until_the_upgrade() {
+    let (database, plugins) = (made_by(WITHOUT_SUSPECTS).await, Plugins::with(&["hostile"]));
+    let host = Host::start(&database, &plugins, &["--heartbeat-timeout", "1"]).await;
+    host.wait_for_log("that of an earlier release").await;
+    all_outcomes(&database).await;
+    let id = database.enqueue("nap", "3600000").await;
+    for attempts in 1..=3 {
+        eventually("it runs", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 1).await;
+        // As if its worker had been another one, which is gone.
+        let other = "queue_manager_id = gen_random_uuid(), heartbeat = now() - interval '1 hour'";
+        database.execute(&format!("UPDATE pgqueuer SET {other} WHERE id = {id}")).await;
+        let failures = format!("SELECT count(*) FROM pgqueuer WHERE id = {id} AND attempts = {attempts}");
+        eventually("it is charged", async || database.count(&failures).await == 1).await;
+    }
+    database.wait_for(id, "failed").await;
+    database.must(&["upgrade"]).await;
+    database.must(&["verify", "--expect", "present"]).await;
+    host.stop().await;
+    let host = Host::start(&database, &plugins, &[]).await;
+    all_outcomes(&database).await;
+    let log = host.stop().await;
+    assert!(!log.contains("earlier release"), "{log}");
 }
 
 #[tokio::test]

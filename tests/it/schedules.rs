@@ -322,3 +322,29 @@ async fn schedules_follow_the_plugins_that_are_loaded_while_the_host_runs() {
     eventually("ticks come again", async || database.count(jobs).await >= before + 2).await;
     host.stop().await;
 }
+
+/// The server's clock was an hour ahead and went back: what it wrote then is still to come.
+#[tokio::test]
+async fn a_schedule_that_the_servers_clock_left_an_hour_ahead_is_moved_back_and_said() {
+    let (database, plugins, host) = scheduled(&NO_POLLING).await;
+    eventually("the schedules are there", async || database.count("SELECT count(*) FROM pgqueuer_schedules").await >= 2).await;
+    host.stop().await;
+    let ahead =
+        "next_run = next_run + interval '1 hour', last_run = now() + interval '59 minutes', updated = now() + interval '59 minutes'";
+    database.execute(&format!("UPDATE pgqueuer_schedules SET {ahead} WHERE entrypoint = 'tick'")).await;
+    // This one an operator put off.
+    let put_off =
+        "UPDATE pgqueuer_schedules SET next_run = now() + interval '1 hour', last_run = now(), updated = now() WHERE entrypoint <> 'tick'";
+    database.execute(put_off).await;
+    let examined = database.ask(&["doctor"]).await;
+    assert!(examined.stdout.contains("ahead of the server's clock"), "{examined:?}");
+    let before = made(&database, "tick").await;
+    let host = Host::start(&database, &plugins, &NO_POLLING).await;
+    host.wait_for_log("the server's clock was ahead").await;
+    eventually("it ticks", async || made(&database, "tick").await >= before + 2).await;
+    let log = host.stop().await;
+    assert_eq!(log.matches("the server's clock was ahead").count(), 1, "{log}");
+    let still = "SELECT count(*) FROM pgqueuer_schedules WHERE entrypoint <> 'tick' AND next_run < now() + interval '50 minutes'";
+    assert_eq!(database.count(still).await, 0, "what an operator put off is left alone");
+    assert!(!database.ask(&["doctor"]).await.stdout.contains("ahead of the server's clock"));
+}

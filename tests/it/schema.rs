@@ -79,7 +79,7 @@ impl<'a> Pgq<'a> {
 }
 
 fn is_ours(line: &str) -> bool {
-    ["_output", "_requeued", "_plugin", "_attempt", "_tally", "_host"].iter().any(|name| line.contains(name))
+    ["_output", "_requeued", "_plugin", "_attempt", "_tally", "_host", "_suspect"].iter().any(|name| line.contains(name))
 }
 
 /// The same without pgq-host's additions.
@@ -193,7 +193,7 @@ async fn a_database_of_pgqueuers_is_adopted() {
     assert!(error.contains("table pgqueuer_output, trigger tg_pgqueuer_requeued; run `pgq-host upgrade`"), "{error}");
 
     let done = upgrade(&mut conn, &names, &WIDEN).await.expect("upgrades");
-    assert_eq!(done.len(), 9, "{done:#?}");
+    assert_eq!(done.len(), 10, "{done:#?}");
     check_worker(&mut conn, &names).await.expect("a worker may start");
     assert_same(&pgqueuers(&mut conn, "public").await, &before, "");
     Pgq::new(&db).is_content().await;
@@ -226,7 +226,8 @@ async fn pgqueuers_verbs_work_with_our_objects_present_and_leave_them_alone() {
             "unexpected table pgqueuer_attempt",
             "unexpected index pgqueuer_attempt_created_job_id",
             "unexpected table pgqueuer_tally",
-            "unexpected table pgqueuer_host"
+            "unexpected table pgqueuer_host",
+            "unexpected table pgqueuer_suspect"
         ]
     );
 

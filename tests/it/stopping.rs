@@ -99,7 +99,45 @@ async fn drain_mode_ends_when_nothing_is_left_deferred_jobs_included() {
 }
 
 #[tokio::test]
-async fn jobs_of_a_killed_host_run_again_elsewhere_and_count_an_attempt() {
+async fn a_drain_waits_for_what_a_circuit_breaker_holds_back() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    plugins.write("pgq-host.toml", "[circuit-breaker]\nwindow = 10\ncrashes = 4\npause = \"0.5s\"\n");
+    database.enqueue_many("panics", 7, "").await;
+    let mut host = Host::start(&database, &plugins, &["--mode", "drain", "--max-concurrent-tasks", "1"]).await;
+    assert!(host.ended().await.success(), "{}", host.log());
+    assert!(host.log().contains("held back by its circuit breaker"), "the breaker never opened: {}", host.log());
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'failed'").await, 7, "all were tried to the end");
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_what_another_worker_holds() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let id = database.enqueue("nap", "1").await;
+    database.execute("UPDATE pgqueuer SET status = 'picked', queue_manager_id = gen_random_uuid(), heartbeat = now()").await;
+    let mut host = Host::start(&database, &plugins, &["--mode", "drain"]).await;
+    host.wait_for_log("the drain waits").await;
+    assert!(host.log().contains("1 held by other workers"), "{}", host.log());
+    // Its worker was lost, and this host runs it.
+    database.execute("UPDATE pgqueuer SET status = 'queued', queue_manager_id = NULL").await;
+    assert!(host.ended().await.success(), "{}", host.log());
+    assert_eq!(database.history(id).await, ["queued", "picked", "successful"]);
+}
+
+#[tokio::test]
+async fn a_drain_that_cannot_run_what_is_left_says_so_and_fails() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile", "hello"]));
+    let id = database.enqueue("nap", "1").await;
+    database.execute("UPDATE pgqueuer SET execute_after = now() + interval '1 hour'").await;
+    let mut host = Host::start(&database, &plugins, &["--mode", "drain"]).await;
+    host.wait_for_log("the drain waits").await;
+    plugins.remove("hostile.wasm");
+    assert_eq!(host.ended().await.code(), Some(1), "{}", host.log());
+    assert!(host.log().contains("\"nap\": 1 queued, which no plugin serves any more"), "{}", host.log());
+    assert_eq!(database.history(id).await, ["queued"]);
+}
+
+#[tokio::test]
+async fn jobs_of_a_killed_host_run_again_elsewhere_and_are_charged_nothing() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let lease = ["--heartbeat-timeout", "1"];
     let doomed = Host::start(&database, &plugins, &lease).await;
@@ -109,8 +147,9 @@ async fn jobs_of_a_killed_host_run_again_elsewhere_and_count_an_attempt() {
     let heir = Host::start(&database, &plugins, &lease).await;
     database.wait_for(id, "successful").await;
     assert_eq!(database.history(id).await, ["queued", "picked", "queued", "picked", "successful"]);
-    assert_eq!(database.output(id).await.as_deref(), Some("2"), "it ran as attempt 2");
+    assert_eq!(database.output(id).await.as_deref(), Some("1"), "nobody knows that it failed");
     assert_eq!(database.traceback(id).await["exception_type"], "WorkerLost");
+    eventually("it is no suspect any more", async || database.count("SELECT count(*) FROM pgqueuer_suspect").await == 0).await;
     heir.stop().await;
 }
 
@@ -118,15 +157,23 @@ async fn jobs_of_a_killed_host_run_again_elsewhere_and_count_an_attempt() {
 async fn a_job_that_keeps_losing_its_worker_is_held_in_the_end() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--heartbeat-timeout", "1"]).await;
-    // `nap` allows 3 attempts; this one has lost two workers already, and its third was last heard of an hour ago.
-    database
-        .execute(
-            "INSERT INTO pgqueuer (priority, entrypoint, payload, status, attempts, queue_manager_id, heartbeat)
-             VALUES (0, 'nap', '1', 'picked', 2, gen_random_uuid(), now() - interval '1 hour')",
-        )
-        .await;
-    eventually("it is held", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'failed' AND attempts = 3").await == 1)
-        .await;
+    // These have lost two workers each while they ran alone, and their third was last heard of an hour ago. One had not begun there.
+    for (id, claim) in [(1, "updated"), (2, "NULL")] {
+        database
+            .execute(&format!(
+                "WITH job AS (
+                     INSERT INTO pgqueuer (id, priority, entrypoint, payload, status, queue_manager_id, heartbeat)
+                     VALUES ({id}, 0, 'nap', '1', 'picked', gen_random_uuid(), now() - interval '1 hour') RETURNING *)
+                 INSERT INTO pgqueuer_suspect (job_id, worker, claim, alone, crashes) SELECT id, queue_manager_id, {claim}, true, 2 FROM job"
+            ))
+            .await;
+    }
+    database.wait_for(1, "failed").await;
+    let traceback = database.traceback(1).await;
+    let context = &traceback["additional_context"];
+    assert_eq!((&traceback["exception_type"], &context["crashes"], &context["max_crashes"]), (&"WorkerLost".into(), &3.into(), &3.into()));
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'failed' AND attempts = 0").await, 1, "no run of it failed");
+    database.wait_for(2, "successful").await;
     host.stop().await;
 }
 

@@ -68,7 +68,7 @@ impl Stopping<'_> {
             }
             fault = tasks.fault() => blame(fault, &mut worker).await,
             name = self.signals.next() => {
-                tracing::info!(signal = name, running = self.leases.len(), drain_timeout = ?self.drain_timeout, "stopping; a second signal interrupts running jobs");
+                tracing::info!(signal = name, running = self.leases.len(), drain_timeout_ms = self.drain_timeout.as_millis(), "stopping; a second signal interrupts running jobs");
                 Cause::Signal
             }
         };

@@ -7,6 +7,7 @@ use clap::Args;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::config::parse_duration;
+use crate::environment::variable;
 use crate::names::{NameSettings, Names};
 use crate::queue::{Database, Operator, Pool, Source};
 
@@ -55,8 +56,7 @@ impl DatabaseArgs {
     /// Checked names.
     pub(super) fn names(&self) -> anyhow::Result<Names> {
         let settings = NameSettings { prefix: self.prefix.clone(), schema: self.schema.clone() };
-        let env = |key: &str| std::env::var(key).ok().filter(|value| !value.is_empty());
-        Ok(Names::new(&settings, env)?)
+        Ok(Names::new(&settings, variable)?)
     }
 
     /// The names as flags, for a command that is proposed.
@@ -104,7 +104,7 @@ impl DatabaseArgs {
 
     /// As given.
     fn dsn(&self) -> Option<String> {
-        self.pg_dsn.clone().filter(|dsn| given(dsn)).or_else(|| std::env::var("PGQUEUER_DSN").ok().filter(|dsn| given(dsn)))
+        self.pg_dsn.clone().filter(|dsn| given(dsn)).or_else(|| variable("PGQUEUER_DSN"))
     }
 
     /// One connection, for a verb that does one thing.

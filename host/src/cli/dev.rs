@@ -17,6 +17,7 @@ use sqlx::{Connection as _, PgConnection};
 use self::sources::Sources;
 use super::database::DatabaseArgs;
 use super::run::WorkerArgs;
+use super::values;
 use crate::app;
 use crate::config::Config;
 use crate::embedded::{self, Server};
@@ -42,14 +43,14 @@ pub(super) struct DevArgs {
     #[arg(long, default_value = ".pgq-host", env = "PGQ_HOST_DATA_DIR")]
     data_dir: PathBuf,
     /// The port it listens on, at 127.0.0.1 [default: that of the last time, or a free one]
-    #[arg(long, env = "PGQ_HOST_DEV_PORT")]
+    #[arg(long, env = "PGQ_HOST_DEV_PORT", value_parser = values::port)]
     port: Option<u16>,
     #[command(flatten)]
     worker: WorkerArgs,
 }
 
 pub(super) async fn run(database: &DatabaseArgs, args: DevArgs) -> anyhow::Result<()> {
-    args.worker.logging.install();
+    args.worker.logging.install()?;
     // What can be wrong without a database is said before one is started.
     let (config, names) = (Config::load(args.worker.config.as_deref())?, database.names()?);
     if !args.sources.is_empty() {
@@ -103,7 +104,7 @@ async fn prepare(server: &Server, args: &DevArgs, names: &Names) -> anyhow::Resu
     connection.close().await?;
     tracing::info!(
         port = server.port(),
-        data = %server.data_dir().display(),
+        data_dir = %server.data_dir().display(),
         taken_over = server.taken_over(),
         "PostgreSQL listens on 127.0.0.1; export PGDSN=$(cat {}) to reach it from another terminal",
         dsn_file.display(),

@@ -16,7 +16,7 @@ pub(super) struct ListenArgs {
     channel: Option<String>,
 }
 
-/// Ends with the connection, or with Ctrl-C.
+/// Ends with the connection, with its reader, or with Ctrl-C.
 pub(super) async fn run(database: &DatabaseArgs, args: ListenArgs) -> anyhow::Result<()> {
     let channel = args.channel.map_or_else(|| database.names().map(|names| names.channel), Ok)?;
     database.connect().await?.close().await?;
@@ -27,7 +27,9 @@ pub(super) async fn run(database: &DatabaseArgs, args: ListenArgs) -> anyhow::Re
     listener.listen(&channel).await.with_context(|| format!("cannot listen on the channel {channel:?}"))?;
     output::status(&format!("Listening on {channel}; stop with Ctrl-C."));
     while let Some(notification) = listener.try_recv().await.context("the listening connection is lost")? {
-        output::data(notification.payload())?;
+        if !output::line(notification.payload())? {
+            return Ok(());
+        }
     }
     anyhow::bail!("the listening connection is lost")
 }

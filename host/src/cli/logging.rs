@@ -1,9 +1,8 @@
-//! Logs go to stderr; stdout is for data.
+//! The flags of the log. Logs go to stderr; stdout is for data.
 
-use std::io::IsTerminal as _;
+use clap::Args;
 
-use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use crate::logging::{self, Format};
 
 /// How much, and in which form.
 #[derive(Debug, Args)]
@@ -21,12 +20,6 @@ pub(super) struct LoggingArgs {
     log_format: Format,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
 /// Python's names for levels, and tracing's.
 fn parse_level(text: &str) -> Result<&'static str, String> {
     match text.to_ascii_uppercase().as_str() {
@@ -41,17 +34,7 @@ fn parse_level(text: &str) -> Result<&'static str, String> {
 
 impl LoggingArgs {
     /// Once per process.
-    pub(super) fn install(&self) {
-        // The level is for us and our guests; libraries only speak up when something is wrong.
-        let default = format!("warn,pgq_host={}", self.log_level);
-        // An empty RUST_LOG, as Compose files leave it, is no filter.
-        let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.trim().is_empty());
-        let filter = EnvFilter::try_new(wanted.unwrap_or(default.clone())).unwrap_or_else(|_| EnvFilter::new(default));
-        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-        // Only fails where a subscriber is installed already: then somebody embeds us and has their own.
-        let _ = match self.log_format {
-            Format::Json => builder.json().flatten_event(true).try_init(),
-            Format::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        };
+    pub(super) fn install(&self) -> anyhow::Result<()> {
+        logging::install(self.log_level, self.log_format)
     }
 }

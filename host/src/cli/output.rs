@@ -8,22 +8,33 @@ use serde::Serialize;
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
+use crate::printable::{printable, printable_lines};
+
 /// Print data, as lines.
 pub(super) fn data(text: &str) -> anyhow::Result<()> {
+    write(text.as_bytes(), b"\n").map(drop)
+}
+
+/// Print what others wrote byte for byte. A terminal gets what it can show, and its prompt begins a line of its own.
+pub(super) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
+    if std::io::stdout().is_terminal() {
+        return data(&printable_lines(&String::from_utf8_lossy(bytes), ""));
+    }
+    write(bytes, b"").map(drop)
+}
+
+/// Print what others wrote as a line, which it is on a terminal whatever is in it. Says whether anybody reads on.
+pub(super) fn line(text: &str) -> anyhow::Result<bool> {
+    let text = if std::io::stdout().is_terminal() { printable(text) } else { text.into() };
     write(text.as_bytes(), b"\n")
 }
 
-/// Print data byte for byte; a terminal's prompt still begins a line of its own.
-pub(super) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
-    write(bytes, if std::io::stdout().is_terminal() && !bytes.ends_with(b"\n") { b"\n" } else { b"" })
-}
-
-/// A reader that has seen enough (`| head`) is no error.
-fn write(bytes: &[u8], end: &[u8]) -> anyhow::Result<()> {
+/// A reader that has seen enough (`| head`) is no error; what is printed after that goes nowhere.
+fn write(bytes: &[u8], end: &[u8]) -> anyhow::Result<bool> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.write_all(end)).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        done => done.context("cannot write to standard output"),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        done => done.map(|()| true).context("cannot write to standard output"),
     }
 }
 
@@ -40,7 +51,7 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
     for row in rows {
         empty = false;
         // What a producer or a handler wrote must not move the terminal's cursor.
-        builder.push_record(row.map(|cell| cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>()));
+        builder.push_record(row.map(|cell| printable(&cell).into_owned()));
     }
     if empty {
         status(none);
@@ -49,10 +60,9 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Ite
     data(&builder.build().with(Style::psql()).to_string())
 }
 
-/// Say something to whoever watches.
-#[expect(clippy::print_stderr, reason = "status lines go to stderr")]
+/// Say something to whoever watches, if anybody does.
 pub(super) fn status(line: &str) {
-    eprintln!("{line}");
+    let _ = writeln!(std::io::stderr(), "{}", printable_lines(line, "  "));
 }
 
 /// To the second, in UTC.

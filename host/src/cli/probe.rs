@@ -9,12 +9,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::output;
+use super::values;
 use crate::config::parse_duration;
 
 #[derive(Debug, Args)]
 pub(super) struct ProbeArgs {
     /// Where the host serves its pages
-    #[arg(long, env = "PGQ_HOST_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "PGQ_HOST_LISTEN", value_parser = values::address, value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
     /// Ask whether it is ready for jobs (/readyz), instead of whether it is alive (/healthz)
     #[arg(long)]

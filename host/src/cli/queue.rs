@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
 use super::database::{self, DatabaseArgs};
+use super::output;
 use crate::config::parse_duration;
 use crate::job::NewJob;
 use crate::queue::{EnqueueError, OnConflict, Queue};
@@ -54,7 +55,6 @@ pub(super) fn parse_header(text: &str) -> Result<(String, String), String> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's data")]
 pub(super) async fn run(database: &DatabaseArgs, args: QueueArgs) -> anyhow::Result<()> {
     let payload = match (&args.payload, &args.payload_file) {
         (Some(text), _) => Some(text.clone().into_bytes()),
@@ -75,20 +75,20 @@ pub(super) async fn run(database: &DatabaseArgs, args: QueueArgs) -> anyhow::Res
     if args.on_conflict == Conflict::UpdatePriority {
         let placed = queue.enqueue_or_update_priority(&job).await.map_err(explain)?;
         if placed.is_new {
-            println!("Enqueued job {}.", placed.id);
+            output::data(&format!("Enqueued job {}.", placed.id))?;
         } else {
-            println!("Job {} has the dedupe key already; its priority is {} now.", placed.id, placed.priority);
+            output::data(&format!("Job {} has the dedupe key already; its priority is {} now.", placed.id, placed.priority))?;
         }
         return Ok(());
     }
     // As in PgQueuer: a job that was skipped is the duplicate, and the mode only decides how to exit.
     match queue.enqueue(std::slice::from_ref(&job), OnConflict::Skip).await.map_err(explain)?.first() {
-        Some(id) => println!("Enqueued job {id}."),
+        Some(id) => output::data(&format!("Enqueued job {id}."))?,
         None => {
             let key = job.dedupe_key.unwrap_or_default();
             match args.on_conflict {
                 Conflict::Skip | Conflict::UpdatePriority => {
-                    println!("Skipped: a queued or running job has the dedupe key {key:?} already.")
+                    output::data(&format!("Skipped: a queued or running job has the dedupe key {key:?} already."))?;
                 }
                 Conflict::Raise => {
                     bail!("a queued or running job has the dedupe key {key:?} already; --on-conflict skip or update_priority accepts that")

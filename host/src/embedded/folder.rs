@@ -34,7 +34,7 @@ impl Folder {
             Err(reason) => {
                 let other = stand_in::of(&path)?;
                 user = ServerUser::choose(&[&other.join("data")]);
-                tracing::warn!(wanted = %path.display(), used = %other.display(), reason, "the embedded database lives elsewhere");
+                tracing::warn!(wanted = %path.display(), data_dir = %other.display(), reason, "the embedded database lives elsewhere");
                 other
             }
         };

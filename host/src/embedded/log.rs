@@ -55,7 +55,7 @@ pub(super) fn keep_bounded(path: PathBuf) -> tokio::task::JoinHandle<()> {
         loop {
             tokio::time::sleep(CHECK).await;
             if let Err(error) = bound(&path, SIZE_MAX) {
-                tracing::warn!(log = %path.display(), %error, "the embedded server's log cannot be rotated");
+                tracing::warn!(path = %path.display(), %error, "the embedded server's log cannot be rotated");
             }
         }
     })

@@ -47,6 +47,7 @@ mod tests {
             headers: None,
             attempts: 0,
             claim: Claim { id, at: chrono::DateTime::UNIX_EPOCH },
+            suspicion: None,
         };
         let names = ["one", "two", "one", "three", "two", "three", "two", "one"];
         let jobs = names.iter().zip(1..).map(|(name, id)| job(id, name)).collect();

@@ -23,11 +23,19 @@ pub struct Caps {
     pub reuse: u32,
     /// Longest compilation.
     pub compile_timeout: Duration,
+    /// Most workers that may be lost while a job runs alone on them, before it is held.
+    pub max_crashes: u32,
 }
 
 impl Default for Caps {
     fn default() -> Self {
-        Caps { timeout: Duration::from_secs(3600), memory: 1 << 30, reuse: u32::MAX, compile_timeout: DEFAULT_COMPILE_TIMEOUT }
+        Caps {
+            timeout: Duration::from_secs(3600),
+            memory: 1 << 30,
+            reuse: u32::MAX,
+            compile_timeout: DEFAULT_COMPILE_TIMEOUT,
+            max_crashes: 3,
+        }
     }
 }
 

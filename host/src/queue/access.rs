@@ -1,63 +1,117 @@
-//! Whether the database has answered lately: what a worker may conclude from the silence of others depends on it.
+//! Since when this worker's way to the database is good. A worker that was cut off, or whose server was, cannot tell a dead worker from one
+//! that could not renew its leases either.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-/// How a worker's own statements fare. Cheap to clone; the [`Pool`](super::Pool) tells it of every statement.
-#[derive(Debug, Clone, Default)]
+/// The server's clock and ours drift apart by less than this between two looks; more is a jump of the one or a pause of the other.
+const JUMP: Duration = Duration::from_secs(2);
+/// What no lease is longer than half of: until a worker says how long its leases are.
+const SLOW: Duration = Duration::from_secs(15);
+
+/// What is known of it. Cheap to clone; the [`Pool`](super::Pool) tells it of every statement.
+#[derive(Debug, Clone)]
 pub struct Access(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    returns: watch::Sender<u64>,
+    /// Counts how often it came back.
+    back: watch::Sender<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    /// When the first statement began of those that were answered without a failure in between.
-    good_since: Option<Instant>,
+    since: Option<Instant>,
     /// When the last answer came.
-    answered: Option<Instant>,
+    last: Option<Instant>,
+    slow: Duration,
+    /// The server's clock in milliseconds, as last seen, and when that was.
+    clock: Option<(i64, Instant)>,
+}
+
+impl Default for Access {
+    fn default() -> Access {
+        let state = State { since: None, last: None, slow: SLOW, clock: None };
+        Access(Arc::new(Shared { state: Mutex::new(state), back: watch::Sender::new(0) }))
+    }
 }
 
 impl Access {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Since when every statement has been answered. `None` while the last one was not, and before the first.
-    pub fn good_since(&self) -> Option<Instant> {
-        self.state().good_since
+    /// A statement that took half a lease is no sign of a good way: leases could run out meanwhile.
+    pub fn expect_within(&self, half_lease: Duration) {
+        self.lock().slow = half_lease;
     }
 
-    /// When the last answer came. Silence since then may only mean that nothing was asked.
-    pub fn answered(&self) -> Option<Instant> {
-        self.state().answered
+    /// It is lost: a statement failed for a reason that is not its own, or a session ended.
+    pub fn lost(&self) {
+        self.lock().since = None;
+    }
+
+    /// It is there.
+    pub fn found(&self) {
+        let now = Instant::now();
+        self.answered(now, now);
+    }
+
+    /// A statement that was sent at `asked` was answered just now, perhaps by a refusal.
+    pub(super) fn answered(&self, asked: Instant, now: Instant) {
+        let mut state = self.lock();
+        let was_lost = state.since.is_none();
+        // Leases are looked at more often than this, so a longer silence means that this process did not run, or its server did not.
+        let was_silent = state.last.is_some_and(|last| now.saturating_duration_since(last) > state.slow.mul_f64(1.5));
+        if was_lost || was_silent || now - asked > state.slow {
+            state.since = Some(now);
+        }
+        state.last = state.last.max(Some(now));
+        drop(state);
+        if was_lost {
+            self.0.back.send_modify(|times| *times += 1);
+        }
     }
 
     /// Changes whenever the database answers again after it did not.
     pub fn returns(&self) -> watch::Receiver<u64> {
-        self.0.returns.subscribe()
+        self.0.back.subscribe()
     }
 
-    /// A statement that began then was answered, perhaps by a refusal.
-    pub(super) fn was_answered(&self, began: Instant) {
-        let mut state = self.state();
-        let returned = state.good_since.is_none() && state.answered.is_some();
-        state.good_since.get_or_insert(began);
-        state.answered = Some(Instant::now());
-        drop(state);
-        if returned {
-            self.0.returns.send_modify(|returns| *returns += 1);
+    /// How long it has been good without a break.
+    pub fn unbroken(&self) -> Option<Duration> {
+        self.lock().since.map(|since| since.elapsed())
+    }
+
+    /// What the server's clock said between these two times. A clock that jumped ahead makes all leases look old, and so does a pause of
+    /// the server: everybody has to have time to renew. Returns by how many milliseconds it jumped.
+    pub fn server_clock(&self, clock_ms: i64, asked: Instant, answered: Instant) -> Option<i64> {
+        let mut state = self.lock();
+        if answered - asked > state.slow {
+            state.since = Some(answered);
         }
+        let last = state.clock.replace((clock_ms, answered));
+        let (before_ms, before) = last?;
+        let expected = super::millis(answered - before);
+        let jumped = clock_ms - before_ms - expected;
+        let tolerated = super::millis(JUMP.min(state.slow) + (answered - asked));
+        if jumped.abs() <= tolerated {
+            return None;
+        }
+        state.since = Some(answered);
+        Some(jumped)
     }
 
-    /// A statement got no answer, or no session was to be had for it.
-    pub(super) fn was_lost(&self) {
-        self.state().good_since = None;
+    /// Wait for so long, or until the way to the database is found again.
+    pub async fn pause(&self, longest: Duration) {
+        let mut back = self.0.back.subscribe();
+        tokio::select! {
+            () = tokio::time::sleep(longest) => {}
+            _ = back.changed() => {}
+        }
     }
 }
 
@@ -66,20 +120,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn access_is_good_from_the_first_statement_after_the_last_that_failed() {
+    fn it_is_good_from_the_first_answer_after_the_last_failure() {
         let access = Access::default();
+        assert_eq!(access.unbroken(), None);
+        access.found();
+        assert!(access.unbroken().is_some());
         let returns = access.returns();
-        assert!(access.good_since().is_none() && access.answered().is_none());
-        let first = Instant::now();
-        access.was_answered(first);
-        access.was_answered(Instant::now());
-        assert_eq!(access.good_since(), Some(first));
-        assert!(!returns.has_changed().expect("it lives"), "the first answer is no return");
-        access.was_lost();
-        assert!(access.good_since().is_none() && access.answered() >= Some(first));
-        let again = Instant::now();
-        access.was_answered(again);
-        assert_eq!(access.good_since(), Some(again));
-        assert!(returns.has_changed().expect("it lives"));
+        access.lost();
+        assert_eq!(access.unbroken(), None);
+        access.found();
+        assert!(access.unbroken().is_some() && returns.has_changed().expect("it lives"));
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_it_is_woken_when_it_is_back() {
+        let access = Access::default();
+        let waits = access.pause(Duration::from_secs(3600));
+        tokio::join!(waits, async { access.found() });
+    }
+
+    #[test]
+    fn an_answer_that_took_half_a_lease_begins_anew() {
+        let access = Access::default();
+        access.expect_within(Duration::from_secs(5));
+        let now = Instant::now() + Duration::from_secs(100);
+        access.answered(now, now);
+        let at = |seconds: u64| now + Duration::from_secs(seconds);
+        access.answered(at(4), at(6));
+        assert_eq!(access.lock().since, Some(now));
+        access.answered(at(7), at(13));
+        assert_eq!(access.lock().since, Some(at(13)));
+        // A process that was stopped notices nothing but that time has passed.
+        access.answered(at(40), at(40));
+        assert_eq!(access.lock().since, Some(at(40)));
+    }
+
+    #[test]
+    fn a_jump_of_the_servers_clock_begins_anew() {
+        let access = Access::default();
+        let now = Instant::now();
+        let at = |seconds: u64| now + Duration::from_secs(seconds);
+        access.answered(now, now);
+        assert_eq!(access.server_clock(1_000_000, now, now), None);
+        assert_eq!(access.server_clock(1_011_500, at(10), at(10)), None, "clocks are steered");
+        assert_eq!(access.lock().since, Some(now));
+        assert_eq!(access.server_clock(4_621_500, at(20), at(20)), Some(3_600_000));
+        assert_eq!(access.lock().since, Some(at(20)));
+        assert_eq!(access.server_clock(1_031_500, at(30), at(30)), Some(-3_600_000));
     }
 }

@@ -7,7 +7,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, FromRow, Row as _};
 
 use super::statements::Statements;
-use super::{Queue, statistics};
+use super::{Queue, statistics, suspect};
 
 /// Tables and columns of the newest additions that are not there, or that this role may not use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,13 +20,15 @@ pub struct Lacking {
     pub hosts: bool,
     /// A host's sessions are no sign of its life; its leases are.
     pub presence: bool,
+    /// Jobs of a lost worker are charged with it, and not run apart.
+    pub suspects: bool,
 }
 
 /// A table that the role may not use is as good as none: `upgrade` made it, and `grant` was not run again.
 const LACKING: &str = "
 WITH usable AS (
     SELECT t.place, bool_and(coalesce(has_table_privilege(to_regclass(t.name), may), false)) AS yes
-    FROM unnest(ARRAY['{attempt}', '{tally}', '{host}', '{plugin}']) WITH ORDINALITY AS t (name, place),
+    FROM unnest(ARRAY['{attempt}', '{tally}', '{host}', '{plugin}', '{suspect}']) WITH ORDINALITY AS t (name, place),
         unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS may
     GROUP BY t.place
 ), tables AS (
@@ -34,7 +36,8 @@ WITH usable AS (
 )
 SELECT NOT usable[1] AS attempts, NOT usable[2] AS tally, NOT (usable[3] AND usable[4]) AS hosts,
        NOT (usable[3] AND EXISTS (
-           SELECT FROM pg_attribute WHERE attrelid = to_regclass('{host}') AND attname = 'presence' AND NOT attisdropped)) AS presence
+           SELECT FROM pg_attribute WHERE attrelid = to_regclass('{host}') AND attname = 'presence' AND NOT attisdropped)) AS presence,
+       NOT usable[5] AS suspects
 FROM tables";
 
 impl FromRow<'_, PgRow> for Lacking {
@@ -44,11 +47,18 @@ impl FromRow<'_, PgRow> for Lacking {
             tally: row.try_get("tally")?,
             hosts: row.try_get("hosts")?,
             presence: row.try_get("presence")?,
+            suspects: row.try_get("suspects")?,
         })
     }
 }
 
 impl Lacking {
+    /// What is lacking, in words.
+    pub fn names(self) -> Vec<&'static str> {
+        let all = [(self.attempts, "attempts"), (self.tally, "tally"), (self.hosts, "hosts"), (self.presence, "presence")];
+        all.into_iter().filter_map(|(lacking, name)| lacking.then_some(name)).collect()
+    }
+
     /// A statement, in so far as it can be run. A part that writes to what is lacking becomes a SELECT that nobody reads, and that PostgreSQL
     /// therefore does not run.
     pub(super) fn fill(self, template: &str) -> String {
@@ -59,6 +69,7 @@ impl Lacking {
                 unless(self.attempts, "INSERT INTO {attempt} (job_id, attempt, plugin, elapsed_us, memory_bytes)\n    "),
             )
             .replace("{into_tally}", unless(self.tally, "INSERT INTO {tally} (created, count, priority, status, entrypoint)\n    "))
+            .replace("{suspicion}", suspect::column(self.suspects))
             .replace("{counted}", if self.tally { "false" } else { "true" })
             .replace("{taken}", if self.tally { statistics::NOTHING_TAKEN } else { statistics::TAKEN })
     }

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query;
 use sqlx::{Row as _, SqlStr};
 
-use super::{Queue, Remedy, sqlstate};
+use super::{Queue, Remedy, sqlstate, suspect};
 use crate::job::{Claim, Job, JobId};
 
 /// The inner select is a CTE of its own because the planner may otherwise run it again, and claim more than its limit.
@@ -17,10 +17,12 @@ use crate::job::{Claim, Job, JobId};
 /// planner one way: what it believes of the queue (that it is empty, most of the time) makes the wrong ones look free. (Going to the row
 /// that was locked by its `ctid` would save a look-up, and leave out a row that changed between the statement's beginning and its lock, such as
 /// one whose priority was raised: nobody would look for it again before the next poll.)
+///
+/// The lease begins when the row is written, not when the statement did: that may have waited for longer than a lease lasts.
 const CLAIM: &str = "
 WITH {due}, claimed AS (
     UPDATE {queue} AS q
-    SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = $3, slot = NULL
+    SET status = 'picked', updated = now(), heartbeat = clock_timestamp(), queue_manager_id = $3, slot = NULL
     FROM due WHERE q.id = ANY (ARRAY[due.id])
     {claimed}";
 
@@ -129,7 +131,7 @@ const SEATED: &str = "{due}, seated AS (
     JOIN free USING (rank)
 ), claimed AS (
     UPDATE {queue} AS q
-    SET status = 'picked', updated = now(), heartbeat = now(), queue_manager_id = {me}, slot = seated.seat
+    SET status = 'picked', updated = now(), heartbeat = clock_timestamp(), queue_manager_id = {me}, slot = seated.seat
     FROM seated WHERE q.id = ANY (ARRAY[seated.id])
     {claimed}";
 
@@ -152,26 +154,33 @@ const CLAIMED: &str =
 ), claim_tallied AS (
     {into_tally}SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed GROUP BY priority, entrypoint
 ), job AS (
-    SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts, updated, execute_after, slot,
-           (extract(epoch FROM created) * 1000)::bigint AS created_ms
+    SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts, updated, {time:execute_after} AS execute_after, slot,
+           (extract(epoch FROM {time:created}) * 1000)::bigint AS created_ms
     FROM claimed
 )";
 
 /// The claimed jobs, in the order in which they are to run.
 const JOBS: &str = "
-SELECT * FROM job ORDER BY priority DESC, id ASC";
+SELECT *, {suspicion} FROM job ORDER BY priority DESC, id ASC";
 
 /// One index look-up per entrypoint.
 pub(super) const NEXT_DUE: &str = "
-SELECT (extract(epoch FROM min(next.execute_after) - now()) * 1000)::bigint
+SELECT (extract(epoch FROM {time:min(next.execute_after)} - now()) * 1000)::bigint
 FROM unnest($1::text[], $2::bigint[]) AS served(entrypoint, back_ms), LATERAL (
     SELECT execute_after FROM {queue}
     WHERE status = 'queued' AND entrypoint = served.entrypoint AND execute_after > now() - served.back_ms * interval '1 millisecond'
     ORDER BY execute_after LIMIT 1
 ) AS next";
 
+/// Running jobs may come back: from a failure, or from a worker that is lost.
 pub(super) const WORK_LEFT: &str = "
-SELECT EXISTS (SELECT FROM {queue} WHERE status = 'queued' AND entrypoint = ANY($1))";
+SELECT EXISTS (SELECT FROM {queue} WHERE status = 'queued' AND entrypoint = ANY($1))
+    OR EXISTS (SELECT FROM {queue} WHERE status = 'picked' AND entrypoint = ANY($1))";
+
+/// For people, when they have to know.
+pub(super) const COUNT_LEFT: &str = "
+SELECT entrypoint, count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'picked') AS picked
+FROM {queue} WHERE status IN ('queued', 'picked') AND entrypoint = ANY($1) GROUP BY entrypoint";
 
 /// An entrypoint with a limit over all workers.
 #[derive(Debug, Clone)]
@@ -229,15 +238,13 @@ impl Queue {
     /// Take up to `max` due jobs of an entrypoint with a limit, as far as seats are free. Losing a race for a seat is an empty
     /// claim.
     pub async fn claim_limited(&self, limited: &Limited, max: usize) -> sqlx::Result<Vec<Job>> {
-        let rows = sqlx::query(self.sql.claim_limited.clone())
+        let claim = sqlx::query(self.sql.claim_limited.clone())
             .bind(&*limited.entrypoint)
             .bind(i64::try_from(max).unwrap_or(i64::MAX))
             .bind(self.me)
             .bind(i64::from(limited.concurrency))
-            .bind(i64::from(self.seats.begin(limited)))
-            .fetch_all(&self.pool)
-            .await;
-        match rows {
+            .bind(i64::from(self.seats.begin(limited)));
+        match claim.fetch_all(&self.pool).await {
             Ok(rows) => {
                 if let Some(last) = rows.last() {
                     let seat: i64 = last.try_get("slot")?;
@@ -265,7 +272,12 @@ impl Queue {
         Ok(ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
     }
 
-    /// Whether any job of these entrypoints is queued, due or not.
+    /// What is queued or picked of these entrypoints, by any worker: their names, and how many of either.
+    pub async fn count_left(&self, entrypoints: &[Arc<str>]) -> sqlx::Result<Vec<(String, i64, i64)>> {
+        sqlx::query_as(self.sql.count_left.clone()).bind(texts(entrypoints)).fetch_all(&self.pool).await
+    }
+
+    /// Whether any job of these entrypoints is queued, due or not, or picked, by any worker.
     pub async fn has_work(&self, entrypoints: &[Arc<str>]) -> sqlx::Result<bool> {
         sqlx::query_scalar(self.sql.work_left.clone()).bind(texts(entrypoints)).fetch_one(&self.pool).await
     }
@@ -290,5 +302,6 @@ fn job(row: &PgRow, known: &HashMap<&str, &Arc<str>>) -> sqlx::Result<Job> {
         payload: row.try_get("payload")?,
         headers: row.try_get("headers")?,
         attempts: u32::try_from(attempts).unwrap_or(0),
+        suspicion: suspect::suspicion(row.try_get("suspicion")?),
     })
 }

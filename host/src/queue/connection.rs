@@ -11,6 +11,7 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use super::dsn::{Dsn, checked_port, several};
 use super::session::{Connector, Deadlines, Sessions};
 use super::source::Source;
+use crate::environment::variable;
 
 /// Claims, outcomes, heartbeats and upkeep are one statement each. PgQueuer's default.
 const POOL_MAX_SIZE: u32 = 5;
@@ -130,10 +131,6 @@ pub fn pool_size() -> Result<usize, String> {
 pub(super) fn pool_sizes() -> sqlx::Result<(usize, usize)> {
     let settings = Settings::read(variable).map_err(configuration)?;
     Ok((settings.pool_min_size as usize, settings.pool_max_size as usize))
-}
-
-pub(super) fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 pub(super) fn configuration(mistake: String) -> sqlx::Error {

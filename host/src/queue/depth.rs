@@ -16,8 +16,8 @@ SELECT q.entrypoint,
        count(*) FILTER (WHERE q.status = 'queued' AND q.execute_after > now()) AS deferred,
        count(*) FILTER (WHERE q.status = 'picked') AS running,
        count(*) FILTER (WHERE q.status = 'failed') AS held,
-       coalesce(extract(epoch FROM now() - min(q.execute_after) FILTER (WHERE q.status = 'queued' AND q.execute_after <= now())), 0)::float8
-           AS oldest_seconds
+       coalesce(extract(epoch FROM now() - min(greatest({time:q.execute_after}, least({time:q.created}, now())))
+           FILTER (WHERE q.status = 'queued' AND q.execute_after <= now())), 0)::float8 AS oldest_seconds
 FROM {queue} AS q
 WHERE (SELECT mine FROM turn)
 GROUP BY q.entrypoint ORDER BY count(*) DESC LIMIT 200";

@@ -34,7 +34,9 @@ pub const JOINED: &str = "\"joined\"";
 
 pub(super) const WITHDRAW: &str = "DELETE FROM {host} WHERE id = $1";
 
-const HOSTS: &str = "SELECT id, name, pid, version, started, seen, plugins FROM {host} ORDER BY name, started";
+const HOSTS: &str = "
+SELECT h.id, h.name, h.pid, h.version, {time:h.started} AS started, {time:h.seen} AS seen, h.plugins FROM {host} AS h
+ORDER BY h.name, h.started";
 
 /// One host.
 #[derive(Debug, Clone, Serialize)]

@@ -88,6 +88,7 @@ mod tests {
         let job = |(priority, id): &(i32, JobId)| Job {
             id: *id,
             claim: Claim { id: *id, at: chrono::DateTime::UNIX_EPOCH },
+            suspicion: None,
             priority: *priority,
             due: chrono::DateTime::UNIX_EPOCH,
             created_ms: 0,

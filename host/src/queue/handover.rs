@@ -19,12 +19,12 @@ pub struct HandedOver {
 
 /// The seats of what was ours. One that a limit has not any more since it shrank goes.
 const FREE: &str = "free AS MATERIALIZED (
-    SELECT slot AS seat, row_number() OVER () AS rank FROM ours WHERE slot < $19
+    SELECT slot AS seat, row_number() OVER () AS rank FROM ours WHERE slot >= 0 AND slot < $19
 )";
 
 /// Rows that have a job, or a single one that has none.
 const HANDED_OVER: &str = "
-SELECT * FROM (SELECT array_agg(id::bigint) AS ours FROM ours) AS recorded LEFT JOIN job ON true ORDER BY priority DESC, id ASC";
+SELECT *, {suspicion} FROM (SELECT array_agg(id::bigint) AS ours FROM ours) AS recorded LEFT JOIN job ON true ORDER BY priority DESC, id ASC";
 
 /// Who reads the log by its ids sees a seat given back before it is taken again. Nothing else says which of two inserts comes first.
 const AFTER: &str = " WHERE (SELECT count(*) FROM logged) > 0";
@@ -40,7 +40,8 @@ impl Queue {
     pub async fn hand_over(&self, limited: &Limited, records: &[Record]) -> sqlx::Result<HandedOver> {
         let records: Vec<&Record> = records.iter().collect();
         let handing = self.with_extras(self.sql.hand_over.clone(), &records);
-        let mut rows = handing.bind(&*limited.entrypoint).bind(i64::from(limited.concurrency)).fetch_all(&self.pool).await?;
+        let handing = handing.bind(&*limited.entrypoint).bind(i64::from(limited.concurrency));
+        let mut rows = handing.fetch_all(&self.pool).await?;
         self.tallied.notify_one();
         let ours: Option<Vec<JobId>> = rows.first().map(|row| row.try_get("ours")).transpose()?.flatten();
         if let [row] = &*rows

@@ -16,7 +16,8 @@ use crate::job::JobId;
 
 /// The newest failure of each comes from the log: one index look-up per row that is shown.
 const FAILED: &str = "
-SELECT q.id::bigint AS id, q.priority, q.created, q.updated, q.heartbeat, q.execute_after, q.status::text AS status, q.entrypoint,
+SELECT q.id::bigint AS id, q.priority, {time:q.created} AS created, {time:q.updated} AS updated, {time:q.heartbeat} AS heartbeat,
+       {time:q.execute_after} AS execute_after, q.status::text AS status, q.entrypoint,
        q.attempts, q.queue_manager_id, q.slot, q.headers::text AS headers, coalesce(octet_length(q.payload), 0)::bigint AS payload_bytes,
        concat_ws(': ', last.traceback ->> 'exception_type', last.traceback ->> 'exception_message') AS error
 FROM {queue} AS q LEFT JOIN LATERAL (
@@ -27,15 +28,16 @@ ORDER BY q.created DESC, q.id DESC
 LIMIT $1";
 
 const STALE: &str = "
-SELECT id::bigint AS id, priority, queue_manager_id, created, updated, heartbeat, execute_after, status::text AS status, entrypoint,
-       extract(epoch FROM now() - heartbeat)::float8 AS seconds_since_heartbeat
-FROM {queue}
-WHERE status = 'picked' AND heartbeat < now() - $1 * interval '1 millisecond'
-ORDER BY heartbeat, id
+SELECT q.id::bigint AS id, q.priority, q.queue_manager_id, {time:q.created} AS created, {time:q.updated} AS updated,
+       {time:q.heartbeat} AS heartbeat, {time:q.execute_after} AS execute_after, q.status::text AS status, q.entrypoint,
+       extract(epoch FROM now() - {time:q.heartbeat})::float8 AS seconds_since_heartbeat
+FROM {queue} AS q
+WHERE q.status = 'picked' AND q.heartbeat < now() - $1 * interval '1 millisecond'
+ORDER BY q.heartbeat, q.id
 LIMIT $2";
 
 const WORKERS: &str = "
-SELECT queue_manager_id, count(*) AS active_jobs, min(heartbeat) AS oldest_heartbeat, max(heartbeat) AS newest_heartbeat,
+SELECT queue_manager_id, count(*) AS active_jobs, {time:min(heartbeat)} AS oldest_heartbeat, {time:max(heartbeat)} AS newest_heartbeat,
        array_agg(DISTINCT entrypoint ORDER BY entrypoint) AS entrypoints
 FROM {queue}
 WHERE status = 'picked' AND queue_manager_id IS NOT NULL
@@ -43,9 +45,9 @@ GROUP BY queue_manager_id
 ORDER BY queue_manager_id";
 
 const BACKLOG: &str = "
-SELECT entrypoint, count(*) AS queued_count, min(created) AS oldest_created,
-       extract(epoch FROM now() - min(created))::float8 AS oldest_age_seconds,
-       avg(extract(epoch FROM now() - created))::float8 AS avg_age_seconds
+SELECT entrypoint, count(*) AS queued_count, {time:min(created)} AS oldest_created,
+       extract(epoch FROM now() - {time:min(created)})::float8 AS oldest_age_seconds,
+       avg(extract(epoch FROM now() - {time:created}))::float8 AS avg_age_seconds
 FROM {queue}
 WHERE status = 'queued'
 GROUP BY entrypoint

@@ -113,7 +113,7 @@ pub async fn listen(listener: Listener) {
             }
             // The last of these is said once, however long it takes.
             Err(error) if retry < LAST_RETRY => {
-                tracing::warn!(channel, error = %error, retry_in = ?retry, "cannot listen; polling until it works");
+                tracing::warn!(channel, error = %error, retry_in_ms = retry.as_millis(), "cannot listen; polling until it works");
             }
             Err(error) => tracing::debug!(channel, error = %error, "cannot listen; polling until it works"),
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 use super::Pool;
+use super::times::bounded;
 use crate::names::Names;
 
 /// Unlike [`Queue`](super::Queue) it claims nothing, so it has no worker's id and holds no statements: a command sends one or two.
@@ -27,6 +28,6 @@ impl Operator {
 
     /// A statement of this module for these names.
     pub(super) fn sql(&self, template: &str) -> SqlStr {
-        AssertSqlSafe(self.names.render(template)).into_sql_str()
+        AssertSqlSafe(self.names.render(&bounded(template))).into_sql_str()
     }
 }

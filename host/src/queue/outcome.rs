@@ -82,7 +82,7 @@ WITH done AS (
          AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, delay_ms, failures, traceback)
 ), ours AS (
     UPDATE {queue} AS q
-    SET status = done.status::{status}, attempts = q.attempts + done.failures, updated = now(), queue_manager_id = NULL, slot = NULL,
+    SET status = done.status::{status}, attempts = least(q.attempts::bigint + done.failures, 2147483647)::int, updated = now(), queue_manager_id = NULL, slot = NULL,
         execute_after = CASE done.status WHEN 'queued' THEN now() + done.delay_ms * interval '1 millisecond' ELSE q.execute_after END
     FROM done WHERE {ours}
 ), {attempted}, logged AS (
@@ -102,7 +102,8 @@ pub enum Terminal {
 }
 
 impl Terminal {
-    fn label(self) -> &'static str {
+    /// As the log has it.
+    pub fn label(self) -> &'static str {
         match self {
             Terminal::Successful => "successful",
             Terminal::Canceled => "canceled",
@@ -158,6 +159,8 @@ pub struct Record {
     pub attempt: Option<Attempt>,
     /// The entrypoint, if it has a limit: the outcome gives a seat back.
     pub limited: Option<Arc<str>>,
+    /// It was a suspect, and its run ended: it is none any more.
+    pub suspect: bool,
 }
 
 impl Record {

@@ -14,6 +14,7 @@ use super::Queue;
 pub(super) const LOOK: &str = "
 SELECT id, CASE WHEN id = $1 THEN false ELSE pg_try_advisory_xact_lock(presence) END AS gone,
        (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS clock_ms,
+       (extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) * 1000)::bigint AS up_ms,
        (SELECT CASE WHEN $2 THEN EXISTS (SELECT FROM {queue} WHERE status = 'picked' AND queue_manager_id <> $1) ELSE true END) AS busy
 FROM {host} WHERE presence IS NOT NULL ORDER BY id";
 
@@ -41,13 +42,21 @@ pub(super) struct Peer {
     pub(super) gone: bool,
     /// The server's clock, which all workers share.
     pub(super) clock_ms: i64,
+    /// How long the server has been up.
+    pub(super) up_ms: i64,
     /// Whether any of the others may hold a job; the same in all rows.
     pub(super) busy: bool,
 }
 
 impl FromRow<'_, PgRow> for Peer {
     fn from_row(row: &PgRow) -> sqlx::Result<Peer> {
-        Ok(Peer { id: row.try_get("id")?, gone: row.try_get("gone")?, clock_ms: row.try_get("clock_ms")?, busy: row.try_get("busy")? })
+        Ok(Peer {
+            id: row.try_get("id")?,
+            gone: row.try_get("gone")?,
+            clock_ms: row.try_get("clock_ms")?,
+            up_ms: row.try_get("up_ms")?,
+            busy: row.try_get("busy")?,
+        })
     }
 }
 

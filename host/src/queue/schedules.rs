@@ -15,9 +15,10 @@ use crate::job::JobId;
 pub(super) const LOOK: &str = "
 SELECT now() AS now, seen.*
 FROM (VALUES (1)) AS one LEFT JOIN (
-    SELECT s.id::bigint, s.expression, s.entrypoint, s.next_run, d.entrypoint IS NOT NULL AS declared,
-           CASE s.status WHEN 'queued' THEN s.next_run WHEN 'picked' THEN s.heartbeat + interval '30 seconds' END AS due,
-           s.status = 'picked' AS picked, s.heartbeat
+    SELECT s.id::bigint, s.expression, s.entrypoint, {time:s.next_run} AS next_run, d.entrypoint IS NOT NULL AS declared,
+           CASE s.status WHEN 'queued' THEN {time:s.next_run} WHEN 'picked' THEN {time:s.heartbeat} + interval '30 seconds' END AS due,
+           s.status = 'picked' AS picked, {time:s.heartbeat} AS heartbeat,
+           greatest(s.last_run, s.updated) > now() + interval '5 seconds' AS from_ahead
     FROM {schedules} AS s LEFT JOIN unnest($1::text[], $2::text[]) AS d(expression, entrypoint) USING (expression, entrypoint)
     WHERE d.entrypoint IS NOT NULL OR (s.status = 'queued' AND s.next_run < now() - interval '1 minute')
 ) AS seen ON true";
@@ -34,7 +35,7 @@ WITH tick AS (
     SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::text[]) AS t(id, seen, next, headers)
 ), due AS MATERIALIZED (
     SELECT s.id, tick.next, tick.headers
-    FROM {schedules} AS s JOIN tick ON tick.id = s.id AND tick.seen = s.next_run
+    FROM {schedules} AS s JOIN tick ON tick.id = s.id AND tick.seen = {time:s.next_run}
     WHERE (s.status = 'queued' AND s.next_run <= now()) OR (s.status = 'picked' AND s.heartbeat <= now() - interval '30 seconds')
     ORDER BY s.id
     FOR UPDATE OF s SKIP LOCKED
@@ -52,6 +53,14 @@ WITH tick AS (
     SELECT id, 'queued'::{status}, priority, entrypoint FROM new
 )
 SELECT id::bigint AS id, entrypoint FROM new";
+
+/// After the server's clock went back. The row is as it was seen, and was last written at a time that is still to come: so its next tick was
+/// reckoned from that time, too, and not put off by an operator.
+pub(super) const MOVE_BACK: &str = "
+UPDATE {schedules} AS s SET next_run = back.next, updated = now()
+FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[]) AS back(id, seen, next)
+WHERE s.id = back.id AND s.next_run = back.seen AND s.status = 'queued'
+  AND greatest(s.last_run, s.updated) > now() + interval '5 seconds'";
 
 /// What names a schedule, to every worker on the table.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,6 +86,8 @@ pub struct ScheduleRow {
     pub due: Option<DateTime<Utc>>,
     /// A Python worker runs it now.
     pub picked: bool,
+    /// It was last written at a time that is still to come: the server's clock went back.
+    pub from_ahead: bool,
     /// When it was due, or, where a Python worker died running it, when that was last heard of.
     pub scheduled_for: DateTime<Utc>,
 }
@@ -117,6 +128,7 @@ impl Queue {
                 next_run: row.try_get("next_run")?,
                 due: row.try_get("due")?,
                 picked,
+                from_ahead: row.try_get::<Option<bool>, _>("from_ahead")?.unwrap_or_default(),
                 scheduled_for: row.try_get(if picked { "heartbeat" } else { "next_run" })?,
             });
         }
@@ -129,6 +141,15 @@ impl Queue {
         let (expressions, entrypoints) = columns(&keys);
         sqlx::query(self.sql.add_schedules.clone()).bind(expressions).bind(entrypoints).bind(times).execute(&self.pool).await?;
         Ok(())
+    }
+
+    /// Move the next tick of these schedules back to these times, after the server's clock was ahead. Returns how many were still as seen.
+    pub async fn move_back(&self, ticks: &[Tick<'_>]) -> sqlx::Result<u64> {
+        let ids: Vec<i64> = ticks.iter().map(|tick| tick.row.id).collect();
+        let seen: Vec<DateTime<Utc>> = ticks.iter().map(|tick| tick.row.next_run).collect();
+        let next: Vec<DateTime<Utc>> = ticks.iter().map(|tick| tick.next).collect();
+        let moving = sqlx::query(self.sql.move_back.clone()).bind(ids).bind(seen).bind(next);
+        Ok(moving.execute(&self.pool).await?.rows_affected())
     }
 
     /// Enqueue a job for each of these ticks that nobody else was faster with, and move its schedule on, all in one statement.

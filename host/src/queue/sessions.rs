@@ -142,7 +142,7 @@ impl SessionPool {
         });
         let acquired = acquired.await.unwrap_or_else(|_| Err(last.unwrap_or(sqlx::Error::PoolTimedOut)));
         // All of ours being busy for so long tells nothing good of the database, either.
-        acquired.inspect_err(|_| self.access.was_lost())
+        acquired.inspect_err(|_| self.access.lost())
     }
 
     async fn session(&self, last: &mut Option<sqlx::Error>) -> sqlx::Result<Session> {
@@ -217,7 +217,7 @@ impl SessionPool {
 
     /// It was answered, and is the next one's.
     pub(super) fn give_back(&self, lent: Lent, began: Instant) {
-        self.access.was_answered(began);
+        self.access.answered(began.into_std(), Instant::now().into_std());
         self.keep(lent);
     }
 
@@ -227,15 +227,15 @@ impl SessionPool {
         let now = Instant::now();
         match remedy {
             Remedy::SessionLost => {
-                self.access.was_lost();
+                self.access.lost();
                 self.state().doubted = now;
             }
             Remedy::NewSession => {
                 tracing::debug!(error = %error, "sessions that are as old as this one are not used again");
-                self.access.was_answered(began);
+                self.access.answered(began.into_std(), Instant::now().into_std());
                 self.state().retired = now;
             }
-            _ => self.access.was_answered(began),
+            _ => self.access.answered(began.into_std(), Instant::now().into_std()),
         }
         // With its session a transaction is over.
         if !remedy.ends_session() && !in_transaction {

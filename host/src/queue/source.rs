@@ -10,7 +10,8 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
-use super::connection::{self, configuration, variable};
+use super::connection::{self, configuration};
+use crate::environment::variable;
 
 const PASSWORD_FILE: &str = "PGQ_HOST_PASSWORD_FILE";
 const PASSWORD_COMMAND: &str = "PGQ_HOST_PASSWORD_COMMAND";

@@ -3,7 +3,10 @@
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 use super::claim::Way;
-use super::{Lacking, attempt, claim, depth, enqueue, fleet, handover, heartbeat, outcome, presence, rescue, schedules, statistics};
+use super::times::bounded;
+use super::{
+    Lacking, attempt, claim, depth, enqueue, fleet, handover, heartbeat, outcome, presence, rescue, schedules, statistics, suspect,
+};
 use crate::names::Names;
 
 #[derive(Debug)]
@@ -14,6 +17,7 @@ pub(super) struct Statements {
     pub(super) claim_limited: SqlStr,
     pub(super) next_due: SqlStr,
     pub(super) work_left: SqlStr,
+    pub(super) count_left: SqlStr,
     pub(super) heartbeat: SqlStr,
     pub(super) any_lost: SqlStr,
     pub(super) depth: SqlStr,
@@ -24,6 +28,9 @@ pub(super) struct Statements {
     pub(super) forget: SqlStr,
     pub(super) withdraw: SqlStr,
     pub(super) prune_attempts: SqlStr,
+    pub(super) begin_suspect: SqlStr,
+    pub(super) clear_suspects: SqlStr,
+    pub(super) prune_suspects: SqlStr,
     pub(super) finish: SqlStr,
     pub(super) finish_with_extras: SqlStr,
     pub(super) put_back: SqlStr,
@@ -34,6 +41,7 @@ pub(super) struct Statements {
     pub(super) look_at_schedules: SqlStr,
     pub(super) add_schedules: SqlStr,
     pub(super) fire: SqlStr,
+    pub(super) move_back: SqlStr,
     pub(super) enqueue_or_update: SqlStr,
     /// What they go without. Those that are about nothing else are not to be used.
     pub(super) lacking: Lacking,
@@ -41,7 +49,7 @@ pub(super) struct Statements {
 
 impl Statements {
     pub(super) fn render(names: &Names, lacking: Lacking) -> Statements {
-        let render = |template: &str| AssertSqlSafe(names.render(&lacking.fill(template))).into_sql_str();
+        let render = |template: &str| AssertSqlSafe(names.render(&bounded(&lacking.fill(template)))).into_sql_str();
         let outcome = |template: &str| render(&template.replace("{ours}", outcome::OURS).replace("{attempted}", attempt::ATTEMPTED));
         let recorded = |template: &str| outcome(&format!("{template}{}", outcome::RECORDED));
         Statements {
@@ -51,11 +59,12 @@ impl Statements {
             claim_limited: render(&claim::claim_limited()),
             next_due: render(claim::NEXT_DUE),
             work_left: render(claim::WORK_LEFT),
+            count_left: render(claim::COUNT_LEFT),
             heartbeat: render(heartbeat::HEARTBEAT),
             any_lost: render(rescue::ANY_LOST),
             depth: render(depth::DEPTH),
-            rescue: render(&rescue::rescue()),
-            rescue_from: render(&rescue::rescue_from()),
+            rescue: render(&rescue::rescue(lacking.suspects)),
+            rescue_from: render(&rescue::rescue_from(lacking.suspects)),
             finish: recorded(outcome::FINISH),
             finish_with_extras: recorded(&outcome::FINISH_WITH_EXTRAS.replace("{on_conflict}", enqueue::SKIP).replace("{logged}", "")),
             put_back: recorded(outcome::PUT_BACK),
@@ -65,12 +74,16 @@ impl Statements {
             forget: render(presence::FORGET),
             withdraw: render(fleet::WITHDRAW),
             prune_attempts: render(attempt::PRUNE),
+            begin_suspect: render(suspect::BEGIN),
+            clear_suspects: render(suspect::CLEAR),
+            prune_suspects: render(suspect::PRUNE),
             aggregate: render(statistics::AGGREGATE),
             enqueue: render(&enqueue::ENQUEUE.replace("{on_conflict}", "")),
             enqueue_or_skip: render(&enqueue::ENQUEUE.replace("{on_conflict}", enqueue::SKIP)),
             look_at_schedules: render(schedules::LOOK),
             add_schedules: render(schedules::ADD),
             fire: render(schedules::FIRE),
+            move_back: render(schedules::MOVE_BACK),
             enqueue_or_update: render(enqueue::ENQUEUE_OR_UPDATE),
             lacking,
         }

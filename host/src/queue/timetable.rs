@@ -9,8 +9,9 @@ use super::Operator;
 
 /// PgQueuer's order: what ran longest ago first, what never ran last.
 const LIST: &str = "
-SELECT id::bigint AS id, expression, entrypoint, heartbeat, created, updated, next_run, last_run, status::text AS status
-FROM {schedules} ORDER BY last_run ASC, id ASC";
+SELECT s.id::bigint AS id, s.expression, s.entrypoint, {time:s.heartbeat} AS heartbeat, {time:s.created} AS created,
+       {time:s.updated} AS updated, {time:s.next_run} AS next_run, {time:s.last_run} AS last_run, s.status::text AS status
+FROM {schedules} AS s ORDER BY s.last_run ASC, s.id ASC";
 
 const REMOVE: &str = "DELETE FROM {schedules} WHERE id = ANY($1) OR entrypoint = ANY($2) RETURNING id::bigint AS id, entrypoint";
 

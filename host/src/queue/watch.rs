@@ -19,8 +19,11 @@ use super::presence::Peer;
 const STEP: Duration = Duration::from_millis(200);
 /// A worker that is without a session for a moment, all of them cut, has so long to be back.
 const CONFIRM: Duration = Duration::from_millis(350);
-/// After a restart of the server workers are back one after the other: so long after we are, nobody is judged whom we have not seen.
+/// Whom a worker that just started has not seen alive has so long to show itself.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// After a restart of the server, or an interruption that was not ours alone, workers are back one after the other: the last of them when it
+/// has given up a connection that hangs, and tried again.
+const PATIENCE_AFTER_LOSS: Duration = Duration::from_secs(15);
 /// When nothing was heard of jobs for so long, it is asked whether another worker holds any. If none does, a look a while is enough until
 /// something is heard again.
 const QUIET: Duration = Duration::from_secs(10);
@@ -41,6 +44,8 @@ pub struct Watch {
     turns: Turns,
     /// When jobs were heard of last.
     heard: Instant,
+    /// There was a session before.
+    begun: bool,
     /// When to look next.
     pub(super) next: Instant,
 }
@@ -48,14 +53,17 @@ pub struct Watch {
 impl Watch {
     pub(super) fn new(me: Uuid, look: SqlStr, lost: mpsc::Sender<Uuid>, unannounced: Arc<watch::Sender<u64>>) -> Watch {
         let now = Instant::now();
-        Watch { me, look, lost, unannounced, turns: Turns::new(now), heard: now, next: now }
+        Watch { me, look, lost, unannounced, turns: Turns::new(now, PATIENCE), heard: now, next: now, begun: false }
     }
 
     /// On a new session: what was seen on the last proves nothing any more. Who is there now was seen.
     pub(super) async fn begin(&mut self, session: &mut PgListener) -> sqlx::Result<()> {
         let now = Instant::now();
-        (self.turns, self.heard) = (Turns::new(now), now);
-        self.look(session).await
+        let patience = if self.begun { PATIENCE_AFTER_LOSS } else { PATIENCE };
+        (self.turns, self.heard) = (Turns::new(now, patience), now);
+        self.look(session).await?;
+        self.begun = true;
+        Ok(())
     }
 
     /// A worker joined. Who looks in turns finds out soon enough.
@@ -99,6 +107,8 @@ impl Watch {
 #[derive(Debug)]
 struct Turns {
     began: Instant,
+    /// How long whoever was not seen since then has to show itself.
+    patience: Duration,
     /// Who takes turns, this one included.
     workers: usize,
     resting: bool,
@@ -111,8 +121,8 @@ struct Turns {
 }
 
 impl Turns {
-    fn new(began: Instant) -> Turns {
-        Turns { began, workers: 1, resting: false, seen: HashSet::new(), missing: HashMap::new(), told: HashMap::new() }
+    fn new(began: Instant, patience: Duration) -> Turns {
+        Turns { began, patience, workers: 1, resting: false, seen: HashSet::new(), missing: HashMap::new(), told: HashMap::new() }
     }
 
     fn round(&self) -> Duration {
@@ -127,6 +137,9 @@ impl Turns {
         self.told.retain(|id, at| listed.contains(id) && now < *at + AGAIN);
         let rest = if peers.iter().any(|peer| peer.id != me) { REST } else { ALONE };
         let (mut gone, mut wait) = (Vec::new(), rest);
+        // Of a server that just started, nobody knows who was there before.
+        let up = Duration::from_millis(peers.first().map_or(0, |peer| u64::try_from(peer.up_ms).unwrap_or(0)));
+        let settled = now + PATIENCE_AFTER_LOSS.saturating_sub(up);
         for peer in peers.iter().filter(|peer| peer.id != me) {
             if !peer.gone {
                 self.seen.insert(peer.id);
@@ -134,7 +147,7 @@ impl Turns {
                 continue;
             }
             let since = *self.missing.entry(peer.id).or_insert(now);
-            let patient = if self.seen.contains(&peer.id) { self.began } else { self.began + PATIENCE };
+            let patient = if self.seen.contains(&peer.id) { self.began } else { (self.began + self.patience).max(settled) };
             let sure = (since + CONFIRM).max(patient);
             if now < sure {
                 wait = wait.min(sure - now);
@@ -175,13 +188,13 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn peers(states: &[(Uuid, bool)], busy: bool) -> Vec<Peer> {
-        states.iter().map(|(id, gone)| Peer { id: *id, gone: *gone, clock_ms: 0, busy }).collect()
+        states.iter().map(|(id, gone)| Peer { id: *id, gone: *gone, clock_ms: 0, up_ms: 3_600_000, busy }).collect()
     }
 
     #[test]
     fn a_worker_that_was_seen_is_gone_when_it_is_missing_twice_in_a_row() {
         let began = Instant::now();
-        let mut turns = Turns::new(began);
+        let mut turns = Turns::new(began, PATIENCE);
         let mut at = |ms: u32, gone: bool| turns.judge(ME, began + ms * MS, &peers(&[(ME, false), (OTHER, gone)], true));
         assert!(at(0, false).0.is_empty());
         let (gone, wait) = at(500, true);
@@ -198,7 +211,7 @@ mod tests {
     fn after_our_own_reconnection_the_others_have_time_for_theirs() {
         let began = Instant::now();
         let third = Uuid::from_u128(3);
-        let mut turns = Turns::new(began);
+        let mut turns = Turns::new(began, PATIENCE);
         let mut at = |ms: u32, states: &[(Uuid, bool)]| turns.judge(ME, began + ms * MS, &peers(states, true));
         assert!(at(0, &[(ME, false), (OTHER, true), (third, true)]).0.is_empty());
         let (gone, wait) = at(4900, &[(ME, false), (OTHER, true), (third, false)]);
@@ -207,9 +220,22 @@ mod tests {
     }
 
     #[test]
+    fn after_a_restart_of_the_server_they_have_time_whoever_looks() {
+        let began = Instant::now();
+        let mut turns = Turns::new(began, PATIENCE);
+        let mut at = |ms: u32, up_ms: i64| {
+            let state = [(ME, false), (OTHER, true)].map(|(id, gone)| Peer { id, gone, clock_ms: 0, up_ms, busy: true });
+            turns.judge(ME, began + ms * MS, &state).0
+        };
+        assert!(at(0, 1_000).is_empty());
+        assert!(at(13_900, 14_900).is_empty(), "a worker that came after the restart has not seen who was there before");
+        assert_eq!(at(14_000, 15_000), [OTHER]);
+    }
+
+    #[test]
     fn everybody_has_a_turn_of_its_own() {
         for workers in 1..7 {
-            let turns = Turns { workers, ..Turns::new(Instant::now()) };
+            let turns = Turns { workers, ..Turns::new(Instant::now(), PATIENCE) };
             for clock in (0..10_000).step_by(37) {
                 let at: HashSet<i64> = (0..workers).map(|place| (clock + super::super::millis(turns.turn(clock, place))) / 200).collect();
                 assert_eq!(at.len(), workers, "{workers} at {clock}");
@@ -224,7 +250,7 @@ mod tests {
     #[test]
     fn who_is_alone_or_sees_nothing_running_hardly_looks() {
         let began = Instant::now();
-        let mut turns = Turns::new(began);
+        let mut turns = Turns::new(began, PATIENCE);
         assert_eq!(turns.judge(ME, began, &peers(&[(ME, false)], true)), (vec![], ALONE));
         assert!(turns.resting && turns.workers == 1);
         assert!(turns.judge(ME, began, &peers(&[(ME, false), (OTHER, false)], true)).1 <= 3 * STEP);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::logging::list;
 use crate::plugins::{File, Folder, PluginSet};
 
 /// What only the start can tell.
@@ -37,7 +38,7 @@ fn versions(old: Option<&File>, file: &File) {
         let entrypoints: Vec<&str> = plugin.declaration.entrypoints.keys().map(String::as_str).collect();
         metrics::counter!("pgq_host_reloads_total", "plugin" => plugin.name.to_string()).increment(1);
         let replaces = old.and_then(|old| old.serving.as_ref()).map(|plugin| plugin.version.clone());
-        tracing::info!(file = %file.path.display(), plugin = %plugin.name, version = plugin.version, sha256 = &plugin.sha256[..12], replaces, ?entrypoints, "plugin loaded");
+        tracing::info!(file = %file.path.display(), plugin = %plugin.name, version = plugin.version, sha256 = &plugin.sha256[..12], replaces, entrypoints = %list(&entrypoints), "plugin loaded");
         for missing in plugin.grants.missing(&plugin.declaration.needs) {
             tracing::warn!(plugin = %plugin.name, "{missing}");
         }
@@ -62,11 +63,11 @@ fn pauses(old: Option<&File>, file: &File) {
     let was = |name: &str| old.is_some_and(|old| old.paused.iter().any(|(paused, _)| **paused == *name));
     for (entrypoint, until) in file.paused.iter().filter(|(name, _)| !was(name)) {
         let pause = Duration::from_secs(until.saturating_duration_since(std::time::Instant::now()).as_secs_f64().ceil() as u64);
-        tracing::error!(file = %file.path.display(), entrypoint = %entrypoint, ?pause, "run after run crashes: the entrypoint is not claimed for a while; its jobs stay in the queue");
+        tracing::error!(file = %file.path.display(), job.entrypoint = %entrypoint, pause_ms = pause.as_millis(), "run after run crashes: the entrypoint is not claimed for a while; its jobs stay in the queue");
     }
     for (entrypoint, _) in old.into_iter().flat_map(|old| &old.paused) {
         if !file.paused.iter().any(|(paused, _)| paused == entrypoint) {
-            tracing::info!(file = %file.path.display(), entrypoint = %entrypoint, "the entrypoint is claimed again");
+            tracing::info!(file = %file.path.display(), job.entrypoint = %entrypoint, "the entrypoint is claimed again");
         }
     }
 }

@@ -4,6 +4,8 @@ use anyhow::Context as _;
 use metrics::{Unit, describe_counter, describe_histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::logging;
+
 /// Upper bounds of times, from those of a claim to those of a long job.
 const SECONDS: &[f64] = &[0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0];
 /// A backlog's jobs wait for longer than any run.
@@ -45,7 +47,14 @@ fn describe() {
         "pgq_host_leases_lost_total",
         "Jobs that were another worker's or cancelled when their run ended, by where that was noticed: run, record"
     );
+    describe_counter!(
+        "pgq_host_schedules_moved_back_total",
+        "Schedules whose next tick was moved back after the server's clock had been ahead"
+    );
     describe_counter!("pgq_host_limit_hits_total", "Limits that runs met");
     describe_counter!("pgq_host_denied_total", "What plugins tried without a grant");
+    describe_counter!(logging::DROPPED, "Log lines that found no room, because stderr took them more slowly than they came, or not at all");
+    // So that the first of them is a change that an alert can see.
+    metrics::counter!(logging::DROPPED).increment(0);
     describe_counter!("pgq_host_reloads_total", "Versions of plugins that came into service");
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::guests::Guests;
 use crate::lease::Leases;
 use crate::plugins::PluginSet;
+use crate::printable::printable;
 use crate::pulse::Pulse;
 use crate::queue::Queue;
 use crate::schema::{self, SchemaError};
@@ -92,7 +93,7 @@ impl std::fmt::Display for Report {
         for (name, found) in &self.0 {
             match found {
                 Ok(()) => writeln!(f, "[+] {name} ok")?,
-                Err(reason) => writeln!(f, "[-] {name}: {reason}")?,
+                Err(reason) => writeln!(f, "[-] {name}: {}", printable(reason))?,
             }
         }
         f.write_str(if self.is_ok() { "ok\n" } else { "failed\n" })

@@ -1,7 +1,7 @@
 //! The host's word to one running job: go on, or stop and why.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -48,6 +48,7 @@ const STOP_SHUTDOWN: u8 = 4;
 #[derive(Debug, Default)]
 pub struct Control {
     word: AtomicU8,
+    cancelled: AtomicBool,
     changed: Notify,
 }
 
@@ -59,6 +60,7 @@ impl Control {
 
     /// Tell a guest that asks that its job is over; one that does not is interrupted after its grace.
     pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
         self.raise(CANCELLED);
     }
 
@@ -80,7 +82,7 @@ impl Control {
 
     /// Somebody cancelled the job, whatever else was said since.
     pub fn is_cancelled(&self) -> bool {
-        self.word.load(Ordering::Relaxed) == CANCELLED
+        self.cancelled.load(Ordering::Relaxed)
     }
 
     /// The job belongs to another worker.
@@ -171,6 +173,7 @@ mod tests {
         control.lose_lease();
         control.cancel();
         assert_eq!((control.directive(), control.stop_cause()), (Directive::LeaseLost, Some(StopCause::LeaseLost)));
+        assert!(control.is_cancelled(), "the row of a cancelled job is gone, which looks like a lost lease");
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ impl Denials {
         metrics::counter!("pgq_host_denied_total", "plugin" => Arc::clone(plugin), "what" => what).increment(1);
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() < MAX_SAID && said.insert((what, target.to_owned())) {
-            tracing::warn!(%plugin, %entrypoint, job, what, target, "denied: {why}");
+            tracing::warn!(job.id = job, job.entrypoint = %entrypoint, plugin = %plugin, denied.what = what, denied.target = target, "denied: {why}");
         }
     }
 

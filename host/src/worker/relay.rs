@@ -75,7 +75,7 @@ impl Relay {
         let took = asked.elapsed();
         self.rest = (took > LONG).then(|| Instant::now() + took * SHARE);
         let handed = handed?;
-        executor.start(handed.next, plugins);
+        executor.start(handed.next, plugins, asked);
         Ok(handed.ours)
     }
 }

@@ -56,7 +56,7 @@ fn plugin_that(send: impl Fn(&Call) -> Result<Answer, SendError> + 'static) -> P
 fn call(job: &Job, webhook: Webhook) -> Call {
     let mut headers = vec![
         // The same for every attempt: a receiver that remembers it acts once.
-        ("idempotency-key", format!("pgq-{}", job.id())),
+        ("idempotency-key", job.idempotency_key()),
         ("user-agent", concat!("pgq-host-webhook/", env!("CARGO_PKG_VERSION")).to_owned()),
     ];
     if webhook.body.is_some() {
@@ -100,6 +100,9 @@ mod tests {
         (sent.take().expect("a request was sent"), result)
     }
 
+    /// 2026-01-01T00:00:00Z.
+    const ENQUEUED: std::time::SystemTime = std::time::SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(1_767_225_600)).unwrap();
+
     fn job(payload: serde_json::Value) -> TestJob {
         TestJob::new("webhook").id(42).json(&payload)
     }
@@ -118,7 +121,7 @@ mod tests {
     #[test]
     fn posts_the_body_as_it_is() {
         let payload = r#"{"url": "https://example.com/hook?a=1", "body": {"z": 1.10, "a": [9007199254740993]}}"#;
-        let (call, result) = deliver(TestJob::new("webhook").id(42).payload(payload), ok());
+        let (call, result) = deliver(TestJob::new("webhook").id(42).created(ENQUEUED).payload(payload), ok());
 
         assert_eq!(result, Ok(Outcome::output(r#"{"status":200,"body":"thanks"}"#)));
         assert_eq!(call.method, "POST");
@@ -126,7 +129,13 @@ mod tests {
         assert_eq!(call.url.path_with_query, "/hook?a=1");
         assert_eq!(call.body, br#"{"z": 1.10, "a": [9007199254740993]}"#);
         assert_eq!(header(&call, "content-type"), Some("application/json"));
-        assert_eq!(header(&call, "idempotency-key"), Some("pgq-42"));
+        assert_eq!(header(&call, "idempotency-key"), Some("pgq-42-1767225600000"));
+    }
+
+    #[test]
+    fn the_producers_key_goes_before_the_ids() {
+        let job = job(json!({ "url": "http://localhost:8080" })).header("idempotency-key", "order-7");
+        assert_eq!(header(&deliver(job, ok()).0, "idempotency-key"), Some("order-7"));
     }
 
     #[test]

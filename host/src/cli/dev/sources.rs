@@ -57,7 +57,7 @@ impl Sources {
             source.watch.follow();
             let Some(saved) = source.saved.take() else { continue };
             if let Err(error) = build(&source.folder, &self.plugins, saved).await {
-                tracing::error!(source = %source.folder.display(), "{error:#}; what was served before stays");
+                tracing::error!(folder = %source.folder.display(), "{error:#}; what was served before stays");
             }
         }
     }

@@ -50,7 +50,7 @@ pub(in crate::cli) struct Bench {
 
 impl BenchArgs {
     pub(in crate::cli) fn set_up(&self, compiled: Compiled) -> anyhow::Result<Bench> {
-        self.logging.install();
+        self.logging.install()?;
         let config = Config::load(self.config.as_deref())?;
         let folder = || self.cache_dir.clone().or(config.run.cache_dir.clone()).map_or_else(default_cache_dir, Ok);
         let cache = match compiled {

@@ -89,6 +89,7 @@ impl RunArgs {
             headers: (!headers.is_empty()).then(|| serde_json::Value::from(headers).to_string()),
             attempts: self.attempt - 1,
             claim: Claim { id: JOB, at: now },
+            suspicion: None,
         })
     }
 }

@@ -22,6 +22,13 @@ fn nap(job: &Job, Json(ms): Json<u64>) -> Outcome {
     Outcome::output(job.attempt().to_string())
 }
 
+/// The payload is what it logs, as a message, as a field and on stderr; then what it fails with.
+fn says(_: &Job, Text(text): Text) -> Result<()> {
+    log::info!(said = text, "{text}");
+    eprintln!("{text}");
+    Err(Failure::reject(text))
+}
+
 fn fail(_: &Job, Text(message): Text) -> Result<()> {
     Err(Failure::retry(message))
 }
@@ -180,6 +187,7 @@ fn plugin() -> Plugin {
         .entrypoint(Entrypoint::new("show", show))
         .entrypoint(Entrypoint::new("nap", nap).max_attempts(3).backoff(Duration::from_millis(20), 1.0, Duration::from_millis(20)))
         .entrypoint(Entrypoint::new("nap_limited", nap).concurrency(2))
+        .entrypoint(quick(Entrypoint::new("says", says)))
         .entrypoint(quick(Entrypoint::new("fail", fail)))
         .entrypoint(quick(Entrypoint::new("fail_deleted", fail)).on_failure(OnFailure::Delete))
         .entrypoint(quick(Entrypoint::new("reject", reject)))

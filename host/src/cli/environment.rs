@@ -1,0 +1,78 @@
+//! Variables that stand for flags, under the rule of [`crate::environment`]: clap by itself takes an empty one for a value, knows two ways to
+//! say yes, and does not tell that a value came from a variable.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+
+use clap::builder::Resettable;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Command};
+
+use crate::environment::truth;
+
+/// The command with all its variables as they are meant. `is_empty` tells of those that are set to nothing.
+pub(super) fn heed(command: Command, is_empty: &impl Fn(&OsStr) -> bool) -> Command {
+    let one = |arg: Arg| {
+        let Some(name) = arg.get_env().map(OsStr::to_owned) else { return arg };
+        let arg = if matches!(arg.get_action(), ArgAction::SetTrue) { arg.value_parser(truth) } else { arg };
+        if is_empty(&name) { arg.env(Resettable::Reset) } else { arg }
+    };
+    command.mut_args(one).mut_subcommands(|command| heed(command, is_empty))
+}
+
+/// Of this process.
+pub(super) fn is_empty(name: &OsStr) -> bool {
+    std::env::var_os(name).is_some_and(|value| value.is_empty())
+}
+
+/// The same error, naming the variable that the refused value came from, if it came from one.
+pub(super) fn explain(command: &Command, error: clap::Error, env: impl Fn(&OsStr) -> Option<OsString>) -> clap::Error {
+    if error.kind() == ErrorKind::InvalidUtf8 {
+        let names =
+            all(command).into_iter().filter_map(Arg::get_env).filter(|name| env(name).is_some_and(|value| value.to_str().is_none()));
+        let names: BTreeSet<_> = names.map(|name| name.display().to_string()).collect();
+        if !names.is_empty() {
+            let names = names.into_iter().collect::<Vec<_>>().join(", ");
+            return clap::Error::raw(error.kind(), format!("the value of a variable is not UTF-8, as it has to be: {names}\n"));
+        }
+    }
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let (Some(arg), Some(value)) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue)) else { return error };
+    let came_from = |name: &&OsStr| env(name).is_some_and(|set| set.to_string_lossy() == value);
+    let mut named = all(command).into_iter().filter(|known| known.to_string() == arg).filter_map(Arg::get_env);
+    let Some(name) = named.find(came_from) else { return error };
+    let accepted = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) if !values.is_empty() => format!("use {}", values.join(", ")),
+        _ => std::error::Error::source(&error).map(ToString::to_string).unwrap_or_else(|| format!("see {arg} in --help")),
+    };
+    // As if it had been a flag: the same kind, and the same exit code.
+    clap::Error::raw(ErrorKind::ValueValidation, format!("the variable {} is {value:?}: {accepted}\n", name.display()))
+}
+
+/// All arguments of a command and of those beneath it.
+pub(super) fn all(command: &Command) -> Vec<&Arg> {
+    command.get_arguments().chain(command.get_subcommands().flat_map(all)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn variables(command: &Command) -> Vec<String> {
+        all(command).iter().filter_map(|arg| arg.get_env()).map(|name| name.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn every_variable_that_is_empty_is_unset() {
+        let declared = variables(&Cli::command());
+        assert!(declared.len() > 20 && declared.iter().any(|name| name == "PGQ_HOST_BATCH_SIZE"), "{declared:?}");
+        assert_eq!(variables(&heed(Cli::command(), &|_| true)), [""; 0]);
+        assert_eq!(variables(&heed(Cli::command(), &|_| false)), declared);
+    }
+}

@@ -1,0 +1,34 @@
+//! Whether the schedules stand where the server's clock is, or where it was.
+
+use sqlx::Row as _;
+
+use super::finding::{Finding, Seen};
+use super::patient::Patient;
+
+/// Written at a time that is still to come, by more than clocks are steered by, and not due before that.
+const AHEAD: &str = "
+SELECT count(*) AS schedules, min(expression) AS expression, min(entrypoint) AS entrypoint,
+       coalesce(extract(epoch FROM max(greatest(last_run, updated)) - now()), 0)::float8 AS seconds
+FROM {schedules}
+WHERE greatest(last_run, updated) > now() + interval '5 seconds' AND greatest(last_run, updated) < 'infinity' AND next_run > now()";
+
+pub(super) async fn check(patient: &Patient<'_>) -> Seen {
+    let mut look = patient.look().await?;
+    let row = sqlx::query(patient.sql(AHEAD)).fetch_one(&mut *look).await?;
+    let schedules: i64 = row.try_get("schedules")?;
+    if schedules == 0 {
+        return Ok(vec![Finding::ok("none was written at a time that is still to come")]);
+    }
+    let (expression, entrypoint): (String, String) = (row.try_get("expression")?, row.try_get("entrypoint")?);
+    let seconds: f64 = row.try_get("seconds")?;
+    let what = format!(
+        "{schedules} schedule(s), such as {expression:?} of {entrypoint:?}, were last written {seconds:.0} s ahead of the server's clock"
+    );
+    let why = "the clock was ahead and went back: until it is there again, they are silent. A host moves those back that its plugins \
+        declare, and says so; nobody does it for those of Python workers";
+    let remedy = format!(
+        "UPDATE {} SET next_run = now() WHERE next_run > now() AND greatest(last_run, updated) > now() + interval '5 seconds';",
+        patient.settings.names.render("{schedules}")
+    );
+    Ok(vec![Finding::warning(what, why, remedy)])
+}

@@ -1,0 +1,199 @@
+//! What the host says while it runs: events become lines, and lines are written by a thread that nobody waits for.
+//!
+//! Logs go to stderr. docs/logging.md has the formats and the fields.
+
+mod fields;
+mod json;
+mod list;
+mod panic;
+mod queue;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{Format as Text, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+
+pub(crate) use list::list;
+
+use crate::environment;
+use crate::printable::printable_lines;
+use fields::TextFields;
+use json::{Json, Object};
+use queue::Queue;
+
+/// Lines that found no room.
+pub(crate) const DROPPED: &str = "pgq_host_log_lines_dropped_total";
+/// What waits to be written at the end of the process has so long to get there.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// For whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// People.
+    Text,
+    /// Machines.
+    Json,
+}
+
+/// The log of this process, once there is one.
+static LOG: OnceLock<Log> = OnceLock::new();
+
+#[derive(Debug)]
+struct Log {
+    queue: Queue,
+    format: Format,
+    /// stderr is systemd's journal, which takes a line's priority from what stands before it.
+    journal: bool,
+}
+
+/// Log from now on. Once per process; `level` is for us and our guests, and RUST_LOG goes before it.
+pub fn install(level: &str, format: Format) -> anyhow::Result<()> {
+    // Not `std::io::stderr()` itself: a thread that is stuck in writing would hold its lock, and with it whoever else has something to say.
+    let stderr = File::from(io::stderr().as_fd().try_clone_to_owned().context("stderr cannot be used for the log")?);
+    let log = Log { queue: Queue::default(), format, journal: is_journal(&stderr) };
+    if LOG.set(log).is_err() {
+        return Ok(());
+    }
+    let log = LOG.get().context("the log was just made")?;
+    let write =
+        move || log.queue.write(stderr, |lines| tracing::warn!(lines, "log lines were dropped: they came faster than stderr took them"));
+    thread::Builder::new().name("pgq-log".into()).spawn(write).context("cannot start the log's thread")?;
+    // Libraries only speak up when something is wrong.
+    let default = format!("warn,pgq_host={level}");
+    // An empty RUST_LOG, as Compose files leave it, is no filter.
+    let wanted = environment::variable("RUST_LOG").filter(|filter| !filter.trim().is_empty());
+    let (filter, mistake) = match wanted.as_ref().map(EnvFilter::try_new) {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => (EnvFilter::new(&default), Some(error)),
+        None => (EnvFilter::new(&default), None),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log).log_internal_errors(false);
+    // Only fails where a subscriber is installed already: then somebody embeds us and has their own.
+    let _ = match format {
+        Format::Json => builder.event_format(Prioritised { inner: Json, journal: log.journal }).try_init(),
+        Format::Text => {
+            let text = Text::default().with_target(false);
+            builder
+                .with_ansi(has_colours())
+                .fmt_fields(TextFields)
+                .event_format(Prioritised { inner: text, journal: log.journal })
+                .try_init()
+        }
+    };
+    panic::install();
+    if let (Some(error), Some(wanted)) = (mistake, wanted) {
+        tracing::warn!(error = %error, "RUST_LOG is {wanted:?}, which is no filter, and is left alone; write it like pgq_host=debug,warn");
+    }
+    Ok(())
+}
+
+/// Say why the process ends, as the log says things if there is one, and write what is left of the log.
+pub fn fatal(said: &str) {
+    let Some(log) = LOG.get() else {
+        // Nobody may be there to read it.
+        let _ = writeln!(io::stderr(), "Error: {}", printable_lines(said, "       "));
+        return;
+    };
+    log.queue.push(log.last_word(said).unwrap_or_default().as_bytes());
+    flush();
+}
+
+/// Write what is left of the log, as far as it can be written in a moment.
+pub fn flush() {
+    if let Some(log) = LOG.get() {
+        log.queue.flush(LAST_WORDS);
+    }
+}
+
+impl Log {
+    fn last_word(&self, said: &str) -> Result<String, fmt::Error> {
+        let level = if self.journal { priority(&Level::ERROR) } else { "" };
+        match self.format {
+            Format::Text => Ok(format!("{level}Error: {}\n", printable_lines(said, &format!("{level}       ")))),
+            Format::Json => {
+                let mut object = Object::new(&Level::ERROR)?;
+                object.text("target", module_path!())?;
+                object.text("message", "pgq-host ends with an error")?;
+                object.text("error", said)?;
+                Ok(format!("{level}{}", object.line()))
+            }
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for &'static Log {
+    type Writer = LineWriter;
+
+    fn make_writer(&'a self) -> LineWriter {
+        LineWriter(&self.queue)
+    }
+}
+
+/// Takes one line at a time, as the subscriber hands them over, and never fails.
+#[derive(Debug)]
+struct LineWriter(&'static Queue);
+
+impl io::Write for LineWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A format with a priority before each line, where the journal reads it.
+#[derive(Debug)]
+struct Prioritised<F> {
+    inner: F,
+    journal: bool,
+}
+
+impl<S, N, F> FormatEvent<S, N> for Prioritised<F>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        if self.journal {
+            writer.write_str(priority(event.metadata().level()))?;
+        }
+        self.inner.format_event(context, writer, event)
+    }
+}
+
+/// As sd-daemon(3) has it.
+fn priority(level: &Level) -> &'static str {
+    match *level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        Level::DEBUG | Level::TRACE => "<7>",
+    }
+}
+
+/// systemd names the file that it gave us as stderr; in a shell that runs under a unit, ours may be another.
+fn is_journal(stderr: &File) -> bool {
+    let (Some(named), Ok(ours)) = (environment::variable("JOURNAL_STREAM"), rustix::fs::fstat(stderr)) else { return false };
+    named == format!("{}:{}", ours.st_dev, ours.st_ino)
+}
+
+/// https://no-color.org: set and not empty, whatever it says.
+fn has_colours() -> bool {
+    io::stderr().is_terminal()
+        && environment::variable("NO_COLOR").is_none()
+        && environment::variable("TERM").is_none_or(|term| term != "dumb")
+}

@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Run `cargo test`, and what failed once more, alone.
+
+A test that fails and then passes alone is flaky: it is named at the end, loudly, and does not fail the run. A test that
+fails twice does, and so does a build that fails. Arguments are those of `cargo test`; CARGO names another cargo.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+TARGET_FAILED = re.compile(r"^ +`(.+)`$")  # Cargo's list of failed targets: "    `-p pgq-host-tests --test it`".
+TEST_FAILED = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. FAILED")
+
+
+def run(command):
+    """Run it with its output passed on as it comes; returns exit code and lines."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    lines = []
+    for line in process.stdout:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        lines.append(line.rstrip("\n"))
+    return process.wait(), lines
+
+
+def failed_targets(lines):
+    """The targets that cargo names after `error: N targets failed:`, as its own arguments; one that failed is named by a hint."""
+    targets = []
+    for number, line in enumerate(lines):
+        if re.match(r"^error: \d+ targets? failed:", line):
+            for listed in lines[number + 1 :]:
+                match = TARGET_FAILED.match(listed)
+                if not match:
+                    break
+                targets.append(match[1].split())
+    return targets
+
+
+def main():
+    cargo = os.environ.get("CARGO", "cargo")
+    arguments = sys.argv[1:]
+    options, filters = (arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]) if "--" in arguments else (arguments, [])
+    code, lines = run([cargo, "test", "--no-fail-fast", *options, "--", *filters])
+    if code == 0:
+        return 0
+    failed = sorted({match[1] for line in lines if (match := TEST_FAILED.match(line))})
+    targets = failed_targets(lines)
+    if not failed or not targets:
+        return code  # The build, or a test process that died: nothing to tell apart.
+    # Which package is tested is the target's to say now.
+    options = [option for option in options if option != "--workspace"]
+    print(f"\n{len(failed)} failed, and run once more, alone: {', '.join(failed)}\n", flush=True)
+    passed, failed_again = set(), False
+    for target in targets:
+        doc = "--doc" in target
+        chosen = failed if doc else ["--exact", *failed]
+        again, lines = run([cargo, "test", *options, *target, "--", "--test-threads", "1", *chosen])
+        failed_again |= again != 0
+        passed |= {match[1] for line in lines if (match := re.match(r"^test (.+?)(?: - should panic)? \.\.\. ok", line))}
+    flaky = [name for name in failed if name in passed]
+    if flaky:
+        print("\n" + "!" * 78)
+        for name in flaky:
+            print(f"FLAKY: {name} failed, and passed when it was run again alone. Find out why.")
+        print("!" * 78 + "\n", flush=True)
+    missed = [name for name in failed if name not in passed]
+    if missed:
+        print(f"Failed twice: {', '.join(missed)}", file=sys.stderr)
+    return 1 if failed_again or missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
