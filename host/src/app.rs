@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::announce::{Announcer, Presence};
+use crate::byte_budget::ByteBudget;
 use crate::executor::Executor;
 use crate::guests::GuestRuntime;
 use crate::lease::{self, Leases};
@@ -52,6 +53,8 @@ pub struct Settings {
     pub cache: Option<PathBuf>,
     /// Jobs that run at a time.
     pub max_concurrent_tasks: usize,
+    /// Bytes of payloads and headers that claimed jobs may hold.
+    pub max_claimed_bytes: u64,
     /// A job whose worker was silent for so long is taken from it.
     pub heartbeat_timeout: Duration,
     /// Running jobs have so long to end at a stop.
@@ -168,7 +171,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
              `pgq-host upgrade`, `pgq-host grant ROLE --apply`, then a restart, bring what is lacking"
         );
     }
-    let queue = queue.without(lacking);
+    let queue = queue.without(lacking).within(ByteBudget::new(settings.max_claimed_bytes)).fitted().await?;
     let (present, listening) = watch::channel(false);
     let listens = connected.listen_from.is_some();
     let presence = match lacking.presence {

@@ -59,6 +59,8 @@ fn job() -> Job {
         payload: Some(br#"{"name":"x"}"#.to_vec()),
         headers: None,
         attempts: 0,
+        unread: None,
+        share: None,
         claim: Claim { id: 1, at: chrono::DateTime::UNIX_EPOCH },
         suspicion: None,
     }
@@ -73,7 +75,7 @@ fn queue() -> (&'static Database, Queue) {
 fn claim(queue: &Queue, jobs: usize) -> Vec<Job> {
     let claimed = RUNTIME.block_on(queue.claim(&[Arc::from("echo")], jobs)).expect("a claim");
     assert_eq!(claimed.len(), jobs);
-    claimed
+    claimed.jobs
 }
 
 #[divan::bench(args = [1, 10, 100, 500], sample_size = 1)]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on ends, and some say what they measured")]
 
 mod bench;
+mod bodies;
 mod capabilities;
 mod chaos;
 mod connecting;
@@ -10,6 +11,7 @@ mod cron;
 mod dev;
 mod doctor;
 mod embedded;
+mod encodings;
 mod environment;
 mod examples;
 mod fleet;

@@ -103,6 +103,8 @@ fn job(id: i64, entrypoint: &str) -> Job {
         headers: None,
         attempts: 0,
         suspicion: None,
+        unread: None,
+        share: None,
         claim: Claim { id, at },
     }
 }

@@ -11,7 +11,8 @@ use super::database::DatabaseArgs;
 use super::logging::LoggingArgs;
 use super::values;
 use crate::app;
-use crate::config::{Config, parse_duration};
+use crate::byte_budget::ByteBudget;
+use crate::config::{Config, parse_bytes, parse_duration};
 use crate::names::Names;
 use crate::plugins::Reread;
 use crate::queue::Database;
@@ -62,6 +63,9 @@ pub(super) struct WorkerArgs {
     /// Jobs that run at a time in this process [default: 100]; 0 is as many as can be, 5000
     #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", value_parser = values::whole_number::<usize>)]
     max_concurrent_tasks: Option<usize>,
+    /// Bytes of payloads and headers that claimed jobs may hold, like 64MiB; a job above it runs alone [default: an eighth of the memory]
+    #[arg(long, env = "PGQ_HOST_MAX_CLAIMED_BYTES", value_name = "BYTES", value_parser = parse_bytes)]
+    max_claimed_bytes: Option<u64>,
     /// The longest wait between two looks at the queue, in seconds [default: 30; 1 where nothing wakes it]
     #[arg(long, env = "PGQ_HOST_DEQUEUE_TIMEOUT", value_parser = parse_duration)]
     dequeue_timeout: Option<Duration>,
@@ -151,6 +155,10 @@ impl WorkerArgs {
         if tasks > MOST_CONCURRENT_TASKS {
             mistakes.push(format!("max-concurrent-tasks is {tasks}; it must be up to {MOST_CONCURRENT_TASKS}: start more hosts for more"));
         }
+        let max_claimed_bytes = self.max_claimed_bytes.or(config.run.max_claimed_bytes).unwrap_or_else(ByteBudget::default_bytes);
+        if max_claimed_bytes == 0 {
+            mistakes.push("max-claimed-bytes is 0; it must be more, or leave it out for an eighth of the memory".into());
+        }
         let shutdown_on_listener_failure = self.shutdown_on_listener_failure || config.run.shutdown_on_listener_failure.unwrap_or_default();
         if deaf && shutdown_on_listener_failure {
             mistakes
@@ -167,6 +175,7 @@ impl WorkerArgs {
             breaker: config.breaker,
             cache: Some(self.cache_dir.clone().or(config.run.cache_dir).map_or_else(default_cache_dir, Ok)?),
             max_concurrent_tasks: if tasks == 0 { MOST_CONCURRENT_TASKS } else { tasks },
+            max_claimed_bytes,
             heartbeat_timeout,
             drain_timeout,
             log_aggregation_interval,

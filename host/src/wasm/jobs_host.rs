@@ -21,7 +21,11 @@ pub struct JobHandle {
 
 impl JobHandle {
     fn headers(&self) -> BTreeMap<String, String> {
-        self.job.headers.as_deref().map(header_texts).unwrap_or_default()
+        let headers = self.job.headers.as_deref().map(header_texts).transpose();
+        headers.map(Option::unwrap_or_default).unwrap_or_else(|error| {
+            tracing::error!(job.id = self.job.id, job.entrypoint = %self.job.entrypoint, error = %error, "the job's headers cannot be read; its handler gets none");
+            BTreeMap::new()
+        })
     }
 }
 
