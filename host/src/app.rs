@@ -190,8 +190,8 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let (tried_sender, tried) = oneshot::channel();
     let (lost_sender, lost) = mpsc::channel(64);
     // Behind a pooler there may be no session to listen on; then the worker polls, and its lease is all that speaks for it.
-    if let Some(from) = connected.listen_from {
-        let listener = queue::listen(Listener {
+    let listener = connected.listen_from.map(|from| {
+        queue::listen(Listener {
             from,
             channel: settings.names.channel.clone(),
             fleet_channel: settings.names.fleet_channel(),
@@ -200,7 +200,9 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
             watch: (!matches!(presence, Presence::Unknown)).then(|| queue.watch(lost_sender)),
             present,
             tried: tried_sender,
-        });
+        })
+    });
+    if let Some(listener) = listener {
         tasks.spawn("listener", listener);
     }
     // Before the first claim, or a cancellation of what it takes could go unheard.
