@@ -20,6 +20,7 @@ WITH new AS (
 ), logged AS (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint) SELECT id, 'queued', priority, entrypoint FROM new
 ) SELECT id FROM new ORDER BY id"""
+MIX = ("work",) * 7 + ("last", "last", "limited")
 LOST_CONNECTION = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -37,6 +38,7 @@ class Fleet:
         self.waits: list[tuple[float, list[int]]] = []
         self.stuck: list[str] = []
         self.ids: dict[str, tuple[str, int]] = {}
+        self.began = time.time()
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task] = []
 
@@ -84,11 +86,11 @@ class Fleet:
                 finally:
                     connection.terminate()
 
-    def produce(self, rate: float, entrypoints: tuple[str, ...] = ("work",) * 7 + ("last", "last", "limited")) -> None:
-        """Jobs of 5 to 300 ms, and some that take longer than a lease, from now on until `settle`."""
-        self._tasks.append(asyncio.create_task(self._produce(rate, entrypoints)))
+    def produce(self, rate: float, ms: int | None = None) -> None:
+        """Jobs from now on until `settle`: of 5 to 300 ms, and some that take longer than a lease, unless said otherwise."""
+        self._tasks.append(asyncio.create_task(self._produce(rate, ms)))
 
-    async def _produce(self, rate: float, entrypoints: tuple[str, ...]) -> None:
+    async def _produce(self, rate: float, ms: int | None) -> None:
         due = time.time()
         while not self._stop.is_set():
             with contextlib.suppress(*LOST_CONNECTION, RuntimeError):
@@ -98,7 +100,7 @@ class Fleet:
                         due = max(due + 0.2, time.time() - 1)
                         await asyncio.sleep(max(0, due - time.time()))
                         count = int(rate * 0.2 + self.random.random())
-                        await self.enqueue([self.random.choice(entrypoints) for _ in range(count)], connection)
+                        await self.enqueue([self.random.choice(MIX) for _ in range(count)], connection, ms)
                 finally:
                     connection.terminate()
 

@@ -107,7 +107,7 @@ def taken_from_the_living(fleet: Fleet, row) -> tuple | None:
     since = row["at"] - fleet.lease - 2
     if any(begin <= row["at"] + 0.5 and end >= since for begin, end in worker.troubles):
         return None
-    return name, traceback["exception_message"]
+    return name, round(row["at"] - fleet.began, 1), "its sessions ended" if "gone" in traceback["exception_message"] else "its lease was over"
 
 
 def recovery(fleet: Fleet, history: dict, begun: dict, figures: Figures) -> None:

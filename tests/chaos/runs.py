@@ -24,10 +24,10 @@ async def one_after_the_other(fleet: Fleet, end: float, which: tuple[Callable, .
         await asyncio.sleep(fleet.random.uniform(0.2, 1) * pause)
 
 
-def repeated(*which: Callable, hosts: int = 3, pythons: int = 0, pause: float = 1.0) -> Callable[[Fleet, float], Awaitable[None]]:
+def repeated(*which: Callable, hosts: int = 3, pythons: int = 0, pause: float = 1.0, rate: float = RATE, ms: int | None = None) -> Callable[[Fleet, float], Awaitable[None]]:
     async def run(fleet: Fleet, end: float) -> None:
         await fleet.start(hosts, pythons)
-        fleet.produce(RATE)
+        fleet.produce(rate, ms)
         await asyncio.sleep(2)
         await one_after_the_other(fleet, end, which, pause)
 
@@ -76,13 +76,16 @@ async def killers(fleet: Fleet, end: float) -> None:
     def hook(effect) -> None:
         worker = next(worker for worker in fleet.workers if worker.name == effect.worker)
         if effect.what == "begin" and effect.job in fleet.killers and worker.runs:
+            ended = {effect.job for effect in fleet.receiver.effects if effect.what == "end"}
+            near = {begun.job for begun in fleet.receiver.effects if begun.worker == worker.name} - ended - fleet.killers
             worker.kill()
+            fleet.wait_for(sorted(near))
             restarts.add(asyncio.create_task(worker.restart()))
 
     fleet.receiver.hook = hook
-    await fleet.enqueue(["work"] * 150, ms=400)
-    fleet.killers |= set(await fleet.enqueue(["work", "last"], ms=400))
-    await fleet.enqueue(["work"] * 150, ms=400)
+    await fleet.enqueue(["work"] * 100 + ["last"] * 50, ms=2000)
+    fleet.killers |= set(await fleet.enqueue(["work", "last"], ms=2000))
+    await fleet.enqueue(["work"] * 100 + ["last"] * 50, ms=2000)
     connection = await fleet.server.connect(fleet.database)
     while time.time() < end + 60:
         left = await connection.fetchval("SELECT count(*) FROM pgqueuer WHERE status IN ('queued', 'picked')")
@@ -155,8 +158,9 @@ RUNS: dict[str, Callable[[Fleet, float], Awaitable[None]]] = {
     "freeze": repeated(faults.freeze),
     "network": repeated(faults.cut, faults.silence, faults.swallow),
     "away": repeated(faults.away, faults.unreachable, hosts=7, pause=8),
-    "stall": repeated(faults.stall, pause=8),
-    "lock": repeated(faults.lock, pause=3),
+    "stall": repeated(faults.stall, pause=8, rate=3, ms=9000),
+    # Places are free while the lock is held, and what is claimed after it runs for half a lease.
+    "lock": repeated(faults.lock, pause=3, rate=8, ms=3000),
     "crash-loop": crash_loop,
     "killed-at-claim": killed_at_claim,
     "killers": killers,
