@@ -46,8 +46,8 @@ class Proxy:
         self.open.set()
 
     def cut(self) -> None:
-        """All connections are reset; new ones pass."""
-        for pair in list(self._pairs):
+        """All connections are reset, but those that are swallowed; new ones pass."""
+        for pair in [pair for pair in self._pairs if not pair.swallowed]:
             pair.cut()
         self.open.set()
 
