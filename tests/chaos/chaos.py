@@ -38,6 +38,7 @@ class LiedTo(Server):
     """A server whose clock the driver sets."""
 
     def __init__(self, folder: pathlib.Path, port: int):
+        folder.parent.mkdir(parents=True, exist_ok=True)
         self.offset = folder.parent / "offset"
         self.offset.write_text("+0\n", encoding="utf-8")
         env = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(self.offset), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}

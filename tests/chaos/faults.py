@@ -34,6 +34,9 @@ async def cut(fleet: Fleet, worker: Worker) -> None:
     """All connections are reset, and new ones pass at once: no reason to lose anything."""
     fleet.wait_for(await fleet.held_by(worker))
     worker.proxy.cut()
+    if worker.python:
+        # PgQueuer 1.6 does not connect again.
+        worker.trouble()[1] = time.time() + 3 * fleet.lease
 
 
 async def silence(fleet: Fleet, worker: Worker) -> None:

@@ -130,9 +130,8 @@ impl Protocol {
             match held.phase {
                 Phase::Waiting if worker.stopping => actions.push(Action::End(place, job, Outcome::Release)),
                 Phase::Waiting => {
-                    let good = held.age + 1 < LEASE || !self.rules.nothing_begins_on_an_expired_lease || place == PYTHON;
-                    // Of a suspect it is written down first.
-                    if good && (!held.suspect || self.rules.losses == Losses::ChargeAll || place == PYTHON || state.connected(place)) {
+                    let good = held.age + 1 < LEASE || !self.rules.nothing_begins_on_an_expired_lease;
+                    if place == PYTHON || good && (self.rules.losses == Losses::ChargeAll || self.has_room(state, place, held)) {
                         actions.push(Action::Begin(place, job));
                     }
                 }
@@ -189,6 +188,24 @@ impl Protocol {
             if watched && who.place as usize != PYTHON && self.seems_gone(state, place, who) {
                 actions.push(Action::JudgeGone(place, who));
             }
+        }
+    }
+
+    /// Whether this may begin now, beside what else is on this host. Of a suspect it is written down first that it does.
+    fn has_room(&self, state: &State, place: usize, one: Held) -> bool {
+        let held = &state.workers[place].held;
+        let runs = |held: &Held| match held.phase {
+            Phase::Waiting => false,
+            Phase::Running => true,
+            Phase::Ended(_) => held.suspicion == Suspicion::Alone && self.rules.alone_until_recorded,
+        };
+        let all = |fits: &dyn Fn(&Held) -> bool| held.iter().flatten().all(fits);
+        let connected = state.connected(place);
+        match one.suspicion {
+            // Not even while one waits that has to be alone.
+            Suspicion::None => all(&|held| held.suspicion != Suspicion::Alone || !runs(held) && held.phase != Phase::Waiting),
+            Suspicion::Few => connected && all(&|held| held.suspicion != Suspicion::Alone || !runs(held)),
+            Suspicion::Alone => connected && all(&|held| held.suspicion == Suspicion::None || !runs(held)),
         }
     }
 
@@ -253,13 +270,7 @@ impl Protocol {
         {
             return false;
         }
-        if self.rules.losses == Losses::ChargeAll || python {
-            return true;
-        }
-        // A suspect is claimed by whoever has nothing else, and nothing is claimed beside it.
-        let held = &state.workers[place].held;
-        let alone = which.count_ones() == 1 && held.iter().all(Option::is_none);
-        (asked.clone().all(|job| !state.jobs[job].suspect) || alone) && held.iter().flatten().all(|held| !held.suspect)
+        true
     }
 }
 

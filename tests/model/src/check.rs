@@ -8,13 +8,14 @@ use crate::actions::Action;
 use crate::state::{Failure, Protocol, State};
 
 /// The invariants, by name, and what each forbids.
-pub const FAILURES: [(&str, Failure); 7] = [
+pub const FAILURES: [(&str, Failure); 8] = [
     ("no job is lost", Failure::Lost),
     ("no outcome is recorded twice", Failure::RecordedTwice),
     ("no write goes without its fence", Failure::Unfenced),
     ("no job is taken from a worker that lives and can renew", Failure::TakenFromTheLiving),
     ("no run begins on a claim whose lease is over", Failure::BegunOnALostClaim),
     ("a job is held only for runs that began", Failure::HeldWithoutARun),
+    ("no job is held for what another did", Failure::HeldForAnother),
     ("a limit's seat has at most one holder", Failure::SeatTakenTwice),
 ];
 
@@ -39,7 +40,7 @@ impl Model for Protocol {
             ($($index:literal)*) => { vec![$(Property::always(FAILURES[$index].0, |_, state: &State| state.failure != Some(FAILURES[$index].1)),)*
                 Property::sometimes("all jobs end", |_, state: &State| state.is_over())] };
         }
-        never!(0 1 2 3 4 5 6)
+        never!(0 1 2 3 4 5 6 7)
     }
 }
 

@@ -16,7 +16,7 @@ pub enum Fence {
 pub enum Losses {
     /// An attempt of each.
     ChargeAll,
-    /// Nothing at first: they are tried alone from then on. What loses a worker while it is known to run alone has a strike.
+    /// Nothing at first: from then on they begin among a few, and what had begun so, alone. What had begun alone has a strike.
     TryAlone,
 }
 
@@ -41,6 +41,8 @@ pub struct Rules {
     pub presence_is_asked_again: bool,
     /// Nobody is judged by a session that is younger than a restart of the server takes.
     pub patience_after_a_restart: bool,
+    /// What runs alone keeps others from beginning until its outcome is recorded, not only until it ends.
+    pub alone_until_recorded: bool,
     /// See there.
     pub losses: Losses,
 }
@@ -57,6 +59,7 @@ impl Rules {
         claims_time_out: true,
         presence_is_asked_again: true,
         patience_after_a_restart: true,
+        alone_until_recorded: true,
         losses: Losses::TryAlone,
     };
 }

@@ -46,10 +46,13 @@ impl Protocol {
                 Outcome::Success => end(over),
                 Outcome::Fail => {
                     over.attempts += 1;
-                    over.suspect = false;
                     over.row = if over.attempts >= MAX_ATTEMPTS { Row::Held } else { Row::Queued };
                 }
                 Outcome::Release => over.row = Row::Queued,
+            }
+            // A host that lives to record it: the job did not end it.
+            if over.marked {
+                (over.suspicion, over.strikes) = (Suspicion::None, 0);
             }
             // A seat is passed on by who gave it back, while it is not stopping.
             let next = (0..JOBS).find(|next| self.claimable(state, place, 1 << next) && *next != job as usize);
@@ -93,6 +96,9 @@ impl Protocol {
             }
         }
         check_rows(state);
+        if self.size.killer && state.jobs[1].row == Row::Held {
+            state.failure = Some(Failure::HeldForAnother);
+        }
     }
 
     /// What becomes of a job whose worker was lost.
@@ -103,8 +109,9 @@ impl Protocol {
                 job.attempts >= MAX_ATTEMPTS
             }
             Losses::TryAlone => {
-                job.strikes += u8::from(job.suspect && job.marked);
-                job.suspect = true;
+                let was_alone = job.suspicion == Suspicion::Alone;
+                job.strikes += u8::from(job.marked && was_alone);
+                job.suspicion = if job.marked || was_alone { Suspicion::Alone } else { Suspicion::Few };
                 job.strikes >= MAX_STRIKES
             }
         };
@@ -125,11 +132,11 @@ impl Protocol {
     }
 }
 
-fn pick(job: &mut Job, by: Who, age: u8) -> (u8, bool) {
+fn pick(job: &mut Job, by: Who, age: u8) -> (u8, Suspicion) {
     job.claim += 1;
     job.marked = false;
     job.row = Row::Picked { by, claim: job.claim, age };
-    (job.claim, job.suspect)
+    (job.claim, job.suspicion)
 }
 
 fn end(job: &mut Job) {

@@ -8,7 +8,7 @@ pub const LEASE: u8 = 3;
 pub const OLD: u8 = LEASE + 1;
 /// Failed runs after which a job is held.
 pub const MAX_ATTEMPTS: u8 = 2;
-/// Workers that a job may lose while it runs alone.
+/// Workers that a job may end while it runs alone. Five by default in the host.
 pub const MAX_STRIKES: u8 = 2;
 pub const WORKERS: usize = 3;
 pub const JOBS: usize = 2;
@@ -86,6 +86,16 @@ pub enum Row {
     Gone,
 }
 
+/// What is thought of a job whose worker was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Suspicion {
+    None,
+    /// It was there; it begins among a few.
+    Few,
+    /// It had begun; nothing begins beside it.
+    Alone,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Job {
     pub row: Row,
@@ -93,8 +103,8 @@ pub struct Job {
     pub claim: u8,
     pub attempts: u8,
     pub strikes: u8,
-    pub suspect: bool,
-    /// The run of a suspect began, says the database.
+    pub suspicion: Suspicion,
+    /// The run of a suspect began under this claim, says the database.
     pub marked: bool,
     /// What only the model knows: runs that began, outcomes in the log, claims that were taken because of their lease.
     pub runs: u8,
@@ -122,7 +132,7 @@ pub struct Held {
     pub claim: u8,
     /// Since it was renewed, as the worker counts.
     pub age: u8,
-    pub suspect: bool,
+    pub suspicion: Suspicion,
     pub phase: Phase,
     /// What only the model knows: ticks since it was renewed in which the worker, not the server, was in the way of that; and whether
     /// the worker let a tick go by in which nothing was.
@@ -151,8 +161,8 @@ pub struct Message {
     pub ask: Ask,
     pub age: u8,
     pub slow: bool,
-    /// What was claimed by it, when it is done: claim and whether it is a suspect.
-    pub answer: Option<[Option<(u8, bool)>; JOBS]>,
+    /// What was claimed by it, when it is done: claim and suspicion.
+    pub answer: Option<[Option<(u8, Suspicion)>; JOBS]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -198,6 +208,7 @@ pub enum Failure {
     TakenFromTheLiving,
     BegunOnALostClaim,
     HeldWithoutARun,
+    HeldForAnother,
     SeatTakenTwice,
 }
 
@@ -219,7 +230,7 @@ impl Protocol {
             claim: 0,
             attempts: 0,
             strikes: 0,
-            suspect: false,
+            suspicion: Suspicion::None,
             marked: false,
             runs: 0,
             ended: u8::from(!there),

@@ -101,8 +101,8 @@ impl Protocol {
         }
         let age = if self.rules.lease_from_asking { message.age } else { 0 };
         for (job, claimed) in message.answer.into_iter().flatten().enumerate() {
-            if let Some((claim, suspect)) = claimed {
-                held[job] = Some(Held { claim, age, suspect, phase: Phase::Waiting, excused: message.age, idle: false });
+            if let Some((claim, suspicion)) = claimed {
+                held[job] = Some(Held { claim, age, suspicion, phase: Phase::Waiting, excused: message.age, idle: false });
             }
         }
     }
@@ -111,12 +111,15 @@ impl Protocol {
         let me = state.who(place);
         let Some(mut held) = state.workers[place].held[job] else { return };
         let ours = matches!(state.jobs[job].row, Row::Picked { by, claim, .. } if by == me && claim == held.claim);
-        if held.suspect && self.rules.losses == Losses::TryAlone && place != PYTHON {
+        if held.suspicion != Suspicion::None && self.rules.losses == Losses::TryAlone && place != PYTHON {
             if !ours {
                 state.workers[place].held[job] = None;
                 return;
             }
             state.jobs[job].marked = true;
+            if let Row::Picked { age, .. } = &mut state.jobs[job].row {
+                *age = 0;
+            }
         }
         if place != PYTHON && !ours && state.jobs[job].lapsed & (1 << held.claim.min(7)) != 0 {
             state.failure = Some(Failure::BegunOnALostClaim);

@@ -19,6 +19,7 @@ const SMALL: Size = Size {
     killer: false,
     respawn: false,
 };
+const KILLER: Size = Size { killer: true, respawn: true, hosts: 1, faults: 1, of: Faults { kill: true, ..Faults::NONE }, ..SMALL };
 const ONE_JOB: Size = Size { jobs: 1, ..SMALL };
 
 fn look(what: &str, rules: Rules, size: Size) -> Found {
@@ -54,7 +55,7 @@ fn two_hosts_and_one_job_through_three_faults() {
 
 #[test]
 fn two_hosts_and_two_jobs() {
-    holds("two jobs, any fault", Size { faults: 1, ..SMALL });
+    holds("two jobs, any but a slow statement", Size { faults: 1, of: Faults { slow: false, ..Faults::ALL }, ..SMALL });
     holds("two jobs, two deaths", Size { of: Faults { kill: true, ..Faults::NONE }, ..SMALL });
 }
 
@@ -72,13 +73,13 @@ fn cancelled_and_stopped() {
 #[test]
 fn a_limit_of_one() {
     holds("a limit, deaths", Size { limited: true, of: DEATHS, ..SMALL });
-    holds("a limit, any fault while one stops", Size { limited: true, stops: 1, faults: 1, ..SMALL });
+    holds("a limit, any fault", Size { limited: true, faults: 1, ..SMALL });
+    holds("a limit while one stops", Size { limited: true, stops: 1, faults: 1, of: Faults { kill: true, ..Faults::NONE }, ..SMALL });
 }
 
 #[test]
 fn a_job_that_kills_its_hosts() {
-    let kill = Faults { kill: true, ..Faults::NONE };
-    holds("a killer", Size { killer: true, respawn: true, hosts: 1, faults: 1, of: kill, ..SMALL });
+    holds("a killer", KILLER);
 }
 
 #[test]
@@ -96,7 +97,7 @@ fn every_job_ends() {
         assert!(stuck.is_none(), "{what}: {stuck:#?}");
     };
     ends("one job ends", Size { stops: 1, faults: 1, ..ONE_JOB });
-    ends("two jobs end", Size { faults: 1, ..SMALL });
+    ends("two jobs end", Size { faults: 1, of: Faults { kill: true, cut: true, ..Faults::NONE }, ..SMALL });
     ends("with Python", Size { python: true, faults: 1, ..ONE_JOB });
     let kill = Faults { kill: true, ..Faults::NONE };
     ends("in a crash loop", Size { respawn: true, hosts: 1, faults: 2, of: kill, ..SMALL });
@@ -149,6 +150,13 @@ fn a_loss_that_is_charged_to_all_holds_what_never_ran() {
     let rules = Rules { losses: Losses::ChargeAll, ..Rules::ALL };
     let kill = Faults { kill: true, ..Faults::NONE };
     fails("1.1", rules, Size { respawn: true, hosts: 1, of: kill, ..SMALL }, Failure::HeldWithoutARun);
+}
+
+// What ran alone has ended, and the host dies before that is recorded, by what began next.
+#[test]
+fn a_job_that_ends_alone_is_charged_for_the_next_one_if_that_begins_before_the_outcome_is_recorded() {
+    let rules = Rules { alone_until_recorded: false, ..Rules::ALL };
+    fails("not recorded", rules, KILLER, Failure::HeldForAnother);
 }
 
 #[test]
