@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import datetime
+import json
 import time
 
 from fleet import LOST_CONNECTION, Fleet
@@ -35,8 +37,7 @@ async def cut(fleet: Fleet, worker: Worker) -> None:
     fleet.wait_for(await fleet.held_by(worker))
     worker.proxy.cut()
     if worker.python:
-        # PgQueuer 1.6 does not connect again.
-        worker.trouble()[1] = time.time() + 3 * fleet.lease
+        fleet.python_is_lost()
 
 
 async def silence(fleet: Fleet, worker: Worker) -> None:
@@ -68,6 +69,7 @@ async def away(fleet: Fleet) -> None:
     await fleet.server.stop(fleet.random.choice(("fast", "immediate")))
     await asyncio.sleep(fleet.random.uniform(1.2, 2) * fleet.lease)
     await fleet.server.start()
+    fleet.python_is_lost()
     fleet.wait_for(held)
 
 
@@ -79,6 +81,7 @@ async def unreachable(fleet: Fleet) -> None:
         worker.proxy.silence()
     await asyncio.sleep(fleet.random.uniform(1.2, 2) * fleet.lease)
     fleet.wait_for(held)
+    fleet.python_is_lost()
     for worker in fleet.random.sample(fleet.workers, len(fleet.workers)):
         worker.proxy.refusing = False
         worker.proxy.cut()
@@ -90,19 +93,25 @@ async def stall(fleet: Fleet) -> None:
     fleet.server.pause(True)
     await asyncio.sleep(fleet.random.uniform(1.2, 2) * fleet.lease)
     fleet.server.pause(False)
+    fleet.python_is_lost()
     fleet.wait_for(held)
 
 
 async def lock(fleet: Fleet) -> None:
-    """Every statement on the queue waits for most of a lease, as for a migration."""
+    """Every statement on the queue waits for most of a lease, as for a migration; there are jobs to claim right after it."""
     with contextlib.suppress(*LOST_CONNECTION):
-        connection = await fleet.server.connect(fleet.database)
+        connection, notifier = await fleet.server.connect(fleet.database), await fleet.server.connect(fleet.database)
         async with connection.transaction():
             await connection.execute("LOCK TABLE pgqueuer IN ACCESS EXCLUSIVE MODE")
             held = [row["id"] for row in await connection.fetch("SELECT id FROM pgqueuer WHERE status = 'picked'")]
+            held += await fleet.enqueue(["work"] * 60, connection, ms=int(fleet.lease * 400))
+            event = {"channel": "ch_pgqueuer", "operation": "insert", "table": "pgqueuer", "type": "table_changed_event"}
+            event["sent_at"] = datetime.datetime.now(datetime.UTC).isoformat()
+            await notifier.execute("SELECT pg_notify('ch_pgqueuer', $1)", json.dumps(event))
             await asyncio.sleep(fleet.random.uniform(0.75, 0.95) * fleet.lease)
         fleet.wait_for(held)
         await connection.close()
+        await notifier.close()
 
 
 ONE_WORKER = (kill, freeze, cut, silence, swallow)

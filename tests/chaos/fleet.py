@@ -28,7 +28,8 @@ class Fleet:
     def __init__(self, *, server: Server, database: str, folder: pathlib.Path, binary: pathlib.Path, plugins: pathlib.Path, cache: str, lease: float, seed: str):
         self.server, self.database, self.folder, self.binary = server, database, folder, binary
         self.plugins, self.cache, self.lease = plugins, cache, lease
-        self.random = random.Random(seed)
+        # One for the faults and one for the jobs, or the number of jobs would decide what the faults are.
+        self.random, self._jobs = random.Random(seed), random.Random(seed)
         self.receiver = Receiver()
         self.workers: list[Worker] = []
         # Acknowledged to the producer. Of these, those that kill whoever runs them.
@@ -99,8 +100,8 @@ class Fleet:
                     while not self._stop.is_set():
                         due = max(due + 0.2, time.time() - 1)
                         await asyncio.sleep(max(0, due - time.time()))
-                        count = int(rate * 0.2 + self.random.random())
-                        await self.enqueue([self.random.choice(MIX) for _ in range(count)], connection, ms)
+                        count = int(rate * 0.2 + self._jobs.random())
+                        await self.enqueue([self._jobs.choice(MIX) for _ in range(count)], connection, ms)
                 finally:
                     connection.terminate()
 
@@ -115,8 +116,8 @@ class Fleet:
         return ids
 
     def _ms(self, entrypoint: str) -> int:
-        long = entrypoint == "work" and self.random.random() < 0.02
-        return int(self.lease * 1500) if long else self.random.randint(5, 300)
+        long = entrypoint == "work" and self._jobs.random() < 0.02
+        return int(self.lease * 1500) if long else self._jobs.randint(5, 300)
 
     async def held_by(self, worker: Worker | None = None) -> list[int]:
         """What is picked, by this worker or by anybody, past all proxies."""
@@ -141,13 +142,19 @@ class Fleet:
                 for worker in self.workers:
                     if not worker.runs:
                         await worker.restart()
-                left = await connection.fetchval("SELECT count(*) FROM pgqueuer WHERE status IN ('queued', 'picked') AND NOT id = ANY($1)", list(self.killers))
+                left = await connection.fetchval("SELECT count(*) FROM pgqueuer WHERE status IN ('queued', 'picked') AND execute_after <= now() AND NOT id = ANY($1)", list(self.killers))
                 if left == 0:
                     return True
                 await asyncio.sleep(0.2)
             return False
         finally:
             await connection.close()
+
+    def python_is_lost(self) -> None:
+        """PgQueuer 1.6 does not connect again: what its workers hold now is rightly taken, until they are started anew."""
+        for worker in self.workers:
+            if worker.python:
+                worker.trouble()[1] = time.time() + 4 * self.lease
 
     async def stop(self) -> None:
         obeyed = await asyncio.gather(*(worker.stop() for worker in self.workers))

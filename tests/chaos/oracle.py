@@ -44,7 +44,7 @@ async def judge(fleet: Fleet) -> Figures:
     log = await connection.fetch(
         "SELECT job_id, status::text, extract(epoch FROM created)::float8 AS at, traceback::text FROM pgqueuer_log ORDER BY id"
     )
-    rows = {row["id"]: row for row in await connection.fetch("SELECT id, status::text, attempts FROM pgqueuer")}
+    rows = {row["id"]: row for row in await connection.fetch("SELECT id, status::text, execute_after <= now() AS due FROM pgqueuer")}
     await connection.close()
     history: dict[int, list] = {}
     for row in log:
@@ -60,7 +60,8 @@ async def judge(fleet: Fleet) -> Figures:
             figures.lost.append(job)
         if over.count("successful") > 1 or len(over) > 1:
             figures.twice.append(job)
-        if job in rows and rows[job]["status"] in ("queued", "picked") and job not in fleet.killers:
+        # Enqueued while the clock was ahead, it is due when the clock is there again.
+        if job in rows and rows[job]["status"] in ("queued", "picked") and rows[job]["due"] and job not in fleet.killers:
             figures.undone.append(job)
         if not follows([row["status"] for row in states]):
             # A Python worker that was away writes over whatever became of its job since.

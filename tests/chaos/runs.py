@@ -11,6 +11,8 @@ from fleet import Fleet
 from workers import Worker
 
 RATE = float(os.environ.get("CHAOS_RATE", "25"))
+FEW_PLACES = ("--max-concurrent-tasks", "8")
+MANY_PLACES = ("--max-concurrent-tasks", "40")
 ALL_AT_ONCE = ("--max-concurrent-tasks", "100", "--batch-size", "100")
 # Who has claimed so many is killed.
 MANY = 1
@@ -24,9 +26,9 @@ async def one_after_the_other(fleet: Fleet, end: float, which: tuple[Callable, .
         await asyncio.sleep(fleet.random.uniform(0.2, 1) * pause)
 
 
-def repeated(*which: Callable, hosts: int = 3, pythons: int = 0, pause: float = 1.0, rate: float = RATE, ms: int | None = None) -> Callable[[Fleet, float], Awaitable[None]]:
+def repeated(*which: Callable, hosts: int = 3, pythons: int = 0, pause: float = 1.0, rate: float = RATE, ms: int | None = None, args: tuple = FEW_PLACES) -> Callable[[Fleet, float], Awaitable[None]]:
     async def run(fleet: Fleet, end: float) -> None:
-        await fleet.start(hosts, pythons)
+        await fleet.start(hosts, pythons, args)
         fleet.produce(rate, ms)
         await asyncio.sleep(2)
         await one_after_the_other(fleet, end, which, pause)
@@ -159,8 +161,7 @@ RUNS: dict[str, Callable[[Fleet, float], Awaitable[None]]] = {
     "network": repeated(faults.cut, faults.silence, faults.swallow),
     "away": repeated(faults.away, faults.unreachable, hosts=7, pause=8),
     "stall": repeated(faults.stall, pause=8, rate=3, ms=9000),
-    # Places are free while the lock is held, and what is claimed after it runs for half a lease.
-    "lock": repeated(faults.lock, pause=3, rate=8, ms=3000),
+    "lock": repeated(faults.lock, pause=6, rate=5, args=MANY_PLACES),
     "crash-loop": crash_loop,
     "killed-at-claim": killed_at_claim,
     "killers": killers,
