@@ -98,13 +98,13 @@ async def stall(fleet: Fleet) -> None:
 
 
 async def lock(fleet: Fleet) -> None:
-    """Every statement on the queue waits for most of a lease, as for a migration; there are jobs to claim right after it."""
+    """Every write to the queue waits for most of a lease, as for a migration; there are jobs to claim right after it."""
     with contextlib.suppress(*LOST_CONNECTION):
         connection, notifier = await fleet.server.connect(fleet.database), await fleet.server.connect(fleet.database)
         async with connection.transaction():
-            await connection.execute("LOCK TABLE pgqueuer IN ACCESS EXCLUSIVE MODE")
+            await connection.execute("LOCK TABLE pgqueuer IN SHARE ROW EXCLUSIVE MODE")
             held = [row["id"] for row in await connection.fetch("SELECT id FROM pgqueuer WHERE status = 'picked'")]
-            held += await fleet.enqueue(["work"] * 60, connection, ms=int(fleet.lease * 400))
+            held += await fleet.enqueue(["work"] * 60, connection, ms=int(fleet.lease * 600))
             event = {"channel": "ch_pgqueuer", "operation": "insert", "table": "pgqueuer", "type": "table_changed_event"}
             event["sent_at"] = datetime.datetime.now(datetime.UTC).isoformat()
             await notifier.execute("SELECT pg_notify('ch_pgqueuer', $1)", json.dumps(event))
