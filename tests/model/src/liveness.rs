@@ -17,7 +17,8 @@ pub struct Unfinished {
 pub fn unfinished(protocol: &Protocol) -> (usize, Option<Unfinished>) {
     let start = protocol.start();
     let (mut ids, mut states) = (HashMap::from([(start.clone(), 0_u32)]), vec![start]);
-    let (mut from, mut back): (Vec<Option<(u32, Action)>>, Vec<Vec<u32>>) = (vec![None], vec![vec![]]);
+    let mut from: Vec<Option<(u32, Action)>> = vec![None];
+    let mut back: Vec<Vec<u32>> = vec![vec![]];
     let (mut next, mut actions) = (0, Vec::new());
     while next < states.len() {
         let state = states[next].clone();
