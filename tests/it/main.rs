@@ -15,6 +15,7 @@ mod embedded;
 mod encodings;
 mod environment;
 mod examples;
+mod faults;
 mod fleet;
 mod grants;
 mod health;
