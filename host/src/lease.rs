@@ -30,6 +30,11 @@ struct Held {
     renewed: Instant,
 }
 
+/// How long a renewal may take before it is tried on another connection: the lease has room for two that hang.
+pub fn renewal_timeout(lease: Duration) -> Duration {
+    (lease / 4).clamp(Duration::from_secs(1), Duration::from_secs(10))
+}
+
 /// How a claim stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -199,15 +204,22 @@ pub async fn keep(leases: Arc<Leases>, queue: Queue, stop: CancellationToken) {
 async fn round(leases: &Leases, queue: &Queue) -> bool {
     for claims in leases.due().chunks(CHUNK) {
         let asked = Instant::now();
-        match meter::statement("heartbeat", queue.heartbeat(claims)).await {
+        let renewing = tokio::time::timeout(renewal_timeout(leases.lease), queue.heartbeat(claims));
+        let answer = meter::statement("heartbeat", async { renewing.await.unwrap_or_else(|_| Err(no_answer())) }).await;
+        match answer {
             Ok(beaten) => leases.beaten(claims, &beaten.renewed.into_iter().collect(), &beaten.ours.into_iter().collect(), asked),
             Err(error) => {
                 tracing::warn!(jobs = claims.len(), error = %error, "cannot renew leases; trying again");
+                queue.access().lost();
                 return false;
             }
         }
     }
     true
+}
+
+fn no_answer() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time"))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod claim;
 mod connection;
 mod database;
 mod depth;
+mod dsn;
 mod enqueue;
 mod fleet;
 mod front;
@@ -29,6 +30,10 @@ mod rescue;
 mod schedules;
 mod seats;
 mod server_version;
+mod session;
+mod sessions;
+mod source;
+mod sqlstate;
 mod statements;
 mod statistics;
 mod suspect;
@@ -39,6 +44,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch::{Receiver, Sender};
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
@@ -51,7 +57,7 @@ pub use connection::{connect, connect_options, in_time, pool_size};
 pub use database::{ConnectError, Connected, Database, ListenFrom};
 pub use depth::Depth;
 pub use enqueue::{EnqueueError, OnConflict, Placed};
-pub use fleet::{FleetCommand, HostRow, PluginVersion};
+pub use fleet::{FleetCommand, HostRow, JOINED, PluginVersion};
 pub use handover::HandedOver;
 pub use inspect::{ActiveWorker, Backlog, HeldJob, StaleJob};
 pub use listener::{Event, Listener, listen};
@@ -62,6 +68,8 @@ pub use requeue::{Requeue, RequeueOutcome};
 pub use rescue::{Overdue, RescueRule, Rescued};
 pub use schedules::{Fired, ScheduleKey, ScheduleRow, Tick};
 pub use server_version::{NEWEST_SERVER, OLDEST_SERVER, ServerTooOld, check_server};
+pub use source::Source;
+pub use sqlstate::Remedy;
 pub use statistics::Counted;
 pub use timetable::{ListedSchedule, RemovedSchedule};
 pub use watch::Watch;
@@ -80,7 +88,7 @@ pub struct Queue {
     looks: Arc<looks::Looks>,
     seats: Arc<seats::Seats>,
     tallied: Arc<Notify>,
-    access: Access,
+    unannounced: Arc<Sender<u64>>,
 }
 
 impl Queue {
@@ -101,7 +109,7 @@ impl Queue {
             looks: Arc::default(),
             seats: Arc::default(),
             tallied: Arc::default(),
-            access: Access::default(),
+            unannounced: Arc::default(),
         }
     }
 
@@ -112,12 +120,12 @@ impl Queue {
 
     /// This worker's part in watching the others. Those that are gone come over the channel.
     pub fn watch(&self, lost: mpsc::Sender<Uuid>) -> Watch {
-        Watch::new(self.me, self.sql.look.clone(), lost)
+        Watch::new(self.me, self.sql.look.clone(), lost, Arc::clone(&self.unannounced))
     }
 
-    /// Since when its way to the database is good.
-    pub fn access(&self) -> &Access {
-        &self.access
+    /// Changes whenever this worker finds that it is not announced (any more): the tables are new, or somebody cleared it away.
+    pub fn unannounced(&self) -> Receiver<u64> {
+        self.unannounced.subscribe()
     }
 
     /// The names it works with.
@@ -128,6 +136,11 @@ impl Queue {
     /// The connections it works with.
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Since when its way to the database is good.
+    pub fn access(&self) -> &Access {
+        self.pool.access()
     }
 }
 

@@ -172,7 +172,7 @@ impl Worker {
                 break;
             }
             let asked = std::time::Instant::now();
-            let jobs = meter::claim(self.queue.claim_limited(limited, wanted)).await?;
+            let jobs = self.pulse.ask(meter::claim(self.queue.claim_limited(limited, wanted))).await?;
             left -= jobs.len();
             more |= jobs.len() == wanted && wanted < limited.concurrency as usize;
             self.executor.start(jobs, plugins, asked);
@@ -180,7 +180,7 @@ impl Worker {
         let wanted = (left + ahead).min(self.settings.batch_size);
         if wanted > 0 && !targets.unlimited.is_empty() {
             let asked = std::time::Instant::now();
-            let jobs = meter::claim(self.queue.claim(&targets.unlimited, wanted)).await?;
+            let jobs = self.pulse.ask(meter::claim(self.queue.claim(&targets.unlimited, wanted))).await?;
             more |= jobs.len() == wanted;
             self.executor.start(jobs, plugins, asked);
         }
@@ -226,11 +226,12 @@ impl Worker {
         let draining = self.settings.mode == Mode::Drain;
         if draining
             && self.leases.is_empty()
-            && let Some(ended) = drain.ended(&self.queue, plugins).await?
+            && let Some(ended) = self.pulse.ask(drain.ended(&self.queue, plugins)).await?
         {
             return Ok(Some(ended));
         }
-        let next_due = if targets.all.is_empty() { None } else { self.queue.next_due(targets.back(look_began.elapsed())).await? };
+        let next_due =
+            if targets.all.is_empty() { None } else { self.pulse.ask(self.queue.next_due(targets.back(look_began.elapsed()))).await? };
         let longest = if draining { self.settings.dequeue_timeout.min(drain::POLL) } else { self.settings.dequeue_timeout };
         let poll = longest.mul_f64(0.8 + fastrand::f64() / 5.0);
         let until = Instant::now() + next_due.map_or(poll, |due| due.max(MIN_WAIT).min(poll));

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use pgq_host::job::NewJob;
 use pgq_host::names::{NameSettings, Names};
-use pgq_host::queue::{self, OnConflict, Queue};
+use pgq_host::queue::{self, OnConflict, Pool, Queue};
 use pgq_host::schema::{self, InstallOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
 
@@ -19,6 +19,7 @@ pub(crate) fn default_names() -> Names {
 pub struct Database {
     dsn: String,
     pool: PgPool,
+    queue: Pool,
 }
 
 impl Database {
@@ -43,8 +44,9 @@ impl Database {
     /// On a server of the test's own, as it is.
     pub async fn at(dsn: String) -> Database {
         let options = queue::connect_options(Some(&dsn)).expect("a DSN");
-        let pool = queue::connect(options).await.expect("it answers");
-        Database { dsn, pool }
+        let pool = queue::connect(options.clone()).await.expect("it answers");
+        let queue = queue::Database::from(options).connect().await.expect("it answers");
+        Database { dsn, pool, queue }
     }
 
     /// PgQueuer's tables and ours.
@@ -70,7 +72,7 @@ impl Database {
 
     /// The queue as another worker sees it.
     pub fn queue(&self) -> Queue {
-        Queue::new(self.pool.clone(), default_names())
+        Queue::new(self.queue.clone(), default_names())
     }
 
     /// Enqueue one job.

@@ -13,6 +13,7 @@ mod node;
 mod pages;
 mod pgbouncer;
 mod pgqueuer;
+mod proxy;
 mod receiver;
 mod server;
 mod versions;
@@ -26,6 +27,7 @@ pub use node::node;
 pub use pages::Pages;
 pub use pgbouncer::PgBouncer;
 pub use pgqueuer::{pgq, python};
+pub use proxy::Proxy;
 pub use receiver::Receiver;
 pub use versions::postgres;
 

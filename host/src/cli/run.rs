@@ -93,10 +93,10 @@ pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Resul
     };
     let mut settings = args.worker.settings(config, plugins, database.database()?, database.names()?)?;
     loop {
-        match app::run(settings.clone(), signals).await {
-            Err(error) if args.restart_on_failure => {
+        match app::run(settings.clone(), &mut signals).await {
+            // Who was told to stop stays stopped, however that went.
+            Err(error) if args.restart_on_failure && !signals.received() => {
                 tracing::error!(error = %format!("{error:#}"), restart_in_ms = args.restart_delay.as_millis(), "the worker ended");
-                signals = Signals::install()?;
                 tokio::select! {
                     () = tokio::time::sleep(args.restart_delay) => {}
                     _ = signals.next() => return Ok(()),

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query;
 use sqlx::{Row as _, SqlStr};
 
-use super::{Queue, suspect};
+use super::{Queue, Remedy, sqlstate, suspect};
 use crate::job::{Claim, Job, JobId};
 
 /// The inner select is a CTE of its own because the planner may otherwise run it again, and claim more than its limit.
@@ -182,10 +182,6 @@ pub(super) const COUNT_LEFT: &str = "
 SELECT entrypoint, count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'picked') AS picked
 FROM {queue} WHERE status IN ('queued', 'picked') AND entrypoint = ANY($1) GROUP BY entrypoint";
 
-/// The unique violation on seats, or the deadlock, of two workers that race for the same seat.
-const UNIQUE_VIOLATION: &str = "23505";
-const DEADLOCK: &str = "40P01";
-
 /// An entrypoint with a limit over all workers.
 #[derive(Debug, Clone)]
 pub struct Limited {
@@ -203,7 +199,7 @@ impl Queue {
         let place = self.front.place();
         if let Some(place) = place {
             let claim = self.claiming(&self.sql.claim_on, entrypoints, max).bind(place.priority).bind(place.after);
-            claimed = self.claimed(self.access.of(claim.fetch_all(&self.pool)).await?, entrypoints)?;
+            claimed = self.claimed(claim.fetch_all(&self.pool).await?, entrypoints)?;
             self.front.went_on(&claimed);
             if claimed.len() == max || self.front.rest().is_some() {
                 return Ok(claimed);
@@ -213,7 +209,7 @@ impl Queue {
         let many = entrypoints.len() > FEW_ENTRYPOINTS || place.is_none() && self.front.plenty();
         let (asked, left) = (Instant::now(), max - claimed.len());
         let look = if many { &self.sql.claim_of_many } else { &self.sql.claim };
-        let front = match self.access.of(self.claiming(look, entrypoints, left).fetch_all(&self.pool)).await {
+        let front = match self.claiming(look, entrypoints, left).fetch_all(&self.pool).await {
             Ok(rows) => self.claimed(rows, entrypoints)?,
             Err(error) if claimed.is_empty() => return Err(error),
             // What was claimed already must not be lost with it.
@@ -248,7 +244,7 @@ impl Queue {
             .bind(self.me)
             .bind(i64::from(limited.concurrency))
             .bind(i64::from(self.seats.begin(limited)));
-        match self.access.of(claim.fetch_all(&self.pool)).await {
+        match claim.fetch_all(&self.pool).await {
             Ok(rows) => {
                 if let Some(last) = rows.last() {
                     let seat: i64 = last.try_get("slot")?;
@@ -256,9 +252,8 @@ impl Queue {
                 }
                 self.claimed(rows, std::slice::from_ref(&limited.entrypoint))
             }
-            Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == UNIQUE_VIOLATION || code == DEADLOCK) => {
-                Ok(Vec::new())
-            }
+            // Two workers that race for the same seat: a violation of the unique index, or a deadlock.
+            Err(error) if Remedy::of(&error) == Remedy::AtOnce || sqlstate::is(&error, sqlstate::UNIQUE_VIOLATION) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }

@@ -30,7 +30,7 @@ WITH versions AS (
 SELECT pg_notify('{fleet_channel}', '{joined}') FROM announced WHERE joined{or_back}";
 
 /// What the others are told then, as [`FleetCommand`]s are. One that does not know the word passes over it.
-pub(super) const JOINED: &str = "\"joined\"";
+pub const JOINED: &str = "\"joined\"";
 
 pub(super) const WITHDRAW: &str = "DELETE FROM {host} WHERE id = $1";
 

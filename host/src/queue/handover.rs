@@ -41,7 +41,7 @@ impl Queue {
         let records: Vec<&Record> = records.iter().collect();
         let handing = self.with_extras(self.sql.hand_over.clone(), &records);
         let handing = handing.bind(&*limited.entrypoint).bind(i64::from(limited.concurrency));
-        let mut rows = self.access.of(handing.fetch_all(&self.pool)).await?;
+        let mut rows = handing.fetch_all(&self.pool).await?;
         self.tallied.notify_one();
         let ours: Option<Vec<JobId>> = rows.first().map(|row| row.try_get("ours")).transpose()?.flatten();
         if let [row] = &*rows

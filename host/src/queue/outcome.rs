@@ -201,7 +201,7 @@ impl Queue {
     }
 
     async fn ids(&self, query: Query<'static, Postgres, PgArguments>) -> sqlx::Result<Vec<JobId>> {
-        self.access.of(query.fetch_all(&self.pool)).await?.iter().map(|row| row.try_get(0)).collect()
+        query.fetch_all(&self.pool).await?.iter().map(|row| row.try_get(0)).collect()
     }
 
     /// The parameters of what finishes with extras.
