@@ -23,7 +23,7 @@ use crate::logging::list;
 use crate::names::Names;
 use crate::plugins::{BreakerRule, Folder, Reread};
 use crate::pulse::Pulse;
-use crate::queue::{self, ConnectError, Database, Lacking, Listener, Pool, Queue};
+use crate::queue::{self, ConnectError, Database, Lacking, Listener, Pool, Queue, ServerTooOld};
 use crate::reload::{Loader, Reload};
 use crate::signal::Signals;
 use crate::telemetry::{Pages, Shown, Subject};
@@ -147,7 +147,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let me = Uuid::new_v4();
     let connected = settings.database.connect_worker(me).await.map_err(|error| match error {
         ConnectError::Unreachable(error) => unreachable_database(&settings.database.source, &error),
-        error @ (ConnectError::TransactionPooler | ConnectError::TooOld(_)) => error.into(),
+        error @ ConnectError::TransactionPooler => error.into(),
     })?;
     let pool = connected.pool;
     let pulse = Pulse::new(pool.longest_wait());
@@ -269,6 +269,12 @@ pub(crate) fn open_cache(folder: Option<&std::path::Path>) -> CodeCache {
 }
 
 pub(crate) fn unreachable_database(options: &PgConnectOptions, error: &sqlx::Error) -> anyhow::Error {
+    if let sqlx::Error::Configuration(cause) = error
+        && let Some(too_old) = cause.downcast_ref::<ServerTooOld>()
+    {
+        // It can be reached all right.
+        return too_old.to_owned().into();
+    }
     anyhow::anyhow!(
         "cannot connect to PostgreSQL at {}:{} as {:?}, database {:?}: {}; set --pg-dsn or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
         options.get_host(),

@@ -113,7 +113,7 @@ fn job(id: i64, entrypoint: &str) -> Job {
 async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     // Of this process, in which no other test has jobs of such ids, or a subscriber.
     tracing::subscriber::set_global_default(Bug).unwrap();
-    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let plugins = Plugins::with(&["hostile"]);
     let (config, path) = (plugins.config(), plugins.path().to_owned());
     let read = move || Ok(Config::load(Some(&config))?.folder(path.clone()));
     let rule = Config::load(Some(&plugins.config())).unwrap().breaker;

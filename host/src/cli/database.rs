@@ -129,9 +129,7 @@ impl DatabaseArgs {
 }
 
 async fn connected(source: &Source) -> anyhow::Result<PgConnection> {
-    let connection = source.connect().await.map_err(|error| crate::app::unreachable_database(source, &error))?;
-    queue::check_server(&connection)?;
-    Ok(connection)
+    source.connect().await.map_err(|error| crate::app::unreachable_database(source, &error))
 }
 
 /// What to do about the refusals that a verb meets on a database that is not set up for it.

@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use super::connection::{connector, pool_sizes, within};
 use super::pool::Pool;
-use super::server_version::{ServerTooOld, check_server};
 use super::session::{Connector, Sessions};
 use super::source::Source;
 
@@ -35,9 +34,6 @@ pub enum ConnectError {
          woken instead of polling; or let the pooler pool sessions"
     )]
     TransactionPooler,
-    /// What it says of itself.
-    #[error(transparent)]
-    TooOld(#[from] ServerTooOld),
     /// It does not answer, or not as it should.
     #[error(transparent)]
     Unreachable(#[from] sqlx::Error),
@@ -83,9 +79,7 @@ impl Database {
         let elsewhere = self.direct.clone().map(|source| self.connector(source, ours)).transpose()?.map(ListenFrom);
         let (least, most) = pool_sizes()?;
         if self.transaction_pooling {
-            let pool = self.open(LENT, least, most).await?;
-            pool.transaction(|connection| Box::pin(async move { check_server(connection).map_err(ConnectError::from) })).await?;
-            return Ok(Connected { pool, listen_from: elsewhere });
+            return Ok(Connected { pool: self.open(LENT, least, most).await?, listen_from: elsewhere });
         }
         // Before anything is set in a session, which would stay set for whoever has it next.
         if are_shared(&self.connector(self.source.clone(), LENT)?).await? {
@@ -93,7 +87,6 @@ impl Database {
         }
         // The listener has one for itself.
         let pool = self.open(ours, least, most - usize::from(elsewhere.is_none())).await?;
-        pool.transaction(|connection| Box::pin(async move { check_server(connection).map_err(ConnectError::from) })).await?;
         let listen_from = match elsewhere {
             Some(elsewhere) => elsewhere,
             None => ListenFrom(self.connector(self.source.clone(), ours)?),

@@ -15,6 +15,12 @@ pub const NEWEST_SERVER: u32 = 18;
 )]
 pub struct ServerTooOld(u32);
 
+impl From<ServerTooOld> for sqlx::Error {
+    fn from(error: ServerTooOld) -> sqlx::Error {
+        sqlx::Error::Configuration(error.into())
+    }
+}
+
 /// Refuse a server that is too old. One that does not say its version (a pooler, perhaps) is left to its answers.
 pub fn check_server(connection: &PgConnection) -> Result<(), ServerTooOld> {
     match connection.server_version_num().map(|number| number / 10_000) {
