@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::announce::{Announcer, Presence};
+use crate::descriptors;
 use crate::executor::Executor;
 use crate::guests::GuestRuntime;
 use crate::lease::{self, Leases};
@@ -50,6 +51,8 @@ pub struct Settings {
     pub cache: Option<PathBuf>,
     /// Jobs that run at a time.
     pub max_concurrent_tasks: usize,
+    /// Bytes that all running guests may have together.
+    pub max_guest_memory: usize,
     /// A job whose worker was silent for so long is taken from it.
     pub heartbeat_timeout: Duration,
     /// Running jobs have so long to end at a stop.
@@ -67,6 +70,8 @@ pub struct Settings {
 /// The signals come from outside: whoever starts something before this, as `dev` does, catches them before that.
 pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let (started, pulse) = (Instant::now(), Pulse::default());
+    // Before anybody asks how much there is.
+    descriptors::raise();
     let pages = match settings.listen.map(Pages::open).transpose()? {
         Some((pages, serve)) => {
             // For the rest of the process: a worker that is started anew finds its pages served.
@@ -85,6 +90,7 @@ pub async fn run(settings: Settings, signals: Signals) -> anyhow::Result<()> {
     let engine = Engine::new(&EngineSettings {
         max_instances: u32::try_from(settings.max_concurrent_tasks).unwrap_or(u32::MAX),
         max_memory: settings.folder.caps.memory,
+        max_guest_memory: settings.max_guest_memory,
         compile_timeout: Some(settings.folder.caps.compile_timeout),
     })?;
     let max_crashes = settings.folder.caps.max_crashes;

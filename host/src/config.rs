@@ -63,6 +63,8 @@ pub struct RunSection {
     pub batch_size: Option<usize>,
     /// Jobs that run at a time.
     pub max_concurrent_tasks: Option<usize>,
+    /// MiB that all running guests may have together.
+    pub max_guest_memory: Option<usize>,
     /// Seconds.
     pub dequeue_timeout: Option<f64>,
     /// Seconds.

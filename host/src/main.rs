@@ -9,7 +9,12 @@ fn main() -> ExitCode {
     let cli = Cli::read();
     // The control runtime: it claims, beats and writes, and never runs a guest. Two threads do for thousands of jobs a second.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("pgq-control").enable_all().build();
-    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(cli.run()));
+    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        let ended = runtime.block_on(cli.run());
+        // A plain drop would wait for threads that wait for something themselves: a file, a guest.
+        runtime.shutdown_background();
+        ended
+    });
     match result {
         Ok(()) => {
             logging::flush();

@@ -22,7 +22,7 @@ pub struct Case<'a> {
     pub served: &'a Served,
 }
 
-/// How long a job waits for which the host had no instance: long enough to let another host have it.
+/// How long a job waits for which the host had no instance or no memory: long enough to let another host have it.
 const NO_ROOM_DELAY: Duration = Duration::from_millis(100);
 /// Nobody means a time beyond this one, and PostgreSQL's timestamps end.
 const MAX_DELAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -60,7 +60,7 @@ pub fn decide(verdict: Verdict, case: &Case<'_>, jitter: f64) -> Disposition {
         }
         Verdict::Reject(fault) => case.failed(&fault),
         Verdict::Release(reason) => {
-            let delay = if reason.contains("no instance") { NO_ROOM_DELAY } else { Duration::ZERO };
+            let delay = if reason.ends_with("was free") { NO_ROOM_DELAY } else { Duration::ZERO };
             Disposition::Again { delay, counts: false, traceback: None }
         }
     }

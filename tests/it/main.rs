@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on ends, and some say what they measured")]
 
 mod bench;
+mod budgets;
 mod capabilities;
 mod chaos;
 mod connecting;

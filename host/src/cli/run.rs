@@ -12,6 +12,7 @@ use super::logging::LoggingArgs;
 use super::values;
 use crate::app;
 use crate::config::{Config, parse_duration};
+use crate::host_memory;
 use crate::names::Names;
 use crate::plugins::Reread;
 use crate::queue::Database;
@@ -24,6 +25,8 @@ const DEFAULT_BATCH_SIZE: usize = 1_000;
 const DEFAULT_MAX_CONCURRENT_TASKS: usize = 100;
 /// The pool reserves address space for each, and there are 128 TiB of it.
 const MOST_CONCURRENT_TASKS: usize = 5_000;
+/// The default limit of one run needs no more, in most languages.
+const LEAST_GUEST_MEMORY_MIB: usize = 16;
 const DEFAULT_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where nothing wakes a worker.
 const POLLING_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -62,6 +65,9 @@ pub(super) struct WorkerArgs {
     /// Jobs that run at a time in this process [default: 100]; 0 is as many as can be, 5000
     #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", value_parser = values::whole_number::<usize>)]
     max_concurrent_tasks: Option<usize>,
+    /// Memory that all running guests may have together, in MiB; jobs that do not fit wait [default: half of what the process may use]
+    #[arg(long, env = "PGQ_HOST_MAX_GUEST_MEMORY", value_name = "MIB")]
+    max_guest_memory: Option<usize>,
     /// The longest wait between two looks at the queue, in seconds [default: 30; 1 where nothing wakes it]
     #[arg(long, env = "PGQ_HOST_DEQUEUE_TIMEOUT", value_parser = parse_duration)]
     dequeue_timeout: Option<Duration>,
@@ -151,6 +157,13 @@ impl WorkerArgs {
         if tasks > MOST_CONCURRENT_TASKS {
             mistakes.push(format!("max-concurrent-tasks is {tasks}; it must be up to {MOST_CONCURRENT_TASKS}: start more hosts for more"));
         }
+        let max_guest_memory = self.max_guest_memory.or(config.run.max_guest_memory);
+        if max_guest_memory.is_some_and(|mib| !(LEAST_GUEST_MEMORY_MIB..=1 << 30).contains(&mib)) {
+            mistakes.push(format!(
+                "max-guest-memory is {} MiB; it must be at least {LEAST_GUEST_MEMORY_MIB}",
+                max_guest_memory.unwrap_or_default()
+            ));
+        }
         let shutdown_on_listener_failure = self.shutdown_on_listener_failure || config.run.shutdown_on_listener_failure.unwrap_or_default();
         if deaf && shutdown_on_listener_failure {
             mistakes
@@ -166,6 +179,7 @@ impl WorkerArgs {
             folder: config.folder(plugins),
             breaker: config.breaker,
             cache: Some(self.cache_dir.clone().or(config.run.cache_dir).map_or_else(default_cache_dir, Ok)?),
+            max_guest_memory: max_guest_memory.map_or_else(default_guest_memory, |mib| mib << 20),
             max_concurrent_tasks: if tasks == 0 { MOST_CONCURRENT_TASKS } else { tasks },
             heartbeat_timeout,
             drain_timeout,
@@ -179,6 +193,13 @@ impl WorkerArgs {
         let path = self.config.clone();
         Reread::by(move || Ok(Config::load(path.as_deref())?.folder(plugins.clone())))
     }
+}
+
+/// Half of what this process may use. The other half is for payloads and outcomes on their way, compiled code, and compilers, which are
+/// processes of the same container.
+fn default_guest_memory() -> usize {
+    let limit = usize::try_from(host_memory::limit()).unwrap_or(usize::MAX);
+    (limit / 2).max(LEAST_GUEST_MEMORY_MIB << 20)
 }
 
 pub(super) fn default_cache_dir() -> anyhow::Result<PathBuf> {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use wasmtime::component::Resource;
+use wasmtime::component::{Resource, ResourceTable};
 
 use super::bindings::pgq::plugin::enqueue::{Host, HostRequest};
 use super::needs::{Kind, Need};
 use super::state::State;
+use super::trap;
 use crate::job::NewJob;
 
 /// Follow-ups of one run.
@@ -14,6 +15,9 @@ const MAX_REQUESTS: usize = 1_000;
 /// Their payloads, headers and names together.
 const MAX_BYTES: usize = 16 << 20;
 const MAX_ENTRYPOINT_BYTES: usize = 255;
+/// A header's place in its map.
+const HEADER_BYTES: usize = 64;
+const OF_ANOTHER_CALL: &str = "the request was made while another job ran, and ended with that; make one for the job at hand";
 /// PostgreSQL's timestamps end; nobody means a job for a time after the year 3000.
 const MAX_DELAY: Duration = Duration::from_secs(1_000 * 365 * 24 * 3600);
 
@@ -22,6 +26,29 @@ const MAX_DELAY: Duration = Duration::from_secs(1_000 * 365 * 24 * 3600);
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct Request {
     job: NewJob,
+    /// The call of its store that it was made in.
+    call: u64,
+}
+
+impl Request {
+    /// What the host holds for it.
+    pub(super) fn bytes(&self) -> usize {
+        size(&self.job)
+    }
+}
+
+/// Of a job that was not enqueued yet, with what it takes to keep its parts.
+fn size(job: &NewJob) -> usize {
+    let header = |(name, value): (&String, &serde_json::Value)| name.len() + value.as_str().map_or(0, str::len) + HEADER_BYTES;
+    let headers: usize = job.headers.iter().flatten().map(header).sum();
+    job.payload.as_ref().map_or(0, Vec::len) + job.entrypoint.len() + job.dedupe_key.as_ref().map_or(0, String::len) + headers
+}
+
+/// Requests that were made and not enqueued end with their call: nobody could tell what they were about. Their handles are the guest's.
+pub(super) fn forget(table: &mut ResourceTable) {
+    for request in table.iter_mut().filter_map(|entry| entry.downcast_mut::<Request>()) {
+        request.job = NewJob::default();
+    }
 }
 
 /// The buffer. Closed, with the reason, where there is no one job whose outcome could carry a request.
@@ -43,17 +70,21 @@ impl Outbox {
         self.full
     }
 
+    /// What is kept in it.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn is_open(&self) -> bool {
         self.closed.is_none()
     }
 
-    fn push(&mut self, job: NewJob) -> Result<(), String> {
+    fn push(&mut self, job: &NewJob) -> Result<(), String> {
         if let Some(reason) = self.closed {
             return Err(reason.into());
         }
-        check(&job)?;
-        let headers: usize = job.headers.iter().flatten().map(|(name, value)| name.len() + value.as_str().map_or(0, str::len)).sum();
-        let size = job.payload.as_ref().map_or(0, Vec::len) + job.entrypoint.len() + headers;
+        check(job)?;
+        let size = size(job);
         if self.jobs.len() == MAX_REQUESTS {
             self.full = true;
             return Err(format!("a run can enqueue {MAX_REQUESTS} jobs at most"));
@@ -63,7 +94,7 @@ impl Outbox {
             return Err(format!("the jobs that a run enqueues can have {MAX_BYTES} bytes at most, and this one of {size} is past that"));
         }
         self.bytes += size;
-        self.jobs.push(job);
+        self.jobs.push(job.clone());
         Ok(())
     }
 }
@@ -88,7 +119,9 @@ impl Host for State {}
 
 impl HostRequest for State {
     fn new(&mut self, entrypoint: String) -> wasmtime::Result<Resource<Request>> {
-        Ok(self.table.push(Request { job: NewJob { entrypoint, ..NewJob::default() } })?)
+        let request = self.table.push(Request { job: NewJob { entrypoint, ..NewJob::default() }, call: self.calls })?;
+        self.requests += 1;
+        Ok(request)
     }
 
     fn payload(&mut self, this: Resource<Request>, bytes: Vec<u8>) -> wasmtime::Result<()> {
@@ -117,12 +150,16 @@ impl HostRequest for State {
     }
 
     fn submit(&mut self, this: Resource<Request>) -> wasmtime::Result<Result<(), String>> {
-        let job = self.table.get(&this)?.job.clone();
+        let Request { job, call } = self.table.get(&this)?;
+        if *call != self.calls {
+            return Ok(Err(OF_ANOTHER_CALL.into()));
+        }
         // A closed outbox has the better reason.
         if self.outbox.is_open() && !self.grants.allows_enqueue(&job.entrypoint) {
-            let line = Need { kind: Kind::Enqueue, what: job.entrypoint.clone() }.line();
-            let why = format!("the plugin may not enqueue jobs of {:?}; {}", job.entrypoint, self.denials.remedy(&line));
-            self.denials.deny("enqueue", &job.entrypoint, &why);
+            let entrypoint = trap::cut(&job.entrypoint, MAX_ENTRYPOINT_BYTES);
+            let line = Need { kind: Kind::Enqueue, what: entrypoint.to_owned() }.line();
+            let why = format!("the plugin may not enqueue jobs of {entrypoint:?}; {}", self.denials.remedy(&line));
+            self.denials.deny("enqueue", entrypoint, &why);
             return Ok(Err(why));
         }
         Ok(self.outbox.push(job))
@@ -130,6 +167,7 @@ impl HostRequest for State {
 
     fn drop(&mut self, this: Resource<Request>) -> wasmtime::Result<()> {
         self.table.delete(this)?;
+        self.requests = self.requests.saturating_sub(1);
         Ok(())
     }
 }
@@ -147,12 +185,12 @@ mod tests {
             ..NewJob::default()
         };
         for bad in [job("", 0), job(&"x".repeat(256), 0), job("a\0b", 0), job("big", MAX_BYTES + 1)] {
-            outbox.push(bad).expect_err("refused");
+            outbox.push(&bad).expect_err("refused");
         }
         for _ in 0..MAX_REQUESTS {
-            outbox.push(job("ok", 1)).expect("within the limit");
+            outbox.push(&job("ok", 1)).expect("within the limit");
         }
-        assert!(outbox.push(job("ok", 1)).expect_err("one too many").contains("1000"));
+        assert!(outbox.push(&job("ok", 1)).expect_err("one too many").contains("1000"));
         assert_eq!(outbox.jobs.len(), MAX_REQUESTS);
     }
 }
