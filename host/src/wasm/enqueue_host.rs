@@ -5,6 +5,7 @@ use std::time::Duration;
 use wasmtime::component::{Resource, ResourceTable};
 
 use super::bindings::pgq::plugin::enqueue::{Host, HostRequest};
+use super::holdings;
 use super::needs::{Kind, Need};
 use super::state::State;
 use super::trap;
@@ -117,40 +118,52 @@ fn check(job: &NewJob) -> Result<(), String> {
 
 impl Host for State {}
 
+impl State {
+    /// The request, and what it has of the account from now on: so many bytes more.
+    fn fill(&mut self, this: &Resource<Request>, bytes: usize) -> wasmtime::Result<&mut NewJob> {
+        self.limits.settle(bytes);
+        Ok(&mut self.table.get_mut(this)?.job)
+    }
+}
+
 impl HostRequest for State {
     fn new(&mut self, entrypoint: String) -> wasmtime::Result<Resource<Request>> {
+        self.limits.settle(holdings::ENTRY + entrypoint.len());
         let request = self.table.push(Request { job: NewJob { entrypoint, ..NewJob::default() }, call: self.calls })?;
         self.requests += 1;
         Ok(request)
     }
 
     fn payload(&mut self, this: Resource<Request>, bytes: Vec<u8>) -> wasmtime::Result<()> {
-        self.table.get_mut(&this)?.job.payload = Some(bytes);
+        let job = self.fill(&this, bytes.len())?;
+        job.payload = Some(bytes);
         Ok(())
     }
 
     fn priority(&mut self, this: Resource<Request>, priority: i32) -> wasmtime::Result<()> {
-        self.table.get_mut(&this)?.job.priority = priority;
+        self.fill(&this, 0)?.priority = priority;
         Ok(())
     }
 
     fn delay(&mut self, this: Resource<Request>, ms: u64) -> wasmtime::Result<()> {
-        self.table.get_mut(&this)?.job.delay = Duration::from_millis(ms);
+        self.fill(&this, 0)?.delay = Duration::from_millis(ms);
         Ok(())
     }
 
     fn dedupe_key(&mut self, this: Resource<Request>, key: String) -> wasmtime::Result<()> {
-        self.table.get_mut(&this)?.job.dedupe_key = Some(key);
+        let job = self.fill(&this, key.len())?;
+        job.dedupe_key = Some(key);
         Ok(())
     }
 
     fn header(&mut self, this: Resource<Request>, name: String, value: String) -> wasmtime::Result<()> {
-        self.table.get_mut(&this)?.job.headers.get_or_insert_default().insert(name, value.into());
+        self.fill(&this, name.len() + value.len() + HEADER_BYTES)?.headers.get_or_insert_default().insert(name, value.into());
         Ok(())
     }
 
     fn submit(&mut self, this: Resource<Request>) -> wasmtime::Result<Result<(), String>> {
         let Request { job, call } = self.table.get(&this)?;
+        self.limits.settle(size(job));
         if *call != self.calls {
             return Ok(Err(OF_ANOTHER_CALL.into()));
         }
@@ -166,6 +179,7 @@ impl HostRequest for State {
     }
 
     fn drop(&mut self, this: Resource<Request>) -> wasmtime::Result<()> {
+        self.limits.settle(0);
         self.table.delete(this)?;
         self.requests = self.requests.saturating_sub(1);
         Ok(())

@@ -14,7 +14,7 @@ use super::enqueue_host::Request;
 use super::registry_host::EntrypointHandle;
 
 /// The entry itself, its place in two tables, and what it points to if that is nothing to speak of.
-const ENTRY: usize = 256;
+pub(super) const ENTRY: usize = 256;
 /// A header besides its name and value.
 const HEADER: usize = 96;
 /// A stream of bytes that come in: what was read ahead.

@@ -27,6 +27,10 @@ pub(super) struct Limits {
     held: usize,
     /// Passed to the host since, at most.
     passed: usize,
+    /// Of that, in the last call.
+    last: usize,
+    /// Known to be held since.
+    since: usize,
     table_elements: usize,
     share: Share,
     /// A request was refused. The guest then usually aborts, which looks like any other trap: this tells the two apart.
@@ -64,7 +68,19 @@ impl Limits {
     /// A share of the room that is smaller than the limit is the limit.
     pub(super) fn new(max_memory: usize, share: Share) -> Limits {
         let max_memory = max_memory.min(share.most());
-        Limits { max_memory, memory: 0, held: 0, passed: 0, table_elements: 0, share, exhausted: None, peak: 0, squeezed: false }
+        Limits {
+            max_memory,
+            memory: 0,
+            held: 0,
+            passed: 0,
+            last: 0,
+            since: 0,
+            table_elements: 0,
+            share,
+            exhausted: None,
+            peak: 0,
+            squeezed: false,
+        }
     }
 
     /// Bytes of linear memory. Memories never shrink, so this is the peak as well.
@@ -85,16 +101,24 @@ impl Limits {
     /// Let the guest pass so many bytes in a call of the host. Not before what the host holds was counted again, if it says no.
     pub(super) fn pass(&mut self, bytes: usize) -> bool {
         let passed = self.passed.saturating_add(bytes);
-        let may = passed <= UNCOUNTED && passed <= self.left();
+        // A single call may pass more than that: then there is nothing to wait for but its own word (`settle`).
+        let may = self.since <= UNCOUNTED && (passed <= UNCOUNTED || self.passed == 0) && passed <= self.left();
         if may {
-            (self.passed, self.squeezed) = (passed, false);
+            (self.passed, self.last, self.squeezed) = (passed, bytes, false);
         }
         may
     }
 
+    /// The last call did not pass all that it might have: the host holds so many bytes more.
+    pub(super) fn settle(&mut self, more: usize) {
+        self.passed = self.passed.saturating_sub(std::mem::take(&mut self.last));
+        self.held = self.held.saturating_add(more);
+        self.since = self.since.saturating_add(more);
+    }
+
     /// The host holds so many bytes for the guest.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), NoRoom> {
-        (self.held, self.passed) = (bytes, 0);
+        (self.held, self.passed, self.last, self.since) = (bytes, 0, 0, 0);
         self.cover(self.memory.saturating_add(bytes))
     }
 
@@ -105,7 +129,7 @@ impl Limits {
             self.exhausted = Some(Exhausted::Memory);
             return Err(HoldsTooMuch);
         }
-        (self.passed, self.squeezed) = (left, left < bytes);
+        (self.passed, self.last, self.squeezed) = (left, left, left < bytes);
         Ok(left)
     }
 
@@ -222,6 +246,9 @@ mod tests {
         assert!(!limits.memory_growing(4 << 20, 5 << 20, None).expect("refused, not an error"));
         limits.hold(0).expect("room");
         assert!(limits.memory_growing(4 << 20, 8 << 20, None).expect("no error"));
+        // What one call passed, it may have passed for nothing.
+        limits.hold(0).expect("room");
+        limits.settle(0);
         // All memory in use, and it can still say so.
         limits.hold(0).expect("room");
         assert_eq!(limits.pass_what_is_left(64 << 10).expect("its host share"), 64 << 10);

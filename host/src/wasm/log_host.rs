@@ -132,6 +132,7 @@ impl Sink {
 
 impl Host for State {
     fn emit(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+        self.limits.settle(0);
         let mut shown = String::new();
         for (name, value) in fields {
             if shown.len() > MAX_MESSAGE_BYTES {

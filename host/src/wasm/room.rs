@@ -139,7 +139,10 @@ impl Appetite {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::time::Duration;
+
+    use futures_util::FutureExt as _;
 
     use super::*;
 
@@ -147,22 +150,11 @@ mod tests {
     async fn who_does_not_fit_waits_in_turn_and_small_ones_do_not_overtake() {
         let room = Room::new(100);
         let first = room.enter(60, || {}).await;
-        let enter = |bytes: usize| {
-            let room = Arc::clone(&room);
-            tokio::spawn(async move { room.enter(bytes, || {}).await })
-        };
-        let large = enter(80);
-        while room.waiting.load(Ordering::Acquire) < 1 {
-            tokio::task::yield_now().await;
-        }
-        let small = enter(10);
-        while room.waiting.load(Ordering::Acquire) < 2 {
-            tokio::task::yield_now().await;
-        }
-        assert!(room.is_short() && !large.is_finished() && !small.is_finished());
+        let (mut large, mut small) = (pin!(room.enter(80, || {})), pin!(room.enter(10, || {})));
+        assert!((&mut large).now_or_never().is_none() && (&mut small).now_or_never().is_none());
+        assert!(room.is_short());
         drop(first);
-        let large = large.await.expect("entered");
-        let small = small.await.expect("entered");
+        let (large, small) = tokio::join!(large, small);
         assert_eq!(room.taken(), 90);
         drop((large, small));
         assert_eq!((room.taken(), room.is_short()), (0, false));

@@ -24,8 +24,8 @@ use super::log_host::{LogSink, Speaker};
 use super::room::Share;
 use super::stdio::LineStream;
 
-/// Resources (streams, requests, ...) that a guest may hold at once: each job of the largest batch, and as many others.
-const MAX_HANDLES: usize = 2_000;
+/// Resources (streams, requests, ...) that a guest may hold at once.
+const MAX_HANDLES: usize = 10_000;
 /// Bytes of randomness in one call.
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
 
