@@ -203,7 +203,9 @@ async fn what_the_host_holds_for_a_run_is_the_runs_memory() {
         }
     }
     // Two at a time with 64 MiB each, the host itself, and what the allocator keeps.
+    eprintln!("at most {} MiB, {} MiB at the end", peak_bytes(&host) >> 20, host.resident_bytes() >> 20);
     assert!(peak_bytes(&host) < 640 << 20, "the host had {} MiB", peak_bytes(&host) >> 20);
+    host.wait_for_memory_below(384 << 20).await;
     host.stop().await;
 }
 
@@ -236,6 +238,17 @@ async fn runs_that_do_not_fit_beside_each_other_wait_and_none_is_charged() {
     eventually("it has failed once", async || database.count(&format!("SELECT attempts::bigint FROM pgqueuer WHERE id = {id}")).await >= 1)
         .await;
     assert!(host.log().contains("128 MiB"), "{}", host.log());
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn memory_goes_back_to_the_system_when_runs_end() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["greedy"]));
+    let host = Host::start(&database, &plugins, &["--max-guest-memory", "2048"]).await;
+    database.enqueue_many("hold", 4, "[150, 1000]").await;
+    database.wait_until_done().await;
+    assert!(peak_bytes(&host) > 300 << 20, "at least two at a time");
+    host.wait_for_memory_below(256 << 20).await;
     host.stop().await;
 }
 

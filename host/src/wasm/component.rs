@@ -11,15 +11,15 @@ use super::bindings::batch::exports::pgq::plugin::batch_handler;
 use super::bindings::exports::pgq::plugin::handler;
 use super::cache::CodeCache;
 use super::compiler::CompileError;
+use super::declaration::Declaration;
 use super::describe;
 use super::engine::Engine;
 use super::grants::Grants;
-use super::registry_host::Declaration;
 use super::room::Appetite;
 use super::state::{self, State};
 use super::trap;
-use super::visible::visible;
 use super::warm::Tenant;
+use crate::printable::printable;
 
 /// The version of `wit/` that this host speaks, and the range of plugins that it therefore runs.
 pub const WIT_VERSION: &str = "0.1.0";
@@ -242,5 +242,5 @@ fn one_line(error: &wasmtime::Error) -> String {
 
 fn shorten(text: &str) -> String {
     // File formats and tool chains put names of the guest's into their errors.
-    visible(trap::cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 600)).into_owned()
+    printable(trap::cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 600)).into_owned()
 }

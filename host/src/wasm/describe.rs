@@ -10,17 +10,18 @@ use wasmtime::component::Resource;
 use super::bindings::{Plugin, PluginPre};
 use super::component::{Exports, LoadError};
 use super::control::{Controls, StopCause};
+use super::declaration::Declaration;
 use super::engine::Engine;
 use super::enqueue_host::Outbox;
 use super::grants::Grants;
 use super::limits::RunLimits;
 use super::log_host::Speaker;
-use super::registry_host::{Declaration, Registrar};
+use super::registry_host::Registrar;
 use super::room::Share;
 use super::state::{Call, Circumstances, State};
 use super::trap;
-use super::visible::visible;
 use crate::job::Verdict;
+use crate::printable::printable;
 
 /// It has nothing to wait for.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -96,12 +97,12 @@ async fn register(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, st
     match called {
         Ok(Ok(())) => {}
         Ok(Err(message)) => {
-            return Err(LoadError::Describe(visible(trap::cut(&message, 1 << 10)).into_owned()));
+            return Err(LoadError::Describe(printable(trap::cut(&message, 1 << 10)).into_owned()));
         }
         Err(error) => {
             return Err(LoadError::Describe(match trap::verdict(&error, store.data(), &limits) {
                 Verdict::Retry { fault, .. } => {
-                    format!("{}: {}", fault.exception_type, visible(&fault.message))
+                    format!("{}: {}", fault.exception_type, printable(&fault.message))
                 }
                 other => format!("{other:?}"),
             }));
@@ -115,6 +116,6 @@ async fn register(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, st
     if declaration.mistakes.is_empty() {
         Ok(declaration)
     } else {
-        Err(LoadError::Declaration(visible(&declaration.mistakes.join("; ")).into_owned()))
+        Err(LoadError::Declaration(printable(&declaration.mistakes.join("; ")).into_owned()))
     }
 }

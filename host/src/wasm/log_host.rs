@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::bindings::pgq::plugin::log::{Host, Level};
 use super::state::State;
 use super::trap;
-use super::visible::visible;
 use crate::job::JobId;
 
 /// All that one run may log, over stdout, stderr and `log.emit`, and what the host writes around it.
@@ -99,9 +98,7 @@ impl Sink {
     }
 
     fn line(&mut self, level: Level, stream: &'static str, message: &str, fields: &str) {
-        // One event is one line, whoever writes it where.
-        let (message, fields) = (&*visible(message), &*visible(fields));
-        let size = message.len() + fields.len() + self.speaker.entrypoint.len() + LINE_BYTES;
+        let size = shown(message) + shown(fields) + self.speaker.entrypoint.len() + LINE_BYTES;
         if size > self.left {
             if !self.full {
                 self.full = true;
@@ -128,6 +125,11 @@ impl Sink {
             Level::Error => event!(error),
         }
     }
+}
+
+/// Bytes that a text takes in a log, in which what would end a line or drive a terminal is written as an escape.
+fn shown(text: &str) -> usize {
+    text.len() + text.bytes().filter(u8::is_ascii_control).count() * 3
 }
 
 impl Host for State {

@@ -85,3 +85,19 @@ impl Needs {
         self.0.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_that_needs_without_end_is_heard_to_a_number() {
+        let mut needs = Needs::default();
+        for n in 0..10_000 {
+            needs.add(Kind::Config, format!("key-{n}"));
+            needs.add(Kind::Config, format!("{n}{}", "x".repeat(MAX_BYTES)));
+        }
+        assert_eq!(needs.iter().count(), MAX_NEEDS);
+        assert!(needs.iter().all(|need| need.what.len() <= MAX_BYTES));
+    }
+}

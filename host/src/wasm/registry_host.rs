@@ -1,41 +1,20 @@
 //! `pgq:plugin/registry`: what a plugin declares, checked.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use wasmtime::component::Resource;
 
 use super::bindings::pgq::plugin::registry::{Host, HostEntrypoint, HostRegistrar, OnFailure as GuestOnFailure};
-use super::needs::{Kind, Needs};
+use super::declaration::Declaration;
+use super::needs::Kind;
 use super::origin::Origin;
 use super::state::State;
 use super::trap;
 use crate::cron::Schedule;
 use crate::job::{Backoff, EntrypointOptions, OnFailure};
 
-/// What a plugin said about itself.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Declaration {
-    /// `None`: the file's name stands for it.
-    pub name: Option<String>,
-    /// Any text.
-    pub version: Option<String>,
-    /// By entrypoint.
-    pub entrypoints: BTreeMap<String, EntrypointOptions>,
-    /// What it wants to be granted.
-    pub needs: Needs,
-    /// All that is wrong with the above.
-    pub(super) mistakes: Vec<String>,
-    /// Of all texts in it.
-    bytes: usize,
-}
-
 const MAX_ENTRYPOINTS: usize = 1_000;
-const MAX_MISTAKES: usize = 50;
-const MAX_MISTAKE_BYTES: usize = 500;
-/// Names, schedules and needs together: a host keeps the declaration of every plugin.
-const MAX_BYTES: usize = 1 << 20;
 const MAX_SCHEDULES: usize = 100;
 const MAX_EXPRESSION_BYTES: usize = 1_000;
 /// Each job of a batch is a handle of the run's, and as a rule a claim brings no more.
@@ -46,41 +25,6 @@ const MAX_PLUGIN_NAME_BYTES: usize = 64;
 const MIN_MEMORY: usize = 1 << 20;
 /// A run's deadline is kept in memory only; a week is far beyond any job that should be one job.
 const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
-
-impl Declaration {
-    fn mistake(&mut self, mistake: String) {
-        // A guest that loops over a mistake must not fill the host's memory with it.
-        if self.mistakes.len() < MAX_MISTAKES {
-            self.mistakes.push(trap::cut(&mistake, MAX_MISTAKE_BYTES).to_owned());
-        }
-    }
-
-    /// There is place for so many bytes more, or it is a mistake.
-    fn has_place(&mut self, bytes: usize) -> bool {
-        let has = self.bytes + bytes <= MAX_BYTES;
-        if has {
-            self.bytes += bytes;
-        } else {
-            self.mistake(format!("names, schedules and needs have more than {MAX_BYTES} bytes together"));
-        }
-        has
-    }
-
-    fn need(&mut self, kind: Kind, what: String) {
-        if self.has_place(what.len()) {
-            self.needs.add(kind, what);
-        }
-    }
-
-    /// What wants to be called in batches can be, or it is a mistake.
-    pub(super) fn check_batches(&mut self, exported: bool) {
-        let batched = self.entrypoints.iter().find(|(_, options)| options.batch.is_some());
-        if let Some((name, _)) = batched.filter(|_| !exported) {
-            let mistake = format!("entrypoint {name:?} takes batches, but the component does not export pgq:plugin/batch-handler");
-            self.mistake(mistake);
-        }
-    }
-}
 
 /// The resource `registrar`. The entrypoint handles write into the same declaration.
 #[derive(Debug, Clone, Default)]
@@ -115,9 +59,7 @@ impl EntrypointHandle {
             declaration.mistake(format!("entrypoint {:?}: {mistake}", self.name));
         }
     }
-}
 
-impl EntrypointHandle {
     fn schedule(&self, expression: &str, time_zone: &str) {
         if self.registrar.lock().has_place(expression.len() + time_zone.len()) {
             self.set(|options| add_schedule(options, expression, time_zone));

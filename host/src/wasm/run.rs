@@ -28,6 +28,9 @@ const MAX_TEXT_BYTES: usize = 8 << 10;
 /// How long after its deadline a guest that computes may take to notice, before the run is abandoned as if it waited.
 const GRACE: Duration = Duration::from_millis(20);
 
+/// More than there may be places would be waited for without end.
+const MOST_FOLDERS: u32 = 16;
+
 /// How long a cancelled run has to notice by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
@@ -158,7 +161,7 @@ impl Terms {
         };
         let place = async {
             let share = engine.room().enter(bytes, tidy).await;
-            let folders = u32::try_from(self.plugin.grants.directories.len()).unwrap_or(u32::MAX);
+            let folders = u32::try_from(self.plugin.grants.directories.len()).unwrap_or(u32::MAX).min(MOST_FOLDERS);
             let folders = if folders == 0 { None } else { descriptors::of_guests().acquire_many_owned(folders).await.ok() };
             Place { share, folders }
         };

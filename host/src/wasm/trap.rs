@@ -8,8 +8,8 @@ use super::control::StopCause;
 use super::limits::{Exhausted, MAX_TABLE_ELEMENTS, RunLimits};
 use super::room::NoRoom;
 use super::state::State;
-use super::visible::visible;
 use crate::job::{Fault, Verdict};
+use crate::printable::printable;
 
 /// A message in a traceback is a line, not a file.
 const MAX_MESSAGE_BYTES: usize = 1 << 10;
@@ -61,7 +61,7 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
     Verdict::Retry {
         fault: Fault {
             exception_type,
-            message: visible(cut(&message, MAX_MESSAGE_BYTES)).into_owned(),
+            message: printable(cut(&message, MAX_MESSAGE_BYTES)).into_owned(),
             traceback: cut(&format!("{stderr}{backtrace}"), MAX_TRACEBACK_BYTES).to_owned(),
         },
         after: None,
