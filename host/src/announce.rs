@@ -21,6 +21,8 @@ pub struct Announcer {
     presence: Presence,
     /// What was announced of that last.
     announced: Option<bool>,
+    unannounced: watch::Receiver<u64>,
+    returns: watch::Receiver<u64>,
 }
 
 /// Whether a host's sessions are its sign of life.
@@ -56,18 +58,21 @@ impl Presence {
 impl Announcer {
     /// Nothing is announced yet.
     pub fn new(queue: Queue, plugins: watch::Receiver<Arc<PluginSet>>, presence: Presence) -> Announcer {
-        Announcer { queue, plugins, presence, announced: None }
+        let (unannounced, returns) = (queue.unannounced(), queue.access().returns());
+        Announcer { queue, plugins, presence, announced: None, unannounced, returns }
     }
 
     /// Announce this host as it is now; says whether that worked. Once this was done before its first claim, no job of it has to wait for
     /// the end of a lease.
     pub async fn announce(&mut self) -> bool {
+        self.unannounced.mark_unchanged();
+        self.returns.mark_unchanged();
         let set = Arc::clone(&self.plugins.borrow_and_update());
         let present = self.presence.is();
         let anew = present && self.announced != Some(true);
         let announced = self.queue.announce(&files(&set), &versions(&set), present, anew).await;
         if let Err(error) = &announced {
-            tracing::debug!(error = %error, "cannot announce this host; trying again");
+            tracing::warn!(error = %error, "cannot announce this host; until it is, its death is noticed only when its leases are over; trying again");
         } else {
             self.announced = Some(present);
         }
@@ -82,6 +87,9 @@ impl Announcer {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(wait) => {}
                 () = self.presence.changed() => {}
+                // The queue keeps the senders of both.
+                _ = self.unannounced.changed() => {}
+                _ = self.returns.changed() => {}
                 changed = self.plugins.changed() => if changed.is_err() { break },
             }
             announced = self.announce().await;

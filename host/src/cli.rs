@@ -21,6 +21,8 @@ mod schedules;
 mod schema;
 mod values;
 
+use std::time::Duration;
+
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{version, wasm};
@@ -98,6 +100,19 @@ enum Command {
     Sql(schema::SqlCommand),
 }
 
+impl Command {
+    /// By when a verb that works on a session of its own has ended. A table that is rewritten may take hours; the others have deadlines of
+    /// their own, or none because they go on until they are stopped.
+    fn deadline(&self) -> Option<Duration> {
+        const HOUR: Duration = Duration::from_secs(3600);
+        match self {
+            Command::Install(_) | Command::Upgrade(_) | Command::Uninstall | Command::Durability(_) => Some(HOUR * 12),
+            Command::Verify(_) | Command::Doctor(_) | Command::Autovac(_) | Command::Grant(_) => Some(HOUR / 6),
+            _ => None,
+        }
+    }
+}
+
 impl Cli {
     /// What was asked for, by arguments and variables. Ends the process where that makes no sense.
     pub fn read() -> Cli {
@@ -112,6 +127,20 @@ impl Cli {
 
     /// Do what was asked for.
     pub async fn run(self) -> anyhow::Result<()> {
+        let statement_timeout = self.database.statement_timeout;
+        match self.command.deadline() {
+            None => self.obey().await,
+            Some(default) => {
+                let deadline = statement_timeout.unwrap_or(default);
+                // What the driver waits for below this, it would wait for for ever where the network is silent.
+                tokio::time::timeout(deadline, self.obey()).await.unwrap_or_else(|_| {
+                    anyhow::bail!("the database did not answer within {deadline:?}; --statement-timeout gives it longer")
+                })
+            }
+        }
+    }
+
+    async fn obey(self) -> anyhow::Result<()> {
         match self.command {
             Command::Run(args) => run::run(&self.database, args).await,
             Command::Dev(args) => dev::run(&self.database, args).await,

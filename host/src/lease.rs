@@ -30,6 +30,11 @@ struct Held {
     renewed: Instant,
 }
 
+/// How long a renewal may take before it is tried on another connection: the lease has room for two that hang.
+pub fn renewal_timeout(lease: Duration) -> Duration {
+    (lease / 4).clamp(Duration::from_secs(1), Duration::from_secs(10))
+}
+
 /// How a claim stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -80,10 +85,14 @@ impl Leases {
     }
 
     /// A job was claimed by a statement that was sent at `asked`. The database counts from some time after that, and the answer may have
-    /// taken long. The control is how the job can be stopped.
+    /// taken long. The control is how the job can be stopped. Where the claim is held already, while its payload was read, it stays as it is.
     pub fn hold(&self, claim: Claim, asked: Instant) -> Arc<Control> {
+        let mut held = self.lock();
+        if let Some(held) = held.get(&claim.id).filter(|held| held.claim == claim) {
+            return Arc::clone(&held.control);
+        }
         let control = Arc::new(Control::default());
-        if let Some(before) = self.lock().insert(claim.id, Held { claim, control: Arc::clone(&control), renewed: asked }) {
+        if let Some(before) = held.insert(claim.id, Held { claim, control: Arc::clone(&control), renewed: asked }) {
             // The database gave the job to us again: what we held of it before is over.
             before.control.lose_lease();
         }
@@ -199,15 +208,22 @@ pub async fn keep(leases: Arc<Leases>, queue: Queue, stop: CancellationToken) {
 async fn round(leases: &Leases, queue: &Queue) -> bool {
     for claims in leases.due().chunks(CHUNK) {
         let asked = Instant::now();
-        match meter::statement("heartbeat", queue.heartbeat(claims)).await {
+        let renewing = tokio::time::timeout(renewal_timeout(leases.lease), queue.heartbeat(claims));
+        let answer = meter::statement("heartbeat", async { renewing.await.unwrap_or_else(|_| Err(no_answer())) }).await;
+        match answer {
             Ok(beaten) => leases.beaten(claims, &beaten.renewed.into_iter().collect(), &beaten.ours.into_iter().collect(), asked),
             Err(error) => {
                 tracing::warn!(jobs = claims.len(), error = %error, "cannot renew leases; trying again");
+                queue.access().lost();
                 return false;
             }
         }
     }
     true
+}
+
+fn no_answer() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time"))
 }
 
 #[cfg(test)]

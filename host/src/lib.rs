@@ -5,6 +5,7 @@
 pub mod announce;
 pub mod app;
 pub mod bench;
+pub mod byte_budget;
 pub mod cargo;
 pub mod cli;
 pub mod config;

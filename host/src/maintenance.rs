@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::lease::Leases;
+use crate::lease::{self, Leases};
 use crate::plugins::{PluginSet, Served};
 use crate::queue::{Counted, Queue, RescueRule, Rescued};
 
@@ -16,7 +16,8 @@ use crate::queue::{Counted, Queue, RescueRule, Rescued};
 const ATTEMPTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 const PRUNE_PERIOD: Duration = Duration::from_secs(6 * 3600);
 
-/// No host that lives takes longer to renew its leases once it can: its tries are a second apart, and its connections' at most two.
+/// No host that lives takes longer to renew its leases once it can, beside a renewal that hangs: its tries are a second apart, and those of its
+/// connections a little more.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 const MOMENT: Duration = Duration::from_secs(1);
 
@@ -81,12 +82,12 @@ async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Opti
         return Ok(None);
     }
     let good_for = queue.access().unbroken().unwrap_or_default().min(found.server_up);
-    let needed = how.lease + LONGEST_RETRY;
+    let needed = how.lease + lease::renewal_timeout(how.lease) + LONGEST_RETRY;
     if good_for < needed {
         tracing::debug!(good_for = ?good_for, needed = ?needed, "leases are over; too early to tell whether their workers are lost");
         return Ok(Some((needed - good_for).max(MOMENT).min(needed)));
     }
-    queue.rescue(&rules, overdue, &leases.ids()).await?.iter().for_each(report);
+    queue.rescue(&rules, overdue, found.clock_ms, &leases.ids()).await?.iter().for_each(report);
     Ok(None)
 }
 

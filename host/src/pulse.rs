@@ -1,7 +1,8 @@
 //! The claim loop's signs of life: to systemd, when it started this process, and to whoever asks `/healthz`.
 //!
 //! Ready is who has claimed once. From then on the loop's own task beats: as long as it is run, a database that is away or slow is no
-//! reason to restart, since a restart would mend nothing and cost the runs that are under way.
+//! reason to restart, since a restart would mend nothing and cost the runs that are under way. A question to the database ends by its
+//! deadline, though, answered or not: a loop that waits for one by far longer hangs, and does not beat.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +15,8 @@ use sd_notify::NotifyState;
 const PERIOD: Duration = Duration::from_secs(5);
 /// A loop that missed so many beats does not turn any more.
 const MISSED: u32 = 6;
+/// A question that is open for so many of its deadlines hangs.
+const PATIENCE: u32 = 2;
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -25,23 +28,36 @@ struct Beats {
     period: Duration,
     watched: bool,
     claimed: AtomicBool,
+    /// Milliseconds from `began` to the question that is open; zero when none is.
+    asked: AtomicU64,
+    /// No question is open for longer than this.
+    longest: Duration,
     /// What the last look failed with.
     trouble: Mutex<Option<String>>,
     /// Milliseconds from `began` to the last beat.
     last: AtomicU64,
 }
 
-impl Default for Pulse {
-    fn default() -> Self {
-        let watchdog = sd_notify::watchdog_enabled();
-        // Thrice in the time that the watchdog allows.
-        let period = watchdog.map_or(PERIOD, |allowed| (allowed / 3).min(PERIOD));
-        let (claimed, trouble, last) = <(AtomicBool, Mutex<_>, AtomicU64)>::default();
-        Pulse(Arc::new(Beats { began: Instant::now(), period, watched: watchdog.is_some(), claimed, trouble, last }))
+impl Beats {
+    fn new(began: Instant, period: Duration, longest: Duration, watched: bool) -> Beats {
+        let (claimed, trouble, last, asked) = <(AtomicBool, Mutex<_>, AtomicU64, AtomicU64)>::default();
+        Beats { began, period, watched, claimed, asked, longest, trouble, last }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
 impl Pulse {
+    /// Of a loop whose questions are answered, or given up, by this deadline.
+    pub fn new(deadline: Duration) -> Self {
+        let watchdog = sd_notify::watchdog_enabled();
+        // Thrice in the time that the watchdog allows.
+        let period = watchdog.map_or(PERIOD, |allowed| (allowed / 3).min(PERIOD));
+        Pulse(Arc::new(Beats::new(Instant::now(), period, deadline * PATIENCE, watchdog.is_some())))
+    }
+
     /// Hand a look's result through. The first that went well makes the service ready.
     pub fn turn<T, E: Display>(&self, looked: Result<T, E>) -> Result<T, E> {
         *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = looked.as_ref().err().map(ToString::to_string);
@@ -63,8 +79,20 @@ impl Pulse {
         }
     }
 
+    /// Wait for the answer to one question.
+    pub async fn ask<T>(&self, question: impl Future<Output = T>) -> T {
+        self.0.asked.store(self.0.now().max(1), Ordering::Release);
+        let answer = question.await;
+        self.0.asked.store(0, Ordering::Release);
+        answer
+    }
+
     fn beat(&self) {
-        self.0.last.store(u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+        let asked = self.0.asked.load(Ordering::Acquire);
+        if asked > 0 && u128::from(self.0.now().saturating_sub(asked)) > self.0.longest.as_millis() {
+            return;
+        }
+        self.0.last.store(self.0.now(), Ordering::Release);
         if self.0.watched && self.0.claimed.load(Ordering::Acquire) {
             tell(&[NotifyState::Watchdog]);
         }
@@ -106,13 +134,23 @@ mod tests {
     async fn the_loop_beats_while_it_waits_and_is_missed_when_it_does_not() {
         let period = Duration::from_millis(50);
         let began = Instant::now().checked_sub(Duration::from_secs(60)).expect("the machine runs for longer");
-        let (claimed, trouble, last) = <(AtomicBool, Mutex<_>, AtomicU64)>::default();
-        let pulse = Pulse(Arc::new(Beats { began, period, watched: false, claimed, trouble, last }));
+        let pulse = Pulse(Arc::new(Beats::new(began, period, Duration::from_secs(60), false)));
         assert!(pulse.silence() >= Some(Duration::from_secs(60)));
         assert!(pulse.trouble().is_some_and(|trouble| trouble.contains("not looked")));
         assert!(pulse.turn(Err::<(), _>("no")).is_err() && pulse.trouble().is_some_and(|trouble| trouble.ends_with("no")));
         assert!(pulse.turn(Ok::<_, String>(())).is_ok() && pulse.trouble().is_none());
         // A loop that does nothing but wait, as for a database that does not answer.
+        pulse.of(tokio::time::sleep(period * 2)).await;
+        assert_eq!(pulse.silence(), None);
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_waits_for_an_answer_beyond_its_deadline_does_not_beat() {
+        let period = Duration::from_millis(20);
+        let pulse = Pulse(Arc::new(Beats::new(Instant::now(), period, Duration::from_millis(100), false)));
+        pulse.of(pulse.ask(tokio::time::sleep(Duration::from_secs(1)))).await;
+        assert!(pulse.silence() > Some(Duration::from_millis(500)), "{:?}", pulse.silence());
+        // The answer came after all.
         pulse.of(tokio::time::sleep(period * 2)).await;
         assert_eq!(pulse.silence(), None);
     }

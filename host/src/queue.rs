@@ -7,11 +7,14 @@
 mod access;
 mod additions;
 mod attempt;
+mod body;
 mod cancel;
 mod claim;
 mod connection;
 mod database;
 mod depth;
+mod dsn;
+mod due;
 mod enqueue;
 mod fleet;
 mod front;
@@ -28,9 +31,14 @@ mod requeue;
 mod rescue;
 mod schedules;
 mod seats;
+mod session;
+mod sessions;
+mod source;
+mod sqlstate;
 mod statements;
 mod statistics;
 mod suspect;
+mod text;
 mod times;
 mod timetable;
 mod watch;
@@ -38,19 +46,21 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch::{Receiver, Sender};
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 pub use access::Access;
 pub use additions::Lacking;
 pub use attempt::Attempt;
+pub use body::Body;
 pub use cancel::{Cancel, CancelOutcome};
-pub use claim::Limited;
+pub use claim::{Claimed, Limited};
 pub use connection::{connect, connect_options, in_time, pool_size};
 pub use database::{ConnectError, Connected, Database, ListenFrom};
 pub use depth::Depth;
 pub use enqueue::{EnqueueError, OnConflict, Placed};
-pub use fleet::{FleetCommand, HostRow, PluginVersion};
+pub use fleet::{FleetCommand, HostRow, JOINED, PluginVersion};
 pub use handover::HandedOver;
 pub use inspect::{ActiveWorker, Backlog, HeldJob, StaleJob};
 pub use listener::{Event, Listener, listen};
@@ -60,10 +70,14 @@ pub use pool::Pool;
 pub use requeue::{Requeue, RequeueOutcome};
 pub use rescue::{Overdue, RescueRule, Rescued};
 pub use schedules::{Fired, ScheduleKey, ScheduleRow, Tick};
+pub(crate) use session::AS_BYTES;
+pub use source::Source;
+pub use sqlstate::Remedy;
 pub use statistics::Counted;
 pub use timetable::{ListedSchedule, RemovedSchedule};
 pub use watch::Watch;
 
+use crate::byte_budget::ByteBudget;
 use crate::names::Names;
 use statements::Statements;
 
@@ -78,7 +92,9 @@ pub struct Queue {
     looks: Arc<looks::Looks>,
     seats: Arc<seats::Seats>,
     tallied: Arc<Notify>,
-    access: Access,
+    unannounced: Arc<Sender<u64>>,
+    bytes: ByteBudget,
+    charset: text::Charset,
 }
 
 impl Queue {
@@ -99,8 +115,21 @@ impl Queue {
             looks: Arc::default(),
             seats: Arc::default(),
             tallied: Arc::default(),
-            access: Access::default(),
+            unannounced: Arc::default(),
+            bytes: ByteBudget::default(),
+            charset: text::Charset::default(),
         }
+    }
+
+    /// The same queue; claimed jobs are held within this budget.
+    pub fn within(self, bytes: ByteBudget) -> Queue {
+        Queue { bytes, ..self }
+    }
+
+    /// The same queue; what is written is made to fit this database's encoding.
+    pub async fn fitted(self) -> sqlx::Result<Queue> {
+        let encoding: String = sqlx::query_scalar("SELECT current_setting('server_encoding')").fetch_one(&self.pool).await?;
+        Ok(Queue { charset: text::Charset::of(&encoding), ..self })
     }
 
     /// This worker's id: `queue_manager_id` on every row that it holds.
@@ -110,12 +139,12 @@ impl Queue {
 
     /// This worker's part in watching the others. Those that are gone come over the channel.
     pub fn watch(&self, lost: mpsc::Sender<Uuid>) -> Watch {
-        Watch::new(self.me, self.sql.look.clone(), lost)
+        Watch::new(self.me, self.sql.look.clone(), lost, Arc::clone(&self.unannounced))
     }
 
-    /// Since when its way to the database is good.
-    pub fn access(&self) -> &Access {
-        &self.access
+    /// Changes whenever this worker finds that it is not announced (any more): the tables are new, or somebody cleared it away.
+    pub fn unannounced(&self) -> Receiver<u64> {
+        self.unannounced.subscribe()
     }
 
     /// The names it works with.
@@ -126,6 +155,11 @@ impl Queue {
     /// The connections it works with.
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Since when its way to the database is good.
+    pub fn access(&self) -> &Access {
+        self.pool.access()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::job::{Claim, JobId};
 use crate::lease::Leases;
 use crate::logging::list;
 use crate::meter;
-use crate::queue::{Disposition, Queue, Record};
+use crate::queue::{Disposition, Queue, Record, Remedy};
 use crate::verdict;
 use crate::worker::Relay;
 
@@ -30,7 +30,8 @@ const CLEAR_TIMEOUT: Duration = Duration::from_secs(5);
 /// A database that is away costs time, not outcomes: they are kept, their leases too, and written when it is back.
 pub async fn record(queue: Queue, leases: Arc<Leases>, mut relay: Relay, mut records: mpsc::Receiver<Record>, give_up: CancellationToken) {
     let mut batch = Vec::with_capacity(BATCH);
-    while records.recv_many(&mut batch, BATCH).await > 0 {
+    // A run that cannot be interrupted keeps the channel open.
+    while give_up.run_until_cancelled(records.recv_many(&mut batch, BATCH)).await.is_some_and(|received| received > 0) {
         let jobs = batch.len();
         if give_up.run_until_cancelled(finish(&queue, &leases, &mut relay, &mut batch)).await.is_none() {
             tracing::error!(
@@ -80,7 +81,7 @@ async fn write(queue: &Queue, batch: &mut [Record]) {
     let mut retry = FIRST_RETRY;
     loop {
         let Err(error) = meter::record(batch.len(), queue.record(batch)).await.map(|ours| report_lost(batch, &ours)) else { return };
-        if is_about_data(&error) {
+        if Remedy::of(&error) == Remedy::Isolate {
             return isolate(queue, batch, &error).await;
         }
         tracing::warn!(jobs = batch.len(), error = %error, retry_in_ms = retry.as_millis(), "cannot record outcomes; trying again");
@@ -115,19 +116,10 @@ fn refused(id: JobId, error: &sqlx::Error) -> Disposition {
             "job_id": id,
             "timestamp": chrono::Utc::now().to_rfc3339(),
             "exception_type": "OutcomeRefused",
-            "exception_message": format!("the run ended, but the database refused its outcome: {error}").replace('\0', ""),
+            "exception_message": format!("the run ended, but the database refused its outcome: {error}"),
             "traceback": "",
             "additional_context": null,
         }),
-    }
-}
-
-/// Errors that come back however often one tries: bad data (22), constraints (23), limits of the program (54).
-fn is_about_data(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class))),
-        sqlx::Error::Encode(_) => true,
-        _ => false,
     }
 }
 

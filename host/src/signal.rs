@@ -7,20 +7,28 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    received: bool,
 }
 
 impl Signals {
     /// Catch them.
     pub fn install() -> anyhow::Result<Signals> {
         let install = |kind| signal(kind).context("cannot catch signals");
-        Ok(Signals { interrupt: install(SignalKind::interrupt())?, terminate: install(SignalKind::terminate())? })
+        Ok(Signals { interrupt: install(SignalKind::interrupt())?, terminate: install(SignalKind::terminate())?, received: false })
     }
 
     /// The name of the next one.
     pub async fn next(&mut self) -> &'static str {
-        tokio::select! {
+        let name = tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
-        }
+        };
+        self.received = true;
+        name
+    }
+
+    /// Whether any came.
+    pub fn received(&self) -> bool {
+        self.received
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
 
 pub use health::Subject;
 
@@ -18,6 +19,7 @@ pub struct Pages {
     counts: PrometheusHandle,
     subject: Mutex<Option<Arc<Subject>>>,
     depth: gauges::Sample,
+    ended: CancellationToken,
 }
 
 /// Dropped, the pages have no worker any more.
@@ -40,10 +42,20 @@ impl Pages {
         let listener = server::bind(address).with_context(|| format!("cannot listen on {address}; name another address with --listen"))?;
         let pages = OPEN.get_or_init({
             let counts = catalog::install()?;
-            || Pages { counts, subject: Mutex::default(), depth: gauges::Sample::default() }
+            || Pages { counts, subject: Mutex::default(), depth: gauges::Sample::default(), ended: CancellationToken::new() }
         });
         tracing::info!(%address, "serving /healthz, /readyz and /metrics");
-        Ok((pages, Some(server::serve(listener, pages))))
+        let ended = pages.ended.clone().drop_guard();
+        let serve = async move {
+            let _ended = ended;
+            server::serve(listener, pages).await;
+        };
+        Ok((pages, Some(serve)))
+    }
+
+    /// Resolves when they are served no more, which nobody asks for.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 
     /// Be about this worker, until what is handed back is dropped.

@@ -61,6 +61,8 @@ fn job() -> Job {
         payload: Some(br#"{"name":"x"}"#.to_vec()),
         headers: None,
         attempts: 0,
+        unread: None,
+        share: None,
         claim: Claim { id: 1, at: chrono::DateTime::UNIX_EPOCH },
         suspicion: None,
     }
@@ -75,7 +77,7 @@ fn queue() -> (&'static Database, Queue) {
 fn claim(queue: &Queue, jobs: usize) -> Vec<Job> {
     let claimed = RUNTIME.block_on(queue.claim(&[Arc::from("echo")], jobs)).expect("a claim");
     assert_eq!(claimed.len(), jobs);
-    claimed
+    claimed.jobs
 }
 
 #[divan::bench(args = [1, 10, 100, 500], sample_size = 1)]
@@ -91,7 +93,7 @@ fn completion_of(bencher: Bencher, jobs: usize) {
     let done = Disposition::Finished { status: Terminal::Successful, traceback: None, output: None, follow_ups: Vec::new() };
     let claimed = || {
         RUNTIME.block_on(database.enqueue_many("echo", jobs, "x"));
-        let record = |job: Job| Record { claim: job.claim, disposition: done.clone(), attempt: None, limited: None };
+        let record = |job: Job| Record { claim: job.claim, disposition: done.clone(), attempt: None, limited: None, suspect: false };
         claim(&queue, jobs).into_iter().map(record).collect::<Vec<_>>()
     };
     bencher.counter(ItemsCount::new(jobs)).with_inputs(claimed).bench_local_values(|records| {

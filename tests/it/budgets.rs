@@ -219,7 +219,7 @@ fn peak_bytes(host: &Host) -> u64 {
 #[tokio::test]
 async fn runs_that_do_not_fit_beside_each_other_wait_and_none_is_charged() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["greedy"]));
-    let host = Host::start(&database, &plugins, &["--max-guest-memory", "128"]).await;
+    let host = Host::start(&database, &plugins, &["--max-guest-memory", "128MiB"]).await;
     // Each needs more than half.
     let ids: Vec<i64> = {
         let mut ids = Vec::new();
@@ -244,7 +244,7 @@ async fn runs_that_do_not_fit_beside_each_other_wait_and_none_is_charged() {
 #[tokio::test]
 async fn memory_goes_back_to_the_system_when_runs_end() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["greedy"]));
-    let host = Host::start(&database, &plugins, &["--max-guest-memory", "2048"]).await;
+    let host = Host::start(&database, &plugins, &["--max-guest-memory", "2GiB"]).await;
     database.enqueue_many("hold", 4, "[150, 1000]").await;
     database.wait_until_done().await;
     assert!(peak_bytes(&host) > 300 << 20, "at least two at a time");

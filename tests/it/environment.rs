@@ -112,6 +112,11 @@ async fn a_value_that_makes_no_sense_is_named_with_its_variable_and_what_is_acce
         assert_eq!(said.code, 2, "{said:?}");
         assert!(said.stderr.contains(&format!("{name} is {value:?}: ")) && said.stderr.contains(accepted), "{said:?}");
     }
+    let bytes = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"sch\xffema");
+    let mut command = pgq_host("postgresql:///nowhere");
+    command.arg("backlog").env("PGQUEUER_SCHEMA", bytes);
+    let garbled = said(command).await;
+    assert!(garbled.code == 2 && garbled.stderr.contains("PGQUEUER_SCHEMA"), "{garbled:?}");
     // What was said by a flag is the flag's mistake.
     let flag = ask("postgresql:///nowhere", &["run", "--batch-size", "many"], &[("PGQ_HOST_BATCH_SIZE", "7")]).await;
     assert!(flag.code == 2 && flag.stderr.contains("--batch-size") && !flag.stderr.contains("PGQ_HOST_BATCH_SIZE"), "{flag:?}");

@@ -349,3 +349,17 @@ async fn a_filter_that_makes_no_sense_is_said_and_left_alone() {
     let said = said(command).await;
     assert!(said.stderr.contains("RUST_LOG") && said.stderr.contains("pgq_host=loud") && said.stderr.contains("ready"), "{said:?}");
 }
+
+#[tokio::test]
+async fn listening_ends_with_its_reader() {
+    let database = Database::new().await;
+    let mut command = pgq_host(&database.dsn());
+    let mut listen = command.arg("listen").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut status = BufReader::new(listen.stderr.take().unwrap()).lines();
+    assert!(status.next_line().await.unwrap().unwrap().contains("Listening"));
+    drop(listen.stdout.take());
+    // What it has to say, it finds nobody for.
+    database.enqueue("echo", "").await;
+    let ended = tokio::time::timeout(Duration::from_secs(60), listen.wait()).await.expect("it ends").unwrap();
+    assert_eq!(ended.code(), Some(0));
+}

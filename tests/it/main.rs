@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on ends, and some say what they measured")]
 
 mod bench;
+mod bodies;
 mod budgets;
 mod capabilities;
 mod chaos;
@@ -11,6 +12,7 @@ mod cron;
 mod dev;
 mod doctor;
 mod embedded;
+mod encodings;
 mod environment;
 mod examples;
 mod fleet;
@@ -25,6 +27,7 @@ mod logging;
 mod logging_docs;
 mod metrics;
 mod neighbours;
+mod network;
 mod outages;
 mod outcomes;
 mod panics;
@@ -40,8 +43,10 @@ mod rows;
 mod schedules;
 mod schema;
 mod scripts;
+mod sessions;
 mod soak;
 mod stopping;
+mod supervision;
 mod suspects;
 mod tidy;
 mod verbs;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use pgq_host::config::Config;
@@ -14,7 +14,9 @@ use pgq_host::plugins::Reread;
 use pgq_host::queue::{Disposition, Record};
 use pgq_host::reload::{Loader, Reload};
 use pgq_host::wasm::{CodeCache, Engine, EngineSettings};
-use pgq_host_tests::{Plugins, eventually};
+use pgq_host_tests::{Database, Plugins, eventually, said};
+use serde_json::Value;
+use tokio::process::Command;
 use tokio::sync::mpsc;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
@@ -56,6 +58,39 @@ impl Subscriber for Bug {
     fn exit(&self, _: &span::Id) {}
 }
 
+/// One of the processes of the test below.
+#[test]
+#[ignore = "ends as a process that panics, for the test below"]
+fn a_process_that_panics() {
+    if std::env::var_os("PGQ_TEST_PANICS").is_none() {
+        return;
+    }
+    pgq_host::logging::install("info", pgq_host::logging::Format::Json).unwrap();
+    let panics = || panic!("on\npurpose");
+    assert!(std::thread::Builder::new().name("control".into()).spawn(panics).unwrap().join().is_err());
+    pgq_host::logging::fatal("the end");
+}
+
+#[tokio::test]
+async fn one_is_one_event_with_place_and_backtrace() {
+    for backtrace in ["0", "1"] {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "panics::a_process_that_panics", "--ignored", "--nocapture"])
+            .env("PGQ_TEST_PANICS", "1")
+            .env("RUST_BACKTRACE", backtrace)
+            .env_remove("RUST_LOG");
+        let said = said(command).await;
+        let events: Vec<Value> = said.stderr.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+        let [panic, end] = &events[..] else { panic!("{events:?}") };
+        assert!(panic["level"] == "ERROR" && panic["message"].as_str().unwrap().ends_with("panicked: on\npurpose"), "{panic}");
+        assert!(panic["panic.location"].as_str().unwrap().contains("panics.rs:") && panic["panic.thread"] == "control", "{panic}");
+        let traced = panic["panic.backtrace"].as_str().is_some_and(|trace| trace.contains("a_process_that_panics"));
+        assert_eq!(traced, backtrace == "1", "{panic}");
+        assert_eq!(end["error"], "the end");
+    }
+}
+
 fn job(id: i64, entrypoint: &str) -> Job {
     let at = DateTime::<Utc>::UNIX_EPOCH;
     Job {
@@ -67,6 +102,9 @@ fn job(id: i64, entrypoint: &str) -> Job {
         payload: Some(b"x".to_vec()),
         headers: None,
         attempts: 0,
+        suspicion: None,
+        unread: None,
+        share: None,
         claim: Claim { id, at },
     }
 }
@@ -80,17 +118,18 @@ async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     let read = move || Ok(Config::load(Some(&config))?.folder(path.clone()));
     let rule = Config::load(Some(&plugins.config())).unwrap().breaker;
     let folder = read().unwrap();
-    let settings = EngineSettings { max_instances: 10, max_memory: folder.caps.memory, compile_timeout: None };
+    let settings = EngineSettings { max_instances: 10, max_memory: folder.caps.memory, max_guest_memory: 1 << 30, compile_timeout: None };
     let engine = Engine::new(&settings).unwrap();
     let loader = Loader { engine: engine.clone(), cache: CodeCache::disabled() };
     let (_reload, served) = Reload::start(folder, Reread::by(read), rule, loader).await.unwrap();
     let (_threads, guests) = GuestRuntime::start().unwrap();
+    let database = Database::new().await;
     let leases = Arc::new(Leases::default());
     let (sender, mut records) = mpsc::channel(16);
-    let executor = Executor::new(engine, guests, uuid::Uuid::new_v4(), 4, Arc::clone(&leases), sender);
+    let executor = Executor::new(engine, guests, database.queue(), 4, Arc::clone(&leases), sender);
     let served = served.borrow().clone();
 
-    executor.start(vec![job(UNLUCKY, "echo"), job(1, "echo"), job(UNLUCKY + 1, "nap_limited")], &served);
+    executor.start(vec![job(UNLUCKY, "echo"), job(1, "echo"), job(UNLUCKY + 1, "nap_limited")], &served, Instant::now());
     let mut ended = Vec::new();
     for _ in 0..3 {
         let record: Record = tokio::time::timeout(Duration::from_secs(60), records.recv()).await.expect("each is concluded").unwrap();

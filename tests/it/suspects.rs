@@ -15,7 +15,7 @@ const FEW: Option<Suspicion> = Some(Suspicion::Few);
 async fn lost(database: &Database, entrypoint: &str) -> Vec<(i64, String)> {
     database.execute("UPDATE pgqueuer SET heartbeat = now() - interval '1 hour' WHERE status = 'picked'").await;
     let rule = RescueRule { entrypoint: entrypoint.into(), max_attempts: 1, max_crashes: 3, on_failure: OnFailure::Hold };
-    let rescued = database.queue().rescue(&[rule], Duration::from_secs(60), &[]).await.unwrap();
+    let rescued = database.queue().rescue(&[rule], Duration::from_secs(60), chrono::Utc::now().timestamp_millis(), &[]).await.unwrap();
     rescued.into_iter().map(|job| (job.id, job.status)).collect()
 }
 
@@ -23,7 +23,7 @@ async fn lost(database: &Database, entrypoint: &str) -> Vec<(i64, String)> {
 async fn claim(queue: &Queue, entrypoint: &str) -> Vec<Job> {
     let mut jobs = Vec::new();
     eventually("there are jobs", async || {
-        jobs = queue.claim(&[Arc::from(entrypoint)], 100).await.unwrap();
+        jobs = queue.claim(&[Arc::from(entrypoint)], 100).await.unwrap().jobs;
         !jobs.is_empty()
     })
     .await;

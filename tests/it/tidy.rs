@@ -77,6 +77,14 @@ fn only_app_spawns_what_outlives_a_call() {
 }
 
 #[test]
+fn nothing_is_printed_by_what_panics_when_nobody_reads() {
+    // The scaffold's template is a guest.
+    for word in ["println!(", "print!(", "dbg!("] {
+        only(word, &["scaffold/template"]);
+    }
+}
+
+#[test]
 fn unsafe_code_is_where_it_is_explained() {
     only("unsafe {", &["wasm/cache.rs", "embedded"]);
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use pgq_host::job::NewJob;
 use pgq_host::names::{NameSettings, Names};
-use pgq_host::queue::{self, OnConflict, Queue};
+use pgq_host::queue::{self, OnConflict, Pool, Queue};
 use pgq_host::schema::{self, InstallOptions};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
 
@@ -19,6 +19,7 @@ pub(crate) fn default_names() -> Names {
 pub struct Database {
     dsn: String,
     pool: PgPool,
+    queue: Pool,
 }
 
 impl Database {
@@ -32,19 +33,31 @@ impl Database {
         Database::copy_of("template0").await
     }
 
+    /// With PgQueuer's tables and ours, in this encoding.
+    pub async fn encoded(encoding: &str) -> Database {
+        let database = Database::made(&format!("TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'")).await;
+        database.install().await;
+        database
+    }
+
     async fn copy_of(template: &str) -> Database {
+        Database::made(&format!("TEMPLATE {template}")).await
+    }
+
+    async fn made(how: &str) -> Database {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("{}{}_{}", server::PREFIX, std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let mut admin = PgConnection::connect(&server::dsn("postgres")).await.expect("the tests' PostgreSQL answers");
-        admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE {template}"))).await.expect("a database");
+        admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name} {how}"))).await.expect("a database");
         Database::at(server::dsn(&name)).await
     }
 
     /// On a server of the test's own, as it is.
     pub async fn at(dsn: String) -> Database {
         let options = queue::connect_options(Some(&dsn)).expect("a DSN");
-        let pool = queue::connect(options).await.expect("it answers");
-        Database { dsn, pool }
+        let pool = queue::connect(options.clone()).await.expect("it answers");
+        let queue = queue::Database::from(options).connect().await.expect("it answers");
+        Database { dsn, pool, queue }
     }
 
     /// PgQueuer's tables and ours.
@@ -70,7 +83,7 @@ impl Database {
 
     /// The queue as another worker sees it.
     pub fn queue(&self) -> Queue {
-        Queue::new(self.pool.clone(), default_names())
+        Queue::new(self.queue.clone(), default_names())
     }
 
     /// Enqueue one job.

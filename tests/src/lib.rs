@@ -13,6 +13,7 @@ mod node;
 mod pages;
 mod pgbouncer;
 mod pgqueuer;
+mod proxy;
 mod receiver;
 mod server;
 
@@ -25,6 +26,7 @@ pub use node::node;
 pub use pages::Pages;
 pub use pgbouncer::PgBouncer;
 pub use pgqueuer::{pgq, python};
+pub use proxy::Proxy;
 pub use receiver::Receiver;
 
 use std::time::{Duration, Instant};

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::figures::{Figures, Measured};
 use super::load;
 use super::place::Place;
-use crate::queue::{self, Limited, Queue};
+use crate::queue::{Database, Limited, Queue};
 
 /// Jobs in one claim, as many as are there to be taken.
 const BATCH: i64 = 10;
@@ -36,7 +36,7 @@ pub(super) async fn measure(
     samples: i64,
     case: String,
 ) -> anyhow::Result<Measured> {
-    let pool = queue::connect(place.options().clone()).await?;
+    let pool = Database::from(place.options().clone()).connect().await?;
     let worker = Queue::new(pool.clone(), place.names().clone());
     let served: Vec<Arc<str>> = match target {
         Target::Unlimited(entrypoints) => entrypoints.iter().map(|name| name.as_str().into()).collect(),

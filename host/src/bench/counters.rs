@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use super::place::Place;
-use crate::queue::Queue;
+use crate::queue::{Database, Queue};
 
 const WAL: &str = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint";
 const NOW: &str = "SELECT clock_timestamp()";
@@ -130,7 +130,7 @@ impl Counters<'_> {
 
     /// Count the whole log into the statistics, as a host does now and then; how many rows that replaced or removed.
     pub(super) async fn aggregate(&mut self) -> anyhow::Result<i64> {
-        let pool: PgPool = crate::queue::connect(self.place.options().clone()).await?;
+        let pool = Database::from(self.place.options().clone()).connect().await?;
         let worker = Queue::new(pool.clone(), self.place.names().clone());
         let mut changed = 0;
         loop {

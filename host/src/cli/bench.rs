@@ -69,7 +69,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: BenchArgs) -> anyhow::Res
     let mut signals = Signals::install()?;
     let scenarios = args.scenarios();
     let settings = args.settings()?;
-    let wanted = args.wanted(database)?;
+    let wanted = args.wanted(database).await?;
     let hosts = scenarios.iter().map(|scenario| scenario.hosts(settings.hosts)).max().unwrap_or(1);
     if cfg!(debug_assertions) {
         output::status("This is a debug build; its figures are not those of a release.");
@@ -136,13 +136,13 @@ impl BenchArgs {
     }
 
     /// A database that is named for the other verbs is meant here, too: by a DSN, or by libpq's variables.
-    fn wanted(&self, database: &DatabaseArgs) -> anyhow::Result<Wanted> {
+    async fn wanted(&self, database: &DatabaseArgs) -> anyhow::Result<Wanted> {
         let named = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let environment = database.environment();
         if self.embedded || (environment.is_empty() && !["PGHOST", "PGHOSTADDR", "PGDATABASE"].into_iter().any(named)) {
             return Ok(Wanted::Private(self.data_dir.clone()));
         }
-        Ok(Wanted::Given(Box::new(database.session()?), environment))
+        Ok(Wanted::Given(Box::new(database.session()?.read_again().await?), environment))
     }
 }
 

@@ -1,13 +1,15 @@
 //! Which database, and what its objects are called.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
+use crate::config::parse_duration;
 use crate::environment::variable;
 use crate::names::{NameSettings, Names};
-use crate::queue::{self, Database, Operator, Pool, connect_options};
+use crate::queue::{Database, Operator, Pool, Source};
 
 /// PgQueuer's global options. They may stand before or after the verb.
 #[derive(Debug, Args)]
@@ -39,6 +41,15 @@ pub(super) struct DatabaseArgs {
         help = "The same database past the pooler, for what needs a session: listening, and changes of the tables"
     )]
     listen_dsn: Option<String>,
+    /// How long the database may take to answer a statement, in seconds; past that, the connection is given up [default: 30 for a host; what
+    /// is counted or changed in whole tables has longer]
+    #[arg(long, global = true, env = "PGQ_HOST_STATEMENT_TIMEOUT", value_name = "TIME", value_parser = parse_time, help_heading = "Database")]
+    pub(super) statement_timeout: Option<Duration>,
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text)?;
+    if time < Duration::from_millis(100) { Err("a statement needs a tenth of a second at least".into()) } else { Ok(time) }
 }
 
 impl DatabaseArgs {
@@ -58,29 +69,32 @@ impl DatabaseArgs {
 
     /// Where the database is, and how to reach it.
     pub(super) fn database(&self) -> anyhow::Result<Database> {
-        let options = |dsn: Option<&str>| connect_options(dsn).map_err(|message| anyhow!(message));
+        let source = |dsn: Option<&str>| Source::new(dsn).map_err(|message| anyhow!(message));
         Ok(Database {
-            options: options(self.dsn().as_deref())?,
+            source: source(self.dsn().as_deref())?,
             transaction_pooling: self.transaction_pooling,
-            direct: self.listen_dsn.as_ref().filter(|dsn| given(dsn)).map(|dsn| options(Some(dsn)).context("--listen-dsn")).transpose()?,
+            direct: self.listen_dsn.as_ref().filter(|dsn| given(dsn)).map(|dsn| source(Some(dsn)).context("--listen-dsn")).transpose()?,
+            statement_timeout: self.statement_timeout,
         })
     }
 
     /// Where sessions are our own.
-    pub(super) fn session(&self) -> anyhow::Result<PgConnectOptions> {
+    pub(super) fn session(&self) -> anyhow::Result<Source> {
         let database = self.database()?;
         if database.transaction_pooling && database.direct.is_none() {
             bail!(
                 "this needs a session, which no pooler in transaction mode gives: set --listen-dsn (PGQ_HOST_LISTEN_DSN) to an address past it"
             );
         }
-        Ok(database.direct.unwrap_or(database.options))
+        Ok(database.direct.unwrap_or(database.source))
     }
 
     /// The flags as variables, for a process that is to reach the same; libpq's variables it has from us.
     pub(super) fn environment(&self) -> Vec<(&'static str, String)> {
         let pooling = self.transaction_pooling.then(|| "true".to_owned());
+        let timeout = self.statement_timeout.map(|time| time.as_secs_f64().to_string());
         let all = [
+            ("PGQ_HOST_STATEMENT_TIMEOUT", timeout),
             ("PGDSN", self.dsn()),
             ("PGQ_HOST_TRANSACTION_POOLING", pooling),
             ("PGQ_HOST_LISTEN_DSN", self.listen_dsn.clone().filter(|dsn| given(dsn))),
@@ -102,8 +116,8 @@ impl DatabaseArgs {
     pub(super) async fn pool(&self) -> anyhow::Result<Pool> {
         let database = self.database()?;
         // A pool tries again and again, as suits a worker that starts before its database. Somebody at a terminal wants to know now.
-        connected(&database.options).await?.close().await?;
-        database.connect().await.map_err(|error| crate::app::unreachable_database(&database.options, &error))
+        connected(&database.source).await?.close().await?;
+        database.connect().await.map_err(|error| crate::app::unreachable_database(&database.source, &error))
     }
 
     /// The queue, for a verb that looks at jobs or changes single ones.
@@ -113,9 +127,8 @@ impl DatabaseArgs {
     }
 }
 
-async fn connected(options: &PgConnectOptions) -> anyhow::Result<PgConnection> {
-    let connecting = queue::in_time(PgConnection::connect_with(options));
-    connecting.await.map_err(|error| crate::app::unreachable_database(options, &error))
+async fn connected(source: &Source) -> anyhow::Result<PgConnection> {
+    source.connect().await.map_err(|error| crate::app::unreachable_database(source, &error))
 }
 
 /// What to do about the refusals that a verb meets on a database that is not set up for it.

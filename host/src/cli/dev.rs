@@ -87,7 +87,7 @@ async fn serve(
     };
     let settings = args.worker.settings(config, args.plugins.clone(), options.into(), names)?;
     tokio::select! {
-        result = app::run(settings, signals) => result,
+        result = app::run(settings, &mut signals) => result,
         never = sources.keep() => match never {},
         log = server.ended() => bail!("the private PostgreSQL ended by itself:\n{log}"),
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
+use sqlx::postgres::PgConnectOptions;
 
 use super::database::DatabaseArgs;
 use super::output;
@@ -12,6 +13,7 @@ use super::plugin::bench::{BenchArgs, Compiled};
 use super::run::DEFAULT_HEARTBEAT_TIMEOUT;
 use crate::config::parse_duration;
 use crate::doctor::{self, Finding, Severity};
+use crate::printable::printable_lines;
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
@@ -70,7 +72,7 @@ impl DoctorArgs {
             None => None,
         };
         Ok(doctor::Settings {
-            database: database.database()?.options,
+            database: PgConnectOptions::clone(&database.database()?.source),
             names: database.names()?,
             flags: database.flags(),
             role: self.role,
@@ -85,8 +87,9 @@ impl DoctorArgs {
 /// One line for what is well; for the rest, what it is, why it matters, and what mends it.
 fn text(finding: &Finding) -> String {
     let Finding { check, severity, found, why, remedy } = finding;
-    let part = |word: &str, text: &Option<String>| text.as_ref().map(|text| format!("\n{:23}{word}: {text}", "")).unwrap_or_default();
-    let text = format!("{severity:<9}{check:<14}{found}{}{}", part("why", why), part("mend", remedy));
-    // What others named must not move the terminal's cursor.
-    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+    // What others named must neither move the terminal's cursor nor look like a finding.
+    let shown = |text: &str| printable_lines(text, &" ".repeat(25));
+    let part =
+        |word: &str, text: &Option<String>| text.as_ref().map(|text| format!("\n{:23}{word}: {}", "", shown(text))).unwrap_or_default();
+    format!("{severity:<9}{check:<14}{}{}{}", shown(found), part("why", why), part("mend", remedy))
 }

@@ -16,18 +16,20 @@ pub(super) struct ListenArgs {
     channel: Option<String>,
 }
 
-/// Ends with the connection, or with Ctrl-C.
+/// Ends with the connection, with its reader, or with Ctrl-C.
 pub(super) async fn run(database: &DatabaseArgs, args: ListenArgs) -> anyhow::Result<()> {
     let channel = args.channel.map_or_else(|| database.names().map(|names| names.channel), Ok)?;
     database.connect().await?.close().await?;
-    let pool = queue::connect(database.session()?).await.context("cannot listen")?;
+    let pool = queue::connect(database.session()?.read_again().await?).await.context("cannot listen")?;
     let mut listener = PgListener::connect_with(&pool).await.context("cannot listen")?;
     // What is sent while the connection is down is lost: better to end than to go on as if nothing had been missed.
     listener.eager_reconnect(false);
     listener.listen(&channel).await.with_context(|| format!("cannot listen on the channel {channel:?}"))?;
     output::status(&format!("Listening on {channel}; stop with Ctrl-C."));
     while let Some(notification) = listener.try_recv().await.context("the listening connection is lost")? {
-        output::line(notification.payload())?;
+        if !output::line(notification.payload())? {
+            return Ok(());
+        }
     }
     anyhow::bail!("the listening connection is lost")
 }

@@ -12,28 +12,29 @@ use crate::printable::{printable, printable_lines};
 
 /// Print data, as lines.
 pub(super) fn data(text: &str) -> anyhow::Result<()> {
-    write(text.as_bytes(), b"\n")
+    write(text.as_bytes(), b"\n").map(drop)
 }
 
 /// Print what others wrote byte for byte. A terminal gets what it can show, and its prompt begins a line of its own.
 pub(super) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
-    if !std::io::stdout().is_terminal() {
-        return write(bytes, b"");
+    if std::io::stdout().is_terminal() {
+        return data(&printable_lines(&String::from_utf8_lossy(bytes), ""));
     }
-    data(&printable_lines(&String::from_utf8_lossy(bytes), ""))
+    write(bytes, b"").map(drop)
 }
 
-/// Print what others wrote as a line. To a terminal it is one line, whatever is in it.
-pub(super) fn line(text: &str) -> anyhow::Result<()> {
-    if std::io::stdout().is_terminal() { data(&printable(text)) } else { data(text) }
+/// Print what others wrote as a line, which it is on a terminal whatever is in it. Says whether anybody reads on.
+pub(super) fn line(text: &str) -> anyhow::Result<bool> {
+    let text = if std::io::stdout().is_terminal() { printable(text) } else { text.into() };
+    write(text.as_bytes(), b"\n")
 }
 
 /// A reader that has seen enough (`| head`) is no error; what is printed after that goes nowhere.
-fn write(bytes: &[u8], end: &[u8]) -> anyhow::Result<()> {
+fn write(bytes: &[u8], end: &[u8]) -> anyhow::Result<bool> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.write_all(end)).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        done => done.context("cannot write to standard output"),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        done => done.map(|()| true).context("cannot write to standard output"),
     }
 }
 

@@ -11,7 +11,8 @@ use super::database::DatabaseArgs;
 use super::logging::LoggingArgs;
 use super::values;
 use crate::app;
-use crate::config::{Config, parse_duration};
+use crate::byte_budget::ByteBudget;
+use crate::config::{Config, parse_bytes, parse_duration};
 use crate::host_memory;
 use crate::names::Names;
 use crate::plugins::Reread;
@@ -26,7 +27,7 @@ const DEFAULT_MAX_CONCURRENT_TASKS: usize = 100;
 /// The pool reserves address space for each, and there are 128 TiB of it.
 const MOST_CONCURRENT_TASKS: usize = 5_000;
 /// The default limit of one run needs no more, in most languages.
-const LEAST_GUEST_MEMORY_MIB: usize = 16;
+const LEAST_GUEST_MEMORY: u64 = 16 << 20;
 const DEFAULT_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where nothing wakes a worker.
 const POLLING_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -65,9 +66,12 @@ pub(super) struct WorkerArgs {
     /// Jobs that run at a time in this process [default: 100]; 0 is as many as can be, 5000
     #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", value_parser = values::whole_number::<usize>)]
     max_concurrent_tasks: Option<usize>,
-    /// Memory that all running guests may have together, in MiB; jobs that do not fit wait [default: half of what the process may use]
-    #[arg(long, env = "PGQ_HOST_MAX_GUEST_MEMORY", value_name = "MIB")]
-    max_guest_memory: Option<usize>,
+    /// Memory that all running guests may have together, like 512MiB; jobs that do not fit wait [default: half of the memory]
+    #[arg(long, env = "PGQ_HOST_MAX_GUEST_MEMORY", value_name = "BYTES", value_parser = parse_bytes)]
+    max_guest_memory: Option<u64>,
+    /// Bytes of payloads and headers that claimed jobs may hold, like 64MiB; a job above it runs alone [default: an eighth of the memory]
+    #[arg(long, env = "PGQ_HOST_MAX_CLAIMED_BYTES", value_name = "BYTES", value_parser = parse_bytes)]
+    max_claimed_bytes: Option<u64>,
     /// The longest wait between two looks at the queue, in seconds [default: 30; 1 where nothing wakes it]
     #[arg(long, env = "PGQ_HOST_DEQUEUE_TIMEOUT", value_parser = parse_duration)]
     dequeue_timeout: Option<Duration>,
@@ -102,10 +106,10 @@ pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Resul
     };
     let mut settings = args.worker.settings(config, plugins, database.database()?, database.names()?)?;
     loop {
-        match app::run(settings.clone(), signals).await {
-            Err(error) if args.restart_on_failure => {
+        match app::run(settings.clone(), &mut signals).await {
+            // Who was told to stop stays stopped, however that went.
+            Err(error) if args.restart_on_failure && !signals.received() => {
                 tracing::error!(error = %format!("{error:#}"), restart_in_ms = args.restart_delay.as_millis(), "the worker ended");
-                signals = Signals::install()?;
                 tokio::select! {
                     () = tokio::time::sleep(args.restart_delay) => {}
                     _ = signals.next() => return Ok(()),
@@ -157,12 +161,13 @@ impl WorkerArgs {
         if tasks > MOST_CONCURRENT_TASKS {
             mistakes.push(format!("max-concurrent-tasks is {tasks}; it must be up to {MOST_CONCURRENT_TASKS}: start more hosts for more"));
         }
-        let max_guest_memory = self.max_guest_memory.or(config.run.max_guest_memory);
-        if max_guest_memory.is_some_and(|mib| !(LEAST_GUEST_MEMORY_MIB..=1 << 30).contains(&mib)) {
-            mistakes.push(format!(
-                "max-guest-memory is {} MiB; it must be at least {LEAST_GUEST_MEMORY_MIB}",
-                max_guest_memory.unwrap_or_default()
-            ));
+        let max_guest_memory = self.max_guest_memory.or(config.run.max_guest_memory).unwrap_or_else(default_guest_memory);
+        if max_guest_memory < LEAST_GUEST_MEMORY {
+            mistakes.push(format!("max-guest-memory is {max_guest_memory} bytes; it must be at least {LEAST_GUEST_MEMORY}"));
+        }
+        let max_claimed_bytes = self.max_claimed_bytes.or(config.run.max_claimed_bytes).unwrap_or_else(ByteBudget::default_bytes);
+        if max_claimed_bytes == 0 {
+            mistakes.push("max-claimed-bytes is 0; it must be more, or leave it out for an eighth of the memory".into());
         }
         let shutdown_on_listener_failure = self.shutdown_on_listener_failure || config.run.shutdown_on_listener_failure.unwrap_or_default();
         if deaf && shutdown_on_listener_failure {
@@ -179,8 +184,9 @@ impl WorkerArgs {
             folder: config.folder(plugins),
             breaker: config.breaker,
             cache: Some(self.cache_dir.clone().or(config.run.cache_dir).map_or_else(default_cache_dir, Ok)?),
-            max_guest_memory: max_guest_memory.map_or_else(default_guest_memory, |mib| mib << 20),
+            max_guest_memory: usize::try_from(max_guest_memory).unwrap_or(usize::MAX),
             max_concurrent_tasks: if tasks == 0 { MOST_CONCURRENT_TASKS } else { tasks },
+            max_claimed_bytes,
             heartbeat_timeout,
             drain_timeout,
             log_aggregation_interval,
@@ -197,9 +203,8 @@ impl WorkerArgs {
 
 /// Half of what this process may use. The other half is for payloads and outcomes on their way, compiled code, and compilers, which are
 /// processes of the same container.
-fn default_guest_memory() -> usize {
-    let limit = usize::try_from(host_memory::limit()).unwrap_or(usize::MAX);
-    (limit / 2).max(LEAST_GUEST_MEMORY_MIB << 20)
+fn default_guest_memory() -> u64 {
+    (host_memory::limit() / 2).max(LEAST_GUEST_MEMORY)
 }
 
 pub(super) fn default_cache_dir() -> anyhow::Result<PathBuf> {

@@ -11,7 +11,7 @@ const JUMP: Duration = Duration::from_secs(2);
 /// What no lease is longer than half of: until a worker says how long its leases are.
 const SLOW: Duration = Duration::from_secs(15);
 
-/// What is known of it. Cheap to clone.
+/// What is known of it. Cheap to clone; the [`Pool`](super::Pool) tells it of every statement.
 #[derive(Debug, Clone)]
 pub struct Access(Arc<Shared>);
 
@@ -25,6 +25,8 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     since: Option<Instant>,
+    /// When the last answer came.
+    last: Option<Instant>,
     slow: Duration,
     /// The server's clock in milliseconds, as last seen, and when that was.
     clock: Option<(i64, Instant)>,
@@ -32,7 +34,7 @@ struct State {
 
 impl Default for Access {
     fn default() -> Access {
-        let state = State { since: None, slow: SLOW, clock: None };
+        let state = State { since: None, last: None, slow: SLOW, clock: None };
         Access(Arc::new(Shared { state: Mutex::new(state), back: watch::Sender::new(0) }))
     }
 }
@@ -47,17 +49,6 @@ impl Access {
         self.lock().slow = half_lease;
     }
 
-    /// Take note of how a statement went.
-    pub async fn of<T>(&self, answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-        let asked = Instant::now();
-        let answer = answer.await;
-        match &answer {
-            Err(error) if !is_an_answer(error) => self.lost(),
-            _ => self.answered(asked, Instant::now()),
-        }
-        answer
-    }
-
     /// It is lost: a statement failed for a reason that is not its own, or a session ended.
     pub fn lost(&self) {
         self.lock().since = None;
@@ -69,16 +60,25 @@ impl Access {
         self.answered(now, now);
     }
 
-    fn answered(&self, asked: Instant, now: Instant) {
+    /// A statement that was sent at `asked` was answered just now, perhaps by a refusal.
+    pub(super) fn answered(&self, asked: Instant, now: Instant) {
         let mut state = self.lock();
         let was_lost = state.since.is_none();
-        if was_lost || now - asked > state.slow {
+        // Leases are looked at more often than this, so a longer silence means that this process did not run, or its server did not.
+        let was_silent = state.last.is_some_and(|last| now.saturating_duration_since(last) > state.slow.mul_f64(1.5));
+        if was_lost || was_silent || now - asked > state.slow {
             state.since = Some(now);
         }
+        state.last = state.last.max(Some(now));
         drop(state);
         if was_lost {
             self.0.back.send_modify(|times| *times += 1);
         }
+    }
+
+    /// Changes whenever the database answers again after it did not.
+    pub fn returns(&self) -> watch::Receiver<u64> {
+        self.0.back.subscribe()
     }
 
     /// How long it has been good without a break.
@@ -90,6 +90,9 @@ impl Access {
     /// the server: everybody has to have time to renew. Returns by how many milliseconds it jumped.
     pub fn server_clock(&self, clock_ms: i64, asked: Instant, answered: Instant) -> Option<i64> {
         let mut state = self.lock();
+        if answered - asked > state.slow {
+            state.since = Some(answered);
+        }
         let last = state.clock.replace((clock_ms, answered));
         let (before_ms, before) = last?;
         let expected = super::millis(answered - before);
@@ -112,46 +115,28 @@ impl Access {
     }
 }
 
-/// The server heard the statement and refused it for what it says, or in favour of another one.
-fn is_an_answer(error: &sqlx::Error) -> bool {
-    match error {
-        // Bad data, constraints, serialization and deadlocks, limits, and mistakes in the text.
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| ["22", "23", "40", "42", "54"].iter().any(|class| code.starts_with(class)))
-        }
-        sqlx::Error::Encode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::RowNotFound => true,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn it_is_good_from_the_first_answer_after_the_last_failure() {
+    #[test]
+    fn it_is_good_from_the_first_answer_after_the_last_failure() {
         let access = Access::default();
         assert_eq!(access.unbroken(), None);
-        access.of(async { Ok(()) }).await.expect("it went well");
+        access.found();
         assert!(access.unbroken().is_some());
-        assert!(access.of(async { Err::<(), _>(sqlx::Error::PoolTimedOut) }).await.is_err());
+        let returns = access.returns();
+        access.lost();
         assert_eq!(access.unbroken(), None);
-        assert!(access.of(async { Err::<(), _>(sqlx::Error::RowNotFound) }).await.is_err());
-        assert!(access.unbroken().is_some(), "an error that is an answer");
+        access.found();
+        assert!(access.unbroken().is_some() && returns.has_changed().expect("it lives"));
     }
 
     #[tokio::test]
     async fn whoever_waits_for_it_is_woken_when_it_is_back() {
         let access = Access::default();
-        let waits = tokio::spawn({
-            let access = access.clone();
-            async move { access.pause(Duration::from_secs(3600)).await }
-        });
-        while access.0.back.receiver_count() == 0 {
-            tokio::task::yield_now().await;
-        }
-        access.found();
-        waits.await.expect("woken");
+        let waits = access.pause(Duration::from_secs(3600));
+        tokio::join!(waits, async { access.found() });
     }
 
     #[test]
@@ -160,10 +145,14 @@ mod tests {
         access.expect_within(Duration::from_secs(5));
         let now = Instant::now() + Duration::from_secs(100);
         access.answered(now, now);
-        access.answered(now + Duration::from_secs(10), now + Duration::from_secs(12));
+        let at = |seconds: u64| now + Duration::from_secs(seconds);
+        access.answered(at(4), at(6));
         assert_eq!(access.lock().since, Some(now));
-        access.answered(now + Duration::from_secs(20), now + Duration::from_secs(26));
-        assert_eq!(access.lock().since, Some(now + Duration::from_secs(26)));
+        access.answered(at(7), at(13));
+        assert_eq!(access.lock().since, Some(at(13)));
+        // A process that was stopped notices nothing but that time has passed.
+        access.answered(at(40), at(40));
+        assert_eq!(access.lock().since, Some(at(40)));
     }
 
     #[test]

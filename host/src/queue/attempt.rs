@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::postgres::PgQueryResult;
+
 use super::{Queue, Record};
 
 /// The last part of what records an outcome, put in for `{attempted}`. A job that was given back without a run has no row.
@@ -53,11 +55,16 @@ impl Queue {
         if self.sql.lacking.attempts {
             return Ok(0);
         }
-        let mut transaction = self.pool.begin().await?;
-        sqlx::raw_sql("SET LOCAL enable_bitmapscan = on").execute(&mut *transaction).await?;
         let prune = sqlx::query(self.sql.prune_attempts.clone()).persistent(false).bind(super::millis(age));
-        let pruned = prune.execute(&mut *transaction).await?;
-        transaction.commit().await?;
+        let pool = self.pool.patient();
+        let pruned: PgQueryResult = pool
+            .transaction(|transaction| {
+                Box::pin(async move {
+                    sqlx::raw_sql("SET LOCAL enable_bitmapscan = on").execute(&mut *transaction).await?;
+                    prune.execute(transaction).await
+                })
+            })
+            .await?;
         Ok(pruned.rows_affected())
     }
 }

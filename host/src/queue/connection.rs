@@ -1,14 +1,16 @@
 //! Connections: where the database is, how long to wait for it, how many there may be. PgQueuer's variables over libpq's.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
-use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
-use uuid::Uuid;
+use sqlx::{Connection as _, PgConnection, PgPool};
 
-use super::presence;
+use super::dsn::{Dsn, checked_port, several};
+use super::session::{Connector, Deadlines, Sessions};
+use super::source::Source;
 use crate::environment::variable;
 
 /// Claims, outcomes, heartbeats and upkeep are one statement each. PgQueuer's default.
@@ -34,71 +36,62 @@ const NOT_SUPPORTED: [(&str, &str, &[&str], &str); 7] = [
 /// Without a DSN, libpq's variables (`PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`, `PGSSLMODE`, `PGPASSFILE`, ...) say so,
 /// and they fill in what a DSN leaves out.
 pub fn connect_options(dsn: Option<&str>) -> Result<PgConnectOptions, String> {
+    read(dsn).map(|(options, _)| options)
+}
+
+/// The options, and how long the DSN has a connection take.
+pub(super) fn read(dsn: Option<&str>) -> Result<(PgConnectOptions, Option<Duration>), String> {
     Settings::read(variable)?;
-    if let Some((_, parameters)) = dsn.and_then(|dsn| dsn.split_once('?')) {
-        let parameter = |wanted: &str| parameters.split('&').find_map(|pair| pair.strip_prefix(wanted)?.strip_prefix('='));
-        for (_, name, harmless, remedy) in NOT_SUPPORTED {
-            if parameter(name).is_some_and(|value| !harmless.contains(&value)) {
-                return Err(format!("the DSN has {name}, which pgq-host cannot honour: {remedy}; then take it out"));
-            }
+    let dsn = dsn.map(Dsn::read).transpose()?;
+    for (name, value) in dsn.iter().flat_map(|dsn| &dsn.parameters) {
+        let refused = NOT_SUPPORTED.iter().find(|(_, parameter, harmless, _)| parameter == name && !harmless.contains(&value.as_str()));
+        if let Some((_, _, _, remedy)) = refused {
+            return Err(format!("the DSN has {name}, which pgq-host cannot honour: {remedy}; then take it out"));
         }
     }
-    let options = match dsn {
+    let mut options = match &dsn {
         // Not the DSN itself: it may hold a password.
-        // libpq takes `user@/database?host=/folder`, where the parser sees an empty host.
-        Some(dsn) => PgConnectOptions::from_str(&dsn.replacen("@/", "@localhost/", 1))
+        Some(dsn) => PgConnectOptions::from_str(&dsn.url)
             .map_err(|error| format!("the DSN cannot be read: {error}; write it like postgresql://user@host:5432/database"))?,
         None => PgConnectOptions::new(),
     };
+    // An empty variable is an unset one.
+    if options.get_host().is_empty() {
+        options = options.host(&variable("PGHOST").unwrap_or_else(|| "localhost".into()));
+    }
+    let unnamed = dsn.as_ref().is_none_or(|dsn| !dsn.url.contains("?user=") && !dsn.url.contains("&user=")) && variable("PGUSER").is_none();
+    if unnamed {
+        let user = whoami::username().map_err(
+            |_| "no user is named, and the system has no name for the one that this runs as: write it into the DSN, or set PGUSER",
+        )?;
+        options = options.username(&user);
+    }
     // A pooler refuses what it does not know, and all that this one does is the default since PostgreSQL 12.
     let options = options.extra_float_digits(None::<i8>);
-    Ok(match (variable("PGQUEUER_APPLICATION_NAME"), options.get_application_name()) {
+    let options = match (variable("PGQUEUER_APPLICATION_NAME"), options.get_application_name()) {
         (Some(name), _) => options.application_name(&name),
         // Of the DSN, or PGAPPNAME.
-        (None, Some(_)) => options,
-        (None, None) => options.application_name("pgq-host"),
-    })
+        (None, Some(name)) if !name.is_empty() => options,
+        (None, _) => options.application_name("pgq-host"),
+    };
+    Ok((options, dsn.and_then(|dsn| dsn.connect_timeout)))
 }
 
-/// Every statement here is written for one plan, of index look-ups; a queue table's statistics, true for the moment they were
-/// taken, can only mislead the planner away from it (a claim that sorts the whole backlog: 50 ms against 1). And compiling such a
-/// statement takes PostgreSQL longer than running it.
-pub(super) const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
-    SET plan_cache_mode = force_generic_plan";
-
-/// Whose the sessions behind our connections are.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Sessions {
-    /// Ours for as long as the connection lasts. Each is a worker's sign of life, where there is one, before it is anything else.
-    Ours(Option<Uuid>),
-    /// A pooler's: nothing is set in them.
-    Lent,
+/// Whether a parameter of a DSN is known, and may be refused because of its value.
+pub(super) fn is_refused(parameter: &str) -> bool {
+    NOT_SUPPORTED.iter().any(|(_, name, _, _)| *name == parameter)
 }
 
-/// A pool as a worker has it, for a tool.
+/// A pool of the driver's, with sessions as a worker has them, for a tool.
 pub async fn connect(options: PgConnectOptions) -> sqlx::Result<PgPool> {
-    open(options, Sessions::Ours(None)).await
-}
-
-pub(super) async fn open(options: PgConnectOptions, sessions: Sessions) -> sqlx::Result<PgPool> {
     let settings = Settings::read(variable).map_err(configuration)?;
-    let connected = PgPoolOptions::new()
-        .min_connections(settings.pool_min_size)
-        .max_connections(settings.pool_max_size)
-        .acquire_timeout(settings.connect_timeout)
-        .after_connect(move |connection, _| {
-            Box::pin(async move {
-                let Sessions::Ours(worker) = sessions else { return Ok(()) };
-                if let Some(worker) = worker {
-                    connection.execute(presence::lock(worker)).await?;
-                }
-                connection.execute(PLANNER).await?;
-                Ok(())
-            })
-        })
-        .connect_with(options.clone())
-        .await;
-    match connected {
+    let connector = connector(options.clone().into(), Sessions::Ours(None), None)?;
+    let pool = PgPoolOptions::new().min_connections(settings.pool_min_size).max_connections(settings.pool_max_size);
+    let pool = pool.acquire_timeout(settings.connect_timeout).after_connect(move |connection, _| {
+        let connector = connector.clone();
+        Box::pin(async move { connector.set_up(connection).await })
+    });
+    match pool.connect_with(options.clone()).await {
         // The pool tries until its time is over, and then does not say why each try failed.
         Err(sqlx::Error::PoolTimedOut) => {
             Err(in_time(PgConnection::connect_with(&options)).await.err().unwrap_or(sqlx::Error::PoolTimedOut))
@@ -107,16 +100,26 @@ pub(super) async fn open(options: PgConnectOptions, sessions: Sessions) -> sqlx:
     }
 }
 
+/// What makes sessions there. `statement`: how long a statement may take, unless the default is to be.
+pub(super) fn connector(source: Source, sessions: Sessions, statement: Option<Duration>) -> sqlx::Result<Connector> {
+    let settings = Settings::read(variable).map_err(configuration)?;
+    let timeout = source.connect_timeout().unwrap_or(settings.connect_timeout);
+    Ok(Connector { source, sessions, timeout, deadlines: Deadlines::of(statement) })
+}
+
 /// A connection attempt, given up after the time that the variables allow.
 pub async fn in_time<T>(connecting: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    let settings = Settings::read(variable).map_err(configuration)?;
-    match tokio::time::timeout(settings.connect_timeout, connecting).await {
-        Ok(connected) => connected,
-        Err(_) => Err(sqlx::Error::Io(std::io::Error::new(
-            std::io::ErrorKind::TimedOut,
-            format!("no answer within {:?} (PGQUEUER_CONNECT_TIMEOUT)", settings.connect_timeout),
-        ))),
-    }
+    within(Settings::read(variable).map_err(configuration)?.connect_timeout, connecting).await
+}
+
+pub(super) async fn within<T>(time: Duration, connecting: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    tokio::time::timeout(time, connecting)
+        .await
+        .unwrap_or_else(|_| Err(timed_out(format!("no answer within {time:?} (PGQUEUER_CONNECT_TIMEOUT)"))))
+}
+
+pub(super) fn timed_out(what: impl Into<String>) -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, what.into()))
 }
 
 /// Connections that one host may come to have.
@@ -124,7 +127,13 @@ pub fn pool_size() -> Result<usize, String> {
     Settings::read(variable).map(|settings| settings.pool_max_size as usize)
 }
 
-fn configuration(mistake: String) -> sqlx::Error {
+/// Sessions to keep, and to have at most.
+pub(super) fn pool_sizes() -> sqlx::Result<(usize, usize)> {
+    let settings = Settings::read(variable).map_err(configuration)?;
+    Ok((settings.pool_min_size as usize, settings.pool_max_size as usize))
+}
+
+pub(super) fn configuration(mistake: String) -> sqlx::Error {
     sqlx::Error::Configuration(mistake.into())
 }
 
@@ -157,6 +166,17 @@ impl Settings {
                 CONNECT_TIMEOUT
             }
         };
+        if let Some(Err(mistake)) =
+            env("PGPORT").map(|port| if port.contains(',') { Err(several(&port)) } else { checked_port(port.trim()).map(drop) })
+        {
+            mistakes.push(format!("PGPORT: {mistake}"));
+        }
+        if let Some(hosts) = env("PGHOST").filter(|host| host.contains(',')) {
+            mistakes.push(format!("PGHOST: {}", several(&hosts)));
+        }
+        if let Some(address) = env("PGHOSTADDR").filter(|address| address.parse::<IpAddr>().is_err()) {
+            mistakes.push(format!("PGHOSTADDR is {address:?}, which is no IP address; PGHOST takes names"));
+        }
         if let Some(mode) = env("PGSSLMODE")
             && mode.parse::<PgSslMode>().is_err()
         {
@@ -226,7 +246,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_honoured_is_said_all_at_once() {
-        let env = [("PGSERVICE", "jobs"), ("PGSSLMODE", "verify_full"), ("PGQUEUER_POOL_MAX_SIZE", "many"), ("PGCONNECT_TIMEOUT", "soon")];
+        let env = [
+            ("PGSERVICE", "jobs"),
+            ("PGSSLMODE", "verify_full"),
+            ("PGQUEUER_POOL_MAX_SIZE", "many"),
+            ("PGCONNECT_TIMEOUT", "soon"),
+            ("PGPORT", "x"),
+        ];
         let said = read(&env).expect_err("refused");
         for (name, value) in env {
             assert!(said.contains(name), "{name} {value}: {said}");

@@ -3,21 +3,25 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener};
-use sqlx::{PgConnection, PgPool, Row as _};
+use sqlx::{Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
-use super::connection::{Sessions, open};
+use super::connection::{connector, pool_sizes, within};
 use super::pool::Pool;
+use super::session::{Connector, Sessions};
+use super::source::Source;
 
 /// Where the database is.
 #[derive(Debug, Clone)]
 pub struct Database {
     /// For statements.
-    pub options: PgConnectOptions,
+    pub source: Source,
     /// What is there is a pooler in transaction mode: no two transactions need meet the same session.
     pub transaction_pooling: bool,
     /// Where sessions are our own, for what needs one: listening, the sign of life, changes of the schema.
-    pub direct: Option<PgConnectOptions>,
+    pub direct: Option<Source>,
+    /// A statement of a worker has so long, with its way there and back; `None` is the default.
+    pub statement_timeout: Option<Duration>,
 }
 
 /// Why there is no connection.
@@ -46,72 +50,92 @@ pub struct Connected {
 
 /// Where the listener has its session from.
 #[derive(Debug, Clone)]
-pub enum ListenFrom {
-    /// The worker's own.
-    Pool(PgPool),
-    /// Elsewhere.
-    Direct(Box<PgConnectOptions>, Uuid),
-}
+pub struct ListenFrom(Connector);
 
 impl From<PgConnectOptions> for Database {
     fn from(options: PgConnectOptions) -> Database {
-        Database { options, transaction_pooling: false, direct: None }
+        Database::from(Source::from(options))
+    }
+}
+
+impl From<Source> for Database {
+    fn from(source: Source) -> Database {
+        Database { source, transaction_pooling: false, direct: None, statement_timeout: None }
     }
 }
 
 impl Database {
     /// Connections as a worker has them, for a tool.
     pub async fn connect(&self) -> sqlx::Result<Pool> {
-        if self.transaction_pooling { self.lent().await } else { Ok(open(self.options.clone(), Sessions::Ours(None)).await?.into()) }
+        let (least, most) = pool_sizes()?;
+        let pool = self.open(if self.transaction_pooling { LENT } else { Sessions::Ours(None) }, least, most).await?;
+        // Somebody waits at a terminal for a look at a queue that may be long.
+        Ok(if self.statement_timeout.is_none() { pool.patient() } else { pool })
     }
 
     /// Connections for the worker of this id.
     pub async fn connect_worker(&self, worker: Uuid) -> Result<Connected, ConnectError> {
-        let elsewhere = self.direct.clone().map(|options| ListenFrom::Direct(Box::new(options), worker));
+        let ours = Sessions::Ours(Some(worker));
+        let elsewhere = self.direct.clone().map(|source| self.connector(source, ours)).transpose()?.map(ListenFrom);
+        let (least, most) = pool_sizes()?;
         if self.transaction_pooling {
-            return Ok(Connected { pool: self.lent().await?, listen_from: elsewhere });
+            return Ok(Connected { pool: self.open(LENT, least, most).await?, listen_from: elsewhere });
         }
         // Before anything is set in a session, which would stay set for whoever has it next.
-        if are_shared(&self.options).await? {
+        if are_shared(&self.connector(self.source.clone(), LENT)?).await? {
             return Err(ConnectError::TransactionPooler);
         }
-        let pool = open(self.options.clone(), Sessions::Ours(Some(worker))).await?;
-        Ok(Connected { listen_from: Some(elsewhere.unwrap_or_else(|| ListenFrom::Pool(pool.clone()))), pool: pool.into() })
+        // The listener has one for itself.
+        let pool = self.open(ours, least, most - usize::from(elsewhere.is_none())).await?;
+        let listen_from = match elsewhere {
+            Some(elsewhere) => elsewhere,
+            None => ListenFrom(self.connector(self.source.clone(), ours)?),
+        };
+        Ok(Connected { pool, listen_from: Some(listen_from) })
     }
 
-    async fn lent(&self) -> sqlx::Result<Pool> {
-        Ok(Pool::by_transaction(open(self.options.clone().statement_cache_capacity(0), Sessions::Lent).await?))
+    fn connector(&self, source: Source, sessions: Sessions) -> sqlx::Result<Connector> {
+        connector(source, sessions, self.statement_timeout)
+    }
+
+    async fn open(&self, sessions: Sessions, least: usize, most: usize) -> sqlx::Result<Pool> {
+        let pool = Pool::new(self.connector(self.source.clone(), sessions)?, least, most);
+        pool.fill().await?;
+        Ok(pool)
     }
 }
 
+const LENT: Sessions = Sessions::Lent { prepare: false };
+
 impl ListenFrom {
-    /// A session that listens nowhere yet.
+    /// A session that listens nowhere yet. One that is lost is not opened again by itself.
     pub(super) async fn listener(&self) -> sqlx::Result<PgListener> {
-        match self {
-            ListenFrom::Pool(pool) => PgListener::connect_with(pool).await,
-            // A pool for each: one whose only connection hangs would have no other to give.
-            ListenFrom::Direct(options, worker) => {
-                PgListener::connect_with(&open((**options).clone(), Sessions::Ours(Some(*worker))).await?).await
-            }
-        }
+        // A pool for each: one whose only connection hangs would have no other to give.
+        let mut listener = PgListener::connect_with(&self.0.alone().await?).await?;
+        listener.eager_reconnect(false);
+        Ok(listener)
     }
 }
 
 /// Whether two connections to there meet the same server process, or one connection two of them.
-async fn are_shared(options: &PgConnectOptions) -> sqlx::Result<bool> {
+async fn are_shared(connector: &Connector) -> sqlx::Result<bool> {
     const PATIENCE: Duration = Duration::from_secs(5);
-    let pool = open(options.clone(), Sessions::Lent).await?;
-    let (mut first, mut second) = (pool.acquire().await?, pool.acquire().await?);
-    let before = process(&mut first).await?;
-    // It keeps what it gets, so that the first cannot have the same again.
-    sqlx::raw_sql("BEGIN").execute(&mut *second).await?;
-    let other = process(&mut second).await?;
-    // A pool of one process has none left.
-    let after = tokio::time::timeout(PATIENCE, process(&mut first)).await;
-    sqlx::raw_sql("ROLLBACK").execute(&mut *second).await?;
-    drop((first, second));
-    pool.close().await;
-    Ok(other == before || !matches!(after, Ok(Ok(after)) if after == before))
+    let (mut first, mut second) = (connector.open().await?, connector.open().await?);
+    let compared = async {
+        let before = process(&mut first).await?;
+        // It keeps what it gets, so that the first cannot have the same again.
+        sqlx::raw_sql("BEGIN").execute(&mut second).await?;
+        let other = process(&mut second).await?;
+        // A pool of one process has none left.
+        let after = tokio::time::timeout(PATIENCE, process(&mut first)).await;
+        sqlx::raw_sql("ROLLBACK").execute(&mut second).await?;
+        Ok(other == before || !matches!(after, Ok(Ok(after)) if after == before))
+    };
+    let shared = within(connector.timeout + PATIENCE, compared).await;
+    // Whoever is next may need the places that they have.
+    let farewell = async { tokio::join!(first.close(), second.close()) };
+    let _ = tokio::time::timeout(PATIENCE, farewell).await;
+    shared
 }
 
 async fn process(connection: &mut PgConnection) -> sqlx::Result<i32> {

@@ -41,7 +41,7 @@ impl Queue {
     pub async fn heartbeat(&self, claims: &[Claim]) -> sqlx::Result<Beaten> {
         let (ids, claimed): (Vec<JobId>, Vec<DateTime<Utc>>) = claims.iter().map(|claim| (claim.id, claim.at)).unzip();
         let heartbeat = sqlx::query(self.sql.heartbeat.clone()).bind(ids).bind(self.me).bind(claimed);
-        let rows = self.access.of(heartbeat.fetch_all(&self.pool)).await?;
+        let rows = heartbeat.fetch_all(&self.pool).await?;
         let mut beaten = Beaten::default();
         for row in rows {
             let id = row.try_get("id")?;

@@ -130,10 +130,12 @@ pub async fn listen(listener: Listener) {
 }
 
 async fn subscribe(from: &ListenFrom, channels: &[&str], watch: Option<&mut Watch>) -> sqlx::Result<PgListener> {
+    // What comes while a connection is down is lost: we want to know about it, and look for ourselves.
     let mut listener = from.listener().await?;
-    // What came while a connection was down is lost: we want to know about it, and look for ourselves.
-    listener.eager_reconnect(false);
-    listener.listen_all(channels.iter().copied()).await?;
+    match tokio::time::timeout(ECHO_TIMEOUT, listener.listen_all(channels.iter().copied())).await {
+        Ok(listening) => listening?,
+        Err(_) => return Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer to LISTEN"))),
+    }
     if let Some(watch) = watch {
         watch.begin(&mut listener).await?;
     }

@@ -1,48 +1,168 @@
 //! Where statements go: to sessions of our own; or, behind a pooler in transaction mode, to whichever session it lends for a transaction.
+//!
+//! No statement waits for ever. One that has no answer by its deadline, or that nobody waits for any more, takes its connection with it:
+//! a connection in an unknown state is closed, never given back, since whoever had it next would wait for the answer to what is not theirs.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres};
-use sqlx::{AssertSqlSafe, Either, Execute, Executor, PgPool, SqlSafeStr as _, SqlStr, Transaction};
+use sqlx::{AssertSqlSafe, Either, Execute, Executor, PgConnection, PgPool, SqlSafeStr as _, SqlStr};
+use tokio::time::Instant;
 
-use super::connection::PLANNER;
+use super::access::Access;
+use super::connection::timed_out;
+use super::session::{Connector, Deadlines, Sessions, settings};
+use super::sessions::{Lent, SessionPool};
+use super::sqlstate::Remedy;
 
-/// Statements are sent to it as to sqlx's own pool, and need not know which of the two it is.
-#[derive(Debug, Clone)]
+const ROLLBACK: Duration = Duration::from_secs(3);
+
+/// Statements are sent to it as to the driver's own pool, and need not know which of the two kinds it is. Cheap to clone.
+#[derive(Clone)]
 pub struct Pool {
-    connections: PgPool,
+    sessions: Arc<SessionPool>,
     by_transaction: bool,
+    deadline: Duration,
+    upkeep: Duration,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("by_transaction", &self.by_transaction).field("deadline", &self.deadline).finish_non_exhaustive()
+    }
 }
 
 impl From<PgPool> for Pool {
+    /// Sessions to the same place, as they come.
     fn from(connections: PgPool) -> Pool {
-        Pool { connections, by_transaction: false }
+        Pool::like(&connections, true)
     }
 }
 
 impl Pool {
-    /// Of connections to a pooler. Each statement is a transaction that brings its planner's settings along: preparing and executing it
-    /// are two messages, and between them the pooler would lend the session to somebody else.
-    pub(super) fn by_transaction(connections: PgPool) -> Pool {
-        Pool { connections, by_transaction: true }
+    /// Sessions to the same place, each statement a transaction of its own that leaves nothing behind.
+    pub(crate) fn by_transaction(connections: &PgPool) -> Pool {
+        Pool::like(connections, false)
     }
 
-    /// For several statements. They must not be `persistent`, since a prepared statement stays behind in a session that was lent.
-    pub async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
-        if self.by_transaction { self.connections.begin_with(begin()).await } else { self.connections.begin().await }
+    fn like(connections: &PgPool, prepare: bool) -> Pool {
+        let options = connections.connect_options().as_ref().clone();
+        let size = connections.options().get_max_connections() as usize;
+        let timeout = connections.options().get_acquire_timeout();
+        let connector = Connector { source: options.into(), sessions: Sessions::Lent { prepare }, timeout, deadlines: Deadlines::of(None) };
+        Pool::new(connector, 0, size)
     }
 
-    /// Wait until all connections are closed.
+    /// Up to `most` sessions, of which `least` are kept when they are idle.
+    pub(super) fn new(connector: Connector, least: usize, most: usize) -> Pool {
+        let (by_transaction, deadlines) = (matches!(connector.sessions, Sessions::Lent { prepare: false }), connector.deadlines);
+        let sessions = Arc::new(SessionPool::new(connector, least, most));
+        Pool { sessions, by_transaction, deadline: deadlines.statement, upkeep: deadlines.upkeep }
+    }
+
+    /// Open what is kept, and one session at least; tells whether there is a database.
+    pub(super) async fn fill(&self) -> sqlx::Result<()> {
+        self.sessions.fill().await
+    }
+
+    /// The same, for statements of upkeep, which may take long.
+    pub(super) fn patient(&self) -> Pool {
+        Pool { deadline: self.upkeep, ..self.clone() }
+    }
+
+    /// A statement is answered or given up by then; a claim may be two.
+    pub fn longest_wait(&self) -> Duration {
+        (self.sessions.timeout() + self.deadline) * 2
+    }
+
+    /// How the statements fare.
+    pub fn access(&self) -> &Access {
+        self.sessions.access()
+    }
+
+    /// Several statements that are committed together, within one deadline. They must not be `persistent`, since a prepared statement stays
+    /// behind in a session that was lent. After an error nothing is left of them.
+    pub async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send,
+        E: From<sqlx::Error> + Send,
+        F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, E>> + Send,
+    {
+        let (mut session, began) = (self.sessions.acquire().await?, Instant::now());
+        let work = async {
+            session.execute(self.begin()).await?;
+            let done = work(&mut session).await?;
+            session.execute("COMMIT").await?;
+            Ok(done)
+        };
+        match tokio::time::timeout(self.deadline, work).await {
+            Ok(Ok(done)) => {
+                self.sessions.give_back(session, began);
+                Ok(done)
+            }
+            // Whatever it was: with its session the transaction is gone.
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(self.late(session).into()),
+        }
+    }
+
+    /// Close all sessions; those that are in use are closed by whoever uses them.
     pub async fn close(&self) {
-        self.connections.close().await;
+        self.sessions.close().await;
     }
-}
 
-/// One message, and gone with the transaction.
-fn begin() -> SqlStr {
-    AssertSqlSafe(format!("BEGIN; {}", PLANNER.replace("SET ", "SET LOCAL "))).into_sql_str()
+    /// One message, and gone with the transaction.
+    fn begin(&self) -> SqlStr {
+        let settings = if self.by_transaction { settings(true) } else { String::new() };
+        AssertSqlSafe(format!("BEGIN ISOLATION LEVEL READ COMMITTED; {settings}")).into_sql_str()
+    }
+
+    async fn run<'q, E: Execute<'q, Postgres> + 'q>(&self, query: E) -> sqlx::Result<Vec<Either<PgQueryResult, PgRow>>> {
+        let (mut session, began) = (self.sessions.acquire().await?, Instant::now());
+        let answers = async {
+            if !self.by_transaction {
+                return session.fetch_many(query).try_collect().await;
+            }
+            // Preparing and executing a statement are two messages, and between them the pooler would lend the session to somebody else.
+            session.execute(self.begin()).await?;
+            let answers = session.fetch_many(Unnamed(query)).try_collect().await?;
+            // No answer is passed on before it is committed.
+            session.execute("COMMIT").await?;
+            Ok(answers)
+        };
+        match tokio::time::timeout(self.deadline, answers).await {
+            Ok(Ok(answers)) => {
+                // That upkeep took long says nothing of the way to the database.
+                let began = if self.deadline == self.upkeep { Instant::now() } else { began };
+                self.sessions.give_back(session, began);
+                Ok(answers)
+            }
+            Ok(Err(error)) => {
+                let rolled_back = !self.by_transaction || self.roll_back(&mut session, &error).await;
+                self.sessions.failed(session, began, &error, !rolled_back);
+                Err(error)
+            }
+            Err(_) => Err(self.late(session)),
+        }
+    }
+
+    /// Whether the session is as it was before its transaction.
+    async fn roll_back(&self, session: &mut Lent, error: &sqlx::Error) -> bool {
+        let rolled_back = async { tokio::time::timeout(ROLLBACK, session.execute("ROLLBACK")).await };
+        !Remedy::of(error).ends_session() && matches!(rolled_back.await, Ok(Ok(_)))
+    }
+
+    fn late(&self, session: Lent) -> sqlx::Error {
+        let error = timed_out(format!("no answer within {:?} (--statement-timeout)", self.deadline));
+        self.sessions.failed(session, Instant::now(), &error, true);
+        error
+    }
 }
 
 type Results<'e> = BoxStream<'e, sqlx::Result<Either<PgQueryResult, PgRow>>>;
@@ -50,21 +170,13 @@ type Results<'e> = BoxStream<'e, sqlx::Result<Either<PgQueryResult, PgRow>>>;
 impl<'p> Executor<'p> for &'p Pool {
     type Database = Postgres;
 
+    /// All answers are there before the first is passed on: a session is never held for longer than its statement.
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Results<'e>
     where
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if !self.by_transaction {
-            return self.connections.fetch_many(query);
-        }
-        // No answer is passed on before it is committed.
-        let answers = async move {
-            let mut transaction = self.begin().await?;
-            let answers: Vec<_> = transaction.fetch_many(Unnamed(query)).try_collect().await?;
-            transaction.commit().await?;
-            Ok::<_, sqlx::Error>(stream::iter(answers.into_iter().map(Ok)))
-        };
+        let answers = async move { Ok::<_, sqlx::Error>(stream::iter(self.run(query).await?.into_iter().map(Ok))) };
         stream::once(answers).try_flatten().boxed()
     }
 
@@ -80,7 +192,21 @@ impl<'p> Executor<'p> for &'p Pool {
     where
         'p: 'e,
     {
-        self.connections.prepare_with(sql, parameters)
+        async move {
+            let (mut session, began) = (self.sessions.acquire().await?, Instant::now());
+            match tokio::time::timeout(self.deadline, session.prepare_with(sql, parameters)).await {
+                Ok(Ok(prepared)) => {
+                    self.sessions.give_back(session, began);
+                    Ok(prepared)
+                }
+                Ok(Err(error)) => {
+                    self.sessions.failed(session, began, &error, false);
+                    Err(error)
+                }
+                Err(_) => Err(self.late(session)),
+            }
+        }
+        .boxed()
     }
 }
 

@@ -90,11 +90,16 @@ const JUDGED_BY_ATTEMPTS: &str = "judged AS MATERIALIZED (
     ) AS counted
 )";
 
-/// Those whose lease is over, whoever holds them, and not those of `$5`.
+/// Those whose lease was over at the server's time `$6`, when they were looked for, whoever holds them, and not those of `$5`. A statement that was
+/// under way while the server stood still is the first to run when it goes on: by `now()`, every lease is over then.
 pub(super) fn rescue(by_attempts: bool) -> String {
     judged(by_attempts)
         .replace("{lost}", "lost")
-        .replace("{of}", "q.heartbeat < now() - $4 * interval '1 millisecond' AND NOT q.id = ANY($5)")
+        .replace(
+            "{of}",
+            "q.heartbeat < least(now(), timestamptz 'epoch' + $6 * interval '1 millisecond') - $4 * interval '1 millisecond' \
+             AND NOT q.id = ANY($5)",
+        )
         .replace("{evidence}", "worker %s sent no heartbeat since %s")
 }
 
@@ -156,6 +161,8 @@ impl FromRow<'_, PgRow> for Rescued {
 pub struct Overdue {
     /// Some are over.
     pub any: bool,
+    /// The server's clock then, in milliseconds since the Unix epoch.
+    pub clock_ms: i64,
     /// How long the server has been up.
     pub server_up: Duration,
     /// By how many milliseconds its clock jumped since the last look, if it did.
@@ -170,7 +177,7 @@ impl Queue {
         let since = self.looks.since(began);
         let back = since.map(|last| began - last + lease + MARGIN);
         let any = sqlx::query(self.sql.any_lost.clone()).bind(&entrypoints).bind(millis(lease)).bind(held).bind(back.map(millis));
-        let row = self.access.of(any.fetch_one(&self.pool)).await?;
+        let row = any.fetch_one(&self.pool.patient()).await?;
         let any = row.try_get("found")?;
         let ended = Instant::now();
         if any {
@@ -179,20 +186,21 @@ impl Queue {
         } else {
             self.looks.found_nothing(since.is_none(), began, ended);
         }
-        let clock_jumped_ms = self.access.server_clock(row.try_get("clock_ms")?, began, ended);
+        let clock_ms = row.try_get("clock_ms")?;
+        let clock_jumped_ms = self.access().server_clock(clock_ms, began, ended);
         let server_up = Duration::from_millis(u64::try_from(row.try_get::<i64, _>("up_ms")?).unwrap_or(0));
-        Ok(Overdue { any, server_up, clock_jumped_ms })
+        Ok(Overdue { any, clock_ms, server_up, clock_jumped_ms })
     }
 
-    /// Put jobs of these entrypoints back whose lease is over; not those that this host holds. (A row can bear our id and not be held: when
-    /// the connection broke between a claim and its answer.) At most 1,000 at a time.
-    pub async fn rescue(&self, rules: &[RescueRule], lease: Duration, held: &[JobId]) -> sqlx::Result<Vec<Rescued>> {
-        self.access.of(self.ruled(self.sql.rescue.clone(), rules).bind(millis(lease)).bind(held).fetch_all(&self.pool)).await
+    /// Put jobs of these entrypoints back whose lease was over at this time of the server's clock; not those that this host holds. (A row can
+    /// bear our id and not be held: when the connection broke between a claim and its answer.) At most 1,000 at a time.
+    pub async fn rescue(&self, rules: &[RescueRule], lease: Duration, clock_ms: i64, held: &[JobId]) -> sqlx::Result<Vec<Rescued>> {
+        self.ruled(self.sql.rescue.clone(), rules).bind(millis(lease)).bind(held).bind(clock_ms).fetch_all(&self.pool.patient()).await
     }
 
     /// Put jobs of these entrypoints back that a worker held whose sessions have ended. At most 1,000 at a time.
     pub async fn rescue_from(&self, worker: Uuid, rules: &[RescueRule]) -> sqlx::Result<Vec<Rescued>> {
-        self.access.of(self.ruled(self.sql.rescue_from.clone(), rules).bind(worker).fetch_all(&self.pool)).await
+        self.ruled(self.sql.rescue_from.clone(), rules).bind(worker).fetch_all(&self.pool.patient()).await
     }
 
     /// The parameters that both begin with.

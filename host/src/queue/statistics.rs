@@ -68,7 +68,7 @@ impl Queue {
     pub async fn aggregate(&self, logged: usize, tallied: usize) -> sqlx::Result<Counted> {
         let most = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
         let (turn, logged, tallied): (bool, i64, i64) =
-            sqlx::query_as(self.sql.aggregate.clone()).bind(most(logged)).bind(most(tallied)).fetch_one(&self.pool).await?;
+            sqlx::query_as(self.sql.aggregate.clone()).bind(most(logged)).bind(most(tallied)).fetch_one(&self.pool.patient()).await?;
         Ok(Counted { turn, logged: usize::try_from(logged).unwrap_or(0), tallied: usize::try_from(tallied).unwrap_or(0) })
     }
 }

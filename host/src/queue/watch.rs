@@ -4,11 +4,12 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::SqlStr;
 use sqlx::postgres::PgListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -39,6 +40,7 @@ pub struct Watch {
     me: Uuid,
     look: SqlStr,
     lost: mpsc::Sender<Uuid>,
+    unannounced: Arc<watch::Sender<u64>>,
     turns: Turns,
     /// When jobs were heard of last.
     heard: Instant,
@@ -49,9 +51,9 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(me: Uuid, look: SqlStr, lost: mpsc::Sender<Uuid>) -> Watch {
+    pub(super) fn new(me: Uuid, look: SqlStr, lost: mpsc::Sender<Uuid>, unannounced: Arc<watch::Sender<u64>>) -> Watch {
         let now = Instant::now();
-        Watch { me, look, lost, turns: Turns::new(now, PATIENCE), heard: now, next: now, begun: false }
+        Watch { me, look, lost, unannounced, turns: Turns::new(now, PATIENCE), heard: now, next: now, begun: false }
     }
 
     /// On a new session: what was seen on the last proves nothing any more. Who is there now was seen.
@@ -87,6 +89,9 @@ impl Watch {
             Ok(peers) => peers?,
             Err(_) => return Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer to a look at the other workers"))),
         };
+        if !peers.iter().any(|peer| peer.id == self.me) {
+            self.unannounced.send_modify(|times| *times += 1);
+        }
         let now = Instant::now();
         let (gone, wait) = self.turns.judge(self.me, now, &peers);
         for worker in gone {

@@ -8,6 +8,7 @@ use super::error::SchemaError;
 use super::manifest::{Kind, Manifest, Owner};
 use super::{advisory, statement};
 use crate::names::Names;
+use crate::queue::JOINED;
 
 /// The choices that `install` leaves to the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub async fn install(conn: &mut PgConnection, names: &Names, options: &InstallOp
         // Left over from an earlier installation, whose job numbers now start again: its outputs and attempts would pass for the new jobs'.
         statement::run(&mut transaction, &format!("TRUNCATE {};", table.sql_name)).await?;
     }
+    // Hosts that run already have lost their announcements with the old tables: they look, and announce themselves anew.
+    sqlx::query("SELECT pg_notify($1, $2)").bind(names.fleet_channel()).bind(JOINED).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::guests::Guests;
 use crate::lease::Leases;
 use crate::plugins::PluginSet;
+use crate::printable::printable;
 use crate::pulse::Pulse;
 use crate::queue::Queue;
 use crate::schema::{self, SchemaError};
@@ -92,7 +93,7 @@ impl std::fmt::Display for Report {
         for (name, found) in &self.0 {
             match found {
                 Ok(()) => writeln!(f, "[+] {name} ok")?,
-                Err(reason) => writeln!(f, "[-] {name}: {reason}")?,
+                Err(reason) => writeln!(f, "[-] {name}: {}", printable(reason))?,
             }
         }
         f.write_str(if self.is_ok() { "ok\n" } else { "failed\n" })
@@ -101,10 +102,8 @@ impl std::fmt::Display for Report {
 
 /// Both are one question to the catalog.
 async fn database(queue: &Queue) -> (Result<(), String>, Result<(), String>) {
-    let ask = async {
-        let mut connection = queue.pool().begin().await?;
-        schema::check_worker(&mut connection, queue.names()).await
-    };
+    let names = queue.names().clone();
+    let ask = queue.pool().transaction(|connection| Box::pin(async move { schema::check_worker(connection, &names).await }));
     match tokio::time::timeout(DATABASE_ANSWERS, ask).await {
         Ok(Ok(())) => (Ok(()), Ok(())),
         Ok(Err(SchemaError::Catalog(error))) => (Err(error.to_string()), Err("not known".into())),

@@ -15,12 +15,11 @@ use crate::job::NewJob;
 const MAX_REQUESTS: usize = 1_000;
 /// Their payloads, headers and names together.
 const MAX_BYTES: usize = 16 << 20;
-const MAX_ENTRYPOINT_BYTES: usize = 255;
 /// A header's place in its map.
 const HEADER_BYTES: usize = 64;
+/// Of an entrypoint's name that is not granted, so much is said.
+const SAID_BYTES: usize = 255;
 const OF_ANOTHER_CALL: &str = "the request was made while another job ran, and ended with that; make one for the job at hand";
-/// PostgreSQL's timestamps end; nobody means a job for a time after the year 3000.
-const MAX_DELAY: Duration = Duration::from_secs(1_000 * 365 * 24 * 3600);
 
 /// The resource `request`.
 #[derive(Debug, Clone, Default)]
@@ -84,7 +83,7 @@ impl Outbox {
         if let Some(reason) = self.closed {
             return Err(reason.into());
         }
-        check(job)?;
+        job.check()?;
         let size = size(job);
         if self.jobs.len() == MAX_REQUESTS {
             self.full = true;
@@ -98,22 +97,6 @@ impl Outbox {
         self.jobs.push(job.clone());
         Ok(())
     }
-}
-
-/// What PostgreSQL would refuse is refused here, while the handler can still do something about it.
-fn check(job: &NewJob) -> Result<(), String> {
-    if job.entrypoint.is_empty() || job.entrypoint.len() > MAX_ENTRYPOINT_BYTES {
-        return Err(format!("the entrypoint's name has {} bytes; 1 to {MAX_ENTRYPOINT_BYTES} are allowed", job.entrypoint.len()));
-    }
-    let headers = job.headers.iter().flatten().flat_map(|(name, value)| [name.as_str(), value.as_str().unwrap_or_default()]);
-    let texts = [job.entrypoint.as_str(), job.dedupe_key.as_deref().unwrap_or_default()];
-    if headers.chain(texts).any(|text| text.contains('\0')) {
-        return Err("names, keys and headers cannot contain the character NUL: PostgreSQL's text has no place for it".into());
-    }
-    if job.delay > MAX_DELAY {
-        return Err(format!("a delay of {} s is longer than a thousand years", job.delay.as_secs()));
-    }
-    Ok(())
 }
 
 impl Host for State {}
@@ -169,7 +152,7 @@ impl HostRequest for State {
         }
         // A closed outbox has the better reason.
         if self.outbox.is_open() && !self.grants.allows_enqueue(&job.entrypoint) {
-            let entrypoint = trap::cut(&job.entrypoint, MAX_ENTRYPOINT_BYTES);
+            let entrypoint = trap::cut(&job.entrypoint, SAID_BYTES);
             let line = Need { kind: Kind::Enqueue, what: entrypoint.to_owned() }.line();
             let why = format!("the plugin may not enqueue jobs of {entrypoint:?}; {}", self.denials.remedy(&line));
             self.denials.deny("enqueue", entrypoint, &why);
@@ -198,7 +181,8 @@ mod tests {
             payload: Some(vec![0; payload]),
             ..NewJob::default()
         };
-        for bad in [job("", 0), job(&"x".repeat(256), 0), job("a\0b", 0), job("big", MAX_BYTES + 1)] {
+        let keyed = NewJob { dedupe_key: Some("k".repeat(3_000)), ..job("ok", 0) };
+        for bad in [job("", 0), job(&"x".repeat(256), 0), job("a\0b", 0), job("big", MAX_BYTES + 1), keyed] {
             outbox.push(&bad).expect_err("refused");
         }
         for _ in 0..MAX_REQUESTS {

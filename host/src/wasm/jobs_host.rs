@@ -43,7 +43,12 @@ impl State {
     }
 
     fn header_texts(&self, this: &Resource<JobHandle>) -> wasmtime::Result<BTreeMap<String, String>> {
-        Ok(self.job(this)?.headers.as_deref().map(header_texts).unwrap_or_default())
+        let job = self.job(this)?;
+        let headers = job.headers.as_deref().map(header_texts).transpose();
+        Ok(headers.map(Option::unwrap_or_default).unwrap_or_else(|error| {
+            tracing::error!(job.id = job.id, job.entrypoint = %job.entrypoint, error = %error, "the job's headers cannot be read; its handler gets none");
+            BTreeMap::new()
+        }))
     }
 }
 

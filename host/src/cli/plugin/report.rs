@@ -9,6 +9,7 @@ use super::bench::{self, Bench};
 use super::options::{self, Options};
 use crate::digest::sha256;
 use crate::plugins::Caps;
+use crate::printable::printable;
 use crate::wasm::{Grants, LoadError, Loaded, Need, Needs};
 
 /// One file, whether or not it is a plugin.
@@ -77,15 +78,15 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.file.display())?;
+        writeln!(f, "{}", printable(&self.file.display().to_string()))?;
         match &self.loaded {
-            Ok(plugin) => writeln!(f, "  plugin      {} {}", plugin.name, plugin.version)?,
-            Err(error) => writeln!(f, "  refused     {error}")?,
+            Ok(plugin) => writeln!(f, "  plugin      {} {}", plugin.name, printable(&plugin.version))?,
+            Err(error) => writeln!(f, "  refused     {}", printable(&error.to_string()))?,
         }
         writeln!(f, "  sha256      {}", self.sha256)?;
         writeln!(f, "  size        {}", options::bytes(self.size))?;
         if let Some(path) = &self.compiled {
-            writeln!(f, "  compiled    {}", path.display())?;
+            writeln!(f, "  compiled    {}", printable(&path.display().to_string()))?;
         }
         self.loaded.as_ref().map_or(Ok(()), |plugin| plugin.fmt(f))
     }
@@ -112,12 +113,12 @@ impl fmt::Display for Plugin {
             let state = if self.grants.meet(need) {
                 "granted".to_owned()
             } else {
-                format!("MISSING: add `{}` to [plugins.{}] in pgq-host.toml", need.line(), self.name)
+                format!("MISSING: add `{}` to [plugins.{}] in pgq-host.toml", printable(&need.line()), self.name)
             };
-            writeln!(f, "  needs       {} {}: {state}", need.kind.label(), need.what)?;
+            writeln!(f, "  needs       {} {}: {state}", need.kind.label(), printable(&need.what))?;
         }
         for (kind, what) in self.grants.list() {
-            writeln!(f, "  granted     {kind} {what}")?;
+            writeln!(f, "  granted     {kind} {}", printable(&what))?;
         }
         for entrypoint in &self.entrypoints {
             entrypoint.fmt(f)?;

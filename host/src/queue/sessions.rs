@@ -1,0 +1,270 @@
+//! Sessions with the database, lent out one at a time: a few that are kept, more as they are needed, as many as the server gives.
+//!
+//! The driver has a pool. It waits for the answer to a statement that was given up before it lends its session again, for ever where the
+//! network is silent; and where the server has no more sessions to give it waits for one of those, beside its own that are idle.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::{Connection as _, PgConnection};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::access::Access;
+use super::session::Connector;
+use super::sqlstate::Remedy;
+
+/// A session that is not used for so long is closed, if more are kept than are to be.
+const IDLE: Duration = Duration::from_secs(600);
+/// Sessions are renewed now and then: what one has gathered on the server goes, and what was changed for new sessions comes.
+const LIFETIME: Duration = Duration::from_secs(1800);
+/// One that answered so lately is believed to live.
+const FRESH: Duration = Duration::from_secs(1);
+const PING: Duration = Duration::from_secs(3);
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Where the server was full, no more sessions are asked for until then; those that there are must do.
+const FULL: Duration = Duration::from_secs(5);
+const FIRST_RETRY: Duration = Duration::from_millis(20);
+const LAST_RETRY: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct SessionPool {
+    connector: Connector,
+    least: usize,
+    places: Arc<Semaphore>,
+    state: Mutex<State>,
+    /// Of them all, lent or not.
+    open: Arc<AtomicUsize>,
+    given_back: Arc<Notify>,
+    access: Access,
+    closed: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    idle: Vec<Session>,
+    /// Sessions that were opened before are not used again.
+    retired: Instant,
+    /// Sessions that answered before, and not since, are asked whether they live.
+    doubted: Instant,
+    full_until: Instant,
+}
+
+#[derive(Debug)]
+struct Session {
+    connection: PgConnection,
+    opened: Instant,
+    answered: Instant,
+    _open: Open,
+}
+
+/// Counts a session for as long as it is there.
+#[derive(Debug)]
+struct Open(Arc<AtomicUsize>, Arc<Notify>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+        // Somebody may open another.
+        self.1.notify_one();
+    }
+}
+
+/// A session that somebody uses. Dropped before it is given back, it is closed.
+#[derive(Debug)]
+pub(super) struct Lent {
+    session: Session,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Deref for Lent {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.session.connection
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.session.connection
+    }
+}
+
+impl SessionPool {
+    pub(super) fn new(connector: Connector, least: usize, most: usize) -> SessionPool {
+        let now = Instant::now();
+        SessionPool {
+            connector,
+            least: least.min(most),
+            places: Arc::new(Semaphore::new(most)),
+            state: Mutex::new(State { idle: Vec::new(), retired: now, doubted: now, full_until: now }),
+            open: Arc::default(),
+            given_back: Arc::default(),
+            access: Access::default(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// For having a session.
+    pub(super) fn timeout(&self) -> Duration {
+        self.connector.timeout
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those that are kept, and one to know that there is a database.
+    pub(super) async fn fill(&self) -> sqlx::Result<()> {
+        let mut filled = Vec::new();
+        while filled.len() < self.least.max(1) {
+            filled.push(self.acquire().await?);
+        }
+        filled.into_iter().for_each(|session| self.give_back(session, Instant::now()));
+        Ok(())
+    }
+
+    /// One that lives, or the reason why there is none, in the time that there is for a connection.
+    pub(super) async fn acquire(&self) -> sqlx::Result<Lent> {
+        let deadline = Instant::now() + self.connector.timeout;
+        let mut last = None;
+        let acquired = timeout_at(deadline, async {
+            let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
+            let session = self.session(&mut last).await?;
+            Ok(Lent { session, _place: place })
+        });
+        let acquired = acquired.await.unwrap_or_else(|_| Err(last.unwrap_or(sqlx::Error::PoolTimedOut)));
+        // All of ours being busy for so long tells nothing good of the database, either.
+        acquired.inspect_err(|_| self.access.lost())
+    }
+
+    async fn session(&self, last: &mut Option<sqlx::Error>) -> sqlx::Result<Session> {
+        let mut retry = FIRST_RETRY;
+        loop {
+            if self.closed.load(Ordering::Acquire) {
+                return Err(sqlx::Error::PoolClosed);
+            }
+            // Before the look, so that what is given back after it is not missed.
+            let given_back = self.given_back.notified();
+            while let Some(session) = self.pop() {
+                if let Some(session) = self.checked(session).await {
+                    return Ok(session);
+                }
+            }
+            let others = self.open.load(Ordering::Acquire) > 0;
+            if !(others && Instant::now() < self.state().full_until) {
+                match self.connector.try_open().await {
+                    Ok(connection) => return Ok(self.opened(connection)),
+                    Err(error) if Remedy::of(&error) == Remedy::Full => {
+                        self.state().full_until = Instant::now() + FULL;
+                        *last = Some(error);
+                    }
+                    Err(error) if Remedy::may_pass_while_connecting(&error) => *last = Some(error),
+                    Err(error) => return Err(error),
+                }
+            }
+            let _ = timeout(retry.mul_f64(0.5 + fastrand::f64() / 2.0), given_back).await;
+            retry = (retry * 2).min(LAST_RETRY);
+        }
+    }
+
+    fn opened(&self, connection: PgConnection) -> Session {
+        let now = Instant::now();
+        self.open.fetch_add(1, Ordering::AcqRel);
+        Session { connection, opened: now, answered: now, _open: Open(Arc::clone(&self.open), Arc::clone(&self.given_back)) }
+    }
+
+    /// The one that was used last, so that those which are too many grow old.
+    fn pop(&self) -> Option<Session> {
+        let mut state = self.state();
+        let retired = state.retired;
+        while let Some(session) = state.idle.pop() {
+            if session.opened >= retired && session.opened.elapsed() < LIFETIME {
+                return Some(session);
+            }
+        }
+        None
+    }
+
+    /// The session, if it lives.
+    async fn checked(&self, mut session: Session) -> Option<Session> {
+        let doubted = self.state().doubted;
+        if session.answered.elapsed() < FRESH && session.answered >= doubted {
+            return Some(session);
+        }
+        match timeout(PING, session.connection.ping()).await {
+            Ok(Ok(())) => {
+                session.answered = Instant::now();
+                Some(session)
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(error = %error, "an idle connection is lost");
+                None
+            }
+            Err(_) => {
+                tracing::debug!("an idle connection does not answer within {PING:?}");
+                None
+            }
+        }
+    }
+
+    /// It was answered, and is the next one's.
+    pub(super) fn give_back(&self, lent: Lent, began: Instant) {
+        self.access.answered(began.into_std(), Instant::now().into_std());
+        self.keep(lent);
+    }
+
+    /// It was not, or by a refusal.
+    pub(super) fn failed(&self, lent: Lent, began: Instant, error: &sqlx::Error, in_transaction: bool) {
+        let remedy = Remedy::of(error);
+        let now = Instant::now();
+        match remedy {
+            Remedy::SessionLost => {
+                self.access.lost();
+                self.state().doubted = now;
+            }
+            Remedy::NewSession => {
+                tracing::debug!(error = %error, "sessions that are as old as this one are not used again");
+                self.access.answered(began.into_std(), Instant::now().into_std());
+                self.state().retired = now;
+            }
+            _ => self.access.answered(began.into_std(), Instant::now().into_std()),
+        }
+        // With its session a transaction is over.
+        if !remedy.ends_session() && !in_transaction {
+            self.keep(lent);
+        }
+    }
+
+    fn keep(&self, lent: Lent) {
+        let Lent { mut session, _place: place } = lent;
+        session.answered = Instant::now();
+        let mut state = self.state();
+        if self.closed.load(Ordering::Acquire) || session.opened < state.retired {
+            return;
+        }
+        state.idle.push(session);
+        // At the bottom are those that nobody needed for the longest time.
+        let superfluous = self.open.load(Ordering::Acquire) > self.least.max(1) && state.idle[0].answered.elapsed() > IDLE;
+        let old = superfluous.then(|| state.idle.remove(0));
+        drop(state);
+        drop((old, place));
+        self.given_back.notify_one();
+    }
+
+    /// Those that are in use are closed when they are given back.
+    pub(super) async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.places.close();
+        let idle = std::mem::take(&mut self.state().idle);
+        let farewells = idle.into_iter().map(|session| session.connection.close());
+        let _ = timeout(FAREWELL, futures_util::future::join_all(farewells)).await;
+    }
+}
