@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::announce::{Announcer, Presence};
 use crate::byte_budget::ByteBudget;
+use crate::descriptors;
 use crate::executor::Executor;
 use crate::guests::GuestRuntime;
 use crate::lease::{self, Leases};
@@ -56,6 +57,8 @@ pub struct Settings {
     pub max_concurrent_tasks: usize,
     /// Bytes of payloads and headers that claimed jobs may hold.
     pub max_claimed_bytes: u64,
+    /// Bytes that all running guests may have together.
+    pub max_guest_memory: usize,
     /// A job whose worker was silent for so long is taken from it.
     pub heartbeat_timeout: Duration,
     /// Running jobs have so long to end at a stop.
@@ -131,6 +134,8 @@ struct Running {
 
 async fn start(settings: Settings) -> anyhow::Result<Running> {
     let (started, mut tasks) = (Instant::now(), Tasks::default());
+    // Before anybody asks how much there is.
+    descriptors::raise();
     let (stop_claiming, stop_upkeep, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let pages = match settings.listen.map(Pages::open).transpose()? {
         Some((pages, serve)) => {
@@ -156,6 +161,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let engine = Engine::new(&EngineSettings {
         max_instances: u32::try_from(settings.max_concurrent_tasks).unwrap_or(u32::MAX),
         max_memory: settings.folder.caps.memory,
+        max_guest_memory: settings.max_guest_memory,
         compile_timeout: Some(settings.folder.caps.compile_timeout),
     })?;
     let max_crashes = settings.folder.caps.max_crashes;

@@ -10,6 +10,7 @@ pub mod cargo;
 pub mod cli;
 pub mod config;
 pub mod cron;
+pub mod descriptors;
 pub mod digest;
 pub mod doctor;
 pub mod embedded;

@@ -4,6 +4,7 @@
 
 mod bench;
 mod bodies;
+mod budgets;
 mod capabilities;
 mod chaos;
 mod connecting;
