@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::{Health, Served};
-use crate::wasm::Share;
+use crate::wasm::PoolShare;
 
 /// Claimed jobs that one call runs, until it is dropped: their part in what is tried at a time, and in the pool of instances.
 #[derive(Debug)]
 pub struct Exposure {
     health: Arc<Health>,
     jobs: u32,
-    _share: Option<Share>,
+    _share: Option<PoolShare>,
 }
 
 impl Served {

@@ -2,34 +2,27 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker, Resource};
+use wasmtime::component::{Component, Linker};
 
+use super::bindings::PluginPre;
 use super::bindings::batch::exports::pgq::plugin::batch_handler;
 use super::bindings::exports::pgq::plugin::handler;
-use super::bindings::{Plugin, PluginPre};
 use super::cache::CodeCache;
 use super::compiler::CompileError;
-use super::control::{Controls, StopCause};
+use super::declaration::Declaration;
+use super::describe;
 use super::engine::Engine;
-use super::enqueue_host::Outbox;
 use super::grants::Grants;
-use super::limits::RunLimits;
 use super::load_error::{LoadError, WIT_VERSION};
-use super::log_host::Speaker;
-use super::registry_host::{Declaration, Registrar};
+use super::room::Appetite;
 use super::schedule_caps;
-use super::shares::{Large, Share};
-use super::state::{self, Call, Circumstances, State};
+use super::shares::{Large, PoolShare};
+use super::state::{self, State};
 use super::trap;
 use super::warm::Tenant;
-use crate::job::Verdict;
-
-/// `describe` has nothing to wait for.
-const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
-const DESCRIBE_MEMORY: usize = 256 << 20;
+use crate::printable::printable;
 
 /// A compiled, linked and described plugin. Cheap to share, immutable.
 pub struct Loaded {
@@ -48,6 +41,8 @@ pub struct Loaded {
     pub(super) tenant: Tenant,
     /// It needs more of the pool than a place has.
     large: Option<Arc<Large>>,
+    /// What its runs take.
+    pub(super) appetite: Arc<Appetite>,
 }
 
 /// Where its handlers are.
@@ -70,8 +65,8 @@ impl Loaded {
     }
 
     /// What a run of it takes of the pool, if that is more than its place.
-    pub fn take_share(&self) -> Option<Share> {
-        self.large.as_ref().map(Share::take)
+    pub fn take_share(&self) -> Option<PoolShare> {
+        self.large.as_ref().map(PoolShare::take)
     }
 
     /// The same plugin under other grants. Instances that were kept for the next job were made under the old ones, and stay with those.
@@ -90,6 +85,7 @@ impl Loaded {
             exports: Arc::clone(&self.exports),
             tenant: self.tenant.another(),
             large: self.large.clone(),
+            appetite: Arc::clone(&self.appetite),
         })
     }
 }
@@ -128,7 +124,7 @@ pub async fn load(
         handler: handler::GuestIndices::new(pre.instance_pre()).map_err(|error| LoadError::Mismatch(one_line(&error)))?,
         batch: batch_handler::GuestIndices::new(pre.instance_pre()).ok(),
     });
-    let declaration = describe(engine, &pre, &exports, stem).await?;
+    let declaration = describe::describe(engine, &pre, &exports, stem).await?;
     let name = declaration.name.clone().unwrap_or_else(|| stem.to_owned());
     let grants = grants_for(&name);
     if !grants.hold_for(&sha256) {
@@ -145,6 +141,7 @@ pub async fn load(
         exports,
         tenant: Tenant::new(engine.warm()),
         large: Large::of(&component, engine.shares()),
+        appetite: Arc::default(),
     })
 }
 
@@ -202,68 +199,11 @@ fn unknown_import(engine: &Engine, component: &Component, error: &str) -> Option
     Some(text)
 }
 
-async fn describe(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, stem: &str) -> Result<Declaration, LoadError> {
-    let _place = engine.describes().acquire().await;
-    let _ticking = engine.running();
-    let limits = RunLimits { timeout: DESCRIBE_TIMEOUT, memory: DESCRIBE_MEMORY, max_attempts: 1 };
-    let deadline = Instant::now() + limits.timeout;
-    let mut store = State::store(
-        engine,
-        Circumstances {
-            grants: Arc::new(Grants::default()),
-            memory: limits.memory,
-            call: Call {
-                speaker: Speaker { plugin: stem.into(), entrypoint: "describe".into(), job: 0, batch: None },
-                controls: Controls::default(),
-                deadline,
-                outbox: Outbox::closed("jobs can only be enqueued from a handler"),
-            },
-        },
-    );
-    let registrar = Registrar::default();
-    let call = async {
-        let instance = pre.instance_pre().instantiate_async(&mut store).await?;
-        // Only now are the types of exports compared; one that does not fit is better known before the first job.
-        let plugin = Plugin::new(&mut store, &instance)?;
-        exports.batch.as_ref().map(|batch| batch.load(&mut store, &instance)).transpose()?;
-        let handle = store.data_mut().table.push(registrar.clone())?;
-        plugin.pgq_plugin_describe().call_register(&mut store, Resource::new_borrow(handle.rep())).await
-    };
-    let called = match tokio::time::timeout_at(deadline.into(), call).await {
-        Ok(called) => called,
-        Err(_) => Err(StopCause::Deadline.into()),
-    };
-    store.data().finish_streams();
-    match called {
-        Ok(Ok(())) => {}
-        Ok(Err(message)) => {
-            return Err(LoadError::Describe(trap::cut(&message, 1 << 10).to_owned()));
-        }
-        Err(error) => {
-            return Err(match trap::verdict(&error, store.data(), &limits) {
-                Verdict::Retry { fault, .. } => {
-                    let said = format!("{}: {}", fault.exception_type, fault.message);
-                    // What the host could not do, or not in time, says nothing of the file.
-                    let passing = ["DeadlineExceeded", "HostError"].contains(&fault.exception_type);
-                    if passing { LoadError::NotDescribed(said) } else { LoadError::Describe(said) }
-                }
-                Verdict::Release(reason) => LoadError::NotDescribed(reason.to_owned()),
-                other => LoadError::Describe(format!("{other:?}")),
-            });
-        }
-    }
-    let mut declaration = registrar.lock().clone();
-    declaration.check_batches(exports.batch.is_some());
-    if declaration.entrypoints.is_empty() {
-        declaration.mistakes.push("no entrypoint at all".into());
-    }
-    if declaration.mistakes.is_empty() { Ok(declaration) } else { Err(LoadError::Declaration(declaration.mistakes.join("; "))) }
-}
-
 fn one_line(error: &wasmtime::Error) -> String {
     shorten(&format!("{error:#}"))
 }
 
 fn shorten(text: &str) -> String {
-    trap::cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 600).to_owned()
+    // File formats and tool chains put names of the guest's into their errors.
+    printable(trap::cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 600)).into_owned()
 }

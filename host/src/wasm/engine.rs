@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::compiler;
+use super::room::Room;
 use super::shares::{DESCRIBES, MOST_CORE_INSTANCES, MOST_MEMORIES, MOST_TABLES, Shares, Slots};
 use super::warm::Warm;
 
@@ -33,6 +34,8 @@ pub struct EngineSettings {
     pub max_instances: u32,
     /// The largest memory any one linear memory may have, in bytes: the operator's cap.
     pub max_memory: usize,
+    /// What all guests may have together, in bytes.
+    pub max_guest_memory: usize,
     /// Time for one compilation, in a process of its own; `None` compiles in this one, for programs that are not `pgq-host`.
     pub compile_timeout: Option<Duration>,
 }
@@ -49,6 +52,7 @@ pub struct Engine {
     describes: Arc<Semaphore>,
     shares: Arc<Shares>,
     warm: Arc<Warm>,
+    room: Arc<Room>,
 }
 
 impl fmt::Debug for Engine {
@@ -71,10 +75,11 @@ impl Engine {
         let running = Arc::new(AtomicUsize::new(0));
         let warm = Arc::new(Warm::new(settings.max_instances as usize));
         let ticker = spawn_ticker(&engine, Arc::clone(&running), Arc::downgrade(&warm))?;
-        let (compilers, describes) = (Semaphore::new(compiler::AT_ONCE), Semaphore::new(DESCRIBES as usize));
+        let (compilers, describes) = (Semaphore::new(compiler::CompilerMemory::here().at_once), Semaphore::new(DESCRIBES as usize));
         let shares = Arc::new(Shares::new(settings.max_instances.max(1)));
         let (compilers, describes, settings) = (Arc::new(compilers), Arc::new(describes), Arc::new(settings.clone()));
-        Ok(Engine { engine, running, ticker, settings, pooled, compilers, describes, shares, warm })
+        let room = Room::new(settings.max_guest_memory);
+        Ok(Engine { engine, running, ticker, settings, pooled, compilers, describes, shares, warm, room })
     }
 
     /// wasmtime's own, whose compiled code another one of the same settings runs. Has no clock.
@@ -111,6 +116,11 @@ impl Engine {
 
     pub(super) fn warm(&self) -> &Arc<Warm> {
         &self.warm
+    }
+
+    /// The memory of all guests.
+    pub(super) fn room(&self) -> &Arc<Room> {
+        &self.room
     }
 
     /// Instances that hold a place in the pool now: those that run, and those that are kept for the next job. `None` without a pool.
@@ -202,7 +212,8 @@ fn pool(settings: &EngineSettings) -> PoolingAllocationConfig {
         .max_core_instance_size(4 << 20)
         .max_memory_size(settings.max_memory)
         .max_unused_warm_slots(n)
-        .decommit_batch_size(16)
+        // A run that took more than stays resident gives it back when it ends: waiting for others to make a batch would keep it for ever.
+        .decommit_batch_size(1)
         .linear_memory_keep_resident(256 << 10)
         .table_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, TimeDelta};
 
+use super::declaration::Declaration;
 use super::grants::Grants;
 use super::load_error::LoadError;
-use super::registry_host::Declaration;
 use crate::cron::Schedule;
 
 /// Schedules that a plugin may have of which its operator says nothing, over all its entrypoints.

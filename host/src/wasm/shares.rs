@@ -118,20 +118,20 @@ impl Drop for Large {
 
 /// The part of one run, until it is dropped.
 #[derive(Debug)]
-pub struct Share(Arc<Large>);
+pub struct PoolShare(Arc<Large>);
 
-impl Share {
-    pub(super) fn take(large: &Arc<Large>) -> Share {
+impl PoolShare {
+    pub(super) fn take(large: &Arc<Large>) -> PoolShare {
         let mut taken = large.shares.lock();
         taken.memories += large.need.memories;
         taken.tables += large.need.tables;
         large.runs.fetch_add(1, Ordering::AcqRel);
         drop(taken);
-        Share(Arc::clone(large))
+        PoolShare(Arc::clone(large))
     }
 }
 
-impl Drop for Share {
+impl Drop for PoolShare {
     fn drop(&mut self) {
         let mut taken = self.0.shares.lock();
         taken.memories -= self.0.need.memories;
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(one.room(), 4);
         let other = Large::new(need, &shares).expect("large");
         assert_eq!((one.room(), other.room()), (2, 2));
-        let runs = [Share::take(&one), Share::take(&one)];
+        let runs = [PoolShare::take(&one), PoolShare::take(&one)];
         assert_eq!((one.room(), other.room()), (0, 2));
         drop(runs);
         drop(other);

@@ -3,10 +3,10 @@
 use anyhow::bail;
 use chrono::Utc;
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::announce;
-use crate::cli::database::DatabaseArgs;
+use crate::cli::database::{DatabaseArgs, explain};
 use crate::cli::output;
 use crate::queue::{FleetCommand, HostRow};
 
@@ -14,10 +14,20 @@ use crate::queue::{FleetCommand, HostRow};
 pub(super) struct ResetArgs {
     /// The plugin's name, or the entrypoint's, or that of a refused file without its ending
     name: String,
+    /// Print a JSON object: how many hosts were told
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReloadArgs {
+    /// Print a JSON object: how many hosts were told
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn list(database: &DatabaseArgs, json: bool) -> anyhow::Result<()> {
-    let hosts = database.operator().await?.hosts().await?;
+    let hosts = database.operator().await?.hosts().await.map_err(explain)?;
     if json {
         return output::json(&hosts);
     }
@@ -27,27 +37,32 @@ pub(super) async fn list(database: &DatabaseArgs, json: bool) -> anyhow::Result<
 
 pub(super) async fn reset(database: &DatabaseArgs, args: ResetArgs) -> anyhow::Result<()> {
     let operator = database.operator().await?;
-    let hosts = operator.hosts().await?;
+    let hosts = operator.hosts().await.map_err(explain)?;
     let known = |file: &Value| {
         file["plugin"] == *args.name || file["entrypoints"].as_array().is_some_and(|all| all.iter().any(|e| *e == *args.name))
     };
     // Before the hosts are told: they are to find none.
-    let forgotten = operator.forget_judgements(&args.name).await?;
+    let forgotten = operator.forget_judgements(&args.name).await.map_err(explain)?;
     let file = |file: &Value| file["file"].as_str().and_then(|name| name.strip_suffix(".wasm")) == Some(&args.name);
     if forgotten == 0 && !hosts.iter().flat_map(|host| host.plugins.as_array()).flatten().any(|one| known(one) || file(one)) {
         bail!("no host that runs serves a plugin or an entrypoint named {:?}; see `pgq-host plugin list --hosts`", args.name);
     }
-    operator.command(&FleetCommand::Reset(args.name)).await?;
-    let verdicts = if forgotten > 0 { format!(", and {forgotten} verdict(s) forgotten") } else { String::new() };
-    output::status(&format!("Told {} host(s){verdicts}.", hosts.len()));
-    Ok(())
+    operator.command(&FleetCommand::Reset(args.name)).await.map_err(explain)?;
+    if forgotten > 0 {
+        output::status(&format!("Forgot {forgotten} verdict(s)."));
+    }
+    told(hosts.len(), args.json)
 }
 
-pub(super) async fn reload(database: &DatabaseArgs) -> anyhow::Result<()> {
+pub(super) async fn reload(database: &DatabaseArgs, args: ReloadArgs) -> anyhow::Result<()> {
     let operator = database.operator().await?;
-    operator.command(&FleetCommand::Rescan).await?;
-    output::status(&format!("Told {} host(s).", operator.hosts().await?.len()));
-    Ok(())
+    operator.command(&FleetCommand::Rescan).await.map_err(explain)?;
+    told(operator.hosts().await.map_err(explain)?.len(), args.json)
+}
+
+fn told(hosts: usize, json: bool) -> anyhow::Result<()> {
+    output::status(&format!("Told {hosts} host(s)."));
+    if json { output::object(&json!({ "told": hosts })) } else { Ok(()) }
 }
 
 fn rows(host: &HostRow) -> Vec<[String; 7]> {
