@@ -88,7 +88,7 @@ pub(super) struct WorkerArgs {
     /// Stop (and exit with 1) when the listening connection is lost, instead of polling until it is back
     #[arg(long, env = "PGQ_HOST_SHUTDOWN_ON_LISTENER_FAILURE")]
     shutdown_on_listener_failure: bool,
-    /// What this host must have to be ready [default: what other hosts serve of a file that is refused here]
+    /// What this host must have to be ready, beyond what other hosts serve of the files that are refused here
     #[arg(long, env = "PGQ_HOST_REQUIRE", value_delimiter = ',', value_name = "WHAT")]
     require: Vec<Requirement>,
     /// Serve /healthz, /readyz and /metrics (for Prometheus) at this address

@@ -29,10 +29,11 @@ impl KeptVersions {
         KeptVersions { folder }
     }
 
-    /// The place of this file's versions: the plugins folder may be mounted elsewhere the next time.
+    /// The place of this file's versions. By its whole path, as it was named: hosts of several plugins folders may share a cache, and a file of
+    /// one is no version of its namesake in another.
     fn place(&self, file: &Path) -> PathBuf {
-        let name = file.file_name().unwrap_or_default().as_encoded_bytes();
-        self.folder.join(&digest::sha256(name)[..32])
+        let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        self.folder.join(&digest::sha256(path.as_os_str().as_encoded_bytes())[..32])
     }
 
     /// This version of the file is served now. Those that are not worth going back to go.
@@ -132,8 +133,10 @@ mod tests {
             fs::File::options().append(true).open(path).expect("kept").set_modified(at).expect("set");
         }
         assert_eq!(kept.versions(file), [digests[4].as_str(), &digests[3], &digests[2]]);
-        assert!(kept.versions(Path::new("/plugins/other.wasm")).is_empty());
-        assert_eq!(kept.read(Path::new("/elsewhere/job.wasm"), &digests[3], 10), Some(vec![3]));
+        for other in ["/plugins/other.wasm", "/elsewhere/job.wasm"] {
+            assert!(kept.versions(Path::new(other)).is_empty(), "{other}");
+        }
+        assert_eq!(kept.read(file, &digests[3], 10), Some(vec![3]));
         fs::write(kept.place(file).join(&digests[3]).with_extension(ENDING), [7]).expect("written");
         assert_eq!(kept.read(file, &digests[3], 10), None);
         kept.put(file, &digests[2], &[2], |sha256| sha256 == digests[4]);
