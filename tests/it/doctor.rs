@@ -124,6 +124,7 @@ async fn a_sound_set_up_is_found_sound_and_left_as_it_was() {
             "transactions",
             "connections",
             "clock",
+            "schedules",
             "listener",
             "hosts",
             "entrypoints",
