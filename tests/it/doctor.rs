@@ -121,6 +121,7 @@ async fn a_sound_set_up_is_found_sound_and_left_as_it_was() {
             "settings",
             "timeouts",
             "autovacuum",
+            "publications",
             "transactions",
             "connections",
             "clock",

@@ -3,15 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on ends, and some say what they measured")]
 
 mod bench;
+mod bodies;
+mod budgets;
 mod capabilities;
 mod chaos;
 mod connecting;
 mod cron;
 mod dev;
+mod docs;
 mod doctor;
 mod embedded;
+mod encodings;
 mod environment;
 mod examples;
+mod faults;
 mod fleet;
 mod grants;
 mod health;
@@ -33,6 +38,7 @@ mod plugin_commands;
 mod pooling;
 mod presence;
 mod producers;
+mod publications;
 mod reload;
 mod reuse;
 mod rolling;
@@ -46,4 +52,6 @@ mod stopping;
 mod supervision;
 mod suspects;
 mod tidy;
+mod usage;
 mod verbs;
+mod versions;

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
 use super::database::{self, DatabaseArgs};
 use super::output;
 use crate::config::parse_duration;
-use crate::job::NewJob;
-use crate::queue::{EnqueueError, OnConflict, Queue};
+use crate::job::{JobId, NewJob};
+use crate::queue::{EnqueueError, OnConflict, Placed, Queue};
 
 #[derive(Debug, Args)]
 pub(super) struct QueueArgs {
     /// Who is to run it
+    #[arg(value_parser = parse_entrypoint)]
     entrypoint: String,
     /// The bytes it gets
     #[arg(conflicts_with = "payload_file")]
@@ -24,7 +26,7 @@ pub(super) struct QueueArgs {
     #[arg(long)]
     payload_file: Option<PathBuf>,
     /// Not before so many seconds from now (or 15m, 2h, ...)
-    #[arg(long, default_value = "0", value_parser = parse_duration)]
+    #[arg(long, default_value = "0", value_parser = parse_delay)]
     delay: Duration,
     /// Higher runs first
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
@@ -33,11 +35,14 @@ pub(super) struct QueueArgs {
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = parse_header)]
     headers: Vec<(String, String)>,
     /// At most one queued or running job has this key
-    #[arg(long)]
+    #[arg(long, value_parser = parse_dedupe_key)]
     dedupe_key: Option<String>,
     /// When the key is taken: exit with an error, exit with 0, or raise the priority of the job that has it to this one's
     #[arg(long, default_value = "raise")]
     on_conflict: Conflict,
+    /// Print a JSON object: result, and id or dedupe_key
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -46,6 +51,19 @@ enum Conflict {
     Skip,
     #[value(name = "update_priority", alias = "update-priority")]
     UpdatePriority,
+}
+
+fn parse_entrypoint(name: &str) -> Result<String, String> {
+    NewJob::check_entrypoint(name).map(|()| name.to_owned())
+}
+
+fn parse_dedupe_key(key: &str) -> Result<String, String> {
+    NewJob::check_dedupe_key(key).map(|()| key.to_owned())
+}
+
+fn parse_delay(text: &str) -> Result<Duration, String> {
+    let delay = parse_duration(text)?;
+    NewJob::check_delay(delay).map(|()| delay)
 }
 
 pub(super) fn parse_header(text: &str) -> Result<(String, String), String> {
@@ -72,31 +90,34 @@ pub(super) async fn run(database: &DatabaseArgs, args: QueueArgs) -> anyhow::Res
     };
     let pool = database.pool().await?;
     let queue = Queue::new(pool, database.names()?);
+    let say = |text: String, object: Value| if args.json { output::object(&object) } else { output::data(&text) };
+    let enqueued = |id: JobId| say(format!("Enqueued job {id}."), json!({ "result": "enqueued", "id": id }));
     if args.on_conflict == Conflict::UpdatePriority {
         let placed = queue.enqueue_or_update_priority(&job).await.map_err(explain)?;
-        if placed.is_new {
-            output::data(&format!("Enqueued job {}.", placed.id))?;
-        } else {
-            output::data(&format!("Job {} has the dedupe key already; its priority is {} now.", placed.id, placed.priority))?;
+        let Placed { id, priority, is_new } = placed;
+        if is_new {
+            return enqueued(id);
         }
-        return Ok(());
+        return say(
+            format!("Job {id} has the dedupe key already; its priority is {priority} now."),
+            json!({ "result": "priority_updated", "id": id, "priority": priority }),
+        );
     }
     // As in PgQueuer: a job that was skipped is the duplicate, and the mode only decides how to exit.
-    match queue.enqueue(std::slice::from_ref(&job), OnConflict::Skip).await.map_err(explain)?.first() {
-        Some(id) => output::data(&format!("Enqueued job {id}."))?,
-        None => {
-            let key = job.dedupe_key.unwrap_or_default();
-            match args.on_conflict {
-                Conflict::Skip | Conflict::UpdatePriority => {
-                    output::data(&format!("Skipped: a queued or running job has the dedupe key {key:?} already."))?;
-                }
-                Conflict::Raise => {
-                    bail!("a queued or running job has the dedupe key {key:?} already; --on-conflict skip or update_priority accepts that")
-                }
-            }
-        }
+    if let Some(id) = queue.enqueue(std::slice::from_ref(&job), OnConflict::Skip).await.map_err(explain)?.first() {
+        return enqueued(*id);
     }
-    Ok(())
+    let key = job.dedupe_key.unwrap_or_default();
+    if args.on_conflict == Conflict::Skip {
+        return say(
+            format!("Skipped: a queued or running job has the dedupe key {key:?} already."),
+            json!({ "result": "skipped", "dedupe_key": key }),
+        );
+    }
+    if args.json {
+        output::object(&json!({ "result": "dedupe_key_taken", "dedupe_key": key }))?;
+    }
+    bail!("a queued or running job has the dedupe key {key:?} already; --on-conflict skip or update_priority accepts that")
 }
 
 pub(super) fn read_payload(path: &Path) -> anyhow::Result<Vec<u8>> {

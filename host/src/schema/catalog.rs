@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 use super::manifest::{Kind, Manifest, Object, one_line};
 use super::template::ColumnKind;
@@ -29,6 +29,8 @@ pub(super) struct LiveTable {
     pub(super) primary_key: Vec<String>,
     /// The sequence behind `id` and its type.
     pub(super) sequence: Option<(String, String)>,
+    /// A published change of it has the whole row that was.
+    pub(super) full_identity: bool,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,9 @@ const INDEXES: &str = "SELECT i.relname::text, c.relname::text, x.indisunique, x
     WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = ANY ($2) \
       AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid)";
 
+const FULL_IDENTITIES: &str = "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+    WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = ANY ($2) AND c.relkind IN ('r', 'p') AND c.relreplident = 'f'";
+
 const FUNCTIONS: &str = "SELECT p.proname::text, p.prosrc FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
     WHERE n.nspname = coalesce($1, current_schema()) AND p.proname = ANY ($2) AND p.pronargs = 0";
 
@@ -91,8 +96,21 @@ const TRIGGERS: &str = "SELECT c.relname::text, t.tgname::text, t.tgenabled IN (
     JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = ANY ($2) AND NOT t.tgisinternal";
 
+/// What servers, databases and roles set, and what changes how the catalog is printed: as the declaration is written. It ends with the
+/// transaction, also in a session that a pooler lent.
+const SPELLING: &str = "SET LOCAL quote_all_identifiers = off; SET LOCAL standard_conforming_strings = on; SET LOCAL bytea_output = hex; \
+    SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = postgres; SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 1";
+
 impl Catalog {
     pub(super) async fn read(conn: &mut PgConnection, names: &Names, manifest: &Manifest) -> Result<Catalog, sqlx::Error> {
+        let mut look = conn.begin().await?;
+        look.execute(SPELLING).await?;
+        let catalog = Catalog::read_as_spelt(&mut look, names, manifest).await?;
+        look.rollback().await?;
+        Ok(catalog)
+    }
+
+    async fn read_as_spelt(conn: &mut PgConnection, names: &Names, manifest: &Manifest) -> Result<Catalog, sqlx::Error> {
         let schema = names.schema.as_deref();
         let of_kind = |wanted: fn(&Kind) -> bool| -> Vec<String> {
             manifest.objects.iter().filter(|object| wanted(&object.kind)).map(|object| object.name.clone()).collect()
@@ -103,6 +121,10 @@ impl Catalog {
         types.push(manifest.retired.type_name.clone());
 
         let (found, schema_exists): (Option<String>, bool) = sqlx::query_as(SCHEMA).bind(schema).fetch_one(&mut *conn).await?;
+        if let Some(found) = &found {
+            // Quoted by the server itself.
+            conn.execute(AssertSqlSafe(format!("SET LOCAL search_path = {found}"))).await?;
+        }
         let mut live = Catalog { schema: found, schema_exists, ..Catalog::default() };
 
         let rows: Vec<(String, String)> = sqlx::query_as(ENUMS).bind(schema).bind(&types).fetch_all(&mut *conn).await?;
@@ -131,6 +153,10 @@ impl Catalog {
         for (table, sequence, type_name) in rows {
             live.tables.entry(table).or_default().sequence = Some((sequence, type_name));
         }
+        let full: Vec<String> = sqlx::query_scalar(FULL_IDENTITIES).bind(schema).bind(&tables).fetch_all(&mut *conn).await?;
+        for table in full {
+            live.tables.entry(table).or_default().full_identity = true;
+        }
         let rows: Vec<(String, String, bool, bool, String)> =
             sqlx::query_as(INDEXES).bind(schema).bind(&tables).fetch_all(&mut *conn).await?;
         for (name, table, unique, valid, definition) in rows {
@@ -155,6 +181,7 @@ impl Catalog {
             Kind::Table { .. } => self.tables.contains_key(&object.name),
             Kind::Index { .. } => self.indexes.contains_key(&object.name),
             Kind::Function { .. } => self.functions.contains_key(&object.name),
+            Kind::ReplicaIdentity => self.tables.get(&object.name).is_some_and(|table| table.full_identity),
             Kind::Trigger { table, .. } => self.triggers.contains_key(&(table.clone(), object.name.clone())),
         }
     }
