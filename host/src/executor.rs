@@ -27,6 +27,8 @@ use lane::{Lane, Quiet};
 
 /// A database that does not note within this time that a suspect begins has it begin later.
 const NOTE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Whether the outcome of a job that ran alone is written is asked so often: nobody else waits for that.
+const RECORDED_POLL: Duration = Duration::from_millis(10);
 
 /// Runs jobs on the guest runtime, so many at a time, and hands their outcomes to the recorder.
 #[derive(Clone)]
@@ -340,7 +342,7 @@ impl Shared {
     /// Run a suspect, once it is noted that it begins. `None` for its place: the host stops.
     async fn try_out(self: &Arc<Self>, suspect: Suspect, lane: Option<OwnedSemaphorePermit>) {
         let Suspect { held, suspicion, quiet, served } = suspect;
-        let place = match lane {
+        let place = match &lane {
             Some(_) => self.running.acquire().await.ok(),
             None => None,
         };
@@ -348,6 +350,7 @@ impl Shared {
             Some(_) => self.note(held.job.claim, suspicion).await,
             None => Err("the host stopped"),
         };
+        let mut apart = Some((lane, quiet));
         let ran = match noted {
             Ok(true) => {
                 let jobs = std::slice::from_ref(&held);
@@ -357,7 +360,7 @@ impl Shared {
                     Some(stay) => match tokio::time::timeout(stay, &mut call).await {
                         Ok(ran) => ran,
                         Err(_) => {
-                            drop((lane, quiet));
+                            apart = None;
                             self.freed.notify_one();
                             call.await
                         }
@@ -371,9 +374,21 @@ impl Shared {
             }
             Err(reason) => Ran::nothing(Verdict::Release(reason), 1, false),
         };
+        drop(place);
         let cost = Cost { elapsed: ran.elapsed, memory: ran.memory, crashed: ran.crashed };
         for verdict in ran.verdicts {
             self.conclude(&held, &served, verdict, &cost).await;
+        }
+        // Until its outcome is written, the next one that begins alone could end this host, and this job would be charged.
+        if apart.is_some() && matches!(suspicion, Suspicion::Alone { .. }) {
+            self.recorded(held.job.claim).await;
+        }
+    }
+
+    /// Resolves when the outcome under this claim is written, or was not ours to write, or when the host stops.
+    async fn recorded(&self, claim: Claim) {
+        while self.leases.standing(claim) != Standing::Lost && !self.closed.is_cancelled() {
+            tokio::time::sleep(RECORDED_POLL).await;
         }
     }
 
