@@ -27,6 +27,8 @@ use lane::{Lane, Quiet};
 
 /// A database that does not note within this time that a suspect begins has it begin later.
 const NOTE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Whether the outcome of a job that ran alone is written is asked so often: nobody else waits for that.
+const RECORDED_POLL: Duration = Duration::from_millis(10);
 
 /// Why a claimed job does not begin whose entrypoint's circuit breaker opened since.
 const PAUSED: &str = "its entrypoint is paused";
@@ -149,7 +151,7 @@ impl Executor {
         let (executor, plugins) = (self.clone(), plugins.clone());
         let jobs: Vec<(Active, Held)> = jobs.into_iter().map(|job| (Active::of(&self.shared), self.hold(job, asked))).collect();
         // Here, on the control runtime, where no guest keeps a connection waiting.
-        tokio::spawn(async move {
+        self.shared.control.spawn(async move {
             for (active, held) in jobs {
                 let mut job = (*held.job).clone();
                 let read = match active.0.reading.acquire().await {
@@ -235,7 +237,7 @@ impl Executor {
         self.shared.guests.handle().spawn(async move {
             for (suspect, active) in held {
                 let place = shared.closed.run_until_cancelled(shared.lane.place(suspect.suspicion)).await.flatten();
-                tokio::spawn(async move {
+                shared.guests.handle().spawn(async move {
                     let (held, served) = (suspect.held.clone(), suspect.served.clone());
                     if AssertUnwindSafe(active.0.try_out(suspect, place)).catch_unwind().await.is_err() {
                         active.0.abandon(VecDeque::from([held]), &served).await;
@@ -355,7 +357,7 @@ impl Shared {
     /// Run a suspect, once it is noted that it begins. `None` for its place: the host stops.
     async fn try_out(self: &Arc<Self>, suspect: Suspect, lane: Option<OwnedSemaphorePermit>) {
         let Suspect { held, suspicion, quiet, served, exposure: _exposure } = suspect;
-        let place = match lane {
+        let place = match &lane {
             Some(_) => self.running.acquire().await.ok(),
             None => None,
         };
@@ -364,6 +366,7 @@ impl Shared {
             Some(_) => self.note(held.job.claim, suspicion).await,
             None => Err("the host stopped"),
         };
+        let mut apart = Some((lane, quiet));
         let ran = match noted {
             Ok(true) => {
                 let jobs = std::slice::from_ref(&held);
@@ -373,7 +376,7 @@ impl Shared {
                     Some(stay) => match tokio::time::timeout(stay, &mut call).await {
                         Ok(ran) => ran,
                         Err(_) => {
-                            drop((lane, quiet));
+                            apart = None;
                             self.freed.notify_one();
                             call.await
                         }
@@ -387,9 +390,21 @@ impl Shared {
             }
             Err(reason) => Ran::nothing(Verdict::Release(reason), 1, false),
         };
+        drop(place);
         let cost = Cost { elapsed: ran.elapsed, memory: ran.memory, crashed: ran.crashed };
         for verdict in ran.verdicts {
             self.conclude(&held, &served, verdict, &cost).await;
+        }
+        // Until its outcome is written, the next one that begins alone could end this host, and this job would be charged.
+        if apart.is_some() && matches!(suspicion, Suspicion::Alone { .. }) {
+            self.recorded(held.job.claim).await;
+        }
+    }
+
+    /// Resolves when the outcome under this claim is written, or was not ours to write, or when the host stops.
+    async fn recorded(&self, claim: Claim) {
+        while self.leases.standing(claim) != Standing::Lost && !self.closed.is_cancelled() {
+            tokio::time::sleep(RECORDED_POLL).await;
         }
     }
 

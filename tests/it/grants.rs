@@ -170,7 +170,7 @@ async fn a_host_goes_without_what_came_after_its_role_was_granted() {
     let role = Role::new(&database, "before").await;
     database.must(&["grant", &role.name, "--apply"]).await;
     // As `upgrade` leaves a database where nobody ran `grant` again.
-    for table in ["attempt", "tally", "plugin", "host"] {
+    for table in ["attempt", "tally", "plugin", "host", "suspect"] {
         database.execute(&format!("REVOKE ALL ON pgqueuer_{table} FROM {}", quoted(&role.name))).await;
     }
     let host = role.host(&plugins, &[]);

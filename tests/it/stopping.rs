@@ -102,11 +102,11 @@ async fn drain_mode_ends_when_nothing_is_left_deferred_jobs_included() {
 async fn a_drain_waits_for_what_a_circuit_breaker_holds_back() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     plugins.write("pgq-host.toml", "[circuit-breaker]\nwindow = 10\ncrashes = 4\npause = \"0.5s\"\n");
-    database.enqueue_many("panics", 7, "").await;
-    let mut host = Host::start(&database, &plugins, &["--mode", "drain", "--max-concurrent-tasks", "1"]).await;
+    database.enqueue_many("panics", 10, "").await;
+    let mut host = Host::start(&database, &plugins, &["--mode", "drain", "--max-concurrent-tasks", "1", "--batch-size", "1"]).await;
     assert!(host.ended().await.success(), "{}", host.log());
     assert!(host.log().contains("held back by its circuit breaker"), "the breaker never opened: {}", host.log());
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'failed'").await, 7, "all were tried to the end");
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'failed'").await, 10, "all were tried to the end");
 }
 
 #[tokio::test]

@@ -10,6 +10,8 @@ use tokio::sync::watch;
 const JUMP: Duration = Duration::from_secs(2);
 /// What no lease is longer than half of: until a worker says how long its leases are.
 const SLOW: Duration = Duration::from_secs(15);
+/// A busy machine takes as long now and then, however short its leases are: nobody would ever be judged.
+const LEAST_SLOW: Duration = Duration::from_secs(3);
 
 /// What is known of it. Cheap to clone; the [`Pool`](super::Pool) tells it of every statement.
 #[derive(Debug, Clone)]
@@ -46,7 +48,7 @@ impl Access {
 
     /// A statement that took half a lease is no sign of a good way: leases could run out meanwhile.
     pub fn expect_within(&self, half_lease: Duration) {
-        self.lock().slow = half_lease;
+        self.lock().slow = half_lease.max(LEAST_SLOW);
     }
 
     /// It is lost: a statement failed for a reason that is not its own, or a session ended.
