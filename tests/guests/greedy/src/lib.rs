@@ -123,6 +123,7 @@ fn ask_often(_: &Job, Text(authority): Text) -> Outcome {
             let request = OutgoingRequest::new(Fields::new());
             request.set_scheme(Some(&Scheme::Http)).expect("a scheme");
             request.set_authority(Some(&authority)).expect("an authority");
+            request.set_path_with_query(Some("/")).expect("a path");
             outgoing_handler::handle(request, None)
         })
         .collect();
