@@ -145,8 +145,8 @@ impl Executor {
     fn read(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: Instant) {
         let (executor, plugins) = (self.clone(), plugins.clone());
         let jobs: Vec<(Active, Held)> = jobs.into_iter().map(|job| (Active::of(&self.shared), self.hold(job, asked))).collect();
-        // Here, on the control runtime, where no guest keeps a connection waiting.
-        tokio::spawn(async move {
+        // No guest keeps a connection waiting there.
+        self.shared.control.spawn(async move {
             for (active, held) in jobs {
                 let mut job = (*held.job).clone();
                 let read = match active.0.reading.acquire().await {
@@ -225,7 +225,7 @@ impl Executor {
         self.shared.guests.handle().spawn(async move {
             for (suspect, active) in held {
                 let place = shared.closed.run_until_cancelled(shared.lane.place(suspect.suspicion)).await.flatten();
-                tokio::spawn(async move {
+                shared.guests.handle().spawn(async move {
                     let (held, served) = (suspect.held.clone(), suspect.served.clone());
                     if AssertUnwindSafe(active.0.try_out(suspect, place)).catch_unwind().await.is_err() {
                         active.0.abandon(VecDeque::from([held]), &served).await;
