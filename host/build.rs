@@ -1,5 +1,7 @@
 //! Tells the binary which revision it was built from: that of the repository around it, of the package it came in, or what
 //! `PGQ_HOST_REVISION` says (an image is built without the repository). Reads files only, since git need not be there.
+//!
+//! And lists the files of the SDK, which `plugin new` writes beside a new plugin: nobody has to remember to add one.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -13,6 +15,29 @@ fn main() {
     let version = env::var("CARGO_PKG_VERSION").expect("cargo sets it");
     let build = revision.map_or(version.clone(), |revision| format!("{version}+{}", revision.get(..12).unwrap_or(&revision)));
     println!("cargo::rustc-env=PGQ_HOST_BUILD={build}");
+    let list = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("sdk_files.rs");
+    fs::write(list, sdk_files(&package)).expect("the list of the SDK's files can be written");
+}
+
+/// An array of the files' paths in the SDK and their texts. `sdk` and `wit` lead out of this folder, and are copied into a package.
+fn sdk_files(package: &Path) -> String {
+    let mut files =
+        vec![("LICENSE-MIT".to_owned(), package.join("LICENSE-MIT")), ("LICENSE-APACHE".to_owned(), package.join("LICENSE-APACHE"))];
+    for (folder, name) in [("sdk", "src"), ("wit", "wit")] {
+        println!("cargo::rerun-if-changed={}", package.join(folder).display());
+        collect(&package.join(folder), name, &mut files);
+    }
+    files.sort();
+    let line = |(name, path): &(String, PathBuf)| format!("    ({name:?}, include_str!({path:?})),\n");
+    format!("[\n{}]\n", files.iter().map(line).collect::<String>())
+}
+
+fn collect(folder: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) {
+    for entry in fs::read_dir(folder).expect("a folder of the SDK") {
+        let path = entry.expect("an entry").path();
+        let name = format!("{name}/{}", path.file_name().expect("a name").to_string_lossy());
+        if path.is_dir() { collect(&path, &name, files) } else { files.push((name, path)) }
+    }
 }
 
 /// What `cargo package` notes.

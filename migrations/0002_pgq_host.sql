@@ -56,6 +56,10 @@ CREATE TABLE IF NOT EXISTS {attempt} (
 
 CREATE INDEX IF NOT EXISTS {attempt.bare}_created_job_id ON {attempt} USING brin (created, job_id);
 
+-- A table in a publication (FOR ALL TABLES, say) refuses to delete rows that have no identity, and old attempts are deleted. A key would
+-- cost an index entry per job; this costs nothing before a row is deleted, and then only where changes are published.
+ALTER TABLE {attempt} REPLICA IDENTITY FULL;
+
 -- What hosts wrote to the log, counted by the very statements that wrote it, and not in PgQueuer's statistics yet. A log row that stands
 -- here is born `aggregated`: nobody has to find it, count it and write it anew. One row per statement and kind; they go every few seconds.
 CREATE TABLE IF NOT EXISTS {tally} (

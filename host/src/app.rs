@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::announce::{Announcer, Presence};
 use crate::byte_budget::ByteBudget;
+use crate::descriptors;
 use crate::executor::Executor;
 use crate::guests::GuestRuntime;
 use crate::lease::{self, Leases};
@@ -23,10 +24,11 @@ use crate::logging::list;
 use crate::names::Names;
 use crate::plugins::{BreakerRule, Folder, Reread};
 use crate::pulse::Pulse;
-use crate::queue::{self, ConnectError, Database, Lacking, Listener, Pool, Queue};
+use crate::queue::{self, ConnectError, Database, Lacking, Listener, Pool, Queue, ServerTooOld};
 use crate::reload::{Loader, Reload};
 use crate::signal::Signals;
 use crate::telemetry::{Pages, Shown, Subject};
+use crate::told::told;
 use crate::wasm::{CodeCache, Engine, EngineSettings};
 use crate::worker::{self, Ended, Relay, Worker};
 use crate::{maintenance, recorder, schedules, schema};
@@ -55,6 +57,8 @@ pub struct Settings {
     pub max_concurrent_tasks: usize,
     /// Bytes of payloads and headers that claimed jobs may hold.
     pub max_claimed_bytes: u64,
+    /// Bytes that all running guests may have together.
+    pub max_guest_memory: usize,
     /// A job whose worker was silent for so long is taken from it.
     pub heartbeat_timeout: Duration,
     /// Running jobs have so long to end at a stop.
@@ -130,6 +134,8 @@ struct Running {
 
 async fn start(settings: Settings) -> anyhow::Result<Running> {
     let (started, mut tasks) = (Instant::now(), Tasks::default());
+    // Before anybody asks how much there is.
+    descriptors::raise();
     let (stop_claiming, stop_upkeep, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let pages = match settings.listen.map(Pages::open).transpose()? {
         Some((pages, serve)) => {
@@ -155,6 +161,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let engine = Engine::new(&EngineSettings {
         max_instances: u32::try_from(settings.max_concurrent_tasks).unwrap_or(u32::MAX),
         max_memory: settings.folder.caps.memory,
+        max_guest_memory: settings.max_guest_memory,
         compile_timeout: Some(settings.folder.caps.compile_timeout),
     })?;
     let max_crashes = settings.folder.caps.max_crashes;
@@ -189,8 +196,8 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let (tried_sender, tried) = oneshot::channel();
     let (lost_sender, lost) = mpsc::channel(64);
     // Behind a pooler there may be no session to listen on; then the worker polls, and its lease is all that speaks for it.
-    if let Some(from) = connected.listen_from {
-        let listener = queue::listen(Listener {
+    let listener = connected.listen_from.map(|from| {
+        queue::listen(Listener {
             from,
             channel: settings.names.channel.clone(),
             fleet_channel: settings.names.fleet_channel(),
@@ -199,7 +206,9 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
             watch: (!matches!(presence, Presence::Unknown)).then(|| queue.watch(lost_sender)),
             present,
             tried: tried_sender,
-        });
+        })
+    });
+    if let Some(listener) = listener {
         tasks.spawn("listener", listener);
     }
     // Before the first claim, or a cancellation of what it takes could go unheard.
@@ -266,11 +275,18 @@ pub(crate) fn open_cache(folder: Option<&std::path::Path>) -> CodeCache {
 }
 
 pub(crate) fn unreachable_database(options: &PgConnectOptions, error: &sqlx::Error) -> anyhow::Error {
+    if let sqlx::Error::Configuration(cause) = error
+        && let Some(too_old) = cause.downcast_ref::<ServerTooOld>()
+    {
+        // It can be reached all right.
+        return too_old.to_owned().into();
+    }
     anyhow::anyhow!(
-        "cannot connect to PostgreSQL at {}:{} as {:?}, database {:?}: {error}; set --pg-dsn or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
+        "cannot connect to PostgreSQL at {}:{} as {:?}, database {:?}: {}; set --pg-dsn or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
         options.get_host(),
         options.get_port(),
         options.get_username(),
         options.get_database().unwrap_or(options.get_username()),
+        told(error),
     )
 }

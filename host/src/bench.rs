@@ -79,13 +79,18 @@ struct Bench<'a> {
     say: &'a dyn Fn(&str),
 }
 
+/// Whether these scenarios can be run with this handler.
+pub fn check(settings: &Settings, scenarios: &[Scenario]) -> anyhow::Result<()> {
+    match (scenarios.iter().find(|scenario| scenario.needs_our_plugin()), &settings.handler) {
+        (Some(scenario), Handler::Yours { entrypoint, .. }) => {
+            bail!("{} needs the bench's own plugin; leave it out, or --entrypoint {entrypoint}", scenario.name())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Run the scenarios, round by round; `say` hears how far it is.
 pub async fn run(place: &Place, settings: &Settings, scenarios: &[Scenario], say: &dyn Fn(&str)) -> anyhow::Result<Vec<Row>> {
-    if let (Some(scenario), Handler::Yours { entrypoint, .. }) =
-        (scenarios.iter().find(|scenario| scenario.needs_our_plugin()), &settings.handler)
-    {
-        bail!("{} needs the bench's own plugin; leave it out, or --entrypoint {entrypoint}", scenario.name());
-    }
     let bench = Bench { place, settings, handler: &settings.handler, say };
     let mut rows = Rows::default();
     for round in 1..=settings.rounds {

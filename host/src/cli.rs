@@ -8,6 +8,7 @@ mod database;
 mod dev;
 mod doctor;
 mod environment;
+mod help;
 mod inspect;
 mod listen;
 mod logging;
@@ -19,6 +20,8 @@ mod requeue;
 mod run;
 mod schedules;
 mod schema;
+mod uninstall;
+mod usage;
 mod values;
 
 use std::time::Duration;
@@ -27,6 +30,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{version, wasm};
 use database::DatabaseArgs;
+pub use usage::exit_code;
 
 /// Run PostgreSQL background jobs as sandboxed WebAssembly components, compatible with PgQueuer.
 #[derive(Debug, Parser)]
@@ -74,8 +78,8 @@ enum Command {
     Verify(schema::VerifyArgs),
     /// Bring the tables up to date; adopts what PgQueuer installed.
     Upgrade(schema::UpgradeArgs),
-    /// Remove the tables, with all jobs in them.
-    Uninstall,
+    /// Remove the tables, with all jobs in them. Asks before it takes jobs, or a host's tables.
+    Uninstall(uninstall::UninstallArgs),
     /// Look whether database, role, plugins and hosts are fit for `run`, and say what mends what is not. Changes nothing.
     Doctor(doctor::DoctorArgs),
     /// Change which tables are written to PostgreSQL's log.
@@ -106,7 +110,7 @@ impl Command {
     fn deadline(&self) -> Option<Duration> {
         const HOUR: Duration = Duration::from_secs(3600);
         match self {
-            Command::Install(_) | Command::Upgrade(_) | Command::Uninstall | Command::Durability(_) => Some(HOUR * 12),
+            Command::Install(_) | Command::Upgrade(_) | Command::Uninstall(_) | Command::Durability(_) => Some(HOUR * 12),
             Command::Verify(_) | Command::Doctor(_) | Command::Autovac(_) | Command::Grant(_) => Some(HOUR / 6),
             _ => None,
         }
@@ -121,7 +125,7 @@ impl Cli {
         read.unwrap_or_else(|error| {
             let mut command = Cli::command();
             command.build();
-            environment::explain(&command, error, |name| std::env::var_os(name)).exit()
+            help::end(environment::explain(&command, error, |name| std::env::var_os(name)))
         })
     }
 
@@ -161,13 +165,14 @@ impl Cli {
             Command::Verify(args) => schema::verify(&self.database, args).await,
             Command::Upgrade(args) => schema::upgrade(&self.database, args).await,
             Command::Doctor(args) => doctor::run(&self.database, args).await,
-            Command::Uninstall => schema::uninstall(&self.database).await,
+            Command::Uninstall(args) => uninstall::run(&self.database, args).await,
             Command::Durability(args) => schema::durability(&self.database, args).await,
             Command::Autovac(args) => schema::autovac(&self.database, args).await,
             Command::Grant(args) => schema::grant(&self.database, args).await,
-            Command::CompileComponent { max_instances, max_memory, pooled } => {
-                wasm::compile_as_child(&wasm::EngineSettings { max_instances, max_memory, compile_timeout: None }, pooled)
-            }
+            Command::CompileComponent { max_instances, max_memory, pooled } => wasm::compile_as_child(
+                &wasm::EngineSettings { max_instances, max_memory, max_guest_memory: max_memory, compile_timeout: None },
+                pooled,
+            ),
             Command::Sql(command) => schema::sql(&self.database, command),
         }
     }

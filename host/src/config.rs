@@ -63,6 +63,8 @@ pub struct RunSection {
     pub batch_size: Option<usize>,
     /// Jobs that run at a time.
     pub max_concurrent_tasks: Option<usize>,
+    /// Bytes that all running guests may have together.
+    pub max_guest_memory: Option<u64>,
     /// Bytes that claimed jobs may hold.
     pub max_claimed_bytes: Option<u64>,
     /// Seconds.

@@ -17,6 +17,7 @@ mod patient;
 mod plugins;
 mod pooling;
 mod privileges;
+mod publications;
 mod schedules;
 mod schema;
 mod server;
@@ -96,6 +97,7 @@ pub async fn examine(settings: &Settings) -> Vec<Finding> {
     report.run("settings", settings::check(patient)).await;
     report.run("timeouts", timeouts::check(patient)).await;
     report.run("autovacuum", autovacuum::check(patient)).await;
+    report.run("publications", publications::check(patient)).await;
     report.run("transactions", activity::check(patient)).await;
     report.run("connections", connections::check(patient)).await;
     report.run("clock", clock::check(patient)).await;

@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pgq_host::cli::Cli;
-use pgq_host::logging;
+use pgq_host::{cli, logging, told};
 
 fn main() -> ExitCode {
-    let cli = Cli::read();
+    let cli = cli::Cli::read();
     // The control runtime: it claims, beats and writes, and never runs a guest. Two threads do for thousands of jobs a second.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("pgq-control").enable_all().build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
@@ -23,18 +22,11 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             report(&error);
-            ExitCode::FAILURE
+            ExitCode::from(cli::exit_code(&error))
         }
     }
 }
 
 fn report(error: &anyhow::Error) {
-    let mut said = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        // Some errors of the database driver say their cause themselves.
-        if !said.ends_with(&cause) {
-            said = if said.is_empty() { cause } else { format!("{said}: {cause}") };
-        }
-    }
-    logging::fatal(&said);
+    logging::fatal(&told::told(error.as_ref()));
 }

@@ -22,7 +22,7 @@ pub struct Case<'a> {
     pub served: &'a Served,
 }
 
-/// How long a job waits for which the host had no instance: long enough to let another host have it.
+/// How long a job waits for which the host had no instance or no memory: long enough to let another host have it.
 const NO_ROOM_DELAY: Duration = Duration::from_millis(100);
 /// How long a job waits that could not be read: what is wrong with the database does not pass at once.
 const UNREAD_DELAY: Duration = Duration::from_secs(1);
@@ -64,7 +64,7 @@ pub fn decide(verdict: Verdict, case: &Case<'_>, jitter: f64) -> Disposition {
         Verdict::Release(reason) => {
             let delay = match reason {
                 UNREAD => UNREAD_DELAY,
-                _ if reason.contains("no instance") => NO_ROOM_DELAY,
+                _ if reason.ends_with("was free") => NO_ROOM_DELAY,
                 _ => Duration::ZERO,
             };
             Disposition::Again { delay, counts: false, traceback: None }

@@ -26,7 +26,9 @@ static RUNTIME: LazyLock<Runtime> =
 
 /// One run on the calling thread, with all that a host does about it but the queue.
 fn run(bencher: Bencher, reuse: u32) {
-    let engine = Engine::new(&EngineSettings { max_instances: 100, max_memory: LIMITS.memory, compile_timeout: None }).expect("an engine");
+    let engine =
+        Engine::new(&EngineSettings { max_instances: 100, max_memory: LIMITS.memory, max_guest_memory: 1 << 30, compile_timeout: None })
+            .expect("an engine");
     let bytes = std::fs::read(guest("reuse")).expect("the guest");
     let plugin = RUNTIME.block_on(wasm::load(&engine, &CodeCache::disabled(), "reuse", bytes, |_| Default::default()));
     let plugin = Arc::new(plugin.expect("a plugin"));

@@ -119,7 +119,7 @@ async fn a_handler_of_the_users_is_measured_and_one_that_fails_is_an_error_that_
         "{failed:?}"
     );
     let refused = bench(&["wide", "--entrypoint", "echo"]).await;
-    assert!(refused.code == 1 && refused.stderr.contains("leave it out"), "{refused:?}");
+    assert!(refused.code == 2 && refused.stderr.contains("leave it out"), "{refused:?}");
     eventually("nothing is left", async || traces(&database).await == 0).await;
 }
 

@@ -88,7 +88,7 @@ async fn durability_and_widening_can_be_said_by_variables() {
         assert_eq!(database.count(count).await, unlogged, "{name}");
     }
     let said = with(&[("PGQUEUER_DURABILITY", "rock-solid")], &["sql", "install"]).await;
-    assert!(said.code == 1 && said.stderr.contains("PGQUEUER_DURABILITY") && said.stderr.contains("rock-solid"), "{said:?}");
+    assert!(said.code == 2 && said.stderr.contains("PGQUEUER_DURABILITY") && said.stderr.contains("rock-solid"), "{said:?}");
     let sql = async |variables: &[(&str, &str)], args: &[&str]| with(variables, args).await.stdout;
     let wide = sql(&[], &["sql", "upgrade"]).await;
     let narrow = sql(&[], &["sql", "upgrade", "--no-widen-id"]).await;
@@ -96,7 +96,7 @@ async fn durability_and_widening_can_be_said_by_variables() {
     assert_eq!(sql(&[("PGQUEUER_WIDEN_ID", "false")], &["sql", "upgrade"]).await, narrow);
     assert_eq!(sql(&[("WIDEN_ID", "0")], &["sql", "upgrade"]).await, narrow);
     assert_eq!(sql(&[("WIDEN_ID", "0")], &["sql", "upgrade", "--widen-id"]).await, wide);
-    assert_eq!(with(&[("WIDEN_ID", "maybe")], &["sql", "upgrade"]).await.code, 1);
+    assert_eq!(with(&[("WIDEN_ID", "maybe")], &["sql", "upgrade"]).await.code, 2);
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn what_cannot_be_honoured_is_refused_by_name() {
         ("PGQUEUER_CONNECT_TIMEOUT", "soon"),
     ] {
         let said = with(&[("PGDSN", &database.dsn()), (name, value)], &["backlog"]).await;
-        assert!(said.code == 1 && said.stderr.contains(name), "{said:?}");
+        assert!(said.code == 2 && said.stderr.contains(name), "{said:?}");
     }
 }
 

@@ -299,7 +299,7 @@ async fn json_has_numbers_and_lists_as_such_and_the_error_that_ends_it() {
     let said = said(fatal).await;
     let last = objects(&said.stderr).pop().unwrap();
     assert!(last["level"] == "ERROR" && last["error"].as_str().is_some_and(|error| error.contains("batch-size is 0")), "{last}");
-    assert_eq!(said.code, 1);
+    assert_eq!(said.code, 2);
 }
 
 #[tokio::test]

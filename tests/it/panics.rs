@@ -118,7 +118,7 @@ async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     let read = move || Ok(Config::load(Some(&config))?.folder(path.clone()));
     let rule = Config::load(Some(&plugins.config())).unwrap().breaker;
     let folder = read().unwrap();
-    let settings = EngineSettings { max_instances: 10, max_memory: folder.caps.memory, compile_timeout: None };
+    let settings = EngineSettings { max_instances: 10, max_memory: folder.caps.memory, max_guest_memory: 1 << 30, compile_timeout: None };
     let engine = Engine::new(&settings).unwrap();
     let loader = Loader { engine: engine.clone(), cache: CodeCache::disabled() };
     let (_reload, served) = Reload::start(folder, Reread::by(read), rule, loader).await.unwrap();

@@ -159,13 +159,48 @@ async fn a_new_plugin_takes_the_sdk_of_the_checkout_it_is_in_and_never_overwrite
     }
     let left: Vec<_> = std::fs::read_dir(checkout.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
+}
 
-    // Outside of any checkout it is crates.io.
+#[tokio::test]
+async fn outside_of_a_checkout_a_new_plugin_builds_with_the_sdk_that_is_in_the_binary() {
+    let _turn = cargo_to_itself().await;
+    // Not under the folder of this workspace, whose SDK would be found.
     let outside = tempfile::tempdir().unwrap();
     let path = outside.path().join("deep/er");
-    let made = must(&["plugin", "new", "mail", "--path", path.to_str().unwrap()]).await;
-    assert!(made.stderr.contains("crates.io"), "{made:?}");
-    assert!(std::fs::read_to_string(path.join("Cargo.toml")).unwrap().contains("pgq-plugin-sdk = \"0.1\""));
+    let mut command = pgq_host(&["plugin", "new", "far-away", "--path", path.to_str().unwrap(), "--json"]);
+    command.current_dir(outside.path());
+    let made = said(command).await;
+    assert!(made.code == 0 && made.stderr.contains("--sdk DIR") && made.stderr.contains("vendor/pgq-plugin-sdk"), "{made:?}");
+    assert_eq!(made.json(), json!({ "plugin": "far-away", "path": path.to_str().unwrap(), "sdk": "vendor/pgq-plugin-sdk" }));
+    assert!(std::fs::read_to_string(path.join("Cargo.toml")).unwrap().contains(r#"{ path = "vendor/pgq-plugin-sdk" }"#));
+    // The versions that are here already: the test needs no network. A user's cargo finds them in the registry.
+    std::fs::copy(root().join("plugins-example/Cargo.lock"), path.join("Cargo.lock")).unwrap();
+    let plugins = outside.path().join("plugins");
+    let build = ["plugin", "build", path.to_str().unwrap(), "--debug", "--out", plugins.to_str().unwrap()];
+    let built = must(&build).await;
+    assert!(!built.stderr.contains("warning"), "{built:?}");
+    let component = plugins.join("far_away.wasm");
+    let ran = must(&["plugin", "run", component.to_str().unwrap(), "--payload", r#"{"name": "Ada"}"#]).await;
+    assert_eq!(ran.stdout, "Hello, Ada!");
+}
+
+#[tokio::test]
+async fn a_first_build_of_dev_shows_how_far_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("greet");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("Cargo.toml"), "").unwrap();
+    // It goes on until it is stopped. Asked to be quiet, it would say nothing.
+    let cargo = "case \"$*\" in *--quiet*) ;; *) echo '   Compiling serde v1' >&2 ;; esac; exec /bin/sleep 600";
+    let programs = stand_ins(&[("cargo", cargo)]);
+    let mut command = pgq_host(&["dev", "--source", source.to_str().unwrap()]);
+    command.current_dir(folder.path()).env("PATH", programs.path());
+    let mut dev = Host::launch(command);
+    for line in ["building; the first time its dependencies are compiled as well", "Compiling serde", "still building"] {
+        dev.wait_for_log(line).await;
+    }
+    dev.signal(Signal::TERM);
+    assert!(dev.ended().await.success(), "{}", dev.log());
 }
 
 #[tokio::test]
@@ -203,9 +238,9 @@ async fn run_ends_with_the_code_of_its_outcome() {
     assert_eq!((&neither["output"], &neither["follow_ups"]), (&Value::Null, &json!([])));
 
     let several = run(&[]).await;
-    assert!(several.code == 1 && several.stderr.contains("--entrypoint") && several.stderr.contains("\"echo\""), "{several:?}");
+    assert!(several.code == 2 && several.stderr.contains("--entrypoint") && several.stderr.contains("\"echo\""), "{several:?}");
     let none = run(&["--entrypoint", "ekko"]).await;
-    assert!(none.code == 1 && none.stderr.contains("\"ekko\"") && none.stderr.contains("\"echo\""), "{none:?}");
+    assert!(none.code == 2 && none.stderr.contains("\"ekko\"") && none.stderr.contains("\"echo\""), "{none:?}");
     assert_eq!(run(&["--attempt", "0"]).await.code, 2, "usage");
 }
 

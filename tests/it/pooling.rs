@@ -125,7 +125,7 @@ async fn a_worker_that_was_not_told_of_a_transaction_pooler_says_what_to_do() {
     assert!(host.log().contains("--transaction-pooling") && host.log().contains("--listen-dsn"), "{}", host.log());
     assert_nothing_is_left_behind(&bouncer).await;
     let mut deaf = spawn(bouncer.dsn(), &plugins, &[POOLED, "--shutdown-on-listener-failure"]);
-    assert_eq!(deaf.ended().await.code(), Some(1));
+    assert_eq!(deaf.ended().await.code(), Some(2));
     assert!(deaf.log().contains("--listen-dsn"), "{}", deaf.log());
 }
 
@@ -139,7 +139,7 @@ async fn verbs_work_behind_a_transaction_pooler_and_go_past_it_for_what_needs_a_
         assert_eq!(said.code, 0, "{args:?}: {said:?}");
     }
     let refused = ask(bouncer.dsn(), &[POOLED, "verify", "--expect", "present"]).await;
-    assert!(refused.code == 1 && refused.stderr.contains("--listen-dsn"), "{refused:?}");
+    assert!(refused.code == 2 && refused.stderr.contains("--listen-dsn"), "{refused:?}");
     let said = ask(bouncer.dsn(), &[POOLED, "--listen-dsn", &database.dsn(), "verify", "--expect", "present"]).await;
     assert_eq!(said.code, 0, "{said:?}");
     assert_nothing_is_left_behind(&bouncer).await;

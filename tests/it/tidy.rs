@@ -98,3 +98,38 @@ fn every_module_says_what_it_is_for() {
         }
     }
 }
+
+/// What is included from outside of its folder is there by a link, which cargo packs as what it leads to.
+#[test]
+fn both_crates_are_whole_in_their_packages() {
+    for (package, needed) in [
+        (
+            "pgq-host",
+            &[
+                "migrations/0001_pgqueuer.sql",
+                "migrations/0002_pgq_host.sql",
+                "wit/world.wit",
+                "sdk/lib.rs",
+                "src/scaffold/sdk/Cargo.toml.in",
+                "LICENSE-MIT",
+            ][..],
+        ),
+        ("pgq-plugin-sdk", &["wit/world.wit", "src/lib.rs", "LICENSE-APACHE"]),
+    ] {
+        let mut cargo = std::process::Command::new("cargo");
+        cargo.args(["package", "--list", "--allow-dirty", "--offline", "-p", package]).current_dir(root());
+        let output = cargo.output().unwrap();
+        let listed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        for file in needed {
+            assert!(listed.lines().any(|line| line == *file), "{package} is packed without {file}:\n{listed}");
+        }
+    }
+    for (name, text) in sources("host/src").into_iter().chain(sources("plugin-sdk/src")) {
+        let own = name.split('/').count() - 2;
+        let includes = text.lines().filter(|line| line.contains("include_str!(\"") || line.contains("include_bytes!(\""));
+        for line in includes.filter(|line| line.matches("../").count() > own) {
+            panic!("{name} includes what is not in its package: {line}");
+        }
+    }
+}

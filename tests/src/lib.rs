@@ -16,6 +16,7 @@ mod pgqueuer;
 mod proxy;
 mod receiver;
 mod server;
+mod versions;
 
 pub use catalog::everything;
 pub use cli::{Said, pgq_host, said};
@@ -28,6 +29,7 @@ pub use pgbouncer::PgBouncer;
 pub use pgqueuer::{pgq, python};
 pub use proxy::Proxy;
 pub use receiver::Receiver;
+pub use versions::postgres;
 
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::embedded::{self, Server};
 use crate::names::{NameSettings, Names};
-use crate::queue::{connect_options, in_time};
+use crate::queue::{check_server, connect_options, in_time};
 use crate::schema::{self, InstallOptions};
 
 const DATABASE: &str = "bench";
@@ -110,7 +110,9 @@ impl Place {
 
     pub(super) async fn connect(&self) -> anyhow::Result<PgConnection> {
         let connecting = in_time(PgConnection::connect_with(&self.options));
-        connecting.await.map_err(|error| crate::app::unreachable_database(&self.options, &error))
+        let connection = connecting.await.map_err(|error| crate::app::unreachable_database(&self.options, &error))?;
+        check_server(&connection)?;
+        Ok(connection)
     }
 
     /// What the figures depend on.

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::database::DatabaseArgs;
 use super::run::RunArgs;
+use super::usage::IsUsage as _;
 use super::{output, run};
 use crate::bench::{self, Database, Figures, Handler, Place, Row, Scenario, Settings, Wanted, measure, noise};
 use crate::signal::Signals;
@@ -69,6 +70,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: BenchArgs) -> anyhow::Res
     let mut signals = Signals::install()?;
     let scenarios = args.scenarios();
     let settings = args.settings()?;
+    bench::check(&settings, &scenarios).or_usage()?;
     let wanted = args.wanted(database).await?;
     let hosts = scenarios.iter().map(|scenario| scenario.hosts(settings.hosts)).max().unwrap_or(1);
     if cfg!(debug_assertions) {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::Context as _;
 use clap::Args;
 use sqlx::{Connection as _, PgConnection};
 
+use super::usage::{IsUsage as _, usage};
 use crate::config::parse_duration;
 use crate::environment::variable;
 use crate::names::{NameSettings, Names};
@@ -56,7 +57,7 @@ impl DatabaseArgs {
     /// Checked names.
     pub(super) fn names(&self) -> anyhow::Result<Names> {
         let settings = NameSettings { prefix: self.prefix.clone(), schema: self.schema.clone() };
-        Ok(Names::new(&settings, variable)?)
+        Names::new(&settings, variable).or_usage()
     }
 
     /// The names as flags, for a command that is proposed.
@@ -69,7 +70,7 @@ impl DatabaseArgs {
 
     /// Where the database is, and how to reach it.
     pub(super) fn database(&self) -> anyhow::Result<Database> {
-        let source = |dsn: Option<&str>| Source::new(dsn).map_err(|message| anyhow!(message));
+        let source = |dsn: Option<&str>| Source::new(dsn).map_err(anyhow::Error::msg).or_usage();
         Ok(Database {
             source: source(self.dsn().as_deref())?,
             transaction_pooling: self.transaction_pooling,
@@ -82,9 +83,9 @@ impl DatabaseArgs {
     pub(super) fn session(&self) -> anyhow::Result<Source> {
         let database = self.database()?;
         if database.transaction_pooling && database.direct.is_none() {
-            bail!(
-                "this needs a session, which no pooler in transaction mode gives: set --listen-dsn (PGQ_HOST_LISTEN_DSN) to an address past it"
-            );
+            return Err(usage(
+                "this needs a session, which no pooler in transaction mode gives: set --listen-dsn (PGQ_HOST_LISTEN_DSN) to an address past it",
+            ));
         }
         Ok(database.direct.unwrap_or(database.source))
     }

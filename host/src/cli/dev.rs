@@ -17,6 +17,7 @@ use sqlx::{Connection as _, PgConnection};
 use self::sources::Sources;
 use super::database::DatabaseArgs;
 use super::run::WorkerArgs;
+use super::usage::IsUsage as _;
 use super::values;
 use crate::app;
 use crate::config::Config;
@@ -52,7 +53,7 @@ pub(super) struct DevArgs {
 pub(super) async fn run(database: &DatabaseArgs, args: DevArgs) -> anyhow::Result<()> {
     args.worker.logging.install()?;
     // What can be wrong without a database is said before one is started.
-    let (config, names) = (Config::load(args.worker.config.as_deref())?, database.names()?);
+    let (config, names) = (Config::load(args.worker.config.as_deref()).or_usage()?, database.names()?);
     if !args.sources.is_empty() {
         let plugins = &args.plugins;
         std::fs::create_dir_all(plugins).with_context(|| format!("cannot make the plugins folder {}", plugins.display()))?;

@@ -26,8 +26,7 @@ pub(super) struct DoctorArgs {
     /// How many hosts there are to be [default: those that run, or one]
     #[arg(long, value_name = "N")]
     hosts: Option<u16>,
-    /// That of the hosts, in seconds [default: that of the configuration, or 30]
-    #[arg(long, env = "PGQ_HOST_HEARTBEAT_TIMEOUT", value_parser = parse_duration)]
+    #[arg(long, env = "PGQ_HOST_HEARTBEAT_TIMEOUT", value_parser = parse_duration, help = format!("That of the hosts, in seconds [default: that of the configuration, or {}]", DEFAULT_HEARTBEAT_TIMEOUT.as_secs()))]
     heartbeat_timeout: Option<Duration>,
     /// How long a transaction may be open before that is worth a warning, in seconds
     #[arg(long, default_value = "60", value_name = "TIME", value_parser = parse_duration)]

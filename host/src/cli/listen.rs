@@ -7,7 +7,11 @@ use sqlx::postgres::PgListener;
 
 use super::database::DatabaseArgs;
 use super::output;
+use super::usage::usage;
 use crate::queue;
+
+/// PostgreSQL cuts longer names off, and then listens to another channel.
+const MOST_BYTES: usize = 63;
 
 #[derive(Debug, Args)]
 pub(super) struct ListenArgs {
@@ -19,6 +23,9 @@ pub(super) struct ListenArgs {
 /// Ends with the connection, with its reader, or with Ctrl-C.
 pub(super) async fn run(database: &DatabaseArgs, args: ListenArgs) -> anyhow::Result<()> {
     let channel = args.channel.map_or_else(|| database.names().map(|names| names.channel), Ok)?;
+    if channel.is_empty() || channel.len() > MOST_BYTES {
+        return Err(usage(format!("{channel:?} is no channel; a name of 1 to {MOST_BYTES} bytes is one")));
+    }
     database.connect().await?.close().await?;
     let pool = queue::connect(database.session()?.read_again().await?).await.context("cannot listen")?;
     let mut listener = PgListener::connect_with(&pool).await.context("cannot listen")?;

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
@@ -41,6 +42,11 @@ fn write(bytes: &[u8], end: &[u8]) -> anyhow::Result<bool> {
 /// Print rows as one JSON array.
 pub(super) fn json<T: Serialize>(rows: &[T]) -> anyhow::Result<()> {
     data(&serde_json::to_string(rows)?)
+}
+
+/// Print one JSON object.
+pub(super) fn object(object: &Value) -> anyhow::Result<()> {
+    data(&object.to_string())
 }
 
 /// Print rows as a table, or say on stderr that there are none.

@@ -36,7 +36,7 @@ enum PluginCommand {
     /// Have all hosts try a plugin or an entrypoint again that they paused or rolled back because its runs crashed.
     Reset(fleet::ResetArgs),
     /// Have all hosts look at their plugins folders again, and read again what they grant, now.
-    Reload,
+    Reload(fleet::ReloadArgs),
 }
 
 pub(super) async fn run(database: &DatabaseArgs, args: PluginArgs) -> anyhow::Result<()> {
@@ -47,6 +47,6 @@ pub(super) async fn run(database: &DatabaseArgs, args: PluginArgs) -> anyhow::Re
         PluginCommand::Run(args) => run::run(args).await,
         PluginCommand::List(args) => list::run(database, args).await,
         PluginCommand::Reset(args) => fleet::reset(database, args).await,
-        PluginCommand::Reload => fleet::reload(database).await,
+        PluginCommand::Reload(args) => fleet::reload(database, args).await,
     }
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
 use super::database::{self, DatabaseArgs};
 use super::output;
 use crate::config::parse_duration;
-use crate::job::NewJob;
-use crate::queue::{EnqueueError, OnConflict, Queue};
+use crate::job::{JobId, NewJob};
+use crate::queue::{EnqueueError, OnConflict, Placed, Queue};
 
 #[derive(Debug, Args)]
 pub(super) struct QueueArgs {
@@ -39,6 +40,9 @@ pub(super) struct QueueArgs {
     /// When the key is taken: exit with an error, exit with 0, or raise the priority of the job that has it to this one's
     #[arg(long, default_value = "raise")]
     on_conflict: Conflict,
+    /// Print a JSON object: result, and id or dedupe_key
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -86,31 +90,34 @@ pub(super) async fn run(database: &DatabaseArgs, args: QueueArgs) -> anyhow::Res
     };
     let pool = database.pool().await?;
     let queue = Queue::new(pool, database.names()?);
+    let say = |text: String, object: Value| if args.json { output::object(&object) } else { output::data(&text) };
+    let enqueued = |id: JobId| say(format!("Enqueued job {id}."), json!({ "result": "enqueued", "id": id }));
     if args.on_conflict == Conflict::UpdatePriority {
         let placed = queue.enqueue_or_update_priority(&job).await.map_err(explain)?;
-        if placed.is_new {
-            output::data(&format!("Enqueued job {}.", placed.id))?;
-        } else {
-            output::data(&format!("Job {} has the dedupe key already; its priority is {} now.", placed.id, placed.priority))?;
+        let Placed { id, priority, is_new } = placed;
+        if is_new {
+            return enqueued(id);
         }
-        return Ok(());
+        return say(
+            format!("Job {id} has the dedupe key already; its priority is {priority} now."),
+            json!({ "result": "priority_updated", "id": id, "priority": priority }),
+        );
     }
     // As in PgQueuer: a job that was skipped is the duplicate, and the mode only decides how to exit.
-    match queue.enqueue(std::slice::from_ref(&job), OnConflict::Skip).await.map_err(explain)?.first() {
-        Some(id) => output::data(&format!("Enqueued job {id}."))?,
-        None => {
-            let key = job.dedupe_key.unwrap_or_default();
-            match args.on_conflict {
-                Conflict::Skip | Conflict::UpdatePriority => {
-                    output::data(&format!("Skipped: a queued or running job has the dedupe key {key:?} already."))?;
-                }
-                Conflict::Raise => {
-                    bail!("a queued or running job has the dedupe key {key:?} already; --on-conflict skip or update_priority accepts that")
-                }
-            }
-        }
+    if let Some(id) = queue.enqueue(std::slice::from_ref(&job), OnConflict::Skip).await.map_err(explain)?.first() {
+        return enqueued(*id);
     }
-    Ok(())
+    let key = job.dedupe_key.unwrap_or_default();
+    if args.on_conflict == Conflict::Skip {
+        return say(
+            format!("Skipped: a queued or running job has the dedupe key {key:?} already."),
+            json!({ "result": "skipped", "dedupe_key": key }),
+        );
+    }
+    if args.json {
+        output::object(&json!({ "result": "dedupe_key_taken", "dedupe_key": key }))?;
+    }
+    bail!("a queued or running job has the dedupe key {key:?} already; --on-conflict skip or update_priority accepts that")
 }
 
 pub(super) fn read_payload(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -4,15 +4,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
 
 use super::database::DatabaseArgs;
 use super::logging::LoggingArgs;
+use super::usage::{IsUsage as _, usage};
 use super::values;
 use crate::app;
 use crate::byte_budget::ByteBudget;
 use crate::config::{Config, parse_bytes, parse_duration};
+use crate::host_memory;
 use crate::names::Names;
 use crate::plugins::Reread;
 use crate::queue::Database;
@@ -25,6 +27,8 @@ const DEFAULT_BATCH_SIZE: usize = 1_000;
 const DEFAULT_MAX_CONCURRENT_TASKS: usize = 100;
 /// The pool reserves address space for each, and there are 128 TiB of it.
 const MOST_CONCURRENT_TASKS: usize = 5_000;
+/// The default limit of one run needs no more, in most languages.
+const LEAST_GUEST_MEMORY: u64 = 16 << 20;
 const DEFAULT_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where nothing wakes a worker.
 const POLLING_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -32,6 +36,8 @@ pub(super) const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_LOG_AGGREGATION_INTERVAL: Duration = Duration::from_secs(30);
 /// Kubernetes gives a pod 30 s to stop; what is interrupted must be recorded within them, too.
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+pub(super) const NO_FOLDER: &str =
+    "no folder of plugins is named; use --plugins DIR, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml";
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -41,7 +47,7 @@ pub(super) struct RunArgs {
     /// Start anew when the worker ends with an error, instead of exiting with 1
     #[arg(long, env = "PGQ_HOST_RESTART_ON_FAILURE")]
     restart_on_failure: bool,
-    /// How long to wait before, in seconds
+    /// Seconds to wait before a restart
     #[arg(long, default_value = "5", env = "PGQ_HOST_RESTART_DELAY", value_parser = parse_duration)]
     restart_delay: Duration,
     #[command(flatten)]
@@ -57,26 +63,23 @@ pub(super) struct WorkerArgs {
     /// Where compiled plugins are kept [default: pgq-host in the user's cache folder]
     #[arg(long, env = "PGQ_HOST_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
-    /// Jobs in one claim, at most [default: 500]
-    #[arg(long, env = "PGQ_HOST_BATCH_SIZE", value_parser = values::whole_number::<usize>)]
+    #[arg(long, env = "PGQ_HOST_BATCH_SIZE", value_parser = values::whole_number::<usize>, help = format!("Jobs in one claim, at most [default: {DEFAULT_BATCH_SIZE}]"))]
     batch_size: Option<usize>,
-    /// Jobs that run at a time in this process [default: 100]; 0 is as many as can be, 5000
-    #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", value_parser = values::whole_number::<usize>)]
+    #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", value_parser = values::whole_number::<usize>, help = format!("Jobs that run at a time in this process; 0 is as many as can be, {MOST_CONCURRENT_TASKS} [default: {DEFAULT_MAX_CONCURRENT_TASKS}]"))]
     max_concurrent_tasks: Option<usize>,
+    /// Memory that all running guests may have together, like 512MiB; jobs that do not fit wait [default: half of the memory]
+    #[arg(long, env = "PGQ_HOST_MAX_GUEST_MEMORY", value_name = "BYTES", value_parser = parse_bytes)]
+    max_guest_memory: Option<u64>,
     /// Bytes of payloads and headers that claimed jobs may hold, like 64MiB; a job above it runs alone [default: an eighth of the memory]
     #[arg(long, env = "PGQ_HOST_MAX_CLAIMED_BYTES", value_name = "BYTES", value_parser = parse_bytes)]
     max_claimed_bytes: Option<u64>,
-    /// The longest wait between two looks at the queue, in seconds [default: 30; 1 where nothing wakes it]
-    #[arg(long, env = "PGQ_HOST_DEQUEUE_TIMEOUT", value_parser = parse_duration)]
+    #[arg(long, env = "PGQ_HOST_DEQUEUE_TIMEOUT", value_parser = parse_duration, help = format!("The longest wait between two looks at the queue, in seconds; {} where nothing wakes it [default: {}]", POLLING_DEQUEUE_TIMEOUT.as_secs(), DEFAULT_DEQUEUE_TIMEOUT.as_secs()))]
     dequeue_timeout: Option<Duration>,
-    /// A job whose worker was silent for so many seconds is run by another; the same on all workers of a queue [default: 30]
-    #[arg(long, env = "PGQ_HOST_HEARTBEAT_TIMEOUT", value_parser = parse_duration)]
+    #[arg(long, env = "PGQ_HOST_HEARTBEAT_TIMEOUT", value_parser = parse_duration, help = format!("A job whose worker was silent for so many seconds is run by another; the same on all workers of a queue [default: {}]", DEFAULT_HEARTBEAT_TIMEOUT.as_secs()))]
     heartbeat_timeout: Option<Duration>,
-    /// Running jobs have so many seconds to end at a stop; then they are interrupted and queued again, uncounted [default: 25]
-    #[arg(long, env = "PGQ_HOST_DRAIN_TIMEOUT", value_parser = parse_duration)]
+    #[arg(long, env = "PGQ_HOST_DRAIN_TIMEOUT", value_parser = parse_duration, help = format!("Running jobs have so many seconds to end at a stop; then they are interrupted and queued again, uncounted [default: {}]", DEFAULT_DRAIN_TIMEOUT.as_secs()))]
     drain_timeout: Option<Duration>,
-    /// The log is counted into the statistics every so many seconds; 0 leaves that to others [default: 30]
-    #[arg(long, env = "PGQ_HOST_LOG_AGGREGATION_INTERVAL", value_parser = parse_duration)]
+    #[arg(long, env = "PGQ_HOST_LOG_AGGREGATION_INTERVAL", value_parser = parse_duration, help = format!("The log is counted into the statistics every so many seconds; 0 leaves that to others [default: {}]", DEFAULT_LOG_AGGREGATION_INTERVAL.as_secs()))]
     log_aggregation_interval: Option<Duration>,
     /// Run for ever, or until no job is left
     #[arg(long, default_value = "continuous", env = "PGQ_HOST_MODE")]
@@ -94,9 +97,9 @@ pub(super) struct WorkerArgs {
 pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Result<()> {
     args.worker.logging.install()?;
     let mut signals = Signals::install()?;
-    let config = Config::load(args.worker.config.as_deref())?;
+    let config = Config::load(args.worker.config.as_deref()).or_usage()?;
     let Some(plugins) = args.plugins.clone().or_else(|| config.run.plugins.clone()) else {
-        bail!("no folder of plugins is named; use --plugins DIR, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml");
+        return Err(usage(NO_FOLDER));
     };
     let mut settings = args.worker.settings(config, plugins, database.database()?, database.names()?)?;
     loop {
@@ -155,6 +158,10 @@ impl WorkerArgs {
         if tasks > MOST_CONCURRENT_TASKS {
             mistakes.push(format!("max-concurrent-tasks is {tasks}; it must be up to {MOST_CONCURRENT_TASKS}: start more hosts for more"));
         }
+        let max_guest_memory = self.max_guest_memory.or(config.run.max_guest_memory).unwrap_or_else(default_guest_memory);
+        if max_guest_memory < LEAST_GUEST_MEMORY {
+            mistakes.push(format!("max-guest-memory is {max_guest_memory} bytes; it must be at least {LEAST_GUEST_MEMORY}"));
+        }
         let max_claimed_bytes = self.max_claimed_bytes.or(config.run.max_claimed_bytes).unwrap_or_else(ByteBudget::default_bytes);
         if max_claimed_bytes == 0 {
             mistakes.push("max-claimed-bytes is 0; it must be more, or leave it out for an eighth of the memory".into());
@@ -165,7 +172,7 @@ impl WorkerArgs {
                 .push("shutdown-on-listener-failure needs a listener, and --transaction-pooling leaves none without --listen-dsn".into());
         }
         if !mistakes.is_empty() {
-            bail!("{}", mistakes.join("\n"));
+            return Err(usage(mistakes.join("\n")));
         }
         Ok(app::Settings {
             database,
@@ -174,6 +181,7 @@ impl WorkerArgs {
             folder: config.folder(plugins),
             breaker: config.breaker,
             cache: Some(self.cache_dir.clone().or(config.run.cache_dir).map_or_else(default_cache_dir, Ok)?),
+            max_guest_memory: usize::try_from(max_guest_memory).unwrap_or(usize::MAX),
             max_concurrent_tasks: if tasks == 0 { MOST_CONCURRENT_TASKS } else { tasks },
             max_claimed_bytes,
             heartbeat_timeout,
@@ -190,9 +198,16 @@ impl WorkerArgs {
     }
 }
 
+/// Half of what this process may use. The other half is for payloads and outcomes on their way, compiled code, and compilers, which are
+/// processes of the same container.
+fn default_guest_memory() -> u64 {
+    (host_memory::limit() / 2).max(LEAST_GUEST_MEMORY)
+}
+
 pub(super) fn default_cache_dir() -> anyhow::Result<PathBuf> {
     let folder = |key: &str| std::env::var_os(key).filter(|value| !value.is_empty()).map(PathBuf::from);
     // systemd's CacheDirectory= comes first: a service has no home.
     let base = folder("CACHE_DIRECTORY").or_else(|| folder("XDG_CACHE_HOME")).or_else(|| folder("HOME").map(|home| home.join(".cache")));
-    Ok(base.context("no cache folder is known (HOME is not set); name one with --cache-dir")?.join("pgq-host").join("code"))
+    let base = base.context("no cache folder is known (HOME is not set); name one with --cache-dir").or_usage()?;
+    Ok(base.join("pgq-host").join("code"))
 }

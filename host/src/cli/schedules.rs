@@ -1,9 +1,11 @@
 //! `schedules`: list them, or take some out.
 
+use anyhow::Context as _;
 use clap::Args;
 
 use super::database::{DatabaseArgs, explain};
 use super::output;
+use super::usage::IsUsage as _;
 
 #[derive(Debug, Args)]
 pub(super) struct SchedulesArgs {
@@ -16,11 +18,12 @@ pub(super) struct SchedulesArgs {
 }
 
 pub(super) async fn run(database: &DatabaseArgs, args: SchedulesArgs) -> anyhow::Result<()> {
+    // As in PgQueuer: digits are an id, anything else a name.
+    let (ids, names): (Vec<_>, Vec<_>) = args.remove.into_iter().partition(|what| what.bytes().all(|byte| byte.is_ascii_digit()));
+    let removes = !ids.is_empty() || !names.is_empty();
+    let ids = ids.iter().map(|id| id.parse().with_context(|| format!("--remove {id}"))).collect::<Result<Vec<i64>, _>>().or_usage()?;
     let operator = database.operator().await?;
-    if !args.remove.is_empty() {
-        // As in PgQueuer: digits are an id, anything else a name.
-        let (ids, names): (Vec<_>, Vec<_>) = args.remove.into_iter().partition(|what| what.bytes().all(|byte| byte.is_ascii_digit()));
-        let ids = ids.iter().map(|id| id.parse()).collect::<Result<Vec<i64>, _>>()?;
+    if removes {
         let removed = operator.remove_schedules(&ids, &names).await.map_err(explain)?;
         for id in ids.iter().filter(|id| !removed.iter().any(|row| row.id == **id)) {
             output::status(&format!("There is no schedule {id}."));

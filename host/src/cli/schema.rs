@@ -1,15 +1,28 @@
 //! The verbs about the tables.
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
 
 use super::database::DatabaseArgs;
-use super::output;
+use super::output::{self, status};
+use super::usage::{IsUsage as _, usage};
 use crate::environment::{truth, variable};
+use crate::names::Names;
 use crate::schema::{self, Durability, InstallOptions, Role, UpgradeOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct InstallArgs {
+    #[command(flatten)]
+    choices: InstallChoices,
+    /// Print a JSON object about what was installed
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InstallChoices {
     /// Which tables survive a crash of the server: volatile, balanced or durable [default: `PGQUEUER_DURABILITY`, or durable]
     #[arg(short, long)]
     durability: Option<Durability>,
@@ -33,6 +46,9 @@ pub(super) struct VerifyArgs {
     /// What should be found
     #[arg(long)]
     expect: Expect,
+    /// Print a JSON array: an object with problem, object and detail for each object that is not as expected
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -46,8 +62,14 @@ pub(super) struct UpgradeArgs {
     /// Print what would be done, and do nothing
     #[arg(long)]
     plan: bool,
+    /// Then give this role what a worker needs, as `grant ROLE --apply` does: an upgrade may have added tables
+    #[arg(long, value_name = "ROLE", env = "PGQ_HOST_GRANT")]
+    grant: Option<String>,
     #[command(flatten)]
     widen_id: WidenId,
+    /// Print a JSON object with the statements, planned or applied
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -63,6 +85,15 @@ struct WidenId {
 
 #[derive(Debug, Args)]
 pub(super) struct AutovacArgs {
+    #[command(flatten)]
+    choices: AutovacChoices,
+    /// Print a JSON object about what was set
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AutovacChoices {
     /// Back to the server's settings
     #[arg(long)]
     rollback: bool,
@@ -75,10 +106,22 @@ pub(super) struct GrantArgs {
     /// Run the SQL instead of printing it
     #[arg(long)]
     apply: bool,
+    /// Print a JSON object with the statements, planned or applied
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct DurabilityArgs {
+    #[command(flatten)]
+    choices: DurabilityChoices,
+    /// Print a JSON object about what was set
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DurabilityChoices {
     /// volatile, balanced or durable
     durability: Durability,
 }
@@ -86,15 +129,15 @@ pub(super) struct DurabilityArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum SqlCommand {
     /// What `install` runs
-    Install(InstallArgs),
+    Install(InstallChoices),
     /// What `uninstall` runs
     Uninstall,
     /// A script that brings the tables of any earlier release up to date; for what this very database needs, see `upgrade --plan`
     Upgrade(SqlUpgradeArgs),
     /// What `durability` runs
-    Durability(DurabilityArgs),
+    Durability(DurabilityChoices),
     /// What `autovac` runs
-    Autovac(AutovacArgs),
+    Autovac(AutovacChoices),
 }
 
 #[derive(Debug, Args)]
@@ -113,7 +156,7 @@ impl WidenId {
             (_, true) => false,
             _ => match either("PGQUEUER_WIDEN_ID", "WIDEN_ID") {
                 None => true,
-                Some((name, value)) => truth(&value).map_err(|accepted| anyhow!("the variable {name} is {value:?}: {accepted}"))?,
+                Some((name, value)) => truth(&value).map_err(|accepted| usage(format!("the variable {name} is {value:?}: {accepted}")))?,
             },
         };
         Ok(UpgradeOptions { widen_id })
@@ -126,11 +169,11 @@ fn either(name: &'static str, early: &'static str) -> Option<(&'static str, Stri
     set(name).or_else(|| set(early))
 }
 
-impl InstallArgs {
+impl InstallChoices {
     fn options(&self) -> anyhow::Result<InstallOptions> {
         let durability = match (self.durability, either("PGQUEUER_DURABILITY", "DURABILITY")) {
             (Some(durability), _) => durability,
-            (None, Some((name, value))) => value.parse().context(name)?,
+            (None, Some((name, value))) => value.parse::<Durability>().context(name).or_usage()?,
             (None, None) => Durability::default(),
         };
         Ok(InstallOptions { durability, create_schema: !self.create_schema.no_create_schema })
@@ -138,10 +181,10 @@ impl InstallArgs {
 }
 
 pub(super) async fn install(database: &DatabaseArgs, args: InstallArgs) -> anyhow::Result<()> {
-    let (names, options) = (database.names()?, args.options()?);
+    let (names, options) = (database.names()?, args.choices.options()?);
     schema::install(&mut database.connect().await?, &names, &options).await?;
-    status(format!("Installed {names}, {}.", options.durability));
-    Ok(())
+    status(&format!("Installed {names}, {}.", options.durability));
+    about(args.json, &names, "durability", json!(options.durability.to_string()))
 }
 
 pub(super) async fn verify(database: &DatabaseArgs, args: VerifyArgs) -> anyhow::Result<()> {
@@ -150,64 +193,89 @@ pub(super) async fn verify(database: &DatabaseArgs, args: VerifyArgs) -> anyhow:
         Expect::Absent => (database.names()?, schema::Expect::Absent),
     };
     let findings = schema::verify(&mut database.connect().await?, &names, expect).await?;
+    if args.json {
+        output::json(&findings)?;
+    }
     if findings.is_empty() {
-        status(format!("{names}: as expected."));
+        status(&format!("{names}: as expected."));
         return Ok(());
     }
-    for finding in &findings {
-        status(finding.to_string());
+    if !args.json {
+        findings.iter().for_each(|finding| status(&finding.to_string()));
     }
     bail!("{} objects of {names} are not as expected", findings.len());
 }
 
 pub(super) async fn upgrade(database: &DatabaseArgs, args: UpgradeArgs) -> anyhow::Result<()> {
     let (names, options) = (database.names()?, args.widen_id.options()?);
+    let role = args.grant.as_deref().filter(|role| !role.is_empty()).map(Role::new).transpose().or_usage()?;
     let mut connection = database.connect().await?;
-    if args.plan {
-        let plan = schema::plan_upgrade(&mut connection, &names, &options).await?;
-        if plan.is_empty() {
-            status(format!("{names} is up to date."));
+    let mut statements = if args.plan {
+        schema::plan_upgrade(&mut connection, &names, &options).await?
+    } else {
+        schema::upgrade(&mut connection, &names, &options).await?
+    };
+    match (statements.len(), args.plan) {
+        (0, _) => status(&format!("{names} is up to date.")),
+        (_, true) => {}
+        (done, false) => status(&format!("Upgraded {names}: {done} statements.")),
+    }
+    if let Some(role) = &role {
+        // What an upgrade adds belongs to nobody but its owner until it is granted.
+        if args.plan {
+            statements.extend(schema::grant_statements(&names, role));
+        } else {
+            granted(&mut connection, &names, role).await?;
         }
-        return plan.iter().try_for_each(|sql| output::data(sql));
     }
-    match schema::upgrade(&mut connection, &names, &options).await?.len() {
-        0 => status(format!("{names} is up to date.")),
-        done => status(format!("Upgraded {names}: {done} statements.")),
+    if args.json {
+        return about(true, &names, if args.plan { "planned" } else { "applied" }, json!(statements));
     }
-    Ok(())
-}
-
-pub(super) async fn uninstall(database: &DatabaseArgs) -> anyhow::Result<()> {
-    let names = database.names()?;
-    schema::uninstall(&mut database.connect().await?, &names).await?;
-    status(format!("Removed {names}."));
-    Ok(())
+    if args.plan { statements.iter().try_for_each(|sql| output::data(sql)) } else { Ok(()) }
 }
 
 pub(super) async fn durability(database: &DatabaseArgs, args: DurabilityArgs) -> anyhow::Result<()> {
     let names = database.names()?;
-    schema::set_durability(&mut database.connect().await?, &names, args.durability).await?;
-    status(format!("{names} is {} now.", args.durability));
-    Ok(())
+    schema::set_durability(&mut database.connect().await?, &names, args.choices.durability).await?;
+    status(&format!("{names} is {} now.", args.choices.durability));
+    about(args.json, &names, "durability", json!(args.choices.durability.to_string()))
 }
 
 pub(super) async fn autovac(database: &DatabaseArgs, args: AutovacArgs) -> anyhow::Result<()> {
     let names = database.names()?;
-    schema::set_autovac(&mut database.connect().await?, &names, args.rollback).await?;
-    let what = if args.rollback { "the server's autovacuum settings again" } else { "PgQueuer's recommended autovacuum settings now" };
-    status(format!("{names} has {what}."));
-    Ok(())
+    schema::set_autovac(&mut database.connect().await?, &names, args.choices.rollback).await?;
+    let what =
+        if args.choices.rollback { "the server's autovacuum settings again" } else { "PgQueuer's recommended autovacuum settings now" };
+    status(&format!("{names} has {what}."));
+    about(args.json, &names, "autovac", json!(if args.choices.rollback { "server" } else { "recommended" }))
 }
 
 pub(super) async fn grant(database: &DatabaseArgs, args: GrantArgs) -> anyhow::Result<()> {
-    let (names, role) = (database.names()?, Role::new(&args.role)?);
+    let (names, role) = (database.names()?, Role::new(&args.role).or_usage()?);
     if args.apply {
-        schema::grant(&mut database.connect().await?, &names, &role).await?;
-        status(format!("The role {:?} can run workers on {names} now.", args.role));
-    } else {
-        output::data(schema::sql_grant(&names, &role).trim_end())?;
+        granted(&mut database.connect().await?, &names, &role).await?;
     }
+    if args.json {
+        let statements = json!(schema::grant_statements(&names, &role));
+        return about(true, &names, if args.apply { "applied" } else { "planned" }, statements);
+    }
+    if args.apply { Ok(()) } else { output::data(schema::sql_grant(&names, &role).trim_end()) }
+}
+
+async fn granted(connection: &mut PgConnection, names: &Names, role: &Role) -> anyhow::Result<()> {
+    schema::grant(connection, names, role).await?;
+    status(&format!("The role {:?} can run workers on {names} now.", role.as_str()));
     Ok(())
+}
+
+/// What a verb did, for programs: which queue, and one thing about it.
+fn about(wanted: bool, names: &Names, key: &str, value: Value) -> anyhow::Result<()> {
+    if !wanted {
+        return Ok(());
+    }
+    let mut object = json!({ "schema": names.schema, "queue_table": names.queue_table });
+    object[key] = value;
+    output::object(&object)
 }
 
 pub(super) fn sql(database: &DatabaseArgs, command: SqlCommand) -> anyhow::Result<()> {
@@ -220,8 +288,4 @@ pub(super) fn sql(database: &DatabaseArgs, command: SqlCommand) -> anyhow::Resul
         SqlCommand::Autovac(args) => schema::sql_autovac(&names, args.rollback),
     };
     output::data(sql.trim_end())
-}
-
-fn status(line: String) {
-    output::status(&line);
 }

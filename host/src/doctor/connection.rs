@@ -8,6 +8,7 @@ use super::Settings;
 use super::finding::Finding;
 use super::patient::Patient;
 use crate::queue;
+use crate::told::told;
 
 /// A host sends two statements per claim and waits for each; claims overlap with runs.
 const FAR: Duration = Duration::from_millis(20);
@@ -38,7 +39,7 @@ pub(super) async fn check(settings: &Settings) -> Result<(Patient<'_>, Finding),
 
 fn refused(settings: &Settings, error: &sqlx::Error) -> Finding {
     let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
-    let message = error.to_string();
+    let message = told(error);
     let remedy = match &*code {
         "53300" => {
             "SELECT usename, application_name, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC; then raise max_connections, \

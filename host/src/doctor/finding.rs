@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::told::told;
+
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -89,7 +91,7 @@ impl Report {
     }
 
     pub(super) fn add(&mut self, check: &'static str, seen: Seen) {
-        let found = seen.unwrap_or_else(|error| vec![not_seen(&error.to_string(), remedy(&error))]);
+        let found = seen.unwrap_or_else(|error| vec![not_seen(&told(&error), remedy(&error))]);
         self.0.extend(found.into_iter().map(|finding| Finding { check, ..finding }));
     }
 

@@ -2,10 +2,7 @@
 
 use super::finding::{Finding, Seen};
 use super::patient::Patient;
-
-/// As PgQueuer supports them.
-const OLDEST: i32 = 14;
-const NEWEST: i32 = 18;
+use crate::queue::{NEWEST_SERVER, OLDEST_SERVER};
 
 pub(super) async fn check(patient: &Patient<'_>) -> Seen {
     let mut look = patient.look().await?;
@@ -20,12 +17,15 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
         let why = "a standby takes no writes: no job can be enqueued, claimed or finished";
         found.push(Finding::error("the server is a standby (pg_is_in_recovery)", why, "name the primary server in --pg-dsn or PGHOST"));
     }
-    match number / 10_000 {
-        major if major < OLDEST => {
+    match u32::try_from(number / 10_000).unwrap_or_default() {
+        major if major < OLDEST_SERVER => {
             let why = "the schema needs CREATE OR REPLACE TRIGGER, and PgQueuer supports 14 to 18";
-            found.push(Finding::error(format!("PostgreSQL {version}"), why, format!("upgrade the server to {OLDEST} or later")));
+            let remedy = format!("upgrade the server to PostgreSQL {OLDEST_SERVER} or later");
+            found.push(Finding::error(format!("PostgreSQL {version}"), why, remedy));
         }
-        major if major > NEWEST => found.push(Finding::note(format!("PostgreSQL {version}"), "pgq-host is not tried with it yet", "")),
+        major if major > NEWEST_SERVER => {
+            found.push(Finding::note(format!("PostgreSQL {version}"), "pgq-host is not tried with it yet", ""))
+        }
         _ => {}
     }
     if encoding != "UTF8" {

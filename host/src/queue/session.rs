@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::presence;
+use super::server_version::check_server;
 use super::source::Source;
 use super::sqlstate::Remedy;
 
@@ -138,6 +139,7 @@ impl Connector {
     }
 
     pub(super) async fn set_up(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        check_server(connection)?;
         let Sessions::Ours(worker) = self.sessions else { return Ok(()) };
         if let Some(worker) = worker {
             connection.execute(presence::lock(worker)).await?;

@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
 use super::connection::{self, configuration};
+use super::server_version::check_server;
 use crate::environment::variable;
 
 const PASSWORD_FILE: &str = "PGQ_HOST_PASSWORD_FILE";
@@ -67,7 +68,11 @@ impl Source {
 
     /// One connection, for a tool that does one thing with it.
     pub async fn connect(&self) -> sqlx::Result<PgConnection> {
-        let connecting = async { PgConnection::connect_with(&self.read_again().await?).await };
+        let connecting = async {
+            let connection = PgConnection::connect_with(&self.read_again().await?).await?;
+            check_server(&connection)?;
+            Ok(connection)
+        };
         match self.connect_timeout {
             Some(timeout) => connection::within(timeout, connecting).await,
             None => connection::in_time(connecting).await,

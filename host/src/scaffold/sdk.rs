@@ -1,4 +1,4 @@
-//! Where a new plugin has its SDK from: crates.io, or a checkout.
+//! Where a new plugin has its SDK from: a checkout, or this binary.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,16 @@ use serde::Deserialize;
 const CRATE: &str = "pgq-plugin-sdk";
 /// Its folder in a checkout.
 const FOLDER: &str = "plugin-sdk";
-/// What speaks this host's contract.
-const VERSION: &str = "0.1";
+/// Its folder in a plugin that has its own.
+pub(super) const VENDORED: &str = "vendor/pgq-plugin-sdk";
+
+/// The SDK as this binary was built with it, so that a plugin can be made wherever the binary is: paths in [`VENDORED`], and texts. Its
+/// manifest in the checkout inherits from a workspace; the one here stands alone.
+pub(super) fn files() -> impl Iterator<Item = (&'static str, String)> {
+    const FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/sdk_files.rs"));
+    let manifest = include_str!("sdk/Cargo.toml.in").replace("{{version}}", env!("CARGO_PKG_VERSION"));
+    FILES.iter().map(|(path, text)| (*path, (*text).to_owned())).chain([("Cargo.toml", manifest)])
+}
 
 /// The path that was named leads to no SDK.
 #[derive(Debug, thiserror::Error)]
@@ -18,8 +26,8 @@ pub struct SdkError(PathBuf);
 /// Where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sdk {
-    /// On crates.io.
-    Registry,
+    /// In the plugin itself, written there from this binary.
+    Vendored,
     /// In this folder, as the plugin's manifest is to have it.
     Path(PathBuf),
 }
@@ -45,12 +53,17 @@ impl Sdk {
         Some(Sdk::Path(std::iter::repeat_n("..", depth).collect::<PathBuf>().join(FOLDER)))
     }
 
+    /// Its folder, as the plugin's manifest has it.
+    pub fn place(&self) -> &Path {
+        match self {
+            Sdk::Vendored => Path::new(VENDORED),
+            Sdk::Path(path) => path,
+        }
+    }
+
     /// The right-hand side in Cargo.toml.
     pub(super) fn requirement(&self) -> String {
-        match self {
-            Sdk::Registry => toml::Value::from(VERSION).to_string(),
-            Sdk::Path(path) => format!("{{ path = {} }}", toml::Value::from(path.to_string_lossy().into_owned())),
-        }
+        format!("{{ path = {} }}", toml::Value::from(self.place().to_string_lossy().into_owned()))
     }
 }
 
@@ -86,6 +99,40 @@ mod tests {
         for named in [&root, &sdk] {
             assert_eq!(Sdk::at(named).expect("found"), Sdk::Path(sdk.clone()));
         }
-        assert_eq!(Sdk::Registry.requirement(), r#""0.1""#);
+        assert_eq!(Sdk::Vendored.requirement(), r#"{ path = "vendor/pgq-plugin-sdk" }"#);
+    }
+    #[test]
+    fn the_sdk_in_this_binary_is_the_checkouts() {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a checkout");
+        let theirs = |path: &str| std::fs::read_to_string(checkout.join(path)).expect("there");
+        let toml = |text: &str| toml::from_str::<toml::Table>(text).expect("TOML");
+        let (workspace, sdk) = (toml(&theirs("Cargo.toml")), toml(&theirs("plugin-sdk/Cargo.toml")));
+        let mut manifest = None;
+        for (path, text) in files() {
+            match path {
+                "Cargo.toml" => manifest = Some(toml(&text)),
+                "LICENSE-MIT" | "LICENSE-APACHE" => assert_eq!(text, theirs(path)),
+                _ => assert_eq!(text, theirs(&format!("plugin-sdk/{path}")), "{path}"),
+            }
+        }
+        let count = |folder: &str| files().filter(|(path, _)| path.starts_with(folder)).count();
+        assert!(count("src/") >= 15 && count("wit/") >= 5);
+        // What the manifest inherits is what it says here.
+        let manifest = manifest.expect("a manifest");
+        let inherited = |from: &toml::Table, section: &str, name: &str| from[section][name].clone();
+        let declared = sdk["dependencies"].as_table().expect("a table");
+        let ours = manifest["dependencies"].as_table().expect("a table");
+        assert_eq!(ours.keys().collect::<Vec<_>>(), declared.keys().collect::<Vec<_>>());
+        for (name, dependency) in ours {
+            let shared = workspace["workspace"]["dependencies"][name].clone();
+            let bare = |value: &toml::Value| value.as_str().map_or(value.clone(), |version| toml::toml! { version = version }.into());
+            assert_eq!(bare(dependency), bare(&shared), "{name}");
+        }
+        for key in ["name", "rust-version", "description"] {
+            assert_eq!(inherited(&manifest, "package", key), inherited(&sdk, "package", key));
+        }
+        for key in ["version", "edition", "license", "repository"] {
+            assert_eq!(manifest["package"][key], workspace["workspace"]["package"][key]);
+        }
     }
 }

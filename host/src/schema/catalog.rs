@@ -29,6 +29,8 @@ pub(super) struct LiveTable {
     pub(super) primary_key: Vec<String>,
     /// The sequence behind `id` and its type.
     pub(super) sequence: Option<(String, String)>,
+    /// A published change of it has the whole row that was.
+    pub(super) full_identity: bool,
 }
 
 #[derive(Debug)]
@@ -83,6 +85,9 @@ const INDEXES: &str = "SELECT i.relname::text, c.relname::text, x.indisunique, x
     JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = ANY ($2) \
       AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid)";
+
+const FULL_IDENTITIES: &str = "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+    WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = ANY ($2) AND c.relkind IN ('r', 'p') AND c.relreplident = 'f'";
 
 const FUNCTIONS: &str = "SELECT p.proname::text, p.prosrc FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
     WHERE n.nspname = coalesce($1, current_schema()) AND p.proname = ANY ($2) AND p.pronargs = 0";
@@ -148,6 +153,10 @@ impl Catalog {
         for (table, sequence, type_name) in rows {
             live.tables.entry(table).or_default().sequence = Some((sequence, type_name));
         }
+        let full: Vec<String> = sqlx::query_scalar(FULL_IDENTITIES).bind(schema).bind(&tables).fetch_all(&mut *conn).await?;
+        for table in full {
+            live.tables.entry(table).or_default().full_identity = true;
+        }
         let rows: Vec<(String, String, bool, bool, String)> =
             sqlx::query_as(INDEXES).bind(schema).bind(&tables).fetch_all(&mut *conn).await?;
         for (name, table, unique, valid, definition) in rows {
@@ -172,6 +181,7 @@ impl Catalog {
             Kind::Table { .. } => self.tables.contains_key(&object.name),
             Kind::Index { .. } => self.indexes.contains_key(&object.name),
             Kind::Function { .. } => self.functions.contains_key(&object.name),
+            Kind::ReplicaIdentity => self.tables.get(&object.name).is_some_and(|table| table.full_identity),
             Kind::Trigger { table, .. } => self.triggers.contains_key(&(table.clone(), object.name.clone())),
         }
     }

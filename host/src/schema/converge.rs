@@ -38,8 +38,8 @@ pub(super) fn statements(names: &Names, widen_id: bool) -> Vec<String> {
                 sql.push(rebuilt_if_other(names, object, table, (*unique, tail), &fold));
                 sql.push(once(&object.create, verb));
             }
-            // These say OR REPLACE.
-            Kind::Function { .. } | Kind::Trigger { .. } => sql.push(object.create.clone()),
+            // These say OR REPLACE, or set what is set already.
+            Kind::Function { .. } | Kind::Trigger { .. } | Kind::ReplicaIdentity => sql.push(object.create.clone()),
         }
     }
     sql.push(format!("DROP TYPE IF EXISTS {};", names.qualified(&manifest.retired.type_name)));

@@ -61,6 +61,8 @@ pub(super) fn differences(names: &Names, live: &Catalog, declared: &Manifest) ->
                 None => found.push(Difference::missing(object, vec![object.create.clone()])),
             },
             Kind::Index { table, unique, tail } => found.extend(index::difference(names, live, object, table, *unique, tail)),
+            Kind::ReplicaIdentity if live.has(object) => {}
+            Kind::ReplicaIdentity => found.push(Difference::missing(object, vec![object.create.clone()])),
             Kind::Function { body } => {
                 found.extend(routine(newer, object, live.functions.get(&object.name), &one_line(body)));
             }

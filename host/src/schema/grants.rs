@@ -26,6 +26,11 @@ impl Role {
         if usable { Ok(Role(name.to_owned())) } else { Err(UnknownRole(name.to_owned())) }
     }
 
+    /// As it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     fn quoted(&self) -> String {
         format!("\"{}\"", self.0.replace('"', "\"\""))
     }
@@ -34,7 +39,7 @@ impl Role {
 /// Give the privileges, all or none.
 pub async fn grant(conn: &mut PgConnection, names: &Names, role: &Role) -> Result<(), SchemaError> {
     let mut transaction = conn.begin().await?;
-    for sql in statements(names, role) {
+    for sql in grant_statements(names, role) {
         statement::run(&mut transaction, &sql).await?;
     }
     transaction.commit().await?;
@@ -43,10 +48,11 @@ pub async fn grant(conn: &mut PgConnection, names: &Names, role: &Role) -> Resul
 
 /// What [`grant`] runs, as a script; needs no connection.
 pub fn sql_grant(names: &Names, role: &Role) -> String {
-    statements(names, role).join("\n") + "\n"
+    grant_statements(names, role).join("\n") + "\n"
 }
 
-fn statements(names: &Names, role: &Role) -> Vec<String> {
+/// The same, statement by statement.
+pub fn grant_statements(names: &Names, role: &Role) -> Vec<String> {
     let (manifest, to) = (Manifest::new(names), role.quoted());
     let mut grants = Vec::new();
     // By default everybody may connect; where that was revoked, a worker needs to be told. The database is the one that runs this.
@@ -69,7 +75,7 @@ fn statements(names: &Names, role: &Role) -> Vec<String> {
             }
             Kind::Function { .. } => grants.push(format!("GRANT EXECUTE ON FUNCTION {name}() TO {to};")),
             // To write values of an enum takes no privilege; to declare columns of it would.
-            Kind::Enum { .. } | Kind::Index { .. } | Kind::Trigger { .. } => {}
+            Kind::Enum { .. } | Kind::Index { .. } | Kind::Trigger { .. } | Kind::ReplicaIdentity => {}
         }
     }
     grants

@@ -3,8 +3,8 @@
 use super::template::{self, ColumnKind, ColumnLine};
 use crate::names::Names;
 
-const PGQUEUER: &str = include_str!("../../../migrations/0001_pgqueuer.sql");
-const PGQ_HOST: &str = include_str!("../../../migrations/0002_pgq_host.sql");
+const PGQUEUER: &str = include_str!("../../migrations/0001_pgqueuer.sql");
+const PGQ_HOST: &str = include_str!("../../migrations/0002_pgq_host.sql");
 
 /// Who declares an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +29,29 @@ pub(super) struct Object {
 /// The comparable part, in the catalog's spelling.
 #[derive(Debug)]
 pub(super) enum Kind {
-    Enum { labels: Vec<String> },
-    Table { role: &'static str, columns: Vec<Column>, uniques: Vec<Vec<&'static str>> },
-    Index { table: String, unique: bool, tail: String },
-    Function { body: String },
-    Trigger { table: String, table_sql: String, definition: String },
+    Enum {
+        labels: Vec<String>,
+    },
+    Table {
+        role: &'static str,
+        columns: Vec<Column>,
+        uniques: Vec<Vec<&'static str>>,
+    },
+    Index {
+        table: String,
+        unique: bool,
+        tail: String,
+    },
+    Function {
+        body: String,
+    },
+    Trigger {
+        table: String,
+        table_sql: String,
+        definition: String,
+    },
+    /// By what a published change names the row that was: all of it, where a table has no key.
+    ReplicaIdentity,
 }
 
 /// One declared column.
@@ -132,7 +150,8 @@ impl<'a> Spelling<'a> {
     }
 
     fn kind(&self, statement: &'static str) -> (Kind, &'static str) {
-        let (head, tail) = statement.trim_end_matches(';').split_once(['(', '\n']).expect("a statement has a head");
+        let whole = statement.trim_end_matches(';');
+        let (head, tail) = whole.split_once(['(', '\n']).unwrap_or((whole, ""));
         let words: Vec<&str> = head.split_whitespace().filter(|w| !["OR", "REPLACE", "IF", "NOT", "EXISTS"].contains(w)).collect();
         match words[..] {
             ["CREATE", "TYPE", name, "AS", "ENUM"] => {
@@ -155,6 +174,7 @@ impl<'a> Spelling<'a> {
                 let definition = one_line(&self.catalog(statement.trim_end_matches(';'))).replace("OR REPLACE ", "");
                 (Kind::Trigger { table: self.catalog(table), table_sql: self.sql(table), definition }, name)
             }
+            ["ALTER", "TABLE", name, "REPLICA", "IDENTITY", "FULL"] => (Kind::ReplicaIdentity, name),
             _ => unreachable!("a kind of statement that the schema does not know: {statement}"),
         }
     }

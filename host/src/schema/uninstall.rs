@@ -34,7 +34,7 @@ fn statements(names: &Names) -> Vec<String> {
             Kind::Function { .. } => drops.push((1, format!("DROP FUNCTION IF EXISTS {sql_name}();"))),
             Kind::Table { .. } => drops.push((2, format!("DROP TABLE IF EXISTS {sql_name};"))),
             Kind::Enum { .. } => drops.push((3, format!("DROP TYPE IF EXISTS {sql_name};"))),
-            Kind::Index { .. } => {}
+            Kind::Index { .. } | Kind::ReplicaIdentity => {}
         }
     }
     drops.push((4, format!("DROP TYPE IF EXISTS {};", names.qualified(&manifest.retired.type_name))));

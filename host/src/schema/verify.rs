@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::catalog::Catalog;
@@ -20,7 +21,7 @@ pub enum Expect {
 }
 
 /// One object that is not as expected.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// In which way.
     pub problem: Problem,
@@ -31,7 +32,8 @@ pub struct Finding {
 }
 
 /// In which way an object is not as expected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Problem {
     /// It is not there.
     Missing,
@@ -61,6 +63,7 @@ impl fmt::Display for Object {
             Kind::Index { .. } => "index",
             Kind::Function { .. } => "function",
             Kind::Trigger { .. } => "trigger",
+            Kind::ReplicaIdentity => "replica identity of",
         };
         write!(f, "{kind} {}", self.name)
     }
@@ -73,7 +76,8 @@ pub async fn verify(conn: &mut PgConnection, names: &Names, expect: Expect) -> R
     Ok(match expect {
         Expect::Present => diff::differences(names, &live, &manifest).into_iter().map(|one| one.finding).collect(),
         Expect::Absent => {
-            let standing = manifest.objects.iter().filter(|object| live.has(object)).map(ToString::to_string);
+            let part_of_its_table = |object: &Object| matches!(object.kind, Kind::ReplicaIdentity);
+            let standing = manifest.objects.iter().filter(|object| !part_of_its_table(object) && live.has(object)).map(ToString::to_string);
             let retired = &manifest.retired.type_name;
             let retired = live.enums.contains_key(retired).then(|| format!("enum {retired}"));
             let unexpected = |object| Finding { problem: Problem::Unexpected, object, detail: String::new() };

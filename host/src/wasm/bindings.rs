@@ -1,7 +1,7 @@
 //! The generated half of `wit/`. Private to `wasm`: what the rest of the host sees is `job`'s plain data.
 
 wasmtime::component::bindgen!({
-    path: "../wit",
+    path: "wit",
     world: "plugin",
     imports: { default: trappable },
     exports: { default: async },
@@ -17,7 +17,7 @@ wasmtime::component::bindgen!({
 /// The optional export, found by itself so that a component without it is a plugin all the same.
 pub(super) mod batch {
     wasmtime::component::bindgen!({
-        path: "../wit",
+        path: "wit",
         inline: "package pgq:host; world batch { export pgq:plugin/batch-handler@0.1.0; }",
         world: "pgq:host/batch",
         exports: { default: async },

@@ -4,6 +4,8 @@
 //! interrupted from within. So this binary starts itself once more, at a lower priority when it takes long, with a limit on its memory; past its time it is
 //! killed. A compiler that crashes is an error about a file, nothing more.
 
+mod memory;
+
 use std::io::{Read as _, Write as _};
 use std::num::NonZero;
 use std::process::Stdio;
@@ -16,12 +18,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
 use super::engine::{Engine, EngineSettings};
+pub(super) use memory::CompilerMemory;
 
 /// The hidden verb of the command line that leads to [`child`].
 pub const COMPILE_VERB: &str = "compile-component";
 
-/// Heap of the compiler: Python's components, the largest there are, take about 1 GiB.
-const MAX_COMPILER_BYTES: u64 = 4 << 30;
 const NICE: i32 = 10;
 /// A compilation that has taken no more of the processors competes as an equal: a new version is to be there at once, whatever the load.
 const ALLOWANCE: Duration = Duration::from_secs(1);
@@ -29,8 +30,6 @@ const ALLOWANCE: Duration = Duration::from_secs(1);
 /// a new version under full load came after more than a second, and most were replaced before they had run a job.
 const THREADS_PER_CORE: usize = 4;
 const MANY_THREADS: usize = 16;
-/// Compilers at a time.
-pub(super) const AT_ONCE: usize = 2;
 /// Of what the compiler says when it fails.
 const MAX_MESSAGE_BYTES: u64 = 4 << 10;
 
@@ -107,7 +106,12 @@ async fn converse(compiler: &mut Child, wasm: &[u8]) -> std::io::Result<Result<V
     }
     Ok(Err(match status.code() {
         Some(1) => CompileError::Invalid(said.trim_start_matches("Error: ").to_owned()),
-        _ => CompileError::GaveUp(format!("the compiler ended with {status}: {}", said.lines().next().unwrap_or_default())),
+        // Out of memory it ends by a signal; so it does when it is at fault itself.
+        _ => CompileError::GaveUp(format!(
+            "the compiler ended with {status}: {}; it may take {} MiB here, of the memory that this host may use",
+            said.lines().next().unwrap_or_default(),
+            CompilerMemory::here().bytes >> 20
+        )),
     }))
 }
 
@@ -118,7 +122,8 @@ pub fn child(settings: &EngineSettings, pooled: bool) -> anyhow::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     std::thread::Builder::new().name("pgq-step-back".into()).spawn(step_back)?;
     // The pool's reserved addresses do not count; what is written to does.
-    let limit = Rlimit { current: Some(MAX_COMPILER_BYTES), maximum: Some(MAX_COMPILER_BYTES) };
+    let CompilerMemory { bytes, .. } = CompilerMemory::here();
+    let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
     rustix::process::setrlimit(Resource::Data, limit)?;
     let mut wasm = Vec::new();
     std::io::stdin().read_to_end(&mut wasm).context("cannot read the component")?;

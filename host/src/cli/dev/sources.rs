@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::future::pending;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -17,6 +18,9 @@ const QUIET: Duration = Duration::from_millis(30);
 /// But a file that is written all the time keeps no build from starting.
 const MOST_QUIET: Duration = Duration::from_secs(1);
 
+/// A build that takes longer is heard of, and then again and again: it may be compiling, or waiting for another cargo.
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// The crates that are worked on.
 pub(super) struct Sources {
     crates: Vec<Crate>,
@@ -29,6 +33,8 @@ struct Crate {
     watch: Watch,
     /// Of the first save that no build has seen.
     saved: Option<Instant>,
+    /// Its dependencies are compiled, and a build takes a moment.
+    warm: bool,
 }
 
 impl Sources {
@@ -45,7 +51,7 @@ impl Sources {
             }
             let folder = named.canonicalize().with_context(|| format!("cannot find {}", named.display()))?;
             let watch = Watch::start(&folder, crates.len(), sender.clone())?;
-            crates.push(Crate { folder, watch, saved: Some(Instant::now()) });
+            crates.push(Crate { folder, watch, saved: Some(Instant::now()), warm: false });
         }
         Ok(Sources { crates, plugins: plugins.to_owned(), saved })
     }
@@ -56,7 +62,12 @@ impl Sources {
             // A folder that is new is watched before it is built, so that no save falls between the two.
             source.watch.follow();
             let Some(saved) = source.saved.take() else { continue };
-            if let Err(error) = build(&source.folder, &self.plugins, saved).await {
+            if !source.warm {
+                tracing::info!(folder = %source.folder.display(), "building; the first time its dependencies are compiled as well");
+            }
+            let built = build(&source.folder, &self.plugins, saved, source.warm).await;
+            source.warm |= built.is_ok();
+            if let Err(error) = built {
                 tracing::error!(folder = %source.folder.display(), "{error:#}; what was served before stays");
             }
         }
@@ -81,9 +92,10 @@ impl Sources {
     }
 }
 
-async fn build(folder: &Path, plugins: &Path, saved: Instant) -> anyhow::Result<()> {
-    let build = Build { folder, release: false, quiet: true };
-    for component in build.run().await? {
+/// `quiet` builds show mistakes alone; others what cargo compiles as well.
+async fn build(folder: &Path, plugins: &Path, saved: Instant, quiet: bool) -> anyhow::Result<()> {
+    let build = Build { folder, release: false, quiet };
+    for component in heard_of(folder, build.run()).await? {
         let landed =
             land(&component, plugins).with_context(|| format!("cannot copy {} into {}", component.display(), plugins.display()))?;
         let name = component.file_stem().map(OsStr::to_string_lossy).unwrap_or_default();
@@ -95,4 +107,15 @@ async fn build(folder: &Path, plugins: &Path, saved: Instant) -> anyhow::Result<
         }
     }
     Ok(())
+}
+
+/// The same, with a word now and then about how long it has taken.
+async fn heard_of<T>(folder: &Path, building: impl Future<Output = T>) -> T {
+    let (begun, mut building) = (Instant::now(), pin!(building));
+    loop {
+        match tokio::time::timeout(SILENCE, &mut building).await {
+            Ok(built) => return built,
+            Err(_) => tracing::info!(folder = %folder.display(), elapsed_ms = begun.elapsed().as_millis(), "still building"),
+        }
+    }
 }

@@ -9,6 +9,7 @@ use clap::Args;
 use crate::app;
 use crate::cli::logging::LoggingArgs;
 use crate::cli::run::default_cache_dir;
+use crate::cli::usage::IsUsage as _;
 use crate::config::Config;
 use crate::guests::{GuestRuntime, Guests};
 use crate::plugins::{File, Shelf};
@@ -51,7 +52,7 @@ pub(in crate::cli) struct Bench {
 impl BenchArgs {
     pub(in crate::cli) fn set_up(&self, compiled: Compiled) -> anyhow::Result<Bench> {
         self.logging.install()?;
-        let config = Config::load(self.config.as_deref())?;
+        let config = Config::load(self.config.as_deref()).or_usage()?;
         let folder = || self.cache_dir.clone().or(config.run.cache_dir.clone()).map_or_else(default_cache_dir, Ok);
         let cache = match compiled {
             Compiled::Unused => CodeCache::disabled(),
@@ -62,6 +63,7 @@ impl BenchArgs {
         let engine = Engine::new(&EngineSettings {
             max_instances: 1,
             max_memory: config.caps.memory,
+            max_guest_memory: config.caps.memory,
             compile_timeout: Some(config.caps.compile_timeout),
         })?;
         let (threads, guests) = GuestRuntime::start()?;

@@ -3,10 +3,10 @@
 use anyhow::bail;
 use chrono::Utc;
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::announce;
-use crate::cli::database::DatabaseArgs;
+use crate::cli::database::{DatabaseArgs, explain};
 use crate::cli::output;
 use crate::queue::{FleetCommand, HostRow};
 
@@ -14,10 +14,20 @@ use crate::queue::{FleetCommand, HostRow};
 pub(super) struct ResetArgs {
     /// The plugin's name, or the entrypoint's
     name: String,
+    /// Print a JSON object: how many hosts were told
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReloadArgs {
+    /// Print a JSON object: how many hosts were told
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn list(database: &DatabaseArgs, json: bool) -> anyhow::Result<()> {
-    let hosts = database.operator().await?.hosts().await?;
+    let hosts = database.operator().await?.hosts().await.map_err(explain)?;
     if json {
         return output::json(&hosts);
     }
@@ -27,23 +37,26 @@ pub(super) async fn list(database: &DatabaseArgs, json: bool) -> anyhow::Result<
 
 pub(super) async fn reset(database: &DatabaseArgs, args: ResetArgs) -> anyhow::Result<()> {
     let operator = database.operator().await?;
-    let hosts = operator.hosts().await?;
+    let hosts = operator.hosts().await.map_err(explain)?;
     let known = |file: &Value| {
         file["plugin"] == *args.name || file["entrypoints"].as_array().is_some_and(|all| all.iter().any(|e| *e == *args.name))
     };
     if !hosts.iter().flat_map(|host| host.plugins.as_array()).flatten().any(known) {
         bail!("no host that runs serves a plugin or an entrypoint named {:?}; see `pgq-host plugin list --hosts`", args.name);
     }
-    operator.command(&FleetCommand::Reset(args.name)).await?;
-    output::status(&format!("Told {} host(s).", hosts.len()));
-    Ok(())
+    operator.command(&FleetCommand::Reset(args.name)).await.map_err(explain)?;
+    told(hosts.len(), args.json)
 }
 
-pub(super) async fn reload(database: &DatabaseArgs) -> anyhow::Result<()> {
+pub(super) async fn reload(database: &DatabaseArgs, args: ReloadArgs) -> anyhow::Result<()> {
     let operator = database.operator().await?;
-    operator.command(&FleetCommand::Rescan).await?;
-    output::status(&format!("Told {} host(s).", operator.hosts().await?.len()));
-    Ok(())
+    operator.command(&FleetCommand::Rescan).await.map_err(explain)?;
+    told(operator.hosts().await.map_err(explain)?.len(), args.json)
+}
+
+fn told(hosts: usize, json: bool) -> anyhow::Result<()> {
+    output::status(&format!("Told {hosts} host(s)."));
+    if json { output::object(&json!({ "told": hosts })) } else { Ok(()) }
 }
 
 fn rows(host: &HostRow) -> Vec<[String; 7]> {

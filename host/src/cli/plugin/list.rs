@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 
@@ -10,6 +9,8 @@ use super::bench::{BenchArgs, Compiled};
 use super::fleet;
 use crate::cli::database::DatabaseArgs;
 use crate::cli::output;
+use crate::cli::run::NO_FOLDER;
+use crate::cli::usage::usage;
 use crate::digest::sha256;
 use crate::plugins::File;
 
@@ -54,7 +55,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: ListArgs) -> anyhow::Resu
     }
     let bench = args.bench.set_up(Compiled::Kept)?;
     let Some(folder) = args.plugins.clone().or_else(|| bench.config.run.plugins.clone()) else {
-        bail!("no folder of plugins is named; use --plugins DIR, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml");
+        return Err(usage(NO_FOLDER));
     };
     let rows: Vec<Row> = bench.folder(folder.clone()).await?.iter().map(Row::of).collect();
     if args.json {

@@ -12,6 +12,7 @@ use super::ending::Ending;
 use super::options;
 use crate::cli::output;
 use crate::cli::queue::{parse_header, read_payload};
+use crate::cli::usage::usage;
 use crate::job::{Claim, Job, JobId};
 use crate::signal::Signals;
 use crate::wasm::{self, Control, Declaration, Held, RunLimits, Terms};
@@ -100,9 +101,9 @@ fn choose(declaration: &Declaration, named: Option<&str>) -> anyhow::Result<Stri
     let all = || declaration.entrypoints.keys().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
     match (named, declaration.entrypoints.keys().next()) {
         (Some(named), _) if declaration.entrypoints.contains_key(named) => Ok(named.to_owned()),
-        (Some(named), _) => bail!("the plugin has no entrypoint {named:?}; it has {}", all()),
+        (Some(named), _) => Err(usage(format!("the plugin has no entrypoint {named:?}; it has {}", all()))),
         (None, Some(only)) if declaration.entrypoints.len() == 1 => Ok(only.clone()),
-        (None, _) => bail!("the plugin has several entrypoints; name one of {} with --entrypoint", all()),
+        (None, _) => Err(usage(format!("the plugin has several entrypoints; name one of {} with --entrypoint", all()))),
     }
 }
 

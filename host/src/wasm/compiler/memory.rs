@@ -1,0 +1,47 @@
+//! How much memory compilers may take: together no more than half of what the host may use, so that none takes the host down with it.
+
+use crate::host_memory;
+
+/// Heap of a compiler, at most: Python's components, the largest there are, take about 1 GiB.
+const MOST: u64 = 4 << 30;
+/// A compiler that has less than this is better off alone.
+const COMFORTABLE: u64 = 2 << 30;
+/// Below this nothing can be compiled at all.
+const LEAST: u64 = 256 << 20;
+
+/// What there is for compilers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::wasm) struct CompilerMemory {
+    /// Compilers at a time.
+    pub(in crate::wasm) at_once: usize,
+    /// Bytes for each.
+    pub(in crate::wasm) bytes: u64,
+}
+
+impl CompilerMemory {
+    /// On this machine, or in this container.
+    pub(in crate::wasm) fn here() -> CompilerMemory {
+        CompilerMemory::within(host_memory::limit())
+    }
+
+    fn within(limit: u64) -> CompilerMemory {
+        let half = limit / 2;
+        let at_once = if half >= 2 * COMFORTABLE { 2 } else { 1 };
+        CompilerMemory { at_once, bytes: (half / at_once as u64).clamp(LEAST, MOST) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compilers_together_leave_the_host_half_of_its_memory() {
+        for (limit, at_once, bytes) in [(1 << 30, 1, 512 << 20), (2 << 30, 1, 1 << 30), (8 << 30, 2, 2 << 30), (64 << 30, 2, 4 << 30)] {
+            let memory = CompilerMemory::within(limit);
+            assert_eq!(memory, CompilerMemory { at_once, bytes });
+            assert!(memory.at_once as u64 * memory.bytes <= limit / 2);
+        }
+        assert_eq!(CompilerMemory::within(64 << 20), CompilerMemory { at_once: 1, bytes: LEAST });
+    }
+}
