@@ -150,7 +150,7 @@ impl Executor {
     fn read(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: Instant) {
         let (executor, plugins) = (self.clone(), plugins.clone());
         let jobs: Vec<(Active, Held)> = jobs.into_iter().map(|job| (Active::of(&self.shared), self.hold(job, asked))).collect();
-        // Here, on the control runtime, where no guest keeps a connection waiting.
+        // No guest keeps a connection waiting there.
         self.shared.control.spawn(async move {
             for (active, held) in jobs {
                 let mut job = (*held.job).clone();

@@ -1,13 +1,12 @@
 //! Plain data: a job, the options of its entrypoint, and how a run of it ended. Knows neither SQL nor wasm.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
-
-use crate::byte_budget::ByteShare;
 
 /// The id of a row in the queue table.
 pub type JobId = i64;
@@ -38,7 +37,7 @@ pub struct Job {
     /// Payload and headers are still in the database, so many bytes.
     pub unread: Option<u64>,
     /// What it takes of the bytes that the host may hold, until it is dropped.
-    pub share: Option<Arc<ByteShare>>,
+    pub share: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// How a job is run whose worker was lost, until an outcome of it is recorded.

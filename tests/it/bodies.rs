@@ -138,8 +138,8 @@ async fn a_backlog_of_large_payloads_is_worked_off_in_small_groups() {
 #[tokio::test]
 async fn a_host_that_stops_in_a_claim_keeps_no_row_locked() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
-    let stopped = Host::start(&database, &plugins, &["--heartbeat-timeout", "3", "--max-claimed-bytes", "1GiB"]).await;
-    database.enqueue_many("echo", 60, vec![b'x'; MIB]).await;
+    let stopped = Host::start(&database, &plugins, &["--heartbeat-timeout", "3"]).await;
+    database.enqueue_many("echo", 20, vec![b'x'; MIB]).await;
     eventually("the claim is under way, or over", async || {
         let claims = "SELECT (SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%claim_logged%' AND pid <> pg_backend_pid())
              + (SELECT count(*) FROM pgqueuer WHERE status = 'picked') + (SELECT count(*) FROM pgqueuer_log WHERE status = 'picked')";
@@ -151,7 +151,7 @@ async fn a_host_that_stops_in_a_claim_keeps_no_row_locked() {
     database.wait_until_done().await;
     host.stop().await;
     stopped.kill().await;
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'").await, 60);
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'").await, 20);
 }
 
 #[tokio::test]

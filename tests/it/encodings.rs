@@ -1,5 +1,8 @@
 //! Databases of other encodings, texts that have no place in one, and sessions that print the catalog otherwise.
 
+use std::sync::Arc;
+
+use pgq_host::queue::Limited;
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 
 /// Bytes that are no UTF-8, as an SQL expression.
@@ -86,6 +89,22 @@ async fn what_the_encoding_lacks_is_written_out_and_counts_no_attempt() {
     database.wait_for(nul, "failed").await;
     assert_eq!(database.traceback(nul).await["exception_message"], "before\\u{0}after");
     host.stop().await;
+}
+
+/// No row can have such a name. Looking for it must not keep the others from being found.
+#[tokio::test]
+async fn an_entrypoint_that_the_encoding_lacks_stops_no_other() {
+    let database = Database::encoded("LATIN1").await;
+    let queue = database.queue().fitted().await.unwrap();
+    let id = database.enqueue("caf\u{e9}", "x").await;
+    let names: [Arc<str>; 2] = ["\u{2603}".into(), "caf\u{e9}".into()];
+    let second = std::time::Duration::from_secs(1);
+    assert!(queue.next_due(names.iter().map(|name| (&**name, second))).await.unwrap().is_some_and(|due| due < second));
+    assert!(queue.has_work(&names).await.unwrap());
+    let limited = Limited { entrypoint: Arc::clone(&names[0]), concurrency: 1 };
+    assert!(queue.claim_limited(&limited, 1).await.unwrap().is_empty());
+    let claimed = queue.claim(&names, 10).await.unwrap();
+    assert_eq!((claimed.len(), claimed[0].id, &*claimed[0].entrypoint), (1, id, "caf\u{e9}"));
 }
 
 /// Its death would be noticed only at the end of its leases.

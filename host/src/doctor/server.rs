@@ -29,7 +29,8 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
         _ => {}
     }
     if encoding != "UTF8" {
-        let why = "text of jobs and of their errors is UTF-8; what the encoding lacks cannot be stored, and what is stored cannot be read";
+        let why = "text of jobs and of their errors is UTF-8; what the encoding lacks cannot be stored: errors have it written out, jobs \
+            whose names, keys or headers need it cannot be enqueued, and a handler that asks for one is held";
         let remedy = "make the database anew: CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8'";
         found.push(Finding::warning(format!("the database's encoding is {encoding}"), why, remedy));
     }

@@ -1,5 +1,7 @@
 //! Claiming: taking jobs that are due, for entrypoints that this host serves.
 
+use std::any::Any;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -242,7 +244,7 @@ impl Queue {
 
     async fn look(&self, sql: &SqlStr, entrypoints: &[Arc<str>], max: usize, place: Option<front::Place>) -> sqlx::Result<Claimed> {
         let query = |reserved: &Reservation, bodies: Bodies| {
-            let texts: Vec<String> = entrypoints.iter().map(|entrypoint| entrypoint.to_string()).collect();
+            let texts: Vec<String> = entrypoints.iter().map(|entrypoint| self.charset.name(entrypoint).into_owned()).collect();
             let query = sqlx::query(sql.clone()).bind(texts).bind(i64::try_from(max).unwrap_or(i64::MAX)).bind(self.me);
             let query = bounded(query, reserved, bodies);
             match place {
@@ -294,7 +296,7 @@ impl Queue {
         let begin = i64::from(self.seats.begin(limited));
         let query = |reserved: &Reservation, bodies: Bodies| {
             let query = sqlx::query(self.sql.claim_limited.clone())
-                .bind(limited.entrypoint.to_string())
+                .bind(self.charset.name(&limited.entrypoint).into_owned())
                 .bind(i64::try_from(max).unwrap_or(i64::MAX))
                 .bind(self.me)
                 .bind(i64::from(limited.concurrency))
@@ -329,25 +331,25 @@ impl Queue {
         if let Some(rest) = self.front.rest() {
             return Ok(Some(rest));
         }
-        let (entrypoints, back): (Vec<&str>, Vec<i64>) =
-            back.into_iter().map(|(entrypoint, back)| (entrypoint, super::millis(back))).unzip();
+        let (entrypoints, back): (Vec<Cow<'_, str>>, Vec<i64>) =
+            back.into_iter().map(|(entrypoint, back)| (self.charset.name(entrypoint), super::millis(back))).unzip();
         let ms: Option<i64> = sqlx::query_scalar(self.sql.next_due.clone()).bind(entrypoints).bind(back).fetch_one(&self.pool).await?;
         Ok(ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
     }
 
     /// What is queued or picked of these entrypoints, by any worker: their names, and how many of either.
     pub async fn count_left(&self, entrypoints: &[Arc<str>]) -> sqlx::Result<Vec<(String, i64, i64)>> {
-        sqlx::query_as(self.sql.count_left.clone()).bind(texts(entrypoints)).fetch_all(&self.pool).await
+        sqlx::query_as(self.sql.count_left.clone()).bind(self.names_of(entrypoints)).fetch_all(&self.pool).await
     }
 
     /// Whether any job of these entrypoints is queued, due or not, or picked, by any worker.
     pub async fn has_work(&self, entrypoints: &[Arc<str>]) -> sqlx::Result<bool> {
-        sqlx::query_scalar(self.sql.work_left.clone()).bind(texts(entrypoints)).fetch_one(&self.pool).await
+        sqlx::query_scalar(self.sql.work_left.clone()).bind(self.names_of(entrypoints)).fetch_one(&self.pool).await
     }
-}
 
-fn texts(entrypoints: &[Arc<str>]) -> Vec<&str> {
-    entrypoints.iter().map(|entrypoint| &**entrypoint).collect()
+    fn names_of<'a>(&self, entrypoints: &'a [Arc<str>]) -> Vec<Cow<'a, str>> {
+        entrypoints.iter().map(|entrypoint| self.charset.name(entrypoint)).collect()
+    }
 }
 
 /// The parameters that bound a claim.
@@ -385,6 +387,6 @@ fn job(row: &PgRow, known: &HashMap<&str, &Arc<str>>, reserved: &Reservation) ->
         attempts: u32::try_from(attempts).unwrap_or(0),
         suspicion: suspect::suspicion(row.try_get("suspicion")?),
         unread: (!row.try_get::<bool, _>("is_inlined")?).then_some(bytes),
-        share: reserved.share(bytes),
+        share: reserved.share(bytes).map(|share| share as Arc<dyn Any + Send + Sync>),
     }))
 }

@@ -172,7 +172,7 @@ pub struct Overdue {
 impl Queue {
     /// Whether leases of jobs of these entrypoints are over; not those of the jobs that this host holds, whose heartbeat is only late.
     pub async fn any_lost(&self, rules: &[RescueRule], lease: Duration, held: &[JobId]) -> sqlx::Result<Overdue> {
-        let entrypoints: Vec<&str> = rules.iter().map(|rule| rule.entrypoint.as_str()).collect();
+        let entrypoints: Vec<_> = rules.iter().map(|rule| self.charset.name(&rule.entrypoint)).collect();
         let began = Instant::now();
         let since = self.looks.since(began);
         let back = since.map(|last| began - last + lease + MARGIN);
@@ -207,7 +207,7 @@ impl Queue {
     fn ruled(&self, sql: SqlStr, rules: &[RescueRule]) -> QueryAs<'static, Postgres, Rescued, PgArguments> {
         let by_attempts = self.sql.lacking.suspects;
         let most = |rule: &RescueRule| if by_attempts { rule.max_attempts } else { rule.max_crashes };
-        let entrypoints: Vec<String> = rules.iter().map(|rule| rule.entrypoint.clone()).collect();
+        let entrypoints: Vec<String> = rules.iter().map(|rule| self.charset.name(&rule.entrypoint).into_owned()).collect();
         let most: Vec<i32> = rules.iter().map(|rule| i32::try_from(most(rule)).unwrap_or(i32::MAX)).collect();
         let hold: Vec<bool> = rules.iter().map(|rule| rule.on_failure == OnFailure::Hold).collect();
         sqlx::query_as(sql).bind(entrypoints).bind(most).bind(hold)

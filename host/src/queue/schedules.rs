@@ -115,6 +115,7 @@ impl Queue {
     /// The rows of these schedules, the overdue ones of nobody, and the database's time.
     pub async fn schedules(&self, keys: &[ScheduleKey]) -> sqlx::Result<(DateTime<Utc>, Vec<ScheduleRow>)> {
         let (expressions, entrypoints) = columns(keys);
+        let entrypoints: Vec<_> = entrypoints.into_iter().map(|entrypoint| self.charset.name(entrypoint)).collect();
         let rows = sqlx::query(self.sql.look_at_schedules.clone()).bind(expressions).bind(entrypoints).fetch_all(&self.pool).await?;
         let now = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get("now")?;
         let mut schedules = Vec::with_capacity(rows.len());
@@ -138,7 +139,8 @@ impl Queue {
 
     /// Add rows for schedules that have none, due next at these times.
     pub async fn add_schedules(&self, new: &[(ScheduleKey, DateTime<Utc>)]) -> sqlx::Result<()> {
-        let (keys, times): (Vec<ScheduleKey>, Vec<DateTime<Utc>>) = new.iter().cloned().unzip();
+        let (keys, times): (Vec<ScheduleKey>, Vec<DateTime<Utc>>) =
+            new.iter().filter(|(key, _)| self.charset.name(&key.entrypoint) == key.entrypoint).cloned().unzip();
         let (expressions, entrypoints) = columns(&keys);
         sqlx::query(self.sql.add_schedules.clone()).bind(expressions).bind(entrypoints).bind(times).execute(&self.pool).await?;
         Ok(())

@@ -67,6 +67,15 @@ impl Charset {
         Cow::Owned(fit)
     }
 
+    /// A name, to look for. One that the encoding is known not to have becomes one that no row has: as it is, it would fail the statement, and
+    /// with it the search for all other names.
+    pub(super) fn name(self, name: &str) -> Cow<'_, str> {
+        match self {
+            Charset::Latin1 => self.fit(name),
+            Charset::Any | Charset::Ascii => Cow::Borrowed(name),
+        }
+    }
+
     /// JSON of ours, every text in it made to fit.
     pub(super) fn json(self, value: &Value) -> Value {
         match value {
@@ -121,6 +130,8 @@ mod tests {
         assert_eq!(Charset::of("LATIN1").fit(text), "caf\u{e9} \\u{2603}\\u{0}");
         assert_eq!(Charset::of("EUC_JP").fit(text), "caf\\u{e9} \\u{2603}\\u{0}");
         assert!(matches!(Charset::Latin1.fit("plain"), Cow::Borrowed("plain")));
+        let name = "\u{2603}";
+        assert_eq!(["UTF8", "LATIN1", "EUC_JP"].map(|encoding| Charset::of(encoding).name(name) == name), [true, false, true]);
     }
 
     #[test]
