@@ -13,6 +13,7 @@ use crate::printable::printable;
 use crate::pulse::Pulse;
 use crate::queue::Queue;
 use crate::schema::{self, SchemaError};
+use crate::told::Told as _;
 
 /// Guests are interrupted every 10 ms, and a machine that is out of breath is no reason for a restart.
 const GUESTS_ANSWER: Duration = Duration::from_secs(8);
@@ -106,8 +107,8 @@ async fn database(queue: &Queue) -> (Result<(), String>, Result<(), String>) {
     let ask = queue.pool().transaction(|connection| Box::pin(async move { schema::check_worker(connection, &names).await }));
     match tokio::time::timeout(DATABASE_ANSWERS, ask).await {
         Ok(Ok(())) => (Ok(()), Ok(())),
-        Ok(Err(SchemaError::Catalog(error))) => (Err(error.to_string()), Err("not known".into())),
-        Ok(Err(error)) => (Ok(()), Err(error.to_string())),
+        Ok(Err(SchemaError::Catalog(error))) => (Err(error.told()), Err("not known".into())),
+        Ok(Err(error)) => (Ok(()), Err(error.told())),
         Err(_) => (Err(format!("no answer within {DATABASE_ANSWERS:?}")), Err("not known".into())),
     }
 }
