@@ -73,7 +73,7 @@ impl Announcer {
         let anew = present && self.announced != Some(true);
         let announced = self.queue.announce(&files(&set), &versions(&set), present, anew).await;
         if let Err(error) = &announced {
-            tracing::debug!(error = %error.told(), "cannot announce this host; trying again");
+            tracing::warn!(error = %error.told(), "cannot announce this host; until it is, its death is noticed only when its leases are over; trying again");
         } else {
             self.announced = Some(present);
         }

@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::announce::{Announcer, Presence};
+use crate::byte_budget::ByteBudget;
+use crate::descriptors;
 use crate::executor::Executor;
 use crate::guests::GuestRuntime;
 use crate::lease::{self, Leases};
@@ -53,6 +55,10 @@ pub struct Settings {
     pub cache: Option<PathBuf>,
     /// Jobs that run at a time.
     pub max_concurrent_tasks: usize,
+    /// Bytes of payloads and headers that claimed jobs may hold.
+    pub max_claimed_bytes: u64,
+    /// Bytes that all running guests may have together.
+    pub max_guest_memory: usize,
     /// A job whose worker was silent for so long is taken from it.
     pub heartbeat_timeout: Duration,
     /// Running jobs have so long to end at a stop.
@@ -128,6 +134,8 @@ struct Running {
 
 async fn start(settings: Settings) -> anyhow::Result<Running> {
     let (started, mut tasks) = (Instant::now(), Tasks::default());
+    // Before anybody asks how much there is.
+    descriptors::raise();
     let (stop_claiming, stop_upkeep, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let pages = match settings.listen.map(Pages::open).transpose()? {
         Some((pages, serve)) => {
@@ -153,6 +161,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let engine = Engine::new(&EngineSettings {
         max_instances: u32::try_from(settings.max_concurrent_tasks).unwrap_or(u32::MAX),
         max_memory: settings.folder.caps.memory,
+        max_guest_memory: settings.max_guest_memory,
         compile_timeout: Some(settings.folder.caps.compile_timeout),
     })?;
     let max_crashes = settings.folder.caps.max_crashes;
@@ -169,7 +178,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
              `pgq-host upgrade`, `pgq-host grant ROLE --apply`, then a restart, bring what is lacking"
         );
     }
-    let queue = queue.without(lacking);
+    let queue = queue.without(lacking).within(ByteBudget::new(settings.max_claimed_bytes)).fitted().await?;
     let (present, listening) = watch::channel(false);
     let listens = connected.listen_from.is_some();
     let presence = match lacking.presence {
@@ -187,8 +196,8 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let (tried_sender, tried) = oneshot::channel();
     let (lost_sender, lost) = mpsc::channel(64);
     // Behind a pooler there may be no session to listen on; then the worker polls, and its lease is all that speaks for it.
-    if let Some(from) = connected.listen_from {
-        let listener = queue::listen(Listener {
+    let listener = connected.listen_from.map(|from| {
+        queue::listen(Listener {
             from,
             channel: settings.names.channel.clone(),
             fleet_channel: settings.names.fleet_channel(),
@@ -197,7 +206,9 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
             watch: (!matches!(presence, Presence::Unknown)).then(|| queue.watch(lost_sender)),
             present,
             tried: tried_sender,
-        });
+        })
+    });
+    if let Some(listener) = listener {
         tasks.spawn("listener", listener);
     }
     // Before the first claim, or a cancellation of what it takes could go unheard.

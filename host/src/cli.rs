@@ -169,9 +169,10 @@ impl Cli {
             Command::Durability(args) => schema::durability(&self.database, args).await,
             Command::Autovac(args) => schema::autovac(&self.database, args).await,
             Command::Grant(args) => schema::grant(&self.database, args).await,
-            Command::CompileComponent { max_instances, max_memory, pooled } => {
-                wasm::compile_as_child(&wasm::EngineSettings { max_instances, max_memory, compile_timeout: None }, pooled)
-            }
+            Command::CompileComponent { max_instances, max_memory, pooled } => wasm::compile_as_child(
+                &wasm::EngineSettings { max_instances, max_memory, max_guest_memory: max_memory, compile_timeout: None },
+                pooled,
+            ),
             Command::Sql(command) => schema::sql(&self.database, command),
         }
     }

@@ -63,6 +63,10 @@ pub struct RunSection {
     pub batch_size: Option<usize>,
     /// Jobs that run at a time.
     pub max_concurrent_tasks: Option<usize>,
+    /// Bytes that all running guests may have together.
+    pub max_guest_memory: Option<u64>,
+    /// Bytes that claimed jobs may hold.
+    pub max_claimed_bytes: Option<u64>,
     /// Seconds.
     pub dequeue_timeout: Option<f64>,
     /// Seconds.
@@ -192,6 +196,20 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A size: bytes, or with a unit of 1,024 like `64MiB`, `1GiB`, `512K`.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let shift = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(0),
+        "k" | "kib" => Some(10),
+        "m" | "mib" => Some(20),
+        "g" | "gib" => Some(30),
+        _ => None,
+    };
+    let bytes = text[..digits].parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
+    bytes.ok_or_else(|| format!("{text:?} is not a size; write bytes like 67108864, or a unit like 64MiB, 1GiB"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +259,14 @@ mod tests {
     fn an_unknown_key_is_an_error_that_names_it() {
         let error = Config::parse("[run]\nbatchsize = 1").expect_err("invalid");
         assert!(format!("{error:#}").contains("batchsize"));
+    }
+
+    #[test]
+    fn sizes_are_bytes_or_have_a_unit() {
+        assert_eq!((parse_bytes("4096"), parse_bytes("64MiB"), parse_bytes("2 g")), (Ok(4096), Ok(64 << 20), Ok(2 << 30)));
+        for bad in ["-1", "1.5M", "MiB", "", "99999999999G", "1 pint"] {
+            assert!(parse_bytes(bad).expect_err("refused").contains(bad));
+        }
     }
 
     #[test]

@@ -15,11 +15,11 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc
 use tokio_util::sync::CancellationToken;
 
 use crate::guests::Guests;
-use crate::job::{Claim, Fault, Job, Suspicion, Verdict};
+use crate::job::{Claim, Fault, Job, Suspicion, UNREAD, Verdict};
 use crate::lease::{Leases, Standing};
 use crate::meter;
 use crate::plugins::{PluginSet, Served};
-use crate::queue::{Attempt, Disposition, Queue, Record};
+use crate::queue::{Attempt, Body, Disposition, Queue, Record};
 use crate::verdict;
 use crate::wasm::{self, Engine, Held, Ran, RunLimits, Terms};
 use batches::{batches, chunks};
@@ -54,6 +54,8 @@ struct Shared {
     control: Handle,
     lane: Arc<Lane>,
     closed: CancellationToken,
+    /// Large payloads are read one at a time: each takes a connection, and is in memory twice for a moment.
+    reading: Semaphore,
     running: Semaphore,
     max_running: usize,
     leases: Arc<Leases>,
@@ -81,6 +83,7 @@ impl Executor {
                 control: Handle::current(),
                 lane: Arc::default(),
                 closed: CancellationToken::new(),
+                reading: Semaphore::new(1),
                 running: Semaphore::new(max_running),
                 max_running,
                 leases,
@@ -116,6 +119,7 @@ impl Executor {
     pub fn close(&self) {
         self.shared.closed.cancel();
         self.shared.running.close();
+        self.shared.reading.close();
     }
 
     /// Whether what is claimed now can begin: not while a job runs that nothing may begin beside.
@@ -130,6 +134,51 @@ impl Executor {
 
     /// Run jobs that were claimed by a statement that was sent at `asked`, on what is served; in batches where an entrypoint takes them.
     pub fn start(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: Instant) {
+        let (jobs, unread): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.unread.is_none());
+        if !unread.is_empty() {
+            self.read(unread, plugins, asked);
+        }
+        self.start_read(jobs, plugins, asked);
+    }
+
+    /// Read the payloads that the claim left in the database, and start each job when its is there. Their leases are kept meanwhile.
+    fn read(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: Instant) {
+        let (executor, plugins) = (self.clone(), plugins.clone());
+        let jobs: Vec<(Active, Held)> = jobs.into_iter().map(|job| (Active::of(&self.shared), self.hold(job, asked))).collect();
+        // Here, on the control runtime, where no guest keeps a connection waiting.
+        tokio::spawn(async move {
+            for (active, held) in jobs {
+                let mut job = (*held.job).clone();
+                let read = match active.0.reading.acquire().await {
+                    Ok(_turn) => Some(active.0.queue.read_body(&mut job).await),
+                    Err(_closed) => None,
+                };
+                let verdict = match read {
+                    Some(Ok(Body::Read)) => {
+                        executor.start_read(vec![job], &plugins, asked);
+                        continue;
+                    }
+                    Some(Ok(Body::Gone)) => {
+                        tracing::info!(job.id = job.id, "the job was cancelled or taken over before its payload was read");
+                        active.0.leases.release([job.claim]);
+                        continue;
+                    }
+                    Some(Ok(Body::Unreadable(reason))) => Verdict::Reject(Fault::new("Unreadable", reason)),
+                    Some(Err(error)) => {
+                        tracing::warn!(job.id = job.id, error = %error, "cannot read the job's payload; it is queued again");
+                        Verdict::Release(UNREAD)
+                    }
+                    None => Verdict::Release("the host stopped"),
+                };
+                match plugins.get(&job.entrypoint) {
+                    Some(served) => active.0.conclude(&held, served, verdict, &Cost::nothing()).await,
+                    None => active.0.leases.release([job.claim]),
+                }
+            }
+        });
+    }
+
+    fn start_read(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: Instant) {
         let batch = |served: &Served| served.options.batch.unwrap_or(1) as usize;
         let (suspects, jobs) = lane::part(jobs);
         if !suspects.is_empty() {

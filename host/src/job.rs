@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::byte_budget::ByteShare;
 
 /// The id of a row in the queue table.
 pub type JobId = i64;
@@ -33,6 +35,10 @@ pub struct Job {
     pub claim: Claim,
     /// It was near a worker's death, and is to be run apart.
     pub suspicion: Option<Suspicion>,
+    /// Payload and headers are still in the database, so many bytes.
+    pub unread: Option<u64>,
+    /// What it takes of the bytes that the host may hold, until it is dropped.
+    pub share: Option<Arc<ByteShare>>,
 }
 
 /// How a job is run whose worker was lost, until an outcome of it is recorded.
@@ -57,6 +63,9 @@ pub struct Claim {
     pub at: DateTime<Utc>,
 }
 
+/// Why a job is given back whose payload could not be read: for another reason than what it is.
+pub const UNREAD: &str = "its payload could not be read";
+
 /// PostgreSQL's timestamps end; nobody means a job for a time after the year 3000.
 pub const MAX_DELAY: Duration = Duration::from_secs(1_000 * 365 * 24 * 3600);
 
@@ -72,14 +81,38 @@ impl Job {
     }
 }
 
-/// Headers as a handler gets them: a text as it is, any other value as JSON. What is no object has no names to ask for.
-pub fn header_texts(json: &str) -> BTreeMap<String, String> {
-    let Ok(Value::Object(headers)) = serde_json::from_str(json) else { return BTreeMap::new() };
-    let text = |value| match value {
-        Value::String(text) => text,
-        other => other.to_string(),
+/// Headers as a handler gets them: a text as it is, any other value as JSON, to the last digit and however deep. What is no object has no
+/// names to ask for.
+///
+/// # Errors
+/// Where the text is no JSON.
+pub fn header_texts(json: &str) -> serde_json::Result<BTreeMap<String, String>> {
+    if !json.trim_start().starts_with('{') {
+        return Ok(BTreeMap::new());
+    }
+    let headers: BTreeMap<String, &RawValue> = serde_json::from_str(json)?;
+    let text = |value: &RawValue| match value.get() {
+        text if text.starts_with('"') => serde_json::from_str(text),
+        other => Ok(compact(other)),
     };
-    headers.into_iter().map(|(name, value)| (name, text(value))).collect()
+    headers.into_iter().map(|(name, value)| Ok((name, text(value)?))).collect()
+}
+
+/// JSON without the blanks between its tokens, which PostgreSQL puts there and nobody else.
+pub fn compact(json: &str) -> String {
+    let (mut text, mut in_string, mut is_escaped) = (String::with_capacity(json.len()), false, false);
+    for c in json.chars() {
+        if !in_string && c.is_ascii_whitespace() {
+            continue;
+        }
+        match c {
+            '"' if !is_escaped => in_string = !in_string,
+            _ => {}
+        }
+        is_escaped = in_string && c == '\\' && !is_escaped;
+        text.push(c);
+    }
+    text
 }
 
 /// What becomes of the row of a job that failed for good.
@@ -176,6 +209,68 @@ pub struct NewJob {
     pub headers: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
+/// Of an entrypoint's name.
+const MAX_ENTRYPOINT_BYTES: usize = 255;
+/// Of a dedupe key: an entry of its index has 2,704 bytes at most, 12 of them its own. (Longer ones that compress well would fit.)
+const MAX_DEDUPE_KEY_BYTES: usize = 2_692;
+
+impl NewJob {
+    /// What PostgreSQL would refuse, or nobody can have meant; said while whoever enqueues it can still do something about it.
+    ///
+    /// # Errors
+    /// The limit that was met, and by how much.
+    pub fn check(&self) -> Result<(), String> {
+        NewJob::check_entrypoint(&self.entrypoint)?;
+        self.dedupe_key.as_deref().map_or(Ok(()), NewJob::check_dedupe_key)?;
+        let headers = self.headers.iter().flatten().flat_map(|(name, value)| [name.as_str(), value.as_str().unwrap_or_default()]);
+        headers.map(without_nul).collect::<Result<(), String>>()?;
+        NewJob::check_delay(self.delay)
+    }
+
+    /// The name alone.
+    ///
+    /// # Errors
+    /// See [`NewJob::check`].
+    pub fn check_entrypoint(name: &str) -> Result<(), String> {
+        if name.is_empty() || name.len() > MAX_ENTRYPOINT_BYTES {
+            return Err(format!("the entrypoint's name has {} bytes; 1 to {MAX_ENTRYPOINT_BYTES} are allowed", name.len()));
+        }
+        without_nul(name)
+    }
+
+    /// The key alone.
+    ///
+    /// # Errors
+    /// See [`NewJob::check`].
+    pub fn check_dedupe_key(key: &str) -> Result<(), String> {
+        if key.len() > MAX_DEDUPE_KEY_BYTES {
+            return Err(format!(
+                "the dedupe key has {} bytes; up to {MAX_DEDUPE_KEY_BYTES} are allowed: use a digest of what is longer",
+                key.len()
+            ));
+        }
+        without_nul(key)
+    }
+
+    /// The delay alone.
+    ///
+    /// # Errors
+    /// See [`NewJob::check`].
+    pub fn check_delay(delay: Duration) -> Result<(), String> {
+        if delay > MAX_DELAY {
+            return Err(format!("a delay of {} s is longer than a thousand years", delay.as_secs()));
+        }
+        Ok(())
+    }
+}
+
+fn without_nul(text: &str) -> Result<(), String> {
+    if text.contains('\0') {
+        return Err("names, keys and headers cannot contain the character NUL: PostgreSQL's text has no place for it".into());
+    }
+    Ok(())
+}
+
 /// How one run of a job ended, before the queue's rules (attempts, back-off) are applied to it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
@@ -224,6 +319,28 @@ impl Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_keep_every_digit_and_every_level() {
+        let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        let json = format!(
+            r#"{{"big": 1e400, "long": 12345678901234567890123, "text": "a \"b\"\n", "list": [1, {{"a b": "c, \\\" d"}}], "deep": {deep}, "": null}}"#
+        );
+        let headers = header_texts(&json).expect("JSON");
+        let wanted = [
+            ("", "null"),
+            ("big", "1e400"),
+            ("deep", &*deep),
+            ("list", r#"[1,{"a b":"c, \\\" d"}]"#),
+            ("long", "12345678901234567890123"),
+            ("text", "a \"b\"\n"),
+        ];
+        assert!(headers.iter().map(|(name, text)| (&**name, &**text)).eq(wanted));
+        for no_object in ["null", "[1]", "\"x\"", "7"] {
+            assert!(header_texts(no_object).expect("JSON").is_empty());
+        }
+        assert!(header_texts("{\"a\": ").is_err());
+    }
 
     #[test]
     fn backoff_grows_to_its_cap_and_never_overflows() {

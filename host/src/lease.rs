@@ -86,10 +86,14 @@ impl Leases {
     }
 
     /// A job was claimed by a statement that was sent at `asked`. The database counts from some time after that, and the answer may have
-    /// taken long. The control is how the job can be stopped.
+    /// taken long. The control is how the job can be stopped. Where the claim is held already, while its payload was read, it stays as it is.
     pub fn hold(&self, claim: Claim, asked: Instant) -> Arc<Control> {
+        let mut held = self.lock();
+        if let Some(held) = held.get(&claim.id).filter(|held| held.claim == claim) {
+            return Arc::clone(&held.control);
+        }
         let control = Arc::new(Control::default());
-        if let Some(before) = self.lock().insert(claim.id, Held { claim, control: Arc::clone(&control), renewed: asked }) {
+        if let Some(before) = held.insert(claim.id, Held { claim, control: Arc::clone(&control), renewed: asked }) {
             // The database gave the job to us again: what we held of it before is over.
             before.control.lose_lease();
         }

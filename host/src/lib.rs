@@ -5,10 +5,12 @@
 pub mod announce;
 pub mod app;
 pub mod bench;
+pub mod byte_budget;
 pub mod cargo;
 pub mod cli;
 pub mod config;
 pub mod cron;
+pub mod descriptors;
 pub mod digest;
 pub mod doctor;
 pub mod embedded;

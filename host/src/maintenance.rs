@@ -86,7 +86,8 @@ async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Opti
     let needed = how.lease + lease::renewal_timeout(how.lease) + LONGEST_RETRY;
     if good_for < needed {
         tracing::debug!(good_for = ?good_for, needed = ?needed, "leases are over; too early to tell whether their workers are lost");
-        return Ok(Some((needed - good_for).max(MOMENT).min(needed)));
+        // Not for longer than between two looks: an access that nothing is known of for a while counts as broken.
+        return Ok(Some((needed - good_for).max(MOMENT).min(how.lease / 2)));
     }
     queue.rescue(&rules, overdue, found.clock_ms, &leases.ids()).await?.iter().for_each(report);
     Ok(None)
@@ -100,6 +101,8 @@ pub async fn rescue_from(queue: Queue, mut lost: mpsc::Receiver<Uuid>, how: Resc
             tracing::warn!(%worker, error = %error.told(), "cannot put the jobs of a lost worker back; they wait for the end of their leases");
         }
     }
+    // Where nobody watches, none will come.
+    stop.cancelled().await;
 }
 
 async fn rescue_all_from(queue: &Queue, worker: Uuid, rules: &[RescueRule]) -> sqlx::Result<()> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::job::{Job, Verdict};
-use crate::queue::HandedOver;
+use crate::queue::{Claimed, HandedOver};
 
 /// The counts of one entrypoint. A name always leads to the same counts: to make a meter anew loses nothing.
 #[derive(Clone)]
@@ -95,7 +95,7 @@ pub async fn statement<T>(name: &'static str, answer: impl Future<Output = sqlx:
 }
 
 /// A claim, and how many jobs it brings.
-pub async fn claim(answer: impl Future<Output = sqlx::Result<Vec<Job>>>) -> sqlx::Result<Vec<Job>> {
+pub async fn claim(answer: impl Future<Output = sqlx::Result<Claimed>>) -> sqlx::Result<Claimed> {
     let jobs = statement("claim", answer).await?;
     histogram!("pgq_host_claim_jobs").record(jobs.len() as f64);
     Ok(jobs)

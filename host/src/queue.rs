@@ -7,12 +7,14 @@
 mod access;
 mod additions;
 mod attempt;
+mod body;
 mod cancel;
 mod claim;
 mod connection;
 mod database;
 mod depth;
 mod dsn;
+mod due;
 mod enqueue;
 mod fleet;
 mod front;
@@ -37,6 +39,7 @@ mod sqlstate;
 mod statements;
 mod statistics;
 mod suspect;
+mod text;
 mod times;
 mod timetable;
 mod watch;
@@ -51,8 +54,9 @@ use uuid::Uuid;
 pub use access::Access;
 pub use additions::Lacking;
 pub use attempt::Attempt;
+pub use body::Body;
 pub use cancel::{Cancel, CancelOutcome};
-pub use claim::Limited;
+pub use claim::{Claimed, Limited};
 pub use connection::{connect, connect_options, in_time, pool_size};
 pub use database::{ConnectError, Connected, Database, ListenFrom};
 pub use depth::Depth;
@@ -68,12 +72,14 @@ pub use requeue::{Requeue, RequeueOutcome};
 pub use rescue::{Overdue, RescueRule, Rescued};
 pub use schedules::{Fired, ScheduleKey, ScheduleRow, Tick};
 pub use server_version::{NEWEST_SERVER, OLDEST_SERVER, ServerTooOld, check_server};
+pub(crate) use session::AS_BYTES;
 pub use source::Source;
 pub use sqlstate::Remedy;
 pub use statistics::Counted;
 pub use timetable::{ListedSchedule, RemovedSchedule};
 pub use watch::Watch;
 
+use crate::byte_budget::ByteBudget;
 use crate::names::Names;
 use statements::Statements;
 
@@ -89,6 +95,8 @@ pub struct Queue {
     seats: Arc<seats::Seats>,
     tallied: Arc<Notify>,
     unannounced: Arc<Sender<u64>>,
+    bytes: ByteBudget,
+    charset: text::Charset,
 }
 
 impl Queue {
@@ -110,7 +118,20 @@ impl Queue {
             seats: Arc::default(),
             tallied: Arc::default(),
             unannounced: Arc::default(),
+            bytes: ByteBudget::default(),
+            charset: text::Charset::default(),
         }
+    }
+
+    /// The same queue; claimed jobs are held within this budget.
+    pub fn within(self, bytes: ByteBudget) -> Queue {
+        Queue { bytes, ..self }
+    }
+
+    /// The same queue; what is written is made to fit this database's encoding.
+    pub async fn fitted(self) -> sqlx::Result<Queue> {
+        let encoding: String = sqlx::query_scalar("SELECT current_setting('server_encoding')").fetch_one(&self.pool).await?;
+        Ok(Queue { charset: text::Charset::of(&encoding), ..self })
     }
 
     /// This worker's id: `queue_manager_id` on every row that it holds.

@@ -117,7 +117,7 @@ fn refused(id: JobId, error: &sqlx::Error) -> Disposition {
             "job_id": id,
             "timestamp": chrono::Utc::now().to_rfc3339(),
             "exception_type": "OutcomeRefused",
-            "exception_message": format!("the run ended, but the database refused its outcome: {}", error.told()).replace('\0', ""),
+            "exception_message": format!("the run ended, but the database refused its outcome: {}", error.told()),
             "traceback": "",
             "additional_context": null,
         }),

@@ -6,7 +6,7 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::job::{Fault, JobId, OnFailure, Verdict};
+use crate::job::{Fault, JobId, OnFailure, UNREAD, Verdict};
 use crate::plugins::Served;
 use crate::queue::{Disposition, Terminal};
 
@@ -22,8 +22,10 @@ pub struct Case<'a> {
     pub served: &'a Served,
 }
 
-/// How long a job waits for which the host had no instance: long enough to let another host have it.
+/// How long a job waits for which the host had no instance or no memory: long enough to let another host have it.
 const NO_ROOM_DELAY: Duration = Duration::from_millis(100);
+/// How long a job waits that could not be read: what is wrong with the database does not pass at once.
+const UNREAD_DELAY: Duration = Duration::from_secs(1);
 /// Nobody means a time beyond this one, and PostgreSQL's timestamps end.
 const MAX_DELAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -60,7 +62,11 @@ pub fn decide(verdict: Verdict, case: &Case<'_>, jitter: f64) -> Disposition {
         }
         Verdict::Reject(fault) => case.failed(&fault),
         Verdict::Release(reason) => {
-            let delay = if reason.contains("no instance") { NO_ROOM_DELAY } else { Duration::ZERO };
+            let delay = match reason {
+                UNREAD => UNREAD_DELAY,
+                _ if reason.ends_with("was free") => NO_ROOM_DELAY,
+                _ => Duration::ZERO,
+            };
             Disposition::Again { delay, counts: false, traceback: None }
         }
     }
@@ -90,22 +96,17 @@ impl Case<'_> {
         });
         if let Some(delay) = retry_delay {
             context["retry_delay"] = timedelta(delay).into();
-            context["reason"] = without_nul(&fault.message).into();
+            context["reason"] = fault.message.clone().into();
         }
         json!({
             "job_id": self.id,
             "timestamp": Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
             "exception_type": fault.exception_type,
-            "exception_message": without_nul(&fault.message),
-            "traceback": without_nul(&fault.traceback),
+            "exception_message": fault.message,
+            "traceback": fault.traceback,
             "additional_context": context,
         })
     }
-}
-
-/// `jsonb` refuses NUL. In PgQueuer one such message keeps a whole batch of outcomes from being recorded.
-fn without_nul(text: &str) -> String {
-    text.replace('\0', "\u{FFFD}")
 }
 
 /// As Python prints a timedelta: `0:00:30`, `1 day, 2:03:04.500000`.

@@ -97,6 +97,8 @@ enum Look {
     Empty,
     /// No place is free.
     Full,
+    /// This host holds too many bytes for what is left.
+    Heavy,
 }
 
 /// What was heard while waiting.
@@ -145,6 +147,7 @@ impl Worker {
                     continue;
                 }
                 Ok(Look::Full) => self.wait_for_room(prefetch.jobs()).await,
+                Ok(Look::Heavy) => self.wait_for_bytes().await,
                 Ok(Look::Empty) => match self.wait_for_work(&plugins, &targets, look_began, &mut drain).await {
                     Ok(ended) => ended,
                     Err(error) => self.back_off(&mut retry, &error).await,
@@ -163,7 +166,7 @@ impl Worker {
         if free + ahead == 0 {
             return Ok(Look::Full);
         }
-        let mut more = false;
+        let (mut more, mut heavy) = (false, false);
         // A limited job holds one of few seats from its claim on: it is only claimed when it can start now. Limited entrypoints
         // go first, since what the others leave would never be enough under load; their limits keep them from taking all.
         let mut left = free;
@@ -173,19 +176,26 @@ impl Worker {
                 break;
             }
             let asked = std::time::Instant::now();
-            let jobs = self.pulse.ask(meter::claim(self.queue.claim_limited(limited, wanted))).await?;
-            left -= jobs.len();
-            more |= jobs.len() == wanted && wanted < limited.concurrency as usize;
-            self.executor.start(jobs, plugins, asked);
+            let claimed = self.pulse.ask(meter::claim(self.queue.claim_limited(limited, wanted))).await?;
+            left -= claimed.len();
+            more |= claimed.len() == wanted && wanted < limited.concurrency as usize;
+            more |= claimed.too_many && !claimed.is_empty();
+            heavy |= claimed.too_heavy;
+            self.executor.start(claimed.jobs, plugins, asked);
         }
         let wanted = (left + ahead).min(self.settings.batch_size);
         if wanted > 0 && !targets.unlimited.is_empty() {
             let asked = std::time::Instant::now();
-            let jobs = self.pulse.ask(meter::claim(self.queue.claim(&targets.unlimited, wanted))).await?;
-            more |= jobs.len() == wanted;
-            self.executor.start(jobs, plugins, asked);
+            let claimed = self.pulse.ask(meter::claim(self.queue.claim(&targets.unlimited, wanted))).await?;
+            more |= claimed.len() == wanted || claimed.too_many && !claimed.is_empty();
+            heavy |= claimed.too_heavy;
+            self.executor.start(claimed.jobs, plugins, asked);
         }
-        Ok(if more { Look::More } else { Look::Empty })
+        Ok(match (more, heavy) {
+            (true, _) => Look::More,
+            (_, true) => Look::Heavy,
+            _ => Look::Empty,
+        })
     }
 
     /// Places that are free now, and jobs that may be claimed beyond them.
@@ -213,6 +223,27 @@ impl Worker {
             }
             if heard.end {
                 return Some(Ended::ListenerLost);
+            }
+        }
+    }
+
+    /// What is due is too heavy beside what is held. Something that is not may come any time.
+    async fn wait_for_bytes(&mut self) -> Option<Ended> {
+        let until = Instant::now() + self.settings.dequeue_timeout;
+        loop {
+            let mut heard = Heard::default();
+            tokio::select! {
+                () = self.stop.cancelled() => return Some(Ended::Stopped),
+                () = tokio::time::sleep_until(until) => return None,
+                () = self.queue.lightened() => return None,
+                Ok(()) = self.plugins.changed() => return None,
+                Some(event) = self.events.recv() => self.hear(event, false, &mut heard),
+            }
+            if heard.end {
+                return Some(Ended::ListenerLost);
+            }
+            if heard.look {
+                return None;
             }
         }
     }

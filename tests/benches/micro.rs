@@ -26,7 +26,9 @@ static RUNTIME: LazyLock<Runtime> =
 
 /// One run on the calling thread, with all that a host does about it but the queue.
 fn run(bencher: Bencher, reuse: u32) {
-    let engine = Engine::new(&EngineSettings { max_instances: 100, max_memory: LIMITS.memory, compile_timeout: None }).expect("an engine");
+    let engine =
+        Engine::new(&EngineSettings { max_instances: 100, max_memory: LIMITS.memory, max_guest_memory: 1 << 30, compile_timeout: None })
+            .expect("an engine");
     let bytes = std::fs::read(guest("reuse")).expect("the guest");
     let plugin = RUNTIME.block_on(wasm::load(&engine, &CodeCache::disabled(), "reuse", bytes, |_| Default::default()));
     let plugin = Arc::new(plugin.expect("a plugin"));
@@ -59,6 +61,8 @@ fn job() -> Job {
         payload: Some(br#"{"name":"x"}"#.to_vec()),
         headers: None,
         attempts: 0,
+        unread: None,
+        share: None,
         claim: Claim { id: 1, at: chrono::DateTime::UNIX_EPOCH },
         suspicion: None,
     }
@@ -73,7 +77,7 @@ fn queue() -> (&'static Database, Queue) {
 fn claim(queue: &Queue, jobs: usize) -> Vec<Job> {
     let claimed = RUNTIME.block_on(queue.claim(&[Arc::from("echo")], jobs)).expect("a claim");
     assert_eq!(claimed.len(), jobs);
-    claimed
+    claimed.jobs
 }
 
 #[divan::bench(args = [1, 10, 100, 500], sample_size = 1)]

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on ends, and some say what they measured")]
 
 mod bench;
+mod bodies;
+mod budgets;
 mod capabilities;
 mod chaos;
 mod connecting;
@@ -11,8 +13,10 @@ mod dev;
 mod docs;
 mod doctor;
 mod embedded;
+mod encodings;
 mod environment;
 mod examples;
+mod faults;
 mod fleet;
 mod grants;
 mod health;

@@ -20,7 +20,8 @@ async fn successes(database: &Database) -> (i64, i64) {
     (all, database.count("SELECT count(DISTINCT job_id) FROM pgqueuer_log WHERE status = 'successful'").await)
 }
 
-#[tokio::test]
+// The pages are asked by a call that blocks, while the network goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_network_costs_time_and_no_job() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let (proxy, pages) = (Proxy::before(&database.dsn()).await, Pages::anywhere());
@@ -40,7 +41,13 @@ async fn a_silent_network_costs_time_and_no_job() {
     for id in &ids {
         assert_eq!(database.history(*id).await.last().map(String::as_str), Some("successful"));
     }
-    eventually("it is ready", async || pages.get("/readyz").0 == 200).await;
+    let ready = async {
+        while pages.get("/readyz").0 != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let ready = tokio::time::timeout(pgq_host_tests::PATIENCE, ready).await;
+    assert!(ready.is_ok(), "{}\n{}", pages.get("/readyz").1, host.log());
     let id = database.enqueue("echo", "x").await;
     database.wait_for(id, "successful").await;
     host.stop().await;

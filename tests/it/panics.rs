@@ -103,6 +103,8 @@ fn job(id: i64, entrypoint: &str) -> Job {
         headers: None,
         attempts: 0,
         suspicion: None,
+        unread: None,
+        share: None,
         claim: Claim { id, at },
     }
 }
@@ -116,12 +118,11 @@ async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     let read = move || Ok(Config::load(Some(&config))?.folder(path.clone()));
     let rule = Config::load(Some(&plugins.config())).unwrap().breaker;
     let folder = read().unwrap();
-    let settings = EngineSettings { max_instances: 10, max_memory: folder.caps.memory, compile_timeout: None };
+    let settings = EngineSettings { max_instances: 10, max_memory: folder.caps.memory, max_guest_memory: 1 << 30, compile_timeout: None };
     let engine = Engine::new(&settings).unwrap();
     let loader = Loader { engine: engine.clone(), cache: CodeCache::disabled() };
     let (_reload, served) = Reload::start(folder, Reread::by(read), rule, loader).await.unwrap();
     let (_threads, guests) = GuestRuntime::start().unwrap();
-    let database = Database::new().await;
     let leases = Arc::new(Leases::default());
     let (sender, mut records) = mpsc::channel(16);
     let executor = Executor::new(engine, guests, database.queue(), 4, Arc::clone(&leases), sender);

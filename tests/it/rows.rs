@@ -137,7 +137,7 @@ async fn odd_values_in_any_column_cost_nobody_anything() {
     assert!(pages.get("/metrics").1.contains("pgq_host_queue_oldest_seconds{entrypoint="), "{}", host.log());
     database.must(&["requeue", "--all"]).await;
     eventually("what was held runs again", async || {
-        database.count("SELECT count(*) FROM pgqueuer WHERE status = 'failed' OR status = 'queued' AND execute_after <= now()").await == 0
+        database.count("SELECT count(*) FROM pgqueuer WHERE payload IS NOT NULL AND (status = 'failed' OR status = 'queued' AND execute_after <= now())").await == 0
     })
     .await;
     let log = host.stop().await;

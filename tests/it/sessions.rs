@@ -194,8 +194,8 @@ async fn a_rotated_password_is_read_for_the_next_session_wherever_it_comes_from(
         host.wait_for_log("ready").await;
         hosts.push(host);
     }
-    database.execute(&format!("ALTER ROLE {} PASSWORD 'second'", role.name)).await;
-    write("second");
+    database.execute(&format!("ALTER ROLE {} PASSWORD 'rotated-word'", role.name)).await;
+    write("rotated-word");
     assert!(cut(&database, &format!("usename = '{}'", role.name)).await >= 6);
     for (name, _) in ways {
         let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'");
@@ -205,7 +205,7 @@ async fn a_rotated_password_is_read_for_the_next_session_wherever_it_comes_from(
     database.wait_for(id, "successful").await;
     for host in hosts {
         let log = host.stop().await;
-        assert!(!log.contains("second"), "{log}");
+        assert!(!log.contains("rotated-word"), "{log}");
     }
     role.gone(&database).await;
 }

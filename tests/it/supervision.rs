@@ -25,7 +25,7 @@ async fn a_host_whose_task_fails_names_it_puts_its_jobs_back_and_ends() {
         assert_eq!(status.code(), Some(1), "{task}: {log}");
         assert!(log.contains(&format!("the task \"{task}\" panicked: as the test wants it")), "{task}: {log}");
         assert_eq!(database.history(id).await, ["queued", "picked", "queued"], "{task}: {log}");
-        let attempts = database.count(&format!("SELECT attempts FROM pgqueuer WHERE id = {id}")).await;
+        let attempts = database.count(&format!("SELECT attempts::bigint FROM pgqueuer WHERE id = {id}")).await;
         assert_eq!(attempts, 0, "{task}");
         database.execute("DELETE FROM pgqueuer").await;
     }

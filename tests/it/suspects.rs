@@ -23,7 +23,7 @@ async fn lost(database: &Database, entrypoint: &str) -> Vec<(i64, String)> {
 async fn claim(queue: &Queue, entrypoint: &str) -> Vec<Job> {
     let mut jobs = Vec::new();
     eventually("there are jobs", async || {
-        jobs = queue.claim(&[Arc::from(entrypoint)], 100).await.unwrap();
+        jobs = queue.claim(&[Arc::from(entrypoint)], 100).await.unwrap().jobs;
         !jobs.is_empty()
     })
     .await;

@@ -145,7 +145,7 @@ async fn tables_show_what_a_person_needs_and_no_control_characters() {
     let said = database.must(&["failed"]).await;
     let lines: Vec<&str> = said.stdout.lines().collect();
     assert_eq!(lines.len(), 3, "{said:?}");
-    for part in [&id.to_string(), "bell  [2J", " 5 ", "ValueError: boom xxx", "..."] {
+    for part in [&id.to_string(), "bell\\x07\\x1b[2J", " 5 ", "ValueError: boom\\nxxx", "..."] {
         assert!(lines[2].contains(part), "{part} is missing: {said:?}");
     }
     assert!(!said.stdout.contains(['\u{7}', '\u{1b}']), "{said:?}");

@@ -33,11 +33,22 @@ impl Database {
         Database::copy_of("template0").await
     }
 
+    /// With PgQueuer's tables and ours, in this encoding.
+    pub async fn encoded(encoding: &str) -> Database {
+        let database = Database::made(&format!("TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'")).await;
+        database.install().await;
+        database
+    }
+
     async fn copy_of(template: &str) -> Database {
+        Database::made(&format!("TEMPLATE {template}")).await
+    }
+
+    async fn made(how: &str) -> Database {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("{}{}_{}", server::PREFIX, std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let mut admin = PgConnection::connect(&server::dsn("postgres")).await.expect("the tests' PostgreSQL answers");
-        admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE {template}"))).await.expect("a database");
+        admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name} {how}"))).await.expect("a database");
         Database::at(server::dsn(&name)).await
     }
 

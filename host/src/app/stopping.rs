@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::tasks::Tasks;
+use super::tasks::{Fault, Tasks};
 use crate::executor::Executor;
 use crate::lease::Leases;
 use crate::pulse::Pulse;
@@ -27,6 +27,9 @@ const INTERRUPT_TIMEOUT: Duration = Duration::from_secs(2);
 const RECORD_TIMEOUT: Duration = Duration::from_secs(6);
 /// The same after a signal that says not to wait: what the database takes at once is not lost.
 const LAST_RECORD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The claim loop is dropped piece by piece.
+const NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct Stopping<'s> {
     pub(super) executor: Executor,
@@ -63,7 +66,7 @@ impl Stopping<'_> {
                     Err(error) => lost("recorder", error),
                 })
             }
-            fault = tasks.fault() => Cause::Fault(anyhow::anyhow!("{fault}; the host ends, so that a whole one is started")),
+            fault = tasks.fault() => blame(fault, &mut worker).await,
             name = self.signals.next() => {
                 tracing::info!(signal = name, running = self.leases.len(), drain_timeout_ms = self.drain_timeout.as_millis(), "stopping; a second signal interrupts running jobs");
                 Cause::Signal
@@ -81,8 +84,11 @@ impl Stopping<'_> {
                 Step::Done(Ok(_)) => {}
                 Step::Done(Err(error)) => cause = Cause::Fault(lost("claim loop", error)),
                 step => {
-                    patient &= matches!(step, Step::Late);
                     tracing::warn!("a claim is under way that the database does not answer; its connection is given up");
+                    if let Step::Signal(name) = step {
+                        patient = false;
+                        tracing::warn!(signal = name, running = self.executor.active(), "running jobs are interrupted and queued again");
+                    }
                     worker.abort();
                     let _ = worker.await;
                 }
@@ -162,6 +168,18 @@ enum Step<T> {
     Done(T),
     Signal(&'static str),
     Late,
+}
+
+/// A task that ended may only have been the first to notice that the claim loop did.
+async fn blame(fault: Fault, worker: &mut JoinHandle<Ended>) -> Cause {
+    let fault = match fault {
+        Fault::Failed(fault) => fault,
+        Fault::Ended(fault) => match tokio::time::timeout(NOTICE_TIMEOUT, worker).await {
+            Ok(ended) => return ended.map_or_else(|error| Cause::Fault(lost("claim loop", error)), Cause::Ended),
+            Err(_) => fault,
+        },
+    };
+    Cause::Fault(anyhow::anyhow!("{fault}; the host ends, so that a whole one is started"))
 }
 
 fn lost(name: &str, error: tokio::task::JoinError) -> anyhow::Error {

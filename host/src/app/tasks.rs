@@ -13,6 +13,15 @@ pub(super) struct Tasks {
     names: HashMap<Id, &'static str>,
 }
 
+/// What nobody asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It returned, perhaps because what it works for is gone.
+    Ended(String),
+    /// It panicked.
+    Failed(String),
+}
+
 impl Tasks {
     /// Have it run beside the others.
     pub(super) fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
@@ -23,10 +32,10 @@ impl Tasks {
     }
 
     /// Resolves when one of them ended: which, and how.
-    pub(super) async fn fault(&mut self) -> String {
+    pub(super) async fn fault(&mut self) -> Fault {
         match self.running.join_next_with_id().await {
-            Some(Ok((id, ()))) => format!("the task {:?} ended by itself", self.name(id)),
-            Some(Err(error)) => self.failed(error),
+            Some(Ok((id, ()))) => Fault::Ended(format!("the task {:?} ended by itself", self.name(id))),
+            Some(Err(error)) => Fault::Failed(self.failed(error)),
             None => std::future::pending().await,
         }
     }
@@ -104,9 +113,9 @@ mod tests {
         let mut tasks = Tasks::default();
         tasks.spawn("steady", std::future::pending());
         tasks.spawn("brief", async {});
-        assert_eq!(tasks.fault().await, "the task \"brief\" ended by itself");
+        assert_eq!(tasks.fault().await, Fault::Ended("the task \"brief\" ended by itself".into()));
         tasks.spawn("broken", async { panic!("no {}", "more") });
-        assert_eq!(tasks.fault().await, "the task \"broken\" panicked: no more");
+        assert_eq!(tasks.fault().await, Fault::Failed("the task \"broken\" panicked: no more".into()));
         tasks.wind_up(Duration::from_millis(1)).await;
     }
 }

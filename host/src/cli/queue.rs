@@ -17,6 +17,7 @@ use crate::queue::{EnqueueError, OnConflict, Placed, Queue};
 #[derive(Debug, Args)]
 pub(super) struct QueueArgs {
     /// Who is to run it
+    #[arg(value_parser = parse_entrypoint)]
     entrypoint: String,
     /// The bytes it gets
     #[arg(conflicts_with = "payload_file")]
@@ -25,7 +26,7 @@ pub(super) struct QueueArgs {
     #[arg(long)]
     payload_file: Option<PathBuf>,
     /// Not before so many seconds from now (or 15m, 2h, ...)
-    #[arg(long, default_value = "0", value_parser = parse_duration)]
+    #[arg(long, default_value = "0", value_parser = parse_delay)]
     delay: Duration,
     /// Higher runs first
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
@@ -34,7 +35,7 @@ pub(super) struct QueueArgs {
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = parse_header)]
     headers: Vec<(String, String)>,
     /// At most one queued or running job has this key
-    #[arg(long)]
+    #[arg(long, value_parser = parse_dedupe_key)]
     dedupe_key: Option<String>,
     /// When the key is taken: exit with an error, exit with 0, or raise the priority of the job that has it to this one's
     #[arg(long, default_value = "raise")]
@@ -50,6 +51,19 @@ enum Conflict {
     Skip,
     #[value(name = "update_priority", alias = "update-priority")]
     UpdatePriority,
+}
+
+fn parse_entrypoint(name: &str) -> Result<String, String> {
+    NewJob::check_entrypoint(name).map(|()| name.to_owned())
+}
+
+fn parse_dedupe_key(key: &str) -> Result<String, String> {
+    NewJob::check_dedupe_key(key).map(|()| key.to_owned())
+}
+
+fn parse_delay(text: &str) -> Result<Duration, String> {
+    let delay = parse_duration(text)?;
+    NewJob::check_delay(delay).map(|()| delay)
 }
 
 pub(super) fn parse_header(text: &str) -> Result<(String, String), String> {

@@ -12,7 +12,9 @@ use super::logging::LoggingArgs;
 use super::usage::{IsUsage as _, usage};
 use super::values;
 use crate::app;
-use crate::config::{Config, parse_duration};
+use crate::byte_budget::ByteBudget;
+use crate::config::{Config, parse_bytes, parse_duration};
+use crate::host_memory;
 use crate::names::Names;
 use crate::plugins::Reread;
 use crate::queue::Database;
@@ -26,6 +28,8 @@ const DEFAULT_BATCH_SIZE: usize = 1_000;
 const DEFAULT_MAX_CONCURRENT_TASKS: usize = 100;
 /// The pool reserves address space for each, and there are 128 TiB of it.
 const MOST_CONCURRENT_TASKS: usize = 5_000;
+/// The default limit of one run needs no more, in most languages.
+const LEAST_GUEST_MEMORY: u64 = 16 << 20;
 const DEFAULT_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where nothing wakes a worker.
 const POLLING_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -64,6 +68,12 @@ pub(super) struct WorkerArgs {
     batch_size: Option<usize>,
     #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", value_parser = values::whole_number::<usize>, help = format!("Jobs that run at a time in this process; 0 is as many as can be, {MOST_CONCURRENT_TASKS} [default: {DEFAULT_MAX_CONCURRENT_TASKS}]"))]
     max_concurrent_tasks: Option<usize>,
+    /// Memory that all running guests may have together, like 512MiB; jobs that do not fit wait [default: half of the memory]
+    #[arg(long, env = "PGQ_HOST_MAX_GUEST_MEMORY", value_name = "BYTES", value_parser = parse_bytes)]
+    max_guest_memory: Option<u64>,
+    /// Bytes of payloads and headers that claimed jobs may hold, like 64MiB; a job above it runs alone [default: an eighth of the memory]
+    #[arg(long, env = "PGQ_HOST_MAX_CLAIMED_BYTES", value_name = "BYTES", value_parser = parse_bytes)]
+    max_claimed_bytes: Option<u64>,
     #[arg(long, env = "PGQ_HOST_DEQUEUE_TIMEOUT", value_parser = parse_duration, help = format!("The longest wait between two looks at the queue, in seconds; {} where nothing wakes it [default: {}]", POLLING_DEQUEUE_TIMEOUT.as_secs(), DEFAULT_DEQUEUE_TIMEOUT.as_secs()))]
     dequeue_timeout: Option<Duration>,
     #[arg(long, env = "PGQ_HOST_HEARTBEAT_TIMEOUT", value_parser = parse_duration, help = format!("A job whose worker was silent for so many seconds is run by another; the same on all workers of a queue [default: {}]", DEFAULT_HEARTBEAT_TIMEOUT.as_secs()))]
@@ -149,6 +159,14 @@ impl WorkerArgs {
         if tasks > MOST_CONCURRENT_TASKS {
             mistakes.push(format!("max-concurrent-tasks is {tasks}; it must be up to {MOST_CONCURRENT_TASKS}: start more hosts for more"));
         }
+        let max_guest_memory = self.max_guest_memory.or(config.run.max_guest_memory).unwrap_or_else(default_guest_memory);
+        if max_guest_memory < LEAST_GUEST_MEMORY {
+            mistakes.push(format!("max-guest-memory is {max_guest_memory} bytes; it must be at least {LEAST_GUEST_MEMORY}"));
+        }
+        let max_claimed_bytes = self.max_claimed_bytes.or(config.run.max_claimed_bytes).unwrap_or_else(ByteBudget::default_bytes);
+        if max_claimed_bytes == 0 {
+            mistakes.push("max-claimed-bytes is 0; it must be more, or leave it out for an eighth of the memory".into());
+        }
         let shutdown_on_listener_failure = self.shutdown_on_listener_failure || config.run.shutdown_on_listener_failure.unwrap_or_default();
         if deaf && shutdown_on_listener_failure {
             mistakes
@@ -164,7 +182,9 @@ impl WorkerArgs {
             folder: config.folder(plugins),
             breaker: config.breaker,
             cache: Some(self.cache_dir.clone().or(config.run.cache_dir).map_or_else(default_cache_dir, Ok)?),
+            max_guest_memory: usize::try_from(max_guest_memory).unwrap_or(usize::MAX),
             max_concurrent_tasks: if tasks == 0 { MOST_CONCURRENT_TASKS } else { tasks },
+            max_claimed_bytes,
             heartbeat_timeout,
             drain_timeout,
             log_aggregation_interval,
@@ -177,6 +197,12 @@ impl WorkerArgs {
         let path = self.config.clone();
         Reread::by(move || Ok(Config::load(path.as_deref())?.folder(plugins.clone())))
     }
+}
+
+/// Half of what this process may use. The other half is for payloads and outcomes on their way, compiled code, and compilers, which are
+/// processes of the same container.
+fn default_guest_memory() -> u64 {
+    (host_memory::limit() / 2).max(LEAST_GUEST_MEMORY)
 }
 
 pub(super) fn default_cache_dir() -> anyhow::Result<PathBuf> {

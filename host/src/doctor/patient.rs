@@ -6,7 +6,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Executor as _, PgPool, Postgres, SqlSafeStr as _, SqlStr, Transaction};
 
 use super::Settings;
-use crate::queue::Operator;
+use crate::queue::{AS_BYTES, Operator, Pool};
 
 /// The listener's, and two that talk at the same time.
 const MOST_CONNECTIONS: u32 = 3;
@@ -56,7 +56,7 @@ impl<'a> Patient<'a> {
 
     /// The queue, as commands look at it.
     pub(super) fn operator(&self) -> Operator {
-        Operator::new(self.pool.clone(), self.settings.names.clone())
+        Operator::new(Pool::by_transaction(&self.pool), self.settings.names.clone())
     }
 
     /// A command of this program for this queue.
@@ -71,7 +71,8 @@ impl<'a> Patient<'a> {
 
 async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
     let mut look = pool.begin_with(BEGIN).await?;
-    look.execute("SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '1s'").await?;
+    let bounds = "SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '1s'";
+    look.execute(AssertSqlSafe(format!("{bounds}; {}", AS_BYTES.replace("{local}", "true")))).await?;
     Ok(look)
 }
 

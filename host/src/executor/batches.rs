@@ -46,6 +46,8 @@ mod tests {
             payload: None,
             headers: None,
             attempts: 0,
+            unread: None,
+            share: None,
             claim: Claim { id, at: chrono::DateTime::UNIX_EPOCH },
             suspicion: None,
         };

@@ -65,7 +65,7 @@ impl Access {
         let mut state = self.lock();
         let was_lost = state.since.is_none();
         // Leases are looked at more often than this, so a longer silence means that this process did not run, or its server did not.
-        let was_silent = state.last.is_some_and(|last| now.saturating_duration_since(last) > state.slow.mul_f64(1.5));
+        let was_silent = state.last.is_some_and(|last| now.saturating_duration_since(last) > state.slow.mul_f64(1.5).max(JUMP));
         if was_lost || was_silent || now - asked > state.slow {
             state.since = Some(now);
         }

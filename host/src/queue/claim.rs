@@ -8,8 +8,12 @@ use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query;
 use sqlx::{Row as _, SqlStr};
 
-use super::{Queue, Remedy, sqlstate, suspect};
+use super::due::{self, Bounds, Place};
+use super::text::Lossy;
+use super::{Queue, Remedy, front, sqlstate, suspect};
+use crate::byte_budget::Reservation;
 use crate::job::{Claim, Job, JobId};
+use crate::told::Told as _;
 
 /// The inner select is a CTE of its own because the planner may otherwise run it again, and claim more than its limit.
 ///
@@ -23,60 +27,19 @@ const CLAIM: &str = "
 WITH {due}, claimed AS (
     UPDATE {queue} AS q
     SET status = 'picked', updated = now(), heartbeat = clock_timestamp(), queue_manager_id = $3, slot = NULL
-    FROM due WHERE q.id = ANY (ARRAY[due.id])
+    FROM fit WHERE fit.is_light AND fit.is_near AND q.id = ANY (ARRAY[fit.id])
     {claimed}";
 
-/// Put in for `{due}`: the index by priority, until there are enough. It reads over what is deferred, however much that is.
-const DUE_BY_PRIORITY: &str = "due AS MATERIALIZED (
-    SELECT id, priority FROM {queue}
-    WHERE {gate}status = 'queued' AND entrypoint = {served} AND execute_after <= now(){from}
-    ORDER BY priority DESC, id ASC
-    LIMIT {most}
-    FOR UPDATE SKIP LOCKED
-)";
-
-/// Put in for `{due}`: while few jobs are due, they are found by the time at which they became due, and then put in order; no job that is
-/// deferred is looked at. Where many are due, the index by priority it is.
-const DUE_OF_FEW: &str = "few AS MATERIALIZED (
-    SELECT next.id, next.priority FROM unnest({all}) AS served(entrypoint) CROSS JOIN LATERAL (
-        SELECT id, priority FROM {queue}
-        WHERE status = 'queued' AND entrypoint = served.entrypoint AND execute_after <= now()
-        ORDER BY execute_after LIMIT {few}
-    ) AS next
-    LIMIT {few}
-), of_few AS MATERIALIZED (
-    SELECT q.id, q.priority
-    FROM (SELECT id FROM few WHERE (SELECT count(*) FROM few) < {few} ORDER BY priority DESC, id ASC) AS f CROSS JOIN LATERAL (
-        SELECT id, priority FROM {queue}
-        WHERE id = f.id AND status IS NOT DISTINCT FROM 'queued' AND execute_after <= now()
-        FOR UPDATE SKIP LOCKED
-    ) AS q
-    LIMIT {most}
-), {of_many}, due AS MATERIALIZED (
-    SELECT * FROM of_few UNION ALL SELECT * FROM of_many
-)";
-
-/// So many are not few any more: as many rows as a look may read in vain. Of an entrypoint with a limit a claim takes a job or two.
-const FEW: &str = "100";
 /// Each entrypoint is a look into the index by time; past so many, few jobs are due anyway or many are.
 const FEW_ENTRYPOINTS: usize = 64;
 
-/// What is due, for a claim of so many jobs at most; of all these entrypoints, an array, each of which is `served`.
-fn due(template: &str, all: &str, served: &str, most: &str, from: &str) -> String {
-    let by_priority = |gate: &str| DUE_BY_PRIORITY.replace("{gate}", gate);
-    let of_many = by_priority("(SELECT count(*) FROM few) >= {few} AND ").replacen("due AS", "of_many AS", 1);
-    let text = if template == DUE_OF_FEW { DUE_OF_FEW.replace("{of_many}", &of_many) } else { by_priority("") };
-    text.replace("{few}", FEW).replace("{all}", all).replace("{served}", served).replace("{most}", most).replace("{from}", from)
-}
-
 /// From the front, of few entrypoints or of many, or from where the last claim ended.
 pub(super) fn claim(way: Way) -> String {
-    let (template, from) = match way {
-        Way::Front => (DUE_OF_FEW, ""),
-        Way::FrontOfMany => (DUE_BY_PRIORITY, ""),
-        Way::On => (DUE_BY_PRIORITY, GO_ON),
-    };
-    CLAIM.replace("{due}", &due(template, "$1::text[]", "ANY($1)", "$2", from)).replace("{claimed}", &claimed("")) + JOBS
+    let from = if way == Way::On { GO_ON } else { "" };
+    let place = Place { all: "$1::text[]", served: "ANY($1)", most: "$2", from };
+    let bounds = Bounds { left: "$4", alone: "$5", inline: "$6" };
+    let due = if way == Way::Front { due::of_few(&place, bounds) } else { due::by_priority(&place, bounds) };
+    CLAIM.replace("{due}", &due).replace("{claimed}", &claimed("", bounds)) + &jobs()
 }
 
 /// The claim of an entrypoint with a limit.
@@ -84,17 +47,22 @@ pub(super) fn claim_limited() -> String {
     let gaps = |low: &str, high: &str| GAPS.replace("{low}", low).replace("{high}", high);
     let free =
         FREE.replace("{gaps_from_there}", &gaps("$5::bigint", "$4::bigint")).replace("{gaps_before}", &gaps("0::bigint", "$5::bigint"));
-    format!("WITH {free}, {}{JOBS}", seated("$1", "$3", ""))
+    format!("WITH {free}, {}{}", seated("$1", "$3", "", Bounds { left: "$6", alone: "$7", inline: "$8" }), jobs())
 }
 
 /// The job that is due for each seat of `free`, and its claim by `me`; logged when what is `after`, a condition, is known.
-pub(super) fn seated(entrypoint: &str, me: &str, after: &str) -> String {
-    let due = due(DUE_OF_FEW, &format!("ARRAY[{entrypoint}::text]"), entrypoint, "(SELECT count(*) FROM free)", "");
-    SEATED.replace("{due}", &due).replace("{me}", me).replace("{claimed}", &claimed(after))
+pub(super) fn seated(entrypoint: &str, me: &str, after: &str, bounds: Bounds) -> String {
+    let all = format!("ARRAY[{entrypoint}::text]");
+    let due = due::of_few(&Place { all: &all, served: entrypoint, most: "(SELECT count(*) FROM free)", from: "" }, bounds);
+    SEATED.replace("{due}", &due).replace("{me}", me).replace("{claimed}", &claimed(after, bounds))
 }
 
-fn claimed(after: &str) -> String {
-    CLAIMED.replace("{after}", after)
+fn claimed(after: &str, bounds: Bounds) -> String {
+    bounds.fill(&CLAIMED.replace("{after}", after).replace("{bytes}", due::BYTES).replace("{no_headers}", NO_HEADERS))
+}
+
+fn jobs() -> String {
+    JOBS.replace("{left_over}", due::LEFT)
 }
 
 /// Where a claim looks for what is due.
@@ -109,7 +77,7 @@ pub(super) enum Way {
 }
 
 /// Put in for `{from}`: not from the front, but from where the last claim ended.
-const GO_ON: &str = " AND priority = $4 AND id > $5";
+const GO_ON: &str = " AND priority = $7 AND id > $8";
 
 /// For one entrypoint with a limit over all workers. A running job holds a seat (`slot`); the unique index over seats makes the
 /// limit airtight, against PgQueuer's workers too. Only as many rows are locked as seats are free.
@@ -126,8 +94,8 @@ const FREE: &str = "free AS MATERIALIZED (
 
 /// See `seated`.
 const SEATED: &str = "{due}, seated AS (
-    SELECT due.id, free.seat
-    FROM (SELECT id, row_number() OVER (ORDER BY priority DESC, id ASC) AS rank FROM due) AS due
+    SELECT next.id, free.seat
+    FROM (SELECT id, row_number() OVER (ORDER BY priority DESC, id ASC) AS rank FROM fit WHERE is_light AND is_near) AS next
     JOIN free USING (rank)
 ), claimed AS (
     UPDATE {queue} AS q
@@ -154,14 +122,22 @@ const CLAIMED: &str =
 ), claim_tallied AS (
     {into_tally}SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed GROUP BY priority, entrypoint
 ), job AS (
-    SELECT id::bigint AS id, priority, entrypoint, payload, headers::text AS headers, attempts, updated, {time:execute_after} AS execute_after, slot,
+    SELECT id::bigint AS id, priority, entrypoint, attempts, updated, {time:execute_after} AS execute_after, slot, bytes, is_inlined,
+           CASE WHEN is_inlined THEN payload END AS payload, CASE WHEN is_inlined THEN headers::text END AS headers,
            (extract(epoch FROM {time:created}) * 1000)::bigint AS created_ms
-    FROM claimed
+    FROM (
+        SELECT *, {bytes} AS bytes, {bytes} <= {inline} AND CASE WHEN {no_headers} THEN true ELSE octet_length(headers::text) <= 8192 END
+               AS is_inlined
+        FROM claimed OFFSET 0
+    ) AS sized
 )";
 
-/// The claimed jobs, in the order in which they are to run.
+/// JSON null and empty objects; a number in a few bytes more can have 131,072 digits.
+const NO_HEADERS: &str = "coalesce(pg_column_size(headers), 0) <= 12";
+
+/// The claimed jobs, in the order in which they are to run; or a single row without one.
 const JOBS: &str = "
-SELECT *, {suspicion} FROM job ORDER BY priority DESC, id ASC";
+SELECT *, {suspicion} FROM {left_over} LEFT JOIN job ON true ORDER BY priority DESC, id ASC";
 
 /// One index look-up per entrypoint.
 pub(super) const NEXT_DUE: &str = "
@@ -191,17 +167,55 @@ pub struct Limited {
     pub concurrency: u32,
 }
 
+/// What a claim took, and whether that was all it could.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    /// In the order in which they are to run.
+    pub jobs: Vec<Job>,
+    /// Some were left because one answer has no room for more.
+    pub too_many: bool,
+    /// Some were left because this host holds too many bytes to take them as well.
+    pub too_heavy: bool,
+}
+
+impl std::ops::Deref for Claimed {
+    type Target = [Job];
+
+    fn deref(&self) -> &[Job] {
+        &self.jobs
+    }
+}
+
+/// Whether jobs come with their payloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bodies {
+    /// Those that are small.
+    Inlined,
+    /// None: one of them cannot be sent, and nobody knows which.
+    Later,
+}
+
+impl Bodies {
+    fn inline(self) -> i32 {
+        match self {
+            Bodies::Inlined => due::INLINE_BYTES,
+            Bodies::Later => -1,
+        }
+    }
+}
+
 impl Queue {
     /// Take up to `max` due jobs of entrypoints without a limit, highest priority first, oldest first. While a look at all of them is dear,
     /// or there are more than `max`, those that come after the last are taken first for a while.
-    pub async fn claim(&self, entrypoints: &[Arc<str>], max: usize) -> sqlx::Result<Vec<Job>> {
-        let mut claimed = Vec::new();
+    pub async fn claim(&self, entrypoints: &[Arc<str>], max: usize) -> sqlx::Result<Claimed> {
+        let mut claimed = Claimed::default();
         let place = self.front.place();
         if let Some(place) = place {
-            let claim = self.claiming(&self.sql.claim_on, entrypoints, max).bind(place.priority).bind(place.after);
-            claimed = self.claimed(claim.fetch_all(&self.pool).await?, entrypoints)?;
-            self.front.went_on(&claimed);
-            if claimed.len() == max || self.front.rest().is_some() {
+            claimed = self.look(&self.sql.claim_on, entrypoints, max, Some(place)).await?;
+            if !claimed.too_heavy {
+                self.front.went_on(&claimed.jobs);
+            }
+            if claimed.len() == max || claimed.too_many || self.front.rest().is_some() {
                 return Ok(claimed);
             }
         }
@@ -209,53 +223,98 @@ impl Queue {
         let many = entrypoints.len() > FEW_ENTRYPOINTS || place.is_none() && self.front.plenty();
         let (asked, left) = (Instant::now(), max - claimed.len());
         let look = if many { &self.sql.claim_of_many } else { &self.sql.claim };
-        let front = match self.claiming(look, entrypoints, left).fetch_all(&self.pool).await {
-            Ok(rows) => self.claimed(rows, entrypoints)?,
+        let front = match self.look(look, entrypoints, left, None).await {
+            Ok(front) => front,
             Err(error) if claimed.is_empty() => return Err(error),
             // What was claimed already must not be lost with it.
             Err(_) => return Ok(claimed),
         };
-        self.front.claimed(asked.elapsed(), &front, front.len() == left);
-        claimed.extend(front);
-        Ok(claimed)
+        // What was passed over stands before what was taken.
+        let taken = if front.too_heavy { &[] } else { &*front.jobs };
+        self.front.claimed(asked.elapsed(), taken, front.len() == left || front.too_many);
+        claimed.jobs.extend(front.jobs);
+        Ok(Claimed { too_many: front.too_many, too_heavy: claimed.too_heavy || front.too_heavy, ..claimed })
     }
 
-    /// The parameters that both begin with.
-    fn claiming(&self, sql: &SqlStr, entrypoints: &[Arc<str>], max: usize) -> Query<'static, Postgres, PgArguments> {
-        let entrypoints: Vec<String> = entrypoints.iter().map(|entrypoint| entrypoint.to_string()).collect();
-        sqlx::query(sql.clone()).bind(entrypoints).bind(i64::try_from(max).unwrap_or(i64::MAX)).bind(self.me)
+    async fn look(&self, sql: &SqlStr, entrypoints: &[Arc<str>], max: usize, place: Option<front::Place>) -> sqlx::Result<Claimed> {
+        let query = |reserved: &Reservation, bodies: Bodies| {
+            let texts: Vec<String> = entrypoints.iter().map(|entrypoint| entrypoint.to_string()).collect();
+            let query = sqlx::query(sql.clone()).bind(texts).bind(i64::try_from(max).unwrap_or(i64::MAX)).bind(self.me);
+            let query = bounded(query, reserved, bodies);
+            match place {
+                Some(place) => query.bind(place.priority).bind(place.after),
+                None => query,
+            }
+        };
+        let (rows, reserved) = self.rows(query).await?;
+        Ok(self.claimed(&rows, entrypoints, &reserved))
     }
 
-    /// What a claim brought.
-    pub(super) fn claimed(&self, rows: Vec<PgRow>, entrypoints: &[Arc<str>]) -> sqlx::Result<Vec<Job>> {
-        if !rows.is_empty() {
+    /// The answer to a claim. Where a row cannot be sent, such as one whose headers are no text in this database's encoding or one of
+    /// gigabytes, jobs are claimed without their bodies: reading these later finds out which it is, and all others run.
+    async fn rows(
+        &self,
+        query: impl Fn(&Reservation, Bodies) -> Query<'static, Postgres, PgArguments>,
+    ) -> sqlx::Result<(Vec<PgRow>, Reservation)> {
+        let reserved = self.bytes.reserve();
+        let rows = match query(&reserved, Bodies::Inlined).fetch_all(&self.pool).await {
+            Err(error) if is_unreadable(&error) => {
+                tracing::warn!(error = %error.told(), "a job that is due cannot be read as it is; jobs are read one by one");
+                query(&reserved, Bodies::Later).fetch_all(&self.pool).await?
+            }
+            rows => rows?,
+        };
+        Ok((rows, reserved))
+    }
+
+    /// What a claim brought. A row that cannot be read costs nobody but itself: it is put back when its lease is over.
+    pub(super) fn claimed(&self, rows: &[PgRow], entrypoints: &[Arc<str>], reserved: &Reservation) -> Claimed {
+        let left = |why: &str| rows.first().and_then(|row| row.try_get::<i64, _>(why).ok()).is_some_and(|jobs| jobs > 0);
+        let mut claimed = Claimed { jobs: Vec::with_capacity(rows.len()), too_many: left("too_many"), too_heavy: left("too_heavy") };
+        let known: HashMap<&str, &Arc<str>> = entrypoints.iter().map(|entrypoint| (&**entrypoint, entrypoint)).collect();
+        for row in rows {
+            match job(row, &known, reserved) {
+                Ok(job) => claimed.jobs.extend(job),
+                Err(error) => tracing::error!(error = %error.told(), "a claimed row cannot be read; it is put back when its lease is over"),
+            }
+        }
+        if !claimed.jobs.is_empty() {
             self.tallied.notify_one();
         }
-        let known: HashMap<&str, &Arc<str>> = entrypoints.iter().map(|entrypoint| (&**entrypoint, entrypoint)).collect();
-        rows.iter().map(|row| job(row, &known)).collect()
+        claimed
     }
 
     /// Take up to `max` due jobs of an entrypoint with a limit, as far as seats are free. Losing a race for a seat is an empty
     /// claim.
-    pub async fn claim_limited(&self, limited: &Limited, max: usize) -> sqlx::Result<Vec<Job>> {
-        let claim = sqlx::query(self.sql.claim_limited.clone())
-            .bind(&*limited.entrypoint)
-            .bind(i64::try_from(max).unwrap_or(i64::MAX))
-            .bind(self.me)
-            .bind(i64::from(limited.concurrency))
-            .bind(i64::from(self.seats.begin(limited)));
-        match claim.fetch_all(&self.pool).await {
-            Ok(rows) => {
-                if let Some(last) = rows.last() {
-                    let seat: i64 = last.try_get("slot")?;
+    pub async fn claim_limited(&self, limited: &Limited, max: usize) -> sqlx::Result<Claimed> {
+        let begin = i64::from(self.seats.begin(limited));
+        let query = |reserved: &Reservation, bodies: Bodies| {
+            let query = sqlx::query(self.sql.claim_limited.clone())
+                .bind(limited.entrypoint.to_string())
+                .bind(i64::try_from(max).unwrap_or(i64::MAX))
+                .bind(self.me)
+                .bind(i64::from(limited.concurrency))
+                .bind(begin);
+            bounded(query, reserved, bodies)
+        };
+        match self.rows(query).await {
+            Ok((rows, reserved)) => {
+                if let Some(seat) = rows.last().and_then(|last| last.try_get::<Option<i64>, _>("slot").ok().flatten()) {
                     self.seats.took(limited, u32::try_from(seat).unwrap_or(0));
                 }
-                self.claimed(rows, std::slice::from_ref(&limited.entrypoint))
+                Ok(self.claimed(&rows, std::slice::from_ref(&limited.entrypoint), &reserved))
             }
             // Two workers that race for the same seat: a violation of the unique index, or a deadlock.
-            Err(error) if Remedy::of(&error) == Remedy::AtOnce || sqlstate::is(&error, sqlstate::UNIQUE_VIOLATION) => Ok(Vec::new()),
+            Err(error) if Remedy::of(&error) == Remedy::AtOnce || sqlstate::is(&error, sqlstate::UNIQUE_VIOLATION) => {
+                Ok(Claimed::default())
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// Resolves when this worker let a job's bytes go since the last call.
+    pub async fn lightened(&self) {
+        self.bytes.freed().await;
     }
 
     /// How long until the next job of these entrypoints is due, of those that were not due yet so long ago: what became due since the last
@@ -287,21 +346,41 @@ fn texts(entrypoints: &[Arc<str>]) -> Vec<&str> {
     entrypoints.iter().map(|entrypoint| &**entrypoint).collect()
 }
 
-fn job(row: &PgRow, known: &HashMap<&str, &Arc<str>>) -> sqlx::Result<Job> {
-    let entrypoint: &str = row.try_get("entrypoint")?;
+/// The parameters that bound a claim.
+pub(super) fn bounded(
+    query: Query<'static, Postgres, PgArguments>,
+    reserved: &Reservation,
+    bodies: Bodies,
+) -> Query<'static, Postgres, PgArguments> {
+    query.bind(i64::try_from(reserved.bytes).unwrap_or(i64::MAX)).bind(reserved.alone).bind(bodies.inline())
+}
+
+/// What is known to be wrong with a value, and what a value of gigabytes does to the server.
+pub(super) fn is_unreadable(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code.starts_with("22") || code.starts_with("54") || code == "53200" || code == "XX000")
+}
+
+/// The row of a job; none, where the claim brought none.
+fn job(row: &PgRow, known: &HashMap<&str, &Arc<str>>, reserved: &Reservation) -> sqlx::Result<Option<Job>> {
+    let Some(id) = row.try_get::<Option<JobId>, _>("id")? else { return Ok(None) };
+    let entrypoint: Lossy = row.try_get("entrypoint")?;
     let attempts: i32 = row.try_get("attempts")?;
     let created_ms: i64 = row.try_get("created_ms")?;
-    let id: JobId = row.try_get("id")?;
-    Ok(Job {
+    let bytes = u64::from(row.try_get::<i32, _>("bytes")?.unsigned_abs());
+    let headers: Option<Lossy> = row.try_get("headers")?;
+    Ok(Some(Job {
         id,
         claim: Claim { id, at: row.try_get("updated")? },
         priority: row.try_get("priority")?,
         due: row.try_get("execute_after")?,
         created_ms: u64::try_from(created_ms).unwrap_or(0),
-        entrypoint: known.get(entrypoint).map_or_else(|| Arc::from(entrypoint), |known| Arc::clone(known)),
+        entrypoint: known.get(&*entrypoint.0).map_or_else(|| Arc::from(&*entrypoint.0), |known| Arc::clone(known)),
         payload: row.try_get("payload")?,
-        headers: row.try_get("headers")?,
+        headers: headers.map(|headers| headers.0),
         attempts: u32::try_from(attempts).unwrap_or(0),
         suspicion: suspect::suspicion(row.try_get("suspicion")?),
-    })
+        unread: (!row.try_get::<bool, _>("is_inlined")?).then_some(bytes),
+        share: reserved.share(bytes),
+    }))
 }

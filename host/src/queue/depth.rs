@@ -4,6 +4,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 
 use super::Queue;
+use super::text::text;
 
 /// Of the hosts that announced themselves lately, it is the turn of the one that has been there longest: the others' answer is no row,
 /// and costs no look at the queue. Entrypoints are what producers write: the longest queues are told, and no more than a page holds.
@@ -42,7 +43,7 @@ pub struct Depth {
 impl FromRow<'_, PgRow> for Depth {
     fn from_row(row: &PgRow) -> sqlx::Result<Depth> {
         Ok(Depth {
-            entrypoint: row.try_get("entrypoint")?,
+            entrypoint: text(row, "entrypoint")?,
             due: row.try_get("due")?,
             deferred: row.try_get("deferred")?,
             running: row.try_get("running")?,

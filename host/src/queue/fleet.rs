@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
+use super::text::text;
 use super::{Operator, Queue, presence};
 use crate::names::Names;
 
@@ -35,7 +36,7 @@ pub const JOINED: &str = "\"joined\"";
 pub(super) const WITHDRAW: &str = "DELETE FROM {host} WHERE id = $1";
 
 const HOSTS: &str = "
-SELECT h.id, h.name, h.pid, h.version, {time:h.started} AS started, {time:h.seen} AS seen, h.plugins FROM {host} AS h
+SELECT h.id, h.name, h.pid, h.version, {time:h.started} AS started, {time:h.seen} AS seen, h.plugins::text AS plugins FROM {host} AS h
 ORDER BY h.name, h.started";
 
 /// One host.
@@ -61,12 +62,13 @@ impl FromRow<'_, PgRow> for HostRow {
     fn from_row(row: &PgRow) -> sqlx::Result<HostRow> {
         Ok(HostRow {
             id: row.try_get("id")?,
-            name: row.try_get("name")?,
+            name: text(row, "name")?,
             pid: row.try_get("pid")?,
-            version: row.try_get("version")?,
+            version: text(row, "version")?,
             started: row.try_get("started")?,
             seen: row.try_get("seen")?,
-            plugins: row.try_get("plugins")?,
+            // What no host wrote is of no use.
+            plugins: serde_json::from_str(&text(row, "plugins")?).unwrap_or_default(),
         })
     }
 }
@@ -103,13 +105,13 @@ impl Queue {
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let query = sqlx::query(self.sql.announce.clone())
             .bind(self.me)
-            .bind(name)
+            .bind(self.charset.fit(&name).into_owned())
             .bind(i32::try_from(std::process::id()).unwrap_or_default())
             .bind(crate::version::BUILD)
-            .bind(plugins)
+            .bind(self.charset.json(plugins))
             .bind(versions.iter().map(|version| version.key).collect::<Vec<_>>())
-            .bind(versions.iter().map(|version| version.name.as_str()).collect::<Vec<_>>())
-            .bind(versions.iter().map(|version| version.version.as_str()).collect::<Vec<_>>())
+            .bind(versions.iter().map(|version| self.charset.fit(&version.name)).collect::<Vec<_>>())
+            .bind(versions.iter().map(|version| self.charset.fit(&version.version)).collect::<Vec<_>>())
             .bind(versions.iter().map(|version| version.sha256.as_str()).collect::<Vec<_>>());
         let query = match self.sql.lacking.presence {
             false => query.bind(present.then(|| presence::key(self.me))).bind(anew),

@@ -96,6 +96,8 @@ mod tests {
             payload: None,
             headers: None,
             attempts: 0,
+            unread: None,
+            share: None,
         };
         of.iter().map(job).collect()
     }

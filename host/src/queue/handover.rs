@@ -3,7 +3,8 @@
 
 use sqlx::Row as _;
 
-use super::claim::{self, Limited};
+use super::claim::{self, Bodies, Limited};
+use super::due::{self, Bounds};
 use super::outcome::{FINISH_WITH_EXTRAS, Record};
 use super::{Queue, enqueue};
 use crate::job::{Job, JobId};
@@ -24,14 +25,15 @@ const FREE: &str = "free AS MATERIALIZED (
 
 /// Rows that have a job, or a single one that has none.
 const HANDED_OVER: &str = "
-SELECT *, {suspicion} FROM (SELECT array_agg(id::bigint) AS ours FROM ours) AS recorded LEFT JOIN job ON true ORDER BY priority DESC, id ASC";
+SELECT *, {suspicion} FROM (SELECT array_agg(id::bigint) AS ours FROM ours) AS recorded CROSS JOIN {left_over} LEFT JOIN job ON true ORDER BY priority DESC, id ASC";
 
 /// Who reads the log by its ids sees a seat given back before it is taken again. Nothing else says which of two inserts comes first.
 const AFTER: &str = " WHERE (SELECT count(*) FROM logged) > 0";
 
 pub(super) fn hand_over() -> String {
     let finish = FINISH_WITH_EXTRAS.replace("{on_conflict}", enqueue::SKIP).replace("{logged}", "RETURNING job_id");
-    format!("{finish}, {FREE}, {}{HANDED_OVER}", claim::seated("$18", "$2", AFTER))
+    let seated = claim::seated("$18", "$2", AFTER, Bounds { left: "$20", alone: "$21", inline: "$22" });
+    format!("{finish}, {FREE}, {seated}{}", HANDED_OVER.replace("{left_over}", due::LEFT))
 }
 
 impl Queue {
@@ -39,16 +41,13 @@ impl Queue {
     /// done, or nothing: on an error the outcomes are still to be recorded.
     pub async fn hand_over(&self, limited: &Limited, records: &[Record]) -> sqlx::Result<HandedOver> {
         let records: Vec<&Record> = records.iter().collect();
-        let handing = self.with_extras(self.sql.hand_over.clone(), &records);
-        let handing = handing.bind(&*limited.entrypoint).bind(i64::from(limited.concurrency));
-        let mut rows = handing.fetch_all(&self.pool).await?;
+        let (handing, reserved) = (self.with_extras(self.sql.hand_over.clone(), &records), self.bytes.reserve());
+        let handing = handing.bind(limited.entrypoint.to_string()).bind(i64::from(limited.concurrency));
+        let handing = claim::bounded(handing, &reserved, Bodies::Inlined);
+        let rows = handing.fetch_all(&self.pool).await?;
         self.tallied.notify_one();
         let ours: Option<Vec<JobId>> = rows.first().map(|row| row.try_get("ours")).transpose()?.flatten();
-        if let [row] = &*rows
-            && row.try_get::<Option<JobId>, _>("id")?.is_none()
-        {
-            rows.clear();
-        }
-        Ok(HandedOver { ours: ours.unwrap_or_default(), next: self.claimed(rows, std::slice::from_ref(&limited.entrypoint))? })
+        let next = self.claimed(&rows, std::slice::from_ref(&limited.entrypoint), &reserved);
+        Ok(HandedOver { ours: ours.unwrap_or_default(), next: next.jobs })
     }
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
+use super::text::{Lossy, optional_text, text};
 use super::{Operator, millis};
-use crate::job::JobId;
+use crate::job::{JobId, compact};
 
 /// The newest failure of each comes from the log: one index look-up per row that is shown.
 const FAILED: &str = "
@@ -79,7 +80,7 @@ pub struct HeldJob {
     /// PgQueuer leaves the seat of its last run in the row.
     pub slot: Option<i64>,
     /// As stored: an object, or null.
-    pub headers: Value,
+    pub headers: Box<RawValue>,
     /// The payload itself may be large, or secret.
     pub payload_bytes: i64,
     /// Why it failed, from the log; PgQueuer's JSON does not have it.
@@ -97,20 +98,21 @@ impl FromRow<'_, PgRow> for HeldJob {
             heartbeat: row.try_get("heartbeat")?,
             execute_after: row.try_get("execute_after")?,
             status: row.try_get("status")?,
-            entrypoint: row.try_get("entrypoint")?,
+            entrypoint: text(row, "entrypoint")?,
             attempts: row.try_get("attempts")?,
             queue_manager_id: row.try_get("queue_manager_id")?,
             slot: row.try_get("slot")?,
-            headers: headers(row.try_get("headers")?),
+            headers: headers(optional_text(row, "headers")?),
             payload_bytes: row.try_get("payload_bytes")?,
-            error: row.try_get("error")?,
+            error: text(row, "error")?,
         })
     }
 }
 
-/// SQL NULL and JSON null are the same to every reader.
-fn headers(text: Option<&str>) -> Value {
-    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+/// SQL NULL and JSON null are the same to every reader. As stored, to the last digit.
+fn headers(text: Option<String>) -> Box<RawValue> {
+    let json = text.map_or_else(|| "null".into(), |text| compact(&text));
+    RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 /// A running job whose worker has been silent.
@@ -149,7 +151,7 @@ impl FromRow<'_, PgRow> for StaleJob {
             heartbeat: row.try_get("heartbeat")?,
             execute_after: row.try_get("execute_after")?,
             status: row.try_get("status")?,
-            entrypoint: row.try_get("entrypoint")?,
+            entrypoint: text(row, "entrypoint")?,
             seconds_since_heartbeat: row.try_get("seconds_since_heartbeat")?,
         })
     }
@@ -177,7 +179,7 @@ impl FromRow<'_, PgRow> for ActiveWorker {
             active_jobs: row.try_get("active_jobs")?,
             oldest_heartbeat: row.try_get("oldest_heartbeat")?,
             newest_heartbeat: row.try_get("newest_heartbeat")?,
-            entrypoints: row.try_get("entrypoints")?,
+            entrypoints: row.try_get::<Vec<Lossy>, _>("entrypoints")?.into_iter().map(|name| name.0).collect(),
         })
     }
 }
@@ -200,7 +202,7 @@ pub struct Backlog {
 impl FromRow<'_, PgRow> for Backlog {
     fn from_row(row: &PgRow) -> sqlx::Result<Backlog> {
         Ok(Backlog {
-            entrypoint: row.try_get("entrypoint")?,
+            entrypoint: text(row, "entrypoint")?,
             queued_count: row.try_get("queued_count")?,
             oldest_created: row.try_get("oldest_created")?,
             oldest_age_seconds: row.try_get("oldest_age_seconds")?,

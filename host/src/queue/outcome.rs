@@ -213,7 +213,7 @@ impl Queue {
                 unreachable!("they were sorted")
             };
             statuses.push(status.label());
-            tracebacks.push(traceback.as_ref().map(Value::to_string));
+            tracebacks.push(traceback.as_ref().map(|traceback| self.charset.json(traceback).to_string()));
             outputs.push(output.as_deref());
             parents.extend(std::iter::repeat_n(record.claim.id, follow_ups.len()));
             jobs.extend(follow_ups);
@@ -243,7 +243,7 @@ impl Queue {
             statuses.push(status);
             delays.push(millis(delay));
             failures.push(failed);
-            tracebacks.push(traceback.map(Value::to_string));
+            tracebacks.push(traceback.map(|traceback| self.charset.json(traceback).to_string()));
         }
         let put_back = self.ours(self.sql.put_back.clone(), records);
         self.ids(put_back.bind(statuses).bind(delays).bind(failures).bind(tracebacks)).await

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::access::Access;
 use super::connection::timed_out;
-use super::session::{Connector, Deadlines, PLANNER, Sessions};
+use super::session::{Connector, Deadlines, Sessions, settings};
 use super::sessions::{Lent, SessionPool};
 use super::sqlstate::Remedy;
 
@@ -41,16 +41,24 @@ impl fmt::Debug for Pool {
 impl From<PgPool> for Pool {
     /// Sessions to the same place, as they come.
     fn from(connections: PgPool) -> Pool {
-        let options = connections.connect_options().as_ref().clone();
-        let size = connections.options().get_max_connections() as usize;
-        let timeout = connections.options().get_acquire_timeout();
-        let connector =
-            Connector { source: options.into(), sessions: Sessions::Lent { prepare: true }, timeout, deadlines: Deadlines::of(None) };
-        Pool::new(connector, 0, size)
+        Pool::like(&connections, true)
     }
 }
 
 impl Pool {
+    /// Sessions to the same place, each statement a transaction of its own that leaves nothing behind.
+    pub(crate) fn by_transaction(connections: &PgPool) -> Pool {
+        Pool::like(connections, false)
+    }
+
+    fn like(connections: &PgPool, prepare: bool) -> Pool {
+        let options = connections.connect_options().as_ref().clone();
+        let size = connections.options().get_max_connections() as usize;
+        let timeout = connections.options().get_acquire_timeout();
+        let connector = Connector { source: options.into(), sessions: Sessions::Lent { prepare }, timeout, deadlines: Deadlines::of(None) };
+        Pool::new(connector, 0, size)
+    }
+
     /// Up to `most` sessions, of which `least` are kept when they are idle.
     pub(super) fn new(connector: Connector, least: usize, most: usize) -> Pool {
         let (by_transaction, deadlines) = (matches!(connector.sessions, Sessions::Lent { prepare: false }), connector.deadlines);
@@ -111,7 +119,7 @@ impl Pool {
 
     /// One message, and gone with the transaction.
     fn begin(&self) -> SqlStr {
-        let settings = if self.by_transaction { PLANNER.replace("SET ", "SET LOCAL ") } else { String::new() };
+        let settings = if self.by_transaction { settings(true) } else { String::new() };
         AssertSqlSafe(format!("BEGIN ISOLATION LEVEL READ COMMITTED; {settings}")).into_sql_str()
     }
 

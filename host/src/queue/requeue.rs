@@ -7,6 +7,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 
 use super::Operator;
+use super::text::optional_text;
 use crate::job::JobId;
 
 /// A held job has given up its dedupe key. It goes back only if no queued or running job has the key by now, and no other job of
@@ -97,7 +98,7 @@ impl FromRow<'_, PgRow> for Answer {
             id: row.try_get("id")?,
             requeued: row.try_get("requeued")?,
             held: row.try_get("held")?,
-            dedupe_key: row.try_get("dedupe_key")?,
+            dedupe_key: optional_text(row, "dedupe_key")?,
             taken_by: row.try_get("taken_by")?,
             status: row.try_get("status")?,
             last_status: row.try_get("last_status")?,

@@ -9,6 +9,7 @@ use serde_json::json;
 use sqlx::Row as _;
 
 use super::Queue;
+use super::text::text;
 use crate::job::JobId;
 
 /// The declared rows, and any other row that should have run a minute ago and that nobody runs, beside the database's clock.
@@ -123,7 +124,7 @@ impl Queue {
             let picked = row.try_get::<Option<bool>, _>("picked")?.unwrap_or_default();
             schedules.push(ScheduleRow {
                 id,
-                key: ScheduleKey { expression: row.try_get("expression")?, entrypoint: row.try_get("entrypoint")? },
+                key: ScheduleKey { expression: text(&row, "expression")?, entrypoint: text(&row, "entrypoint")? },
                 declared: row.try_get("declared")?,
                 next_run: row.try_get("next_run")?,
                 due: row.try_get("due")?,
@@ -159,7 +160,7 @@ impl Queue {
         let next: Vec<DateTime<Utc>> = ticks.iter().map(|tick| tick.next).collect();
         let headers: Vec<String> = ticks.iter().map(|tick| headers(tick.row)).collect();
         let rows = sqlx::query(self.sql.fire.clone()).bind(ids).bind(seen).bind(next).bind(headers).fetch_all(&self.pool).await?;
-        rows.iter().map(|row| Ok(Fired { id: row.try_get("id")?, entrypoint: row.try_get("entrypoint")? })).collect()
+        rows.iter().map(|row| Ok(Fired { id: row.try_get("id")?, entrypoint: text(row, "entrypoint")? })).collect()
     }
 }
 

@@ -20,9 +20,20 @@ use crate::told::Told as _;
 ///
 /// They are written for READ COMMITTED as well: a claim that skips what is locked has nothing to gain from a snapshot that lasts longer,
 /// and where `serializable` is the default, workers that do not read the same rows would still be failed for each other's sake.
-pub(super) const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
+const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
     SET plan_cache_mode = force_generic_plan";
 const READ_COMMITTED: &str = "SET default_transaction_isolation = 'read committed'";
+
+/// In a database whose encoding is SQL_ASCII, texts are bytes. A session whose client says UTF8 cannot read those that are not: the whole
+/// statement fails, whatever else it reads.
+pub(crate) const AS_BYTES: &str =
+    "SELECT set_config('client_encoding', 'SQL_ASCII', {local}) WHERE current_setting('server_encoding') = 'SQL_ASCII'";
+
+/// What is set in a session, or in a transaction of one that was lent.
+pub(super) fn settings(local: bool) -> String {
+    let planner = if local { PLANNER.replace("SET ", "SET LOCAL ") } else { format!("{PLANNER}; {READ_COMMITTED}") };
+    format!("{planner}; {}", AS_BYTES.replace("{local}", &local.to_string()))
+}
 
 /// A server lets go of what a client holds that is gone or frozen (rows, seats, its sign of life) when a statement of ours would have been
 /// given up: the network's silence ends the connection, whether nobody answers or a stopped process reads nothing. A statement whose client
@@ -142,7 +153,7 @@ impl Connector {
             // A platform that lacks one of them. Our own deadlines are there all the same.
             tracing::debug!(error = %error.told(), "the server does not take the limits of a session");
         }
-        connection.execute(AssertSqlSafe(format!("{PLANNER}; {READ_COMMITTED}"))).await?;
+        connection.execute(AssertSqlSafe(settings(false))).await?;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 use super::claim::Way;
 use super::times::bounded;
 use super::{
-    Lacking, attempt, claim, depth, enqueue, fleet, handover, heartbeat, outcome, presence, rescue, schedules, statistics, suspect,
+    Lacking, attempt, body, claim, depth, enqueue, fleet, handover, heartbeat, outcome, presence, rescue, schedules, statistics, suspect,
 };
 use crate::names::Names;
 
@@ -15,6 +15,8 @@ pub(super) struct Statements {
     pub(super) claim_of_many: SqlStr,
     pub(super) claim_on: SqlStr,
     pub(super) claim_limited: SqlStr,
+    pub(super) read_body: SqlStr,
+    pub(super) read_raw_body: SqlStr,
     pub(super) next_due: SqlStr,
     pub(super) work_left: SqlStr,
     pub(super) count_left: SqlStr,
@@ -57,6 +59,8 @@ impl Statements {
             claim_of_many: render(&claim::claim(Way::FrontOfMany)),
             claim_on: render(&claim::claim(Way::On)),
             claim_limited: render(&claim::claim_limited()),
+            read_body: render(&body::read(body::AS_TEXT)),
+            read_raw_body: render(&body::read(body::AS_STORED)),
             next_due: render(claim::NEXT_DUE),
             work_left: render(claim::WORK_LEFT),
             count_left: render(claim::COUNT_LEFT),

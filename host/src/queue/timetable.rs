@@ -6,6 +6,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 
 use super::Operator;
+use super::text::text;
 
 /// PgQueuer's order: what ran longest ago first, what never ran last.
 const LIST: &str = "
@@ -42,8 +43,8 @@ impl FromRow<'_, PgRow> for ListedSchedule {
     fn from_row(row: &PgRow) -> sqlx::Result<ListedSchedule> {
         Ok(ListedSchedule {
             id: row.try_get("id")?,
-            expression: row.try_get("expression")?,
-            entrypoint: row.try_get("entrypoint")?,
+            expression: text(row, "expression")?,
+            entrypoint: text(row, "entrypoint")?,
             heartbeat: row.try_get("heartbeat")?,
             created: row.try_get("created")?,
             updated: row.try_get("updated")?,
@@ -65,7 +66,7 @@ pub struct RemovedSchedule {
 
 impl FromRow<'_, PgRow> for RemovedSchedule {
     fn from_row(row: &PgRow) -> sqlx::Result<RemovedSchedule> {
-        Ok(RemovedSchedule { id: row.try_get("id")?, entrypoint: row.try_get("entrypoint")? })
+        Ok(RemovedSchedule { id: row.try_get("id")?, entrypoint: text(row, "entrypoint")? })
     }
 }
 

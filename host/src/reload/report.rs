@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::logging::list;
 use crate::plugins::{File, Folder, PluginSet};
 
+/// Of a long list, so much is said: a plugin that declares a thousand things must not fill the log with them.
+const SAID: usize = 20;
+
 /// What only the start can tell.
 pub(super) fn beginning(set: &PluginSet, folder: &Folder) {
     for name in folder.grants.keys().filter(|name| !set.plugins().any(|plugin| *plugin.name == ***name)) {
@@ -38,9 +41,15 @@ fn versions(old: Option<&File>, file: &File) {
         let entrypoints: Vec<&str> = plugin.declaration.entrypoints.keys().map(String::as_str).collect();
         metrics::counter!("pgq_host_reloads_total", "plugin" => plugin.name.to_string()).increment(1);
         let replaces = old.and_then(|old| old.serving.as_ref()).map(|plugin| plugin.version.clone());
-        tracing::info!(file = %file.path.display(), plugin = %plugin.name, version = plugin.version, sha256 = &plugin.sha256[..12], replaces, entrypoints = %list(&entrypoints), "plugin loaded");
-        for missing in plugin.grants.missing(&plugin.declaration.needs) {
+        let more = entrypoints.len().checked_sub(SAID).filter(|more| *more > 0);
+        let entrypoints = &entrypoints[..entrypoints.len().min(SAID)];
+        tracing::info!(file = %file.path.display(), plugin = %plugin.name, version = plugin.version, sha256 = &plugin.sha256[..12], replaces, entrypoints = %list(entrypoints), more, "plugin loaded");
+        let missing = plugin.grants.missing(&plugin.declaration.needs);
+        for missing in missing.iter().take(SAID) {
             tracing::warn!(plugin = %plugin.name, "{missing}");
+        }
+        if missing.len() > SAID {
+            tracing::warn!(plugin = %plugin.name, more = missing.len() - SAID, "it needs more that it is not granted; `pgq-host plugin inspect` lists all of it");
         }
     }
     if let Some(plugin) = &file.canary

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 use super::manifest::{Kind, Manifest, Object, one_line};
 use super::template::ColumnKind;
@@ -96,8 +96,21 @@ const TRIGGERS: &str = "SELECT c.relname::text, t.tgname::text, t.tgenabled IN (
     JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = ANY ($2) AND NOT t.tgisinternal";
 
+/// What servers, databases and roles set, and what changes how the catalog is printed: as the declaration is written. It ends with the
+/// transaction, also in a session that a pooler lent.
+const SPELLING: &str = "SET LOCAL quote_all_identifiers = off; SET LOCAL standard_conforming_strings = on; SET LOCAL bytea_output = hex; \
+    SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = postgres; SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 1";
+
 impl Catalog {
     pub(super) async fn read(conn: &mut PgConnection, names: &Names, manifest: &Manifest) -> Result<Catalog, sqlx::Error> {
+        let mut look = conn.begin().await?;
+        look.execute(SPELLING).await?;
+        let catalog = Catalog::read_as_spelt(&mut look, names, manifest).await?;
+        look.rollback().await?;
+        Ok(catalog)
+    }
+
+    async fn read_as_spelt(conn: &mut PgConnection, names: &Names, manifest: &Manifest) -> Result<Catalog, sqlx::Error> {
         let schema = names.schema.as_deref();
         let of_kind = |wanted: fn(&Kind) -> bool| -> Vec<String> {
             manifest.objects.iter().filter(|object| wanted(&object.kind)).map(|object| object.name.clone()).collect()
@@ -108,6 +121,10 @@ impl Catalog {
         types.push(manifest.retired.type_name.clone());
 
         let (found, schema_exists): (Option<String>, bool) = sqlx::query_as(SCHEMA).bind(schema).fetch_one(&mut *conn).await?;
+        if let Some(found) = &found {
+            // Quoted by the server itself.
+            conn.execute(AssertSqlSafe(format!("SET LOCAL search_path = {found}"))).await?;
+        }
         let mut live = Catalog { schema: found, schema_exists, ..Catalog::default() };
 
         let rows: Vec<(String, String)> = sqlx::query_as(ENUMS).bind(schema).bind(&types).fetch_all(&mut *conn).await?;

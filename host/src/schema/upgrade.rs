@@ -55,7 +55,8 @@ pub async fn upgrade(conn: &mut PgConnection, names: &Names, options: &UpgradeOp
 pub fn sql_upgrade(names: &Names, options: &UpgradeOptions) -> String {
     let header = format!(
         "-- Brings PgQueuer's schema and pgq-host's additions for {names} up to date, from any release, as often as you like.\n\
-         -- Not in one transaction: a label of an enum cannot be used in the transaction that adds it."
+         -- Not in one transaction: a label of an enum cannot be used in the transaction that adds it.\n\
+         SET quote_all_identifiers = off;"
     );
     [vec![header], converge::statements(names, options.widen_id)].concat().join("\n\n") + "\n"
 }

@@ -1,8 +1,11 @@
 //! HTTP/1.1 for three pages: no framework, since there is nothing to route.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -12,15 +15,19 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Pages;
 use super::health::Report;
 
-/// Scrapers and probes are few: who holds more connections than these is neither.
+/// Scrapers and probes are few: who holds more connections than these is neither. One more takes the place of the oldest that has not
+/// asked for anything: a probe asks at once.
 const CONNECTIONS: usize = 32;
 /// To send a request's head, and between two requests.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// No probe's request is longer.
+const MAX_HEAD: usize = 16 << 10;
 /// What was counted is folded into buckets so often, or it would pile up until somebody asks.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -34,12 +41,25 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serve the pages for ever.
 pub(super) async fn serve(listener: TcpListener, pages: &'static Pages) {
     let mut connections = FuturesUnordered::new();
+    let mut visitors = VecDeque::<Visitor>::new();
     let mut upkeep = interval(UPKEEP);
     upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let is_place = connections.len() < CONNECTIONS || visitors.iter().any(Visitor::is_idle);
         tokio::select! {
-            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
-                Ok((stream, _)) => connections.push(converse(stream, pages)),
+            accepted = listener.accept(), if is_place => match accepted {
+                Ok((stream, _)) => {
+                    visitors.retain(|visitor| !visitor.has_left());
+                    if visitors.len() >= CONNECTIONS && let Some(oldest) = visitors.iter().position(Visitor::is_idle) {
+                        visitors.remove(oldest);
+                    }
+                    let (visitor, asks, sent_away) = Visitor::new();
+                    visitors.push_back(visitor);
+                    connections.push(async move {
+                        // Sent away by its going.
+                        tokio::select! { () = converse(stream, pages, &asks) => {} _ = sent_away => {} }
+                    });
+                }
                 // Out of descriptors, most likely: accepting again at once would only spin.
                 Err(error) => {
                     tracing::debug!(error = %error, "cannot accept a connection");
@@ -52,11 +72,40 @@ pub(super) async fn serve(listener: TcpListener, pages: &'static Pages) {
     }
 }
 
-async fn converse(stream: TcpStream, pages: &'static Pages) {
-    let service = service_fn(async |request| Ok::<_, Infallible>(answer(request, pages).await));
+/// A connection, as far as its place goes. Dropped, it is closed.
+struct Visitor {
+    asks: Arc<AtomicBool>,
+    stay: oneshot::Sender<Infallible>,
+}
+
+impl Visitor {
+    fn new() -> (Visitor, Arc<AtomicBool>, oneshot::Receiver<Infallible>) {
+        let asks = Arc::new(AtomicBool::new(false));
+        let (stay, sent_away) = oneshot::channel();
+        (Visitor { asks: Arc::clone(&asks), stay }, asks, sent_away)
+    }
+
+    /// Whether no question of it is being answered.
+    fn is_idle(&self) -> bool {
+        !self.asks.load(Ordering::Relaxed)
+    }
+
+    fn has_left(&self) -> bool {
+        self.stay.is_closed()
+    }
+}
+
+async fn converse(stream: TcpStream, pages: &'static Pages, asks: &AtomicBool) {
+    let service = service_fn(async |request| {
+        asks.store(true, Ordering::Relaxed);
+        let answer = answer(request, pages).await;
+        asks.store(false, Ordering::Relaxed);
+        Ok::<_, Infallible>(answer)
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = connection {

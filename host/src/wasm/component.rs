@@ -2,34 +2,27 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker, Resource};
+use wasmtime::component::{Component, Linker};
 
+use super::bindings::PluginPre;
 use super::bindings::batch::exports::pgq::plugin::batch_handler;
 use super::bindings::exports::pgq::plugin::handler;
-use super::bindings::{Plugin, PluginPre};
 use super::cache::CodeCache;
 use super::compiler::CompileError;
-use super::control::{Controls, StopCause};
+use super::declaration::Declaration;
+use super::describe;
 use super::engine::Engine;
-use super::enqueue_host::Outbox;
 use super::grants::Grants;
-use super::limits::RunLimits;
-use super::log_host::Speaker;
-use super::registry_host::{Declaration, Registrar};
-use super::state::{self, Call, Circumstances, State};
+use super::room::Appetite;
+use super::state::{self, State};
 use super::trap;
 use super::warm::Tenant;
-use crate::job::Verdict;
+use crate::printable::printable;
 
 /// The version of `wit/` that this host speaks, and the range of plugins that it therefore runs.
 pub const WIT_VERSION: &str = "0.1.0";
-
-/// `describe` has nothing to wait for.
-const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
-const DESCRIBE_MEMORY: usize = 256 << 20;
 
 /// Why a file is not a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,6 +93,8 @@ pub struct Loaded {
     pub(super) pre: PluginPre<State>,
     pub(super) exports: Arc<Exports>,
     pub(super) tenant: Tenant,
+    /// What its runs take.
+    pub(super) appetite: Arc<Appetite>,
 }
 
 /// Where its handlers are.
@@ -130,6 +125,7 @@ impl Loaded {
             pre: self.pre.clone(),
             exports: Arc::clone(&self.exports),
             tenant: self.tenant.another(),
+            appetite: Arc::clone(&self.appetite),
         })
     }
 }
@@ -167,7 +163,7 @@ pub async fn load(
         handler: handler::GuestIndices::new(pre.instance_pre()).map_err(|error| LoadError::Mismatch(one_line(&error)))?,
         batch: batch_handler::GuestIndices::new(pre.instance_pre()).ok(),
     });
-    let declaration = describe(engine, &pre, &exports, stem).await?;
+    let declaration = describe::describe(engine, &pre, &exports, stem).await?;
     let name = declaration.name.clone().unwrap_or_else(|| stem.to_owned());
     let grants = grants_for(&name);
     if !grants.hold_for(&sha256) {
@@ -182,6 +178,7 @@ pub async fn load(
         pre,
         exports,
         tenant: Tenant::new(engine.warm()),
+        appetite: Arc::default(),
     })
 }
 
@@ -239,63 +236,11 @@ fn unknown_import(engine: &Engine, component: &Component, error: &str) -> Option
     Some(text)
 }
 
-async fn describe(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, stem: &str) -> Result<Declaration, LoadError> {
-    let _ticking = engine.running();
-    let limits = RunLimits { timeout: DESCRIBE_TIMEOUT, memory: DESCRIBE_MEMORY, max_attempts: 1 };
-    let deadline = Instant::now() + limits.timeout;
-    let mut store = State::store(
-        engine,
-        Circumstances {
-            grants: Arc::new(Grants::default()),
-            memory: limits.memory,
-            call: Call {
-                speaker: Speaker { plugin: stem.into(), entrypoint: "describe".into(), job: 0, batch: None },
-                controls: Controls::default(),
-                deadline,
-                outbox: Outbox::closed("jobs can only be enqueued from a handler"),
-            },
-        },
-    );
-    let registrar = Registrar::default();
-    let call = async {
-        let instance = pre.instance_pre().instantiate_async(&mut store).await?;
-        // Only now are the types of exports compared; one that does not fit is better known before the first job.
-        let plugin = Plugin::new(&mut store, &instance)?;
-        exports.batch.as_ref().map(|batch| batch.load(&mut store, &instance)).transpose()?;
-        let handle = store.data_mut().table.push(registrar.clone())?;
-        plugin.pgq_plugin_describe().call_register(&mut store, Resource::new_borrow(handle.rep())).await
-    };
-    let called = match tokio::time::timeout_at(deadline.into(), call).await {
-        Ok(called) => called,
-        Err(_) => Err(StopCause::Deadline.into()),
-    };
-    store.data().finish_streams();
-    match called {
-        Ok(Ok(())) => {}
-        Ok(Err(message)) => {
-            return Err(LoadError::Describe(trap::cut(&message, 1 << 10).to_owned()));
-        }
-        Err(error) => {
-            return Err(LoadError::Describe(match trap::verdict(&error, store.data(), &limits) {
-                Verdict::Retry { fault, .. } => {
-                    format!("{}: {}", fault.exception_type, fault.message)
-                }
-                other => format!("{other:?}"),
-            }));
-        }
-    }
-    let mut declaration = registrar.lock().clone();
-    declaration.check_batches(exports.batch.is_some());
-    if declaration.entrypoints.is_empty() {
-        declaration.mistakes.push("no entrypoint at all".into());
-    }
-    if declaration.mistakes.is_empty() { Ok(declaration) } else { Err(LoadError::Declaration(declaration.mistakes.join("; "))) }
-}
-
 fn one_line(error: &wasmtime::Error) -> String {
     shorten(&format!("{error:#}"))
 }
 
 fn shorten(text: &str) -> String {
-    trap::cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 600).to_owned()
+    // File formats and tool chains put names of the guest's into their errors.
+    printable(trap::cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 600)).into_owned()
 }

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::compiler;
+use super::room::Room;
 use super::warm::Warm;
 
 /// What runs components, and which.
@@ -32,6 +33,8 @@ pub struct EngineSettings {
     pub max_instances: u32,
     /// The largest memory any one linear memory may have, in bytes: the operator's cap.
     pub max_memory: usize,
+    /// What all guests may have together, in bytes.
+    pub max_guest_memory: usize,
     /// Time for one compilation, in a process of its own; `None` compiles in this one, for programs that are not `pgq-host`.
     pub compile_timeout: Option<Duration>,
 }
@@ -46,6 +49,7 @@ pub struct Engine {
     pooled: bool,
     compilers: Arc<Semaphore>,
     warm: Arc<Warm>,
+    room: Arc<Room>,
 }
 
 impl fmt::Debug for Engine {
@@ -68,8 +72,9 @@ impl Engine {
         let running = Arc::new(AtomicUsize::new(0));
         let warm = Arc::new(Warm::new(settings.max_instances as usize));
         let ticker = spawn_ticker(&engine, Arc::clone(&running), Arc::downgrade(&warm))?;
+        let room = Room::new(settings.max_guest_memory);
         let (settings, compilers) = (Arc::new(settings.clone()), Arc::new(Semaphore::new(compiler::CompilerMemory::here().at_once)));
-        Ok(Engine { engine, running, ticker, settings, pooled, compilers, warm })
+        Ok(Engine { engine, running, ticker, settings, pooled, compilers, warm, room })
     }
 
     /// wasmtime's own, whose compiled code another one of the same settings runs. Has no clock.
@@ -96,6 +101,11 @@ impl Engine {
 
     pub(super) fn warm(&self) -> &Arc<Warm> {
         &self.warm
+    }
+
+    /// The memory of all guests.
+    pub(super) fn room(&self) -> &Arc<Room> {
+        &self.room
     }
 
     /// Instances that hold a place in the pool now: those that run, and those that are kept for the next job. `None` without a pool.
@@ -186,7 +196,8 @@ fn pool(settings: &EngineSettings) -> PoolingAllocationConfig {
         .max_core_instance_size(4 << 20)
         .max_memory_size(settings.max_memory)
         .max_unused_warm_slots(n)
-        .decommit_batch_size(16)
+        // A run that took more than stays resident gives it back when it ends: waiting for others to make a batch would keep it for ever.
+        .decommit_batch_size(1)
         .linear_memory_keep_resident(256 << 10)
         .table_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);

@@ -1,8 +1,9 @@
 //! One request and its answer over a connection: HTTP/1.1, within the guest's timeouts and what is left of its bytes.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,14 +11,22 @@ use futures_util::FutureExt as _;
 use futures_util::future::FusedFuture as _;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::client::conn::http1;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::connector::Stream;
+use super::http_hooks::Place;
 
 /// As long as any run may last, when the guest says nothing: the run's deadline is what counts then.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Bytes before an answer's head is complete, interim answers included.
+const MAX_HEAD: usize = 256 << 10;
+/// What is read of a connection before somebody takes it.
+const MAX_BUFFER: usize = 128 << 10;
 
 /// What comes after the answer's head: the connection's work for its body.
 pub(super) type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -44,11 +53,14 @@ impl From<Option<RequestOptions>> for Timeouts {
 /// Send, and wait for the answer's head.
 pub(super) async fn exchange(
     stream: Box<dyn Stream>,
+    place: Place,
     request: http::Request<WasiBody>,
     timeouts: Timeouts,
     left: Arc<AtomicU64>,
 ) -> Result<(http::Response<WasiBody>, Transmission), Error> {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let before_head = Arc::new(AtomicUsize::new(MAX_HEAD));
+    let stream = Arriving { stream, left: Arc::clone(&before_head), _place: place };
+    let (mut sender, connection) = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
     let mut connection = Box::pin(connection).fuse();
     let sending = tokio::time::timeout(timeouts.first_byte, sender.send_request(request));
     tokio::pin!(sending);
@@ -60,10 +72,52 @@ pub(super) async fn exchange(
             _ = &mut connection, if !connection.is_terminated() => {}
         }
     };
+    before_head.store(usize::MAX, Ordering::Relaxed);
     let silence = Box::pin(tokio::time::sleep(timeouts.between_bytes));
     let response = response.map(|incoming| Received { incoming, patience: timeouts.between_bytes, silence, left }.boxed_unsync());
     let transmission = async move { if connection.is_terminated() { Ok(()) } else { connection.await.map_err(Error::from) } };
     Ok((response, Box::new(transmission)))
+}
+
+/// What comes over a connection. Before an answer there may be any number of interim ones (1xx), which the parser reads over in a loop that
+/// lets nobody else on: so all that comes before the answer's head is bounded.
+struct Arriving {
+    stream: Box<dyn Stream>,
+    left: Arc<AtomicUsize>,
+    _place: Place,
+}
+
+impl AsyncRead for Arriving {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let left = self.left.load(Ordering::Relaxed);
+        if left == usize::MAX {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let mut some = [0; 4 << 10];
+        let most = some.len().min(left).min(buffer.remaining());
+        if most == 0 && buffer.remaining() > 0 {
+            return Poll::Ready(Err(io::Error::other("the answer's head is too long, or too many interim answers come before it")));
+        }
+        let mut read = ReadBuf::new(&mut some[..most]);
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut read))?;
+        self.left.store(left - read.filled().len(), Ordering::Relaxed);
+        buffer.put_slice(read.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Arriving {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }
 
 /// The body of an answer.

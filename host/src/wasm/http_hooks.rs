@@ -5,17 +5,22 @@ use std::sync::atomic::AtomicU64;
 
 use http::header::HOST;
 use http::{HeaderValue, Request, Response, Uri};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::connector::{self, ConnectError, Resolver};
 use super::denials::Denials;
 use super::exchange::{self, Timeouts, Transmission};
 use super::grants::Grants;
+use super::holdings::BODY_CHUNK;
 use super::origin::Origin;
 use super::secret;
+use crate::descriptors;
 
 /// Requests that one call may send: enough for any page of an API, too few for a flood.
 const MAX_REQUESTS: u32 = 100;
+/// Of these at a time.
+const MAX_CONNECTIONS: usize = 16;
 /// Bytes of answers that one call may read.
 const MAX_RECEIVED: u64 = 64 << 20;
 
@@ -25,11 +30,19 @@ pub(super) struct HttpHooks {
     resolver: Resolver,
     sent: u32,
     left: Arc<AtomicU64>,
+    connections: Arc<Semaphore>,
 }
 
 impl HttpHooks {
     pub(super) fn new(grants: Arc<Grants>, denials: Arc<Denials>) -> HttpHooks {
-        HttpHooks { grants, denials, resolver: connector::system_resolver(), sent: 0, left: Arc::new(MAX_RECEIVED.into()) }
+        HttpHooks {
+            grants,
+            denials,
+            resolver: connector::system_resolver(),
+            sent: 0,
+            left: Arc::new(MAX_RECEIVED.into()),
+            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        }
     }
 
     /// For the next call of the same instance.
@@ -68,9 +81,26 @@ impl HttpHooks {
     }
 }
 
+/// A connection's among the run's, and among all guests'.
+pub(super) struct Place {
+    _of_the_run: Option<OwnedSemaphorePermit>,
+    _of_all: Option<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    async fn wait(connections: Arc<Semaphore>) -> Place {
+        let _of_the_run = connections.acquire_owned().await.ok();
+        Place { _of_the_run, _of_all: descriptors::of_guests().acquire_owned().await.ok() }
+    }
+}
+
 type Answer = Box<dyn Future<Output = Result<(Response<WasiBody>, Transmission), Error>> + Send>;
 
 impl WasiHttpHooks for HttpHooks {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK
+    }
+
     fn send_request(&mut self, mut request: Request<WasiBody>, options: Option<RequestOptions>, _guest_done: Transmission) -> Answer {
         self.sent += 1;
         if self.sent > MAX_REQUESTS {
@@ -82,19 +112,26 @@ impl WasiHttpHooks for HttpHooks {
         };
         let (grants, denials) = (Arc::clone(&self.grants), Arc::clone(&self.denials));
         let (resolver, left, timeouts) = (Arc::clone(&self.resolver), Arc::clone(&self.left), Timeouts::from(options));
+        let connections = Arc::clone(&self.connections);
         // Redirects are an answer like any other: the guest may ask for where they lead, and is checked again.
         Box::new(async move {
-            let connecting = tokio::time::timeout(timeouts.connect, connector::connect(&grants, &origin, &resolver));
-            let stream = connecting.await.map_err(|_| Error::ConnectionTimeout)?.map_err(|error| match error {
-                ConnectError::Failed(error) => error,
-                ConnectError::Prohibited(found) => {
-                    let line = format!("private-networks = [\"{}\"]", found[0]);
-                    let why = format!("it leads to {found:?}, not to the public internet; to allow that, {}", denials.remedy(&line));
-                    denials.deny("address", &origin.to_string(), &why);
-                    Error::DestinationIpProhibited
-                }
-            })?;
-            exchange::exchange(stream, request, timeouts, left).await
+            let connecting = async {
+                // Waiting for one's turn is a part of connecting.
+                let place = Place::wait(connections).await;
+                Ok((place, connector::connect(&grants, &origin, &resolver).await?))
+            };
+            let (place, stream) = tokio::time::timeout(timeouts.connect, connecting).await.map_err(|_| Error::ConnectionTimeout)?.map_err(
+                |error| match error {
+                    ConnectError::Failed(error) => error,
+                    ConnectError::Prohibited(found) => {
+                        let line = format!("private-networks = [\"{}\"]", found[0]);
+                        let why = format!("it leads to {found:?}, not to the public internet; to allow that, {}", denials.remedy(&line));
+                        denials.deny("address", &origin.to_string(), &why);
+                        Error::DestinationIpProhibited
+                    }
+                },
+            )?;
+            exchange::exchange(stream, place, request, timeouts, left).await
         })
     }
 }

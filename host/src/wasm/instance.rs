@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
 use wasmtime::component::Resource;
 
 use super::bindings::batch::exports::pgq::plugin::batch_handler;
 use super::bindings::exports::pgq::plugin::handler;
 use super::bindings::pgq::plugin::jobs::{Failure, Outcome};
+use super::border::RESULT_BYTES;
 use super::component::Loaded;
 use super::engine::Engine;
-use super::jobs_host::JobHandle;
+use super::jobs_host::{AtHand, JobHandle};
+use super::room::Share;
 use super::state::{Call, Circumstances, State};
 
 /// A store, and what was instantiated in it.
@@ -19,6 +22,13 @@ pub(super) struct Instance {
     guest: Option<Guest>,
     /// Jobs that it was given.
     pub(super) jobs: u32,
+}
+
+/// What an instance takes of what the guests of a host have together.
+pub(super) struct Place {
+    pub(super) share: Share,
+    /// For the folders that it is granted.
+    pub(super) folders: Option<OwnedSemaphorePermit>,
 }
 
 struct Guest {
@@ -31,8 +41,9 @@ pub(super) type Answers = Vec<Result<Outcome, Failure>>;
 
 impl Instance {
     /// For a first call. The guest is instantiated by that call, within its limits.
-    pub(super) fn new(engine: &Engine, plugin: &Loaded, memory: usize, call: Call) -> Instance {
-        let circumstances = Circumstances { grants: Arc::clone(&plugin.grants), memory, call };
+    pub(super) fn new(engine: &Engine, plugin: &Loaded, memory: usize, place: Place, call: Call) -> Instance {
+        let Place { share, folders } = place;
+        let circumstances = Circumstances { grants: Arc::clone(&plugin.grants), memory, share, folders, returns: RESULT_BYTES, call };
         Instance { store: State::store(engine, circumstances), guest: None, jobs: 0 }
     }
 
@@ -43,35 +54,37 @@ impl Instance {
     }
 
     /// Run these jobs of one entrypoint: all in one call if `batched`, else the only one there is.
-    pub(super) async fn call(&mut self, plugin: &Loaded, jobs: Vec<JobHandle>, batched: bool) -> wasmtime::Result<Answers> {
+    pub(super) async fn call(&mut self, plugin: &Loaded, jobs: Vec<AtHand>, batched: bool) -> wasmtime::Result<Answers> {
         self.jobs = self.jobs.saturating_add(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
         if self.guest.is_none() {
             self.guest = Some(Guest::new(&mut self.store, plugin).await?);
         }
         let Guest { handler, batch } = self.guest.as_ref().expect("just instantiated");
         let table = &mut self.store.data_mut().table;
-        let jobs = jobs.into_iter().map(|job| table.push(job)).collect::<Result<Vec<_>, _>>()?;
+        let jobs = jobs.into_iter().map(|job| table.push(JobHandle::new(job))).collect::<Result<Vec<_>, _>>()?;
         let handles: Vec<u32> = jobs.iter().map(Resource::rep).collect();
-        let answers = match batch {
-            Some(batch) if batched => batch.call_handle_batch(&mut self.store, &jobs).await?,
-            _ => {
-                let mut answers = Answers::with_capacity(1);
-                for rep in &handles {
-                    answers.push(handler.call_handle(&mut self.store, Resource::new_borrow(*rep)).await?);
-                }
-                answers
+        let batch = batch.as_ref().filter(|_| batched);
+        let answers = if let Some(batch) = batch {
+            batch.call_handle_batch(&mut self.store, &jobs).await?
+        } else {
+            let mut answers = Answers::with_capacity(1);
+            for rep in &handles {
+                answers.push(handler.call_handle(&mut self.store, Resource::new_borrow(*rep)).await?);
             }
+            answers
         };
-        self.take_back(&handles);
+        self.take_back(&handles, batch.is_some());
         Ok(answers)
     }
 
-    /// No job outlives its call. Those of a batch are the guest's, and it may have dropped them; the handle may be another's by now.
-    fn take_back(&mut self, handles: &[u32]) {
+    /// No job outlives its call. The handles of a batch are the guest's: one that it did not drop must not become that of another job.
+    fn take_back(&mut self, handles: &[u32], guests: bool) {
         let table = &mut self.store.data_mut().table;
         for rep in handles {
             let job = Resource::<JobHandle>::new_own(*rep);
-            if table.get(&job).is_ok() {
+            if guests {
+                let _ = table.get_mut(&job).map(JobHandle::end);
+            } else {
                 let _ = table.delete(job);
             }
         }

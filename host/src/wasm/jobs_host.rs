@@ -11,17 +11,44 @@ use super::control::{Control, Directive};
 use super::state::State;
 use crate::job::{Job, header_texts};
 
-/// The resource `job`.
+/// The resource `job`. The handles of a batch are the guest's, and those that it keeps are of no job any more.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub struct JobHandle {
+pub struct JobHandle(Option<AtHand>);
+
+/// A job of the call that runs.
+pub(super) struct AtHand {
     pub(super) job: Arc<Job>,
     pub(super) control: Arc<Control>,
     pub(super) max_attempts: u32,
 }
 
 impl JobHandle {
-    fn headers(&self) -> BTreeMap<String, String> {
-        self.job.headers.as_deref().map(header_texts).unwrap_or_default()
+    pub(super) fn new(job: AtHand) -> JobHandle {
+        JobHandle(Some(job))
+    }
+
+    /// The call is over.
+    pub(super) fn end(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl State {
+    fn at_hand(&self, this: &Resource<JobHandle>) -> wasmtime::Result<&AtHand> {
+        self.table.get(this)?.0.as_ref().ok_or_else(|| wasmtime::Error::msg("the call that this job was handed to is over"))
+    }
+
+    fn job(&self, this: &Resource<JobHandle>) -> wasmtime::Result<&Job> {
+        Ok(&self.at_hand(this)?.job)
+    }
+
+    fn header_texts(&self, this: &Resource<JobHandle>) -> wasmtime::Result<BTreeMap<String, String>> {
+        let job = self.job(this)?;
+        let headers = job.headers.as_deref().map(header_texts).transpose();
+        Ok(headers.map(Option::unwrap_or_default).unwrap_or_else(|error| {
+            tracing::error!(job.id = job.id, job.entrypoint = %job.entrypoint, error = %error, "the job's headers cannot be read; its handler gets none");
+            BTreeMap::new()
+        }))
     }
 }
 
@@ -29,39 +56,39 @@ impl Host for State {}
 
 impl HostJob for State {
     fn id(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<i64> {
-        Ok(self.table.get(&this)?.job.id)
+        Ok(self.job(&this)?.id)
     }
 
     fn entrypoint(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&this)?.job.entrypoint.to_string())
+        Ok(self.job(&this)?.entrypoint.to_string())
     }
 
     fn attempt(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<u32> {
-        Ok(self.table.get(&this)?.job.attempt())
+        Ok(self.job(&this)?.attempt())
     }
 
     fn max_attempts(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<u32> {
-        Ok(self.table.get(&this)?.max_attempts)
+        Ok(self.at_hand(&this)?.max_attempts)
     }
 
     fn priority(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<i32> {
-        Ok(self.table.get(&this)?.job.priority)
+        Ok(self.job(&this)?.priority)
     }
 
     fn created(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<u64> {
-        Ok(self.table.get(&this)?.job.created_ms)
+        Ok(self.job(&this)?.created_ms)
     }
 
     fn payload(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<Option<Vec<u8>>> {
-        Ok(self.table.get(&this)?.job.payload.clone())
+        Ok(self.job(&this)?.payload.clone())
     }
 
     fn header(&mut self, this: Resource<JobHandle>, name: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.table.get(&this)?.headers().remove(&name))
+        Ok(self.header_texts(&this)?.remove(&name))
     }
 
     fn headers(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<Vec<(String, String)>> {
-        Ok(self.table.get(&this)?.headers().into_iter().collect())
+        Ok(self.header_texts(&this)?.into_iter().collect())
     }
 
     fn time_left(&mut self, _this: Resource<JobHandle>) -> wasmtime::Result<u64> {
@@ -70,7 +97,7 @@ impl HostJob for State {
     }
 
     fn heartbeat(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<GuestDirective> {
-        Ok(match self.table.get(&this)?.control.directive() {
+        Ok(match self.at_hand(&this)?.control.directive() {
             Directive::Proceed => GuestDirective::Proceed,
             Directive::Cancelled => GuestDirective::Cancelled,
             Directive::ShuttingDown => GuestDirective::ShuttingDown,

@@ -1,13 +1,19 @@
 //! `pgq:plugin/log`, and the one place where what a guest says becomes a line of the host's log.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::bindings::pgq::plugin::log::{Host, Level};
 use super::state::State;
+use super::trap;
 use crate::job::JobId;
 
-/// All that one run may log, over stdout, stderr and `log.emit`.
+/// All that one run may log, over stdout, stderr and `log.emit`, and what the host writes around it.
 const MAX_LOG_BYTES: usize = 1 << 20;
+/// What the host writes around a line: its time, the job's id, entrypoint and plugin. A run of empty lines is not for free.
+const LINE_BYTES: usize = 200;
+/// A message longer than this is cut, and so are its fields.
+const MAX_MESSAGE_BYTES: usize = 16 << 10;
 
 /// The end of stderr that is kept for a traceback: a panic's message with room to spare.
 const STDERR_TAIL_BYTES: usize = 2 << 10;
@@ -92,7 +98,7 @@ impl Sink {
     }
 
     fn line(&mut self, level: Level, stream: &'static str, message: &str, fields: &str) {
-        let size = message.len() + fields.len() + 1;
+        let size = shown(message) + shown(fields) + self.speaker.entrypoint.len() + LINE_BYTES;
         if size > self.left {
             if !self.full {
                 self.full = true;
@@ -121,10 +127,23 @@ impl Sink {
     }
 }
 
+/// Bytes that a text takes in a log, in which what would end a line or drive a terminal is written as an escape.
+fn shown(text: &str) -> usize {
+    text.len() + text.bytes().filter(u8::is_ascii_control).count() * 3
+}
+
 impl Host for State {
     fn emit(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
-        let fields = fields.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
-        self.log.line(level, &message, &fields);
+        self.limits.settle(0);
+        let mut shown = String::new();
+        for (name, value) in fields {
+            if shown.len() > MAX_MESSAGE_BYTES {
+                break;
+            }
+            let space = if shown.is_empty() { "" } else { " " };
+            let _ = write!(shown, "{space}{name}={value}");
+        }
+        self.log.line(level, trap::cut(&message, MAX_MESSAGE_BYTES), trap::cut(&shown, MAX_MESSAGE_BYTES));
         Ok(())
     }
 }

@@ -3,8 +3,10 @@
 use wasmtime::Trap;
 use wasmtime::component::ResourceTableError;
 
+use super::border;
 use super::control::StopCause;
 use super::limits::Exhausted;
+use super::room::NoRoom;
 use super::state::State;
 
 /// A limit that cost a run something: its life, or what it wanted more of.
@@ -21,6 +23,7 @@ pub enum LimitMet {
     Output,
     Enqueue,
     HttpRequests,
+    Room,
 }
 
 impl LimitMet {
@@ -37,6 +40,7 @@ impl LimitMet {
             LimitMet::Output => "output",
             LimitMet::Enqueue => "enqueue",
             LimitMet::HttpRequests => "http-requests",
+            LimitMet::Room => "guest-memory",
         }
     }
 }
@@ -44,12 +48,15 @@ impl LimitMet {
 /// All but the output's, which is no property of the call.
 pub(super) fn of(error: Option<&wasmtime::Error>, state: &State) -> Vec<LimitMet> {
     let mut met = Vec::new();
-    match state.limits.exhausted {
+    match error.map_or(state.limits.exhausted, |error| state.exhausted(error)) {
         Some(Exhausted::Memory) => met.push(LimitMet::Memory),
         Some(Exhausted::Tables) => met.push(LimitMet::Tables),
         None => {}
     }
     met.extend(error.and_then(fatal));
+    if error.is_some_and(wasmtime::Error::is::<NoRoom>) {
+        met.push(LimitMet::Room);
+    }
     for (limit, full) in
         [(LimitMet::Log, state.log.is_full()), (LimitMet::Enqueue, state.outbox.is_full()), (LimitMet::HttpRequests, state.http_is_full())]
     {
@@ -68,8 +75,7 @@ fn fatal(error: &wasmtime::Error) -> Option<LimitMet> {
         Some(LimitMet::Stack)
     } else if matches!(error.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full)) {
         Some(LimitMet::Handles)
-    } else if format!("{error:#}").contains("fuel") {
-        // wasmtime has no typed error for the bytes that a host call may allocate.
+    } else if border::passes_too_much(error) {
         Some(LimitMet::HostcallBytes)
     } else {
         None

@@ -64,8 +64,8 @@ impl fmt::Display for Missing {
 }
 
 /// A guest that declares without end must not fill the host's memory.
-const MAX_NEEDS: usize = 1_000;
-const MAX_BYTES: usize = 1_000;
+const MAX_NEEDS: usize = 200;
+const MAX_BYTES: usize = 300;
 
 /// All that a plugin declared to need, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,5 +83,21 @@ impl Needs {
     /// In the order of their declaration.
     pub fn iter(&self) -> impl Iterator<Item = &Need> {
         self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_that_needs_without_end_is_heard_to_a_number() {
+        let mut needs = Needs::default();
+        for n in 0..10_000 {
+            needs.add(Kind::Config, format!("key-{n}"));
+            needs.add(Kind::Config, format!("{n}{}", "x".repeat(MAX_BYTES)));
+        }
+        assert_eq!(needs.iter().count(), MAX_NEEDS);
+        assert!(needs.iter().all(|need| need.what.len() <= MAX_BYTES));
     }
 }

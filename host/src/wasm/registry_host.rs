@@ -1,35 +1,20 @@
 //! `pgq:plugin/registry`: what a plugin declares, checked.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use wasmtime::component::Resource;
 
 use super::bindings::pgq::plugin::registry::{Host, HostEntrypoint, HostRegistrar, OnFailure as GuestOnFailure};
-use super::needs::{Kind, Needs};
+use super::declaration::Declaration;
+use super::needs::Kind;
 use super::origin::Origin;
 use super::state::State;
+use super::trap;
 use crate::cron::Schedule;
 use crate::job::{Backoff, EntrypointOptions, OnFailure};
 
-/// What a plugin said about itself.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Declaration {
-    /// `None`: the file's name stands for it.
-    pub name: Option<String>,
-    /// Any text.
-    pub version: Option<String>,
-    /// By entrypoint.
-    pub entrypoints: BTreeMap<String, EntrypointOptions>,
-    /// What it wants to be granted.
-    pub needs: Needs,
-    /// All that is wrong with the above.
-    pub(super) mistakes: Vec<String>,
-}
-
 const MAX_ENTRYPOINTS: usize = 1_000;
-const MAX_MISTAKES: usize = 50;
 const MAX_SCHEDULES: usize = 100;
 const MAX_EXPRESSION_BYTES: usize = 1_000;
 /// Each job of a batch is a handle of the run's, and as a rule a claim brings no more.
@@ -40,24 +25,6 @@ const MAX_PLUGIN_NAME_BYTES: usize = 64;
 const MIN_MEMORY: usize = 1 << 20;
 /// A run's deadline is kept in memory only; a week is far beyond any job that should be one job.
 const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
-
-impl Declaration {
-    fn mistake(&mut self, mistake: String) {
-        // A guest that loops over a mistake must not fill the host's memory with it.
-        if self.mistakes.len() < MAX_MISTAKES {
-            self.mistakes.push(mistake);
-        }
-    }
-
-    /// What wants to be called in batches can be, or it is a mistake.
-    pub(super) fn check_batches(&mut self, exported: bool) {
-        let batched = self.entrypoints.iter().find(|(_, options)| options.batch.is_some());
-        if let Some((name, _)) = batched.filter(|_| !exported) {
-            let mistake = format!("entrypoint {name:?} takes batches, but the component does not export pgq:plugin/batch-handler");
-            self.mistake(mistake);
-        }
-    }
-}
 
 /// The resource `registrar`. The entrypoint handles write into the same declaration.
 #[derive(Debug, Clone, Default)]
@@ -79,12 +46,23 @@ pub struct EntrypointHandle {
 }
 
 impl EntrypointHandle {
+    /// What the host holds for the handle alone.
+    pub(super) fn bytes(&self) -> usize {
+        self.name.len()
+    }
+
     fn set(&self, set: impl FnOnce(&mut EntrypointOptions) -> Result<(), String>) {
         let mut declaration = self.registrar.lock();
         if let Some(options) = declaration.entrypoints.get_mut(&self.name)
             && let Err(mistake) = set(options)
         {
             declaration.mistake(format!("entrypoint {:?}: {mistake}", self.name));
+        }
+    }
+
+    fn schedule(&self, expression: &str, time_zone: &str) {
+        if self.registrar.lock().has_place(expression.len() + time_zone.len()) {
+            self.set(|options| add_schedule(options, expression, time_zone));
         }
     }
 }
@@ -102,7 +80,8 @@ impl HostRegistrar for State {
         if version.is_empty() || version.len() > MAX_PLUGIN_NAME_BYTES || version.contains(char::is_control) {
             declaration.mistake(format!("the plugin's version {version:?} is not a text of 1 to 64 bytes"));
         }
-        (declaration.name, declaration.version) = (Some(name), Some(version));
+        let cut = |text: String| Some(trap::cut(&text, MAX_PLUGIN_NAME_BYTES).to_owned());
+        (declaration.name, declaration.version) = (cut(name), cut(version));
         Ok(())
     }
 
@@ -114,44 +93,48 @@ impl HostRegistrar for State {
                 declaration.mistake(format!("the entrypoint {name:?} is not a text of 1 to {MAX_NAME_BYTES} bytes"));
             } else if declaration.entrypoints.len() == MAX_ENTRYPOINTS {
                 declaration.mistake(format!("more than {MAX_ENTRYPOINTS} entrypoints"));
-            } else if declaration.entrypoints.insert(name.clone(), EntrypointOptions::default()).is_some() {
+            } else if declaration.has_place(name.len())
+                && declaration.entrypoints.insert(name.clone(), EntrypointOptions::default()).is_some()
+            {
                 declaration.mistake(format!("entrypoint {name:?} is declared twice"));
             }
         }
+        // A name that is too long is no entrypoint's, however much of it is kept.
+        let name = trap::cut(&name, MAX_NAME_BYTES + 1).to_owned();
         Ok(self.table.push(EntrypointHandle { registrar, name })?)
     }
 
     fn needs_http(&mut self, this: Resource<Registrar>, origin: String) -> wasmtime::Result<()> {
         let mut declaration = self.table.get(&this)?.lock();
         match origin.parse::<Origin>() {
-            Ok(origin) => declaration.needs.add(Kind::Http, origin.to_string()),
+            Ok(origin) => declaration.need(Kind::Http, origin.to_string()),
             Err(mistake) => declaration.mistake(format!("needs-http: {mistake}")),
         }
         Ok(())
     }
 
     fn needs_config(&mut self, this: Resource<Registrar>, key: String) -> wasmtime::Result<()> {
-        self.table.get(&this)?.lock().needs.add(Kind::Config, key);
+        self.table.get(&this)?.lock().need(Kind::Config, key);
         Ok(())
     }
 
     fn needs_secret(&mut self, this: Resource<Registrar>, name: String) -> wasmtime::Result<()> {
-        self.table.get(&this)?.lock().needs.add(Kind::Secret, name);
+        self.table.get(&this)?.lock().need(Kind::Secret, name);
         Ok(())
     }
 
     fn needs_env(&mut self, this: Resource<Registrar>, name: String) -> wasmtime::Result<()> {
-        self.table.get(&this)?.lock().needs.add(Kind::Env, name);
+        self.table.get(&this)?.lock().need(Kind::Env, name);
         Ok(())
     }
 
     fn needs_directory(&mut self, this: Resource<Registrar>, path: String) -> wasmtime::Result<()> {
-        self.table.get(&this)?.lock().needs.add(Kind::Directory, path);
+        self.table.get(&this)?.lock().need(Kind::Directory, path);
         Ok(())
     }
 
     fn needs_enqueue(&mut self, this: Resource<Registrar>, entrypoint: String) -> wasmtime::Result<()> {
-        self.table.get(&this)?.lock().needs.add(Kind::Enqueue, entrypoint);
+        self.table.get(&this)?.lock().need(Kind::Enqueue, entrypoint);
         Ok(())
     }
 
@@ -251,12 +234,12 @@ impl HostEntrypoint for State {
     }
 
     fn schedule(&mut self, this: Resource<EntrypointHandle>, expression: String) -> wasmtime::Result<()> {
-        self.table.get(&this)?.set(|options| add_schedule(options, &expression, "UTC"));
+        self.table.get(&this)?.schedule(&expression, "UTC");
         Ok(())
     }
 
     fn schedule_in(&mut self, this: Resource<EntrypointHandle>, expression: String, time_zone: String) -> wasmtime::Result<()> {
-        self.table.get(&this)?.set(|options| add_schedule(options, &expression, &time_zone));
+        self.table.get(&this)?.schedule(&expression, &time_zone);
         Ok(())
     }
 

@@ -10,14 +10,15 @@ use super::component::Loaded;
 use super::control::{Control, Controls, StopCause};
 use super::engine::Engine;
 use super::enqueue_host::Outbox;
-use super::instance::{Answers, Instance};
-use super::jobs_host::JobHandle;
+use super::instance::{Answers, Instance, Place};
+use super::jobs_host::AtHand;
 use super::limits::RunLimits;
 use super::log_host::Speaker;
 use super::met::{self, LimitMet};
 use super::state::{Call, State};
 use super::trap;
 use super::warm::Home;
+use crate::descriptors;
 use crate::job::{Fault, Job, Verdict};
 
 /// An output larger than this is refused: results belong into a table or a store, the queue keeps the receipt.
@@ -26,6 +27,9 @@ const MAX_TEXT_BYTES: usize = 8 << 10;
 
 /// How long after its deadline a guest that computes may take to notice, before the run is abandoned as if it waited.
 const GRACE: Duration = Duration::from_millis(20);
+
+/// More than there may be places would be waited for without end.
+const MOST_FOLDERS: u32 = 16;
 
 /// How long a cancelled run has to notice by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
@@ -80,29 +84,40 @@ impl Ran {
 pub async fn run(engine: &Engine, terms: &Terms, jobs: &[Held]) -> Ran {
     let _ticking = engine.running();
     let Terms { plugin, limits, .. } = terms;
-    let started = Instant::now();
     let home = Home { tenant: plugin.tenant.id, entrypoint: Arc::clone(&terms.entrypoint), memory: limits.memory };
     // Before the instance, so that it goes after it.
     let (place, kept) = engine.warm().enter(&home);
-    let call = || terms.call(jobs, started + limits.timeout);
-    let mut instance = match kept {
-        Some(kept) => kept.again(call()),
-        None => Instance::new(engine, plugin, limits.memory, call()),
-    };
+    let (mut started, mut instance);
+    match kept {
+        Some(kept) => {
+            started = Instant::now();
+            instance = kept.again(terms.call(jobs, started));
+        }
+        None => match terms.fresh(engine, jobs).await {
+            Ok(fresh) => (started, instance) = fresh,
+            Err(cause) => return Ran::nothing(trap::stopped(cause, limits), jobs.len(), false),
+        },
+    }
     let mut called = call_within(&mut instance, terms, jobs).await;
     if called.as_ref().is_err_and(|error| error.is::<PoolConcurrencyLimitError>()) && engine.warm().clear() {
         // Components of many parts can fill the allocator before the instances are too many.
-        instance = Instance::new(engine, plugin, limits.memory, call());
+        drop(instance);
+        match terms.fresh(engine, jobs).await {
+            Ok(fresh) => (started, instance) = fresh,
+            Err(cause) => return Ran::nothing(trap::stopped(cause, limits), jobs.len(), false),
+        }
         called = call_within(&mut instance, terms, jobs).await;
     }
     let state = instance.store.data_mut();
     state.finish_streams();
+    plugin.appetite.learn(state.limits.peak());
     let met = met::of(called.as_ref().err(), state);
     let mut ran = Ran { verdicts: Vec::new(), crashed: false, met, elapsed: started.elapsed(), memory: state.limits.memory() };
     match called {
         Ok(answers) if answers.len() == jobs.len() => {
             ran.verdicts = answers.into_iter().map(|answer| verdict(answer, state, &mut ran.met)).collect();
-            if instance.jobs < terms.reuse && state.limits.exhausted.is_none() {
+            if instance.jobs < terms.reuse && state.limits.exhausted.is_none() && !engine.room().is_short() {
+                state.limits.rest();
                 place.keep(home, instance);
             }
         }
@@ -128,7 +143,7 @@ async fn call_within(instance: &mut Instance, terms: &Terms, jobs: &[Held]) -> w
         (state.controls.clone(), state.deadline)
     };
     let handle =
-        |held: &Held| JobHandle { job: Arc::clone(&held.job), control: Arc::clone(&held.control), max_attempts: terms.limits.max_attempts };
+        |held: &Held| AtHand { job: Arc::clone(&held.job), control: Arc::clone(&held.control), max_attempts: terms.limits.max_attempts };
     tokio::select! {
         biased;
         called = instance.call(&terms.plugin, jobs.iter().map(handle).collect(), terms.batched) => called,
@@ -138,7 +153,33 @@ async fn call_within(instance: &mut Instance, terms: &Terms, jobs: &[Held]) -> w
 }
 
 impl Terms {
-    fn call(&self, jobs: &[Held], deadline: Instant) -> Call {
+    /// A fresh instance, once the host has room for it: as much memory as runs of the plugin took before. The run's time begins then.
+    async fn fresh(&self, engine: &Engine, jobs: &[Held]) -> Result<(Instant, Instance), StopCause> {
+        let bytes = self.plugin.appetite.bytes().min(self.limits.memory);
+        let tidy = || {
+            engine.warm().clear();
+        };
+        let place = async {
+            let share = engine.room().enter(bytes, tidy).await;
+            let folders = u32::try_from(self.plugin.grants.directories.len()).unwrap_or(u32::MAX).min(MOST_FOLDERS);
+            let folders = if folders == 0 { None } else { descriptors::of_guests().acquire_many_owned(folders).await.ok() };
+            Place { share, folders }
+        };
+        let controls = self.controls(jobs);
+        let place = tokio::select! {
+            biased;
+            place = place => place,
+            cause = controls.stopped(CANCEL_GRACE) => return Err(cause),
+        };
+        let started = Instant::now();
+        Ok((started, Instance::new(engine, &self.plugin, self.limits.memory, place, self.call(jobs, started))))
+    }
+
+    fn controls(&self, jobs: &[Held]) -> Controls {
+        Controls::of(jobs.iter().map(|held| Arc::clone(&held.control)).collect())
+    }
+
+    fn call(&self, jobs: &[Held], started: Instant) -> Call {
         Call {
             speaker: Speaker {
                 plugin: Arc::clone(&self.plugin.name),
@@ -146,8 +187,8 @@ impl Terms {
                 job: jobs.first().map_or(0, |held| held.job.id),
                 batch: self.batched.then_some(jobs.len()),
             },
-            controls: Controls::of(jobs.iter().map(|held| Arc::clone(&held.control)).collect()),
-            deadline,
+            controls: self.controls(jobs),
+            deadline: started + self.limits.timeout,
             outbox: if self.batched { Outbox::closed(NO_FOLLOW_UPS) } else { Outbox::default() },
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -10,18 +11,19 @@ use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::bindings;
-use super::control::{Controls, StopCause};
+use super::border::{ARGUMENT_BYTES, Border};
+use super::control::Controls;
 use super::denials::Denials;
 use super::engine::Engine;
-use super::enqueue_host::Outbox;
+use super::enqueue_host::{self, Outbox};
+use super::files_host;
 use super::grants::Grants;
 use super::http_hooks::HttpHooks;
 use super::limits::Limits;
 use super::log_host::{LogSink, Speaker};
+use super::room::Share;
 use super::stdio::LineStream;
 
-/// Bytes that a guest may make the host allocate in one host call.
-const HOSTCALL_BYTES: usize = 64 << 20;
 /// Resources (streams, requests, ...) that a guest may hold at once.
 const MAX_HANDLES: usize = 10_000;
 /// Bytes of randomness in one call.
@@ -40,14 +42,31 @@ pub(super) struct State {
     stdout: LineStream,
     stderr: LineStream,
     pub(super) outbox: Outbox,
+    /// Places for its open files, among those of all guests.
+    pub(super) files: Vec<OwnedSemaphorePermit>,
+    /// Places for the folders that it was granted, which it has from the beginning.
+    _folders: Option<OwnedSemaphorePermit>,
+    /// Requests of jobs that the guest has a handle of.
+    pub(super) requests: usize,
     pub(super) controls: Controls,
     pub(super) deadline: Instant,
+    /// When others on its thread last had their turn.
+    pub(super) turn_began: Instant,
+    /// Bytes that a call may return.
+    pub(super) returns: usize,
+    /// Which call of this store it is.
+    pub(super) calls: u64,
 }
 
 /// What differs between one store and the next.
 pub(super) struct Circumstances {
     pub(super) grants: Arc<Grants>,
     pub(super) memory: usize,
+    pub(super) share: Share,
+    /// For the folders that it is granted.
+    pub(super) folders: Option<OwnedSemaphorePermit>,
+    /// Bytes that a call may return.
+    pub(super) returns: usize,
     pub(super) call: Call,
 }
 
@@ -62,7 +81,7 @@ pub(super) struct Call {
 impl State {
     /// A store with every limit set. There is no other way to make one.
     pub(super) fn store(engine: &Engine, circumstances: Circumstances) -> Store<State> {
-        let Circumstances { grants, memory, call } = circumstances;
+        let Circumstances { grants, memory, share, folders, returns, call } = circumstances;
         let Call { speaker, controls, deadline, outbox } = call;
         let denials = Denials::new(speaker.clone());
         let log = LogSink::new(speaker);
@@ -77,29 +96,39 @@ impl State {
             hooks: HttpHooks::new(Arc::clone(&grants), Arc::clone(&denials)),
             grants,
             denials,
-            limits: Limits::new(memory.min(engine.settings().max_memory)),
+            limits: Limits::new(memory.min(engine.settings().max_memory), share),
             log,
             stdout,
             stderr,
             outbox,
+            files: Vec::new(),
+            _folders: folders,
+            requests: 0,
             controls,
             deadline,
+            turn_began: Instant::now(),
+            returns,
+            calls: 0,
         };
         let mut store = Store::new(engine.inner(), state);
-        store.limiter(|state| &mut state.limits);
-        store.set_hostcall_fuel(HOSTCALL_BYTES);
+        // With those that a component makes for itself.
+        store.set_max_component_handles(2 * MAX_HANDLES);
+        // What the host holds counts as well, as of now.
+        store.limiter(|state| {
+            let _ = state.count();
+            &mut state.limits
+        });
+        store.call_hook_async(Border);
+        store.set_hostcall_fuel(ARGUMENT_BYTES);
         store.set_epoch_deadline(1);
         // Every tick the guest steps aside for the others on its thread; past its deadline, or once stopped, it ends here.
-        store.epoch_deadline_callback(|context| {
-            let state: &State = context.data();
-            let cause = match state.controls.stop_cause() {
-                Some(cause) => cause,
-                None if Instant::now() >= state.deadline => StopCause::Deadline,
-                None => {
-                    return Ok(wasmtime::UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())));
-                }
-            };
-            Err(cause.into())
+        store.epoch_deadline_callback(|mut context| {
+            let (state, now) = (context.data_mut(), Instant::now());
+            if let Some(cause) = state.has_to_end(now) {
+                return Err(cause.into());
+            }
+            state.turn_began = now;
+            Ok(wasmtime::UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
         store
     }
@@ -113,6 +142,8 @@ impl State {
         state.hooks.renew(Arc::clone(&state.denials));
         state.log.renew(speaker);
         (state.controls, state.deadline, state.outbox) = (controls, deadline, outbox);
+        state.calls += 1;
+        enqueue_host::forget(&mut state.table);
         store.set_epoch_deadline(1);
     }
 
@@ -162,6 +193,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     wasmtime_wasi_config::add_to_linker(&mut linker, |state: &mut State| WasiConfig::from(&state.config))?;
+    files_host::add_to_linker(&mut linker)?;
     bindings::Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
     Ok(linker)
 }

@@ -3,10 +3,13 @@
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use super::border;
 use super::control::StopCause;
 use super::limits::{Exhausted, MAX_TABLE_ELEMENTS, RunLimits};
+use super::room::NoRoom;
 use super::state::State;
 use crate::job::{Fault, Verdict};
+use crate::printable::printable;
 
 /// A message in a traceback is a line, not a file.
 const MAX_MESSAGE_BYTES: usize = 1 << 10;
@@ -17,12 +20,21 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
     if let Some(cause) = error.downcast_ref::<StopCause>() {
         return stopped(*cause, limits);
     }
-    if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
+    if error.is::<PoolConcurrencyLimitError>() {
         return Verdict::Release("no instance was free");
     }
-    let (exception_type, message) = if let Some(exhausted) = state.limits.exhausted {
+    if error.is::<NoRoom>() {
+        // The next run of the plugin waits until there is as much.
+        return Verdict::Release("no memory was free");
+    }
+    let (exception_type, message) = if let Some(exhausted) = state.exhausted(error) {
         let message = match exhausted {
-            Exhausted::Memory => format!("the run asked for more than its {} MiB of memory", limits.memory >> 20),
+            Exhausted::Memory => {
+                format!(
+                    "the run asked for more than its {} MiB of memory, what the host holds for it included",
+                    state.limits.max_memory() >> 20
+                )
+            }
             Exhausted::Tables => format!("the run asked for more than {MAX_TABLE_ELEMENTS} elements over all its tables"),
         };
         ("OutOfMemory", message)
@@ -33,6 +45,9 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
         }
     } else if let Some(exit) = error.downcast_ref::<I32Exit>() {
         ("Exit", format!("the guest called exit({})", exit.0))
+    } else if border::passes_too_much(error) {
+        let kib = if state.requests > 0 { border::PAYLOAD_BYTES } else { border::ARGUMENT_BYTES } >> 10;
+        ("HostError", format!("a call of the host passed more than {kib} KiB, or the result had more than {} KiB", state.returns >> 10))
     } else {
         ("HostError", format!("{error:#}"))
     };
@@ -46,7 +61,7 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
     Verdict::Retry {
         fault: Fault {
             exception_type,
-            message: cut(&message, MAX_MESSAGE_BYTES).to_owned(),
+            message: printable(cut(&message, MAX_MESSAGE_BYTES)).into_owned(),
             traceback: cut(&format!("{stderr}{backtrace}"), MAX_TRACEBACK_BYTES).to_owned(),
         },
         after: None,
@@ -54,7 +69,7 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
 }
 
 /// The verdict for a run that the host ended.
-fn stopped(cause: StopCause, limits: &RunLimits) -> Verdict {
+pub(super) fn stopped(cause: StopCause, limits: &RunLimits) -> Verdict {
     match cause {
         StopCause::Deadline => Verdict::Retry {
             fault: Fault::new("DeadlineExceeded", format!("the run was interrupted after its {:?}", limits.timeout)),

@@ -63,6 +63,7 @@ impl BenchArgs {
         let engine = Engine::new(&EngineSettings {
             max_instances: 1,
             max_memory: config.caps.memory,
+            max_guest_memory: config.caps.memory,
             compile_timeout: Some(config.caps.compile_timeout),
         })?;
         let (threads, guests) = GuestRuntime::start()?;

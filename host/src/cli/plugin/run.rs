@@ -89,6 +89,8 @@ impl RunArgs {
             payload,
             headers: (!headers.is_empty()).then(|| serde_json::Value::from(headers).to_string()),
             attempts: self.attempt - 1,
+            unread: None,
+            share: None,
             claim: Claim { id: JOB, at: now },
             suspicion: None,
         })

@@ -1,0 +1,121 @@
+//! `describe.register`: one call in an instance without any capability, on a thread of its own, which is left behind if it does not come back.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use wasmtime::component::Resource;
+
+use super::bindings::{Plugin, PluginPre};
+use super::component::{Exports, LoadError};
+use super::control::{Controls, StopCause};
+use super::declaration::Declaration;
+use super::engine::Engine;
+use super::enqueue_host::Outbox;
+use super::grants::Grants;
+use super::limits::RunLimits;
+use super::log_host::Speaker;
+use super::registry_host::Registrar;
+use super::room::Share;
+use super::state::{Call, Circumstances, State};
+use super::trap;
+use crate::job::Verdict;
+use crate::printable::printable;
+
+/// It has nothing to wait for.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// What the guest does is over after `TIMEOUT`. This is for what the host does on its behalf, on a machine that is out of breath.
+const PATIENCE: Duration = Duration::from_secs(30);
+const MEMORY: usize = 256 << 20;
+/// What it may return: an error's text.
+const RETURNS: usize = 64 << 10;
+
+/// Call it. Whatever the guest does, this comes back.
+pub(super) async fn describe(
+    engine: &Engine,
+    pre: &PluginPre<State>,
+    exports: &Arc<Exports>,
+    stem: &str,
+) -> Result<Declaration, LoadError> {
+    let (engine, pre, exports, stem) = (engine.clone(), pre.clone(), Arc::clone(exports), stem.to_owned());
+    let (sender, described) = oneshot::channel();
+    let call = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let described = match runtime {
+            Ok(runtime) => runtime.block_on(register(&engine, &pre, &exports, &stem)),
+            Err(error) => Err(LoadError::Describe(format!("no thread could be started for it: {error}"))),
+        };
+        let _ = sender.send(described);
+    };
+    thread::Builder::new()
+        .name("pgq-describe".into())
+        .spawn(call)
+        .map_err(|error| LoadError::Describe(format!("no thread could be started for it: {error}")))?;
+    match tokio::time::timeout(PATIENCE, described).await {
+        Ok(Ok(described)) => described,
+        Ok(Err(_panic)) => Err(LoadError::Describe("the host panicked over it".into())),
+        Err(_) => Err(LoadError::Describe(format!("it has not come back after {PATIENCE:?}, and was left behind"))),
+    }
+}
+
+async fn register(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, stem: &str) -> Result<Declaration, LoadError> {
+    let _ticking = engine.running();
+    let limits = RunLimits { timeout: TIMEOUT, memory: MEMORY, max_attempts: 1 };
+    let deadline = Instant::now() + limits.timeout;
+    let mut store = State::store(
+        engine,
+        Circumstances {
+            grants: Arc::new(Grants::default()),
+            memory: limits.memory,
+            // Not of what the runs have together: a host that is full can still load.
+            share: Share::alone(limits.memory),
+            folders: None,
+            returns: RETURNS,
+            call: Call {
+                speaker: Speaker { plugin: stem.into(), entrypoint: "describe".into(), job: 0, batch: None },
+                controls: Controls::default(),
+                deadline,
+                outbox: Outbox::closed("jobs can only be enqueued from a handler"),
+            },
+        },
+    );
+    let registrar = Registrar::default();
+    let call = async {
+        let instance = pre.instance_pre().instantiate_async(&mut store).await?;
+        // Only now are the types of exports compared; one that does not fit is better known before the first job.
+        let plugin = Plugin::new(&mut store, &instance)?;
+        exports.batch.as_ref().map(|batch| batch.load(&mut store, &instance)).transpose()?;
+        let handle = store.data_mut().table.push(registrar.clone())?;
+        plugin.pgq_plugin_describe().call_register(&mut store, Resource::new_borrow(handle.rep())).await
+    };
+    let called = match tokio::time::timeout_at(deadline.into(), call).await {
+        Ok(called) => called,
+        Err(_) => Err(StopCause::Deadline.into()),
+    };
+    store.data().finish_streams();
+    match called {
+        Ok(Ok(())) => {}
+        Ok(Err(message)) => {
+            return Err(LoadError::Describe(printable(trap::cut(&message, 1 << 10)).into_owned()));
+        }
+        Err(error) => {
+            return Err(LoadError::Describe(match trap::verdict(&error, store.data(), &limits) {
+                Verdict::Retry { fault, .. } => {
+                    format!("{}: {}", fault.exception_type, printable(&fault.message))
+                }
+                other => format!("{other:?}"),
+            }));
+        }
+    }
+    let mut declaration = registrar.lock().clone();
+    declaration.check_batches(exports.batch.is_some());
+    if declaration.entrypoints.is_empty() {
+        declaration.mistakes.push("no entrypoint at all".into());
+    }
+    if declaration.mistakes.is_empty() {
+        Ok(declaration)
+    } else {
+        Err(LoadError::Declaration(printable(&declaration.mistakes.join("; ")).into_owned()))
+    }
+}

@@ -1,0 +1,190 @@
+//! The memory of all guests of a host together: what they may have, what they have, and who waits for some.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{Mutex, Notify};
+
+/// Runs begin when there is room for what runs of their plugin took before; what one takes beyond that has to be free when it takes it.
+#[derive(Debug)]
+pub(super) struct Room {
+    most: usize,
+    taken: AtomicUsize,
+    given_back: Notify,
+    /// Whoever has to wait waits in turn, and those that come later behind them: a large run would never begin beside many small ones.
+    turn: Mutex<()>,
+    waiting: AtomicUsize,
+}
+
+/// The sum over all guests is used up. No fault of this one's: its job goes back, uncounted.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the guests of this host have no more memory together than they have now; raise max-guest-memory, or lower max-concurrent-tasks")]
+pub(super) struct NoRoom;
+
+impl Room {
+    pub(super) fn new(most: usize) -> Arc<Room> {
+        Arc::new(Room { most, taken: AtomicUsize::new(0), given_back: Notify::new(), turn: Mutex::new(()), waiting: AtomicUsize::new(0) })
+    }
+
+    /// What all have now, what was set aside for them included.
+    #[cfg(test)]
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Acquire)
+    }
+
+    /// Whether what is kept for later had better go: somebody waits, or soon will.
+    pub(super) fn is_short(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0 || self.taken.load(Ordering::Acquire) > self.most / 8 * 7
+    }
+
+    /// A share of so many bytes, once they are free. `tidy` lets go of what is only kept.
+    pub(super) async fn enter(self: &Arc<Room>, bytes: usize, tidy: impl FnOnce()) -> Share {
+        let bytes = bytes.min(self.most);
+        if self.waiting.load(Ordering::Acquire) > 0 || !self.take(bytes) {
+            let _waiting = Waiting::new(self);
+            let _turn = self.turn.lock().await;
+            tidy();
+            while !self.take(bytes) {
+                self.given_back.notified().await;
+            }
+        }
+        Share { room: Arc::clone(self), bytes }
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let taken = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= self.most);
+        self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, taken).is_ok()
+    }
+
+    fn give(&self, bytes: usize) {
+        self.taken.fetch_sub(bytes, Ordering::AcqRel);
+        if self.waiting.load(Ordering::Acquire) > 0 {
+            self.given_back.notify_one();
+        }
+    }
+}
+
+struct Waiting<'a>(&'a Room);
+
+impl Waiting<'_> {
+    fn new(room: &Room) -> Waiting<'_> {
+        room.waiting.fetch_add(1, Ordering::AcqRel);
+        Waiting(room)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// One guest's part of the room.
+#[derive(Debug)]
+pub(super) struct Share {
+    room: Arc<Room>,
+    bytes: usize,
+}
+
+impl Share {
+    /// For a guest that is in nobody's way: a room of its own.
+    pub(super) fn alone(bytes: usize) -> Share {
+        Share { room: Room::new(bytes), bytes }
+    }
+
+    /// What it could have if it were alone.
+    pub(super) fn most(&self) -> usize {
+        self.room.most
+    }
+
+    /// Have at least so many bytes.
+    pub(super) fn cover(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        let more = bytes.saturating_sub(self.bytes);
+        if more > 0 && !self.room.take(more) {
+            return Err(NoRoom);
+        }
+        self.bytes += more;
+        Ok(())
+    }
+
+    /// Have no more than so many bytes.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.bytes -= less;
+        self.room.give(less);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.room.give(self.bytes);
+    }
+}
+
+/// What the runs of a plugin take, as far as is known: most of the last ones took no more.
+#[derive(Debug, Default)]
+pub(super) struct Appetite(AtomicUsize);
+
+impl Appetite {
+    pub(super) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A run took so many bytes, or would have. A large one is remembered for some dozens of small ones.
+    pub(super) fn learn(&self, bytes: usize) {
+        let known = self.bytes();
+        self.0.store(bytes.max(known - known / 16), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_does_not_fit_waits_in_turn_and_small_ones_do_not_overtake() {
+        let room = Room::new(100);
+        let first = room.enter(60, || {}).await;
+        let (mut large, mut small) = (pin!(room.enter(80, || {})), pin!(room.enter(10, || {})));
+        assert!((&mut large).now_or_never().is_none() && (&mut small).now_or_never().is_none());
+        assert!(room.is_short());
+        drop(first);
+        let (large, small) = tokio::join!(large, small);
+        assert_eq!(room.taken(), 90);
+        drop((large, small));
+        assert_eq!((room.taken(), room.is_short()), (0, false));
+    }
+
+    #[tokio::test]
+    async fn a_share_grows_while_there_is_room_and_what_waits_no_more_leaves_nothing_behind() {
+        let room = Room::new(100);
+        let mut share = room.enter(10, || {}).await;
+        share.cover(70).expect("room");
+        share.cover(70).expect("has it");
+        let mut other = room.enter(0, || {}).await;
+        other.cover(31).expect_err("no room");
+        other.cover(30).expect("room");
+        assert!(tokio::time::timeout(Duration::from_millis(1), room.enter(1, || {})).await.is_err());
+        assert_eq!((room.taken(), room.waiting.load(Ordering::Acquire)), (100, 0));
+        share.shrink(20);
+        assert_eq!(room.taken(), 50);
+        // More than there is would wait for ever: it has all there is.
+        drop((share, other));
+        assert_eq!(room.enter(1_000, || {}).await.bytes, 100);
+    }
+
+    #[test]
+    fn a_large_run_is_remembered_and_forgotten() {
+        let appetite = Appetite::default();
+        appetite.learn(1 << 20);
+        appetite.learn(0);
+        assert!(appetite.bytes() > 900 << 10);
+        (0..200).for_each(|_| appetite.learn(0));
+        assert!(appetite.bytes() < 1 << 10);
+    }
+}

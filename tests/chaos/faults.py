@@ -1,0 +1,118 @@
+"""What is done to workers and to the database. Each writes into the driver's book what it did to whom, and for how long."""
+
+import asyncio
+import contextlib
+import datetime
+import json
+import time
+
+from fleet import LOST_CONNECTION, Fleet
+from workers import Worker
+
+
+def pick(fleet: Fleet) -> Worker:
+    return fleet.random.choice([worker for worker in fleet.workers if not worker.frozen])
+
+
+async def kill(fleet: Fleet, worker: Worker) -> None:
+    held = await fleet.held_by(worker)
+    worker.kill()
+    fleet.wait_for(held)
+    await asyncio.sleep(fleet.random.uniform(0, 3))
+    await worker.restart()
+
+
+async def freeze(fleet: Fleet, worker: Worker) -> None:
+    held = await fleet.held_by(worker)
+    trouble = worker.trouble()
+    worker.freeze(True)
+    await asyncio.sleep(fleet.random.uniform(0.2, 2.2) * fleet.lease)
+    fleet.wait_for(held)
+    worker.freeze(False)
+    trouble[1] = time.time()
+
+
+async def cut(fleet: Fleet, worker: Worker) -> None:
+    """All connections are reset, and new ones pass at once: no reason to lose anything."""
+    fleet.wait_for(await fleet.held_by(worker))
+    worker.proxy.cut()
+    if worker.python:
+        fleet.python_is_lost()
+
+
+async def silence(fleet: Fleet, worker: Worker) -> None:
+    """Half-open for a while; then what was silent is reset, or goes on."""
+    held = await fleet.held_by(worker)
+    trouble = worker.trouble()
+    worker.proxy.silence()
+    await asyncio.sleep(fleet.random.uniform(0.2, 2.2) * fleet.lease)
+    fleet.wait_for(held)
+    if fleet.random.random() < 0.5:
+        worker.proxy.cut()
+    else:
+        worker.proxy.resume()
+    trouble[1] = time.time()
+
+
+async def swallow(fleet: Fleet, worker: Worker) -> None:
+    """Half-open for ever: it has to find out by itself. Who does in half a lease loses nothing."""
+    fleet.wait_for(await fleet.held_by(worker))
+    trouble = worker.trouble()
+    worker.proxy.swallow()
+    await asyncio.sleep(fleet.lease)
+    trouble[1] = time.time() + 3 * fleet.lease
+
+
+async def away(fleet: Fleet) -> None:
+    """The server is stopped for longer than a lease."""
+    held = await fleet.held_by()
+    await fleet.server.stop(fleet.random.choice(("fast", "immediate")))
+    await asyncio.sleep(fleet.random.uniform(1.2, 2) * fleet.lease)
+    await fleet.server.start()
+    fleet.python_is_lost()
+    fleet.wait_for(held)
+
+
+async def unreachable(fleet: Fleet) -> None:
+    """The network is away for all, and comes back for all at once."""
+    held = await fleet.held_by()
+    for worker in fleet.workers:
+        worker.proxy.refusing = True
+        worker.proxy.silence()
+    await asyncio.sleep(fleet.random.uniform(1.2, 2) * fleet.lease)
+    fleet.wait_for(held)
+    fleet.python_is_lost()
+    for worker in fleet.random.sample(fleet.workers, len(fleet.workers)):
+        worker.proxy.refusing = False
+        worker.proxy.cut()
+
+
+async def stall(fleet: Fleet) -> None:
+    """The server stands still for longer than a lease, and goes on with all that it was sent."""
+    held = await fleet.held_by()
+    fleet.server.pause(True)
+    await asyncio.sleep(fleet.random.uniform(1.2, 2) * fleet.lease)
+    fleet.server.pause(False)
+    fleet.python_is_lost()
+    fleet.wait_for(held)
+
+
+async def lock(fleet: Fleet) -> None:
+    """Every write to the queue waits for most of a lease, as for a migration; there are jobs to claim right after it."""
+    with contextlib.suppress(*LOST_CONNECTION):
+        connection, notifier = await fleet.server.connect(fleet.database), await fleet.server.connect(fleet.database)
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE pgqueuer IN SHARE ROW EXCLUSIVE MODE")
+            held = [row["id"] for row in await connection.fetch("SELECT id FROM pgqueuer WHERE status = 'picked'")]
+            held += await fleet.enqueue(["work"] * 60, connection, ms=int(fleet.lease * 600))
+            event = {"channel": "ch_pgqueuer", "operation": "insert", "table": "pgqueuer", "type": "table_changed_event"}
+            event["sent_at"] = datetime.datetime.now(datetime.UTC).isoformat()
+            await notifier.execute("SELECT pg_notify('ch_pgqueuer', $1)", json.dumps(event))
+            await asyncio.sleep(fleet.random.uniform(0.75, 0.95) * fleet.lease)
+        fleet.wait_for(held)
+        await connection.close()
+        await notifier.close()
+
+
+ONE_WORKER = (kill, freeze, cut, silence, swallow)
+ALL_WORKERS = (away, unreachable, stall, lock)

@@ -1,0 +1,174 @@
+"""One database, its workers and its producer, for one fault run."""
+
+import asyncio
+import contextlib
+import json
+import pathlib
+import random
+import time
+
+import asyncpg
+
+from receiver import Effect, Receiver
+from server import Server
+from workers import Worker
+
+ENQUEUE = """
+WITH new AS (
+    INSERT INTO pgqueuer (priority, entrypoint, payload, status) SELECT 0, e, p, 'queued' FROM unnest($1::text[], $2::bytea[]) AS n(e, p)
+    RETURNING id, priority, entrypoint
+), logged AS (
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint) SELECT id, 'queued', priority, entrypoint FROM new
+) SELECT id FROM new ORDER BY id"""
+MIX = ("work",) * 7 + ("last", "last", "limited")
+LOST_CONNECTION = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+class Fleet:
+    def __init__(self, *, server: Server, database: str, folder: pathlib.Path, binary: pathlib.Path, plugins: pathlib.Path, cache: str, lease: float, seed: str):
+        self.server, self.database, self.folder, self.binary = server, database, folder, binary
+        self.plugins, self.cache, self.lease = plugins, cache, lease
+        # One for the faults and one for the jobs, or the number of jobs would decide what the faults are.
+        self.random, self._jobs = random.Random(seed), random.Random(seed)
+        self.receiver = Receiver()
+        self.workers: list[Worker] = []
+        # Acknowledged to the producer. Of these, those that kill whoever runs them.
+        self.enqueued: set[int] = set()
+        self.killers: set[int] = set()
+        # From when on which jobs should have gone on.
+        self.waits: list[tuple[float, list[int]]] = []
+        self.stuck: list[str] = []
+        self.ids: dict[str, tuple[str, int]] = {}
+        self.began = time.time()
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task] = []
+
+    async def start(self, hosts: int, pythons: int = 0, args: tuple[str, ...] = ("--max-concurrent-tasks", "8")) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        admin = await self.server.connect("postgres")
+        await admin.execute(f'CREATE DATABASE "{self.database}"')
+        await admin.close()
+        process = await asyncio.create_subprocess_exec(str(self.binary), "install", "--pg-dsn", self.server.dsn(self.database))
+        if await process.wait() != 0:
+            raise RuntimeError("install failed")
+        await self.receiver.start()
+        self.workers = [Worker(self, f"host{n}", False, list(args)) for n in range(hosts)]
+        self.workers += [Worker(self, f"python{n}", True, []) for n in range(pythons)]
+        for worker in self.workers:
+            await worker.start()
+        self._tasks.append(asyncio.create_task(self._book()))
+        # From the first job on all are there.
+        await self.until(lambda: {name for name, _ in self.ids.values()} >= {worker.name for worker in self.hosts}, 60)
+
+    @property
+    def hosts(self) -> list[Worker]:
+        return [worker for worker in self.workers if not worker.python]
+
+    async def until(self, holds, patience: float) -> bool:
+        end = time.time() + patience
+        while not holds():
+            if time.time() > end:
+                return False
+            await asyncio.sleep(0.05)
+        return True
+
+    async def _book(self) -> None:
+        """Which id is whose, before a host is gone and its row with it."""
+        while not self._stop.is_set():
+            with contextlib.suppress(*LOST_CONNECTION, RuntimeError):
+                connection = await self.server.connect(self.database)
+                try:
+                    while not self._stop.is_set():
+                        for row in await connection.fetch("SELECT id::text, pid FROM pgqueuer_host"):
+                            name = next((worker.name for worker in self.hosts if worker.pid == row["pid"]), None)
+                            if name and row["id"] not in self.ids:
+                                self.ids[row["id"]] = (name, row["pid"])
+                        await asyncio.sleep(0.1)
+                finally:
+                    connection.terminate()
+
+    def produce(self, rate: float, ms: int | None = None) -> None:
+        """Jobs from now on until `settle`: of 5 to 300 ms, and some that take longer than a lease, unless said otherwise."""
+        self._tasks.append(asyncio.create_task(self._produce(rate, ms)))
+
+    async def _produce(self, rate: float, ms: int | None) -> None:
+        due = time.time()
+        while not self._stop.is_set():
+            with contextlib.suppress(*LOST_CONNECTION, RuntimeError):
+                connection = await self.server.connect(self.database)
+                try:
+                    while not self._stop.is_set():
+                        due = max(due + 0.2, time.time() - 1)
+                        await asyncio.sleep(max(0, due - time.time()))
+                        count = int(rate * 0.2 + self._jobs.random())
+                        await self.enqueue([self._jobs.choice(MIX) for _ in range(count)], connection, ms)
+                finally:
+                    connection.terminate()
+
+    async def enqueue(self, entrypoints: list[str], connection=None, ms: int | None = None) -> list[int]:
+        own = connection or await self.server.connect(self.database)
+        payloads = [json.dumps({"ms": self._ms(entrypoint) if ms is None else ms}).encode() for entrypoint in entrypoints]
+        # One without an answer may be in the queue all the same, and is then looked at as all are.
+        ids = [row["id"] for row in await own.fetch(ENQUEUE, entrypoints, payloads, timeout=5)]
+        self.enqueued.update(ids)
+        if not connection:
+            await own.close()
+        return ids
+
+    def _ms(self, entrypoint: str) -> int:
+        long = entrypoint == "work" and self._jobs.random() < 0.02
+        return int(self.lease * 1500) if long else self._jobs.randint(5, 300)
+
+    async def held_by(self, worker: Worker | None = None) -> list[int]:
+        """What is picked, by this worker or by anybody, past all proxies."""
+        connection = await self.server.connect(self.database)
+        rows = await connection.fetch("SELECT id, queue_manager_id::text AS worker FROM pgqueuer WHERE status = 'picked'")
+        await connection.close()
+        names = {uuid: name for uuid, (name, _) in self.ids.items()} | self.receiver.ids
+        return [row["id"] for row in rows if worker is None or names.get(row["worker"]) == worker.name]
+
+    def wait_for(self, jobs: list[int]) -> None:
+        """Their way is free again: recovery is counted from now."""
+        self.waits.append((time.time(), jobs))
+
+    async def settle(self, patience: float) -> bool:
+        """The faults are over: all there is is worked off. Whether it was."""
+        self._stop.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        end = time.time() + patience
+        connection = await self.server.connect(self.database)
+        try:
+            while time.time() < end:
+                for worker in self.workers:
+                    if not worker.runs:
+                        await worker.restart()
+                left = await connection.fetchval("SELECT count(*) FROM pgqueuer WHERE status IN ('queued', 'picked') AND execute_after <= now() AND NOT id = ANY($1)", list(self.killers))
+                if left == 0:
+                    return True
+                await asyncio.sleep(0.2)
+            return False
+        finally:
+            await connection.close()
+
+    def python_is_lost(self) -> None:
+        """PgQueuer 1.6 does not connect again: what its workers hold now is rightly taken, until they are started anew."""
+        for worker in self.workers:
+            if worker.python:
+                worker.trouble()[1] = time.time() + 4 * self.lease
+
+    async def stop(self) -> None:
+        obeyed = await asyncio.gather(*(worker.stop() for worker in self.workers))
+        self.stuck = [worker.name for worker, obeyed in zip(self.workers, obeyed, strict=True) if not obeyed and not worker.python]
+
+    async def close(self) -> None:
+        self._stop.set()
+        for worker in self.workers:
+            await worker.close()
+        self.receiver.close()
+
+    def begun(self) -> dict[int, list[Effect]]:
+        begun: dict[int, list[Effect]] = {}
+        for effect in self.receiver.effects:
+            if effect.what == "begin":
+                begun.setdefault(effect.job, []).append(effect)
+        return begun

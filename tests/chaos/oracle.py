@@ -1,0 +1,121 @@
+"""What became of every job, by the log, by what is left in the queue, and by the effects that the receiver saw."""
+
+import dataclasses
+import json
+import statistics
+
+from fleet import Fleet
+
+TERMINAL = ("successful", "canceled", "exception", "deleted")
+
+
+@dataclasses.dataclass
+class Figures:
+    """All but jobs, seconds and recovery are to be zero."""
+
+    jobs: int = 0
+    lost: list = dataclasses.field(default_factory=list)
+    undone: list = dataclasses.field(default_factory=list)
+    twice: list = dataclasses.field(default_factory=list)
+    unfenced: list = dataclasses.field(default_factory=list)
+    taken: list = dataclasses.field(default_factory=list)
+    held: list = dataclasses.field(default_factory=list)
+    stuck: list = dataclasses.field(default_factory=list)
+    # Told, not judged: at least once is what is promised, and PgQueuer's own writes have no fence.
+    again: int = 0
+    by_python: int = 0
+    recovery: list = dataclasses.field(default_factory=list)
+
+    WRONG = ("lost", "undone", "twice", "unfenced", "taken", "held", "stuck")
+
+    def wrong(self) -> dict[str, list]:
+        return {name: getattr(self, name) for name in self.WRONG if getattr(self, name)}
+
+    def percentile(self) -> tuple[float, float]:
+        return (statistics.median(self.recovery), max(self.recovery)) if self.recovery else (0.0, 0.0)
+
+    def add(self, other: "Figures") -> None:
+        for field in dataclasses.fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+
+async def judge(fleet: Fleet) -> Figures:
+    connection = await fleet.server.connect(fleet.database)
+    log = await connection.fetch(
+        "SELECT job_id, status::text, extract(epoch FROM created)::float8 AS at, traceback::text FROM pgqueuer_log ORDER BY id"
+    )
+    rows = {row["id"]: row for row in await connection.fetch("SELECT id, status::text, execute_after <= now() AS due FROM pgqueuer")}
+    await connection.close()
+    history: dict[int, list] = {}
+    for row in log:
+        history.setdefault(row["job_id"], []).append(row)
+    begun, ended = fleet.begun(), {effect.job for effect in fleet.receiver.effects if effect.what == "end"}
+    figures = Figures(jobs=len(fleet.enqueued | set(history)), stuck=fleet.stuck)
+    for job in sorted(fleet.enqueued | set(history)):
+        states = history.get(job, [])
+        over = [row["status"] for row in states if row["status"] in TERMINAL]
+        runs = begun.get(job, [])
+        python = any(effect.worker.startswith("python") for effect in runs)
+        if not over and job not in rows or "successful" in over and job not in ended:
+            figures.lost.append(job)
+        if over.count("successful") > 1 or len(over) > 1:
+            figures.twice.append(job)
+        # Enqueued while the clock was ahead, it is due when the clock is there again.
+        if job in rows and rows[job]["status"] in ("queued", "picked") and rows[job]["due"] and job not in fleet.killers:
+            figures.undone.append(job)
+        if not follows([row["status"] for row in states]):
+            # A Python worker that was away writes over whatever became of its job since.
+            if python:
+                figures.by_python += 1
+            else:
+                figures.unfenced.append(job)
+        # No handler here ever fails: whatever is held, or was given up, is so for no run of its own.
+        if job not in fleet.killers and ("exception" in over or job in rows and rows[job]["status"] == "failed"):
+            figures.held.append((job, len(runs)))
+        figures.again += len(runs) > 1
+        figures.taken += [(job, *taken) for row in states if (taken := taken_from_the_living(fleet, row))]
+    recovery(fleet, history, begun, figures)
+    return figures
+
+
+def follows(states: list[str]) -> bool:
+    """Whether each write was one that only the holder of the claim at that time could make."""
+    now = "nothing"
+    allowed = {
+        "nothing": ("queued",),
+        "queued": ("picked", "canceled"),
+        "picked": ("picked", "queued", "failed", *TERMINAL),
+        "failed": ("queued", "canceled"),
+    }
+    for state in states:
+        if state not in allowed.get(now, ()):
+            return False
+        now = state
+    return True
+
+
+def taken_from_the_living(fleet: Fleet, row) -> tuple | None:
+    """Of a row that says that a worker was lost: who it was, if the driver had done nothing to it for a lease."""
+    if not row["traceback"] or "WorkerLost" not in row["traceback"]:
+        return None
+    traceback = json.loads(row["traceback"])
+    lost = (traceback.get("additional_context") or {}).get("queue_manager_id")
+    name, pid = fleet.ids.get(lost, (fleet.receiver.ids.get(lost), 0))
+    worker = next((worker for worker in fleet.workers if worker.name == name), None)
+    if worker is None or pid in worker.killed and worker.killed[pid] <= row["at"] + 1:
+        return None
+    # A margin for this machine, and one for who could do nothing until a moment ago.
+    since = row["at"] - fleet.lease - 2
+    if any(begin <= row["at"] + 0.5 and end >= since for begin, end in worker.troubles):
+        return None
+    return name, round(row["at"] - fleet.began, 1), "its sessions ended" if "gone" in traceback["exception_message"] else "its lease was over"
+
+
+def recovery(fleet: Fleet, history: dict, begun: dict, figures: Figures) -> None:
+    """From when a job's way was free again to its next run's beginning, or its end."""
+    for since, jobs in fleet.waits:
+        for job in jobs:
+            ends = [row["at"] for row in history.get(job, []) if row["status"] in TERMINAL and row["at"] >= since]
+            starts = [effect.at for effect in begun.get(job, []) if effect.at >= since]
+            if ends or starts:
+                figures.recovery.append(min(ends + starts) - since)

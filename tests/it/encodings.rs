@@ -1,0 +1,152 @@
+//! Databases of other encodings, texts that have no place in one, and sessions that print the catalog otherwise.
+
+use pgq_host_tests::{Database, Host, Plugins, eventually};
+
+/// Bytes that are no UTF-8, as an SQL expression.
+const BAD: &str = r"convert_from('\x61ff62', 'SQL_ASCII')";
+const BAD_HEADERS: &str = r"convert_from('\x7b2261223a2262ff63227d', 'SQL_ASCII')::jsonb";
+
+async fn every_verb_answers(database: &Database) {
+    for verb in ["failed", "stale", "workers", "backlog", "schedules"] {
+        database.must(&[verb]).await;
+        database.must(&[verb, "--json"]).await.json();
+    }
+    let said = database.ask(&["doctor"]).await;
+    assert!(said.code <= 1 && !said.stdout.contains("invalid byte"), "{said:?}");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_cost_nobody_anything() {
+    let (database, plugins) = (Database::encoded("SQL_ASCII").await, Plugins::with(&["hostile", "scheduled"]));
+    for status in ["queued", "picked", "failed"] {
+        database
+            .execute(&format!(
+                "INSERT INTO pgqueuer (priority, entrypoint, payload, headers, dedupe_key, status, queue_manager_id, heartbeat)
+                 VALUES (1, {BAD}, 'x', NULL, NULL, '{status}', gen_random_uuid(), now() - interval '1 day'),
+                        (1, 'show', 'x', {BAD_HEADERS}, {BAD} || '{status}', '{status}', gen_random_uuid(), now() - interval '1 day')"
+            ))
+            .await;
+    }
+    database.execute(&format!("INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback) SELECT id, 'failed', 0, entrypoint, jsonb_build_object('exception_message', {BAD}) FROM pgqueuer WHERE status = 'failed'")).await;
+    database
+        .execute(&format!("INSERT INTO pgqueuer_schedules (expression, entrypoint, next_run) VALUES ({BAD}, {BAD}, '-infinity')"))
+        .await;
+    every_verb_answers(&database).await;
+    let host = Host::start(&database, &plugins, &["--heartbeat-timeout", "3"]).await;
+    for id in database.enqueue_many("echo", 10, "x").await {
+        database.wait_for(id, "successful").await;
+    }
+    eventually("what has odd headers has run as well", async || {
+        database.count("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'show' AND status <> 'failed'").await == 0
+    })
+    .await;
+    let outputs: Vec<Vec<u8>> =
+        sqlx::query_scalar("SELECT output FROM pgqueuer_output WHERE entrypoint = 'show'").fetch_all(database.pool()).await.unwrap();
+    assert_eq!(outputs.len(), 2);
+    assert!(outputs.iter().all(|output| String::from_utf8_lossy(output).contains("b\u{FFFD}c")), "{outputs:?}");
+    every_verb_answers(&database).await;
+    database.must(&["requeue", "--entrypoint", "show"]).await;
+    eventually("what was held has run", async || {
+        database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'show' AND status = 'successful'").await == 3
+    })
+    .await;
+    let log = host.stop().await;
+    assert!(!log.contains("cannot reach the queue"), "{log}");
+}
+
+/// 0x81 is no character of this encoding: the server can store it, and cannot send it.
+#[tokio::test]
+async fn a_row_that_the_server_cannot_send_costs_itself() {
+    let (database, plugins) = (Database::encoded("WIN1252").await, Plugins::with(&["hostile"]));
+    database
+        .execute(
+            r"INSERT INTO pgqueuer (priority, entrypoint, payload, headers, status)
+              VALUES (1, 'show', 'x', convert_from('\x7b2261223a2262 8163227d', 'SQL_ASCII')::jsonb, 'queued')",
+        )
+        .await;
+    let good = database.enqueue_many("show", 5, "x").await;
+    let host = Host::start(&database, &plugins, &[]).await;
+    for id in good {
+        database.wait_for(id, "successful").await;
+    }
+    database.wait_until_done().await;
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'").await, 6);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_encoding_lacks_is_written_out_and_counts_no_attempt() {
+    let (database, plugins) = (Database::encoded("LATIN1").await, Plugins::with(&["hostile"]));
+    let host = Host::start(&database, &plugins, &[]).await;
+    let id = database.enqueue("fail", "caf\u{e9} \u{2603}").await;
+    database.wait_for(id, "failed").await;
+    assert_eq!(database.history(id).await, ["queued", "picked", "queued", "picked", "failed"]);
+    assert_eq!(database.traceback(id).await["exception_message"], "caf\u{e9} \\u{2603}");
+    let nul = database.enqueue("nul", "").await;
+    database.wait_for(nul, "failed").await;
+    assert_eq!(database.traceback(nul).await["exception_message"], "before\\u{0}after");
+    host.stop().await;
+}
+
+/// Its death would be noticed only at the end of its leases.
+#[tokio::test]
+async fn a_host_is_announced_whatever_its_plugins_say() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile", "describe-panics"]));
+    let host = Host::start(&database, &plugins, &[]).await;
+    let error =
+        "SELECT count(*) FROM pgqueuer_host, jsonb_array_elements(plugins) AS file WHERE file ->> 'error' LIKE '%cannot say what I am%'";
+    eventually("it is announced", async || database.count(error).await == 1).await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_queue_cannot_take_is_refused_at_once_and_named() {
+    let database = Database::new().await;
+    let key = "k".repeat(3_000);
+    for (args, wanted) in [
+        (vec![""], vec!["0 bytes", "255"]),
+        (vec![&*key], vec!["3000 bytes", "255"]),
+        (vec!["echo", "--dedupe-key", &key], vec!["3000 bytes", "2692"]),
+        (vec!["echo", "--delay", "1e12"], vec!["thousand years"]),
+        (vec!["echo", "--priority", "2147483648"], vec!["2147483648"]),
+    ] {
+        let said = database.ask(&[&["queue"], &*args].concat()).await;
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(wanted.iter().all(|part| said.stderr.contains(part)), "{said:?}");
+    }
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0);
+    // The longest that is allowed is one that the index takes, however badly it compresses.
+    let key: String = (0..2_692).map(|_| fastrand::alphanumeric()).collect();
+    database.must(&["queue", "echo", "--dedupe-key", &key, "--delay", "3153600000"]).await;
+}
+
+#[tokio::test]
+async fn settings_of_a_database_or_role_change_nothing_in_what_verify_and_upgrade_see() {
+    let database = Database::new().await;
+    let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(database.pool()).await.unwrap();
+    for setting in [
+        "quote_all_identifiers = on",
+        "search_path = public, pg_catalog",
+        "standard_conforming_strings = off",
+        "bytea_output = escape",
+        "extra_float_digits = -15",
+        "DateStyle = 'German, DMY'",
+        "IntervalStyle = sql_standard",
+        "TimeZone = 'Asia/Kathmandu'",
+        "backslash_quote = on",
+    ] {
+        database.execute(&format!("ALTER DATABASE {name} SET {setting}")).await;
+    }
+    database.must(&["verify", "--expect", "present"]).await;
+    let plan = database.must(&["upgrade", "--plan"]).await;
+    assert_eq!(plan.stdout, "", "{plan:?}");
+    database.must(&["upgrade"]).await;
+    database.must(&["uninstall"]).await;
+    database.must(&["install"]).await;
+    database.must(&["verify", "--expect", "present"]).await;
+    let plugins = Plugins::with(&["hostile"]);
+    let host = Host::start(&database, &plugins, &[]).await;
+    let id = database.enqueue("echo", "x").await;
+    database.wait_for(id, "successful").await;
+    host.stop().await;
+}

@@ -1,0 +1,24 @@
+//! Faults under load, short: the driver of `make chaos` (`tests/chaos`), whose oracle looks from outside the queue.
+//! `CHAOS_SEED` repeats a run.
+
+use std::process::Stdio;
+
+use pgq_host_tests::{guest, host_binary, python};
+use tokio::process::Command;
+
+#[tokio::test]
+async fn jobs_survive_what_befalls_hosts_network_and_database() {
+    let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/chaos/chaos.py");
+    let mut command = Command::new(python());
+    command
+        .arg(driver)
+        .args(["mixed", "--seconds", "30", "--lease", "10", "--binary"])
+        .arg(host_binary())
+        .arg("--guest")
+        .arg(guest("chaos"));
+    let ran = command.stdin(Stdio::null()).kill_on_drop(true).output().await.expect("the driver starts");
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
+    // Seed and figures, for whoever reads the log of a run that passed.
+    eprintln!("{said}");
+}

@@ -1,0 +1,15 @@
+//! A model of how workers share the queue: claims, leases, outcomes, rescues. `README.md` says which rule stands for what in the host.
+
+mod actions;
+mod check;
+mod liveness;
+mod rules;
+mod server;
+mod state;
+mod step;
+
+pub use actions::Action;
+pub use check::{FAILURES, Found, search};
+pub use liveness::{Unfinished, unfinished};
+pub use rules::{Fence, Losses, Rules};
+pub use state::{Failure, Faults, Protocol, Size, State};
