@@ -123,6 +123,7 @@ async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     let loader = Loader { engine: engine.clone(), cache: CodeCache::disabled() };
     let (_reload, served) = Reload::start(folder, Reread::by(read), rule, loader).await.unwrap();
     let (_threads, guests) = GuestRuntime::start().unwrap();
+    let database = Database::new().await;
     let leases = Arc::new(Leases::default());
     let (sender, mut records) = mpsc::channel(16);
     let executor = Executor::new(engine, guests, database.queue(), 4, Arc::clone(&leases), sender);
