@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::plugins::{File, PluginSet};
 use crate::queue::{PluginVersion, Queue};
+use crate::told::Told as _;
 
 /// Between two signs of life, when nothing changes.
 pub const PERIOD: Duration = Duration::from_secs(60);
@@ -72,7 +73,7 @@ impl Announcer {
         let anew = present && self.announced != Some(true);
         let announced = self.queue.announce(&files(&set), &versions(&set), present, anew).await;
         if let Err(error) = &announced {
-            tracing::warn!(error = %error, "cannot announce this host; until it is, its death is noticed only when its leases are over; trying again");
+            tracing::warn!(error = %error.told(), "cannot announce this host; until it is, its death is noticed only when its leases are over; trying again");
         } else {
             self.announced = Some(present);
         }
@@ -95,7 +96,7 @@ impl Announcer {
             announced = self.announce().await;
         }
         if let Err(error) = self.queue.withdraw().await {
-            tracing::debug!(error = %error, "cannot take the announcement of this host back; it will be forgotten");
+            tracing::debug!(error = %error.told(), "cannot take the announcement of this host back; it will be forgotten");
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::job::{Claim, JobId};
 use crate::meter;
 use crate::queue::Queue;
+use crate::told::Told as _;
 use crate::wasm::Control;
 
 /// Ids in one heartbeat statement.
@@ -213,7 +214,7 @@ async fn round(leases: &Leases, queue: &Queue) -> bool {
         match answer {
             Ok(beaten) => leases.beaten(claims, &beaten.renewed.into_iter().collect(), &beaten.ours.into_iter().collect(), asked),
             Err(error) => {
-                tracing::warn!(jobs = claims.len(), error = %error, "cannot renew leases; trying again");
+                tracing::warn!(jobs = claims.len(), error = %error.told(), "cannot renew leases; trying again");
                 queue.access().lost();
                 return false;
             }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::lease::{self, Leases};
 use crate::plugins::{PluginSet, Served};
 use crate::queue::{Counted, Queue, RescueRule, Rescued};
+use crate::told::Told as _;
 
 /// Which version ran an attempt is known for so long.
 const ATTEMPTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -50,7 +51,7 @@ pub async fn rescue(queue: Queue, leases: Arc<Leases>, how: Rescue, stop: Cancel
         let wait = match look(&queue, &leases, &how).await {
             Ok(wait) => wait.unwrap_or(period),
             Err(error) => {
-                tracing::warn!(error = %error, "cannot look for lost jobs; trying again");
+                tracing::warn!(error = %error.told(), "cannot look for lost jobs; trying again");
                 period
             }
         };
@@ -97,7 +98,7 @@ pub async fn rescue_from(queue: Queue, mut lost: mpsc::Receiver<Uuid>, how: Resc
     while let Some(Some(worker)) = stop.run_until_cancelled(lost.recv()).await {
         let rules = how.rules();
         if let Err(error) = rescue_all_from(&queue, worker, &rules).await {
-            tracing::warn!(%worker, error = %error, "cannot put the jobs of a lost worker back; they wait for the end of their leases");
+            tracing::warn!(%worker, error = %error.told(), "cannot put the jobs of a lost worker back; they wait for the end of their leases");
         }
     }
     // Where nobody watches, none will come.
@@ -173,7 +174,7 @@ async fn count(queue: &Queue, log_rows: &mut usize) -> Counted {
             }
             Err(error) => {
                 *log_rows = (*log_rows).min(AGGREGATE_LEAST);
-                tracing::warn!(error = %error, "cannot count the log into the statistics; trying again");
+                tracing::warn!(error = %error.told(), "cannot count the log into the statistics; trying again");
                 return Counted { turn: false, ..sum };
             }
         }
@@ -197,12 +198,12 @@ pub async fn prune(queue: Queue, stop: CancellationToken) {
         match queue.prune_attempts(ATTEMPTS_KEPT).await {
             Ok(0) => {}
             Ok(pruned) => tracing::debug!(pruned, "old attempts dropped"),
-            Err(error) => tracing::warn!(error = %error, "cannot drop old attempts; trying again"),
+            Err(error) => tracing::warn!(error = %error.told(), "cannot drop old attempts; trying again"),
         }
         match queue.prune_suspects().await {
             Ok(0) => {}
             Ok(pruned) => tracing::debug!(pruned, "suspects dropped whose jobs are gone"),
-            Err(error) => tracing::warn!(error = %error, "cannot drop suspects whose jobs are gone; trying again"),
+            Err(error) => tracing::warn!(error = %error.told(), "cannot drop suspects whose jobs are gone; trying again"),
         }
     }
 }

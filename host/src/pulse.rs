@@ -4,12 +4,13 @@
 //! reason to restart, since a restart would mend nothing and cost the runs that are under way. A question to the database ends by its
 //! deadline, though, answered or not: a loop that waits for one by far longer hangs, and does not beat.
 
-use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
+
+use crate::told::Told;
 
 /// Between two beats, where nobody asks for more.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -63,8 +64,8 @@ impl Pulse {
     }
 
     /// Hand a look's result through. The first that went well makes the service ready, if it serves what it is meant to.
-    pub fn turn<T, E: Display>(&self, looked: Result<T, E>) -> Result<T, E> {
-        *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = looked.as_ref().err().map(ToString::to_string);
+    pub fn turn<T, E: Told>(&self, looked: Result<T, E>) -> Result<T, E> {
+        *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = looked.as_ref().err().map(Told::told);
         if looked.is_ok() && !self.0.claimed.swap(true, Ordering::AcqRel) {
             self.tell_ready();
         }
@@ -154,8 +155,11 @@ mod tests {
         let pulse = Pulse(Arc::new(Beats::new(began, period, Duration::from_secs(60), false)));
         assert!(pulse.silence() >= Some(Duration::from_secs(60)));
         assert!(pulse.trouble().is_some_and(|trouble| trouble.contains("not looked")));
-        assert!(pulse.turn(Err::<(), _>("no")).is_err() && pulse.trouble().is_some_and(|trouble| trouble.ends_with("no")));
-        assert!(pulse.turn(Ok::<_, String>(())).is_ok() && pulse.trouble().is_none());
+        assert!(
+            pulse.turn(Err::<(), _>(std::io::Error::other("no"))).is_err()
+                && pulse.trouble().is_some_and(|trouble| trouble.ends_with("no"))
+        );
+        assert!(pulse.turn(Ok::<_, std::io::Error>(())).is_ok() && pulse.trouble().is_none());
         // A loop that does nothing but wait, as for a database that does not answer.
         pulse.of(tokio::time::sleep(period * 2)).await;
         assert_eq!(pulse.silence(), None);

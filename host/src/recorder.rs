@@ -13,6 +13,7 @@ use crate::lease::Leases;
 use crate::logging::list;
 use crate::meter;
 use crate::queue::{Disposition, Queue, Record, Remedy};
+use crate::told::Told as _;
 use crate::verdict;
 use crate::worker::Relay;
 
@@ -57,7 +58,7 @@ async fn finish(queue: &Queue, leases: &Leases, relay: &mut Relay, batch: &mut V
         match relay.pass_on(queue, &passing).await {
             Ok(ours) => report_lost(&passing.records, &ours),
             Err(error) => {
-                tracing::debug!(job.entrypoint = %passing.limited.entrypoint, error = %error, "no seat is passed on");
+                tracing::debug!(job.entrypoint = %passing.limited.entrypoint, error = %error.told(), "no seat is passed on");
                 write(queue, &mut passing.records).await;
             }
         }
@@ -72,7 +73,7 @@ async fn finish(queue: &Queue, leases: &Leases, relay: &mut Relay, batch: &mut V
 async fn clear(queue: &Queue, suspects: &[Claim]) {
     match tokio::time::timeout(CLEAR_TIMEOUT, queue.clear_suspects(suspects)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(jobs = suspects.len(), error = %error, "cannot clear suspects"),
+        Ok(Err(error)) => tracing::debug!(jobs = suspects.len(), error = %error.told(), "cannot clear suspects"),
         Err(_) => tracing::debug!(jobs = suspects.len(), "cannot clear suspects in time"),
     }
 }
@@ -84,7 +85,7 @@ async fn write(queue: &Queue, batch: &mut [Record]) {
         if Remedy::of(&error) == Remedy::Isolate {
             return isolate(queue, batch, &error).await;
         }
-        tracing::warn!(jobs = batch.len(), error = %error, retry_in_ms = retry.as_millis(), "cannot record outcomes; trying again");
+        tracing::warn!(jobs = batch.len(), error = %error.told(), retry_in_ms = retry.as_millis(), "cannot record outcomes; trying again");
         queue.access().pause(retry.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         retry = (retry * 2).min(LAST_RETRY);
     }
@@ -96,10 +97,10 @@ async fn isolate(queue: &Queue, batch: &mut [Record], error: &sqlx::Error) {
     match batch {
         [] => {}
         [record] => {
-            tracing::error!(job.id = record.claim.id, error = %error, "the database refuses the job's outcome; it is held as failed");
+            tracing::error!(job.id = record.claim.id, error = %error.told(), "the database refuses the job's outcome; it is held as failed");
             record.disposition = refused(record.claim.id, error);
             if let Err(error) = queue.record(std::slice::from_ref(record)).await {
-                tracing::error!(job.id = record.claim.id, error = %error, "nor that it failed; it runs again when its lease is over");
+                tracing::error!(job.id = record.claim.id, error = %error.told(), "nor that it failed; it runs again when its lease is over");
             }
         }
         batch => {
@@ -116,7 +117,7 @@ fn refused(id: JobId, error: &sqlx::Error) -> Disposition {
             "job_id": id,
             "timestamp": chrono::Utc::now().to_rfc3339(),
             "exception_type": "OutcomeRefused",
-            "exception_message": format!("the run ended, but the database refused its outcome: {error}"),
+            "exception_message": format!("the run ended, but the database refused its outcome: {}", error.told()),
             "traceback": "",
             "additional_context": null,
         }),

@@ -16,6 +16,7 @@ use crate::cron::Schedule;
 use crate::meter;
 use crate::plugins::PluginSet;
 use crate::queue::{Queue, ScheduleKey, Tick};
+use crate::told::Told as _;
 
 /// Hosts that wait for the same tick do not all knock at once.
 const JITTER_MS: f64 = 20.0;
@@ -43,7 +44,7 @@ pub async fn keep(queue: Queue, mut plugins: watch::Receiver<Arc<PluginSet>>, lo
                     wait.at.min(wait.from + longest_wait) + Duration::from_secs_f64(fastrand::f64() * JITTER_MS / 1000.0)
                 }
                 Err(error) => {
-                    tracing::warn!(error = %error, "cannot look at the schedules; trying again");
+                    tracing::warn!(error = %error.told(), "cannot look at the schedules; trying again");
                     retry = (retry * 2).min(LAST_RETRY);
                     Instant::now() + retry.mul_f64(0.5 + fastrand::f64() / 2.0)
                 }

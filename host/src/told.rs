@@ -4,6 +4,18 @@ use std::error::Error;
 
 use sqlx::postgres::PgDatabaseError;
 
+/// [`told`], of an error at hand: `error = %error.told()`.
+pub trait Told {
+    /// The error and its causes in one line.
+    fn told(&self) -> String;
+}
+
+impl<E: Error + 'static> Told for E {
+    fn told(&self) -> String {
+        told(self)
+    }
+}
+
 /// The error and its causes in one line.
 ///
 /// The driver's own text of a server's error ends with a line number, which is one of PostgreSQL's C source and is taken for one of the

@@ -20,6 +20,7 @@ use crate::meter;
 use crate::plugins::PluginSet;
 use crate::pulse::Pulse;
 use crate::queue::{Event, Queue};
+use crate::told::Told as _;
 use crate::wasm::Control;
 use drain::Drain;
 use prefetch::Prefetch;
@@ -310,7 +311,7 @@ impl Worker {
     }
 
     async fn back_off(&self, retry: &mut Duration, error: &sqlx::Error) -> Option<Ended> {
-        tracing::warn!(error = %error, retry_in_ms = retry.as_millis(), "cannot reach the queue; trying again");
+        tracing::warn!(error = %error.told(), retry_in_ms = retry.as_millis(), "cannot reach the queue; trying again");
         let wait = retry.mul_f64(0.5 + fastrand::f64() / 2.0);
         *retry = (*retry * 2).min(LAST_RETRY);
         self.stop.run_until_cancelled(self.queue.access().pause(wait)).await.is_none().then_some(Ended::Stopped)

@@ -211,6 +211,8 @@ fn every_variable_is_documented_and_every_documented_one_is_read() {
     );
     // Set by the build script for the compiler.
     read.remove("PGQ_HOST_BUILD");
+    // For tests of the host itself.
+    read.retain(|name| !name.starts_with("PGQ_HOST_TEST_"));
     let elsewhere = [
         "PGQ_HOST_REVISION",
         "PGQ_HOST_IMAGE",

@@ -133,3 +133,14 @@ fn both_crates_are_whole_in_their_packages() {
         }
     }
 }
+
+/// The driver's own text of a server's error ends with a line of PostgreSQL's source.
+#[test]
+fn errors_of_the_database_are_logged_in_the_servers_words() {
+    let about_the_database = ["queue", "recorder", "maintenance", "announce", "lease", "worker", "schedules", "telemetry/gauges"];
+    for (name, text) in sources("host/src") {
+        if about_the_database.iter().any(|module| name.starts_with(&format!("host/src/{module}"))) {
+            assert!(!text.contains("error = %error,"), "{name} logs an error as the driver has it: use error.told()");
+        }
+    }
+}

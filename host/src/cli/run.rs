@@ -20,6 +20,7 @@ use crate::plugins::Reread;
 use crate::queue::Database;
 use crate::readiness::Requirement;
 use crate::signal::Signals;
+use crate::told::told;
 use crate::worker;
 
 /// Jobs in one claim. PgQueuer's default of 10 is as many round trips as jobs are short; what is claimed is bounded by the places
@@ -110,7 +111,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Resul
         match app::run(settings.clone(), &mut signals).await {
             // Who was told to stop stays stopped, however that went.
             Err(error) if args.restart_on_failure && !signals.received() => {
-                tracing::error!(error = %format!("{error:#}"), restart_in_ms = args.restart_delay.as_millis(), "the worker ended");
+                tracing::error!(error = %told(error.as_ref()), restart_in_ms = args.restart_delay.as_millis(), "the worker ended");
                 tokio::select! {
                     () = tokio::time::sleep(args.restart_delay) => {}
                     _ = signals.next() => return Ok(()),

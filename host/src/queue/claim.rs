@@ -15,6 +15,7 @@ use super::text::Lossy;
 use super::{Queue, Remedy, front, sqlstate, suspect};
 use crate::byte_budget::Reservation;
 use crate::job::{Claim, Job, JobId};
+use crate::told::Told as _;
 
 /// The inner select is a CTE of its own because the planner may otherwise run it again, and claim more than its limit.
 ///
@@ -265,7 +266,7 @@ impl Queue {
         let reserved = self.bytes.reserve();
         let rows = match query(&reserved, Bodies::Inlined).fetch_all(&self.pool).await {
             Err(error) if is_unreadable(&error) => {
-                tracing::warn!(error = %error, "a job that is due cannot be read as it is; jobs are read one by one");
+                tracing::warn!(error = %error.told(), "a job that is due cannot be read as it is; jobs are read one by one");
                 query(&reserved, Bodies::Later).fetch_all(&self.pool).await?
             }
             rows => rows?,
@@ -281,7 +282,7 @@ impl Queue {
         for row in rows {
             match job(row, &known, reserved) {
                 Ok(job) => claimed.jobs.extend(job),
-                Err(error) => tracing::error!(error = %error, "a claimed row cannot be read; it is put back when its lease is over"),
+                Err(error) => tracing::error!(error = %error.told(), "a claimed row cannot be read; it is put back when its lease is over"),
             }
         }
         if !claimed.jobs.is_empty() {

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::fleet::JOINED;
 use super::{FleetCommand, ListenFrom, Watch};
 use crate::job::JobId;
+use crate::told::Told as _;
 
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 /// Less than the others wait before they judge a worker that is not back after a restart of the server.
@@ -48,7 +49,7 @@ impl Event {
             Ok(Payload::Cancellation { ids }) => Some(Event::Cancelled(ids)),
             Ok(Payload::HealthCheck {}) => None,
             Err(error) => {
-                tracing::debug!(payload, error = %error, "not an event of PgQueuer's");
+                tracing::debug!(payload, error = %error.told(), "not an event of PgQueuer's");
                 None
             }
         }
@@ -108,14 +109,14 @@ pub async fn listen(listener: Listener) {
                 }
                 if let Err(error) = forward(&channel, listener, &events, &commands, watch.as_mut()).await {
                     present.send_replace(false);
-                    tracing::warn!(channel, error = %error, "the listening connection is lost; polling until it is back");
+                    tracing::warn!(channel, error = %error.told(), "the listening connection is lost; polling until it is back");
                 }
             }
             // The last of these is said once, however long it takes.
             Err(error) if retry < LAST_RETRY => {
-                tracing::warn!(channel, error = %error, retry_in_ms = retry.as_millis(), "cannot listen; polling until it works");
+                tracing::warn!(channel, error = %error.told(), retry_in_ms = retry.as_millis(), "cannot listen; polling until it works");
             }
-            Err(error) => tracing::debug!(channel, error = %error, "cannot listen; polling until it works"),
+            Err(error) => tracing::debug!(channel, error = %error.told(), "cannot listen; polling until it works"),
         }
         if !was_lost || retry == FIRST_RETRY {
             let _ = events.send(Event::Lost).await;
@@ -184,7 +185,7 @@ async fn forward(
             }
             match serde_json::from_str(notification.payload()) {
                 Ok(command) => drop(commands.send(command).await),
-                Err(error) => tracing::debug!(payload = notification.payload(), error = %error, "no command of this version's"),
+                Err(error) => tracing::debug!(payload = notification.payload(), error = %error.told(), "no command of this version's"),
             }
         } else if let Some(event) = Event::parse(notification.payload()) {
             watch.iter_mut().for_each(|watch| watch.heard());

@@ -12,6 +12,8 @@ use super::server_version::check_server;
 use super::source::Source;
 use super::sqlstate::Remedy;
 
+use crate::told::Told as _;
+
 /// Every statement here is written for one plan, of index look-ups; a queue table's statistics, true for the moment they were
 /// taken, can only mislead the planner away from it (a claim that sorts the whole backlog: 50 ms against 1). And compiling such a
 /// statement takes PostgreSQL longer than running it.
@@ -149,7 +151,7 @@ impl Connector {
         let limits = limits.replace("{longest}", &(upkeep + statement).as_millis().to_string());
         if let Err(error) = sqlx::raw_sql(AssertSqlSafe(limits)).execute(&mut *connection).await {
             // A platform that lacks one of them. Our own deadlines are there all the same.
-            tracing::debug!(error = %error, "the server does not take the limits of a session");
+            tracing::debug!(error = %error.told(), "the server does not take the limits of a session");
         }
         connection.execute(AssertSqlSafe(settings(false))).await?;
         Ok(())

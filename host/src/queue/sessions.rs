@@ -16,6 +16,8 @@ use super::access::Access;
 use super::session::Connector;
 use super::sqlstate::Remedy;
 
+use crate::told::Told as _;
+
 /// A session that is not used for so long is closed, if more are kept than are to be.
 const IDLE: Duration = Duration::from_secs(600);
 /// Sessions are renewed now and then: what one has gathered on the server goes, and what was changed for new sessions comes.
@@ -205,7 +207,7 @@ impl SessionPool {
                 Some(session)
             }
             Ok(Err(error)) => {
-                tracing::debug!(error = %error, "an idle connection is lost");
+                tracing::debug!(error = %error.told(), "an idle connection is lost");
                 None
             }
             Err(_) => {
@@ -231,7 +233,7 @@ impl SessionPool {
                 self.state().doubted = now;
             }
             Remedy::NewSession => {
-                tracing::debug!(error = %error, "sessions that are as old as this one are not used again");
+                tracing::debug!(error = %error.told(), "sessions that are as old as this one are not used again");
                 self.access.answered(began.into_std(), Instant::now().into_std());
                 self.state().retired = now;
             }

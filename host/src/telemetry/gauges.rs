@@ -10,6 +10,7 @@ use super::health::Subject;
 use crate::announce;
 use crate::plugins::{File, PluginSet};
 use crate::queue::Depth;
+use crate::told::Told as _;
 
 /// Two scrapers, or an impatient one, share a look at the queue.
 const SAMPLE_KEPT: Duration = Duration::from_secs(10);
@@ -83,7 +84,7 @@ impl Sample {
         let depths = match tokio::time::timeout(LOOK_TIMEOUT, subject.queue.depth(announced)).await {
             Ok(Ok(depths)) => depths,
             Ok(Err(error)) => {
-                tracing::debug!(error = %error, "the queue's depth is not known");
+                tracing::debug!(error = %error.told(), "the queue's depth is not known");
                 Vec::new()
             }
             Err(_) => {

@@ -14,6 +14,7 @@ use crate::pulse::Pulse;
 use crate::queue::Queue;
 use crate::readiness::Readiness;
 use crate::schema::{self, SchemaError};
+use crate::told::Told as _;
 
 /// Guests are interrupted every 10 ms, and a machine that is out of breath is no reason for a restart.
 const GUESTS_ANSWER: Duration = Duration::from_secs(8);
@@ -108,8 +109,8 @@ async fn database(queue: &Queue) -> (Result<(), String>, Result<(), String>) {
     let ask = queue.pool().transaction(|connection| Box::pin(async move { schema::check_worker(connection, &names).await }));
     match tokio::time::timeout(DATABASE_ANSWERS, ask).await {
         Ok(Ok(())) => (Ok(()), Ok(())),
-        Ok(Err(SchemaError::Catalog(error))) => (Err(error.to_string()), Err("not known".into())),
-        Ok(Err(error)) => (Ok(()), Err(error.to_string())),
+        Ok(Err(SchemaError::Catalog(error))) => (Err(error.told()), Err("not known".into())),
+        Ok(Err(error)) => (Ok(()), Err(error.told())),
         Err(_) => (Err(format!("no answer within {DATABASE_ANSWERS:?}")), Err("not known".into())),
     }
 }
