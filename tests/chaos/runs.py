@@ -146,6 +146,7 @@ async def disk_full(fleet: Fleet, end: float) -> None:
             while True:
                 file.write(b"\0" * (1 << 16))
                 file.flush()
+        fleet.unhears()[1] = time.time() + 3 * fleet.lease
         held = await asyncio.wait_for(fleet.held_by(), 30)
         print("    full", flush=True)
         await asyncio.sleep(fleet.random.uniform(0.5, 1.5) * fleet.lease)
