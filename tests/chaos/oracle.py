@@ -76,7 +76,7 @@ async def judge(fleet: Fleet) -> Figures:
         figures.taken += [
             (job, *taken)
             for at, row in enumerate(states)
-            if (taken := taken_from_the_living(fleet, row)) and not never_heard_of(fleet, states[:at], runs, taken[0])
+            if (taken := taken_from_the_living(fleet, row)) and not never_heard_of(fleet, states[:at], row["at"], runs, taken[0])
         ]
     recovery(fleet, history, begun, figures)
     return figures
@@ -115,10 +115,10 @@ def taken_from_the_living(fleet: Fleet, row) -> tuple | None:
     return name, round(row["at"] - fleet.began, 1), "its sessions ended" if "gone" in traceback["exception_message"] else "its lease was over"
 
 
-def never_heard_of(fleet: Fleet, before: list, runs: list, name: str) -> bool:
+def never_heard_of(fleet: Fleet, before: list, lost: float, runs: list, name: str) -> bool:
     """Whether the claim may have been done without its answer: nobody holds such a job, and its lease is what brings it back."""
     picked = max((row["at"] for row in before if row["status"] == "picked"), default=0)
-    if any(effect.worker == name and effect.at >= picked for effect in runs):
+    if any(effect.worker == name and picked <= effect.at <= lost for effect in runs):
         return False
     return any(begin <= picked <= end and worker in (None, by_name(fleet, name)) for begin, end, worker in fleet.unheard)
 
