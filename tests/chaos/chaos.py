@@ -128,11 +128,11 @@ async def main() -> int:
     args.binary = args.binary.resolve()
     print(f"seed {args.seed} (CHAOS_SEED={args.seed} repeats it), lease {args.lease:g} s, {args.binary}", flush=True)
     total, table, broken, began = Figures(), [], False, time.time()
-    for run in names:
+    for number, run in enumerate(names):
         print(f"{run}:", flush=True)
         started = time.time()
         try:
-            figures = await fault_run(run, args, folder / run, args.seconds / len(names))
+            figures = await fault_run(run, args, folder / f"{number}-{run}", args.seconds / len(names))
         except Exception:  # noqa: BLE001: the next run may tell more
             traceback.print_exc()
             broken = True

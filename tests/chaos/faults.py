@@ -35,6 +35,7 @@ async def freeze(fleet: Fleet, worker: Worker) -> None:
 async def cut(fleet: Fleet, worker: Worker) -> None:
     """All connections are reset, and new ones pass at once: no reason to lose anything."""
     fleet.wait_for(await fleet.held_by(worker))
+    fleet.unhears(worker)[1] = time.time() + 0.5
     worker.proxy.cut()
     if worker.python:
         fleet.python_is_lost()
@@ -43,7 +44,7 @@ async def cut(fleet: Fleet, worker: Worker) -> None:
 async def silence(fleet: Fleet, worker: Worker) -> None:
     """Half-open for a while; then what was silent is reset, or goes on."""
     held = await fleet.held_by(worker)
-    trouble = worker.trouble()
+    trouble, unheard = worker.trouble(), fleet.unhears(worker)
     worker.proxy.silence()
     await asyncio.sleep(fleet.random.uniform(0.2, 2.2) * fleet.lease)
     fleet.wait_for(held)
@@ -52,12 +53,14 @@ async def silence(fleet: Fleet, worker: Worker) -> None:
     else:
         worker.proxy.resume()
     trouble[1] = time.time()
+    unheard[1] = time.time() + 0.5
 
 
 async def swallow(fleet: Fleet, worker: Worker) -> None:
     """Half-open for ever: it has to find out by itself. Who does in half a lease loses nothing."""
     fleet.wait_for(await fleet.held_by(worker))
     trouble = worker.trouble()
+    fleet.unhears(worker)[1] = time.time() + 0.5
     worker.proxy.swallow()
     await asyncio.sleep(fleet.lease)
     trouble[1] = time.time() + 3 * fleet.lease
@@ -66,9 +69,11 @@ async def swallow(fleet: Fleet, worker: Worker) -> None:
 async def away(fleet: Fleet) -> None:
     """The server is stopped for longer than a lease."""
     held = await fleet.held_by()
+    unheard = fleet.unhears()
     await fleet.server.stop(fleet.random.choice(("fast", "immediate")))
     await asyncio.sleep(fleet.random.uniform(1.2, 2) * fleet.lease)
     await fleet.server.start()
+    unheard[1] = time.time()
     fleet.python_is_lost()
     fleet.wait_for(held)
 
@@ -76,10 +81,12 @@ async def away(fleet: Fleet) -> None:
 async def unreachable(fleet: Fleet) -> None:
     """The network is away for all, and comes back for all at once."""
     held = await fleet.held_by()
+    unheard = fleet.unhears()
     for worker in fleet.workers:
         worker.proxy.refusing = True
         worker.proxy.silence()
     await asyncio.sleep(fleet.random.uniform(1.2, 2) * fleet.lease)
+    unheard[1] = time.time() + 0.5
     fleet.wait_for(held)
     fleet.python_is_lost()
     for worker in fleet.random.sample(fleet.workers, len(fleet.workers)):
@@ -90,9 +97,11 @@ async def unreachable(fleet: Fleet) -> None:
 async def stall(fleet: Fleet) -> None:
     """The server stands still for longer than a lease, and goes on with all that it was sent."""
     held = await fleet.held_by()
+    unheard = fleet.unhears()
     fleet.server.pause(True)
     await asyncio.sleep(fleet.random.uniform(1.2, 2) * fleet.lease)
     fleet.server.pause(False)
+    unheard[1] = time.time()
     fleet.python_is_lost()
     fleet.wait_for(held)
 

@@ -37,6 +37,8 @@ class Fleet:
         self.killers: set[int] = set()
         # From when on which jobs should have gone on.
         self.waits: list[tuple[float, list[int]]] = []
+        # Times in which answers were lost on their way: a claim may have been done of which its worker never heard. From, to, to whom.
+        self.unheard: list[list] = []
         self.stuck: list[str] = []
         self.ids: dict[str, tuple[str, int]] = {}
         self.began = time.time()
@@ -149,6 +151,11 @@ class Fleet:
             return False
         finally:
             await connection.close()
+
+    def unhears(self, worker: Worker | None = None) -> list:
+        """This worker, or all, from a moment ago until its second is set."""
+        self.unheard.append([time.time() - 1, float("inf"), worker])
+        return self.unheard[-1]
 
     def python_is_lost(self) -> None:
         """PgQueuer 1.6 does not connect again: what its workers hold now is rightly taken, until they are started anew."""

@@ -73,7 +73,11 @@ async def judge(fleet: Fleet) -> Figures:
         if job not in fleet.killers and ("exception" in over or job in rows and rows[job]["status"] == "failed"):
             figures.held.append((job, len(runs)))
         figures.again += len(runs) > 1
-        figures.taken += [(job, *taken) for row in states if (taken := taken_from_the_living(fleet, row))]
+        figures.taken += [
+            (job, *taken)
+            for at, row in enumerate(states)
+            if (taken := taken_from_the_living(fleet, row)) and not never_heard_of(fleet, states[:at], row["at"], runs, taken[0])
+        ]
     recovery(fleet, history, begun, figures)
     return figures
 
@@ -101,7 +105,7 @@ def taken_from_the_living(fleet: Fleet, row) -> tuple | None:
     traceback = json.loads(row["traceback"])
     lost = (traceback.get("additional_context") or {}).get("queue_manager_id")
     name, pid = fleet.ids.get(lost, (fleet.receiver.ids.get(lost), 0))
-    worker = next((worker for worker in fleet.workers if worker.name == name), None)
+    worker = by_name(fleet, name)
     if worker is None or pid in worker.killed and worker.killed[pid] <= row["at"] + 1:
         return None
     # A margin for this machine, and one for who could do nothing until a moment ago.
@@ -109,6 +113,18 @@ def taken_from_the_living(fleet: Fleet, row) -> tuple | None:
     if any(begin <= row["at"] + 0.5 and end >= since for begin, end in worker.troubles):
         return None
     return name, round(row["at"] - fleet.began, 1), "its sessions ended" if "gone" in traceback["exception_message"] else "its lease was over"
+
+
+def never_heard_of(fleet: Fleet, before: list, lost: float, runs: list, name: str) -> bool:
+    """Whether the claim may have been done without its answer: nobody holds such a job, and its lease is what brings it back."""
+    picked = max((row["at"] for row in before if row["status"] == "picked"), default=0)
+    if any(effect.worker == name and picked <= effect.at <= lost for effect in runs):
+        return False
+    return any(begin <= picked <= end and worker in (None, by_name(fleet, name)) for begin, end, worker in fleet.unheard)
+
+
+def by_name(fleet: Fleet, name: str | None):
+    return next((worker for worker in fleet.workers if worker.name == name), None)
 
 
 def recovery(fleet: Fleet, history: dict, begun: dict, figures: Figures) -> None:

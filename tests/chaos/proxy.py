@@ -31,6 +31,9 @@ class Proxy:
         self._pairs.add(pair)
         try:
             await asyncio.gather(pair.pump(reader, up[1]), pair.pump(up[0], writer))
+        except asyncio.CancelledError:
+            # The driver ends, and one that was swallowed never would.
+            pair.swallowed = False
         finally:
             self._pairs.discard(pair)
             if not pair.swallowed:

@@ -126,7 +126,8 @@ async def stopped(fleet: Fleet, end: float) -> None:
 async def clock(fleet: Fleet, end: float) -> None:
     """The server's clock goes an hour ahead, and back."""
     await fleet.start(3)
-    fleet.produce(RATE)
+    # Long ones: their leases are an hour old at once.
+    fleet.produce(3, 9000)
     await asyncio.sleep(3)
     while time.time() < end:
         for offset in ("+3600", "+0"):
@@ -146,6 +147,7 @@ async def disk_full(fleet: Fleet, end: float) -> None:
             while True:
                 file.write(b"\0" * (1 << 16))
                 file.flush()
+        fleet.unhears()[1] = time.time() + 3 * fleet.lease
         held = await asyncio.wait_for(fleet.held_by(), 30)
         print("    full", flush=True)
         await asyncio.sleep(fleet.random.uniform(0.5, 1.5) * fleet.lease)
