@@ -276,11 +276,12 @@ impl Shared {
         let place = self.begin(left.make_contiguous(), asked).await;
         // A claim that is over is another worker's: nothing of it begins.
         for _ in 0..left.len() {
-            let Some(held) = left.pop_front() else { break };
+            let Some(held) = left.front().cloned() else { break };
             if held.control.is_lease_lost() {
                 self.conclude(&held, served, Verdict::Release("the lease was lost"), &Cost::nothing()).await;
+                left.pop_front();
             } else {
-                left.push_back(held);
+                left.rotate_left(1);
             }
         }
         let count = left.len();
@@ -415,7 +416,12 @@ impl Shared {
         match self.control.spawn(noting).await {
             Ok(Ok(Ok(stands))) => Ok(stands),
             other => {
-                tracing::warn!(job.id = claim.id, error = ?other, "cannot note that this job begins, whose worker was lost; it is queued again");
+                let error = match other {
+                    Ok(Ok(Err(error))) => error.to_string(),
+                    Ok(_) => format!("no answer within {NOTE_TIMEOUT:?}"),
+                    Err(error) => error.to_string(),
+                };
+                tracing::warn!(job.id = claim.id, error, "cannot note that this job begins, whose worker was lost; it is queued again");
                 Err("the database did not note its beginning")
             }
         }

@@ -85,7 +85,11 @@ async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Opti
     let good_for = queue.access().unbroken().unwrap_or_default().min(found.server_up);
     let needed = how.lease + lease::renewal_timeout(how.lease) + LONGEST_RETRY;
     if good_for < needed {
-        tracing::debug!(good_for = ?good_for, needed = ?needed, "leases are over; too early to tell whether their workers are lost");
+        tracing::debug!(
+            good_for_ms = good_for.as_millis(),
+            needed_ms = needed.as_millis(),
+            "leases are over; too early to tell whether their workers are lost"
+        );
         // Not for longer than between two looks: an access that nothing is known of for a while counts as broken.
         return Ok(Some((needed - good_for).max(MOMENT).min(how.lease / 2)));
     }

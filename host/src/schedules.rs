@@ -189,9 +189,9 @@ impl Timetable {
 async fn move_back(queue: &Queue, ticks: &[Tick<'_>]) -> sqlx::Result<()> {
     for Tick { row, next } in ticks {
         tracing::warn!(
-            expression = row.key.expression,
-            entrypoint = row.key.entrypoint,
-            was_due = %row.next_run,
+            schedule.expression = row.key.expression,
+            job.entrypoint = row.key.entrypoint,
+            due = %row.next_run,
             next = %next,
             "this schedule was last written at a time that is still to come: the server's clock was ahead; its next tick is moved back"
         );

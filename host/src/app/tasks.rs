@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::task::{Id, JoinError, JoinSet};
 
+use crate::logging::list;
+
 /// All of them, by name.
 #[derive(Default)]
 pub(super) struct Tasks {
@@ -63,8 +65,8 @@ impl Tasks {
             }
         };
         if tokio::time::timeout(time, ended).await.is_err() {
-            let left: Vec<_> = self.names.values().collect();
-            tracing::debug!(?left, "some tasks did not end in time");
+            let left: Vec<&str> = self.names.values().copied().collect();
+            tracing::debug!(tasks = %list(&left), "some tasks did not end in time");
         }
     }
 

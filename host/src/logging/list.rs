@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The fields that are lists; each is given as `%list(..)` wherever it is logged.
-pub(super) const LISTS: [&str; 3] = ["entrypoints", "job.ids", "lacking"];
+pub(super) const LISTS: [&str; 4] = ["entrypoints", "job.ids", "lacking", "tasks"];
 
 /// A list as JSON, which reads well in text too.
 pub(crate) fn list<T: serde::Serialize>(items: &[T]) -> impl fmt::Display + fmt::Debug + use<T> {
