@@ -121,11 +121,11 @@ async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     let settings = EngineSettings { max_instances: 10, max_memory: folder.caps.memory, max_guest_memory: 1 << 30, compile_timeout: None };
     let engine = Engine::new(&settings).unwrap();
     let loader = Loader { engine: engine.clone(), cache: CodeCache::disabled() };
+    let database = Database::new().await;
     let (link, _fleet) = reload::join(database.queue()).await;
     let sources = Sources { folder, reread: Reread::by(read), rule, link };
     let (_reload, served) = Reload::start(sources, loader, None).await.unwrap();
     let (_threads, guests) = GuestRuntime::start().unwrap();
-    let database = Database::new().await;
     let leases = Arc::new(Leases::default());
     let (sender, mut records) = mpsc::channel(16);
     let executor = Executor::new(engine, guests, database.queue(), 4, Arc::clone(&leases), sender);
