@@ -105,7 +105,11 @@ impl Fleet {
             (wait, retry) = match tokio::time::timeout(ANSWER, self.exchange()).await {
                 Ok(Ok(())) => (PERIOD, FIRST_RETRY),
                 failed => {
-                    tracing::debug!(?failed, "verdicts on plugin versions are not exchanged; trying again");
+                    let error = match failed {
+                        Ok(Err(error)) => error.to_string(),
+                        _ => format!("no answer within {ANSWER:?}"),
+                    };
+                    tracing::debug!(error, "verdicts on plugin versions are not exchanged; trying again");
                     (retry, (retry * 2).min(LAST_RETRY))
                 }
             };
