@@ -10,7 +10,12 @@ use tokio::process::Command;
 async fn jobs_survive_what_befalls_hosts_network_and_database() {
     let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/chaos/chaos.py");
     let mut command = Command::new(python());
-    command.arg(driver).args(["mixed", "--seconds", "30", "--lease", "10", "--binary"]).arg(host_binary()).arg("--guest").arg(guest("chaos"));
+    command
+        .arg(driver)
+        .args(["mixed", "--seconds", "30", "--lease", "10", "--binary"])
+        .arg(host_binary())
+        .arg("--guest")
+        .arg(guest("chaos"));
     let ran = command.stdin(Stdio::null()).kill_on_drop(true).output().await.expect("the driver starts");
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));

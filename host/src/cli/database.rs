@@ -10,7 +10,7 @@ use super::usage::{IsUsage as _, usage};
 use crate::config::parse_duration;
 use crate::environment::variable;
 use crate::names::{NameSettings, Names};
-use crate::queue::{self, Database, Operator, Pool, Source};
+use crate::queue::{Database, Operator, Pool, Source};
 
 /// PgQueuer's global options. They may stand before or after the verb.
 #[derive(Debug, Args)]
