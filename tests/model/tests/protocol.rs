@@ -129,6 +129,13 @@ fn a_lease_that_counts_from_the_answer_is_taken_from_the_living() {
     fails("1.4", rules, ONE_JOB, Failure::TakenFromTheLiving);
 }
 
+// The other rules are enough: the worker finds its lease over, and begins nothing.
+#[test]
+fn a_claim_that_takes_as_long_as_a_lease_does_no_harm() {
+    let found = look("no deadline", Rules { claims_time_out: false, ..Rules::ALL }, ONE_JOB);
+    assert!(found.failures.is_empty() && found.ends, "{found:?}");
+}
+
 // Issue F, 1.4: a woken host.
 #[test]
 fn a_run_that_begins_on_an_expired_lease_is_anothers_by_then() {
