@@ -7,7 +7,7 @@ PLUGINS := hello thumbnail report webhook
 DIST := plugins-example/dist
 VENV := .venv
 
-.PHONY: help build host plugins demo check test test-interop lint deny fmt bench bench-micro bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean
+.PHONY: help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -45,8 +45,10 @@ lint: wasm-target ## Formatting, clippy, documentation; warnings are errors
 	$(CARGO) fmt --all --check
 	cd plugins-example && $(CARGO) fmt --all --check
 	cd tests/guests && $(CARGO) fmt --all --check
+	cd tests/model && $(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --target-dir $(TARGET) -- -D warnings
 	cd plugins-example && $(CARGO) clippy --locked --all-targets --target-dir ../$(TARGET)/plugins -- -D warnings
+	cd tests/model && $(CARGO) clippy --locked --all-targets --target-dir ../../$(TARGET)/model -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps -p pgq-host -p pgq-plugin-sdk --target-dir $(TARGET)
 
 # Offline, once all crates are here: those of other platforms are looked at, too.
@@ -77,10 +79,15 @@ bench-weak-points: host wasm-target python ## PgQueuer's known weak points, it a
 	$(VENV)/bin/python benchmarks/weak_points.py
 
 # In release mode, as a deployment would see them; the tests run shorter ones of the same code.
-chaos: host wasm-target postgres ## Three minutes of replacing a plugin by good and bad files every second, under full load; a large and a small one
+chaos: host wasm-target postgres python ## Faults under load for CHAOS_SECONDS (600; CHAOS_SEED repeats a run), judged from outside; then plugins replaced every second
+	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests -p chaos
+	$(VENV)/bin/python tests/chaos/chaos.py --binary $(TARGET)/release/pgq-host --guest $(TARGET)/guests/$(WASM_TARGET)/release/chaos.wasm
 	for size in large small; do \
 	  PGQ_CHAOS_GUEST=$$size PGQ_CHAOS_SECONDS=180 $(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- chaos:: --nocapture || exit 1; \
 	done
+
+model: ## The protocol between workers and queue: all histories of a few workers, jobs and faults
+	cd tests/model && $(CARGO) test --locked --target-dir ../../$(TARGET)/model
 
 held-back: host wasm-target postgres ## A sustained load beside a transaction that is left open for PGQ_HELD_SECONDS (600)
 	$(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- held_back:: --ignored --nocapture
@@ -90,7 +97,7 @@ soak: host wasm-target postgres ## 200,000 jobs, a tenth of them hostile
 
 FUZZ_SECONDS ?= 600
 fuzz: ## Fuzz what reads untrusted bytes, FUZZ_SECONDS each (the first build takes half an hour); needs `cargo install cargo-fuzz`
-	for target in config headers component; do \
+	for target in config headers rows dsn account component; do \
 	  mkdir -p fuzz/corpus/$$target; \
 	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=4096 || exit 1; \
 	done
