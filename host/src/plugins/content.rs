@@ -61,9 +61,6 @@ pub(super) enum Content {
 
 /// The bytes of the file that has this stamp, if they are `most` or fewer. May wait for a disk, never for a writer.
 pub(super) fn read(path: &Path, stamp: Stamp, most: u64) -> Content {
-    if stamp.size > most {
-        return Content::Refused(RefusedCause::TooLarge { bytes: stamp.size, most });
-    }
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Content::Changing,
         _ => Content::Refused(RefusedCause::Unreadable(error.to_string())),
@@ -93,7 +90,12 @@ fn bytes(file: File, stamp: Stamp, most: u64) -> io::Result<Content> {
     if !found.is_file() {
         return Ok(Content::Refused(RefusedCause::NoFile(kind(found.file_type()))));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(stamp.size).unwrap_or(0) + 1);
+    // After the type: a folder has a size, too.
+    let size = found.len().max(stamp.size);
+    if size > most {
+        return Ok(Content::Refused(RefusedCause::TooLarge { bytes: size, most }));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
     // A size says nothing of some files, such as those of /proc.
     file.take(most + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 {

@@ -129,7 +129,7 @@ mod tests {
         for (digest, number) in digests.iter().zip(0_u8..) {
             kept.put(file, digest, &[number], |_| false);
             let path = kept.place(file).join(digest).with_extension(ENDING);
-            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000 + u64::from(number));
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + u64::from(number));
             fs::File::options().append(true).open(path).expect("kept").set_modified(at).expect("set");
         }
         assert_eq!(kept.versions(file), [digests[4].as_str(), &digests[3], &digests[2]]);
