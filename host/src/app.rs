@@ -83,7 +83,7 @@ pub struct Settings {
 pub async fn run(settings: Settings, signals: &mut Signals) -> anyhow::Result<()> {
     let drain_timeout = settings.drain_timeout;
     let running = tokio::select! {
-        running = start(settings) => running?,
+        running = Box::pin(start(settings)) => running?,
         // Nothing is claimed yet: whatever it waits for (a database, a lock, a folder, a compiler), it need not.
         name = signals.next() => {
             tracing::info!(signal = name, "stopped before it was ready");

@@ -133,11 +133,11 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<()> {
         let statement_timeout = self.database.statement_timeout;
         match self.command.deadline() {
-            None => self.obey().await,
+            None => Box::pin(self.obey()).await,
             Some(default) => {
                 let deadline = statement_timeout.unwrap_or(default);
                 // What the driver waits for below this, it would wait for for ever where the network is silent.
-                tokio::time::timeout(deadline, self.obey()).await.unwrap_or_else(|_| {
+                tokio::time::timeout(deadline, Box::pin(self.obey())).await.unwrap_or_else(|_| {
                     anyhow::bail!("the database did not answer within {deadline:?}; --statement-timeout gives it longer")
                 })
             }

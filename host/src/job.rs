@@ -221,8 +221,8 @@ impl NewJob {
     pub fn check(&self) -> Result<(), String> {
         NewJob::check_entrypoint(&self.entrypoint)?;
         self.dedupe_key.as_deref().map_or(Ok(()), NewJob::check_dedupe_key)?;
-        let headers = self.headers.iter().flatten().flat_map(|(name, value)| [name.as_str(), value.as_str().unwrap_or_default()]);
-        headers.map(without_nul).collect::<Result<(), String>>()?;
+        let mut headers = self.headers.iter().flatten().flat_map(|(name, value)| [name.as_str(), value.as_str().unwrap_or_default()]);
+        headers.try_for_each(without_nul)?;
         NewJob::check_delay(self.delay)
     }
 

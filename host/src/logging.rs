@@ -56,7 +56,7 @@ struct Log {
     journal: bool,
 }
 
-/// Log from now on. Once per process; `level` is for us and our guests, and RUST_LOG goes before it.
+/// Log from now on. Once per process; `level` is for us and our guests, and `RUST_LOG` goes before it.
 pub fn install(level: &str, format: Format) -> anyhow::Result<()> {
     // Not `std::io::stderr()` itself: a thread that is stuck in writing would hold its lock, and with it whoever else has something to say.
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned().context("stderr cannot be used for the log")?);
@@ -191,7 +191,7 @@ fn is_journal(stderr: &File) -> bool {
     named == format!("{}:{}", ours.st_dev, ours.st_ino)
 }
 
-/// https://no-color.org: set and not empty, whatever it says.
+/// <https://no-color.org>: set and not empty, whatever it says.
 fn has_colours() -> bool {
     io::stderr().is_terminal()
         && environment::variable("NO_COLOR").is_none()

@@ -53,6 +53,8 @@ async fn a_host_is_ready_while_it_has_its_database_and_alive_without() {
     assert_eq!(status, 200, "a restart would not bring the database back: {said}");
     from_outside(&database, &["ALTER DATABASE {name} ALLOW_CONNECTIONS true"]).await;
     wait_for(&pages, "/readyz", 200, "[+] database ok").await;
+    // The test's own sessions were ended as well, and the first statement finds out.
+    let _ = database.queue().has_work(&[]).await;
     let id = database.enqueue("echo", "x").await;
     database.wait_for(id, "successful").await;
     // A schema that lacks something is told from a database that is gone, and with the remedy.

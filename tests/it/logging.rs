@@ -285,7 +285,7 @@ async fn json_has_numbers_and_lists_as_such_and_the_error_that_ends_it() {
         }
     }
     assert!(find(&events, "ready")["start_ms"].is_u64() && find(&events, "ready")["plugins"] == 1);
-    assert!(find(&events, "plugin loaded")["entrypoints"].as_array().is_some_and(|names| names.contains(&"says".into())));
+    assert!(find(&events, "plugin loaded")["entrypoints"].as_array().is_some_and(|names| names.contains(&"echo".into())));
     let ended = find(&events, "run ended");
     assert!(ended["job.id"] == id && ended["elapsed_us"].is_u64() && ended["crashed"] == false, "{ended}");
     let held = find(&events, "failed for good");

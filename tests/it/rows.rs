@@ -108,11 +108,9 @@ async fn odd_values_in_any_column_cost_nobody_anything() {
     for id in good {
         database.wait_for(id, "successful").await;
     }
-    let left = format!(
-        "SELECT count(*) FROM pgqueuer WHERE entrypoint = 'show'
-         AND (status = 'queued' AND execute_after < now() + interval '1 year' OR status = 'picked' AND heartbeat < now())"
-    );
-    eventually("all that is due has run, and what its worker lost as well", async || database.count(&left).await == 0).await;
+    let left = "SELECT count(*) FROM pgqueuer WHERE entrypoint = 'show'
+         AND (status = 'queued' AND execute_after < now() + interval '1 year' OR status = 'picked' AND heartbeat < now())";
+    eventually("all that is due has run, and what its worker lost as well", async || database.count(left).await == 0).await;
     assert_eq!(
         database.count(&format!("SELECT count(*) FROM pgqueuer WHERE status = 'picked' AND heartbeat IN {PAST}")).await,
         0,

@@ -14,13 +14,16 @@ async fn alone(args: &[&str], variables: &[(&str, &str)]) -> Said {
     said(command).await
 }
 
+/// Arguments, variables, and what the error names.
+type Misuse<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+
 #[tokio::test]
 async fn what_cannot_be_meant_ends_with_2_and_what_fails_with_1() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("pgq-host.toml");
     std::fs::write(&config, "[run]\nbatchsize = 1\n").unwrap();
     let config = config.to_str().unwrap();
-    let usage: &[(&[&str], &[(&str, &str)], &str)] = &[
+    let usage: &[Misuse] = &[
         (&["backlog", "--prefix", "a-b"], &[], "--prefix"),
         (&["backlog"], &[("PGQUEUER_SCHEMA", "1st")], "PGQUEUER_SCHEMA"),
         (&["backlog"], &[("PGQUEUER_QUEUE_TABLE", "a.b")], "PGQUEUER_QUEUE_TABLE"),

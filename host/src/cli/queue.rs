@@ -40,7 +40,7 @@ pub(super) struct QueueArgs {
     /// When the key is taken: exit with an error, exit with 0, or raise the priority of the job that has it to this one's
     #[arg(long, default_value = "raise")]
     on_conflict: Conflict,
-    /// Print a JSON object: result, and id or dedupe_key
+    /// Print a JSON object: `result`, and `id` or `dedupe_key`
     #[arg(long)]
     json: bool,
 }

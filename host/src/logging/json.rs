@@ -27,7 +27,7 @@ where
         let mut fields = JsonVisitor { object: Object::default(), target: None };
         event.record(&mut fields);
         object.text("target", fields.target.as_deref().unwrap_or(event.metadata().target()))?;
-        write!(writer, "{}{}}}\n", object.0, fields.object.0)
+        writeln!(writer, "{}{}}}", object.0, fields.object.0)
     }
 }
 
