@@ -151,9 +151,9 @@ async fn two_sessions_are_enough_for_a_host() {
 async fn announcements_that_went_with_their_table_are_made_again_at_once() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let hosts = [Host::start(&database, &plugins, &[]).await, Host::start(&database, &plugins, &[]).await];
-    for verb in ["uninstall", "install"] {
+    for verb in [&["uninstall", "--yes"][..], &["install"]] {
         let mut command = pgq_host(&database.dsn());
-        command.arg(verb);
+        command.args(verb);
         let said = said(command).await;
         assert_eq!(said.code, 0, "{said:?}");
     }
