@@ -30,6 +30,9 @@ const NOTE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Whether the outcome of a job that ran alone is written is asked so often: nobody else waits for that.
 const RECORDED_POLL: Duration = Duration::from_millis(10);
 
+/// A job that fails so often and comes back at once each time is in a loop. With the back-off that is the default, it waits for minutes by then.
+const MANY_ATTEMPTS: u32 = 10;
+
 /// Why a claimed job does not begin whose entrypoint's circuit breaker opened since.
 const PAUSED: &str = "its entrypoint is paused";
 
@@ -484,9 +487,10 @@ impl Shared {
         let case = verdict::Case { id, attempt: job.attempt(), me: self.queue.me(), served };
         let suspect = job.suspicion.is_some() && cost.ran() && !matches!(verdict, Verdict::Release(_));
         let mut disposition = verdict::decide(verdict, &case, fastrand::f64());
-        // What the host itself puts back is no turn of the job's.
-        if let Disposition::Again { delay, .. } = &mut disposition
+        // What the host itself puts back is no turn of the job's, and a job that fails a few times is no loop.
+        if let Disposition::Again { delay, counts, .. } = &mut disposition
             && cost.ran()
+            && (!*counts || job.attempt() >= MANY_ATTEMPTS)
         {
             *delay = served.throttle.delay(*delay);
         }

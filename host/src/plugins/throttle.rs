@@ -1,5 +1,5 @@
-//! How often jobs of one entrypoint may come back at once. A handler that snoozes for no time, or fails and wants to run again at once, would
-//! else spend the database on its turns: three log rows each, thousands of times a second.
+//! How often jobs of one entrypoint may come back at once. A handler that snoozes for no time, or fails over and over and wants to run again at
+//! once, would else spend the database on its turns: three log rows each, thousands of times a second.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
