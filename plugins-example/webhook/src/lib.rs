@@ -101,7 +101,9 @@ mod tests {
     }
 
     /// 2026-01-01T00:00:00Z.
-    const ENQUEUED: std::time::SystemTime = std::time::SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(1_767_225_600)).unwrap();
+    fn enqueued() -> std::time::SystemTime {
+        std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600)
+    }
 
     fn job(payload: serde_json::Value) -> TestJob {
         TestJob::new("webhook").id(42).json(&payload)
@@ -121,7 +123,7 @@ mod tests {
     #[test]
     fn posts_the_body_as_it_is() {
         let payload = r#"{"url": "https://example.com/hook?a=1", "body": {"z": 1.10, "a": [9007199254740993]}}"#;
-        let (call, result) = deliver(TestJob::new("webhook").id(42).created(ENQUEUED).payload(payload), ok());
+        let (call, result) = deliver(TestJob::new("webhook").id(42).created(enqueued()).payload(payload), ok());
 
         assert_eq!(result, Ok(Outcome::output(r#"{"status":200,"body":"thanks"}"#)));
         assert_eq!(call.method, "POST");
