@@ -1,37 +1,32 @@
 //! Claimed jobs, from claim to recorded outcome. Holds no loop.
 
 mod batches;
+mod bodies;
+mod conclusion;
 mod lane;
+mod suspects;
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::guests::Guests;
-use crate::job::{Claim, Fault, Job, Suspicion, UNREAD, Verdict};
+use crate::job::{Claim, Fault, Job, Verdict};
 use crate::lease::{Leases, Standing};
-use crate::meter;
 use crate::plugins::{Exposure, PluginSet, Served};
-use crate::queue::{Attempt, Body, Disposition, Queue, Record};
+use crate::queue::{Queue, Record};
 use crate::verdict;
 use crate::wasm::{self, Engine, Held, Ran, RunLimits, Terms};
 use batches::{batches, chunks};
-use lane::{Lane, Quiet};
-
-/// A database that does not note within this time that a suspect begins has it begin later.
-const NOTE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Whether the outcome of a job that ran alone is written is asked so often: nobody else waits for that.
-const RECORDED_POLL: Duration = Duration::from_millis(10);
-
-/// A job that fails so often and comes back at once each time is in a loop. With the back-off that is the default, it waits for minutes by then.
-const MANY_ATTEMPTS: u32 = 10;
+use conclusion::Cost;
+use lane::Lane;
 
 /// Why a claimed job does not begin whose entrypoint's circuit breaker opened since.
 const PAUSED: &str = "its entrypoint is paused";
@@ -149,43 +144,6 @@ impl Executor {
         self.start_read(jobs, plugins, asked);
     }
 
-    /// Read the payloads that the claim left in the database, and start each job when its is there. Their leases are kept meanwhile.
-    fn read(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: Instant) {
-        let (executor, plugins) = (self.clone(), plugins.clone());
-        let jobs: Vec<(Active, Held)> = jobs.into_iter().map(|job| (Active::of(&self.shared), self.hold(job, asked))).collect();
-        // No guest keeps a connection waiting there.
-        self.shared.control.spawn(async move {
-            for (active, held) in jobs {
-                let mut job = (*held.job).clone();
-                let read = match active.0.reading.acquire().await {
-                    Ok(_turn) => Some(active.0.queue.read_body(&mut job).await),
-                    Err(_closed) => None,
-                };
-                let verdict = match read {
-                    Some(Ok(Body::Read)) => {
-                        executor.start_read(vec![job], &plugins, asked);
-                        continue;
-                    }
-                    Some(Ok(Body::Gone)) => {
-                        tracing::info!(job.id = job.id, "the job was cancelled or taken over before its payload was read");
-                        active.0.leases.release([job.claim]);
-                        continue;
-                    }
-                    Some(Ok(Body::Unreadable(reason))) => Verdict::Reject(Fault::new("Unreadable", reason)),
-                    Some(Err(error)) => {
-                        tracing::warn!(job.id = job.id, error = %error, "cannot read the job's payload; it is queued again");
-                        Verdict::Release(UNREAD)
-                    }
-                    None => Verdict::Release("the host stopped"),
-                };
-                match plugins.get(&job.entrypoint) {
-                    Some(served) => active.0.conclude(&held, served, verdict, &Cost::nothing()).await,
-                    None => active.0.leases.release([job.claim]),
-                }
-            }
-        });
-    }
-
     fn start_read(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: Instant) {
         let batch = |served: &Served| served.options.batch.unwrap_or(1) as usize;
         let (suspects, jobs) = lane::part(jobs);
@@ -214,50 +172,6 @@ impl Executor {
     fn hold(&self, job: Job, asked: Instant) -> Held {
         Held { control: self.shared.leases.hold(job.claim, asked), job: Arc::new(job) }
     }
-
-    /// Each in a call of its own, in this order.
-    fn start_suspects(&self, suspects: Vec<(Job, Suspicion)>, plugins: &PluginSet, asked: Instant) {
-        let mut held = Vec::with_capacity(suspects.len());
-        for (job, suspicion) in suspects {
-            match plugins.pick(&job.entrypoint, fastrand::f64()) {
-                Some(served) => {
-                    served.meter.start(std::slice::from_ref(&job));
-                    let quiet = self.shared.lane.quiet(suspicion);
-                    held.push(Suspect {
-                        held: self.hold(job, asked),
-                        suspicion,
-                        quiet,
-                        served: served.clone(),
-                        exposure: served.expose(1),
-                    });
-                }
-                None => tracing::error!(job.entrypoint = %job.entrypoint, jobs = 1, "claimed jobs that nobody asked for"),
-            }
-        }
-        tracing::info!(jobs = held.len(), "jobs that a lost worker held are run apart from the others");
-        let held: Vec<(Suspect, Active)> = held.into_iter().map(|suspect| (suspect, Active::of(&self.shared))).collect();
-        let shared = Arc::clone(&self.shared);
-        self.shared.guests.handle().spawn(async move {
-            for (suspect, active) in held {
-                let place = shared.closed.run_until_cancelled(shared.lane.place(suspect.suspicion)).await.flatten();
-                shared.guests.handle().spawn(async move {
-                    let (held, served) = (suspect.held.clone(), suspect.served.clone());
-                    if AssertUnwindSafe(active.0.try_out(suspect, place)).catch_unwind().await.is_err() {
-                        active.0.abandon(VecDeque::from([held]), &served).await;
-                    }
-                });
-            }
-        });
-    }
-}
-
-/// A job whose worker was lost.
-struct Suspect {
-    held: Held,
-    suspicion: Suspicion,
-    quiet: Option<Quiet>,
-    served: Served,
-    exposure: Exposure,
 }
 
 impl Shared {
@@ -358,78 +272,6 @@ impl Shared {
         }
     }
 
-    /// Run a suspect, once it is noted that it begins. `None` for its place: the host stops.
-    async fn try_out(self: &Arc<Self>, suspect: Suspect, lane: Option<OwnedSemaphorePermit>) {
-        let Suspect { held, suspicion, quiet, served, exposure: _exposure } = suspect;
-        let place = match &lane {
-            Some(_) => self.running.acquire().await.ok(),
-            None => None,
-        };
-        let noted = match &place {
-            Some(_) if served.health.is_open() => Err(PAUSED),
-            Some(_) => self.note(held.job.claim, suspicion).await,
-            None => Err("the host stopped"),
-        };
-        let mut apart = Some((lane, quiet));
-        let ran = match noted {
-            Ok(true) => {
-                let jobs = std::slice::from_ref(&held);
-                let call = self.call(jobs, &served);
-                tokio::pin!(call);
-                match lane::stay(suspicion) {
-                    Some(stay) => match tokio::time::timeout(stay, &mut call).await {
-                        Ok(ran) => ran,
-                        Err(_) => {
-                            apart = None;
-                            self.freed.notify_one();
-                            call.await
-                        }
-                    },
-                    None => call.await,
-                }
-            }
-            Ok(false) => {
-                held.control.lose_lease();
-                Ran::nothing(Verdict::Release("the lease was lost"), 1, false)
-            }
-            Err(reason) => Ran::nothing(Verdict::Release(reason), 1, false),
-        };
-        drop(place);
-        let cost = Cost { elapsed: ran.elapsed, memory: ran.memory, crashed: ran.crashed };
-        for verdict in ran.verdicts {
-            self.conclude(&held, &served, verdict, &cost).await;
-        }
-        // Until its outcome is written, the next one that begins alone could end this host, and this job would be charged.
-        if apart.is_some() && matches!(suspicion, Suspicion::Alone { .. }) {
-            self.recorded(held.job.claim).await;
-        }
-    }
-
-    /// Resolves when the outcome under this claim is written, or was not ours to write, or when the host stops.
-    async fn recorded(&self, claim: Claim) {
-        while self.leases.standing(claim) != Standing::Lost && !self.closed.is_cancelled() {
-            tokio::time::sleep(RECORDED_POLL).await;
-        }
-    }
-
-    /// Note that a suspect begins. Whether its claim still stands, or why it cannot begin now.
-    async fn note(&self, claim: Claim, suspicion: Suspicion) -> Result<bool, &'static str> {
-        let queue = self.queue.clone();
-        let noting = async move { tokio::time::timeout(NOTE_TIMEOUT, queue.begin_suspect(claim, suspicion)).await };
-        match self.control.spawn(noting).await {
-            Ok(Ok(Ok(stands))) => Ok(stands),
-            other => {
-                let error = match other {
-                    Ok(Ok(Err(error))) => error.to_string(),
-                    Ok(_) => format!("no answer within {NOTE_TIMEOUT:?}"),
-                    Err(error) => error.to_string(),
-                };
-                tracing::warn!(job.id = claim.id, error, "cannot note that this job begins, whose worker was lost; it is queued again");
-                Err("the database did not note its beginning")
-            }
-        }
-    }
-
     /// One call of the guest, wherever it computes, and whatever becomes of it.
     async fn call(&self, jobs: &[Held], served: &Served) -> Ran {
         let options = &served.options;
@@ -460,49 +302,6 @@ impl Shared {
         served.meter.limits(ran.met.iter().map(|limit| limit.label()));
         ran
     }
-
-    /// The one place where a job is over, however it was run: what is known of it goes to the recorder, unless the job is not ours any
-    /// more.
-    async fn conclude(&self, held: &Held, served: &Served, verdict: Verdict, cost: &Cost) {
-        let Held { job, control } = held;
-        let (id, claim) = (job.id, job.claim);
-        tracing::debug!(job.id = id, job.entrypoint = %served.entrypoint, elapsed_us = cost.elapsed.as_micros(), memory_bytes = cost.memory, crashed = cost.crashed, "run ended");
-        self.ended.fetch_add(1, Ordering::Relaxed);
-        served.meter.end(&verdict, cost.elapsed, cost.crashed);
-        if !matches!(verdict, Verdict::Release(_)) {
-            served.health.observe(cost.crashed);
-        }
-        if control.is_lease_lost() {
-            meter::leases_lost("run", 1);
-            if control.is_cancelled() {
-                tracing::info!(job.id = id, job.entrypoint = %served.entrypoint, "the job was cancelled while it ran; this run is not recorded");
-            } else {
-                tracing::warn!(job.id = id, job.entrypoint = %served.entrypoint, "the job is not this worker's any more: another has taken it over, or it was cancelled unheard; this run is not recorded");
-            }
-            return self.leases.release([claim]);
-        }
-        // Whatever the guest made of it: somebody said that this job is over. (PgQueuer 1.6 has deleted the row by then, and there is
-        // nothing left to write; 2.0 leaves it to us.)
-        let verdict = if control.is_cancelled() { verdict::cancelled() } else { verdict };
-        let case = verdict::Case { id, attempt: job.attempt(), me: self.queue.me(), served };
-        let suspect = job.suspicion.is_some() && cost.ran() && !matches!(verdict, Verdict::Release(_));
-        let mut disposition = verdict::decide(verdict, &case, fastrand::f64());
-        // What the host itself puts back is no turn of the job's, and a job that fails a few times is no loop.
-        if let Disposition::Again { delay, counts, .. } = &mut disposition
-            && cost.ran()
-            && (!*counts || job.attempt() >= MANY_ATTEMPTS)
-        {
-            *delay = served.throttle.delay(*delay);
-        }
-        log_end(id, served, &disposition);
-        let attempt =
-            cost.ran().then(|| Attempt { number: job.attempt(), plugin: served.plugin.key(), elapsed: cost.elapsed, memory: cost.memory });
-        // Sending waits while the recorder is behind: a database that does not keep up slows the claims down, nothing piles up.
-        let limited = served.options.concurrency.map(|_| Arc::clone(&served.entrypoint));
-        if self.records.send(Record { claim, disposition, attempt, limited, suspect }).await.is_err() {
-            tracing::error!("an outcome came after the recorder had stopped; the job runs again when its lease is over");
-        }
-    }
 }
 
 /// A call that has not ended, as far as others count it; however its task ends.
@@ -519,48 +318,5 @@ impl Drop for Active {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::AcqRel);
         self.0.freed.notify_one();
-    }
-}
-
-/// What the call took in which a job ended; a batch's is that of all its jobs.
-struct Cost {
-    elapsed: Duration,
-    memory: usize,
-    crashed: bool,
-}
-
-impl Cost {
-    /// There was none.
-    fn nothing() -> Cost {
-        Cost { elapsed: Duration::ZERO, memory: 0, crashed: false }
-    }
-
-    /// Whether there was a call at all.
-    fn ran(&self) -> bool {
-        !self.elapsed.is_zero()
-    }
-}
-
-fn cause(traceback: &serde_json::Value) -> Option<&str> {
-    traceback["exception_message"].as_str()
-}
-
-fn log_end(id: i64, served: &Served, disposition: &Disposition) {
-    let (entrypoint, plugin) = (&*served.entrypoint, &*served.plugin.name);
-    match disposition {
-        Disposition::Finished { traceback: None, .. } => tracing::debug!(job.id = id, job.entrypoint = entrypoint, plugin, "done"),
-        Disposition::Finished { status, traceback: Some(traceback), .. } => {
-            tracing::info!(job.id = id, job.entrypoint = entrypoint, plugin, status = status.label(), cause = cause(traceback), "ended");
-        }
-        Disposition::Again { delay, counts: true, traceback } => {
-            let cause = traceback.as_ref().and_then(cause);
-            tracing::info!(job.id = id, job.entrypoint = entrypoint, plugin, delay_ms = delay.as_millis(), cause, "failed, runs again");
-        }
-        Disposition::Again { delay, .. } => {
-            tracing::debug!(job.id = id, job.entrypoint = entrypoint, plugin, delay_ms = delay.as_millis(), "queued again")
-        }
-        Disposition::Held { traceback } => {
-            tracing::warn!(job.id = id, job.entrypoint = entrypoint, plugin, cause = cause(traceback), "failed for good, held");
-        }
     }
 }

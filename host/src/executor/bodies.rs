@@ -1,0 +1,49 @@
+//! Payloads that are too large for a claim's answer: read before their jobs start, one at a time.
+
+use std::time::Instant;
+
+use super::conclusion::Cost;
+use super::{Active, Executor};
+use crate::job::{Fault, Job, UNREAD, Verdict};
+use crate::plugins::PluginSet;
+use crate::queue::Body;
+use crate::wasm::Held;
+
+impl Executor {
+    /// Read the payloads that the claim left in the database, and start each job when its is there. Their leases are kept meanwhile.
+    pub(super) fn read(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: Instant) {
+        let (executor, plugins) = (self.clone(), plugins.clone());
+        let jobs: Vec<(Active, Held)> = jobs.into_iter().map(|job| (Active::of(&self.shared), self.hold(job, asked))).collect();
+        // No guest keeps a connection waiting there.
+        self.shared.control.spawn(async move {
+            for (active, held) in jobs {
+                let mut job = (*held.job).clone();
+                let read = match active.0.reading.acquire().await {
+                    Ok(_turn) => Some(active.0.queue.read_body(&mut job).await),
+                    Err(_closed) => None,
+                };
+                let verdict = match read {
+                    Some(Ok(Body::Read)) => {
+                        executor.start_read(vec![job], &plugins, asked);
+                        continue;
+                    }
+                    Some(Ok(Body::Gone)) => {
+                        tracing::info!(job.id = job.id, "the job was cancelled or taken over before its payload was read");
+                        active.0.leases.release([job.claim]);
+                        continue;
+                    }
+                    Some(Ok(Body::Unreadable(reason))) => Verdict::Reject(Fault::new("Unreadable", reason)),
+                    Some(Err(error)) => {
+                        tracing::warn!(job.id = job.id, error = %error, "cannot read the job's payload; it is queued again");
+                        Verdict::Release(UNREAD)
+                    }
+                    None => Verdict::Release("the host stopped"),
+                };
+                match plugins.get(&job.entrypoint) {
+                    Some(served) => active.0.conclude(&held, served, verdict, &Cost::nothing()).await,
+                    None => active.0.leases.release([job.claim]),
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,104 @@
+//! The end of a job, however it was run: from its verdict to what the recorder is told.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Shared;
+use crate::job::Verdict;
+use crate::meter;
+use crate::plugins::Served;
+use crate::queue::{Attempt, Disposition, Record};
+use crate::verdict;
+use crate::wasm::Held;
+
+/// A job that fails so often and comes back at once each time is in a loop. With the back-off that is the default, it waits for minutes by then.
+const MANY_ATTEMPTS: u32 = 10;
+
+impl Shared {
+    /// The one place where a job is over, however it was run: what is known of it goes to the recorder, unless the job is not ours any
+    /// more.
+    pub(super) async fn conclude(&self, held: &Held, served: &Served, verdict: Verdict, cost: &Cost) {
+        let Held { job, control } = held;
+        let (id, claim) = (job.id, job.claim);
+        tracing::debug!(job.id = id, job.entrypoint = %served.entrypoint, elapsed_us = cost.elapsed.as_micros(), memory_bytes = cost.memory, crashed = cost.crashed, "run ended");
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        served.meter.end(&verdict, cost.elapsed, cost.crashed);
+        if !matches!(verdict, Verdict::Release(_)) {
+            served.health.observe(cost.crashed);
+        }
+        if control.is_lease_lost() {
+            meter::leases_lost("run", 1);
+            if control.is_cancelled() {
+                tracing::info!(job.id = id, job.entrypoint = %served.entrypoint, "the job was cancelled while it ran; this run is not recorded");
+            } else {
+                tracing::warn!(job.id = id, job.entrypoint = %served.entrypoint, "the job is not this worker's any more: another has taken it over, or it was cancelled unheard; this run is not recorded");
+            }
+            return self.leases.release([claim]);
+        }
+        // Whatever the guest made of it: somebody said that this job is over. (PgQueuer 1.6 has deleted the row by then, and there is
+        // nothing left to write; 2.0 leaves it to us.)
+        let verdict = if control.is_cancelled() { verdict::cancelled() } else { verdict };
+        let case = verdict::Case { id, attempt: job.attempt(), me: self.queue.me(), served };
+        let suspect = job.suspicion.is_some() && cost.ran() && !matches!(verdict, Verdict::Release(_));
+        let mut disposition = verdict::decide(verdict, &case, fastrand::f64());
+        // What the host itself puts back is no turn of the job's, and a job that fails a few times is no loop.
+        if let Disposition::Again { delay, counts, .. } = &mut disposition
+            && cost.ran()
+            && (!*counts || job.attempt() >= MANY_ATTEMPTS)
+        {
+            *delay = served.throttle.delay(*delay);
+        }
+        log_end(id, served, &disposition);
+        let attempt =
+            cost.ran().then(|| Attempt { number: job.attempt(), plugin: served.plugin.key(), elapsed: cost.elapsed, memory: cost.memory });
+        // Sending waits while the recorder is behind: a database that does not keep up slows the claims down, nothing piles up.
+        let limited = served.options.concurrency.map(|_| Arc::clone(&served.entrypoint));
+        if self.records.send(Record { claim, disposition, attempt, limited, suspect }).await.is_err() {
+            tracing::error!("an outcome came after the recorder had stopped; the job runs again when its lease is over");
+        }
+    }
+}
+
+/// What the call took in which a job ended; a batch's is that of all its jobs.
+pub(super) struct Cost {
+    pub(super) elapsed: Duration,
+    pub(super) memory: usize,
+    pub(super) crashed: bool,
+}
+
+impl Cost {
+    /// There was none.
+    pub(super) fn nothing() -> Cost {
+        Cost { elapsed: Duration::ZERO, memory: 0, crashed: false }
+    }
+
+    /// Whether there was a call at all.
+    pub(super) fn ran(&self) -> bool {
+        !self.elapsed.is_zero()
+    }
+}
+
+fn cause(traceback: &serde_json::Value) -> Option<&str> {
+    traceback["exception_message"].as_str()
+}
+
+fn log_end(id: i64, served: &Served, disposition: &Disposition) {
+    let (entrypoint, plugin) = (&*served.entrypoint, &*served.plugin.name);
+    match disposition {
+        Disposition::Finished { traceback: None, .. } => tracing::debug!(job.id = id, job.entrypoint = entrypoint, plugin, "done"),
+        Disposition::Finished { status, traceback: Some(traceback), .. } => {
+            tracing::info!(job.id = id, job.entrypoint = entrypoint, plugin, status = status.label(), cause = cause(traceback), "ended");
+        }
+        Disposition::Again { delay, counts: true, traceback } => {
+            let cause = traceback.as_ref().and_then(cause);
+            tracing::info!(job.id = id, job.entrypoint = entrypoint, plugin, delay_ms = delay.as_millis(), cause, "failed, runs again");
+        }
+        Disposition::Again { delay, .. } => {
+            tracing::debug!(job.id = id, job.entrypoint = entrypoint, plugin, delay_ms = delay.as_millis(), "queued again")
+        }
+        Disposition::Held { traceback } => {
+            tracing::warn!(job.id = id, job.entrypoint = entrypoint, plugin, cause = cause(traceback), "failed for good, held");
+        }
+    }
+}

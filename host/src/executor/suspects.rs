@@ -1,0 +1,142 @@
+//! Jobs whose worker was lost: begun apart from the others, once it is noted that they begin.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::conclusion::Cost;
+use super::lane::{self, Quiet};
+use super::{Active, Executor, PAUSED, Shared};
+use crate::job::{Claim, Job, Suspicion, Verdict};
+use crate::lease::Standing;
+use crate::plugins::{Exposure, PluginSet, Served};
+use crate::wasm::{Held, Ran};
+
+/// A database that does not note within this time that a suspect begins has it begin later.
+const NOTE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Whether the outcome of a job that ran alone is written is asked so often: nobody else waits for that.
+const RECORDED_POLL: Duration = Duration::from_millis(10);
+
+/// A job whose worker was lost.
+struct Suspect {
+    held: Held,
+    suspicion: Suspicion,
+    quiet: Option<Quiet>,
+    served: Served,
+    exposure: Exposure,
+}
+
+impl Executor {
+    /// Each in a call of its own, in this order.
+    pub(super) fn start_suspects(&self, suspects: Vec<(Job, Suspicion)>, plugins: &PluginSet, asked: Instant) {
+        let mut held = Vec::with_capacity(suspects.len());
+        for (job, suspicion) in suspects {
+            match plugins.pick(&job.entrypoint, fastrand::f64()) {
+                Some(served) => {
+                    served.meter.start(std::slice::from_ref(&job));
+                    let quiet = self.shared.lane.quiet(suspicion);
+                    held.push(Suspect {
+                        held: self.hold(job, asked),
+                        suspicion,
+                        quiet,
+                        served: served.clone(),
+                        exposure: served.expose(1),
+                    });
+                }
+                None => tracing::error!(job.entrypoint = %job.entrypoint, jobs = 1, "claimed jobs that nobody asked for"),
+            }
+        }
+        tracing::info!(jobs = held.len(), "jobs that a lost worker held are run apart from the others");
+        let held: Vec<(Suspect, Active)> = held.into_iter().map(|suspect| (suspect, Active::of(&self.shared))).collect();
+        let shared = Arc::clone(&self.shared);
+        self.shared.guests.handle().spawn(async move {
+            for (suspect, active) in held {
+                let place = shared.closed.run_until_cancelled(shared.lane.place(suspect.suspicion)).await.flatten();
+                shared.guests.handle().spawn(async move {
+                    let (held, served) = (suspect.held.clone(), suspect.served.clone());
+                    if AssertUnwindSafe(active.0.try_out(suspect, place)).catch_unwind().await.is_err() {
+                        active.0.abandon(VecDeque::from([held]), &served).await;
+                    }
+                });
+            }
+        });
+    }
+}
+
+impl Shared {
+    /// Run a suspect, once it is noted that it begins. `None` for its place: the host stops.
+    async fn try_out(self: &Arc<Self>, suspect: Suspect, lane: Option<OwnedSemaphorePermit>) {
+        let Suspect { held, suspicion, quiet, served, exposure: _exposure } = suspect;
+        let place = match &lane {
+            Some(_) => self.running.acquire().await.ok(),
+            None => None,
+        };
+        let noted = match &place {
+            Some(_) if served.health.is_open() => Err(PAUSED),
+            Some(_) => self.note(held.job.claim, suspicion).await,
+            None => Err("the host stopped"),
+        };
+        let mut apart = Some((lane, quiet));
+        let ran = match noted {
+            Ok(true) => {
+                let jobs = std::slice::from_ref(&held);
+                let call = self.call(jobs, &served);
+                tokio::pin!(call);
+                match lane::stay(suspicion) {
+                    Some(stay) => match tokio::time::timeout(stay, &mut call).await {
+                        Ok(ran) => ran,
+                        Err(_) => {
+                            apart = None;
+                            self.freed.notify_one();
+                            call.await
+                        }
+                    },
+                    None => call.await,
+                }
+            }
+            Ok(false) => {
+                held.control.lose_lease();
+                Ran::nothing(Verdict::Release("the lease was lost"), 1, false)
+            }
+            Err(reason) => Ran::nothing(Verdict::Release(reason), 1, false),
+        };
+        drop(place);
+        let cost = Cost { elapsed: ran.elapsed, memory: ran.memory, crashed: ran.crashed };
+        for verdict in ran.verdicts {
+            self.conclude(&held, &served, verdict, &cost).await;
+        }
+        // Until its outcome is written, the next one that begins alone could end this host, and this job would be charged.
+        if apart.is_some() && matches!(suspicion, Suspicion::Alone { .. }) {
+            self.recorded(held.job.claim).await;
+        }
+    }
+
+    /// Resolves when the outcome under this claim is written, or was not ours to write, or when the host stops.
+    async fn recorded(&self, claim: Claim) {
+        while self.leases.standing(claim) != Standing::Lost && !self.closed.is_cancelled() {
+            tokio::time::sleep(RECORDED_POLL).await;
+        }
+    }
+
+    /// Note that a suspect begins. Whether its claim still stands, or why it cannot begin now.
+    async fn note(&self, claim: Claim, suspicion: Suspicion) -> Result<bool, &'static str> {
+        let queue = self.queue.clone();
+        let noting = async move { tokio::time::timeout(NOTE_TIMEOUT, queue.begin_suspect(claim, suspicion)).await };
+        match self.control.spawn(noting).await {
+            Ok(Ok(Ok(stands))) => Ok(stands),
+            other => {
+                let error = match other {
+                    Ok(Ok(Err(error))) => error.to_string(),
+                    Ok(_) => format!("no answer within {NOTE_TIMEOUT:?}"),
+                    Err(error) => error.to_string(),
+                };
+                tracing::warn!(job.id = claim.id, error, "cannot note that this job begins, whose worker was lost; it is queued again");
+                Err("the database did not note its beginning")
+            }
+        }
+    }
+}
