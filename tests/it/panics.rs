@@ -39,7 +39,7 @@ impl Visit for Unlucky {
 
 impl Subscriber for Bug {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == "pgq_host::executor"
+        metadata.target().starts_with("pgq_host::executor")
     }
 
     fn event(&self, event: &Event<'_>) {
