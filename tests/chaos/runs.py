@@ -144,13 +144,14 @@ async def disk_full(fleet: Fleet, end: float) -> None:
     fleet.produce(RATE)
     while time.time() < end:
         await asyncio.sleep(2)
+        # Before: a server that cannot write its log of transactions may end, and answer nobody.
+        held = await fleet.held_by()
         filler = fleet.server.folder / "filler"
         with contextlib.suppress(OSError), open(filler, "wb") as file:
             while True:
                 file.write(b"\0" * (1 << 16))
                 file.flush()
         fleet.unhears()[1] = time.time() + 3 * fleet.lease
-        held = await asyncio.wait_for(fleet.held_by(), 30)
         print("    full", flush=True)
         await asyncio.sleep(fleet.random.uniform(0.5, 1.5) * fleet.lease)
         filler.unlink()
