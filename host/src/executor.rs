@@ -10,26 +10,23 @@ use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::boot_clock::BootInstant;
 use crate::guests::Guests;
-use crate::job::{Claim, Fault, Job, Verdict};
+use crate::job::{Claim, Fault, FaultKind, Job, ReleaseReason, Verdict};
 use crate::lease::{Leases, Standing};
 use crate::plugins::{Exposure, PluginSet, Served};
 use crate::queue::{Queue, Record};
-use crate::verdict;
+use crate::retry_policy;
 use crate::wasm::{self, Engine, Held, Ran, RunLimits, Terms};
 use batches::{batches, chunks};
 use conclusion::Cost;
 use lane::Lane;
-
-/// Why a claimed job does not begin whose entrypoint's circuit breaker opened since.
-const PAUSED: &str = "its entrypoint is paused";
 
 /// Runs jobs on the guest runtime, so many at a time, and hands their outcomes to the recorder.
 #[derive(Clone)]
@@ -136,7 +133,7 @@ impl Executor {
     }
 
     /// Run jobs that were claimed by a statement that was sent at `asked`, on what is served; in batches where an entrypoint takes them.
-    pub fn start(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: Instant) {
+    pub fn start(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: BootInstant) {
         let (jobs, unread): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.unread.is_none());
         if !unread.is_empty() {
             self.read(unread, plugins, asked);
@@ -144,7 +141,7 @@ impl Executor {
         self.start_read(jobs, plugins, asked);
     }
 
-    fn start_read(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: Instant) {
+    fn start_read(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: BootInstant) {
         let batch = |served: &Served| served.options.batch.unwrap_or(1) as usize;
         let (suspects, jobs) = lane::part(jobs);
         if !suspects.is_empty() {
@@ -162,20 +159,20 @@ impl Executor {
     }
 
     /// In one call.
-    fn call(&self, jobs: Vec<Job>, served: &Served, asked: Instant) {
+    fn call(&self, jobs: Vec<Job>, served: &Served, asked: BootInstant) {
         served.meter.start(&jobs);
         let exposure = served.expose(jobs.len());
         let jobs = jobs.into_iter().map(|job| self.hold(job, asked)).collect();
         Shared::spawn(&self.shared, jobs, served.clone(), exposure, asked);
     }
 
-    fn hold(&self, job: Job, asked: Instant) -> Held {
+    fn hold(&self, job: Job, asked: BootInstant) -> Held {
         Held { control: self.shared.leases.hold(job.claim, asked), job: Arc::new(job) }
     }
 }
 
 impl Shared {
-    fn spawn(self: &Arc<Self>, jobs: Vec<Held>, served: Served, exposure: Exposure, asked: Instant) {
+    fn spawn(self: &Arc<Self>, jobs: Vec<Held>, served: Served, exposure: Exposure, asked: BootInstant) {
         let active = Active::of(self);
         self.guests.handle().spawn(async move {
             let mut left = VecDeque::from(jobs);
@@ -189,13 +186,13 @@ impl Shared {
     }
 
     /// Run these jobs. Those that are concluded, or are run on their own, are taken out.
-    async fn run(self: &Arc<Self>, left: &mut VecDeque<Held>, served: &Served, asked: Instant) {
+    async fn run(self: &Arc<Self>, left: &mut VecDeque<Held>, served: &Served, asked: BootInstant) {
         let place = self.begin(left.make_contiguous(), asked).await;
         // A claim that is over is another worker's: nothing of it begins.
         for _ in 0..left.len() {
             let Some(held) = left.front().cloned() else { break };
             if held.control.is_lease_lost() {
-                self.conclude(&held, served, Verdict::Release("the lease was lost"), &Cost::nothing()).await;
+                self.conclude(&held, served, Verdict::Release(ReleaseReason::LeaseLost), &Cost::nothing()).await;
                 left.pop_front();
             } else {
                 left.rotate_left(1);
@@ -207,9 +204,9 @@ impl Shared {
         }
         let ran = match place {
             // It opened since the claim: nothing begins that is known to crash, and nothing is counted that did not begin.
-            Some(_place) if served.health.is_open() => Ran::nothing(Verdict::Release(PAUSED), count, false),
+            Some(_place) if served.health.is_open() => Ran::nothing(Verdict::Release(ReleaseReason::EntrypointPaused), count, false),
             Some(_place) => self.call(left.make_contiguous(), served).await,
-            None => Ran::nothing(Verdict::Release("the host stopped"), count, false),
+            None => Ran::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
         };
         // One bad job must not cost the others an attempt, and nobody can tell which it was: each shows it alone.
         let alone = ran.crashed && count > 1;
@@ -229,13 +226,16 @@ impl Shared {
     /// when its lease is over.
     async fn abandon(&self, left: VecDeque<Held>, served: &Served) {
         for Held { job, .. } in left {
-            let fault = Fault::new("HostPanic", "the host panicked while it concluded this run");
-            let case = verdict::Case { id: job.id, attempt: job.attempt(), me: self.queue.me(), served };
-            let decide = || verdict::decide(Verdict::Retry { fault, after: None }, &case, fastrand::f64());
+            let fault = Fault::new(FaultKind::HostPanic, "the host panicked while it concluded this run");
+            let case = retry_policy::Case { id: job.id, attempt: job.attempt(), me: self.queue.me(), served };
+            let decide = || retry_policy::decide(Verdict::Retry { fault, after: None }, &case, fastrand::f64());
             let recorded = match std::panic::catch_unwind(AssertUnwindSafe(decide)) {
                 Ok(disposition) => {
                     let limited = served.options.concurrency.map(|_| Arc::clone(&served.entrypoint));
-                    self.records.send(Record { claim: job.claim, disposition, attempt: None, limited, suspect: false }).await.is_ok()
+                    self.records
+                        .send(Record { claim: job.claim, disposition, attempt: None, limited, suspect: false, cancelled: false })
+                        .await
+                        .is_ok()
                 }
                 Err(_panic) => false,
             };
@@ -247,7 +247,7 @@ impl Shared {
 
     /// A place to run in, once these jobs may begin: none runs that has to be alone, and their leases are good for a while, or known to be
     /// lost. `None` when the host stops.
-    async fn begin(&self, jobs: &[Held], asked: Instant) -> Option<SemaphorePermit<'_>> {
+    async fn begin(&self, jobs: &[Held], asked: BootInstant) -> Option<SemaphorePermit<'_>> {
         loop {
             if !self.lane.is_open() {
                 self.closed.run_until_cancelled(self.lane.open()).await?;
@@ -294,10 +294,10 @@ impl Shared {
             Some((Ok(ran), _)) => ran,
             // The hook has logged where. This call's fault, whatever it was.
             Some((Err(_panic), _)) => {
-                let fault = Fault::new("HostPanic", "the host panicked while it served this run");
+                let fault = Fault::new(FaultKind::HostPanic, "the host panicked while it served this run");
                 Ran::nothing(Verdict::Retry { fault, after: None }, count, true)
             }
-            None => Ran::nothing(Verdict::Release("the host stopped"), count, false),
+            None => Ran::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
         };
         served.meter.limits(ran.met.iter().map(|limit| limit.label()));
         ran

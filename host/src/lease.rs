@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::boot_clock::BootInstant;
 use crate::job::{Claim, JobId};
 use crate::meter;
 use crate::queue::Queue;
@@ -28,7 +29,7 @@ const DEFAULT: Duration = Duration::from_secs(30);
 struct Held {
     claim: Claim,
     control: Arc<Control>,
-    renewed: Instant,
+    renewed: BootInstant,
 }
 
 /// How long a renewal may take before it is tried on another connection: the lease has room for two that hang.
@@ -81,13 +82,13 @@ impl Leases {
     }
 
     /// Whether something may begin on a lease that was asked for or renewed then.
-    pub fn is_good(&self, since: Instant) -> bool {
+    pub fn is_good(&self, since: BootInstant) -> bool {
         since.elapsed() < self.stale()
     }
 
     /// A job was claimed by a statement that was sent at `asked`. The database counts from some time after that, and the answer may have
     /// taken long. The control is how the job can be stopped. Where the claim is held already, while its payload was read, it stays as it is.
-    pub fn hold(&self, claim: Claim, asked: Instant) -> Arc<Control> {
+    pub fn hold(&self, claim: Claim, asked: BootInstant) -> Arc<Control> {
         let mut held = self.lock();
         if let Some(held) = held.get(&claim.id).filter(|held| held.claim == claim) {
             return Arc::clone(&held.control);
@@ -171,7 +172,7 @@ impl Leases {
     }
 
     /// What a round of these claims brought: the ids that are renewed, and those that are still ours.
-    fn beaten(&self, claims: &[Claim], renewed: &HashSet<JobId>, ours: &HashSet<JobId>, asked: Instant) {
+    fn beaten(&self, claims: &[Claim], renewed: &HashSet<JobId>, ours: &HashSet<JobId>, asked: BootInstant) {
         let mut held = self.lock();
         for claim in claims {
             // One that was recorded in the meantime is not held any more, or under a new claim, and this says nothing of it.
@@ -208,7 +209,7 @@ pub async fn keep(leases: Arc<Leases>, queue: Queue, stop: CancellationToken) {
 /// Renew all that is due; whether the database took part.
 async fn round(leases: &Leases, queue: &Queue) -> bool {
     for claims in leases.due().chunks(CHUNK) {
-        let asked = Instant::now();
+        let asked = BootInstant::now();
         let renewing = tokio::time::timeout(renewal_timeout(leases.lease), queue.heartbeat(claims));
         let answer = meter::statement("heartbeat", async { renewing.await.unwrap_or_else(|_| Err(no_answer())) }).await;
         match answer {
@@ -240,7 +241,7 @@ mod tests {
     #[test]
     fn a_lease_counts_from_the_asking() {
         let leases = Leases::new(LEASE);
-        let now = Instant::now();
+        let now = BootInstant::now();
         leases.hold(claim(1, 1), now);
         leases.hold(claim(2, 1), now - Duration::from_secs(3));
         assert_eq!((leases.standing(claim(1, 1)), leases.standing(claim(2, 1))), (Standing::Good, Standing::Stale));
@@ -252,7 +253,7 @@ mod tests {
     #[test]
     fn what_is_held_under_another_claim_is_lost_and_only_that() {
         let leases = Leases::new(LEASE);
-        let now = Instant::now();
+        let now = BootInstant::now();
         let first = leases.hold(claim(1, 1), now);
         let second = leases.hold(claim(1, 2), now);
         assert!(first.is_lease_lost() && !second.is_lease_lost());

@@ -67,7 +67,7 @@ pub use handover::HandedOver;
 pub use inspect::{ActiveWorker, Backlog, HeldJob, StaleJob};
 pub use listener::{Event, Listener, listen};
 pub use operator::Operator;
-pub use outcome::{Disposition, Record, Terminal};
+pub use outcome::Record;
 pub use pool::Pool;
 pub use requeue::{Requeue, RequeueOutcome};
 pub use rescue::{Overdue, RescueRule, Rescued};

@@ -8,13 +8,12 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::{Claim, JobId};
+use crate::job::{Claim, Disposition, JobId};
 use crate::lease::Leases;
 use crate::logging::list;
 use crate::meter;
-use crate::queue::{Disposition, Queue, Record, Remedy};
+use crate::queue::{Queue, Record, Remedy};
 use crate::told::Told as _;
-use crate::verdict;
 use crate::worker::Relay;
 
 /// Outcomes in one write. Larger batches gain nothing and lengthen the wait of the first in them.
@@ -128,7 +127,7 @@ fn report_lost(batch: &[Record], ours: &[JobId]) {
     if ours.len() < batch.len() {
         meter::leases_lost("record", batch.len() - ours.len());
         let (cancelled, lost): (Vec<&Record>, Vec<&Record>) =
-            batch.iter().filter(|record| !ours.contains(&record.claim.id)).partition(|record| verdict::was_cancelled(&record.disposition));
+            batch.iter().filter(|record| !ours.contains(&record.claim.id)).partition(|record| record.cancelled);
         let ids = |of: &[&Record]| list(&of.iter().take(20).map(|record| record.claim.id).collect::<Vec<JobId>>());
         if !cancelled.is_empty() {
             tracing::info!(jobs = cancelled.len(), job.ids = %ids(&cancelled), "these jobs were cancelled while they ran; left alone");

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::boot_clock::BootInstant;
 use crate::executor::Executor;
 use crate::lease::Leases;
 use crate::meter;
@@ -170,7 +171,7 @@ impl Worker {
             if wanted == 0 {
                 continue;
             }
-            let asked = std::time::Instant::now();
+            let asked = BootInstant::now();
             let claimed = self.pulse.ask(meter::claim(self.queue.claim_limited(limited, wanted))).await?;
             left -= claimed.len();
             more |= claimed.len() == wanted && wanted < limited.concurrency as usize;
@@ -182,7 +183,7 @@ impl Worker {
         for (entrypoint, most) in &targets.few {
             let wanted = left.min(*most as usize);
             if wanted > 0 {
-                let asked = std::time::Instant::now();
+                let asked = BootInstant::now();
                 let claimed = self.pulse.ask(meter::claim(self.queue.claim_few(entrypoint, wanted))).await?;
                 left -= claimed.len();
                 heavy |= claimed.too_heavy;
@@ -191,7 +192,7 @@ impl Worker {
         }
         let wanted = (left + ahead).min(self.settings.batch_size);
         if wanted > 0 && !targets.unlimited.is_empty() {
-            let asked = std::time::Instant::now();
+            let asked = BootInstant::now();
             let claimed = self.pulse.ask(meter::claim(self.queue.claim(&targets.unlimited, wanted))).await?;
             more |= claimed.len() == wanted || claimed.too_many && !claimed.is_empty();
             heavy |= claimed.too_heavy;

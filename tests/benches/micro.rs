@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use pgq_host::job::{Claim, Job, Verdict};
-use pgq_host::queue::{Disposition, Queue, Record, Terminal};
+use pgq_host::job::{Claim, Disposition, Job, Terminal, Verdict};
+use pgq_host::queue::{Queue, Record};
 use pgq_host::wasm::{self, CodeCache, Control, Engine, EngineSettings, Held, RunLimits, Terms};
 use pgq_host_tests::{Database, guest};
 use tokio::runtime::{Builder, Runtime};
@@ -93,7 +93,14 @@ fn completion_of(bencher: Bencher, jobs: usize) {
     let done = Disposition::Finished { status: Terminal::Successful, traceback: None, output: None, follow_ups: Vec::new() };
     let claimed = || {
         RUNTIME.block_on(database.enqueue_many("echo", jobs, "x"));
-        let record = |job: Job| Record { claim: job.claim, disposition: done.clone(), attempt: None, limited: None, suspect: false };
+        let record = |job: Job| Record {
+            claim: job.claim,
+            disposition: done.clone(),
+            attempt: None,
+            limited: None,
+            suspect: false,
+            cancelled: false,
+        };
         claim(&queue, jobs).into_iter().map(record).collect::<Vec<_>>()
     };
     bencher.counter(ItemsCount::new(jobs)).with_inputs(claimed).bench_local_values(|records| {

@@ -65,15 +65,16 @@ async fn a_limit_and_a_seat_that_is_handed_over_keep_to_the_budget() {
     assert_eq!((first.len(), first.too_heavy), (2, true));
     let record = |job: &pgq_host::job::Job| pgq_host::queue::Record {
         claim: job.claim,
-        disposition: pgq_host::queue::Disposition::Again { delay: std::time::Duration::from_secs(3600), counts: false, traceback: None },
+        disposition: pgq_host::job::Disposition::Again { delay: std::time::Duration::from_secs(3600), counts: false, traceback: None },
         attempt: None,
         limited: None,
         suspect: false,
+        cancelled: false,
     };
     assert_eq!(queue.record(&[record(&first[0])]).await.unwrap(), [first[0].id]);
     let finished = |job: &pgq_host::job::Job| pgq_host::queue::Record {
-        disposition: pgq_host::queue::Disposition::Finished {
-            status: pgq_host::queue::Terminal::Successful,
+        disposition: pgq_host::job::Disposition::Finished {
+            status: pgq_host::job::Terminal::Successful,
             traceback: None,
             output: None,
             follow_ups: Vec::new(),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use pgq_host::job::Job;
-use pgq_host::queue::{Disposition, Limited, Record, Terminal};
+use pgq_host::job::{Disposition, Job, Terminal};
+use pgq_host::queue::{Limited, Record};
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 
 async fn hosted() -> (Database, Plugins, Host) {
@@ -172,6 +172,7 @@ async fn seats_are_handed_over_under_the_fence_and_the_limit() {
         attempt: None,
         limited: Some(Arc::clone(&job.entrypoint)),
         suspect: false,
+        cancelled: false,
     };
     let seats = "SELECT string_agg(id || ':' || slot, ' ' ORDER BY id) FROM pgqueuer WHERE status = 'picked'";
     let seats = async || sqlx::query_scalar::<_, Option<String>>(seats).fetch_one(database.pool()).await.unwrap().unwrap_or_default();

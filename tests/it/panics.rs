@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use pgq_host::boot_clock::BootInstant;
 use pgq_host::config::Config;
 use pgq_host::executor::Executor;
 use pgq_host::guests::GuestRuntime;
-use pgq_host::job::{Claim, Job};
+use pgq_host::job::{Claim, Disposition, Job};
 use pgq_host::lease::Leases;
 use pgq_host::plugins::Reread;
-use pgq_host::queue::{Disposition, Record};
+use pgq_host::queue::Record;
 use pgq_host::reload::{self, Loader, Reload, Sources};
 use pgq_host::wasm::{CodeCache, Engine, EngineSettings};
 use pgq_host_tests::{Database, Plugins, eventually, said};
@@ -131,7 +132,7 @@ async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     let executor = Executor::new(engine, guests, database.queue(), 4, Arc::clone(&leases), sender);
     let served = served.borrow().clone();
 
-    executor.start(vec![job(UNLUCKY, "echo"), job(1, "echo"), job(UNLUCKY + 1, "nap_limited")], &served, Instant::now());
+    executor.start(vec![job(UNLUCKY, "echo"), job(1, "echo"), job(UNLUCKY + 1, "nap_limited")], &served, BootInstant::now());
     let mut ended = Vec::new();
     for _ in 0..3 {
         let record: Record = tokio::time::timeout(Duration::from_secs(60), records.recv()).await.expect("each is concluded").unwrap();

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgq_host::job::{Job, OnFailure, Suspicion};
-use pgq_host::queue::{Disposition, Limited, Queue, Record, RescueRule, Terminal};
+use pgq_host::job::{Disposition, Job, OnFailure, Suspicion, Terminal};
+use pgq_host::queue::{Limited, Queue, Record, RescueRule};
 use pgq_host_tests::{Database, Host, PATIENCE, Plugins, eventually};
 
 const ALONE: fn(u32) -> Option<Suspicion> = |crashes| Some(Suspicion::Alone { crashes });
@@ -36,7 +36,7 @@ fn suspicions(jobs: &[Job]) -> Vec<Option<Suspicion>> {
 
 fn done(job: &Job) -> Record {
     let disposition = Disposition::Finished { status: Terminal::Successful, traceback: None, output: None, follow_ups: Vec::new() };
-    Record { claim: job.claim, disposition, attempt: None, limited: None, suspect: true }
+    Record { claim: job.claim, disposition, attempt: None, limited: None, suspect: true, cancelled: false }
 }
 
 #[tokio::test]

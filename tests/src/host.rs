@@ -1,8 +1,8 @@
 //! A host as users have it: a process of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -11,12 +11,32 @@ use tokio::task::JoinHandle;
 
 use crate::{Database, PATIENCE, Plugins, eventually};
 
-/// The binary beside this test. Cargo does not build it for us: it belongs to another package.
+/// The binary beside this test. Cargo does not build it for us: it belongs to another package. One that is older than its sources would test
+/// what is not there any more, so it is refused.
 pub fn host_binary() -> PathBuf {
-    let test = std::env::current_exe().expect("this test");
-    let binary = test.parent().and_then(|deps| deps.parent()).expect("a target folder").join("pgq-host");
-    assert!(binary.is_file(), "{} is missing: run `cargo build -p pgq-host` first, or `make test`", binary.display());
-    binary
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    let find = || {
+        let test = std::env::current_exe().expect("this test");
+        let binary = test.parent().and_then(|deps| deps.parent()).expect("a target folder").join("pgq-host");
+        assert!(binary.is_file(), "{} is missing: run `cargo build -p pgq-host` first, or `make test`", binary.display());
+        if let Some(newer) = newer_source(&binary) {
+            panic!("{} is older than {}: run `cargo build -p pgq-host` first, or `make test`", binary.display(), newer.display());
+        }
+        binary
+    };
+    BINARY.get_or_init(find).clone()
+}
+
+/// One of the sources that cargo lists beside what it built from them, if it was changed since.
+fn newer_source(binary: &Path) -> Option<PathBuf> {
+    let listed = std::fs::read_to_string(binary.with_extension("d")).expect("cargo's list of the binary's sources");
+    let (_, sources) = listed.split_once(": ").expect("`binary: source source`");
+    let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified());
+    let built = changed(binary).expect("the binary's time");
+    // A commit changes no source, and a folder's time is no file's.
+    let mut sources =
+        sources.trim_end().split(' ').map(PathBuf::from).filter(|path| path.is_file() && !path.iter().any(|part| part == ".git"));
+    sources.find(|path| changed(path).is_ok_and(|changed| changed > built))
 }
 
 /// Killed when dropped.

@@ -1,17 +1,16 @@
 //! Payloads that are too large for a claim's answer: read before their jobs start, one at a time.
 
-use std::time::Instant;
-
 use super::conclusion::Cost;
 use super::{Active, Executor};
-use crate::job::{Fault, Job, UNREAD, Verdict};
+use crate::boot_clock::BootInstant;
+use crate::job::{Fault, FaultKind, Job, ReleaseReason, Verdict};
 use crate::plugins::PluginSet;
 use crate::queue::Body;
 use crate::wasm::Held;
 
 impl Executor {
     /// Read the payloads that the claim left in the database, and start each job when its is there. Their leases are kept meanwhile.
-    pub(super) fn read(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: Instant) {
+    pub(super) fn read(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: BootInstant) {
         let (executor, plugins) = (self.clone(), plugins.clone());
         let jobs: Vec<(Active, Held)> = jobs.into_iter().map(|job| (Active::of(&self.shared), self.hold(job, asked))).collect();
         // No guest keeps a connection waiting there.
@@ -32,12 +31,12 @@ impl Executor {
                         active.0.leases.release([job.claim]);
                         continue;
                     }
-                    Some(Ok(Body::Unreadable(reason))) => Verdict::Reject(Fault::new("Unreadable", reason)),
+                    Some(Ok(Body::Unreadable(reason))) => Verdict::Reject(Fault::new(FaultKind::Unreadable, reason)),
                     Some(Err(error)) => {
                         tracing::warn!(job.id = job.id, error = %error, "cannot read the job's payload; it is queued again");
-                        Verdict::Release(UNREAD)
+                        Verdict::Release(ReleaseReason::PayloadUnread)
                     }
-                    None => Verdict::Release("the host stopped"),
+                    None => Verdict::Release(ReleaseReason::HostStopped),
                 };
                 match plugins.get(&job.entrypoint) {
                     Some(served) => active.0.conclude(&held, served, verdict, &Cost::nothing()).await,

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Shared;
-use crate::job::Verdict;
+use crate::job::{Disposition, Verdict};
 use crate::meter;
 use crate::plugins::Served;
-use crate::queue::{Attempt, Disposition, Record};
-use crate::verdict;
+use crate::queue::{Attempt, Record};
+use crate::retry_policy;
 use crate::wasm::Held;
 
 /// A job that fails so often and comes back at once each time is in a loop. With the back-off that is the default, it waits for minutes by then.
@@ -38,10 +38,11 @@ impl Shared {
         }
         // Whatever the guest made of it: somebody said that this job is over. (PgQueuer 1.6 has deleted the row by then, and there is
         // nothing left to write; 2.0 leaves it to us.)
-        let verdict = if control.is_cancelled() { verdict::cancelled() } else { verdict };
-        let case = verdict::Case { id, attempt: job.attempt(), me: self.queue.me(), served };
+        let cancelled = control.is_cancelled();
+        let verdict = if cancelled { retry_policy::cancelled() } else { verdict };
+        let case = retry_policy::Case { id, attempt: job.attempt(), me: self.queue.me(), served };
         let suspect = job.suspicion.is_some() && cost.ran() && !matches!(verdict, Verdict::Release(_));
-        let mut disposition = verdict::decide(verdict, &case, fastrand::f64());
+        let mut disposition = retry_policy::decide(verdict, &case, fastrand::f64());
         // What the host itself puts back is no turn of the job's, and a job that fails a few times is no loop.
         if let Disposition::Again { delay, counts, .. } = &mut disposition
             && cost.ran()
@@ -54,7 +55,7 @@ impl Shared {
             cost.ran().then(|| Attempt { number: job.attempt(), plugin: served.plugin.key(), elapsed: cost.elapsed, memory: cost.memory });
         // Sending waits while the recorder is behind: a database that does not keep up slows the claims down, nothing piles up.
         let limited = served.options.concurrency.map(|_| Arc::clone(&served.entrypoint));
-        if self.records.send(Record { claim, disposition, attempt, limited, suspect }).await.is_err() {
+        if self.records.send(Record { claim, disposition, attempt, limited, suspect, cancelled }).await.is_err() {
             tracing::error!("an outcome came after the recorder had stopped; the job runs again when its lease is over");
         }
     }

@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::conclusion::Cost;
 use super::lane::{self, Quiet};
-use super::{Active, Executor, PAUSED, Shared};
-use crate::job::{Claim, Job, Suspicion, Verdict};
+use super::{Active, Executor, Shared};
+use crate::boot_clock::BootInstant;
+use crate::job::{Claim, Job, ReleaseReason, Suspicion, Verdict};
 use crate::lease::Standing;
 use crate::plugins::{Exposure, PluginSet, Served};
 use crate::wasm::{Held, Ran};
@@ -32,7 +33,7 @@ struct Suspect {
 
 impl Executor {
     /// Each in a call of its own, in this order.
-    pub(super) fn start_suspects(&self, suspects: Vec<(Job, Suspicion)>, plugins: &PluginSet, asked: Instant) {
+    pub(super) fn start_suspects(&self, suspects: Vec<(Job, Suspicion)>, plugins: &PluginSet, asked: BootInstant) {
         let mut held = Vec::with_capacity(suspects.len());
         for (job, suspicion) in suspects {
             match plugins.pick(&job.entrypoint, fastrand::f64()) {
@@ -76,9 +77,9 @@ impl Shared {
             None => None,
         };
         let noted = match &place {
-            Some(_) if served.health.is_open() => Err(PAUSED),
+            Some(_) if served.health.is_open() => Err(ReleaseReason::EntrypointPaused),
             Some(_) => self.note(held.job.claim, suspicion).await,
-            None => Err("the host stopped"),
+            None => Err(ReleaseReason::HostStopped),
         };
         let mut apart = Some((lane, quiet));
         let ran = match noted {
@@ -100,7 +101,7 @@ impl Shared {
             }
             Ok(false) => {
                 held.control.lose_lease();
-                Ran::nothing(Verdict::Release("the lease was lost"), 1, false)
+                Ran::nothing(Verdict::Release(ReleaseReason::LeaseLost), 1, false)
             }
             Err(reason) => Ran::nothing(Verdict::Release(reason), 1, false),
         };
@@ -123,7 +124,7 @@ impl Shared {
     }
 
     /// Note that a suspect begins. Whether its claim still stands, or why it cannot begin now.
-    async fn note(&self, claim: Claim, suspicion: Suspicion) -> Result<bool, &'static str> {
+    async fn note(&self, claim: Claim, suspicion: Suspicion) -> Result<bool, ReleaseReason> {
         let queue = self.queue.clone();
         let noting = async move { tokio::time::timeout(NOTE_TIMEOUT, queue.begin_suspect(claim, suspicion)).await };
         match self.control.spawn(noting).await {
@@ -135,7 +136,7 @@ impl Shared {
                     Err(error) => error.to_string(),
                 };
                 tracing::warn!(job.id = claim.id, error, "cannot note that this job begins, whose worker was lost; it is queued again");
-                Err("the database did not note its beginning")
+                Err(ReleaseReason::BeginningUnnoted)
             }
         }
     }

@@ -2,9 +2,11 @@
 //! that could not renew its leases either.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
+
+use crate::boot_clock::BootInstant;
 
 /// The server's clock and ours drift apart by less than this between two looks; more is a jump of the one or a pause of the other.
 const JUMP: Duration = Duration::from_secs(2);
@@ -26,12 +28,12 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    since: Option<Instant>,
+    since: Option<BootInstant>,
     /// When the last answer came.
-    last: Option<Instant>,
+    last: Option<BootInstant>,
     slow: Duration,
     /// The server's clock in milliseconds, as last seen, and when that was.
-    clock: Option<(i64, Instant)>,
+    clock: Option<(i64, BootInstant)>,
 }
 
 impl Default for Access {
@@ -58,17 +60,20 @@ impl Access {
 
     /// It is there.
     pub fn found(&self) {
-        let now = Instant::now();
-        self.answered(now, now);
+        self.answered(Duration::ZERO);
     }
 
-    /// A statement that was sent at `asked` was answered just now, perhaps by a refusal.
-    pub(super) fn answered(&self, asked: Instant, now: Instant) {
+    /// A statement was answered just now, after so long, perhaps by a refusal.
+    pub(super) fn answered(&self, took: Duration) {
+        self.answered_at(BootInstant::now(), took);
+    }
+
+    fn answered_at(&self, now: BootInstant, took: Duration) {
         let mut state = self.lock();
         let was_lost = state.since.is_none();
         // Leases are looked at more often than this, so a longer silence means that this process did not run, or its server did not.
-        let was_silent = state.last.is_some_and(|last| now.saturating_duration_since(last) > state.slow.mul_f64(1.5).max(JUMP));
-        if was_lost || was_silent || now - asked > state.slow {
+        let was_silent = state.last.is_some_and(|last| now - last > state.slow.mul_f64(1.5).max(JUMP));
+        if was_lost || was_silent || took > state.slow {
             state.since = Some(now);
         }
         state.last = state.last.max(Some(now));
@@ -90,7 +95,7 @@ impl Access {
 
     /// What the server's clock said between these two times. A clock that jumped ahead makes all leases look old, and so does a pause of
     /// the server: everybody has to have time to renew. Returns by how many milliseconds it jumped.
-    pub fn server_clock(&self, clock_ms: i64, asked: Instant, answered: Instant) -> Option<i64> {
+    pub fn server_clock(&self, clock_ms: i64, asked: BootInstant, answered: BootInstant) -> Option<i64> {
         let mut state = self.lock();
         if answered - asked > state.slow {
             state.since = Some(answered);
@@ -145,24 +150,24 @@ mod tests {
     fn an_answer_that_took_half_a_lease_begins_anew() {
         let access = Access::default();
         access.expect_within(Duration::from_secs(5));
-        let now = Instant::now() + Duration::from_secs(100);
-        access.answered(now, now);
+        let now = BootInstant::now() + Duration::from_secs(100);
+        access.answered_at(now, Duration::ZERO);
         let at = |seconds: u64| now + Duration::from_secs(seconds);
-        access.answered(at(4), at(6));
+        access.answered_at(at(6), Duration::from_secs(2));
         assert_eq!(access.lock().since, Some(now));
-        access.answered(at(7), at(13));
+        access.answered_at(at(13), Duration::from_secs(6));
         assert_eq!(access.lock().since, Some(at(13)));
         // A process that was stopped notices nothing but that time has passed.
-        access.answered(at(40), at(40));
+        access.answered_at(at(40), Duration::ZERO);
         assert_eq!(access.lock().since, Some(at(40)));
     }
 
     #[test]
     fn a_jump_of_the_servers_clock_begins_anew() {
         let access = Access::default();
-        let now = Instant::now();
+        let now = BootInstant::now();
         let at = |seconds: u64| now + Duration::from_secs(seconds);
-        access.answered(now, now);
+        access.answered_at(now, Duration::ZERO);
         assert_eq!(access.server_clock(1_000_000, now, now), None);
         assert_eq!(access.server_clock(1_011_500, at(10), at(10)), None, "clocks are steered");
         assert_eq!(access.lock().since, Some(now));

@@ -2,7 +2,9 @@
 //! of jobs that are done, and a look at all of it is dear.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::boot_clock::BootInstant;
 
 /// For so many times as long as a look at all leases took, only those are looked at that ran out since the last look.
 const SHARE: u32 = 50;
@@ -15,8 +17,8 @@ pub(super) struct Looks(Mutex<Option<Look>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Look {
-    began: Instant,
-    all_again: Instant,
+    began: BootInstant,
+    all_again: BootInstant,
 }
 
 impl Looks {
@@ -25,12 +27,12 @@ impl Looks {
     }
 
     /// Those that ran out since then are to be looked at; `None` is all of them.
-    pub(super) fn since(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn since(&self, now: BootInstant) -> Option<BootInstant> {
         self.lock().filter(|look| now < look.all_again).map(|look| look.began)
     }
 
     /// A look began and ended then, and no lease had run out.
-    pub(super) fn found_nothing(&self, all: bool, began: Instant, ended: Instant) {
+    pub(super) fn found_nothing(&self, all: bool, began: BootInstant, ended: BootInstant) {
         let mut last = self.lock();
         let all_again = match *last {
             Some(look) if !all => look.all_again,
@@ -51,7 +53,7 @@ mod tests {
 
     #[test]
     fn all_leases_are_looked_at_again_when_that_has_been_a_fiftieth_of_the_time() {
-        let (looks, begun) = (Looks::default(), Instant::now());
+        let (looks, begun) = (Looks::default(), BootInstant::now());
         let at = |ms: u64| begun + Duration::from_millis(ms);
         assert_eq!(looks.since(at(0)), None, "nothing is known");
         looks.found_nothing(true, at(0), at(1_000));

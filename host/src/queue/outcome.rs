@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::Query;
 use sqlx::{Row as _, SqlStr};
@@ -12,7 +11,7 @@ use sqlx::{Row as _, SqlStr};
 use super::attempt::{Attempt, Attempts};
 use super::enqueue::Columns;
 use super::{Queue, millis};
-use crate::job::{Claim, JobId, NewJob};
+use crate::job::{Claim, Disposition, JobId};
 
 /// The rows that are still under the very claims whose outcomes these are. Put in for `{ours}`.
 ///
@@ -90,64 +89,6 @@ WITH done AS (
     SELECT id, status::{status}, priority, entrypoint, traceback::jsonb FROM ours
 )";
 
-/// How a job leaves the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Terminal {
-    /// Done.
-    Successful,
-    /// Not needed any more.
-    Canceled,
-    /// Failed for good, and not to be held.
-    Exception,
-}
-
-impl Terminal {
-    /// As the log has it.
-    pub fn label(self) -> &'static str {
-        match self {
-            Terminal::Successful => "successful",
-            Terminal::Canceled => "canceled",
-            Terminal::Exception => "exception",
-        }
-    }
-}
-
-/// What becomes of the row.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Disposition {
-    /// It goes.
-    Finished {
-        /// As what.
-        status: Terminal,
-        /// For the log.
-        traceback: Option<Value>,
-        /// To be kept.
-        output: Option<Vec<u8>>,
-        /// To be enqueued with it.
-        follow_ups: Vec<NewJob>,
-    },
-    /// It waits for another run.
-    Again {
-        /// How long.
-        delay: Duration,
-        /// Whether this run counts as a failed one.
-        counts: bool,
-        /// For the log.
-        traceback: Option<Value>,
-    },
-    /// It stays, as `failed`.
-    Held {
-        /// For the log.
-        traceback: Value,
-    },
-}
-
-impl Disposition {
-    fn is_plain(&self) -> bool {
-        matches!(self, Disposition::Finished { status: Terminal::Successful, traceback: None, output: None, follow_ups } if follow_ups.is_empty())
-    }
-}
-
 /// A claimed job and what becomes of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -161,6 +102,8 @@ pub struct Record {
     pub limited: Option<Arc<str>>,
     /// It was a suspect, and its run ended: it is none any more.
     pub suspect: bool,
+    /// Somebody cancelled it while it ran, so that its row may be gone.
+    pub cancelled: bool,
 }
 
 impl Record {

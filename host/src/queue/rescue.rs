@@ -1,6 +1,6 @@
 //! Jobs whose worker has not been heard of for longer than a lease lasts, or whose worker's sessions have all ended.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::QueryAs;
@@ -8,6 +8,7 @@ use sqlx::{FromRow, Row as _, SqlStr};
 use uuid::Uuid;
 
 use super::{Queue, millis};
+use crate::boot_clock::BootInstant;
 use crate::job::{JobId, OnFailure};
 
 /// Whether there is anything to do. The rest of the time, and that is nearly always, nothing is written: PgQueuer's trigger would
@@ -173,13 +174,13 @@ impl Queue {
     /// Whether leases of jobs of these entrypoints are over; not those of the jobs that this host holds, whose heartbeat is only late.
     pub async fn any_lost(&self, rules: &[RescueRule], lease: Duration, held: &[JobId]) -> sqlx::Result<Overdue> {
         let entrypoints: Vec<_> = rules.iter().map(|rule| self.charset.name(&rule.entrypoint)).collect();
-        let began = Instant::now();
+        let began = BootInstant::now();
         let since = self.looks.since(began);
         let back = since.map(|last| began - last + lease + MARGIN);
         let any = sqlx::query(self.sql.any_lost.clone()).bind(&entrypoints).bind(millis(lease)).bind(held).bind(back.map(millis));
         let row = any.fetch_one(&self.pool.patient()).await?;
         let any = row.try_get("found")?;
-        let ended = Instant::now();
+        let ended = BootInstant::now();
         if any {
             // More may be lost than one statement puts back, or it may fail or have to wait: the next look is at all again.
             self.looks.forget();

@@ -219,7 +219,7 @@ impl SessionPool {
 
     /// It was answered, and is the next one's.
     pub(super) fn give_back(&self, lent: Lent, began: Instant) {
-        self.access.answered(began.into_std(), Instant::now().into_std());
+        self.access.answered(began.elapsed());
         self.keep(lent);
     }
 
@@ -234,10 +234,10 @@ impl SessionPool {
             }
             Remedy::NewSession => {
                 tracing::debug!(error = %error.told(), "sessions that are as old as this one are not used again");
-                self.access.answered(began.into_std(), Instant::now().into_std());
+                self.access.answered(began.elapsed());
                 self.state().retired = now;
             }
-            _ => self.access.answered(began.into_std(), Instant::now().into_std()),
+            _ => self.access.answered(began.elapsed()),
         }
         // With its session a transaction is over.
         if !remedy.ends_session() && !in_transaction {

@@ -21,7 +21,7 @@ use super::registry_host::Registrar;
 use super::room::Share;
 use super::state::{Call, Circumstances, State};
 use super::trap;
-use crate::job::Verdict;
+use crate::job::{FaultKind, Verdict};
 use crate::printable::printable;
 
 /// It has nothing to wait for.
@@ -104,12 +104,12 @@ async fn register(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, st
         Err(error) => {
             return Err(match trap::verdict(&error, store.data(), &limits) {
                 Verdict::Retry { fault, .. } => {
-                    let said = format!("{}: {}", fault.exception_type, printable(&fault.message));
+                    let said = format!("{}: {}", fault.kind.name(), printable(&fault.message));
                     // What the host could not do, or not in time, says nothing of the file.
-                    let may_pass = ["DeadlineExceeded", "HostError"].contains(&fault.exception_type);
+                    let may_pass = matches!(fault.kind, FaultKind::DeadlineExceeded | FaultKind::HostError);
                     if may_pass { LoadError::NotDescribed(said) } else { LoadError::Describe(said) }
                 }
-                Verdict::Release(reason) => LoadError::NotDescribed(reason.to_owned()),
+                Verdict::Release(reason) => LoadError::NotDescribed(reason.to_string()),
                 other => LoadError::Describe(format!("{other:?}")),
             });
         }

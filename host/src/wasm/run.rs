@@ -19,7 +19,7 @@ use super::state::{Call, State};
 use super::trap;
 use super::warm::Home;
 use crate::descriptors;
-use crate::job::{Fault, Job, Verdict};
+use crate::job::{Fault, FaultKind, Job, Verdict};
 
 /// An output larger than this is refused: results belong into a table or a store, the queue keeps the receipt.
 const MAX_OUTPUT_BYTES: usize = 16 << 20;
@@ -124,7 +124,7 @@ pub async fn run(engine: &Engine, terms: &Terms, jobs: &[Held]) -> Ran {
         Ok(answers) => {
             let message =
                 format!("handle-batch was given {} jobs and returned {} results; it returns one per job", jobs.len(), answers.len());
-            ran.verdicts = vec![Verdict::Retry { fault: Fault::new("BatchMismatch", message), after: None }; jobs.len()];
+            ran.verdicts = vec![Verdict::Retry { fault: Fault::new(FaultKind::BatchMismatch, message), after: None }; jobs.len()];
             ran.crashed = true;
         }
         Err(error) => {
@@ -202,7 +202,7 @@ fn verdict(answer: Result<Outcome, Failure>, state: &mut State, met: &mut Vec<Li
             Some(size) if size > MAX_OUTPUT_BYTES => {
                 met.push(LimitMet::Output);
                 Verdict::Reject(Fault::new(
-                    "OutputTooLarge",
+                    FaultKind::OutputTooLarge,
                     format!("the output has {size} bytes; {MAX_OUTPUT_BYTES} are kept at most: store it elsewhere and return where"),
                 ))
             }
@@ -211,9 +211,9 @@ fn verdict(answer: Result<Outcome, Failure>, state: &mut State, met: &mut Vec<Li
         Ok(Outcome::Snooze(ms)) => Verdict::Snooze(Duration::from_millis(ms)),
         Ok(Outcome::Discard(reason)) => Verdict::Discard(trap::cut(&reason, MAX_TEXT_BYTES).to_owned()),
         Err(Failure::Retry(info)) => Verdict::Retry {
-            fault: Fault::new("Retry", trap::cut(&info.message, MAX_TEXT_BYTES)),
+            fault: Fault::new(FaultKind::Retry, trap::cut(&info.message, MAX_TEXT_BYTES)),
             after: info.after.map(Duration::from_millis),
         },
-        Err(Failure::Reject(reason)) => Verdict::Reject(Fault::new("Reject", trap::cut(&reason, MAX_TEXT_BYTES))),
+        Err(Failure::Reject(reason)) => Verdict::Reject(Fault::new(FaultKind::Reject, trap::cut(&reason, MAX_TEXT_BYTES))),
     }
 }

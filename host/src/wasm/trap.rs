@@ -8,7 +8,7 @@ use super::control::StopCause;
 use super::limits::{Exhausted, MAX_TABLE_ELEMENTS, RunLimits};
 use super::room::NoRoom;
 use super::state::State;
-use crate::job::{Fault, Verdict};
+use crate::job::{Fault, FaultKind, ReleaseReason, Verdict};
 use crate::printable::printable;
 
 /// A message in a traceback is a line, not a file.
@@ -24,13 +24,13 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
         // Shares are reserved before the claim, so that this is our own mistake.
         metrics::counter!("pgq_host_no_instance_total").increment(1);
         tracing::warn!(error = %format!("{error:#}"), "a claimed job found no instance free, and waits; please report it");
-        return Verdict::Release("no instance was free");
+        return Verdict::Release(ReleaseReason::NoInstance);
     }
     if error.is::<NoRoom>() {
         // The next run of the plugin waits until there is as much.
-        return Verdict::Release("no memory was free");
+        return Verdict::Release(ReleaseReason::NoMemory);
     }
-    let (exception_type, message) = if let Some(exhausted) = state.exhausted(error) {
+    let (kind, message) = if let Some(exhausted) = state.exhausted(error) {
         let message = match exhausted {
             Exhausted::Memory => {
                 format!(
@@ -40,19 +40,22 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
             }
             Exhausted::Tables => format!("the run asked for more than {MAX_TABLE_ELEMENTS} elements over all its tables"),
         };
-        ("OutOfMemory", message)
+        (FaultKind::OutOfMemory, message)
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
         match trap {
-            Trap::StackOverflow => ("StackOverflow", "the call stack is exhausted".to_owned()),
-            trap => ("Trap", trap.to_string()),
+            Trap::StackOverflow => (FaultKind::StackOverflow, "the call stack is exhausted".to_owned()),
+            trap => (FaultKind::Trap, trap.to_string()),
         }
     } else if let Some(exit) = error.downcast_ref::<I32Exit>() {
-        ("Exit", format!("the guest called exit({})", exit.0))
+        (FaultKind::Exit, format!("the guest called exit({})", exit.0))
     } else if border::passes_too_much(error) {
         let kib = if state.requests > 0 { border::PAYLOAD_BYTES } else { border::ARGUMENT_BYTES } >> 10;
-        ("HostError", format!("a call of the host passed more than {kib} KiB, or the result had more than {} KiB", state.returns >> 10))
+        (
+            FaultKind::HostError,
+            format!("a call of the host passed more than {kib} KiB, or the result had more than {} KiB", state.returns >> 10),
+        )
     } else {
-        ("HostError", format!("{error:#}"))
+        (FaultKind::HostError, format!("{error:#}"))
     };
     let stderr = state.log.stderr_tail();
     // A message is one line, and a panic's is what one wants to read there; all of it stands in the traceback.
@@ -63,7 +66,7 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(|frames| format!("{frames}")).unwrap_or_default();
     Verdict::Retry {
         fault: Fault {
-            exception_type,
+            kind,
             message: printable(cut(&message, MAX_MESSAGE_BYTES)).into_owned(),
             traceback: cut(&format!("{stderr}{backtrace}"), MAX_TRACEBACK_BYTES).to_owned(),
         },
@@ -75,12 +78,12 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
 pub(super) fn stopped(cause: StopCause, limits: &RunLimits) -> Verdict {
     match cause {
         StopCause::Deadline => Verdict::Retry {
-            fault: Fault::new("DeadlineExceeded", format!("the run was interrupted after its {:?}", limits.timeout)),
+            fault: Fault::new(FaultKind::DeadlineExceeded, format!("the run was interrupted after its {:?}", limits.timeout)),
             after: None,
         },
         StopCause::Cancelled => Verdict::Discard("cancelled while it ran".into()),
-        StopCause::LeaseLost => Verdict::Release("the lease was lost"),
-        StopCause::Shutdown => Verdict::Release("the host stopped"),
+        StopCause::LeaseLost => Verdict::Release(ReleaseReason::LeaseLost),
+        StopCause::Shutdown => Verdict::Release(ReleaseReason::HostStopped),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::boot_clock::BootInstant;
 use crate::executor::{Executor, WeakExecutor};
 use crate::job::JobId;
 use crate::meter;
@@ -70,7 +71,7 @@ impl Relay {
     /// Record the outcomes and start the jobs that come next; returns which jobs were still ours. On an error nothing was recorded.
     pub async fn pass_on(&mut self, queue: &Queue, passing: &Passing) -> sqlx::Result<Vec<JobId>> {
         let Passing { limited, records, plugins, executor } = passing;
-        let asked = Instant::now();
+        let asked = BootInstant::now();
         let handed = meter::hand_over(records.len(), queue.hand_over(limited, records)).await;
         let took = asked.elapsed();
         self.rest = (took > LONG).then(|| Instant::now() + took * SHARE);

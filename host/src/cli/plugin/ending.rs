@@ -86,7 +86,7 @@ impl Ending {
             "outcome": outcome,
             "said": self.said().unwrap_or_else(|failure| failure),
             "fault": fault.map(|fault| json!({
-                "exception_type": fault.exception_type, "message": fault.message, "traceback": fault.traceback,
+                "exception_type": fault.kind.name(), "message": fault.message, "traceback": fault.traceback,
             })),
             "follow_ups": self.follow_ups().iter().map(follow_up).collect::<Vec<_>>(),
             "elapsed_ms": self.ran.elapsed.as_secs_f64() * 1000.0,
@@ -98,7 +98,7 @@ impl Ending {
 }
 
 fn fault_text(fault: &Fault) -> String {
-    format!("{}: {}", fault.exception_type, fault.message)
+    format!("{}: {}", fault.kind.name(), fault.message)
 }
 
 fn follow_up(job: &NewJob) -> Value {

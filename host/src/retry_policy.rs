@@ -6,9 +6,8 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::job::{Fault, JobId, OnFailure, UNREAD, Verdict};
+use crate::job::{Disposition, Fault, FaultKind, JobId, OnFailure, ReleaseReason, Terminal, Verdict};
 use crate::plugins::Served;
-use crate::queue::{Disposition, Terminal};
 
 /// What is known about the job beside the verdict.
 pub struct Case<'a> {
@@ -31,17 +30,9 @@ const UNREAD_DELAY: Duration = Duration::from_secs(1);
 /// Nobody means a time beyond this one, and PostgreSQL's timestamps end.
 const MAX_DELAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// Why a job that somebody cancelled is over.
-const CANCELLED: &str = "cancelled while it ran";
-
 /// What a run came to whose job was cancelled meanwhile, whatever the guest made of it.
 pub fn cancelled() -> Verdict {
-    Verdict::Discard(CANCELLED.into())
-}
-
-/// Whether it is what became of that.
-pub fn was_cancelled(disposition: &Disposition) -> bool {
-    matches!(disposition, Disposition::Finished { traceback: Some(traceback), .. } if traceback["exception_message"] == CANCELLED)
+    Verdict::Discard("cancelled while it ran".into())
 }
 
 /// Apply the queue's rules. `jitter` is in 0..1.
@@ -53,7 +44,7 @@ pub fn decide(verdict: Verdict, case: &Case<'_>, jitter: f64) -> Disposition {
         Verdict::Snooze(delay) => Disposition::Again { delay: delay.clamp(MIN_DELAY, MAX_DELAY), counts: false, traceback: None },
         Verdict::Discard(reason) => Disposition::Finished {
             status: Terminal::Canceled,
-            traceback: Some(case.traceback(&Fault::new("Discard", reason), None)),
+            traceback: Some(case.traceback(&Fault::new(FaultKind::Discard, reason), None)),
             output: None,
             follow_ups: Vec::new(),
         },
@@ -67,9 +58,12 @@ pub fn decide(verdict: Verdict, case: &Case<'_>, jitter: f64) -> Disposition {
         Verdict::Reject(fault) => case.failed(&fault),
         Verdict::Release(reason) => {
             let delay = match reason {
-                UNREAD => UNREAD_DELAY,
-                _ if reason.ends_with("was free") => NO_ROOM_DELAY,
-                _ => Duration::ZERO,
+                ReleaseReason::PayloadUnread => UNREAD_DELAY,
+                ReleaseReason::NoInstance | ReleaseReason::NoMemory => NO_ROOM_DELAY,
+                ReleaseReason::HostStopped
+                | ReleaseReason::LeaseLost
+                | ReleaseReason::EntrypointPaused
+                | ReleaseReason::BeginningUnnoted => Duration::ZERO,
             };
             Disposition::Again { delay, counts: false, traceback: None }
         }
@@ -105,7 +99,7 @@ impl Case<'_> {
         json!({
             "job_id": self.id,
             "timestamp": Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
-            "exception_type": fault.exception_type,
+            "exception_type": fault.kind.name(),
             "exception_message": fault.message,
             "traceback": fault.traceback,
             "additional_context": context,

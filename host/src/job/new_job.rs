@@ -1,0 +1,85 @@
+//! A job that is to be enqueued, and what is checked of it before.
+
+use std::time::Duration;
+
+/// PostgreSQL's timestamps end; nobody means a job for a time after the year 3000.
+pub const MAX_DELAY: Duration = Duration::from_secs(1_000 * 365 * 24 * 3600);
+
+/// A job that is to be enqueued, with another job's outcome or by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewJob {
+    /// Who runs it.
+    pub entrypoint: String,
+    /// `None` is SQL NULL.
+    pub payload: Option<Vec<u8>>,
+    /// Higher runs first.
+    pub priority: i32,
+    /// Not before so long from the commit.
+    pub delay: Duration,
+    /// At most one queued or running job has this key.
+    pub dedupe_key: Option<String>,
+    /// An object, or nothing.
+    pub headers: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// Of an entrypoint's name.
+const MAX_ENTRYPOINT_BYTES: usize = 255;
+/// Of a dedupe key: an entry of its index has 2,704 bytes at most, 12 of them its own. (Longer ones that compress well would fit.)
+const MAX_DEDUPE_KEY_BYTES: usize = 2_692;
+
+impl NewJob {
+    /// What PostgreSQL would refuse, or nobody can have meant; said while whoever enqueues it can still do something about it.
+    ///
+    /// # Errors
+    /// The limit that was met, and by how much.
+    pub fn check(&self) -> Result<(), String> {
+        NewJob::check_entrypoint(&self.entrypoint)?;
+        self.dedupe_key.as_deref().map_or(Ok(()), NewJob::check_dedupe_key)?;
+        let mut headers = self.headers.iter().flatten().flat_map(|(name, value)| [name.as_str(), value.as_str().unwrap_or_default()]);
+        headers.try_for_each(without_nul)?;
+        NewJob::check_delay(self.delay)
+    }
+
+    /// The name alone.
+    ///
+    /// # Errors
+    /// See [`NewJob::check`].
+    pub fn check_entrypoint(name: &str) -> Result<(), String> {
+        if name.is_empty() || name.len() > MAX_ENTRYPOINT_BYTES {
+            return Err(format!("the entrypoint's name has {} bytes; 1 to {MAX_ENTRYPOINT_BYTES} are allowed", name.len()));
+        }
+        without_nul(name)
+    }
+
+    /// The key alone.
+    ///
+    /// # Errors
+    /// See [`NewJob::check`].
+    pub fn check_dedupe_key(key: &str) -> Result<(), String> {
+        if key.len() > MAX_DEDUPE_KEY_BYTES {
+            return Err(format!(
+                "the dedupe key has {} bytes; up to {MAX_DEDUPE_KEY_BYTES} are allowed: use a digest of what is longer",
+                key.len()
+            ));
+        }
+        without_nul(key)
+    }
+
+    /// The delay alone.
+    ///
+    /// # Errors
+    /// See [`NewJob::check`].
+    pub fn check_delay(delay: Duration) -> Result<(), String> {
+        if delay > MAX_DELAY {
+            return Err(format!("a delay of {} s is longer than a thousand years", delay.as_secs()));
+        }
+        Ok(())
+    }
+}
+
+fn without_nul(text: &str) -> Result<(), String> {
+    if text.contains('\0') {
+        return Err("names, keys and headers cannot contain the character NUL: PostgreSQL's text has no place for it".into());
+    }
+    Ok(())
+}

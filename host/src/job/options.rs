@@ -1,0 +1,94 @@
+//! What a plugin declares for an entrypoint: how its jobs run, and what becomes of those that fail.
+
+use std::time::Duration;
+
+/// What becomes of the row of a job that failed for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// Keep it as `failed`: nothing is lost.
+    #[default]
+    Hold,
+    /// Delete it; the log keeps the `exception`. PgQueuer's default.
+    Delete,
+}
+
+/// How long to wait before the next run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Backoff {
+    /// Before run 2.
+    pub initial: Duration,
+    /// Each later wait is so many times longer.
+    pub multiplier: f64,
+    /// No wait is longer.
+    pub max: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Backoff { initial: Duration::from_secs(1), multiplier: 2.0, max: Duration::from_secs(3600) }
+    }
+}
+
+impl Backoff {
+    /// The wait after so many failed runs (1 or more). `jitter` in 0..1 picks a point in the upper half of the span, so that jobs
+    /// which failed together do not come back together, and none comes back sooner than half of what was asked for.
+    pub fn delay(&self, failures: u32, jitter: f64) -> Duration {
+        let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
+        // In floating point an overflow is infinity, and the cap below takes care of that.
+        let span = (self.initial.as_secs_f64() * self.multiplier.powi(exponent)).min(self.max.as_secs_f64());
+        Duration::from_secs_f64(span * (0.5 + jitter.clamp(0.0, 1.0) / 2.0))
+    }
+}
+
+/// What a plugin declared for an entrypoint, under the operator's caps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntrypointOptions {
+    /// Runs at most.
+    pub max_attempts: u32,
+    /// Waits between runs.
+    pub backoff: Backoff,
+    /// Wall time of one run.
+    pub timeout: Duration,
+    /// Bytes, summed over all linear memories of one run.
+    pub memory: usize,
+    /// Jobs that run at once over all workers on the database.
+    pub concurrency: Option<u32>,
+    /// Jobs that one instance runs, one after the other.
+    pub reuse: u32,
+    /// Jobs in one call, at most; `None` is one by one, through the other export.
+    pub batch: Option<u32>,
+    /// What becomes of the row after the last failure.
+    pub on_failure: OnFailure,
+    /// Cron expressions at whose ticks it is enqueued, as the schedules table has them.
+    pub schedules: Vec<String>,
+}
+
+impl Default for EntrypointOptions {
+    fn default() -> Self {
+        EntrypointOptions {
+            max_attempts: 25,
+            backoff: Backoff::default(),
+            timeout: Duration::from_secs(300),
+            memory: 256 << 20,
+            concurrency: None,
+            reuse: 1,
+            batch: None,
+            on_failure: OnFailure::Hold,
+            schedules: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_grows_to_its_cap_and_never_overflows() {
+        let backoff = Backoff { initial: Duration::from_secs(1), multiplier: 2.0, max: Duration::from_secs(60) };
+        assert_eq!(backoff.delay(1, 1.0), Duration::from_secs(1));
+        assert_eq!(backoff.delay(4, 1.0), Duration::from_secs(8));
+        assert_eq!(backoff.delay(4, 0.0), Duration::from_secs(4));
+        assert_eq!(backoff.delay(u32::MAX, 1.0), Duration::from_secs(60));
+    }
+}
