@@ -171,7 +171,7 @@ def lost_listener(case: Case, jobs: int = 5) -> str:
     """The backend that listens is terminated. 15 s later, single jobs at the idle worker."""
     with case.worker("--dequeue-timeout", 8, connected="pool") as worker:
         case.serves()
-        listening = "SELECT count(*) FROM pg_stat_activity WHERE query ~* '^LISTEN|^.SELECT id, CASE' AND datname = current_database()"
+        listening = "SELECT count(*) FROM pg_stat_activity WHERE query ~* '^LISTEN|^SELECT id, CASE' AND datname = current_database()"
         wait_until("it listens", lambda: case.value(listening) == 1)
         ended = case.value(listening.replace("count(*)", "count(pg_terminate_backend(pid))"))
         time.sleep(15)
@@ -216,7 +216,7 @@ def saturated_limit(case: Case, jobs: int = 300) -> str:
             stack.enter_context(case.worker())
         # PgQueuer's have one connection each, under the name that we gave it; pgq-host's have several, one of which listens (and looks whether the others are there).
         connected = """SELECT count(DISTINCT application_name) FILTER (WHERE application_name LIKE 'worker-%')
-                              + count(*) FILTER (WHERE application_name = 'pgq-host' AND query ~* '^LISTEN|^.SELECT id, CASE')
+                              + count(*) FILTER (WHERE application_name = 'pgq-host' AND query ~* '^LISTEN|^SELECT id, CASE')
                        FROM pg_stat_activity WHERE datname = current_database()"""
         wait_until("all are connected", lambda: case.value(connected) == 4)
         case.serves()

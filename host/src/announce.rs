@@ -71,7 +71,7 @@ impl Announcer {
         let set = Arc::clone(&self.plugins.borrow_and_update());
         let present = self.presence.is();
         let anew = present && self.announced != Some(true);
-        let announced = self.queue.announce(&files(&set), &versions(&set), present, anew).await;
+        let announced = self.queue.announce(crate::version::BUILD, &files(&set), &versions(&set), present, anew).await;
         if let Err(error) = &announced {
             tracing::warn!(error = %error.told(), "cannot announce this host; until it is, its death is noticed only when its leases are over; trying again");
         } else {

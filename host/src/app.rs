@@ -19,12 +19,13 @@ use crate::byte_budget::ByteBudget;
 use crate::descriptors;
 use crate::executor::Executor;
 use crate::guests::GuestRuntime;
+use crate::host_memory;
 use crate::lease::{self, Leases};
 use crate::logging::list;
 use crate::names::Names;
 use crate::plugins::{BreakerRule, Folder, Reread};
 use crate::pulse::Pulse;
-use crate::queue::{self, ConnectError, Database, Lacking, Listener, Pool, Queue, ServerTooOld};
+use crate::queue::{self, ConnectError, Database, Listener, Pool, Queue, SchemaFeatures, ServerTooOld};
 use crate::readiness::{Readiness, Requirement};
 use crate::reload::{self, Loader, Reload, Sources};
 use crate::signal::Signals;
@@ -175,15 +176,15 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let (_threads, guests) = GuestRuntime::start()?;
     let loader = Loader { engine: engine.clone(), cache };
     let queue = Queue::of_worker(pool.clone(), settings.names.clone(), me);
-    let lacking = queue.lacking().await?;
-    if lacking != Lacking::default() {
+    let features = queue.schema_features().await?;
+    if features != SchemaFeatures::ALL {
         tracing::warn!(
-            lacking = %list(&lacking.names()),
+            lacking = %list(&features.missing()),
             "the database is that of an earlier release, or this role was granted nothing on what came since: \
              `pgq-host upgrade`, `pgq-host grant ROLE --apply`, then a restart, bring what is lacking"
         );
     }
-    let queue = queue.without(lacking).within(ByteBudget::new(settings.max_claimed_bytes)).fitted().await?;
+    let queue = queue.with_features(features).within(ByteBudget::new(settings.max_claimed_bytes, host_memory::limit())).fitted().await?;
     let (link, fleet) = reload::join(queue.clone()).await;
     let sources = Sources { folder: settings.folder, reread: settings.reread, rule: settings.breaker, link };
     // A host that ends when no job is left has to know first whose jobs those are.
@@ -191,10 +192,10 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     let (reload, plugins) = Reload::start(sources, loader, patience).await?;
     let (present, listening) = watch::channel(false);
     let listens = connected.listen_from.is_some();
-    let presence = match lacking.presence {
-        true => Presence::Unknown,
-        false if settings.database.transaction_pooling => Presence::WhileListening(listening.clone()),
-        false => Presence::Always,
+    let presence = match features.presence {
+        false => Presence::Unknown,
+        true if settings.database.transaction_pooling => Presence::WhileListening(listening.clone()),
+        true => Presence::Always,
     };
     let leases = Arc::new(Leases::new(settings.heartbeat_timeout));
     queue.access().expect_within(settings.heartbeat_timeout / 2);

@@ -1,17 +1,16 @@
-//! Bytes of payloads and headers that a host holds for claimed jobs: it claims no more than it has memory for.
+//! Bytes of payloads and headers that a host holds for claimed jobs. It claims no more than it has memory for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::host_memory;
-
-/// A job of fewer bytes is not counted: there are only as many at a time as run and are claimed ahead.
+/// A job of up to this many bytes is not counted: the number of jobs that run or are claimed ahead bounds them.
 pub const UNCOUNTED: u64 = 4 << 10;
-/// The part of a host's memory that claimed jobs may take by default. Each is in memory up to three times while it is handed to its guest.
+/// The share of a host's memory, one part in this many, that claimed jobs take by default. A job is in memory up to three times while it is
+/// handed to its guest.
 const SHARE: u64 = 8;
-/// The part that no single payload may take: with its copies it would end the host.
+/// One part in this many is the most that a single job may take. With its copies, a larger one would exhaust the memory.
 const SINGLE_SHARE: u64 = 4;
 
 /// The budget of one host.
@@ -23,45 +22,39 @@ struct Shared {
     most: u64,
     largest: u64,
     held: AtomicU64,
-    /// A claim found less than there is, because another was under way.
+    /// A claim got nothing, because another one had reserved what is left.
     crowded: AtomicBool,
     freed: Notify,
 }
 
-/// What a claim may take. Nobody else may until the claim is over.
+/// The bytes that a claim may take. Other claims get none until it is dropped.
 #[derive(Debug)]
 pub struct Reservation {
     /// Bytes of all jobs together.
     pub bytes: u64,
-    /// No counted job is held: one that is larger than the whole budget may be taken.
+    /// No counted job is held, so that one of any size may be taken.
     pub alone: bool,
     budget: ByteBudget,
 }
 
-/// A held job's part. It is given back when the job is dropped.
+/// The share of a held job, released when the job is dropped.
 #[derive(Debug)]
 pub struct ByteShare {
     bytes: u64,
     budget: ByteBudget,
 }
 
-impl Default for ByteBudget {
-    fn default() -> ByteBudget {
-        ByteBudget::new(ByteBudget::default_bytes())
-    }
-}
-
 impl ByteBudget {
-    /// Of so many bytes.
-    pub fn new(most: u64) -> ByteBudget {
-        let largest = most.max(host_memory::limit() / SINGLE_SHARE);
+    /// Of this many bytes, on a host with this much memory.
+    pub fn new(most: u64, memory: u64) -> ByteBudget {
+        let largest = most.max(memory / SINGLE_SHARE);
         let (held, crowded) = (AtomicU64::new(0), AtomicBool::new(false));
         ByteBudget(Arc::new(Shared { most, largest, held, crowded, freed: Notify::new() }))
     }
 
-    /// An eighth of the memory that this process may use.
-    pub fn default_bytes() -> u64 {
-        host_memory::limit() / SHARE
+    /// The default: an eighth of the memory that the process may use.
+    pub fn default_bytes(memory: u64) -> u64 {
+        memory / SHARE
     }
 
     /// The largest job that this host can run.
@@ -80,7 +73,7 @@ impl ByteBudget {
         Reservation { bytes, alone: held == 0, budget: self.clone() }
     }
 
-    /// For a job of so many bytes that was claimed; nothing for a small one.
+    /// The share of a claimed job; `None` for a small one.
     fn share(&self, bytes: u64) -> Option<Arc<ByteShare>> {
         (bytes > UNCOUNTED).then(|| {
             self.0.held.fetch_add(bytes, Ordering::AcqRel);
@@ -88,14 +81,14 @@ impl ByteBudget {
         })
     }
 
-    /// Resolves when a held job was let go since the last call. One waiter: the worker.
+    /// Resolves when a share was released since the last call. There is one waiter, the worker.
     pub async fn freed(&self) {
         self.0.freed.notified().await;
     }
 }
 
 impl Reservation {
-    /// For a job of so many bytes that was claimed; nothing for a small one.
+    /// The share of a claimed job; `None` for a small one.
     pub fn share(&self, bytes: u64) -> Option<Arc<ByteShare>> {
         self.budget.share(bytes)
     }
@@ -123,7 +116,7 @@ mod tests {
 
     #[test]
     fn what_is_held_is_missing_until_it_is_dropped() {
-        let budget = ByteBudget::new(100_000);
+        let budget = ByteBudget::new(100_000, 0);
         let claim = budget.reserve();
         assert_eq!((claim.bytes, claim.alone), (100_000, true));
         let second = budget.reserve();
@@ -139,7 +132,7 @@ mod tests {
 
     #[test]
     fn one_job_may_be_larger_than_the_budget_and_nothing_is_left_beside_it() {
-        let budget = ByteBudget::new(10_000);
+        let budget = ByteBudget::new(10_000, 0);
         let job = budget.share(50_000);
         let beside = budget.reserve();
         assert_eq!((beside.bytes, beside.alone), (0, false));

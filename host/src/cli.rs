@@ -20,6 +20,7 @@ mod requeue;
 mod run;
 mod schedules;
 mod schema;
+mod sql_worker;
 mod uninstall;
 mod usage;
 mod values;

@@ -1,4 +1,4 @@
-//! Plain data: a job, the options of its entrypoint, and how a run of it ended. Knows neither SQL nor wasm.
+//! Plain data about jobs: what a job is, how its entrypoint runs, and how a run ended. Knows neither SQL nor wasm.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -23,61 +23,57 @@ pub type JobId = i64;
 /// A claimed job.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// The row's id.
     pub id: JobId,
     /// Higher runs first.
     pub priority: i32,
     /// When it was enqueued, in milliseconds since the Unix epoch.
     pub created_ms: u64,
-    /// When it was due: at once, or when the back-off was over.
+    /// When it became due: at the enqueue, or after its delay or back-off.
     pub due: DateTime<Utc>,
-    /// Shared: thousands of claimed jobs name few entrypoints.
+    /// Shared, because thousands of claimed jobs have few entrypoints.
     pub entrypoint: Arc<str>,
     /// `None` is SQL NULL.
     pub payload: Option<Vec<u8>>,
-    /// The JSON text of the headers as stored: an object, `null`, or whatever a foreign producer wrote.
+    /// The headers as stored: JSON, by convention an object or `null`.
     pub headers: Option<String>,
-    /// How many runs have failed before this one.
+    /// Failed runs so far.
     pub attempts: u32,
-    /// Which claim of it this is.
     pub claim: Claim,
-    /// It was near a worker's death, and is to be run apart.
+    /// Its worker was lost, so that it runs apart from other jobs.
     pub suspicion: Option<Suspicion>,
-    /// Payload and headers are still in the database, so many bytes.
+    /// Payload and headers are still in the database; how many bytes they have.
     pub unread: Option<u64>,
-    /// What it takes of the bytes that the host may hold, until it is dropped.
+    /// Its share of the byte budget, released when it is dropped.
     pub share: Option<Arc<dyn Any + Send + Sync>>,
 }
 
-/// How a job is run whose worker was lost, until an outcome of it is recorded.
+/// How a job runs after its worker was lost, until an outcome is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Suspicion {
-    /// A few of them at once: it was held by a worker that was lost.
+    /// Among a few suspects at a time: a worker that held it was lost.
     Few,
-    /// With nothing beginning beside it: it had begun among a few, and their worker was lost, too.
+    /// Alone, with no other run beginning beside it: it had begun among a few, and that worker was lost, too.
     Alone {
         /// Workers that were lost while it ran alone.
         crashes: u32,
     },
 }
 
-/// One claim of one job. The database's time of the claim tells it from any other claim of the same job, by the same worker too:
-/// a write that names an old claim finds nothing.
+/// One claim of one job. The time of the claim tells it from other claims of the same job, by the same worker too. A write that names an
+/// old claim finds no row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Claim {
-    /// The job's id.
     pub id: JobId,
-    /// When the row was claimed, to the microsecond.
+    /// The column `updated`: the database's time of the claim, in microseconds.
     pub at: DateTime<Utc>,
 }
 
 impl Job {
-    /// When it was enqueued.
     pub fn created(&self) -> DateTime<Utc> {
         i64::try_from(self.created_ms).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
     }
 
-    /// Which run this is, 1 for the first.
+    /// The number of this run, 1 for the first.
     pub fn attempt(&self) -> u32 {
         self.attempts.saturating_add(1)
     }

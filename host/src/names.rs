@@ -119,6 +119,14 @@ impl Names {
         }
     }
 
+    /// The same as PgQueuer spells it, without quotes: where it hashes a name for a lock.
+    pub fn dotted(&self, name: &str) -> String {
+        match &self.schema {
+            Some(schema) => format!("{schema}.{name}"),
+            None => name.to_owned(),
+        }
+    }
+
     /// pgq-host's table of job outputs, bare. Derived from the queue table, so that prefix and override carry over.
     pub fn output_table(&self) -> String {
         format!("{}_output", self.queue_table)
@@ -195,9 +203,8 @@ impl Names {
         ];
         let mut sql = template.to_owned();
         for (key, name) in pairs {
-            let dotted = self.schema.as_ref().map_or_else(|| name.clone(), |schema| format!("{schema}.{name}"));
             sql = sql.replace(&format!("{{{key}}}"), &self.qualified(&name));
-            sql = sql.replace(&format!("{{{key}.bare}}"), &name).replace(&format!("{{{key}.dotted}}"), &dotted);
+            sql = sql.replace(&format!("{{{key}.bare}}"), &name).replace(&format!("{{{key}.dotted}}"), &self.dotted(&name));
         }
         sql.replace("{channel}", &self.channel)
     }

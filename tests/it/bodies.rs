@@ -11,7 +11,7 @@ const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
 fn within(database: &Database, bytes: usize) -> Queue {
-    database.queue().within(ByteBudget::new(bytes as u64))
+    database.queue().within(ByteBudget::new(bytes as u64, pgq_host::host_memory::limit()))
 }
 
 #[tokio::test]

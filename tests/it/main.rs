@@ -49,6 +49,7 @@ mod schema;
 mod scripts;
 mod sessions;
 mod soak;
+mod statements;
 mod stopping;
 mod supervision;
 mod suspects;

@@ -240,7 +240,7 @@ async fn a_lost_listener_heals_itself_or_ends_the_host_as_asked() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let polling = ["--dequeue-timeout", "3600"];
     let host = Host::start(&database, &plugins, &polling).await;
-    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgq-host' AND query ~ '^LISTEN|^.SELECT id, CASE' AND datname = current_database()";
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgq-host' AND query ~ '^LISTEN|^SELECT id, CASE' AND datname = current_database()";
     eventually("it listens", async || database.count(&cut.replace("pg_terminate_backend(pid)", "count(*)")).await == 1).await;
     database.execute(cut).await;
     host.wait_for_log("listening again").await;

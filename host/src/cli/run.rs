@@ -167,7 +167,8 @@ impl WorkerArgs {
         if max_guest_memory < LEAST_GUEST_MEMORY {
             mistakes.push(format!("max-guest-memory is {max_guest_memory} bytes; it must be at least {LEAST_GUEST_MEMORY}"));
         }
-        let max_claimed_bytes = self.max_claimed_bytes.or(config.run.max_claimed_bytes).unwrap_or_else(ByteBudget::default_bytes);
+        let max_claimed_bytes =
+            self.max_claimed_bytes.or(config.run.max_claimed_bytes).unwrap_or_else(|| ByteBudget::default_bytes(host_memory::limit()));
         if max_claimed_bytes == 0 {
             mistakes.push("max-claimed-bytes is 0; it must be more, or leave it out for an eighth of the memory".into());
         }

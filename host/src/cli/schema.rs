@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 
 use super::database::DatabaseArgs;
 use super::output::{self, status};
+use super::sql_worker::SqlWorkerArgs;
 use super::usage::{IsUsage as _, usage};
 use crate::environment::{truth, variable};
 use crate::names::Names;
@@ -138,6 +139,8 @@ pub(super) enum SqlCommand {
     Durability(DurabilityChoices),
     /// What `autovac` runs
     Autovac(AutovacChoices),
+    /// What a worker sends, with its parameters: for psql and EXPLAIN
+    Worker(SqlWorkerArgs),
 }
 
 #[derive(Debug, Args)]
@@ -286,6 +289,7 @@ pub(super) fn sql(database: &DatabaseArgs, command: SqlCommand) -> anyhow::Resul
         SqlCommand::Upgrade(args) => schema::sql_upgrade(&names, &args.widen_id.options()?),
         SqlCommand::Durability(args) => schema::sql_durability(&names, args.durability),
         SqlCommand::Autovac(args) => schema::sql_autovac(&names, args.rollback),
+        SqlCommand::Worker(args) => args.print(&names)?,
     };
     output::data(sql.trim_end())
 }

@@ -6,19 +6,17 @@ use serde_json::Value;
 
 use super::NewJob;
 
-/// How a job leaves the queue.
+/// The status with which a job leaves the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Terminal {
-    /// Done.
     Successful,
-    /// Not needed any more.
     Canceled,
-    /// Failed for good, and not to be held.
+    /// Failed for good, and is not held.
     Exception,
 }
 
 impl Terminal {
-    /// As the log has it.
+    /// The label in the log.
     pub fn label(self) -> &'static str {
         match self {
             Terminal::Successful => "successful",
@@ -31,31 +29,25 @@ impl Terminal {
 /// What becomes of the row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Disposition {
-    /// It goes.
+    /// It is deleted.
     Finished {
-        /// As what.
         status: Terminal,
-        /// For the log.
         traceback: Option<Value>,
-        /// To be kept.
+        /// Kept in the output table.
         output: Option<Vec<u8>>,
-        /// To be enqueued with it.
+        /// Enqueued in the same statement.
         follow_ups: Vec<NewJob>,
     },
-    /// It waits for another run.
+    /// It is queued again.
     Again {
-        /// How long.
+        /// Until it is due.
         delay: Duration,
-        /// Whether this run counts as a failed one.
+        /// Whether the run counts as a failure.
         counts: bool,
-        /// For the log.
         traceback: Option<Value>,
     },
-    /// It stays, as `failed`.
-    Held {
-        /// For the log.
-        traceback: Value,
-    },
+    /// It stays as `failed`.
+    Held { traceback: Value },
 }
 
 impl Disposition {

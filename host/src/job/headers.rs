@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-/// Headers as a handler gets them: a text as it is, any other value as JSON, to the last digit and however deep. What is no object has no
-/// names to ask for.
+/// Headers as a handler gets them: a string as its text, any other value as JSON, to the last digit and however deep. Headers that are no
+/// object have no names, so that the map is empty.
 ///
 /// # Errors
-/// Where the text is no JSON.
+/// If the text is not JSON.
 pub fn header_texts(json: &str) -> serde_json::Result<BTreeMap<String, String>> {
     if !json.trim_start().starts_with('{') {
         return Ok(BTreeMap::new());
@@ -21,7 +21,7 @@ pub fn header_texts(json: &str) -> serde_json::Result<BTreeMap<String, String>> 
     headers.into_iter().map(|(name, value)| Ok((name, text(value)?))).collect()
 }
 
-/// JSON without the blanks between its tokens, which PostgreSQL puts there and nobody else.
+/// JSON without the blanks between its tokens, which PostgreSQL adds.
 pub fn compact(json: &str) -> String {
     let (mut text, mut in_string, mut is_escaped) = (String::with_capacity(json.len()), false, false);
     for c in json.chars() {

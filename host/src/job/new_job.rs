@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-/// PostgreSQL's timestamps end; nobody means a job for a time after the year 3000.
+/// The longest delay, a thousand years: PostgreSQL's timestamps have an end.
 pub const MAX_DELAY: Duration = Duration::from_secs(1_000 * 365 * 24 * 3600);
 
-/// A job that is to be enqueued, with another job's outcome or by itself.
+/// A job to be enqueued, with another job's outcome or by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewJob {
-    /// Who runs it.
     pub entrypoint: String,
     /// `None` is SQL NULL.
     pub payload: Option<Vec<u8>>,
     /// Higher runs first.
     pub priority: i32,
-    /// Not before so long from the commit.
+    /// Time from the commit until it is due.
     pub delay: Duration,
     /// At most one queued or running job has this key.
     pub dedupe_key: Option<String>,
@@ -22,16 +21,15 @@ pub struct NewJob {
     pub headers: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
-/// Of an entrypoint's name.
 const MAX_ENTRYPOINT_BYTES: usize = 255;
-/// Of a dedupe key: an entry of its index has 2,704 bytes at most, 12 of them its own. (Longer ones that compress well would fit.)
+/// An index entry has up to 2,704 bytes, 12 of them its header. (Longer keys that compress well would fit.)
 const MAX_DEDUPE_KEY_BYTES: usize = 2_692;
 
 impl NewJob {
-    /// What PostgreSQL would refuse, or nobody can have meant; said while whoever enqueues it can still do something about it.
+    /// Refuse what PostgreSQL would refuse, while the caller can still do something about it.
     ///
     /// # Errors
-    /// The limit that was met, and by how much.
+    /// The limit that is exceeded, and by how much.
     pub fn check(&self) -> Result<(), String> {
         NewJob::check_entrypoint(&self.entrypoint)?;
         self.dedupe_key.as_deref().map_or(Ok(()), NewJob::check_dedupe_key)?;
@@ -40,7 +38,7 @@ impl NewJob {
         NewJob::check_delay(self.delay)
     }
 
-    /// The name alone.
+    /// Check the name alone.
     ///
     /// # Errors
     /// See [`NewJob::check`].
@@ -51,7 +49,7 @@ impl NewJob {
         without_nul(name)
     }
 
-    /// The key alone.
+    /// Check the key alone.
     ///
     /// # Errors
     /// See [`NewJob::check`].
@@ -65,7 +63,7 @@ impl NewJob {
         without_nul(key)
     }
 
-    /// The delay alone.
+    /// Check the delay alone.
     ///
     /// # Errors
     /// See [`NewJob::check`].

@@ -5,21 +5,20 @@ use std::time::Duration;
 /// What becomes of the row of a job that failed for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnFailure {
-    /// Keep it as `failed`: nothing is lost.
+    /// Keep it as `failed`.
     #[default]
     Hold,
-    /// Delete it; the log keeps the `exception`. PgQueuer's default.
+    /// Delete it. The log keeps the `exception`. PgQueuer's default.
     Delete,
 }
 
-/// How long to wait before the next run.
+/// Delay before the next run: exponential, with jitter, capped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Backoff {
-    /// Before run 2.
+    /// Delay before run 2.
     pub initial: Duration,
-    /// Each later wait is so many times longer.
+    /// Factor from one delay to the next.
     pub multiplier: f64,
-    /// No wait is longer.
     pub max: Duration,
 }
 
@@ -30,36 +29,33 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait after so many failed runs (1 or more). `jitter` in 0..1 picks a point in the upper half of the span, so that jobs
-    /// which failed together do not come back together, and none comes back sooner than half of what was asked for.
+    /// The delay after this many failures (1 or more). `jitter` in 0..1 picks a point in the upper half of the span: jobs that failed
+    /// together do not come back together, and none comes back before half of its delay.
     pub fn delay(&self, failures: u32, jitter: f64) -> Duration {
         let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
-        // In floating point an overflow is infinity, and the cap below takes care of that.
+        // In floating point an overflow is infinity, which the cap handles.
         let span = (self.initial.as_secs_f64() * self.multiplier.powi(exponent)).min(self.max.as_secs_f64());
         Duration::from_secs_f64(span * (0.5 + jitter.clamp(0.0, 1.0) / 2.0))
     }
 }
 
-/// What a plugin declared for an entrypoint, under the operator's caps.
+/// What a plugin declares for an entrypoint, under the operator's caps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EntrypointOptions {
-    /// Runs at most.
     pub max_attempts: u32,
-    /// Waits between runs.
     pub backoff: Backoff,
     /// Wall time of one run.
     pub timeout: Duration,
-    /// Bytes, summed over all linear memories of one run.
+    /// Bytes over all linear memories of one run, what the host holds for it included.
     pub memory: usize,
-    /// Jobs that run at once over all workers on the database.
+    /// Jobs that run at once, over all workers on the database.
     pub concurrency: Option<u32>,
-    /// Jobs that one instance runs, one after the other.
+    /// Jobs that one instance runs, one after the other. 1: a fresh instance per job.
     pub reuse: u32,
-    /// Jobs in one call, at most; `None` is one by one, through the other export.
+    /// Jobs in one call of `batch-handler`, at most; `None`: the export `handler`, one job per call.
     pub batch: Option<u32>,
-    /// What becomes of the row after the last failure.
     pub on_failure: OnFailure,
-    /// Cron expressions at whose ticks it is enqueued, as the schedules table has them.
+    /// Cron expressions, as the schedules table has them.
     pub schedules: Vec<String>,
 }
 

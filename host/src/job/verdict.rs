@@ -8,27 +8,26 @@ use super::NewJob;
 /// How one run of a job ended, before the queue's rules (attempts, back-off) are applied to it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// Done.
+    /// The handler is done.
     Complete {
-        /// Kept when there is one.
+        /// Kept in the output table.
         output: Option<Vec<u8>>,
-        /// Committed together with the outcome.
+        /// Committed with the outcome.
         follow_ups: Vec<NewJob>,
     },
-    /// Again later, not counted.
+    /// Run again later. No attempt is counted.
     Snooze(Duration),
-    /// Not needed any more.
+    /// The job is not needed any more, for this reason.
     Discard(String),
-    /// Again, if attempts are left.
+    /// Run again, if attempts are left.
     Retry {
-        /// Why.
         fault: Fault,
-        /// Instead of the back-off.
+        /// Delay instead of the back-off.
         after: Option<Duration>,
     },
-    /// Never again.
+    /// Do not run again.
     Reject(Fault),
-    /// The host could not run it or had to stop it: queued again, not counted.
+    /// The host could not run the job or had to stop it. It is queued again, and no attempt is counted.
     Release(ReleaseReason),
 }
 
@@ -120,11 +119,10 @@ impl FaultKind {
 /// What is written into a job's traceback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What kind.
     pub kind: FaultKind,
     /// One line.
     pub message: String,
-    /// The guest's backtrace, or nothing.
+    /// The guest's backtrace, or empty.
     pub traceback: String,
 }
 

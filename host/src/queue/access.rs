@@ -1,28 +1,29 @@
-//! Since when this worker's way to the database is good. A worker that was cut off, or whose server was, cannot tell a dead worker from one
-//! that could not renew its leases either.
+//! How long the database has answered this worker without a break. After an outage, a worker cannot tell a dead worker from one that
+//! could not renew its leases either.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::millis::millis;
 use crate::boot_clock::BootInstant;
 
-/// The server's clock and ours drift apart by less than this between two looks; more is a jump of the one or a pause of the other.
+/// Between two readings, the server's clock and ours drift apart by less than this. More is a jump of one clock or a pause of a process.
 const JUMP: Duration = Duration::from_secs(2);
-/// What no lease is longer than half of: until a worker says how long its leases are.
+/// The slowest answer that counts as good, until [`Access::expect_within`] sets it.
 const SLOW: Duration = Duration::from_secs(15);
-/// A busy machine takes as long now and then, however short its leases are: nobody would ever be judged.
+/// The least that can be set. A busy machine takes as long now and then; with short leases, nobody would ever be judged.
 const LEAST_SLOW: Duration = Duration::from_secs(3);
 
-/// What is known of it. Cheap to clone; the [`Pool`](super::Pool) tells it of every statement.
+/// Cheap to clone. The [`Pool`](super::Pool) reports every statement to it.
 #[derive(Debug, Clone)]
 pub struct Access(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Counts how often it came back.
+    /// How often the database came back.
     back: watch::Sender<u64>,
 }
 
@@ -48,22 +49,21 @@ impl Access {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A statement that took half a lease is no sign of a good way: leases could run out meanwhile.
+    /// Set the slowest answer that counts as good to half a lease: leases can run out behind a slower one.
     pub fn expect_within(&self, half_lease: Duration) {
         self.lock().slow = half_lease.max(LEAST_SLOW);
     }
 
-    /// It is lost: a statement failed for a reason that is not its own, or a session ended.
+    /// A session ended, or a statement failed for a reason that is not its own.
     pub fn lost(&self) {
         self.lock().since = None;
     }
 
-    /// It is there.
     pub fn found(&self) {
         self.answered(Duration::ZERO);
     }
 
-    /// A statement was answered just now, after so long, perhaps by a refusal.
+    /// A statement that took this long was answered just now, perhaps with an error.
     pub(super) fn answered(&self, took: Duration) {
         self.answered_at(BootInstant::now(), took);
     }
@@ -71,7 +71,7 @@ impl Access {
     fn answered_at(&self, now: BootInstant, took: Duration) {
         let mut state = self.lock();
         let was_lost = state.since.is_none();
-        // Leases are looked at more often than this, so a longer silence means that this process did not run, or its server did not.
+        // Leases are scanned more often than this. A longer silence means that this process or the server did not run.
         let was_silent = state.last.is_some_and(|last| now - last > state.slow.mul_f64(1.5).max(JUMP));
         if was_lost || was_silent || took > state.slow {
             state.since = Some(now);
@@ -83,18 +83,18 @@ impl Access {
         }
     }
 
-    /// Changes whenever the database answers again after it did not.
+    /// Changes whenever the database answers again after an outage.
     pub fn returns(&self) -> watch::Receiver<u64> {
         self.0.back.subscribe()
     }
 
-    /// How long it has been good without a break.
+    /// How long the database has answered without a break; `None` during an outage.
     pub fn unbroken(&self) -> Option<Duration> {
         self.lock().since.map(|since| since.elapsed())
     }
 
-    /// What the server's clock said between these two times. A clock that jumped ahead makes all leases look old, and so does a pause of
-    /// the server: everybody has to have time to renew. Returns by how many milliseconds it jumped.
+    /// Report the server's clock, read between these two moments. A clock that jumped ahead, or a server that was paused, makes all leases
+    /// look old: every worker must get time to renew. Returns the jump in milliseconds.
     pub fn server_clock(&self, clock_ms: i64, asked: BootInstant, answered: BootInstant) -> Option<i64> {
         let mut state = self.lock();
         if answered - asked > state.slow {
@@ -102,9 +102,9 @@ impl Access {
         }
         let last = state.clock.replace((clock_ms, answered));
         let (before_ms, before) = last?;
-        let expected = super::millis(answered - before);
+        let expected = millis(answered - before);
         let jumped = clock_ms - before_ms - expected;
-        let tolerated = super::millis(JUMP.min(state.slow) + (answered - asked));
+        let tolerated = millis(JUMP.min(state.slow) + (answered - asked));
         if jumped.abs() <= tolerated {
             return None;
         }
@@ -112,7 +112,7 @@ impl Access {
         Some(jumped)
     }
 
-    /// Wait for so long, or until the way to the database is found again.
+    /// Wait this long, or until the database answers again.
     pub async fn pause(&self, longest: Duration) {
         let mut back = self.0.back.subscribe();
         tokio::select! {

@@ -1,23 +1,15 @@
-//! Which version of a plugin ran each attempt: rows that the outcome's own statement writes, and that go after a while.
+//! Which version of a plugin ran each attempt. The statement that records the outcome writes the row; old rows are pruned.
 
 use std::time::Duration;
 
 use sqlx::postgres::PgQueryResult;
 
-use super::{Queue, Record};
+use super::Queue;
+use super::millis::millis;
 
-/// The last part of what records an outcome, put in for `{attempted}`. A job that was given back without a run has no row.
-pub(super) const ATTEMPTED: &str = "attempted AS (
-    {into_attempt}SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours WHERE plugin IS NOT NULL
-)";
-
-/// The range index is what finds old rows; the connections of a worker know no bitmap scan otherwise.
-pub(super) const PRUNE: &str = "DELETE FROM {attempt} WHERE created < now() - $1::bigint * interval '1 millisecond'";
-
-/// One run of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
-    /// 1 for the first.
+    /// 1 for the first run.
     pub number: u32,
     /// The key of the plugin's version.
     pub plugin: i64,
@@ -27,7 +19,7 @@ pub struct Attempt {
     pub memory: usize,
 }
 
-/// Many of them, as `unnest` wants them.
+/// Attempts column by column, as `unnest` takes them.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     pub(super) number: Vec<Option<i32>>,
@@ -37,9 +29,9 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    pub(super) fn of(records: &[&Record]) -> Attempts {
+    pub(super) fn of(attempts: impl IntoIterator<Item = Option<Attempt>>) -> Attempts {
         let mut columns = Attempts::default();
-        for attempt in records.iter().map(|record| record.attempt) {
+        for attempt in attempts {
             columns.number.push(attempt.map(|a| i32::try_from(a.number).unwrap_or(i32::MAX)));
             columns.plugin.push(attempt.map(|a| a.plugin));
             columns.elapsed_us.push(attempt.map(|a| i64::try_from(a.elapsed.as_micros()).unwrap_or(i64::MAX)));
@@ -50,12 +42,12 @@ impl Attempts {
 }
 
 impl Queue {
-    /// Drop attempts older than this; returns how many there were.
+    /// Delete attempts older than this. Returns how many there were.
     pub async fn prune_attempts(&self, age: Duration) -> sqlx::Result<u64> {
-        if self.sql.lacking.attempts {
+        if !self.sql.features.attempts {
             return Ok(0);
         }
-        let prune = sqlx::query(self.sql.prune_attempts.clone()).persistent(false).bind(super::millis(age));
+        let prune = sqlx::query(self.sql.prune_attempts.clone()).persistent(false).bind(millis(age));
         let pool = self.pool.patient();
         let pruned: PgQueryResult = pool
             .transaction(|transaction| {

@@ -1,44 +1,28 @@
-//! Payload and headers of a job that was claimed without them: because they are large, or because they could not be sent as they are.
+//! Reading payload and headers of a job that was claimed without them, because they are large or the server could not send them.
 
 use sqlx::Row as _;
 
 use super::Queue;
-use super::claim::is_unreadable;
+use super::claimed::is_unreadable;
 use super::text::Lossy;
 use crate::job::Job;
 
-/// Only of the very claim; nothing is locked.
-const READ: &str = "
-SELECT q.payload, octet_length({headers})::bigint AS headers_bytes, CASE WHEN octet_length({headers}) <= $4::bigint THEN {headers} END AS headers
-FROM {queue} AS q
-WHERE q.id = $1 AND q.updated IS NOT DISTINCT FROM $2 AND q.queue_manager_id IS NOT DISTINCT FROM $3
-  AND q.status IS NOT DISTINCT FROM 'picked'";
-
-/// Put in for `{headers}`.
-pub(super) const AS_TEXT: &str = "q.headers::text";
-/// The bytes that are stored, whatever they mean: to that encoding nothing is converted.
-pub(super) const AS_STORED: &str = "convert_to(q.headers::text, 'SQL_ASCII')";
-
-pub(super) fn read(headers: &str) -> String {
-    READ.replace("{headers}", headers)
-}
-
-/// As text. In the database they can be far smaller: a number in a few bytes has up to 131,072 digits.
+/// Bytes of headers as text, at most. They can be far smaller in the database: a number of a few bytes can have 131,072 digits.
 const MOST_HEADERS: i64 = 16 << 20;
 
 /// What became of reading a job's body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// The job has it.
+    /// The job has its body.
     Read,
     /// The claim is over: the job was cancelled, or is another worker's.
     Gone,
-    /// It cannot be read, for this reason, however often one tries.
+    /// Nobody can read it, for this reason.
     Unreadable(String),
 }
 
 impl Queue {
-    /// Read what the claim left in the database.
+    /// Read the body that the claim left in the database.
     pub async fn read_body(&self, job: &mut Job) -> sqlx::Result<Body> {
         let Some(bytes) = job.unread else { return Ok(Body::Read) };
         let largest = self.bytes.largest();
@@ -59,7 +43,7 @@ impl Queue {
     }
 
     async fn read(&self, job: &mut Job, raw: bool) -> sqlx::Result<Body> {
-        let sql = if raw { &self.sql.read_raw_body } else { &self.sql.read_body };
+        let sql = if raw { &self.sql.read_body_as_stored } else { &self.sql.read_body };
         let query = sqlx::query(sql.clone()).bind(job.id).bind(job.claim.at).bind(self.me).bind(MOST_HEADERS);
         let Some(row) = query.fetch_optional(&self.pool).await? else { return Ok(Body::Gone) };
         if let Some(bytes) = row.try_get::<Option<i64>, _>("headers_bytes")?.filter(|bytes| *bytes > MOST_HEADERS) {

@@ -1,4 +1,4 @@
-//! How to reach the database: directly or through a pooler, and from where notifications come.
+//! How to reach the database: directly or through a pooler, and where notifications come from.
 
 use std::time::Duration;
 
@@ -6,49 +6,49 @@ use sqlx::postgres::{PgConnectOptions, PgListener};
 use sqlx::{Connection as _, PgConnection, Row as _};
 use uuid::Uuid;
 
-use super::connection::{connector, pool_sizes, within};
+use super::connection::connector;
 use super::pool::Pool;
 use super::session::{Connector, Sessions};
 use super::source::Source;
+use super::timeout::within;
+use super::variables::pool_sizes;
 
 /// Where the database is.
 #[derive(Debug, Clone)]
 pub struct Database {
-    /// For statements.
     pub source: Source,
-    /// What is there is a pooler in transaction mode: no two transactions need meet the same session.
+    /// `source` is a pooler in transaction mode: two transactions may run on different sessions.
     pub transaction_pooling: bool,
-    /// Where sessions are our own, for what needs one: listening, the sign of life, changes of the schema.
+    /// A way around the pooler, for what needs a session: LISTEN, the advisory lock that shows life, changes of the schema.
     pub direct: Option<Source>,
-    /// A statement of a worker has so long, with its way there and back; `None` is the default.
+    /// Deadline of a worker's statement, round trip included; `None` is the default.
     pub statement_timeout: Option<Duration>,
 }
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// A pooler gives one server process to two sessions.
+    /// A pooler shares server processes among sessions, and was not declared.
     #[error(
         "this is a pooler in transaction mode, and it shares our sessions with others: set --transaction-pooling \
          (PGQ_HOST_TRANSACTION_POOLING=true), and --listen-dsn (PGQ_HOST_LISTEN_DSN) to an address of the server itself, so that workers are \
          woken instead of polling; or let the pooler pool sessions"
     )]
     TransactionPooler,
-    /// It does not answer, or not as it should.
+    /// It does not answer, or refuses.
     #[error(transparent)]
     Unreachable(#[from] sqlx::Error),
 }
 
-/// What a worker has of the database.
+/// A worker's connections.
 #[derive(Debug, Clone)]
 pub struct Connected {
-    /// For statements.
     pub pool: Pool,
-    /// For the listener; none where there is no session of our own.
+    /// For the listener; `None` where no session is our own.
     pub listen_from: Option<ListenFrom>,
 }
 
-/// Where the listener has its session from.
+/// Opens the listener's session.
 #[derive(Debug, Clone)]
 pub struct ListenFrom(Connector);
 
@@ -65,11 +65,11 @@ impl From<Source> for Database {
 }
 
 impl Database {
-    /// Connections as a worker has them, for a tool.
+    /// Connections with a worker's settings, for a command.
     pub async fn connect(&self) -> sqlx::Result<Pool> {
         let (least, most) = pool_sizes()?;
         let pool = self.open(if self.transaction_pooling { LENT } else { Sessions::Ours(None) }, least, most).await?;
-        // Somebody waits at a terminal for a look at a queue that may be long.
+        // Somebody waits at a terminal, and the queue may be long.
         Ok(if self.statement_timeout.is_none() { pool.patient() } else { pool })
     }
 
@@ -81,11 +81,11 @@ impl Database {
         if self.transaction_pooling {
             return Ok(Connected { pool: self.open(LENT, least, most).await?, listen_from: elsewhere });
         }
-        // Before anything is set in a session, which would stay set for whoever has it next.
+        // Before anything is set in a session: with a pooler it would stay set for the next client.
         if are_shared(&self.connector(self.source.clone(), LENT)?).await? {
             return Err(ConnectError::TransactionPooler);
         }
-        // The listener has one for itself.
+        // One is the listener's.
         let pool = self.open(ours, least, most - usize::from(elsewhere.is_none())).await?;
         let listen_from = match elsewhere {
             Some(elsewhere) => elsewhere,
@@ -108,37 +108,37 @@ impl Database {
 const LENT: Sessions = Sessions::Lent { prepare: false };
 
 impl ListenFrom {
-    /// A session that listens nowhere yet. One that is lost is not opened again by itself.
+    /// A session that does not listen yet. A lost one is not reopened by itself.
     pub(super) async fn listener(&self) -> sqlx::Result<PgListener> {
-        // A pool for each: one whose only connection hangs would have no other to give.
+        // A pool for each session: one whose only connection hangs has no other to give.
         let mut listener = PgListener::connect_with(&self.0.alone().await?).await?;
         listener.eager_reconnect(false);
         Ok(listener)
     }
 }
 
-/// Whether two connections to there meet the same server process, or one connection two of them.
+/// Whether two connections share a server process, or one connection uses several.
 async fn are_shared(connector: &Connector) -> sqlx::Result<bool> {
     const PATIENCE: Duration = Duration::from_secs(5);
     let (mut first, mut second) = (connector.open().await?, connector.open().await?);
     let compared = async {
         let before = process(&mut first).await?;
-        // It keeps what it gets, so that the first cannot have the same again.
+        // The second connection keeps its process, so that the first cannot get it again.
         sqlx::raw_sql("BEGIN").execute(&mut second).await?;
         let other = process(&mut second).await?;
-        // A pool of one process has none left.
+        // A pooler with one process has none left for it.
         let after = tokio::time::timeout(PATIENCE, process(&mut first)).await;
         sqlx::raw_sql("ROLLBACK").execute(&mut second).await?;
         Ok(other == before || !matches!(after, Ok(Ok(after)) if after == before))
     };
     let shared = within(connector.timeout + PATIENCE, compared).await;
-    // Whoever is next may need the places that they have.
+    // Their places may be needed at once.
     let farewell = async { tokio::join!(first.close(), second.close()) };
     let _ = tokio::time::timeout(PATIENCE, farewell).await;
     shared
 }
 
 async fn process(connection: &mut PgConnection) -> sqlx::Result<i32> {
-    // Nothing is prepared: what was, would be looked for in another process.
+    // Not prepared: a pooler would look for the prepared statement in another process.
     sqlx::raw_sql("SELECT pg_backend_pid() AS pid").fetch_one(connection).await?.try_get("pid")
 }

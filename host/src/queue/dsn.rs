@@ -1,6 +1,6 @@
-//! A DSN as libpq reads it, checked and brought into the one form that the driver reads right: everything in the query.
+//! A DSN as libpq reads it, checked and rewritten into the one form that the driver reads correctly: everything in the query.
 //!
-//! The driver takes any scheme, looks IPv6 addresses up by their brackets, and passes over what it does not know, such as a misspelt
+//! The driver takes any scheme, resolves IPv6 addresses with their brackets, and ignores what it does not know, such as a misspelt
 //! `sslmode`. No error here repeats what may be a password.
 
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const FORM: &str = "write it like postgresql://user@host:5432/database";
 
-/// What libpq knows and what makes no difference here, or is always so.
+/// Parameters of libpq that make no difference here.
 const WITHOUT_EFFECT: [&str; 17] = [
     "client_encoding",
     "fallback_application_name",
@@ -30,7 +30,7 @@ const WITHOUT_EFFECT: [&str; 17] = [
     "tcp_user_timeout",
 ];
 
-/// What the driver reads.
+/// Parameters that the driver reads.
 const READ: [&str; 18] = [
     "application_name",
     "dbname",
@@ -52,14 +52,12 @@ const READ: [&str; 18] = [
     "user",
 ];
 
-/// A DSN that was read.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Dsn {
-    /// For the driver.
+    /// The DSN for the driver.
     pub(super) url: String,
-    /// Its `connect_timeout`.
     pub(super) connect_timeout: Option<Duration>,
-    /// Its parameters, as they stand there.
+    /// Parameters of the query, not decoded.
     pub(super) parameters: Vec<(String, String)>,
 }
 
@@ -101,13 +99,13 @@ impl Dsn {
         Ok(dsn)
     }
 
-    /// The value is encoded already, but for what would mean something else in a query.
+    /// The value is percent-encoded already, except for characters that have a meaning in a query.
     fn push(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
             "connect_timeout" => {
                 let seconds: i64 =
                     value.parse().map_err(|_| format!("connect_timeout in the DSN is {value:?}, not a number of seconds"))?;
-                // None or less is no limit to libpq, and a year is none to anybody.
+                // To libpq, zero or less is no limit. A year is as good as none.
                 self.connect_timeout = Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
                 if seconds <= 0 {
                     self.connect_timeout = Some(Duration::from_secs(365 * 24 * 3600));
@@ -121,11 +119,11 @@ impl Dsn {
             }
             name if WITHOUT_EFFECT.contains(&name) => return Ok(()),
             name if READ.contains(&name) || name.starts_with("options[") => {}
-            // What is refused with a reason of its own.
-            name if super::connection::is_refused(name) => return Ok(()),
+            // Refused elsewhere, with a reason of its own.
+            name if super::unsupported::is_refused(name) => return Ok(()),
             name => return Err(format!("the DSN has a parameter {name:?} that nobody knows; correct it, or take it out")),
         }
-        // A plus is a plus to libpq, and a blank in a URL's query.
+        // A plus is a plus to libpq, but a blank in the query of a URL.
         let value = value.replace('+', "%2B").replace('&', "%26").replace('#', "%23");
         let _ = write!(self.url, "{name}={value}&");
         Ok(())
@@ -146,7 +144,7 @@ fn check_characters(rest: &str) -> Result<(), String> {
     }
 }
 
-/// Host and port, each empty where it is not there.
+/// Host and port, each empty where it is missing.
 fn address(text: &str) -> Result<(String, &str), String> {
     if let Some((inside, behind)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
         if behind.contains(',') {
@@ -179,7 +177,7 @@ pub(super) fn several(hosts: &str) -> String {
     )
 }
 
-/// A port, or nothing. What is no number may be half a password.
+/// A port, or empty. A text that is no number is not repeated: it may be half a password.
 pub(super) fn checked_port(port: &str) -> Result<&str, String> {
     match port.parse::<u32>() {
         _ if port.is_empty() => Ok(port),
@@ -189,7 +187,7 @@ pub(super) fn checked_port(port: &str) -> Result<&str, String> {
     }
 }
 
-/// For a look at it only.
+/// Percent-decoded, only to check it.
 fn decoded(value: &str) -> String {
     value.replace("%3A", ":").replace("%3a", ":")
 }

@@ -1,4 +1,4 @@
-//! The hosts on one queue, as each announces itself, and what an operator can say to all of them.
+//! The hosts on one queue: how each announces itself, and what an operator can tell all of them.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,55 +9,26 @@ use uuid::Uuid;
 
 use super::text::text;
 use super::{Operator, Queue, presence};
-use crate::names::Names;
 
-/// A host that was not seen for so long was killed; whoever announces itself next clears its row away.
-const FORGOTTEN: &str = "1 day";
-
-/// The host's row, and the versions that its attempts name. Rows of the latter are only ever written once. A new row is told to the others,
-/// and one whose sessions count again.
-const ANNOUNCE: &str = "
-WITH versions AS (
-    INSERT INTO {plugin} (key, name, version, sha256)
-    SELECT * FROM unnest($6::bigint[], $7::text[], $8::text[], $9::text[])
-    ON CONFLICT DO NOTHING
-), forgotten AS (
-    DELETE FROM {host} WHERE seen < now() - interval '{forgotten}' AND id <> $1
-), announced AS (
-    INSERT INTO {host} (id, name, pid, version, plugins{presence}) VALUES ($1, $2, $3, $4, $5{key})
-    ON CONFLICT (id) DO UPDATE SET seen = now(), plugins = EXCLUDED.plugins{update}
-    RETURNING xmax = 0 AS joined
-)
-SELECT pg_notify('{fleet_channel}', '{joined}') FROM announced WHERE joined{or_back}";
-
-/// What the others are told then, as [`FleetCommand`]s are. One that does not know the word passes over it.
+/// What the other hosts are told when one joins. A host that does not know the word ignores it.
 pub const JOINED: &str = "\"joined\"";
-
-pub(super) const WITHDRAW: &str = "DELETE FROM {host} WHERE id = $1";
-
-/// Hosts announce themselves every minute, a quarter of it sooner or later; one that missed two is gone.
-pub(super) const FLEET_FILES: &str = "SELECT plugins FROM {host} WHERE id <> $1 AND seen > now() - interval '150 seconds'";
-
-const HOSTS: &str = "
-SELECT h.id, h.name, h.pid, h.version, {time:h.started} AS started, {time:h.seen} AS seen, h.plugins::text AS plugins FROM {host} AS h
-ORDER BY h.name, h.started";
 
 /// One host.
 #[derive(Debug, Clone, Serialize)]
 pub struct HostRow {
     /// Its `queue_manager_id`.
     pub id: Uuid,
-    /// Of the machine or container.
+    /// Name of the machine or container.
     pub name: String,
-    /// Of its process.
+    /// Process id.
     pub pid: i32,
-    /// Of pgq-host, with the revision that it was built from.
+    /// Version and revision of pgq-host.
     pub version: String,
-    /// When it announced itself first.
+    /// First announcement.
     pub started: DateTime<Utc>,
-    /// When it announced itself last.
+    /// Latest announcement.
     pub seen: DateTime<Utc>,
-    /// An array of what it makes of each file.
+    /// JSON array: what it serves of each file in its folder.
     pub plugins: Value,
 }
 
@@ -70,39 +41,38 @@ impl FromRow<'_, PgRow> for HostRow {
             version: text(row, "version")?,
             started: row.try_get("started")?,
             seen: row.try_get("seen")?,
-            // What no host wrote is of no use.
+            // No host writes anything but JSON.
             plugins: serde_json::from_str(&text(row, "plugins")?).unwrap_or_default(),
         })
     }
 }
 
-/// What another host makes of one file of its folder.
+/// A file in the folder of another host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetFile {
-    /// Of the file, without its folder.
+    /// File name without its folder.
     pub name: String,
-    /// What is served of it.
+    /// Entrypoints that it serves.
     pub entrypoints: Vec<String>,
 }
 
 /// A version of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginVersion {
-    /// What its attempts name.
+    /// Names it in `pgqueuer_attempt`.
     pub key: i64,
-    /// The plugin's.
+    /// Name of the plugin.
     pub name: String,
-    /// As declared.
     pub version: String,
-    /// Of the file.
+    /// Digest of the file.
     pub sha256: String,
 }
 
-/// What all hosts of a queue are told, over a channel of their own: PgQueuer's workers could not read it.
+/// A command to all hosts of a queue, over a channel of their own: PgQueuer's workers could not read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FleetCommand {
-    /// Look at all plugins again.
+    /// Scan the plugins folder again.
     Rescan,
     /// Close the circuit breakers of this plugin or entrypoint.
     Reset(String),
@@ -111,9 +81,9 @@ pub enum FleetCommand {
 }
 
 impl Queue {
-    /// Say that this host is here, and what it serves; and whether its sessions are its sign of life, perhaps anew.
-    pub async fn announce(&self, plugins: &Value, versions: &[PluginVersion], present: bool, anew: bool) -> sqlx::Result<()> {
-        if self.sql.lacking.hosts {
+    /// Announce this host, its version of pgq-host and what it serves. `present`: its sessions show that it lives. `anew`: tell the other hosts.
+    pub async fn announce(&self, build: &str, plugins: &Value, versions: &[PluginVersion], present: bool, anew: bool) -> sqlx::Result<()> {
+        if !self.sql.features.hosts {
             return Ok(());
         }
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -121,23 +91,23 @@ impl Queue {
             .bind(self.me)
             .bind(self.charset.fit(&name).into_owned())
             .bind(i32::try_from(std::process::id()).unwrap_or_default())
-            .bind(crate::version::BUILD)
+            .bind(build)
             .bind(self.charset.json(plugins))
             .bind(versions.iter().map(|version| version.key).collect::<Vec<_>>())
             .bind(versions.iter().map(|version| self.charset.fit(&version.name)).collect::<Vec<_>>())
             .bind(versions.iter().map(|version| self.charset.fit(&version.version)).collect::<Vec<_>>())
             .bind(versions.iter().map(|version| version.sha256.as_str()).collect::<Vec<_>>());
-        let query = match self.sql.lacking.presence {
-            false => query.bind(present.then(|| presence::key(self.me))).bind(anew),
-            true => query,
+        let query = match self.sql.features.presence {
+            true => query.bind(present.then(|| presence::key(self.me))).bind(anew),
+            false => query,
         };
         query.execute(&self.pool).await?;
         Ok(())
     }
 
-    /// What the other hosts that live serve, file by file.
+    /// What the other living hosts serve, file by file.
     pub async fn fleet_files(&self) -> sqlx::Result<Vec<FleetFile>> {
-        if self.sql.lacking.hosts {
+        if !self.sql.features.hosts {
             return Ok(Vec::new());
         }
         let hosts: Vec<Value> = sqlx::query_scalar(self.sql.fleet_files.clone()).bind(self.me).fetch_all(&self.pool).await?;
@@ -148,9 +118,15 @@ impl Queue {
         Ok(hosts.iter().filter_map(Value::as_array).flatten().map(file).collect())
     }
 
-    /// Say that this host goes.
+    /// Remove the announcement of a worker that is gone, if none of its jobs is left.
+    pub async fn forget(&self, worker: Uuid) -> sqlx::Result<()> {
+        sqlx::query(self.sql.forget_worker.clone()).bind(worker).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Remove the announcement of this host.
     pub async fn withdraw(&self) -> sqlx::Result<()> {
-        if self.sql.lacking.hosts {
+        if !self.sql.features.hosts {
             return Ok(());
         }
         sqlx::query(self.sql.withdraw.clone()).bind(self.me).execute(&self.pool).await?;
@@ -161,7 +137,7 @@ impl Queue {
 impl Operator {
     /// All hosts that announced themselves.
     pub async fn hosts(&self) -> sqlx::Result<Vec<HostRow>> {
-        sqlx::query_as(self.sql(HOSTS)).fetch_all(&self.pool).await
+        sqlx::query_as(self.sql(include_str!("sql/operator/hosts.sql"))).fetch_all(&self.pool).await
     }
 
     /// Tell all hosts that run now.
@@ -170,18 +146,4 @@ impl Operator {
         sqlx::query("SELECT pg_notify($1, $2)").bind(self.names().fleet_channel()).bind(text).execute(&self.pool).await?;
         Ok(())
     }
-}
-
-/// The statement for these names, with the column that says which lock the worker's sessions hold or without.
-pub(super) fn announce(names: &Names, presence: bool) -> String {
-    let [column, key, update, or_back] =
-        if presence { [", presence", ", $10", ", presence = EXCLUDED.presence", " OR $11"] } else { [""; 4] };
-    ANNOUNCE
-        .replace("{forgotten}", FORGOTTEN)
-        .replace("{joined}", JOINED)
-        .replace("{fleet_channel}", &names.fleet_channel())
-        .replace("{presence}", column)
-        .replace("{key}", key)
-        .replace("{update}", update)
-        .replace("{or_back}", or_back)
 }

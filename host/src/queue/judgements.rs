@@ -4,52 +4,27 @@ use std::time::{Duration, Instant};
 
 use sqlx::Row as _;
 
-use super::{Operator, Queue, millis};
+use super::millis::millis;
+use super::{Operator, Queue};
 use crate::judgement::{Judgement, Standing};
 
-/// The newest of them. A verdict is a row per version at most, and old ones go, so that this is far more than there are.
-pub(super) const READ: &str = "
-SELECT sha256, name, version, entrypoint, verdict, reason, rules, host, (extract(epoch FROM until - now()) * 1000)::bigint AS left_ms
-FROM {verdict} ORDER BY judged DESC LIMIT 10000";
-
-/// Verdicts that were found out. Of a file that is refused again and again, as while it is being written, the last one counts. A good run does not undo that a version was taken out of service; what matters to others is told to them.
-pub(super) const WRITE: &str = "
-WITH pruned AS (
-    DELETE FROM {verdict} WHERE subject <> ALL ($1::text[])
-      AND (judged < now() - interval '1 year'
-           OR verdict = 'refused' AND name = ANY ($3::text[]) AND host = $10 AND judged > now() - interval '1 minute')
-), written AS (
-    INSERT INTO {verdict} AS v (subject, sha256, name, version, entrypoint, verdict, reason, rules, until, host)
-    SELECT subject, sha256, name, version, entrypoint, verdict, reason, rules, now() + left_ms * interval '1 millisecond', $10
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[])
-         AS j(subject, sha256, name, version, entrypoint, verdict, reason, rules, left_ms)
-    ON CONFLICT (subject) DO UPDATE
-    SET verdict = EXCLUDED.verdict, name = EXCLUDED.name, version = EXCLUDED.version, entrypoint = EXCLUDED.entrypoint,
-        reason = EXCLUDED.reason, rules = EXCLUDED.rules, until = EXCLUDED.until, host = EXCLUDED.host, judged = now()
-    WHERE EXCLUDED.verdict <> 'good' OR v.verdict = 'good'
-    RETURNING verdict
-)
-SELECT pg_notify('{fleet_channel}', '\"judged\"') FROM (SELECT FROM written WHERE verdict <> 'good' LIMIT 1) AS told";
-
-const RESET: &str = "DELETE FROM {verdict} WHERE name = $1 OR entrypoint = $1";
-
-/// Text of a guest's, for any encoding that a database may have.
+/// A guest's text, made fit for any encoding of a database.
 fn ascii(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii() && c != '\0' { c } else { '?' }).take(2_000).collect()
 }
 
 impl Queue {
-    /// Whether there is a place for verdicts.
+    /// Whether the database has the table for verdicts.
     pub fn keeps_judgements(&self) -> bool {
-        !self.sql.lacking.verdicts
+        self.sql.features.verdicts
     }
 
-    /// All verdicts on versions; none where the database has no place for them.
+    /// All verdicts; none where the database lacks the table.
     pub async fn judgements(&self) -> sqlx::Result<Vec<Judgement>> {
         if !self.keeps_judgements() {
             return Ok(Vec::new());
         }
-        let rows = sqlx::query(self.sql.judgements.clone()).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(self.sql.verdicts.clone()).fetch_all(&self.pool).await?;
         let now = Instant::now();
         let mut judgements = Vec::with_capacity(rows.len());
         for row in rows {
@@ -60,7 +35,7 @@ impl Queue {
                 "refused" => Standing::Refused,
                 "rolled_back" => Standing::RolledBack,
                 "paused" => Standing::Paused(now + left),
-                // A later release's.
+                // A verdict that only a later release knows.
                 _ => continue,
             };
             judgements.push(Judgement {
@@ -77,7 +52,7 @@ impl Queue {
         Ok(judgements)
     }
 
-    /// Keep these verdicts, one per subject, and tell the other hosts.
+    /// Write these verdicts, one per subject, and notify the other hosts.
     pub async fn judge(&self, judgements: &[Judgement]) -> sqlx::Result<()> {
         let now = Instant::now();
         let left = |judgement: &Judgement| match judgement.standing {
@@ -86,7 +61,7 @@ impl Queue {
         };
         let all = |text: fn(&Judgement) -> String| judgements.iter().map(text).collect::<Vec<String>>();
         let some = |text: fn(&Judgement) -> Option<String>| judgements.iter().map(text).collect::<Vec<Option<String>>>();
-        sqlx::query(self.sql.judge.clone())
+        sqlx::query(self.sql.record_verdicts.clone())
             .bind(all(Judgement::subject))
             .bind(all(|judgement| judgement.sha256.clone()))
             .bind(all(|judgement| ascii(&judgement.plugin)))
@@ -104,11 +79,11 @@ impl Queue {
 }
 
 impl Operator {
-    /// Forget the verdicts on this plugin, or those for this entrypoint's sake. How many there were; none where there is no place for them.
+    /// Delete the verdicts on this plugin or entrypoint. Returns how many there were.
     pub async fn forget_judgements(&self, name: &str) -> sqlx::Result<u64> {
-        match sqlx::query(self.sql(RESET)).bind(name).execute(&self.pool).await {
+        match sqlx::query(self.sql(include_str!("sql/operator/forget_verdicts.sql"))).bind(name).execute(&self.pool).await {
             Ok(done) => Ok(done.rows_affected()),
-            // A database of an earlier release has no such table.
+            // The schema of an earlier release lacks the table.
             Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == "42P01") => Ok(0),
             Err(error) => Err(error),
         }

@@ -1,4 +1,4 @@
-//! LISTEN: hints that there may be work. Polling is what makes sure; a lost listener costs time, never a job.
+//! LISTEN: notifications are hints that there may be work. Polling makes sure; a lost listener costs time, never a job.
 
 use std::io;
 use std::time::Duration;
@@ -12,34 +12,34 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::fleet::JOINED;
-use super::{FleetCommand, ListenFrom, Watch};
+use super::{FailureDetector, FleetCommand, ListenFrom};
 use crate::job::JobId;
 use crate::told::Told as _;
 
 const FIRST_RETRY: Duration = Duration::from_millis(20);
-/// Less than the others wait before they judge a worker that is not back after a restart of the server.
+/// The longest pause between two reconnections. Shorter than other workers wait, after a restart of the server, for this one to be back.
 const LAST_RETRY: Duration = Duration::from_secs(2);
-/// After so long without any notification the connection is tried.
+/// Silence after which the connection is probed.
 const ECHO_PERIOD: Duration = Duration::from_secs(60);
 const ECHO_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What came over the channel, as far as a worker cares.
+/// What a worker is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Rows came, or became queued again.
+    /// Rows were inserted, or became queued again.
     Work,
-    /// Rows went: a seat of a limited entrypoint may be free.
+    /// Rows were deleted: a slot of a limited entrypoint may be free.
     Gone,
-    /// Somebody cancelled these jobs.
+    /// These jobs were cancelled.
     Cancelled(Vec<JobId>),
-    /// The connection is gone; whatever was sent since is lost.
+    /// The connection is gone. Notifications are lost until it is back.
     Lost,
     /// The connection is back.
     Back,
 }
 
 impl Event {
-    /// What this payload of PgQueuer's channel says, if a worker cares.
+    /// The meaning of a payload on PgQueuer's channel; `None`: it does not matter to a worker.
     pub fn parse(payload: &str) -> Option<Event> {
         match serde_json::from_str(payload) {
             Ok(Payload::TableChanged { operation }) => Some(match operation.as_str() {
@@ -56,7 +56,7 @@ impl Event {
     }
 }
 
-/// PgQueuer's events, told apart by `type`.
+/// PgQueuer's events, by their `type`.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type")]
 enum Payload {
@@ -68,27 +68,26 @@ enum Payload {
     HealthCheck {},
 }
 
-/// Where to listen, and who wants to know.
+/// Where to listen, and whom to tell.
 pub struct Listener {
-    /// Where from.
     pub from: ListenFrom,
-    /// PgQueuer's.
+    /// PgQueuer's channel.
     pub channel: String,
-    /// Of hosts alone.
+    /// The channel of pgq-host's own commands.
     pub fleet_channel: String,
-    /// For the worker. The listener ends with its receiver.
+    /// To the worker. The listener ends when the receiver is dropped.
     pub events: mpsc::Sender<Event>,
-    /// For whoever looks after the plugins.
+    /// Commands, to the reload task.
     pub commands: mpsc::Sender<FleetCommand>,
     /// Watches the other workers on the listening session.
-    pub watch: Option<Watch>,
-    /// Told whether there is a listening session.
+    pub watch: Option<FailureDetector>,
+    /// Whether the listening session is open.
     pub present: watch::Sender<bool>,
-    /// Told after the first attempt, whether it went well or not: what is said from then on is heard, or known to be lost.
+    /// Set after the first attempt, successful or not: from then on notifications are heard, or known to be lost.
     pub tried: oneshot::Sender<()>,
 }
 
-/// Pass on what comes over the channels until nobody wants it any more.
+/// Pass on notifications until all receivers are dropped.
 pub async fn listen(listener: Listener) {
     let Listener { from, channel, fleet_channel, events, commands, mut watch, present, tried } = listener;
     let mut tried = Some(tried);
@@ -112,7 +111,7 @@ pub async fn listen(listener: Listener) {
                     tracing::warn!(channel, error = %error.told(), "the listening connection is lost; polling until it is back");
                 }
             }
-            // The last of these is said once, however long it takes.
+            // Logged once per outage.
             Err(error) if retry < LAST_RETRY => {
                 tracing::warn!(channel, error = %error.told(), retry_in_ms = retry.as_millis(), "cannot listen; polling until it works");
             }
@@ -130,8 +129,8 @@ pub async fn listen(listener: Listener) {
     }
 }
 
-async fn subscribe(from: &ListenFrom, channels: &[&str], watch: Option<&mut Watch>) -> sqlx::Result<PgListener> {
-    // What comes while a connection is down is lost: we want to know about it, and look for ourselves.
+async fn subscribe(from: &ListenFrom, channels: &[&str], watch: Option<&mut FailureDetector>) -> sqlx::Result<PgListener> {
+    // The driver would reconnect silently. Notifications are lost meanwhile, so the worker must be told to poll.
     let mut listener = from.listener().await?;
     match tokio::time::timeout(ECHO_TIMEOUT, listener.listen_all(channels.iter().copied())).await {
         Ok(listening) => listening?,
@@ -143,15 +142,15 @@ async fn subscribe(from: &ListenFrom, channels: &[&str], watch: Option<&mut Watc
     Ok(listener)
 }
 
-/// Ends when the connection does, or when it does not bring back what was sent.
+/// Ends when the connection is lost, or when a probe is not echoed.
 async fn forward(
     channel: &str,
     mut listener: PgListener,
     events: &mpsc::Sender<Event>,
     commands: &mpsc::Sender<FleetCommand>,
-    mut watch: Option<&mut Watch>,
+    mut watch: Option<&mut FailureDetector>,
 ) -> sqlx::Result<()> {
-    // A connection whose other end vanished (a fail-over, a firewall that forgot it) looks idle for ever: ask for an echo now and then.
+    // A connection whose other end vanished (a failover, a firewall that dropped its state) looks idle for ever: ask for an echo now and then.
     let me = Uuid::new_v4();
     let mut echo = Echo::Due(Instant::now() + ECHO_PERIOD);
     loop {
@@ -168,7 +167,7 @@ async fn forward(
                 continue;
             }
             watch = turn(&mut watch) => {
-                watch.look(&mut listener).await?;
+                watch.poll(&mut listener).await?;
                 continue;
             }
             notification = listener.try_recv() => notification?,
@@ -176,7 +175,7 @@ async fn forward(
         let Some(notification) = notification else {
             return Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionReset, "the connection was closed")));
         };
-        // Whatever comes shows that the connection lives.
+        // Any notification shows that the connection is alive.
         echo = Echo::Due(Instant::now() + ECHO_PERIOD);
         if notification.channel() != channel {
             if notification.payload() == JOINED {
@@ -196,8 +195,8 @@ async fn forward(
     }
 }
 
-/// Resolves when it is our turn to look.
-async fn turn<'a>(watch: &'a mut Option<&mut Watch>) -> &'a mut Watch {
+/// Resolves when it is this worker's turn to look for gone workers.
+async fn turn<'a>(watch: &'a mut Option<&mut FailureDetector>) -> &'a mut FailureDetector {
     match watch {
         Some(watch) => {
             tokio::time::sleep_until(watch.next).await;
@@ -207,7 +206,7 @@ async fn turn<'a>(watch: &'a mut Option<&mut Watch>) -> &'a mut Watch {
     }
 }
 
-/// When to ask for an echo, or by when it must have come.
+/// When to send a probe, or by when its echo must have come.
 enum Echo {
     Due(Instant),
     Asked(Instant),
@@ -221,7 +220,7 @@ impl Echo {
     }
 }
 
-/// PgQueuer's own health check: every listener hears it, and all but the sender pass over it.
+/// PgQueuer's own health check: every listener receives it, and all but the sender ignore it.
 async fn ask_for_echo(listener: &mut PgListener, channel: &str, id: Uuid) -> sqlx::Result<()> {
     let event = json!({"channel": channel, "sent_at": Utc::now(), "type": "health_check_event", "id": id});
     let asked = sqlx::query("SELECT pg_notify($1, $2)").bind(channel).bind(event.to_string()).execute(listener);

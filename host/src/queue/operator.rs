@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-use super::Pool;
-use super::times::bounded;
+use super::{Pool, SchemaFeatures, template};
 use crate::names::Names;
 
 /// Unlike [`Queue`](super::Queue) it claims nothing, so it has no worker's id and holds no statements: a command sends one or two.
@@ -26,8 +25,8 @@ impl Operator {
         &self.names
     }
 
-    /// A statement of this module for these names.
-    pub(super) fn sql(&self, template: &str) -> SqlStr {
-        AssertSqlSafe(self.names.render(&bounded(template))).into_sql_str()
+    /// The statement of a file of `sql/operator`, for these names.
+    pub(super) fn sql(&self, file: &str) -> SqlStr {
+        AssertSqlSafe(template::render(file, &self.names, SchemaFeatures::ALL)).into_sql_str()
     }
 }

@@ -1,6 +1,5 @@
-//! Recording how runs ended, many at a time.
+//! Recording outcomes, many at a time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -8,114 +7,15 @@ use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::Query;
 use sqlx::{Row as _, SqlStr};
 
-use super::attempt::{Attempt, Attempts};
+use super::attempt::Attempts;
 use super::enqueue::Columns;
-use super::{Queue, millis};
-use crate::job::{Claim, Disposition, JobId};
-
-/// The rows that are still under the very claims whose outcomes these are. Put in for `{ours}`.
-///
-/// Written so that there is one way to run it: for each outcome, the row by its primary key (`= ANY (ARRAY[one])` is no join by hashing or
-/// merging, and no other index can serve `IS NOT DISTINCT FROM`). On a queue table, statistics are as good as never true: left the choice,
-/// PostgreSQL goes through all rows that a worker holds for each outcome now and then (0.7 to 2.2 s for 1,000 of them, against 3 ms).
-pub(super) const OURS: &str = "q.id = ANY (ARRAY[done.id]) AND q.updated IS NOT DISTINCT FROM done.claimed
-      AND q.queue_manager_id IS NOT DISTINCT FROM $2 AND q.status IS NOT DISTINCT FROM 'picked'
-    RETURNING done.*, q.priority, q.entrypoint, q.slot";
-
-/// How all of them end: whose outcomes were recorded.
-pub(super) const RECORDED: &str = "
-SELECT id::bigint FROM ours";
-
-/// The common case, and nothing in it that the common case does not need: jobs that are done, without anything to keep.
-pub(super) const FINISH: &str = "
-WITH done AS (
-    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[])
-         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes)
-), ours AS (
-    DELETE FROM {queue} AS q USING done WHERE {ours}
-), {attempted}, logged AS (
-    INSERT INTO {log} (job_id, status, priority, entrypoint, aggregated)
-    SELECT id, 'successful'::{status}, priority, entrypoint, {counted} FROM ours
-), tallied AS (
-    {into_tally}SELECT date_trunc('sec', now()), count(*), priority, 'successful', entrypoint FROM ours GROUP BY priority, entrypoint
-)";
-
-/// Outcome, traceback, output and follow-up jobs in one statement: all of them are there, or none. Follow-ups of a job that is not
-/// ours any more are not enqueued; those of a job that is come after its row is gone (hence the join with it), and may have its
-/// dedupe key.
-pub(super) const FINISH_WITH_EXTRAS: &str = "
-WITH done AS (
-    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[],
-                         $8::text[], $9::text[], $10::bytea[])
-         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, traceback, output)
-), ours AS (
-    DELETE FROM {queue} AS q USING done WHERE {ours}
-), {attempted}, logged AS (
-    INSERT INTO {log} (job_id, status, priority, entrypoint, traceback, aggregated)
-    SELECT id, status::{status}, priority, entrypoint, traceback::jsonb, {counted} FROM ours {logged}
-), tallied AS (
-    {into_tally}SELECT date_trunc('sec', now()), count(*), priority, status, entrypoint FROM ours GROUP BY priority, status, entrypoint
-), kept AS (
-    INSERT INTO {output} (job_id, entrypoint, output)
-    SELECT id, entrypoint, output FROM ours WHERE output IS NOT NULL
-    ON CONFLICT (job_id) DO UPDATE SET output = EXCLUDED.output, entrypoint = EXCLUDED.entrypoint, created = now()
-), new AS (
-    INSERT INTO {queue} (priority, entrypoint, payload, execute_after, dedupe_key, headers, status)
-    SELECT f.priority, f.entrypoint, f.payload, now() + f.delay_ms * interval '1 millisecond', f.dedupe_key,
-           coalesce(f.headers, 'null')::jsonb, 'queued'::{status}
-    FROM unnest($11::bigint[], $12::int[], $13::text[], $14::bytea[], $15::bigint[], $16::text[], $17::text[]) WITH ORDINALITY
-         AS f(parent, priority, entrypoint, payload, delay_ms, dedupe_key, headers, ord)
-    JOIN ours ON ours.id = f.parent
-    ORDER BY f.ord{on_conflict}
-    RETURNING id, priority, entrypoint
-), new_logged AS (
-    INSERT INTO {log} (job_id, status, priority, entrypoint)
-    SELECT id, 'queued'::{status}, priority, entrypoint FROM new
-)";
-
-/// Back into the queue, or held as failed.
-pub(super) const PUT_BACK: &str = "
-WITH done AS (
-    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[],
-                         $8::text[], $9::bigint[], $10::int[], $11::text[])
-         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, delay_ms, failures, traceback)
-), ours AS (
-    UPDATE {queue} AS q
-    SET status = done.status::{status}, attempts = least(q.attempts::bigint + done.failures, 2147483647)::int, updated = now(), queue_manager_id = NULL, slot = NULL,
-        execute_after = CASE done.status WHEN 'queued' THEN now() + done.delay_ms * interval '1 millisecond' ELSE q.execute_after END
-    FROM done WHERE {ours}
-), {attempted}, logged AS (
-    INSERT INTO {log} (job_id, status, priority, entrypoint, traceback)
-    SELECT id, status::{status}, priority, entrypoint, traceback::jsonb FROM ours
-)";
-
-/// A claimed job and what becomes of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Record {
-    /// Which claim of which job.
-    pub claim: Claim,
-    /// What.
-    pub disposition: Disposition,
-    /// The run; none where the job was given back without one.
-    pub attempt: Option<Attempt>,
-    /// The entrypoint, if it has a limit: the outcome gives a seat back.
-    pub limited: Option<Arc<str>>,
-    /// It was a suspect, and its run ended: it is none any more.
-    pub suspect: bool,
-    /// Somebody cancelled it while it ran, so that its row may be gone.
-    pub cancelled: bool,
-}
-
-impl Record {
-    /// Whether the job leaves the queue. (One that stays may be due again at once, and before all others.)
-    pub fn is_final(&self) -> bool {
-        matches!(self.disposition, Disposition::Finished { .. })
-    }
-}
+use super::millis::millis;
+use super::{Queue, Record};
+use crate::job::{Disposition, JobId};
 
 impl Queue {
-    /// Record these outcomes. Returns the ids of the jobs that were still ours; what is missing belongs to another worker by now,
-    /// and was left alone. Each of the up to three statements is atomic; on an error none of the remaining ones was tried.
+    /// Record these outcomes. Returns the jobs that were still ours; the others belong to another worker by now and are left alone. There
+    /// are up to three statements, each atomic; after an error, the remaining ones are not tried.
     pub async fn record(&self, records: &[Record]) -> sqlx::Result<Vec<JobId>> {
         let (plain, rest): (Vec<&Record>, Vec<&Record>) = records.iter().partition(|record| record.disposition.is_plain());
         let (done, back): (Vec<&Record>, Vec<&Record>) = rest.into_iter().partition(|record| record.is_final());
@@ -147,7 +47,7 @@ impl Queue {
         query.fetch_all(&self.pool).await?.iter().map(|row| row.try_get(0)).collect()
     }
 
-    /// The parameters of what finishes with extras.
+    /// The parameters of `finish_with_extras`.
     pub(super) fn with_extras(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
         let (mut statuses, mut tracebacks, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
         let (mut parents, mut jobs) = (Vec::new(), Vec::new());
@@ -192,10 +92,10 @@ impl Queue {
         self.ids(put_back.bind(statuses).bind(delays).bind(failures).bind(tracebacks)).await
     }
 
-    /// The parameters that all begin with: the claims, who holds them, and how their runs were.
+    /// The parameters that all statements begin with: claims, worker, and figures of the runs.
     fn ours(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
         let (ids, claimed): (Vec<JobId>, Vec<DateTime<Utc>>) = records.iter().map(|record| (record.claim.id, record.claim.at)).unzip();
-        let attempts = Attempts::of(records);
+        let attempts = Attempts::of(records.iter().map(|record| record.attempt));
         sqlx::query(sql)
             .bind(ids)
             .bind(self.me)

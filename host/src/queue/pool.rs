@@ -1,7 +1,7 @@
-//! Where statements go: to sessions of our own; or, behind a pooler in transaction mode, to whichever session it lends for a transaction.
+//! Where statements go: to sessions of our own or, behind a pooler in transaction mode, to whichever session it lends for a transaction.
 //!
-//! No statement waits for ever. One that has no answer by its deadline, or that nobody waits for any more, takes its connection with it:
-//! a connection in an unknown state is closed, never given back, since whoever had it next would wait for the answer to what is not theirs.
+//! Every statement has a deadline. One that is not answered by then, or whose caller is gone, takes its connection with it: a connection in
+//! an unknown state is closed, because its next user would read the answer to another statement.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use sqlx::{AssertSqlSafe, Either, Execute, Executor, PgConnection, PgPool, SqlSa
 use tokio::time::Instant;
 
 use super::access::Access;
-use super::connection::timed_out;
 use super::session::{Connector, Deadlines, Sessions, settings};
 use super::sessions::{Lent, SessionPool};
 use super::sqlstate::Remedy;
+use super::timeout::timed_out;
 
 const ROLLBACK: Duration = Duration::from_secs(3);
 
-/// Statements are sent to it as to the driver's own pool, and need not know which of the two kinds it is. Cheap to clone.
+/// An executor like the driver's own pool. Callers need not know which of the two kinds it is. Cheap to clone.
 #[derive(Clone)]
 pub struct Pool {
     sessions: Arc<SessionPool>,
@@ -39,14 +39,14 @@ impl fmt::Debug for Pool {
 }
 
 impl From<PgPool> for Pool {
-    /// Sessions to the same place, as they come.
+    /// Sessions of our own.
     fn from(connections: PgPool) -> Pool {
         Pool::like(&connections, true)
     }
 }
 
 impl Pool {
-    /// Sessions to the same place, each statement a transaction of its own that leaves nothing behind.
+    /// Sessions of a pooler: each statement is a transaction that leaves nothing behind.
     pub(crate) fn by_transaction(connections: &PgPool) -> Pool {
         Pool::like(connections, false)
     }
@@ -59,35 +59,35 @@ impl Pool {
         Pool::new(connector, 0, size)
     }
 
-    /// Up to `most` sessions, of which `least` are kept when they are idle.
+    /// Up to `most` sessions, of which `least` stay open when idle.
     pub(super) fn new(connector: Connector, least: usize, most: usize) -> Pool {
         let (by_transaction, deadlines) = (matches!(connector.sessions, Sessions::Lent { prepare: false }), connector.deadlines);
         let sessions = Arc::new(SessionPool::new(connector, least, most));
         Pool { sessions, by_transaction, deadline: deadlines.statement, upkeep: deadlines.upkeep }
     }
 
-    /// Open what is kept, and one session at least; tells whether there is a database.
+    /// Open the sessions that stay open, at least one. Fails where there is no database.
     pub(super) async fn fill(&self) -> sqlx::Result<()> {
         self.sessions.fill().await
     }
 
-    /// The same, for statements of upkeep, which may take long.
+    /// The same pool with the longer deadline of upkeep.
     pub(super) fn patient(&self) -> Pool {
         Pool { deadline: self.upkeep, ..self.clone() }
     }
 
-    /// A statement is answered or given up by then; a claim may be two.
+    /// Deadline of one statement. A claim may be two statements.
     pub fn longest_wait(&self) -> Duration {
         (self.sessions.timeout() + self.deadline) * 2
     }
 
-    /// How the statements fare.
+    /// What the statements tell of the database's availability.
     pub fn access(&self) -> &Access {
         self.sessions.access()
     }
 
-    /// Several statements that are committed together, within one deadline. They must not be `persistent`, since a prepared statement stays
-    /// behind in a session that was lent. After an error nothing is left of them.
+    /// Run several statements in one transaction with one deadline. They must not be `persistent`: a prepared statement would stay behind in
+    /// a session that a pooler lent. After an error, nothing of them is committed.
     pub async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send,
@@ -106,18 +106,18 @@ impl Pool {
                 self.sessions.give_back(session, began);
                 Ok(done)
             }
-            // Whatever it was: with its session the transaction is gone.
+            // Whatever the error: the transaction ends with its session.
             Ok(Err(error)) => Err(error),
             Err(_) => Err(self.late(session).into()),
         }
     }
 
-    /// Close all sessions; those that are in use are closed by whoever uses them.
+    /// Close all sessions. Those in use are closed when they are given back.
     pub async fn close(&self) {
         self.sessions.close().await;
     }
 
-    /// One message, and gone with the transaction.
+    /// The settings of a worker, as one message that ends with the transaction.
     fn begin(&self) -> SqlStr {
         let settings = if self.by_transaction { settings(true) } else { String::new() };
         AssertSqlSafe(format!("BEGIN ISOLATION LEVEL READ COMMITTED; {settings}")).into_sql_str()
@@ -129,16 +129,16 @@ impl Pool {
             if !self.by_transaction {
                 return session.fetch_many(query).try_collect().await;
             }
-            // Preparing and executing a statement are two messages, and between them the pooler would lend the session to somebody else.
+            // To prepare and to execute are two messages. Between two transactions, the pooler would lend the session to another client.
             session.execute(self.begin()).await?;
             let answers = session.fetch_many(Unnamed(query)).try_collect().await?;
-            // No answer is passed on before it is committed.
+            // Nothing is passed on before the commit.
             session.execute("COMMIT").await?;
             Ok(answers)
         };
         match tokio::time::timeout(self.deadline, answers).await {
             Ok(Ok(answers)) => {
-                // That upkeep took long says nothing of the way to the database.
+                // A long statement of upkeep says nothing about the database's availability.
                 let began = if self.deadline == self.upkeep { Instant::now() } else { began };
                 self.sessions.give_back(session, began);
                 Ok(answers)
@@ -152,7 +152,7 @@ impl Pool {
         }
     }
 
-    /// Whether the session is as it was before its transaction.
+    /// Whether the session is outside of a transaction again.
     async fn roll_back(&self, session: &mut Lent, error: &sqlx::Error) -> bool {
         let rolled_back = async { tokio::time::timeout(ROLLBACK, session.execute("ROLLBACK")).await };
         !Remedy::of(error).ends_session() && matches!(rolled_back.await, Ok(Ok(_)))
@@ -170,7 +170,7 @@ type Results<'e> = BoxStream<'e, sqlx::Result<Either<PgQueryResult, PgRow>>>;
 impl<'p> Executor<'p> for &'p Pool {
     type Database = Postgres;
 
-    /// All answers are there before the first is passed on: a session is never held for longer than its statement.
+    /// All rows are there before the first is passed on: a session is never held for longer than its statement.
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Results<'e>
     where
         'p: 'e,
@@ -210,7 +210,7 @@ impl<'p> Executor<'p> for &'p Pool {
     }
 }
 
-/// A statement that leaves nothing behind in its session.
+/// A statement that is not prepared by name, so that nothing stays behind in its session.
 struct Unnamed<E>(E);
 
 impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unnamed<E> {

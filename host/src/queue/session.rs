@@ -1,4 +1,4 @@
-//! How a session with the database comes to be: where it is asked for, with which password, and what is set in it before it is used.
+//! Opening a session: address, password, and the settings that it gets before it is used.
 
 use std::time::Duration;
 
@@ -11,35 +11,39 @@ use super::presence;
 use super::server_version::check_server;
 use super::source::Source;
 use super::sqlstate::Remedy;
+use super::timeout::within;
 
 use crate::told::Told as _;
 
-/// Every statement here is written for one plan, of index look-ups; a queue table's statistics, true for the moment they were
-/// taken, can only mislead the planner away from it (a claim that sorts the whole backlog: 50 ms against 1). And compiling such a
-/// statement takes PostgreSQL longer than running it.
+/// Every statement is written for one plan, of index look-ups. The statistics of a queue table are outdated as soon as they are taken, and
+/// can only mislead the planner (a claim that sorts the whole backlog takes 50 ms instead of 1). JIT compilation of such a statement takes
+/// longer than the statement.
 ///
-/// They are written for READ COMMITTED as well: a claim that skips what is locked has nothing to gain from a snapshot that lasts longer,
-/// and where `serializable` is the default, workers that do not read the same rows would still be failed for each other's sake.
+/// Statements are written for READ COMMITTED. Where `serializable` is the default, PostgreSQL would fail workers that read no common row.
 const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
     SET plan_cache_mode = force_generic_plan";
 const READ_COMMITTED: &str = "SET default_transaction_isolation = 'read committed'";
 
-/// In a database whose encoding is SQL_ASCII, texts are bytes. A session whose client says UTF8 cannot read those that are not: the whole
-/// statement fails, whatever else it reads.
+/// In a database with the encoding SQL_ASCII, texts are bytes. To a client that says UTF8, a statement fails with the first text that is not.
 pub(crate) const AS_BYTES: &str =
     "SELECT set_config('client_encoding', 'SQL_ASCII', {local}) WHERE current_setting('server_encoding') = 'SQL_ASCII'";
 
-/// What is set in a session, or in a transaction of one that was lent.
+/// Settings of a session, or of one transaction in a session that a pooler lends (`local`).
 pub(super) fn settings(local: bool) -> String {
     let planner = if local { PLANNER.replace("SET ", "SET LOCAL ") } else { format!("{PLANNER}; {READ_COMMITTED}") };
     format!("{planner}; {}", AS_BYTES.replace("{local}", &local.to_string()))
 }
 
-/// A server lets go of what a client holds that is gone or frozen (rows, seats, its sign of life) when a statement of ours would have been
-/// given up: the network's silence ends the connection, whether nobody answers or a stopped process reads nothing. A statement whose client
-/// hung up is given up. What is shorter already stays as it is.
+/// Settings of a worker's own sessions.
+pub fn worker_settings() -> String {
+    settings(false)
+}
+
+/// Timeouts that make the server release what a dead or frozen client holds (rows, slots, its advisory lock) at about the time when the
+/// client itself would have given up: the connection ends whether nobody answers or a stopped process does not read. A statement whose
+/// client hung up is cancelled. Shorter settings of the server stay.
 ///
-/// `statement_timeout` is the last resort, above the longest deadline of ours. What a platform does not have is left out.
+/// `statement_timeout` is the last resort, above the longest deadline of ours. Settings that the platform lacks are left out.
 const LIMITS: &str = "
 SELECT set_config(ours.name, ours.value::text, false)
 FROM (VALUES ('tcp_keepalives_idle', {seconds} / 2), ('tcp_keepalives_interval', {seconds} / 6), ('tcp_keepalives_count', 3),
@@ -48,42 +52,42 @@ FROM (VALUES ('tcp_keepalives_idle', {seconds} / 2), ('tcp_keepalives_interval',
 JOIN pg_settings AS theirs ON theirs.name = ours.name
 WHERE theirs.setting::bigint = 0 OR theirs.setting::bigint > ours.value";
 
-/// Long enough for a lock that somebody's migration holds for a moment, and for a payload of tens of megabytes; as long as a lease.
+/// Long enough for a lock that a migration holds for a moment, and for a payload of tens of megabytes. As long as a lease.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
-/// A look through all leases of a long queue beside a transaction that is left open takes minutes.
+/// A full scan of the leases of a long queue, beside a transaction that is left open, takes minutes.
 const UPKEEP_TIMEOUT: Duration = Duration::from_secs(600);
 
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 const LAST_RETRY: Duration = Duration::from_secs(1);
 
-/// Whose the sessions behind our connections are.
+/// Who owns the sessions behind our connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Sessions {
-    /// Ours for as long as the connection lasts. Each is a worker's sign of life, where there is one, before it is anything else.
+    /// We do, for as long as the connection lasts. A session of a worker takes the worker's advisory lock first.
     Ours(Option<Uuid>),
-    /// A pooler's: nothing is set in them.
+    /// A pooler: nothing is set in them.
     Lent {
-        /// Statements may be prepared by name, since it lends a session for longer than a transaction.
+        /// Whether statements may be prepared by name, because the pooler lends a session for longer than a transaction.
         prepare: bool,
     },
 }
 
-/// Where sessions come from.
+/// Opens sessions.
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     pub(super) source: Source,
     pub(super) sessions: Sessions,
-    /// For one try, or for as many as can be made in that time.
+    /// Deadline of one try, and of all retries together.
     pub(super) timeout: Duration,
     pub(super) deadlines: Deadlines,
 }
 
-/// How long a statement may take, with its way there and back. Past that its connection is given up.
+/// Deadlines of statements, round trip included. Past its deadline, a statement's connection is closed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadlines {
-    /// Claims, outcomes, heartbeats: they take milliseconds.
+    /// Claims, outcomes, heartbeats, which take milliseconds.
     pub(super) statement: Duration,
-    /// Counting a long log, looking through all leases, dropping old attempts.
+    /// Aggregating a long log, full scans of the leases, pruning.
     pub(super) upkeep: Duration,
 }
 
@@ -95,9 +99,9 @@ impl Deadlines {
 }
 
 impl Connector {
-    /// One try, in time.
+    /// One try.
     pub(super) async fn try_open(&self) -> sqlx::Result<PgConnection> {
-        super::connection::within(self.timeout, async {
+        within(self.timeout, async {
             let mut connection = PgConnection::connect_with(&self.options().await?).await?;
             self.set_up(&mut connection).await?;
             Ok(connection)
@@ -105,7 +109,7 @@ impl Connector {
         .await
     }
 
-    /// Tried again for as long as there is time, while the server starts or is full.
+    /// Retried until the deadline while the server starts or has no free connection.
     pub(super) async fn open(&self) -> sqlx::Result<PgConnection> {
         let deadline = Instant::now() + self.timeout;
         let mut retry = FIRST_RETRY;
@@ -120,7 +124,7 @@ impl Connector {
         }
     }
 
-    /// A pool of one, as the driver's listener wants it.
+    /// The driver's listener wants a pool: one with a single session.
     pub(super) async fn alone(&self) -> sqlx::Result<PgPool> {
         let (options, this) = (self.options().await?, self.clone());
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(self.timeout).max_lifetime(None).idle_timeout(None);
@@ -135,7 +139,7 @@ impl Connector {
         let options = self.source.read_again().await?;
         Ok(match self.sessions {
             Sessions::Ours(_) | Sessions::Lent { prepare: true } => options,
-            // What is prepared would stay behind in a session that is somebody else's next.
+            // Prepared statements would stay behind in a session that another client gets next.
             Sessions::Lent { prepare: false } => options.statement_cache_capacity(0),
         })
     }
@@ -150,7 +154,7 @@ impl Connector {
         let limits = LIMITS.replace("{seconds}", &statement.as_secs().clamp(6, 3600).to_string());
         let limits = limits.replace("{longest}", &(upkeep + statement).as_millis().to_string());
         if let Err(error) = sqlx::raw_sql(AssertSqlSafe(limits)).execute(&mut *connection).await {
-            // A platform that lacks one of them. Our own deadlines are there all the same.
+            // The platform lacks one of the settings. Our own deadlines hold all the same.
             tracing::debug!(error = %error.told(), "the server does not take the limits of a session");
         }
         connection.execute(AssertSqlSafe(settings(false))).await?;

@@ -1,7 +1,7 @@
-//! Sessions with the database, lent out one at a time: a few that are kept, more as they are needed, as many as the server gives.
+//! The session pool: a few sessions stay open, more are opened as they are needed, as many as the server grants.
 //!
-//! The driver has a pool. It waits for the answer to a statement that was given up before it lends its session again, for ever where the
-//! network is silent; and where the server has no more sessions to give it waits for one of those, beside its own that are idle.
+//! The driver's pool does not serve here. Before it lends a session again, it waits for the answer to a statement that was given up, without
+//! end where the network is silent. Where the server grants no more sessions it waits for a new one, beside idle sessions of its own.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,15 +18,15 @@ use super::sqlstate::Remedy;
 
 use crate::told::Told as _;
 
-/// A session that is not used for so long is closed, if more are kept than are to be.
+/// Surplus sessions that are idle for this long are closed.
 const IDLE: Duration = Duration::from_secs(600);
-/// Sessions are renewed now and then: what one has gathered on the server goes, and what was changed for new sessions comes.
+/// Sessions are replaced at this age: memory of the server process is released, and changed defaults take effect.
 const LIFETIME: Duration = Duration::from_secs(1800);
-/// One that answered so lately is believed to live.
+/// A session that answered within this time is not probed before use.
 const FRESH: Duration = Duration::from_secs(1);
 const PING: Duration = Duration::from_secs(3);
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Where the server was full, no more sessions are asked for until then; those that there are must do.
+/// After the server refused a session for lack of free ones, no more are asked for during this time.
 const FULL: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 const LAST_RETRY: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ pub(super) struct SessionPool {
     least: usize,
     places: Arc<Semaphore>,
     state: Mutex<State>,
-    /// Of them all, lent or not.
+    /// All sessions, lent or idle.
     open: Arc<AtomicUsize>,
     given_back: Arc<Notify>,
     access: Access,
@@ -47,9 +47,9 @@ pub(super) struct SessionPool {
 #[derive(Debug)]
 struct State {
     idle: Vec<Session>,
-    /// Sessions that were opened before are not used again.
+    /// Sessions that were opened before this are not used again.
     retired: Instant,
-    /// Sessions that answered before, and not since, are asked whether they live.
+    /// Sessions whose last answer is older than this are probed before use.
     doubted: Instant,
     full_until: Instant,
 }
@@ -62,19 +62,19 @@ struct Session {
     _open: Open,
 }
 
-/// Counts a session for as long as it is there.
+/// Counts a session as open until it is dropped.
 #[derive(Debug)]
 struct Open(Arc<AtomicUsize>, Arc<Notify>);
 
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
-        // Somebody may open another.
+        // A waiter may open another.
         self.1.notify_one();
     }
 }
 
-/// A session that somebody uses. Dropped before it is given back, it is closed.
+/// A session in use. One that is dropped without being given back is closed.
 #[derive(Debug)]
 pub(super) struct Lent {
     session: Session,
@@ -114,7 +114,6 @@ impl SessionPool {
         &self.access
     }
 
-    /// For having a session.
     pub(super) fn timeout(&self) -> Duration {
         self.connector.timeout
     }
@@ -123,7 +122,7 @@ impl SessionPool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those that are kept, and one to know that there is a database.
+    /// Open the sessions that stay open, at least one, to know that the database is there.
     pub(super) async fn fill(&self) -> sqlx::Result<()> {
         let mut filled = Vec::new();
         while filled.len() < self.least.max(1) {
@@ -133,7 +132,7 @@ impl SessionPool {
         Ok(())
     }
 
-    /// One that lives, or the reason why there is none, in the time that there is for a connection.
+    /// A live session, or the reason why there is none, within the connect timeout.
     pub(super) async fn acquire(&self) -> sqlx::Result<Lent> {
         let deadline = Instant::now() + self.connector.timeout;
         let mut last = None;
@@ -143,7 +142,7 @@ impl SessionPool {
             Ok(Lent { session, _place: place })
         });
         let acquired = acquired.await.unwrap_or_else(|_| Err(last.unwrap_or(sqlx::Error::PoolTimedOut)));
-        // All of ours being busy for so long tells nothing good of the database, either.
+        // That all sessions are busy for so long says that the database does not keep up.
         acquired.inspect_err(|_| self.access.lost())
     }
 
@@ -153,7 +152,7 @@ impl SessionPool {
             if self.closed.load(Ordering::Acquire) {
                 return Err(sqlx::Error::PoolClosed);
             }
-            // Before the look, so that what is given back after it is not missed.
+            // Subscribed before the check, so that a session that is given back after it is not missed.
             let given_back = self.given_back.notified();
             while let Some(session) = self.pop() {
                 if let Some(session) = self.checked(session).await {
@@ -183,7 +182,7 @@ impl SessionPool {
         Session { connection, opened: now, answered: now, _open: Open(Arc::clone(&self.open), Arc::clone(&self.given_back)) }
     }
 
-    /// The one that was used last, so that those which are too many grow old.
+    /// The most recently used session, so that surplus ones become idle.
     fn pop(&self) -> Option<Session> {
         let mut state = self.state();
         let retired = state.retired;
@@ -195,7 +194,7 @@ impl SessionPool {
         None
     }
 
-    /// The session, if it lives.
+    /// The session, if it is alive.
     async fn checked(&self, mut session: Session) -> Option<Session> {
         let doubted = self.state().doubted;
         if session.answered.elapsed() < FRESH && session.answered >= doubted {
@@ -217,13 +216,13 @@ impl SessionPool {
         }
     }
 
-    /// It was answered, and is the next one's.
+    /// Its statement was answered: the session goes back into the pool.
     pub(super) fn give_back(&self, lent: Lent, began: Instant) {
         self.access.answered(began.elapsed());
         self.keep(lent);
     }
 
-    /// It was not, or by a refusal.
+    /// Its statement failed: the session goes back or is closed, as the error asks for.
     pub(super) fn failed(&self, lent: Lent, began: Instant, error: &sqlx::Error, in_transaction: bool) {
         let remedy = Remedy::of(error);
         let now = Instant::now();
@@ -239,7 +238,7 @@ impl SessionPool {
             }
             _ => self.access.answered(began.elapsed()),
         }
-        // With its session a transaction is over.
+        // A transaction ends with its session.
         if !remedy.ends_session() && !in_transaction {
             self.keep(lent);
         }
@@ -253,7 +252,7 @@ impl SessionPool {
             return;
         }
         state.idle.push(session);
-        // At the bottom are those that nobody needed for the longest time.
+        // The least recently used sessions are at the bottom.
         let superfluous = self.open.load(Ordering::Acquire) > self.least.max(1) && state.idle[0].answered.elapsed() > IDLE;
         let old = superfluous.then(|| state.idle.remove(0));
         drop(state);
@@ -261,7 +260,7 @@ impl SessionPool {
         self.given_back.notify_one();
     }
 
-    /// Those that are in use are closed when they are given back.
+    /// Sessions in use are closed when they are given back.
     pub(super) async fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.places.close();

@@ -1,4 +1,4 @@
-//! Where the database is, and which password it asks for now. Both are read again for each session: passwords are rotated while hosts run.
+//! Address and password of the database. Both are read again for each session, because passwords are rotated while hosts run.
 
 use std::fmt;
 use std::ops::Deref;
@@ -10,23 +10,25 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
-use super::connection::{self, configuration};
+use super::options;
 use super::server_version::check_server;
+use super::timeout::within;
+use super::variables::{configuration, in_time};
 use crate::environment::variable;
 
 const PASSWORD_FILE: &str = "PGQ_HOST_PASSWORD_FILE";
 const PASSWORD_COMMAND: &str = "PGQ_HOST_PASSWORD_COMMAND";
-/// A command that asks a service for the password may have to wait for it.
+/// Deadline of the password command, which may have to ask a service.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
-/// A token of a cloud's identity service has two kilobytes.
+/// Bytes of a password at most. A token of a cloud's identity service has two kilobytes.
 const LONGEST_PASSWORD: u64 = 64 * 1024;
 
-/// What a session is asked for by. It stands for the options as they were read first.
+/// Dereferences to the options as they were read at start.
 #[derive(Clone)]
 pub struct Source {
     options: PgConnectOptions,
     connect_timeout: Option<Duration>,
-    /// The DSN, if any, to be read again with all variables; none where the options are all there is.
+    /// The DSN, to be read again with all variables; the outer `None`: the options never change.
     origin: Option<Option<String>>,
 }
 
@@ -45,28 +47,28 @@ impl Deref for Source {
 }
 
 impl fmt::Debug for Source {
-    /// Without what is secret.
+    /// Without secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.options.get_host(), self.options.get_port())
     }
 }
 
 impl Source {
-    /// By a DSN and the variables. An error names what is wrong with them.
+    /// From a DSN and the variables.
     pub fn new(dsn: Option<&str>) -> Result<Source, String> {
         if [PASSWORD_FILE, PASSWORD_COMMAND].iter().all(|name| variable(name).is_some()) {
             return Err(format!("{PASSWORD_FILE} and {PASSWORD_COMMAND} are both set; unset one of them"));
         }
-        let (options, connect_timeout) = connection::read(dsn)?;
+        let (options, connect_timeout) = options::read(dsn)?;
         Ok(Source { options, connect_timeout, origin: Some(dsn.map(str::to_owned)) })
     }
 
-    /// What the DSN says of it.
+    /// The DSN's `connect_timeout`.
     pub(super) fn connect_timeout(&self) -> Option<Duration> {
         self.connect_timeout
     }
 
-    /// One connection, for a tool that does one thing with it.
+    /// A single connection, for a command.
     pub async fn connect(&self) -> sqlx::Result<PgConnection> {
         let connecting = async {
             let connection = PgConnection::connect_with(&self.read_again().await?).await?;
@@ -74,18 +76,18 @@ impl Source {
             Ok(connection)
         };
         match self.connect_timeout {
-            Some(timeout) => connection::within(timeout, connecting).await,
-            None => connection::in_time(connecting).await,
+            Some(timeout) => within(timeout, connecting).await,
+            None => in_time(connecting).await,
         }
     }
 
-    /// As it is now: the password file, libpq's or ours, may have changed since.
+    /// Read options and password again: the password file, libpq's or ours, may have changed.
     pub async fn read_again(&self) -> sqlx::Result<PgConnectOptions> {
         let Some(dsn) = &self.origin else { return Ok(self.options.clone()) };
-        let (options, _) = connection::read(dsn.as_deref()).map_err(configuration)?;
+        let (options, _) = options::read(dsn.as_deref()).map_err(configuration)?;
         let password = match (variable(PASSWORD_FILE), variable(PASSWORD_COMMAND)) {
             (Some(file), _) => Some(read(&file).await.map_err(|error| configuration(format!("{PASSWORD_FILE} is {file:?}: {error}")))?),
-            // Not the command itself, which may hold a secret.
+            // The message does not repeat the command, which may hold a secret.
             (None, Some(command)) => {
                 Some(run(&command).await.map_err(|error| configuration(format!("the command of {PASSWORD_COMMAND} {error}")))?)
             }
@@ -100,7 +102,7 @@ impl Source {
 
 async fn read(file: &str) -> Result<String, String> {
     let read = async {
-        // Before it is opened: to open a pipe is to wait for its other end.
+        // Before it is opened, because opening a pipe waits for its other end.
         if !tokio::fs::metadata(file).await?.is_file() {
             return Err(std::io::Error::other("it is no regular file"));
         }
@@ -112,14 +114,14 @@ async fn read(file: &str) -> Result<String, String> {
     password(&read.await.map_err(|error| error.to_string())?)
 }
 
-/// The first line of what the command prints. None of it is ever shown.
+/// The first line that the command prints. Its output is never shown.
 async fn run(command: &str) -> Result<String, String> {
     let mut child = Command::new("/bin/sh")
         .args(["-c", command])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        // A group of its own: ctrl-c is for us, and what it started in its turn goes with it.
+        // In a process group of its own: Ctrl-C is for the host alone, and children of the command can be killed with it.
         .process_group(0)
         .kill_on_drop(true)
         .spawn()

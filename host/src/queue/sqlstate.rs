@@ -1,4 +1,4 @@
-//! What PostgreSQL's error codes ask for: one table, for everything that sends statements.
+//! What to do about PostgreSQL's error codes: one table for all senders of statements.
 
 use std::io;
 
@@ -7,38 +7,38 @@ use sqlx::Error;
 /// What to do after a statement failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// Nothing happened, and it may work at once: others were in the way.
+    /// Nothing happened, because others were in the way. It may work at once.
     AtOnce,
     /// It may work later, in the same session.
     Later,
     /// The session is gone. The statement may have been done.
     SessionLost,
-    /// It fails for ever in this session and in those that are as old, and may work in a new one.
+    /// It fails in this session and in all older ones, and may work in a new one.
     NewSession,
-    /// The server has no session to give: those that there are must do.
+    /// The server grants no more sessions: use those that are open.
     Full,
-    /// Some row of it is refused whenever it is tried. The others are not.
+    /// One of its rows is refused at every try. The others are not.
     Isolate,
-    /// Somebody has to change something first.
+    /// An operator has to change something first.
     Operator,
 }
 
 pub(super) const UNIQUE_VIOLATION: &str = "23505";
 
-/// Codes, or the classes that they begin with. The first line that fits is the one that counts.
+/// Codes, or the classes that they begin with. The first match counts.
 const TABLE: [(&str, Remedy); 40] = [
-    // The session is read-only: it was opened while the database was, or the server is a standby by now.
+    // The session is read-only: the database was when it was opened, or the server is a standby by now.
     ("25006", Remedy::NewSession),
-    // Statements that were prepared are not there, or are there already: somebody said DISCARD or DEALLOCATE, or a pooler is in between.
+    // A prepared statement is missing, or exists already: after DISCARD or DEALLOCATE, or behind a pooler.
     ("26000", Remedy::NewSession),
     ("42P05", Remedy::NewSession),
-    // A type, table or function that the session remembers by its number is there no more: `cache lookup failed`.
+    // A type, table or function that the session knows by its OID is gone: `cache lookup failed`.
     ("XX000", Remedy::NewSession),
-    // A transaction that was left open, or one that failed, in a session that was given back.
+    // The session was given back inside of a transaction.
     ("25P01", Remedy::NewSession),
     ("25P02", Remedy::NewSession),
     ("25001", Remedy::NewSession),
-    // The idle session, or the transaction, was ended by a timeout of the server's.
+    // A timeout of the server ended the idle session or transaction.
     ("25P03", Remedy::SessionLost),
     ("25P04", Remedy::SessionLost),
     ("57P01", Remedy::SessionLost),
@@ -48,7 +48,7 @@ const TABLE: [(&str, Remedy); 40] = [
     ("57P05", Remedy::SessionLost),
     ("08", Remedy::SessionLost),
     ("40003", Remedy::SessionLost),
-    // Serialization failures and deadlocks: the transaction was rolled back for another's sake.
+    // Serialization failures and deadlocks: the transaction was rolled back in favour of another.
     ("40001", Remedy::AtOnce),
     ("40P01", Remedy::AtOnce),
     ("40", Remedy::AtOnce),
@@ -72,7 +72,7 @@ const TABLE: [(&str, Remedy); 40] = [
     ("P0", Remedy::Isolate),
     ("38", Remedy::Isolate),
     ("39", Remedy::Isolate),
-    // Who we are, which database, what we may do, what there is.
+    // Authentication, database, privileges, missing objects.
     ("28", Remedy::Operator),
     ("3D", Remedy::Operator),
     ("3F", Remedy::Operator),
@@ -85,13 +85,13 @@ const TABLE: [(&str, Remedy); 40] = [
 /// `cached plan must not change result type` shares its code with everything that is not supported.
 const CACHED_PLAN: (&str, &str) = ("0A000", "RevalidateCachedQuery");
 
-/// Whether it is this very code.
+/// Whether the error has this code.
 pub(super) fn is(error: &Error, code: &str) -> bool {
     error.as_database_error().and_then(|error| error.code()).as_deref() == Some(code)
 }
 
 impl Remedy {
-    /// What this error asks for.
+    /// What to do about this error.
     pub fn of(error: &Error) -> Remedy {
         match error {
             Error::Database(database) => {
@@ -100,9 +100,9 @@ impl Remedy {
                 if code == CACHED_PLAN.0 && routine == Some(CACHED_PLAN.1) { Remedy::NewSession } else { Remedy::of_code(&code) }
             }
             Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed | Error::PoolTimedOut => Remedy::SessionLost,
-            // What the driver cannot write or read comes back with the same row.
+            // The driver cannot encode or decode a value: it fails at every try with the same row.
             Error::Encode(_) | Error::Decode(_) | Error::ColumnDecode { .. } => Remedy::Isolate,
-            // A type that the driver looked up by its name and number.
+            // The driver cached a type by its name and OID.
             Error::TypeNotFound { .. } | Error::ColumnNotFound(_) | Error::ColumnIndexOutOfBounds { .. } => Remedy::NewSession,
             Error::Configuration(_) => Remedy::Operator,
             _ => Remedy::Later,
@@ -113,12 +113,12 @@ impl Remedy {
         TABLE.iter().find(|(prefix, _)| code.starts_with(prefix)).map_or(Remedy::Later, |(_, remedy)| *remedy)
     }
 
-    /// Whether the session that it happened in must not be used again.
+    /// Whether the session must not be used again.
     pub(super) fn ends_session(self) -> bool {
         matches!(self, Remedy::SessionLost | Remedy::NewSession)
     }
 
-    /// Whether a try to connect that failed so may go well in a moment: the server is starting, or is full.
+    /// Whether a failed connection attempt is worth a retry: the server is starting, or has no free connection.
     pub(super) fn may_pass_while_connecting(error: &Error) -> bool {
         match error {
             Error::Io(error) => matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset),

@@ -1,102 +1,136 @@
-//! A worker's statements, rendered once from checked names, for the database as it is.
+//! A worker's statements, rendered once for the names of this deployment and for the database as it is.
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-use super::claim::Way;
-use super::times::bounded;
-use super::{
-    Lacking, attempt, body, claim, depth, enqueue, fleet, handover, heartbeat, judgements, outcome, presence, rescue, schedules,
-    statistics, suspect,
-};
+use super::{SchemaFeatures, template};
 use crate::names::Names;
 
-#[derive(Debug)]
-pub(super) struct Statements {
-    pub(super) claim: SqlStr,
-    pub(super) claim_of_many: SqlStr,
-    pub(super) claim_on: SqlStr,
-    pub(super) claim_limited: SqlStr,
-    pub(super) read_body: SqlStr,
-    pub(super) read_raw_body: SqlStr,
-    pub(super) next_due: SqlStr,
-    pub(super) work_left: SqlStr,
-    pub(super) count_left: SqlStr,
-    pub(super) heartbeat: SqlStr,
-    pub(super) any_lost: SqlStr,
-    pub(super) depth: SqlStr,
-    pub(super) rescue: SqlStr,
-    pub(super) rescue_from: SqlStr,
-    pub(super) announce: SqlStr,
-    pub(super) look: SqlStr,
-    pub(super) judgements: SqlStr,
-    pub(super) judge: SqlStr,
-    pub(super) forget: SqlStr,
-    pub(super) withdraw: SqlStr,
-    pub(super) fleet_files: SqlStr,
-    pub(super) prune_attempts: SqlStr,
-    pub(super) begin_suspect: SqlStr,
-    pub(super) clear_suspects: SqlStr,
-    pub(super) prune_suspects: SqlStr,
-    pub(super) finish: SqlStr,
-    pub(super) finish_with_extras: SqlStr,
-    pub(super) put_back: SqlStr,
-    pub(super) hand_over: SqlStr,
-    pub(super) aggregate: SqlStr,
-    pub(super) enqueue: SqlStr,
-    pub(super) enqueue_or_skip: SqlStr,
-    pub(super) look_at_schedules: SqlStr,
-    pub(super) add_schedules: SqlStr,
-    pub(super) fire: SqlStr,
-    pub(super) move_back: SqlStr,
-    pub(super) enqueue_or_update: SqlStr,
-    /// What they go without. Those that are about nothing else are not to be used.
-    pub(super) lacking: Lacking,
+macro_rules! statements {
+    ($($name:ident)*) => {
+        /// One field for each file of `sql/worker`.
+        #[derive(Debug)]
+        pub(super) struct Statements {
+            $(pub(super) $name: SqlStr,)*
+            /// Statements about what the database has not are not to be used.
+            pub(super) features: SchemaFeatures,
+        }
+
+        impl Statements {
+            pub(super) fn render(names: &Names, features: SchemaFeatures) -> Statements {
+                let render = |file: &str| AssertSqlSafe(template::render(file, names, features)).into_sql_str();
+                Statements { $($name: render(include_str!(concat!("sql/worker/", stringify!($name), ".sql"))),)* features }
+            }
+        }
+
+        /// Names and files of all of them, as they are written.
+        pub const WORKER_STATEMENTS: &[(&str, &str)] =
+            &[$((stringify!($name), include_str!(concat!("sql/worker/", stringify!($name), ".sql"))),)*];
+    };
 }
 
-impl Statements {
-    pub(super) fn render(names: &Names, lacking: Lacking) -> Statements {
-        let render = |template: &str| AssertSqlSafe(names.render(&bounded(&lacking.fill(template)))).into_sql_str();
-        let outcome = |template: &str| render(&template.replace("{ours}", outcome::OURS).replace("{attempted}", attempt::ATTEMPTED));
-        let recorded = |template: &str| outcome(&format!("{template}{}", outcome::RECORDED));
-        Statements {
-            claim: render(&claim::claim(Way::Front)),
-            claim_of_many: render(&claim::claim(Way::FrontOfMany)),
-            claim_on: render(&claim::claim(Way::On)),
-            claim_limited: render(&claim::claim_limited()),
-            read_body: render(&body::read(body::AS_TEXT)),
-            read_raw_body: render(&body::read(body::AS_STORED)),
-            next_due: render(claim::NEXT_DUE),
-            work_left: render(claim::WORK_LEFT),
-            count_left: render(claim::COUNT_LEFT),
-            heartbeat: render(heartbeat::HEARTBEAT),
-            any_lost: render(rescue::ANY_LOST),
-            depth: render(depth::DEPTH),
-            rescue: render(&rescue::rescue(lacking.suspects)),
-            rescue_from: render(&rescue::rescue_from(lacking.suspects)),
-            finish: recorded(outcome::FINISH),
-            finish_with_extras: recorded(&outcome::FINISH_WITH_EXTRAS.replace("{on_conflict}", enqueue::SKIP).replace("{logged}", "")),
-            put_back: recorded(outcome::PUT_BACK),
-            hand_over: outcome(&handover::hand_over()),
-            announce: render(&fleet::announce(names, !lacking.presence)),
-            look: render(presence::LOOK),
-            judgements: render(judgements::READ),
-            judge: render(&judgements::WRITE.replace("{fleet_channel}", &names.fleet_channel())),
-            forget: render(presence::FORGET),
-            withdraw: render(fleet::WITHDRAW),
-            fleet_files: render(fleet::FLEET_FILES),
-            prune_attempts: render(attempt::PRUNE),
-            begin_suspect: render(suspect::BEGIN),
-            clear_suspects: render(suspect::CLEAR),
-            prune_suspects: render(suspect::PRUNE),
-            aggregate: render(statistics::AGGREGATE),
-            enqueue: render(&enqueue::ENQUEUE.replace("{on_conflict}", "")),
-            enqueue_or_skip: render(&enqueue::ENQUEUE.replace("{on_conflict}", enqueue::SKIP)),
-            look_at_schedules: render(schedules::LOOK),
-            add_schedules: render(schedules::ADD),
-            fire: render(schedules::FIRE),
-            move_back: render(schedules::MOVE_BACK),
-            enqueue_or_update: render(enqueue::ENQUEUE_OR_UPDATE),
-            lacking,
+statements! {
+    claim
+    claim_many
+    claim_from_cursor
+    claim_limited
+    read_body
+    read_body_as_stored
+    next_due
+    has_work
+    count_left
+    renew_leases
+    begin_suspect
+    finish
+    finish_with_extras
+    put_back
+    hand_over
+    find_expired
+    rescue_expired
+    rescue_from_worker
+    find_gone_workers
+    forget_worker
+    clear_suspects
+    prune_suspects
+    prune_attempts
+    aggregate
+    depth
+    announce
+    withdraw
+    fleet_files
+    verdicts
+    record_verdicts
+    enqueue
+    enqueue_or_skip
+    enqueue_or_raise_priority
+    schedules
+    add_schedules
+    fire_schedules
+    move_schedules_back
+    schema_features
+}
+
+/// A worker's statement as it is sent, for these names.
+pub fn worker_statement(file: &str, names: &Names, features: SchemaFeatures) -> String {
+    template::render(file, names, features)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::NameSettings;
+
+    #[test]
+    fn every_statement_can_be_rendered_for_every_database() {
+        let settings = NameSettings { prefix: Some("p_".into()), schema: Some("jobs".into()) };
+        let names = Names::new(&settings, |_| None).expect("valid names");
+        for bits in 0..64_u8 {
+            let has = |bit: u8| bits & (1 << bit) != 0;
+            let features =
+                SchemaFeatures { attempts: has(0), tally: has(1), hosts: has(2), presence: has(3), suspects: has(4), verdicts: has(5) };
+            let sql = format!("{:?}", Statements::render(&names, features));
+            assert!(!sql.contains("/*") && !sql.contains("--"), "a marker or a comment is left over");
+        }
+    }
+
+    #[test]
+    fn a_byte_that_is_not_counted_here_is_not_counted_there() {
+        for name in ["claim", "claim_limited", "hand_over"] {
+            let (_, file) = WORKER_STATEMENTS.iter().find(|(known, _)| *known == name).expect("a statement");
+            assert!(file.contains(&format!("bytes > {} ", crate::byte_budget::UNCOUNTED)), "{name}");
+        }
+    }
+
+    /// Parts that several statements have are written out in each of them.
+    #[test]
+    fn what_is_written_more_than_once_is_the_same() {
+        let part = |name: &str, cte: &str| {
+            let (_, file) = WORKER_STATEMENTS.iter().find(|(known, _)| *known == name).expect("a statement");
+            let begin = file.find(&format!("{cte} AS ")).unwrap_or_else(|| panic!("{name} has no {cte}"));
+            let end = file[begin..].find("\n)").expect("its end");
+            // The parameters have other numbers.
+            file[begin..begin + end]
+                .split('$')
+                .map(|text| text.trim_start_matches(|c: char| c.is_ascii_digit()))
+                .collect::<Vec<_>>()
+                .join("$")
+        };
+        let claims = ["claim", "claim_many", "claim_from_cursor", "claim_limited", "hand_over"];
+        for cte in ["fit", "claim_tallied", "job"] {
+            claims.iter().for_each(|name| assert_eq!(part(name, cte), part("claim", cte), "{cte} of {name}"));
+        }
+        for cte in ["few", "assigned"] {
+            assert_eq!(part("claim_limited", cte), part("hand_over", cte), "{cte}");
+        }
+        for cte in ["attempted"] {
+            for name in ["finish_with_extras", "put_back", "hand_over"] {
+                assert_eq!(part(name, cte), part("finish", cte), "{cte} of {name}");
+            }
+        }
+        for cte in ["done", "ours", "tallied", "kept", "new", "new_logged"] {
+            assert_eq!(part("finish_with_extras", cte), part("hand_over", cte), "{cte}");
+        }
+        for cte in ["judged", "suspected", "kept", "gone", "touched"] {
+            assert_eq!(part("rescue_expired", cte), part("rescue_from_worker", cte), "{cte}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Texts on their way out of the database and into it. What the host says (tracebacks, announcements, versions of plugins) goes in through
-//! [`Charset`]: a character that the database has no place for costs that character, not the outcome. What a producer or a handler means
-//! (names, keys, headers, payloads) is never changed: it is refused where it does not fit.
+//! Texts between the host and a database of any encoding. The host's own texts (tracebacks, announcements, versions of plugins) pass through
+//! [`Charset`]: a character that the encoding lacks is replaced, and the outcome is recorded all the same. Texts of a producer or a handler
+//! (names, keys, headers, payloads) are never changed; one that does not fit is refused.
 
 use std::borrow::Cow;
 
@@ -9,11 +9,17 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgHasArrayType, PgRow, PgTypeInfo, PgValueRef, Postgres};
 use sqlx::{Decode, Row as _, Type};
 
-/// A text as a row has it. In a database whose encoding is SQL_ASCII a text is bytes: those that are not UTF-8 are shown as U+FFFD.
+/// A text of a row. In a database with the encoding SQL_ASCII, a text is bytes; those that are not UTF-8 become U+FFFD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lossy(pub(super) String);
 
-/// What texts of a database are made of.
+impl From<Lossy> for String {
+    fn from(text: Lossy) -> String {
+        text.0
+    }
+}
+
+/// The characters that the encoding of a database has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Charset {
     /// UTF8, or SQL_ASCII, where a text is bytes.
@@ -21,15 +27,15 @@ pub(super) enum Charset {
     Any,
     /// LATIN1: the first 256 characters.
     Latin1,
-    /// Another, of which only this much is known here.
+    /// Another encoding, of which only ASCII is known here.
     Ascii,
 }
 
-/// Of one text of ours. Nobody reads more of it, and PostgreSQL takes 256 MiB.
+/// The host's texts are cut after this many bytes. Nobody reads more, and PostgreSQL takes 256 MiB.
 const MOST_BYTES: usize = 64 << 10;
 
 impl Charset {
-    /// Of a database with this `server_encoding`.
+    /// Of this `server_encoding`.
     pub(super) fn of(encoding: &str) -> Charset {
         match encoding {
             "UTF8" | "SQL_ASCII" => Charset::Any,
@@ -46,7 +52,7 @@ impl Charset {
         }
     }
 
-    /// The text, as far as the database can hold it: of other characters their numbers are left, and of a long text its beginning.
+    /// The text made fit: characters that the encoding lacks become their code points, and a long text is cut.
     pub(super) fn fit(self, text: &str) -> Cow<'_, str> {
         let end = text.floor_char_boundary(MOST_BYTES);
         let (begin, rest) = text.split_at(end);
@@ -67,8 +73,7 @@ impl Charset {
         Cow::Owned(fit)
     }
 
-    /// A name, to look for. One that the encoding is known not to have becomes one that no row has: as it is, it would fail the statement, and
-    /// with it the search for all other names.
+    /// A name to search for. One that the encoding lacks becomes a name that no row has; as it is, it would fail the whole statement.
     pub(super) fn name(self, name: &str) -> Cow<'_, str> {
         match self {
             Charset::Latin1 => self.fit(name),
@@ -76,7 +81,7 @@ impl Charset {
         }
     }
 
-    /// JSON of ours, every text in it made to fit.
+    /// JSON of the host's, with every text in it made fit.
     pub(super) fn json(self, value: &Value) -> Value {
         match value {
             Value::String(text) => self.fit(text).into(),

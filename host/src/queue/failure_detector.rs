@@ -1,5 +1,5 @@
-//! Watching the other workers' sessions: all workers of a queue take turns, so that a look is due every fifth of a second, however
-//! many they are, and nobody is in charge whose death would go unseen. Who is alone, or where nothing runs, hardly looks at all.
+//! Detecting workers whose sessions have all ended. All workers of a queue take turns at polling, so that there is a poll every 200 ms
+//! however many workers there are. There is no leader to fail over. A worker that is alone, or whose queue is idle, polls rarely.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -13,78 +13,92 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::millis::millis;
 use super::presence::Peer;
 
-/// From one look of anybody's to the next.
+/// Between two polls, whichever worker makes them.
 const STEP: Duration = Duration::from_millis(200);
-/// A worker that is without a session for a moment, all of them cut, has so long to be back.
+/// Time for a worker whose sessions were all cut to reconnect.
 const CONFIRM: Duration = Duration::from_millis(350);
-/// Whom a worker that just started has not seen alive has so long to show itself.
+/// After its own start, how long this worker waits for workers that it has never seen alive.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// After a restart of the server, or an interruption that was not ours alone, workers are back one after the other: the last of them when it
-/// has given up a connection that hangs, and tried again.
+/// The same after a restart of the server or a lost connection. Workers come back one after the other, the last of them once it has given up
+/// a connection that hangs.
 const PATIENCE_AFTER_LOSS: Duration = Duration::from_secs(15);
-/// When nothing was heard of jobs for so long, it is asked whether another worker holds any. If none does, a look a while is enough until
-/// something is heard again.
+/// After this long without a notification about jobs, ask whether other workers hold any. If none does, poll once per `REST`.
 const QUIET: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_secs(10);
-/// Who is alone is told when somebody joins.
+/// A worker that is alone is notified when another joins.
 const ALONE: Duration = Duration::from_secs(60);
-/// A worker whose jobs others serve stays announced until they have put them back.
+/// A gone worker whose jobs only others can rescue stays announced; it is reported again after this time.
 const AGAIN: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One worker's part in it. The looks are made on the session that it is given, whose own beginning is part of the evidence.
+/// One worker's part. It polls on the session that it is given, whose start is part of the evidence.
 #[derive(Debug)]
-pub struct Watch {
+pub struct FailureDetector {
     me: Uuid,
-    look: SqlStr,
+    find_gone_workers: SqlStr,
     lost: mpsc::Sender<Uuid>,
     unannounced: Arc<watch::Sender<u64>>,
-    turns: Turns,
-    /// When jobs were heard of last.
+    history: History,
+    /// The last notification about jobs.
     heard: Instant,
-    /// There was a session before.
+    /// This is not the first session.
     begun: bool,
-    /// When to look next.
+    /// When to poll next.
     pub(super) next: Instant,
 }
 
-impl Watch {
-    pub(super) fn new(me: Uuid, look: SqlStr, lost: mpsc::Sender<Uuid>, unannounced: Arc<watch::Sender<u64>>) -> Watch {
+impl FailureDetector {
+    pub(super) fn new(
+        me: Uuid,
+        find_gone_workers: SqlStr,
+        lost: mpsc::Sender<Uuid>,
+        unannounced: Arc<watch::Sender<u64>>,
+    ) -> FailureDetector {
         let now = Instant::now();
-        Watch { me, look, lost, unannounced, turns: Turns::new(now, PATIENCE), heard: now, next: now, begun: false }
+        FailureDetector {
+            me,
+            find_gone_workers,
+            lost,
+            unannounced,
+            history: History::new(now, PATIENCE),
+            heard: now,
+            next: now,
+            begun: false,
+        }
     }
 
-    /// On a new session: what was seen on the last proves nothing any more. Who is there now was seen.
+    /// Start on a new session. What was seen on the last one proves nothing any more.
     pub(super) async fn begin(&mut self, session: &mut PgListener) -> sqlx::Result<()> {
         let now = Instant::now();
         let patience = if self.begun { PATIENCE_AFTER_LOSS } else { PATIENCE };
-        (self.turns, self.heard) = (Turns::new(now, patience), now);
-        self.look(session).await?;
+        (self.history, self.heard) = (History::new(now, patience), now);
+        self.poll(session).await?;
         self.begun = true;
         Ok(())
     }
 
-    /// A worker joined. Who looks in turns finds out soon enough.
+    /// A worker joined. Unless this one rests, its next poll is soon enough.
     pub(super) fn joined(&mut self) {
-        if self.turns.resting {
+        if self.history.resting {
             self.next = Instant::now();
         }
     }
 
-    /// Something happened to jobs. All workers hear it at once, and none of them looks because of it before its time.
+    /// A notification about jobs came. All workers receive it at once, so each spreads its next poll over a round.
     pub(super) fn heard(&mut self) {
         self.heard = Instant::now();
-        if self.turns.resting && self.turns.workers > 1 {
-            self.turns.resting = false;
-            self.next = self.next.min(self.heard + self.turns.round().mul_f64(fastrand::f64()));
+        if self.history.resting && self.history.workers > 1 {
+            self.history.resting = false;
+            self.next = self.next.min(self.heard + self.history.round().mul_f64(fastrand::f64()));
         }
     }
 
-    pub(super) async fn look(&mut self, session: &mut PgListener) -> sqlx::Result<()> {
+    pub(super) async fn poll(&mut self, session: &mut PgListener) -> sqlx::Result<()> {
         let quiet = self.heard.elapsed() >= QUIET;
-        let asked = sqlx::query_as(self.look.clone()).bind(self.me).bind(quiet).fetch_all(session);
+        let asked = sqlx::query_as(self.find_gone_workers.clone()).bind(self.me).bind(quiet).fetch_all(session);
         let peers: Vec<Peer> = match tokio::time::timeout(TIMEOUT, asked).await {
             Ok(peers) => peers?,
             Err(_) => return Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer to a look at the other workers"))),
@@ -93,9 +107,9 @@ impl Watch {
             self.unannounced.send_modify(|times| *times += 1);
         }
         let now = Instant::now();
-        let (gone, wait) = self.turns.judge(self.me, now, &peers);
+        let (gone, wait) = self.history.judge(self.me, now, &peers);
         for worker in gone {
-            // Full only when the database does not keep up with putting jobs back: this one is told again.
+            // Full only when the database does not keep up with the rescue: this worker is reported again.
             let _ = self.lost.try_send(worker);
         }
         self.next = now + wait;
@@ -103,41 +117,41 @@ impl Watch {
     }
 }
 
-/// What was seen on one session, and what follows from it.
+/// What was seen on one session.
 #[derive(Debug)]
-struct Turns {
+struct History {
     began: Instant,
-    /// How long whoever was not seen since then has to show itself.
+    /// How long to wait for workers that were not seen on this session.
     patience: Duration,
-    /// Who takes turns, this one included.
+    /// Living workers, this one included.
     workers: usize,
     resting: bool,
-    /// Had a session since ours began.
+    /// Workers that had a session since ours began.
     seen: HashSet<Uuid>,
-    /// Without one since then.
+    /// Workers without one, and since when.
     missing: HashMap<Uuid, Instant>,
-    /// Was told of as gone then.
-    told: HashMap<Uuid, Instant>,
+    /// Workers that were reported as gone, and when.
+    reported: HashMap<Uuid, Instant>,
 }
 
-impl Turns {
-    fn new(began: Instant, patience: Duration) -> Turns {
-        Turns { began, patience, workers: 1, resting: false, seen: HashSet::new(), missing: HashMap::new(), told: HashMap::new() }
+impl History {
+    fn new(began: Instant, patience: Duration) -> History {
+        History { began, patience, workers: 1, resting: false, seen: HashSet::new(), missing: HashMap::new(), reported: HashMap::new() }
     }
 
     fn round(&self) -> Duration {
         STEP * u32::try_from(self.workers).unwrap_or(u32::MAX)
     }
 
-    /// Who is gone for good, of those that were not told of just now, and how long to wait for the next look.
+    /// The workers that are gone and were not reported lately, and the time until the next poll.
     fn judge(&mut self, me: Uuid, now: Instant, peers: &[Peer]) -> (Vec<Uuid>, Duration) {
         let listed: HashSet<Uuid> = peers.iter().map(|peer| peer.id).collect();
         self.seen.retain(|id| listed.contains(id));
         self.missing.retain(|id, _| listed.contains(id));
-        self.told.retain(|id, at| listed.contains(id) && now < *at + AGAIN);
+        self.reported.retain(|id, at| listed.contains(id) && now < *at + AGAIN);
         let rest = if peers.iter().any(|peer| peer.id != me) { REST } else { ALONE };
         let (mut gone, mut wait) = (Vec::new(), rest);
-        // Of a server that just started, nobody knows who was there before.
+        // After a restart of the server, nobody knows which workers were there before.
         let up = Duration::from_millis(peers.first().map_or(0, |peer| u64::try_from(peer.up_ms).unwrap_or(0)));
         let settled = now + PATIENCE_AFTER_LOSS.saturating_sub(up);
         for peer in peers.iter().filter(|peer| peer.id != me) {
@@ -151,7 +165,7 @@ impl Turns {
             let sure = (since + CONFIRM).max(patient);
             if now < sure {
                 wait = wait.min(sure - now);
-            } else if let Entry::Vacant(untold) = self.told.entry(peer.id) {
+            } else if let Entry::Vacant(untold) = self.reported.entry(peer.id) {
                 untold.insert(now);
                 gone.push(peer.id);
             }
@@ -160,19 +174,19 @@ impl Turns {
         self.workers = living.len().max(1);
         let busy = peers.first().is_some_and(|peer| peer.busy && self.workers > 1);
         if busy {
-            let place = living.iter().position(|id| *id == me).unwrap_or(0);
-            wait = wait.min(self.turn(peers[0].clock_ms, place));
+            let position = living.iter().position(|id| *id == me).unwrap_or(0);
+            wait = wait.min(self.turn(peers[0].clock_ms, position));
         }
         self.resting = !busy && wait == rest;
         (gone, wait)
     }
 
-    /// From this time of the shared clock until the turn of the worker at this place.
-    fn turn(&self, clock_ms: i64, place: usize) -> Duration {
-        let (step, round) = (super::millis(STEP), super::millis(self.round()));
-        let mine = step * i64::try_from(place).unwrap_or(0);
+    /// From this time of the server's clock until the turn of the worker at this position.
+    fn turn(&self, clock_ms: i64, position: usize) -> Duration {
+        let (step, round) = (millis(STEP), millis(self.round()));
+        let mine = step * i64::try_from(position).unwrap_or(0);
         match (mine - clock_ms).rem_euclid(round) {
-            // Just had, or so close that it would be had twice.
+            // Just had it, or so close that it would be had twice.
             ms if ms < step / 5 => Duration::from_millis((ms + round).cast_unsigned()),
             ms => Duration::from_millis(ms.cast_unsigned()),
         }
@@ -194,8 +208,8 @@ mod tests {
     #[test]
     fn a_worker_that_was_seen_is_gone_when_it_is_missing_twice_in_a_row() {
         let began = Instant::now();
-        let mut turns = Turns::new(began, PATIENCE);
-        let mut at = |ms: u32, gone: bool| turns.judge(ME, began + ms * MS, &peers(&[(ME, false), (OTHER, gone)], true));
+        let mut history = History::new(began, PATIENCE);
+        let mut at = |ms: u32, gone: bool| history.judge(ME, began + ms * MS, &peers(&[(ME, false), (OTHER, gone)], true));
         assert!(at(0, false).0.is_empty());
         let (gone, wait) = at(500, true);
         assert!(gone.is_empty() && wait == CONFIRM, "{wait:?}");
@@ -211,8 +225,8 @@ mod tests {
     fn after_our_own_reconnection_the_others_have_time_for_theirs() {
         let began = Instant::now();
         let third = Uuid::from_u128(3);
-        let mut turns = Turns::new(began, PATIENCE);
-        let mut at = |ms: u32, states: &[(Uuid, bool)]| turns.judge(ME, began + ms * MS, &peers(states, true));
+        let mut history = History::new(began, PATIENCE);
+        let mut at = |ms: u32, states: &[(Uuid, bool)]| history.judge(ME, began + ms * MS, &peers(states, true));
         assert!(at(0, &[(ME, false), (OTHER, true), (third, true)]).0.is_empty());
         let (gone, wait) = at(4900, &[(ME, false), (OTHER, true), (third, false)]);
         assert!(gone.is_empty() && wait == 100 * MS, "{wait:?}");
@@ -220,12 +234,12 @@ mod tests {
     }
 
     #[test]
-    fn after_a_restart_of_the_server_they_have_time_whoever_looks() {
+    fn after_a_restart_of_the_server_all_workers_have_time() {
         let began = Instant::now();
-        let mut turns = Turns::new(began, PATIENCE);
+        let mut history = History::new(began, PATIENCE);
         let mut at = |ms: u32, up_ms: i64| {
             let state = [(ME, false), (OTHER, true)].map(|(id, gone)| Peer { id, gone, clock_ms: 0, up_ms, busy: true });
-            turns.judge(ME, began + ms * MS, &state).0
+            history.judge(ME, began + ms * MS, &state).0
         };
         assert!(at(0, 1_000).is_empty());
         assert!(at(13_900, 14_900).is_empty(), "a worker that came after the restart has not seen who was there before");
@@ -233,31 +247,35 @@ mod tests {
     }
 
     #[test]
-    fn everybody_has_a_turn_of_its_own() {
+    fn every_worker_has_a_turn_of_its_own() {
         for workers in 1..7 {
-            let turns = Turns { workers, ..Turns::new(Instant::now(), PATIENCE) };
+            let history = History { workers, ..History::new(Instant::now(), PATIENCE) };
             for clock in (0..10_000).step_by(37) {
-                let at: HashSet<i64> = (0..workers).map(|place| (clock + super::super::millis(turns.turn(clock, place))) / 200).collect();
+                let at: HashSet<i64> = (0..workers).map(|place| (clock + millis(history.turn(clock, place))) / 200).collect();
                 assert_eq!(at.len(), workers, "{workers} at {clock}");
                 for place in 0..workers {
-                    let wait = turns.turn(clock, place);
-                    assert!(wait >= STEP / 5 && wait <= turns.round() + STEP / 5, "{wait:?}");
+                    let wait = history.turn(clock, place);
+                    assert!(wait >= STEP / 5 && wait <= history.round() + STEP / 5, "{wait:?}");
                 }
             }
         }
     }
 
     #[test]
-    fn who_is_alone_or_sees_nothing_running_hardly_looks() {
+    fn a_worker_that_is_alone_or_whose_queue_is_idle_polls_rarely() {
         let began = Instant::now();
-        let mut turns = Turns::new(began, PATIENCE);
-        assert_eq!(turns.judge(ME, began, &peers(&[(ME, false)], true)), (vec![], ALONE));
-        assert!(turns.resting && turns.workers == 1);
-        assert!(turns.judge(ME, began, &peers(&[(ME, false), (OTHER, false)], true)).1 <= 3 * STEP);
-        assert!(!turns.resting && turns.workers == 2);
-        assert_eq!(turns.judge(ME, began, &peers(&[(ME, false), (OTHER, false)], false)), (vec![], REST));
-        assert!(turns.resting);
-        assert_eq!(turns.judge(ME, began, &peers(&[(ME, false), (OTHER, true)], false)).1, CONFIRM, "a death is looked into all the same");
-        assert!(!turns.resting);
+        let mut history = History::new(began, PATIENCE);
+        assert_eq!(history.judge(ME, began, &peers(&[(ME, false)], true)), (vec![], ALONE));
+        assert!(history.resting && history.workers == 1);
+        assert!(history.judge(ME, began, &peers(&[(ME, false), (OTHER, false)], true)).1 <= 3 * STEP);
+        assert!(!history.resting && history.workers == 2);
+        assert_eq!(history.judge(ME, began, &peers(&[(ME, false), (OTHER, false)], false)), (vec![], REST));
+        assert!(history.resting);
+        assert_eq!(
+            history.judge(ME, began, &peers(&[(ME, false), (OTHER, true)], false)).1,
+            CONFIRM,
+            "a death is looked into all the same"
+        );
+        assert!(!history.resting);
     }
 }

@@ -1,0 +1,35 @@
+//! `sql worker`: the statements that a host sends.
+
+use clap::Args;
+
+use super::usage::usage;
+use crate::names::Names;
+use crate::queue::{SchemaFeatures, WORKER_STATEMENTS, worker_statement};
+
+#[derive(Debug, Args)]
+pub(super) struct SqlWorkerArgs {
+    /// One statement; all of them by default
+    name: Option<String>,
+}
+
+impl SqlWorkerArgs {
+    /// As a database with all additions gets them, each below what its file says of it.
+    pub(super) fn print(&self, names: &Names) -> anyhow::Result<String> {
+        let wanted = |statement: &&(&str, &str)| self.name.as_deref().is_none_or(|name| name == statement.0);
+        let statements: Vec<String> = WORKER_STATEMENTS
+            .iter()
+            .filter(wanted)
+            .map(|(name, file)| {
+                let header: Vec<&str> = file.lines().take_while(|line| line.starts_with("--")).collect();
+                format!("-- {name}\n--\n{}\n{};\n", header.join("\n"), worker_statement(file, names, SchemaFeatures::ALL))
+            })
+            .collect();
+        match &self.name {
+            Some(unknown) if statements.is_empty() => {
+                let known: Vec<&str> = WORKER_STATEMENTS.iter().map(|(name, _)| *name).collect();
+                Err(usage(format!("a worker has no statement {unknown:?}; it has {}", known.join(", "))))
+            }
+            _ => Ok(statements.join("\n")),
+        }
+    }
+}

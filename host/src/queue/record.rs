@@ -1,0 +1,28 @@
+//! An outcome that is to be recorded.
+
+use std::sync::Arc;
+
+use super::Attempt;
+use crate::job::{Claim, Disposition};
+
+/// A claimed job and what becomes of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    pub claim: Claim,
+    pub disposition: Disposition,
+    /// `None` where the job is given back without a run.
+    pub attempt: Option<Attempt>,
+    /// The entrypoint, if it has a concurrency limit: the outcome frees a slot.
+    pub limited: Option<Arc<str>>,
+    /// The job was a suspect and its run ended: clear it.
+    pub suspect: bool,
+    /// Somebody cancelled it while it ran, so that its row may be gone.
+    pub cancelled: bool,
+}
+
+impl Record {
+    /// Whether the job leaves the queue. One that stays may be due again at once, before all others.
+    pub fn is_final(&self) -> bool {
+        matches!(self.disposition, Disposition::Finished { .. })
+    }
+}

@@ -1,0 +1,40 @@
+//! Which of the newest additions to the schema the database has. A worker goes without the others until its next start, so that hosts and
+//! schema may be rolled in either order (migrations/README.md, expand and contract).
+
+use sqlx::FromRow;
+
+/// Tables and columns that are there, and that this role may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+pub struct SchemaFeatures {
+    /// Which version ran each attempt is noted.
+    pub attempts: bool,
+    /// What hosts write to the log is counted at once. Without it, the next count finds it, as PgQueuer does it.
+    pub tally: bool,
+    /// Hosts announce themselves.
+    pub hosts: bool,
+    /// A host's sessions are a sign of its life. Without it, its leases are.
+    pub presence: bool,
+    /// Jobs of a lost worker are run apart. Without it, they are charged with the loss.
+    pub suspects: bool,
+    /// Verdicts on versions of plugins outlive the host that found them out.
+    pub verdicts: bool,
+}
+
+impl SchemaFeatures {
+    /// Those of the database after an `upgrade` by this release.
+    pub const ALL: SchemaFeatures =
+        SchemaFeatures { attempts: true, tally: true, hosts: true, presence: true, suspects: true, verdicts: true };
+
+    /// What is missing, in words.
+    pub fn missing(self) -> Vec<&'static str> {
+        let all = [
+            (self.attempts, "attempts"),
+            (self.tally, "tally"),
+            (self.hosts, "hosts"),
+            (self.presence, "presence"),
+            (self.suspects, "suspects"),
+            (self.verdicts, "verdicts"),
+        ];
+        all.into_iter().filter_map(|(is_there, name)| (!is_there).then_some(name)).collect()
+    }
+}

@@ -1,0 +1,6 @@
+-- The hosts that announced themselves.
+SELECT h.id, h.name, h.pid, h.version, h.plugins::text AS plugins,
+       greatest('0001-01-01 00:00Z', least(h.started, '9999-12-31 23:59:59.999999Z')) AS started,
+       greatest('0001-01-01 00:00Z', least(h.seen, '9999-12-31 23:59:59.999999Z')) AS seen
+FROM pgqueuer_host AS h
+ORDER BY h.name, h.started

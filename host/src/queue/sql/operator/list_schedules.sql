@@ -1,0 +1,11 @@
+-- All schedules, in PgQueuer's order: what ran longest ago first, what never ran last.
+SELECT s.id::bigint AS id, s.expression, s.entrypoint, s.status::text AS status,
+       greatest('0001-01-01 00:00Z', least(s.heartbeat, '9999-12-31 23:59:59.999999Z')) AS heartbeat,
+       greatest('0001-01-01 00:00Z', least(s.created, '9999-12-31 23:59:59.999999Z')) AS created,
+       greatest('0001-01-01 00:00Z', least(s.updated, '9999-12-31 23:59:59.999999Z')) AS updated,
+       greatest('0001-01-01 00:00Z', least(s.next_run, '9999-12-31 23:59:59.999999Z')) AS next_run,
+       CASE WHEN s.last_run IS NOT NULL THEN
+           greatest('0001-01-01 00:00Z', least(s.last_run, '9999-12-31 23:59:59.999999Z'))
+       END AS last_run
+FROM pgqueuer_schedules AS s
+ORDER BY s.last_run ASC, s.id ASC

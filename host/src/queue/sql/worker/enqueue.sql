@@ -1,0 +1,18 @@
+-- Enqueues jobs as PgQueuer does: the row, and a row `queued` in the log. Without headers the column holds JSON
+-- null.
+--
+-- $1 integer[] priorities; $2 text[] entrypoints; $3 bytea[] payloads; $4 bigint[] delays in milliseconds;
+-- $5 text[] dedupe keys; $6 text[] headers as JSON
+WITH new AS (
+    INSERT INTO pgqueuer (priority, entrypoint, payload, execute_after, dedupe_key, headers, status)
+    SELECT priority, entrypoint, payload, now() + delay_ms * interval '1 millisecond', dedupe_key,
+           coalesce(headers, 'null')::jsonb, 'queued'::pgqueuer_status
+    FROM unnest($1::int[], $2::text[], $3::bytea[], $4::bigint[], $5::text[], $6::text[]) WITH ORDINALITY
+         AS n(priority, entrypoint, payload, delay_ms, dedupe_key, headers, ord)
+    ORDER BY ord
+    RETURNING id, priority, entrypoint
+), logged AS (
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint)
+    SELECT id, 'queued'::pgqueuer_status, priority, entrypoint FROM new
+)
+SELECT id::bigint FROM new ORDER BY id

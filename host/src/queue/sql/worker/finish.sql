@@ -1,0 +1,35 @@
+-- Records jobs that succeeded and leave nothing behind: the common case, with nothing in it that this case does
+-- not need.
+--
+-- $1 bigint[]       jobs
+-- $2 uuid           this worker
+-- $3 timestamptz[]  their claims
+-- $4 integer[]      number of the attempt; NULL: there was no run
+-- $5 bigint[]       key of the plugin's version
+-- $6 bigint[]       microseconds that the run took
+-- $7 bigint[]       peak of its memory in bytes
+--
+-- Returns the jobs that were still ours. There is one way to run `ours`: for each outcome, the row by its primary
+-- key. `= ANY (ARRAY[one])` is no join by hashing or merging, and no other index can serve IS NOT DISTINCT FROM.
+-- Statistics of a queue table are as good as never true; left the choice, PostgreSQL now and then read all rows
+-- that a worker holds for each outcome: 0.7 to 2.2 s for 1,000 of them, against 3 ms.
+WITH done AS (
+    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[])
+         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes)
+), ours AS (
+    DELETE FROM pgqueuer AS q USING done
+    WHERE q.id = ANY (ARRAY[done.id]) AND q.updated IS NOT DISTINCT FROM done.claimed
+      AND q.queue_manager_id IS NOT DISTINCT FROM $2 AND q.status IS NOT DISTINCT FROM 'picked'
+    RETURNING done.*, q.priority, q.entrypoint, q.slot
+), attempted AS (
+    /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
+    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours WHERE plugin IS NOT NULL
+), logged AS (
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated)
+    SELECT id, 'successful'::pgqueuer_status, priority, entrypoint, /* IF tally */ true /* ELSE false */ FROM ours
+), tallied AS (
+    /* IF tally */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
+    SELECT date_trunc('sec', now()), count(*), priority, 'successful', entrypoint FROM ours
+    GROUP BY priority, entrypoint
+)
+SELECT id::bigint FROM ours

@@ -1,0 +1,53 @@
+-- Records jobs that leave the queue with a traceback, an output or follow-up jobs: all of it, or nothing.
+--
+-- $1 to $7        as in `finish`
+-- $8 text[]       status
+-- $9 text[]       traceback as JSON; NULL: none
+-- $10 bytea[]     output; NULL: none
+-- $11 bigint[]    job that each follow-up belongs to
+-- $12 integer[] priorities; $13 text[] entrypoints; $14 bytea[] payloads; $15 bigint[] delays in milliseconds;
+-- $16 text[] dedupe keys; $17 text[] headers as JSON
+--
+-- Returns the jobs that were still ours. Follow-ups of a job that is not ours any more are not enqueued. Those of
+-- a job that is are inserted after its row is deleted (hence the join), so they may reuse its dedupe key.
+WITH done AS (
+    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[],
+                         $8::text[], $9::text[], $10::bytea[])
+         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, traceback, output)
+), ours AS (
+    DELETE FROM pgqueuer AS q USING done
+    WHERE q.id = ANY (ARRAY[done.id]) AND q.updated IS NOT DISTINCT FROM done.claimed
+      AND q.queue_manager_id IS NOT DISTINCT FROM $2 AND q.status IS NOT DISTINCT FROM 'picked'
+    RETURNING done.*, q.priority, q.entrypoint, q.slot
+), attempted AS (
+    /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
+    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours WHERE plugin IS NOT NULL
+), logged AS (
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback, aggregated)
+    SELECT id, status::pgqueuer_status, priority, entrypoint, traceback::jsonb, /* IF tally */ true /* ELSE false */
+    FROM ours
+), tallied AS (
+    /* IF tally */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
+    SELECT date_trunc('sec', now()), count(*), priority, status, entrypoint FROM ours
+    GROUP BY priority, status, entrypoint
+), kept AS (
+    INSERT INTO pgqueuer_output (job_id, entrypoint, output)
+    SELECT id, entrypoint, output FROM ours WHERE output IS NOT NULL
+    ON CONFLICT (job_id) DO UPDATE SET output = EXCLUDED.output, entrypoint = EXCLUDED.entrypoint, created = now()
+), new AS (
+    INSERT INTO pgqueuer (priority, entrypoint, payload, execute_after, dedupe_key, headers, status)
+    SELECT f.priority, f.entrypoint, f.payload, now() + f.delay_ms * interval '1 millisecond', f.dedupe_key,
+           coalesce(f.headers, 'null')::jsonb, 'queued'::pgqueuer_status
+    FROM unnest($11::bigint[], $12::int[], $13::text[], $14::bytea[], $15::bigint[], $16::text[], $17::text[])
+         WITH ORDINALITY AS f(parent, priority, entrypoint, payload, delay_ms, dedupe_key, headers, ord)
+    JOIN ours ON ours.id = f.parent
+    ORDER BY f.ord
+    -- The predicate is that of the unique index.
+    ON CONFLICT (dedupe_key) WHERE status = ANY (ARRAY['queued'::pgqueuer_status, 'picked'::pgqueuer_status])
+        AND dedupe_key IS NOT NULL DO NOTHING
+    RETURNING id, priority, entrypoint
+), new_logged AS (
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint)
+    SELECT id, 'queued'::pgqueuer_status, priority, entrypoint FROM new
+)
+SELECT id::bigint FROM ours

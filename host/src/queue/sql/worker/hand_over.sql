@@ -1,0 +1,143 @@
+-- Records final outcomes of one entrypoint with a limit, and claims as many due jobs of it as slots become free by
+-- that. With two transactions the slot would stand empty between them, a tenth of the time when jobs are short.
+--
+-- $1 to $17    as in `finish_with_extras`
+-- $18 text     entrypoint
+-- $19 bigint   its limit; a slot beyond it, since the limit shrank, is not used again
+-- $20 bigint   bytes that this host may hold beside what it holds now
+-- $21 boolean  whether it holds none
+-- $22 integer  bytes of a job that comes with its payload and headers
+--
+-- A row for each claimed job, or a single one without; `ours` in each are the recorded jobs that were still ours.
+WITH done AS (
+    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[],
+                         $8::text[], $9::text[], $10::bytea[])
+         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, traceback, output)
+), ours AS (
+    DELETE FROM pgqueuer AS q USING done
+    WHERE q.id = ANY (ARRAY[done.id]) AND q.updated IS NOT DISTINCT FROM done.claimed
+      AND q.queue_manager_id IS NOT DISTINCT FROM $2 AND q.status IS NOT DISTINCT FROM 'picked'
+    RETURNING done.*, q.priority, q.entrypoint, q.slot
+), attempted AS (
+    /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
+    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours WHERE plugin IS NOT NULL
+), logged AS (
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback, aggregated)
+    SELECT id, status::pgqueuer_status, priority, entrypoint, traceback::jsonb, /* IF tally */ true /* ELSE false */
+    FROM ours
+    RETURNING job_id
+), tallied AS (
+    /* IF tally */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
+    SELECT date_trunc('sec', now()), count(*), priority, status, entrypoint FROM ours
+    GROUP BY priority, status, entrypoint
+), kept AS (
+    INSERT INTO pgqueuer_output (job_id, entrypoint, output)
+    SELECT id, entrypoint, output FROM ours WHERE output IS NOT NULL
+    ON CONFLICT (job_id) DO UPDATE SET output = EXCLUDED.output, entrypoint = EXCLUDED.entrypoint, created = now()
+), new AS (
+    INSERT INTO pgqueuer (priority, entrypoint, payload, execute_after, dedupe_key, headers, status)
+    SELECT f.priority, f.entrypoint, f.payload, now() + f.delay_ms * interval '1 millisecond', f.dedupe_key,
+           coalesce(f.headers, 'null')::jsonb, 'queued'::pgqueuer_status
+    FROM unnest($11::bigint[], $12::int[], $13::text[], $14::bytea[], $15::bigint[], $16::text[], $17::text[])
+         WITH ORDINALITY AS f(parent, priority, entrypoint, payload, delay_ms, dedupe_key, headers, ord)
+    JOIN ours ON ours.id = f.parent
+    ORDER BY f.ord
+    -- The predicate is that of the unique index.
+    ON CONFLICT (dedupe_key) WHERE status = ANY (ARRAY['queued'::pgqueuer_status, 'picked'::pgqueuer_status])
+        AND dedupe_key IS NOT NULL DO NOTHING
+    RETURNING id, priority, entrypoint
+), new_logged AS (
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint)
+    SELECT id, 'queued'::pgqueuer_status, priority, entrypoint FROM new
+), free AS MATERIALIZED (
+    SELECT slot, row_number() OVER () AS rank FROM ours WHERE slot >= 0 AND slot < $19
+), few AS MATERIALIZED (
+    SELECT next.id, next.priority FROM unnest(ARRAY[$18::text]) AS served(entrypoint) CROSS JOIN LATERAL (
+        SELECT id, priority FROM pgqueuer
+        WHERE status = 'queued' AND entrypoint = served.entrypoint AND execute_after <= now()
+        ORDER BY execute_after LIMIT 100
+    ) AS next
+    LIMIT 100
+), of_few AS MATERIALIZED (
+    SELECT q.id, q.priority, q.bytes
+    FROM (SELECT id FROM few WHERE (SELECT count(*) FROM few) < 100 ORDER BY priority DESC, id ASC) AS f
+    CROSS JOIN LATERAL (
+        SELECT id, priority, coalesce(octet_length(payload), 0) + coalesce(pg_column_size(headers), 0) AS bytes
+        FROM pgqueuer
+        WHERE id = f.id AND status IS NOT DISTINCT FROM 'queued' AND execute_after <= now()
+        FOR UPDATE SKIP LOCKED
+    ) AS q
+    LIMIT (SELECT count(*) FROM free)
+), of_many AS MATERIALIZED (
+    SELECT id, priority, coalesce(octet_length(payload), 0) + coalesce(pg_column_size(headers), 0) AS bytes
+    FROM pgqueuer
+    WHERE (SELECT count(*) FROM few) >= 100 AND status = 'queued' AND entrypoint = $18 AND execute_after <= now()
+    ORDER BY priority DESC, id ASC
+    LIMIT (SELECT count(*) FROM free)
+    FOR UPDATE SKIP LOCKED
+), due AS MATERIALIZED (
+    SELECT * FROM of_few UNION ALL SELECT * FROM of_many
+), fit AS MATERIALIZED (
+    -- Of the due jobs, in their order, those that fit into the answer and into what the host may hold. A job of up
+    -- to 4,096 bytes is not counted and passes those that are too heavy; of these, none passes another. An answer
+    -- has at most 512 KiB: the rows stay locked until it is sent, and that much fits into the buffers to a client
+    -- that stopped reading.
+    SELECT id, priority, ahead < 524288 AS is_near,
+           weight = 0 OR total <= $20::bigint OR ($21::boolean AND total = weight) AS is_light
+    FROM (
+        SELECT id, priority, weight, sum(weight) OVER so_far AS total, sum(sent) OVER so_far - sent AS ahead
+        FROM (
+            SELECT id, priority, CASE WHEN bytes > 4096 THEN bytes ELSE 0 END AS weight,
+                   CASE WHEN bytes > $22::integer OR (bytes > 4096 AND $20::bigint = 0) THEN 0 ELSE bytes END AS sent
+            FROM due
+        ) AS weighed WINDOW so_far AS (ROWS UNBOUNDED PRECEDING)
+    ) AS summed
+), assigned AS (
+    SELECT next.id, free.slot
+    FROM (
+        SELECT id, row_number() OVER (ORDER BY priority DESC, id ASC) AS rank FROM fit WHERE is_light AND is_near
+    ) AS next JOIN free USING (rank)
+), claimed AS (
+    UPDATE pgqueuer AS q
+    -- The lease begins when the row is written. The statement may have waited for longer than a lease lasts.
+    SET status = 'picked', updated = now(), heartbeat = clock_timestamp(), queue_manager_id = $2, slot = assigned.slot
+    FROM assigned WHERE q.id = ANY (ARRAY[assigned.id])
+    RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created, q.updated, q.execute_after,
+              q.slot
+), claim_logged AS (
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated)
+    SELECT id, 'picked'::pgqueuer_status, priority, entrypoint, /* IF tally */ true /* ELSE false */ FROM claimed
+    -- Orders the rows of the log: a slot is released before it is taken again.
+    WHERE (SELECT count(*) FROM logged) > 0
+), claim_tallied AS (
+    /* IF tally */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
+    SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed
+    GROUP BY priority, entrypoint
+), job AS (
+    SELECT id::bigint AS id, priority, entrypoint, attempts, updated, slot, bytes, is_inlined,
+           greatest('0001-01-01 00:00Z', least(execute_after, '9999-12-31 23:59:59.999999Z')) AS execute_after,
+           (extract(
+               epoch FROM greatest('0001-01-01 00:00Z', least(created, '9999-12-31 23:59:59.999999Z'))
+           ) * 1000)::bigint AS created_ms,
+           CASE WHEN is_inlined THEN payload END AS payload, CASE WHEN is_inlined THEN headers::text END AS headers
+    FROM (
+        SELECT *, coalesce(octet_length(payload), 0) + coalesce(pg_column_size(headers), 0) AS bytes,
+               coalesce(octet_length(payload), 0) + coalesce(pg_column_size(headers), 0) <= $22::integer
+                   -- JSON null and empty objects; a number in a few bytes more can have 131,072 digits.
+                   AND CASE WHEN coalesce(pg_column_size(headers), 0) <= 12 THEN true
+                            ELSE octet_length(headers::text) <= 8192 END AS is_inlined
+        -- OFFSET 0 keeps what is worked out here from being worked out again for each column above.
+        FROM claimed OFFSET 0
+    ) AS sized
+)
+SELECT *,
+       -- Nearly always the table is empty, and one look at that answers for all jobs of the claim.
+       /* IF suspects */ CASE WHEN (SELECT EXISTS (SELECT FROM pgqueuer_suspect)) THEN
+           (SELECT CASE WHEN alone THEN 1 + crashes ELSE 0 END FROM pgqueuer_suspect WHERE job_id = job.id)
+       END /* ELSE NULL::int */ AS suspicion
+FROM (SELECT array_agg(id::bigint) AS ours FROM ours) AS recorded CROSS JOIN (
+    SELECT count(*) FILTER (WHERE NOT is_light) AS too_heavy,
+           count(*) FILTER (WHERE is_light AND NOT is_near) AS too_many
+    FROM fit
+) AS left_over LEFT JOIN job ON true
+ORDER BY priority DESC, id ASC

@@ -1,0 +1,31 @@
+-- Puts jobs back into the queue, or holds them as failed.
+--
+-- $1 to $7       as in `finish`
+-- $8 text[]      'queued' or 'failed'
+-- $9 bigint[]    milliseconds until it is due again
+-- $10 integer[]  failures to add
+-- $11 text[]     traceback as JSON; NULL: none
+--
+-- Returns the jobs that were still ours.
+WITH done AS (
+    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[],
+                         $8::text[], $9::bigint[], $10::int[], $11::text[])
+         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, delay_ms, failures, traceback)
+), ours AS (
+    UPDATE pgqueuer AS q
+    SET status = done.status::pgqueuer_status, updated = now(), queue_manager_id = NULL, slot = NULL,
+        attempts = least(q.attempts::bigint + done.failures, 2147483647)::int,
+        execute_after = CASE done.status WHEN 'queued' THEN now() + done.delay_ms * interval '1 millisecond'
+                                         ELSE q.execute_after END
+    FROM done
+    WHERE q.id = ANY (ARRAY[done.id]) AND q.updated IS NOT DISTINCT FROM done.claimed
+      AND q.queue_manager_id IS NOT DISTINCT FROM $2 AND q.status IS NOT DISTINCT FROM 'picked'
+    RETURNING done.*, q.priority, q.entrypoint, q.slot
+), attempted AS (
+    /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
+    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours WHERE plugin IS NOT NULL
+), logged AS (
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback)
+    SELECT id, status::pgqueuer_status, priority, entrypoint, traceback::jsonb FROM ours
+)
+SELECT id::bigint FROM ours

@@ -1,0 +1,74 @@
+-- Puts the jobs of one worker back, if none of its sessions lives at this very moment. Its advisory lock is kept
+-- until they are put back, so that it cannot come back in between.
+--
+-- $1 text[]     entrypoints
+-- $2 integer[]  per entrypoint, workers that a job may end while it runs alone
+-- $3 boolean[]  per entrypoint, whether a job that failed for good is held
+-- $4 uuid       the worker
+--
+-- See `rescue_expired` for what becomes of the jobs.
+WITH rule AS (
+    SELECT * FROM unnest($1::text[], $2::int[], $3::bool[]) AS r(entrypoint, most, hold)
+), gone_worker AS MATERIALIZED (
+    SELECT id FROM pgqueuer_host WHERE id = $4 AND presence IS NOT NULL AND pg_try_advisory_xact_lock(presence)
+), lost AS MATERIALIZED (
+    SELECT q.id, q.queue_manager_id AS worker, q.heartbeat, q.updated AS claimed, q.attempts, rule.most, rule.hold
+    FROM pgqueuer AS q JOIN rule USING (entrypoint)
+    WHERE q.status = 'picked' AND q.queue_manager_id = $4 AND q.id = ANY (ARRAY(
+        SELECT held.id FROM gone_worker JOIN pgqueuer AS held ON held.queue_manager_id = ANY (ARRAY[gone_worker.id])
+        WHERE held.status = 'picked' AND held.entrypoint = ANY($1) LIMIT 1000))
+    ORDER BY q.id LIMIT 1000
+    FOR UPDATE OF q SKIP LOCKED
+), /* IF suspects */ judged AS MATERIALIZED (
+    SELECT *, crashes < most AS again, attempts::bigint + 1 AS attempt,
+           CASE WHEN crashes < most THEN ''
+                ELSE format('; this job ran alone on %s workers that were lost', crashes) END AS charge,
+           jsonb_build_object('crashes', crashes, 'max_crashes', most, 'began_alone', began AND was_alone) AS context
+    FROM (
+        SELECT lost.*, coalesce(past.began, false) AS began, coalesce(past.alone, false) AS was_alone,
+               coalesce(past.crashes + (past.began AND past.alone)::int, 0) AS crashes
+        FROM lost LEFT JOIN LATERAL (
+            SELECT coalesce(claim = lost.claimed, false) AS began, alone, crashes FROM pgqueuer_suspect
+            WHERE job_id = ANY (ARRAY[lost.id])
+        ) AS past ON true
+    ) AS known
+), suspected AS (
+    -- A job that had begun alone is charged, one that had begun among a few is to be run alone next, and one that
+    -- had not begun is as it was. A job that is held keeps its place among them: should it be requeued, it begins
+    -- alone.
+    INSERT INTO pgqueuer_suspect (job_id, worker, alone, crashes)
+    SELECT id, worker, began OR was_alone, CASE WHEN again THEN crashes ELSE 0 END FROM judged WHERE again OR hold
+    ON CONFLICT (job_id) DO UPDATE
+    SET lost = now(), worker = EXCLUDED.worker, claim = NULL, alone = EXCLUDED.alone, crashes = EXCLUDED.crashes
+) /* ELSE judged AS MATERIALIZED (
+    SELECT *, attempts AS attempt, attempts < most AS again, '' AS charge, '{}'::jsonb AS context
+    FROM (
+        SELECT id, worker, heartbeat, most, hold, least(attempts::bigint + 1, 2147483647)::int AS attempts FROM lost
+    ) AS counted
+) */, kept AS (
+    UPDATE pgqueuer AS q
+    SET status = CASE WHEN judged.again THEN 'queued' ELSE 'failed' END::pgqueuer_status,
+        attempts = judged.attempts, updated = now(), queue_manager_id = NULL, slot = NULL
+    FROM judged WHERE q.id = ANY (ARRAY[judged.id]) AND (judged.again OR judged.hold)
+    RETURNING q.id, q.status, q.priority, q.entrypoint
+), gone AS (
+    DELETE FROM pgqueuer AS q USING judged
+    WHERE q.id = ANY (ARRAY[judged.id]) AND NOT (judged.again OR judged.hold)
+    RETURNING q.id, 'exception'::pgqueuer_status AS status, q.priority, q.entrypoint
+), touched AS (
+    SELECT * FROM kept UNION ALL SELECT * FROM gone
+), logged AS (
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback)
+    SELECT touched.id, touched.status, touched.priority, touched.entrypoint, jsonb_build_object(
+        'job_id', touched.id,
+        'timestamp', now(),
+        'exception_type', 'WorkerLost',
+        'exception_message',
+        format('worker %s is gone: its sessions ended (its last heartbeat was at %s)', judged.worker, judged.heartbeat)
+            || judged.charge,
+        'traceback', '',
+        'additional_context', judged.context || jsonb_build_object(
+            'entrypoint', touched.entrypoint, 'queue_manager_id', judged.worker, 'attempt', judged.attempt))
+    FROM touched JOIN judged USING (id)
+)
+SELECT id::bigint AS id, entrypoint, status::text AS status FROM touched

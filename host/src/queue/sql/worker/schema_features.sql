@@ -1,0 +1,17 @@
+-- Which of the newest additions the database has, and this role may use. A table that it may not use is as good as
+-- none: `upgrade` made it, and `grant` was not run again.
+WITH usable AS (
+    SELECT t.place, bool_and(coalesce(has_table_privilege(to_regclass(t.name), may), false)) AS yes
+    FROM unnest(ARRAY['pgqueuer_attempt', 'pgqueuer_tally', 'pgqueuer_host', 'pgqueuer_plugin',
+                      'pgqueuer_suspect', 'pgqueuer_verdict']) WITH ORDINALITY AS t (name, place),
+        unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS may
+    GROUP BY t.place
+), tables AS (
+    SELECT array_agg(yes ORDER BY place) AS usable FROM usable
+)
+SELECT usable[1] AS attempts, usable[2] AS tally, usable[3] AND usable[4] AS hosts,
+       usable[3] AND EXISTS (
+           SELECT FROM pg_attribute
+           WHERE attrelid = to_regclass('pgqueuer_host') AND attname = 'presence' AND NOT attisdropped) AS presence,
+       usable[5] AS suspects, usable[6] AS verdicts
+FROM tables

@@ -1,0 +1,109 @@
+//! The queue as one worker sees it.
+
+use std::sync::Arc;
+
+use tokio::sync::watch::{Receiver, Sender};
+use tokio::sync::{Notify, mpsc};
+use uuid::Uuid;
+
+use super::claim_cursor::ClaimCursor;
+use super::expiry_scan::ExpiryScans;
+use super::slots::Slots;
+use super::statements::Statements;
+use super::text::Charset;
+use super::{Access, FailureDetector, Pool, SchemaFeatures};
+use crate::byte_budget::ByteBudget;
+use crate::names::Names;
+
+/// Where nobody sets a budget: the memory that a small container has.
+const ASSUMED_MEMORY: u64 = 2 << 30;
+
+/// Cheap to clone. All clones share the worker's id and what it remembers between statements.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    pub(super) pool: Pool,
+    pub(super) names: Arc<Names>,
+    pub(super) me: Uuid,
+    pub(super) sql: Arc<Statements>,
+    pub(super) cursor: Arc<ClaimCursor>,
+    pub(super) expiry_scans: Arc<ExpiryScans>,
+    pub(super) slots: Arc<Slots>,
+    pub(super) tallied: Arc<Notify>,
+    pub(super) unannounced: Arc<Sender<u64>>,
+    pub(super) bytes: ByteBudget,
+    pub(super) charset: Charset,
+}
+
+impl Queue {
+    /// A worker with a new id.
+    pub fn new(pool: impl Into<Pool>, names: Names) -> Queue {
+        Queue::of_worker(pool, names, Uuid::new_v4())
+    }
+
+    /// The worker with this id.
+    pub fn of_worker(pool: impl Into<Pool>, names: Names, me: Uuid) -> Queue {
+        let sql = Statements::render(&names, SchemaFeatures::ALL);
+        Queue {
+            pool: pool.into(),
+            names: Arc::new(names),
+            me,
+            sql: Arc::new(sql),
+            cursor: Arc::default(),
+            expiry_scans: Arc::default(),
+            slots: Arc::default(),
+            tallied: Arc::default(),
+            unannounced: Arc::default(),
+            bytes: ByteBudget::new(ASSUMED_MEMORY / 8, ASSUMED_MEMORY),
+            charset: Charset::default(),
+        }
+    }
+
+    /// Bound the bytes of claimed jobs by this budget.
+    pub fn within(self, bytes: ByteBudget) -> Queue {
+        Queue { bytes, ..self }
+    }
+
+    /// Make the host's texts fit the encoding of the database.
+    pub async fn fitted(self) -> sqlx::Result<Queue> {
+        let encoding: String = sqlx::query_scalar("SELECT current_setting('server_encoding')").fetch_one(&self.pool).await?;
+        Ok(Queue { charset: Charset::of(&encoding), ..self })
+    }
+
+    /// Which additions to the schema the database has.
+    pub async fn schema_features(&self) -> sqlx::Result<SchemaFeatures> {
+        sqlx::query_as(self.sql.schema_features.clone()).fetch_one(&self.pool).await
+    }
+
+    /// Use these additions to the schema and no others.
+    pub fn with_features(self, features: SchemaFeatures) -> Queue {
+        Queue { sql: Arc::new(Statements::render(&self.names, features)), ..self }
+    }
+
+    /// This worker's id: `queue_manager_id` on every row that it holds.
+    pub fn me(&self) -> Uuid {
+        self.me
+    }
+
+    /// This worker's part in watching the others. Workers that are gone are sent over the channel.
+    pub fn watch(&self, lost: mpsc::Sender<Uuid>) -> FailureDetector {
+        FailureDetector::new(self.me, self.sql.find_gone_workers.clone(), lost, Arc::clone(&self.unannounced))
+    }
+
+    /// Changes whenever this worker finds that it is not announced: the tables are new, or its row was deleted.
+    pub fn unannounced(&self) -> Receiver<u64> {
+        self.unannounced.subscribe()
+    }
+
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// How long the database has answered without a break.
+    pub fn access(&self) -> &Access {
+        self.pool.access()
+    }
+}
