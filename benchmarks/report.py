@@ -104,9 +104,11 @@ def page(run: Run) -> str:
     masses = f"""
 ## Beside masses of rows
 
-What a claim of ten jobs takes beside rows that it does not want, or more of those that it wants, against a queue that has nothing but
-the ten; the worker's own statement, its commit included. "limited" is an entrypoint with a limit over all workers; in "limited" beside
-running jobs, each of them has one of its seats, and in "limited, others run" they are another entrypoint's.
+The time of a claim of ten jobs, in two kinds of queue: one with masses of other rows, or of jobs
+that the claim wants as well, and one with nothing but the ten. It is the time of the worker's own
+statement, its commit included. "limited" is an entrypoint with a limit over all workers. In
+"limited" beside running jobs, each running job has one of its slots. In "limited, others run", the
+slots are another entrypoint's.
 
 {claims(run)}
 
@@ -114,7 +116,8 @@ running jobs, each of them has one of its seats, and in "limited, others run" th
 
 {beside(run)}
 
-`pgq-host bench backlog future in-flight wide` measures this anywhere; [cli.md](cli.md#bench-scenario) has the details.
+`pgq-host bench backlog future in-flight wide` measures this anywhere.
+[cli.md](cli.md#bench-scenario) has the details.
 """ if run.claims else ""
     return f"""# Benchmarks
 
@@ -138,28 +141,36 @@ Measured on {datetime.date.today().isoformat()}; {run.rounds} round{'s' if run.r
 
 ## Method
 
-Each round measures each peer once, in turn, each time in a new database on a server that the run starts and stops. A machine that is
-busy with something else slows all of them down, if not equally: believe the ratios of one run, and never compare absolute figures of two.
-Each job is accounted for: the run ends with an error unless every one ran once.
+Each round measures each peer once, in turn, each time in a new database on a server that the run
+starts and stops. A machine that is busy with something else slows all of them down, although not
+equally. Believe the ratios of one run, and never compare absolute figures of two. Each job is
+accounted for: the run ends with an error unless every job ran once.
 
-- **Peers.** PgQueuer: `pgq run` with asyncpg and a handler that does nothing, with its default batch of 10 and one of 500.
-  graphile-worker: a task that does nothing, with the configuration of its page about performance: 24 jobs at a time, `localQueue` of 500,
-  `completeJobBatchDelay` and `failJobBatchDelay` 0. graphile_worker: a native task in Rust that does nothing, 24 at a time, a local queue of 500,
-  batch delays of 5 ms as its documentation has them. pgq-host: `run`, all defaults; a Rust plugin that reads its payload and is done, in a new
-  instance for every job ("fresh") or in instances that are kept ("reuse").
-- **What each keeps.** PgQueuer and pgq-host log every transition of a job, graphile-worker (Node and Rust) has no history. That is most of the difference
-  in WAL.
-- **jobs/s**: from the first claim to the last recorded outcome, by the log's times. graphile-worker has none: from the first call of the task until
-  its `runOnce` is over, which includes the end of its pool; of the one in Rust, until its rows are gone.
-- **CPU**: of the worker from its start to its exit (`wait4`), start included; of PostgreSQL over the same time, all of its processes.
-- **WAL**: by the position of the log's end, after a checkpoint. Counting the log into the statistics, which PgQueuer and pgq-host do every
-  30 s or so, is hardly in it.
-- **ms until**: {run.latency_jobs} single jobs a round at an idle worker, 100 a second, from the begin of the INSERT's transaction. `claimed` is the begin of the
-  claim's transaction; of both graphile workers, the call of the task, which comes a little later. `done` is the begin of the transaction that records
-  the outcome.
-- **RSS**: `peak` at the end of the drain, never less than what the run itself had when it started the process (36 MB); `idle` of a worker that has run one job.
+- **Peers.** PgQueuer: `pgq run` with asyncpg and a handler that does nothing, with its default
+  batch of 10 and with one of 500. graphile-worker: a task that does nothing, with the configuration
+  of its page about performance: 24 jobs at a time, `localQueue` of 500, `completeJobBatchDelay` and
+  `failJobBatchDelay` 0. graphile_worker: a native task in Rust that does nothing, 24 at a time, a
+  local queue of 500, and batch delays of 5 ms, as in its documentation. pgq-host: `run` with all
+  defaults, and a Rust plugin that reads its payload and returns, in a new instance for every job
+  ("fresh") or in instances that are kept ("reuse").
+- **What each keeps.** PgQueuer and pgq-host log every transition of a job. graphile-worker (Node
+  and Rust) has no history. That is most of the difference in WAL.
+- **jobs/s**: from the first claim to the last recorded outcome, by the log's times. graphile-worker
+  has no log: from the first call of the task until its `runOnce` ends, which includes the end of
+  its pool; for the one in Rust, until its rows are gone.
+- **CPU**: processor time of the worker from its start to its exit (`wait4`), start included, and of
+  all processes of PostgreSQL over the same time.
+- **WAL**: the difference of the log's end position, after a checkpoint. Counting the log into the
+  statistics, which PgQueuer and pgq-host do about every 30 s, is hardly included.
+- **ms until**: {run.latency_jobs} single jobs a round at an idle worker, 100 a second, from the
+  beginning of the INSERT's transaction. `claimed` is the beginning of the claim's transaction; for
+  both graphile workers, the call of the task, which comes a little later. `done` is the beginning
+  of the transaction that records the outcome.
+- **RSS**: `peak` at the end of the drain, never less than what the run itself had when it started
+  the process (36 MB); `idle` of a worker that has run one job.
 
-`make bench` runs this again and writes this page; benchmarks/README.md has its options and the other measurements.
+`make bench` repeats this and writes this page. benchmarks/README.md has its options and the other
+measurements.
 {masses}"""
 
 
