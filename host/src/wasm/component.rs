@@ -20,9 +20,8 @@ use super::room::Appetite;
 use super::schedule_caps;
 use super::shares::{Large, PoolShare};
 use super::state::{self, State};
-use super::trap;
 use super::warm::Tenant;
-use crate::printable::printable;
+use crate::printable::{cut, printable};
 
 /// A compiled, linked and described plugin. Cheap to share, immutable.
 pub struct Loaded {
@@ -205,5 +204,5 @@ fn one_line(error: &wasmtime::Error) -> String {
 
 fn shorten(text: &str) -> String {
     // File formats and tool chains put names of the guest's into their errors.
-    printable(trap::cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 600)).into_owned()
+    printable(cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 600)).into_owned()
 }

@@ -22,7 +22,7 @@ use super::room::Share;
 use super::state::{Call, Circumstances, State};
 use super::trap;
 use crate::job::{FaultKind, Verdict};
-use crate::printable::printable;
+use crate::printable::{cut, printable};
 
 /// It has nothing to wait for.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -99,7 +99,7 @@ async fn register(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, st
     match called {
         Ok(Ok(())) => {}
         Ok(Err(message)) => {
-            return Err(LoadError::Describe(printable(trap::cut(&message, 1 << 10)).into_owned()));
+            return Err(LoadError::Describe(printable(cut(&message, 1 << 10)).into_owned()));
         }
         Err(error) => {
             return Err(match trap::verdict(&error, store.data(), &limits) {

@@ -8,8 +8,8 @@ use super::bindings::pgq::plugin::enqueue::{Host, HostRequest};
 use super::holdings;
 use super::needs::{Kind, Need};
 use super::state::State;
-use super::trap;
 use crate::job::NewJob;
+use crate::printable::cut;
 
 /// Follow-ups of one run.
 const MAX_REQUESTS: usize = 1_000;
@@ -152,7 +152,7 @@ impl HostRequest for State {
         }
         // A closed outbox has the better reason.
         if self.outbox.is_open() && !self.grants.allows_enqueue(&job.entrypoint) {
-            let entrypoint = trap::cut(&job.entrypoint, SAID_BYTES);
+            let entrypoint = cut(&job.entrypoint, SAID_BYTES);
             let line = Need { kind: Kind::Enqueue, what: entrypoint.to_owned() }.line();
             let why = format!("the plugin may not enqueue jobs of {entrypoint:?}; {}", self.denials.remedy(&line));
             self.denials.deny("enqueue", entrypoint, &why);

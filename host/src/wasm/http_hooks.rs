@@ -73,7 +73,7 @@ impl HttpHooks {
         // One `Host`, and that of the origin that was checked, in its plain spelling.
         let host = HeaderValue::from_str(&origin.authority()).map_err(|_| Error::HttpRequestUriInvalid)?;
         request.headers_mut().insert(HOST, host);
-        if let Err(why) = secret::substitute(request.headers_mut(), &self.grants, &origin) {
+        if let Err(why) = secret::substitute(request.headers_mut(), &self.grants.secrets, &origin) {
             self.denials.deny("secret", &origin.to_string(), &format!("{why} in the plugin's section of pgq-host.toml"));
             return Err(Error::HttpRequestDenied);
         }

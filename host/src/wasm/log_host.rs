@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::bindings::pgq::plugin::log::{Host, Level};
 use super::state::State;
-use super::trap;
 use crate::job::JobId;
+use crate::printable::cut;
 
 /// All that one run may log, over stdout, stderr and `log.emit`, and what the host writes around it.
 const MAX_LOG_BYTES: usize = 1 << 20;
@@ -89,11 +89,8 @@ impl Sink {
         self.stderr_tail.push_str(line);
         self.stderr_tail.push('\n');
         if self.stderr_tail.len() > STDERR_TAIL_BYTES {
-            let mut cut = self.stderr_tail.len() - STDERR_TAIL_BYTES;
-            while !self.stderr_tail.is_char_boundary(cut) {
-                cut += 1;
-            }
-            self.stderr_tail.drain(..cut);
+            let excess = self.stderr_tail.len() - STDERR_TAIL_BYTES;
+            self.stderr_tail.drain(..self.stderr_tail.ceil_char_boundary(excess));
         }
     }
 
@@ -143,7 +140,7 @@ impl Host for State {
             let space = if shown.is_empty() { "" } else { " " };
             let _ = write!(shown, "{space}{name}={value}");
         }
-        self.log.line(level, trap::cut(&message, MAX_MESSAGE_BYTES), trap::cut(&shown, MAX_MESSAGE_BYTES));
+        self.log.line(level, cut(&message, MAX_MESSAGE_BYTES), cut(&shown, MAX_MESSAGE_BYTES));
         Ok(())
     }
 }

@@ -10,9 +10,9 @@ use super::declaration::Declaration;
 use super::needs::Kind;
 use super::origin::Origin;
 use super::state::State;
-use super::trap;
 use crate::cron::Schedule;
 use crate::job::{Backoff, EntrypointOptions, OnFailure};
+use crate::printable::cut;
 
 const MAX_ENTRYPOINTS: usize = 1_000;
 const MAX_SCHEDULES: usize = 100;
@@ -80,8 +80,8 @@ impl HostRegistrar for State {
         if version.is_empty() || version.len() > MAX_PLUGIN_NAME_BYTES || version.contains(char::is_control) {
             declaration.mistake(format!("the plugin's version {version:?} is not a text of 1 to 64 bytes"));
         }
-        let cut = |text: String| Some(trap::cut(&text, MAX_PLUGIN_NAME_BYTES).to_owned());
-        (declaration.name, declaration.version) = (cut(name), cut(version));
+        let kept = |text: String| Some(cut(&text, MAX_PLUGIN_NAME_BYTES).to_owned());
+        (declaration.name, declaration.version) = (kept(name), kept(version));
         Ok(())
     }
 
@@ -100,7 +100,7 @@ impl HostRegistrar for State {
             }
         }
         // A name that is too long is no entrypoint's, however much of it is kept.
-        let name = trap::cut(&name, MAX_NAME_BYTES + 1).to_owned();
+        let name = cut(&name, MAX_NAME_BYTES + 1).to_owned();
         Ok(self.table.push(EntrypointHandle { registrar, name })?)
     }
 

@@ -20,6 +20,7 @@ use super::trap;
 use super::warm::Home;
 use crate::descriptors;
 use crate::job::{Fault, FaultKind, Job, Verdict};
+use crate::printable::cut;
 
 /// An output larger than this is refused: results belong into a table or a store, the queue keeps the receipt.
 const MAX_OUTPUT_BYTES: usize = 16 << 20;
@@ -209,11 +210,11 @@ fn verdict(answer: Result<Outcome, Failure>, state: &mut State, met: &mut Vec<Li
             _ => Verdict::Complete { output, follow_ups: std::mem::take(&mut state.outbox.jobs) },
         },
         Ok(Outcome::Snooze(ms)) => Verdict::Snooze(Duration::from_millis(ms)),
-        Ok(Outcome::Discard(reason)) => Verdict::Discard(trap::cut(&reason, MAX_TEXT_BYTES).to_owned()),
+        Ok(Outcome::Discard(reason)) => Verdict::Discard(cut(&reason, MAX_TEXT_BYTES).to_owned()),
         Err(Failure::Retry(info)) => Verdict::Retry {
-            fault: Fault::new(FaultKind::Retry, trap::cut(&info.message, MAX_TEXT_BYTES)),
+            fault: Fault::new(FaultKind::Retry, cut(&info.message, MAX_TEXT_BYTES)),
             after: info.after.map(Duration::from_millis),
         },
-        Err(Failure::Reject(reason)) => Verdict::Reject(Fault::new(FaultKind::Reject, trap::cut(&reason, MAX_TEXT_BYTES))),
+        Err(Failure::Reject(reason)) => Verdict::Reject(Fault::new(FaultKind::Reject, cut(&reason, MAX_TEXT_BYTES))),
     }
 }

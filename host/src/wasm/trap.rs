@@ -9,7 +9,7 @@ use super::limits::{Exhausted, MAX_TABLE_ELEMENTS, RunLimits};
 use super::room::NoRoom;
 use super::state::State;
 use crate::job::{Fault, FaultKind, ReleaseReason, Verdict};
-use crate::printable::printable;
+use crate::printable::{cut, printable};
 
 /// A message in a traceback is a line, not a file.
 const MAX_MESSAGE_BYTES: usize = 1 << 10;
@@ -85,13 +85,4 @@ pub(super) fn stopped(cause: StopCause, limits: &RunLimits) -> Verdict {
         StopCause::LeaseLost => Verdict::Release(ReleaseReason::LeaseLost),
         StopCause::Shutdown => Verdict::Release(ReleaseReason::HostStopped),
     }
-}
-
-/// At most so many bytes, ending at a character.
-pub(super) fn cut(text: &str, bytes: usize) -> &str {
-    let mut end = bytes.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
