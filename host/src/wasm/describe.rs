@@ -16,10 +16,10 @@ use super::enqueue_host::Outbox;
 use super::grants::Grants;
 use super::limits::RunLimits;
 use super::load_error::LoadError;
-use super::log_host::Speaker;
+use super::log_host::LogContext;
 use super::registry_host::Registrar;
 use super::room::Share;
-use super::state::{Call, Circumstances, State};
+use super::state::{Call, State, StoreSpec};
 use super::trap;
 use crate::job::{FaultKind, Verdict};
 use crate::printable::{cut, printable};
@@ -67,7 +67,7 @@ async fn register(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, st
     let deadline = Instant::now() + limits.timeout;
     let mut store = State::store(
         engine,
-        Circumstances {
+        StoreSpec {
             grants: Arc::new(Grants::default()),
             memory: limits.memory,
             // Not of what the runs have together: a host that is full can still load.
@@ -75,7 +75,7 @@ async fn register(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, st
             folders: None,
             returns: RETURNS,
             call: Call {
-                speaker: Speaker { plugin: stem.into(), entrypoint: "describe".into(), job: 0, batch: None },
+                log_context: LogContext { plugin: stem.into(), entrypoint: "describe".into(), job: 0, batch: None },
                 controls: Controls::default(),
                 deadline,
                 outbox: Outbox::closed("jobs can only be enqueued from a handler"),

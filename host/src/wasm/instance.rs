@@ -14,7 +14,7 @@ use super::component::Loaded;
 use super::engine::Engine;
 use super::jobs_host::{AtHand, JobHandle};
 use super::room::Share;
-use super::state::{Call, Circumstances, State};
+use super::state::{Call, State, StoreSpec};
 
 /// A store, and what was instantiated in it.
 pub(super) struct Instance {
@@ -43,8 +43,8 @@ impl Instance {
     /// For a first call. The guest is instantiated by that call, within its limits.
     pub(super) fn new(engine: &Engine, plugin: &Loaded, memory: usize, place: Place, call: Call) -> Instance {
         let Place { share, folders } = place;
-        let circumstances = Circumstances { grants: Arc::clone(&plugin.grants), memory, share, folders, returns: RESULT_BYTES, call };
-        Instance { store: State::store(engine, circumstances), guest: None, jobs: 0 }
+        let spec = StoreSpec { grants: Arc::clone(&plugin.grants), memory, share, folders, returns: RESULT_BYTES, call };
+        Instance { store: State::store(engine, spec), guest: None, jobs: 0 }
     }
 
     /// For one more call.

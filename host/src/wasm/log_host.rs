@@ -20,7 +20,7 @@ const STDERR_TAIL_BYTES: usize = 2 << 10;
 
 /// Who speaks.
 #[derive(Debug, Clone)]
-pub(super) struct Speaker {
+pub(super) struct LogContext {
     pub(super) plugin: Arc<str>,
     pub(super) entrypoint: Arc<str>,
     /// The first, of a batch; 0 where there is none.
@@ -35,20 +35,20 @@ pub(super) struct LogSink(Arc<Mutex<Sink>>);
 
 #[derive(Debug)]
 struct Sink {
-    speaker: Speaker,
+    context: LogContext,
     left: usize,
     full: bool,
     stderr_tail: String,
 }
 
 impl LogSink {
-    pub(super) fn new(speaker: Speaker) -> LogSink {
-        LogSink(Arc::new(Mutex::new(Sink::new(speaker))))
+    pub(super) fn new(context: LogContext) -> LogSink {
+        LogSink(Arc::new(Mutex::new(Sink::new(context))))
     }
 
     /// For the next call of the same instance.
-    pub(super) fn renew(&self, speaker: Speaker) {
-        self.with(|sink| *sink = Sink::new(speaker));
+    pub(super) fn renew(&self, context: LogContext) {
+        self.with(|sink| *sink = Sink::new(context));
     }
 
     /// Lines were dropped.
@@ -81,8 +81,8 @@ impl LogSink {
 }
 
 impl Sink {
-    fn new(speaker: Speaker) -> Sink {
-        Sink { speaker, left: MAX_LOG_BYTES, full: false, stderr_tail: String::new() }
+    fn new(context: LogContext) -> Sink {
+        Sink { context, left: MAX_LOG_BYTES, full: false, stderr_tail: String::new() }
     }
 
     fn remember(&mut self, line: &str) {
@@ -95,7 +95,7 @@ impl Sink {
     }
 
     fn line(&mut self, level: Level, stream: &'static str, message: &str, fields: &str) {
-        let size = shown(message) + shown(fields) + self.speaker.entrypoint.len() + LINE_BYTES;
+        let size = shown(message) + shown(fields) + self.context.entrypoint.len() + LINE_BYTES;
         if size > self.left {
             if !self.full {
                 self.full = true;
@@ -108,7 +108,7 @@ impl Sink {
     }
 
     fn emit(&self, level: Level, stream: &'static str, message: &str, fields: &str) {
-        let Speaker { plugin, entrypoint, job, batch } = &self.speaker;
+        let LogContext { plugin, entrypoint, job, batch } = &self.context;
         macro_rules! event {
             ($level:ident) => {
                 tracing::$level!(target: "pgq_host::guest", { job.id = job, batch, job.entrypoint = %entrypoint, plugin = %plugin, stream, detail = fields }, "{message}")

@@ -20,7 +20,7 @@ use super::files_host;
 use super::grants::Grants;
 use super::http_hooks::HttpHooks;
 use super::limits::Limits;
-use super::log_host::{LogSink, Speaker};
+use super::log_host::{LogContext, LogSink};
 use super::room::Share;
 use super::stdio::LineStream;
 
@@ -59,7 +59,7 @@ pub(super) struct State {
 }
 
 /// What differs between one store and the next.
-pub(super) struct Circumstances {
+pub(super) struct StoreSpec {
     pub(super) grants: Arc<Grants>,
     pub(super) memory: usize,
     pub(super) share: Share,
@@ -72,7 +72,7 @@ pub(super) struct Circumstances {
 
 /// What differs between one call and the next in the same store.
 pub(super) struct Call {
-    pub(super) speaker: Speaker,
+    pub(super) log_context: LogContext,
     pub(super) controls: Controls,
     pub(super) deadline: Instant,
     pub(super) outbox: Outbox,
@@ -80,11 +80,11 @@ pub(super) struct Call {
 
 impl State {
     /// A store with every limit set. There is no other way to make one.
-    pub(super) fn store(engine: &Engine, circumstances: Circumstances) -> Store<State> {
-        let Circumstances { grants, memory, share, folders, returns, call } = circumstances;
-        let Call { speaker, controls, deadline, outbox } = call;
-        let denials = Denials::new(speaker.clone());
-        let log = LogSink::new(speaker);
+    pub(super) fn store(engine: &Engine, spec: StoreSpec) -> Store<State> {
+        let StoreSpec { grants, memory, share, folders, returns, call } = spec;
+        let Call { log_context, controls, deadline, outbox } = call;
+        let denials = Denials::new(log_context.clone());
+        let log = LogSink::new(log_context);
         let (stdout, stderr) = (LineStream::new("stdout", log.clone()), LineStream::new("stderr", log.clone()));
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
@@ -136,11 +136,11 @@ impl State {
     /// Make the store ready for one more call: all that is counted per call starts anew. What the guest holds (memory, handles) it
     /// still holds, and it still counts.
     pub(super) fn renew(store: &mut Store<State>, call: Call) {
-        let Call { speaker, controls, deadline, outbox } = call;
+        let Call { log_context, controls, deadline, outbox } = call;
         let state = store.data_mut();
-        state.denials = Denials::new(speaker.clone());
+        state.denials = Denials::new(log_context.clone());
         state.hooks.renew(Arc::clone(&state.denials));
-        state.log.renew(speaker);
+        state.log.renew(log_context);
         (state.controls, state.deadline, state.outbox) = (controls, deadline, outbox);
         state.calls += 1;
         enqueue_host::forget(&mut state.table);

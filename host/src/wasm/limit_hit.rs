@@ -12,7 +12,7 @@ use super::state::State;
 /// A limit that cost a run something: its life, or what it wanted more of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the labels say it")]
-pub enum LimitMet {
+pub enum LimitHit {
     Memory,
     Tables,
     Deadline,
@@ -26,57 +26,57 @@ pub enum LimitMet {
     Room,
 }
 
-impl LimitMet {
+impl LimitHit {
     /// As metrics have it.
     pub fn label(self) -> &'static str {
         match self {
-            LimitMet::Memory => "memory",
-            LimitMet::Tables => "tables",
-            LimitMet::Deadline => "deadline",
-            LimitMet::Stack => "stack",
-            LimitMet::Handles => "handles",
-            LimitMet::HostcallBytes => "hostcall-bytes",
-            LimitMet::Log => "log",
-            LimitMet::Output => "output",
-            LimitMet::Enqueue => "enqueue",
-            LimitMet::HttpRequests => "http-requests",
-            LimitMet::Room => "guest-memory",
+            LimitHit::Memory => "memory",
+            LimitHit::Tables => "tables",
+            LimitHit::Deadline => "deadline",
+            LimitHit::Stack => "stack",
+            LimitHit::Handles => "handles",
+            LimitHit::HostcallBytes => "hostcall-bytes",
+            LimitHit::Log => "log",
+            LimitHit::Output => "output",
+            LimitHit::Enqueue => "enqueue",
+            LimitHit::HttpRequests => "http-requests",
+            LimitHit::Room => "guest-memory",
         }
     }
 }
 
 /// All but the output's, which is no property of the call.
-pub(super) fn of(error: Option<&wasmtime::Error>, state: &State) -> Vec<LimitMet> {
-    let mut met = Vec::new();
+pub(super) fn of(error: Option<&wasmtime::Error>, state: &State) -> Vec<LimitHit> {
+    let mut hits = Vec::new();
     match error.map_or(state.limits.exhausted, |error| state.exhausted(error)) {
-        Some(Exhausted::Memory) => met.push(LimitMet::Memory),
-        Some(Exhausted::Tables) => met.push(LimitMet::Tables),
+        Some(Exhausted::Memory) => hits.push(LimitHit::Memory),
+        Some(Exhausted::Tables) => hits.push(LimitHit::Tables),
         None => {}
     }
-    met.extend(error.and_then(fatal));
+    hits.extend(error.and_then(fatal));
     if error.is_some_and(wasmtime::Error::is::<NoRoom>) {
-        met.push(LimitMet::Room);
+        hits.push(LimitHit::Room);
     }
     for (limit, full) in
-        [(LimitMet::Log, state.log.is_full()), (LimitMet::Enqueue, state.outbox.is_full()), (LimitMet::HttpRequests, state.http_is_full())]
+        [(LimitHit::Log, state.log.is_full()), (LimitHit::Enqueue, state.outbox.is_full()), (LimitHit::HttpRequests, state.http_is_full())]
     {
         if full {
-            met.push(limit);
+            hits.push(limit);
         }
     }
-    met
+    hits
 }
 
 /// The limit that ended the call.
-fn fatal(error: &wasmtime::Error) -> Option<LimitMet> {
+fn fatal(error: &wasmtime::Error) -> Option<LimitHit> {
     if error.downcast_ref::<StopCause>() == Some(&StopCause::Deadline) {
-        Some(LimitMet::Deadline)
+        Some(LimitHit::Deadline)
     } else if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
-        Some(LimitMet::Stack)
+        Some(LimitHit::Stack)
     } else if matches!(error.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full)) {
-        Some(LimitMet::Handles)
+        Some(LimitHit::Handles)
     } else if border::passes_too_much(error) {
-        Some(LimitMet::HostcallBytes)
+        Some(LimitHit::HostcallBytes)
     } else {
         None
     }
