@@ -5,17 +5,16 @@ use std::sync::atomic::AtomicU64;
 
 use http::header::HOST;
 use http::{HeaderValue, Request, Response, Uri};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::connector::{self, ConnectError, Resolver};
+use super::connector::{self, ConnectError, ConnectionPermit, Resolver};
 use super::denials::Denials;
 use super::exchange::{self, Timeouts, Transmission};
 use super::grants::Grants;
 use super::holdings::BODY_CHUNK;
 use super::origin::Origin;
 use super::secret;
-use crate::descriptors;
 
 /// Requests that one call may send: enough for any page of an API, too few for a flood.
 const MAX_REQUESTS: u32 = 100;
@@ -81,19 +80,6 @@ impl HttpHooks {
     }
 }
 
-/// A connection's among the run's, and among all guests'.
-pub(super) struct Place {
-    _of_the_run: Option<OwnedSemaphorePermit>,
-    _of_all: Option<OwnedSemaphorePermit>,
-}
-
-impl Place {
-    async fn wait(connections: Arc<Semaphore>) -> Place {
-        let _of_the_run = connections.acquire_owned().await.ok();
-        Place { _of_the_run, _of_all: descriptors::of_guests().acquire_owned().await.ok() }
-    }
-}
-
 type Answer = Box<dyn Future<Output = Result<(Response<WasiBody>, Transmission), Error>> + Send>;
 
 impl WasiHttpHooks for HttpHooks {
@@ -117,11 +103,13 @@ impl WasiHttpHooks for HttpHooks {
         Box::new(async move {
             let connecting = async {
                 // Waiting for one's turn is a part of connecting.
-                let place = Place::wait(connections).await;
-                Ok((place, connector::connect(&grants, &origin, &resolver).await?))
+                let permit = ConnectionPermit::acquire(connections).await;
+                Ok((permit, connector::connect(&grants, &origin, &resolver).await?))
             };
-            let (place, stream) = tokio::time::timeout(timeouts.connect, connecting).await.map_err(|_| Error::ConnectionTimeout)?.map_err(
-                |error| match error {
+            let (permit, stream) = tokio::time::timeout(timeouts.connect, connecting)
+                .await
+                .map_err(|_| Error::ConnectionTimeout)?
+                .map_err(|error| match error {
                     ConnectError::Failed(error) => error,
                     ConnectError::Prohibited(found) => {
                         let line = format!("private-networks = [\"{}\"]", found[0]);
@@ -129,9 +117,8 @@ impl WasiHttpHooks for HttpHooks {
                         denials.deny("address", &origin.to_string(), &why);
                         Error::DestinationIpProhibited
                     }
-                },
-            )?;
-            exchange::exchange(stream, place, request, timeouts, left).await
+                })?;
+            exchange::exchange(stream, permit, request, timeouts, left).await
         })
     }
 }
