@@ -15,12 +15,13 @@ use super::declaration::Declaration;
 use super::describe;
 use super::engine::Engine;
 use super::grants::Grants;
+use super::instance::Instance;
+use super::instance_pool::PluginId;
 use super::load_error::{LoadError, WIT_VERSION};
 use super::room::Appetite;
 use super::schedule_caps;
 use super::shares::{Large, PoolShare};
 use super::state::{self, State};
-use super::warm::Tenant;
 use crate::printable::{cut, printable};
 
 /// A compiled, linked and described plugin. Cheap to share, immutable.
@@ -37,7 +38,7 @@ pub struct Loaded {
     pub grants: Arc<Grants>,
     pub(super) pre: PluginPre<State>,
     pub(super) exports: Arc<Exports>,
-    pub(super) tenant: Tenant,
+    pub(super) id: PluginId<Instance>,
     /// It needs more of the pool than a place has.
     large: Option<Arc<Large>>,
     /// What its runs take.
@@ -82,7 +83,7 @@ impl Loaded {
             grants: Arc::new(grants),
             pre: self.pre.clone(),
             exports: Arc::clone(&self.exports),
-            tenant: self.tenant.another(),
+            id: self.id.another(),
             large: self.large.clone(),
             appetite: Arc::clone(&self.appetite),
         })
@@ -138,7 +139,7 @@ pub async fn load(
         declaration,
         pre,
         exports,
-        tenant: Tenant::new(engine.warm()),
+        id: PluginId::new(engine.instance_pool()),
         large: Large::of(&component, engine.shares()),
         appetite: Arc::default(),
     })

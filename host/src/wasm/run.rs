@@ -11,13 +11,13 @@ use super::control::{Control, Controls, StopCause};
 use super::engine::Engine;
 use super::enqueue_host::Outbox;
 use super::instance::{Answers, Instance, Place};
+use super::instance_pool::PoolKey;
 use super::jobs_host::AtHand;
 use super::limit_hit::{self, LimitHit};
 use super::limits::RunLimits;
 use super::log_host::LogContext;
 use super::state::{Call, State};
 use super::trap;
-use super::warm::Home;
 use crate::descriptors;
 use crate::job::{Fault, FaultKind, Job, Verdict};
 use crate::printable::cut;
@@ -85,9 +85,9 @@ impl CallReport {
 pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> CallReport {
     let _ticking = engine.running();
     let CallSpec { plugin, limits, .. } = spec;
-    let home = Home { tenant: plugin.tenant.id, entrypoint: Arc::clone(&spec.entrypoint), memory: limits.memory };
+    let key = PoolKey { plugin: plugin.id.number(), entrypoint: Arc::clone(&spec.entrypoint), memory: limits.memory };
     // Before the instance, so that it goes after it.
-    let (place, kept) = engine.warm().enter(&home);
+    let (permit, kept) = engine.instance_pool().acquire(&key);
     let (mut started, mut instance);
     match kept {
         Some(kept) => {
@@ -100,7 +100,7 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
         },
     }
     let mut called = call_within(&mut instance, spec, jobs).await;
-    if called.as_ref().is_err_and(|error| error.is::<PoolConcurrencyLimitError>()) && engine.warm().clear() {
+    if called.as_ref().is_err_and(|error| error.is::<PoolConcurrencyLimitError>()) && engine.instance_pool().clear() {
         // Components of many parts can fill the allocator before the instances are too many.
         drop(instance);
         match spec.fresh(engine, jobs).await {
@@ -120,7 +120,7 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
             report.verdicts = answers.into_iter().map(|answer| verdict(answer, state, &mut report.limit_hits)).collect();
             if instance.jobs < spec.reuse && state.limits.exhausted.is_none() && !engine.room().is_short() {
                 state.limits.rest();
-                place.keep(home, instance);
+                permit.keep(key, instance);
             }
         }
         Ok(answers) => {
@@ -162,7 +162,7 @@ impl CallSpec {
     async fn fresh(&self, engine: &Engine, jobs: &[AssignedJob]) -> Result<(Instant, Instance), StopCause> {
         let bytes = self.plugin.appetite.bytes().min(self.limits.memory);
         let tidy = || {
-            engine.warm().clear();
+            engine.instance_pool().clear();
         };
         let place = async {
             let share = engine.room().enter(bytes, tidy).await;
