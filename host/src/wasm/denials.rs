@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::log_host::LogContext;
+use super::log_context::LogContext;
 
 /// A guest that tries everything must not fill the log with it.
 const MAX_SAID: usize = 20;

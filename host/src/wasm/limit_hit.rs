@@ -48,7 +48,7 @@ impl LimitHit {
 /// All but the output's, which is no property of the call.
 pub(super) fn of(error: Option<&wasmtime::Error>, state: &State) -> Vec<LimitHit> {
     let mut hits = Vec::new();
-    match error.map_or(state.limits.exhausted, |error| state.exhausted(error)) {
+    match error.map_or(state.limits.exhausted, |error| border::exhausted(&state.limits, error)) {
         Some(Exhausted::Memory) => hits.push(LimitHit::Memory),
         Some(Exhausted::Tables) => hits.push(LimitHit::Tables),
         None => {}
@@ -57,9 +57,11 @@ pub(super) fn of(error: Option<&wasmtime::Error>, state: &State) -> Vec<LimitHit
     if error.is_some_and(wasmtime::Error::is::<NoRoom>) {
         hits.push(LimitHit::Room);
     }
-    for (limit, full) in
-        [(LimitHit::Log, state.log.is_full()), (LimitHit::Enqueue, state.outbox.is_full()), (LimitHit::HttpRequests, state.http_is_full())]
-    {
+    for (limit, full) in [
+        (LimitHit::Log, state.log.is_full()),
+        (LimitHit::Enqueue, state.enqueue.outbox().is_full()),
+        (LimitHit::HttpRequests, state.hooks.is_full()),
+    ] {
         if full {
             hits.push(limit);
         }

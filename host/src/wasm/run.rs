@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 use wasmtime::PoolConcurrencyLimitError;
 
 use super::bindings::pgq::plugin::jobs::{Failure, Outcome};
+use super::border::RESULT_BYTES;
 use super::component::Loaded;
 use super::control::{Control, Controls, StopCause};
 use super::engine::Engine;
-use super::enqueue_host::Outbox;
-use super::instance::{Answers, Instance, Place};
+use super::instance::{Answers, Instance};
 use super::instance_pool::PoolKey;
-use super::jobs_host::AtHand;
 use super::limit_hit::{self, LimitHit};
 use super::limits::RunLimits;
-use super::log_host::LogContext;
-use super::state::{Call, State};
+use super::log_context::LogContext;
+use super::outbox::Outbox;
+use super::resources::CurrentJob;
+use super::state::{Call, State, StoreSpec};
 use super::trap;
 use crate::descriptors;
 use crate::job::{Fault, FaultKind, Job, Verdict};
@@ -142,16 +143,16 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
 async fn call_within(instance: &mut Instance, spec: &CallSpec, jobs: &[AssignedJob]) -> wasmtime::Result<Answers> {
     let (controls, deadline) = {
         let state = instance.store.data();
-        (state.controls.clone(), state.deadline)
+        (state.interrupt.controls().clone(), state.interrupt.deadline())
     };
-    let handle = |assigned: &AssignedJob| AtHand {
+    let handle = |assigned: &AssignedJob| CurrentJob {
         job: Arc::clone(&assigned.job),
         control: Arc::clone(&assigned.control),
         max_attempts: spec.limits.max_attempts,
     };
     tokio::select! {
         biased;
-        called = instance.call(&spec.plugin, jobs.iter().map(handle).collect(), spec.batched) => called,
+        called = instance.call(&spec.plugin.linked, jobs.iter().map(handle).collect(), spec.batched) => called,
         cause = controls.stopped(CANCEL_GRACE) => Err(cause.into()),
         () = tokio::time::sleep_until((deadline + GRACE).into()) => Err(StopCause::Deadline.into()),
     }
@@ -164,20 +165,28 @@ impl CallSpec {
         let tidy = || {
             engine.instance_pool().clear();
         };
-        let place = async {
+        let places = async {
             let share = engine.room().enter(bytes, tidy).await;
             let folders = u32::try_from(self.plugin.grants.directories.len()).unwrap_or(u32::MAX).min(MOST_FOLDERS);
             let folders = if folders == 0 { None } else { descriptors::of_guests().acquire_many_owned(folders).await.ok() };
-            Place { share, folders }
+            (share, folders)
         };
         let controls = self.controls(jobs);
-        let place = tokio::select! {
+        let (share, folders) = tokio::select! {
             biased;
-            place = place => place,
+            places = places => places,
             cause = controls.stopped(CANCEL_GRACE) => return Err(cause),
         };
         let started = Instant::now();
-        Ok((started, Instance::new(engine, &self.plugin, self.limits.memory, place, self.call(jobs, started))))
+        let spec = StoreSpec {
+            grants: Arc::clone(&self.plugin.grants),
+            memory: self.limits.memory,
+            share,
+            folders,
+            returns: RESULT_BYTES,
+            call: self.call(jobs, started),
+        };
+        Ok((started, Instance::new(State::store(engine.inner(), engine.settings(), spec))))
     }
 
     fn controls(&self, jobs: &[AssignedJob]) -> Controls {
@@ -211,7 +220,7 @@ fn verdict(answer: Result<Outcome, Failure>, state: &mut State, limit_hits: &mut
                     format!("the output has {size} bytes; {MAX_OUTPUT_BYTES} are kept at most: store it elsewhere and return where"),
                 ))
             }
-            _ => Verdict::Complete { output, follow_ups: std::mem::take(&mut state.outbox.jobs) },
+            _ => Verdict::Complete { output, follow_ups: state.enqueue.take_jobs() },
         },
         Ok(Outcome::Snooze(ms)) => Verdict::Snooze(Duration::from_millis(ms)),
         Ok(Outcome::Discard(reason)) => Verdict::Discard(cut(&reason, MAX_TEXT_BYTES).to_owned()),
