@@ -7,7 +7,8 @@ use libfuzzer_sys::fuzz_target;
 use pgq_host::wasm::{self, CodeCache, Engine, EngineSettings};
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
-    Engine::new(&EngineSettings { max_instances: 1, max_memory: 64 << 20, compile_timeout: None }).expect("an engine")
+    Engine::new(&EngineSettings { max_instances: 1, max_memory: 64 << 20, max_guest_memory: 64 << 20, compile_timeout: None })
+        .expect("an engine")
 });
 static RUNTIME: LazyLock<tokio::runtime::Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"));

@@ -23,7 +23,7 @@ use crate::lease::{Leases, Standing};
 use crate::plugins::{Exposure, PluginSet, Served};
 use crate::queue::{Queue, Record};
 use crate::retry_policy;
-use crate::wasm::{self, Engine, Held, Ran, RunLimits, Terms};
+use crate::wasm::{self, AssignedJob, CallReport, CallSpec, Engine, RunLimits};
 use batches::{batches, chunks};
 use conclusion::Cost;
 use lane::Lane;
@@ -162,17 +162,17 @@ impl Executor {
     fn call(&self, jobs: Vec<Job>, served: &Served, asked: BootInstant) {
         served.meter.start(&jobs);
         let exposure = served.expose(jobs.len());
-        let jobs = jobs.into_iter().map(|job| self.hold(job, asked)).collect();
+        let jobs = jobs.into_iter().map(|job| self.assign(job, asked)).collect();
         Shared::spawn(&self.shared, jobs, served.clone(), exposure, asked);
     }
 
-    fn hold(&self, job: Job, asked: BootInstant) -> Held {
-        Held { control: self.shared.leases.hold(job.claim, asked), job: Arc::new(job) }
+    fn assign(&self, job: Job, asked: BootInstant) -> AssignedJob {
+        AssignedJob { control: self.shared.leases.hold(job.claim, asked), job: Arc::new(job) }
     }
 }
 
 impl Shared {
-    fn spawn(self: &Arc<Self>, jobs: Vec<Held>, served: Served, exposure: Exposure, asked: BootInstant) {
+    fn spawn(self: &Arc<Self>, jobs: Vec<AssignedJob>, served: Served, exposure: Exposure, asked: BootInstant) {
         let active = Active::of(self);
         self.guests.handle().spawn(async move {
             let mut left = VecDeque::from(jobs);
@@ -186,13 +186,13 @@ impl Shared {
     }
 
     /// Run these jobs. Those that are concluded, or are run on their own, are taken out.
-    async fn run(self: &Arc<Self>, left: &mut VecDeque<Held>, served: &Served, asked: BootInstant) {
+    async fn run(self: &Arc<Self>, left: &mut VecDeque<AssignedJob>, served: &Served, asked: BootInstant) {
         let place = self.begin(left.make_contiguous(), asked).await;
         // A claim that is over is another worker's: nothing of it begins.
         for _ in 0..left.len() {
-            let Some(held) = left.front().cloned() else { break };
-            if held.control.is_lease_lost() {
-                self.conclude(&held, served, Verdict::Release(ReleaseReason::LeaseLost), &Cost::nothing()).await;
+            let Some(assigned) = left.front().cloned() else { break };
+            if assigned.control.is_lease_lost() {
+                self.conclude(&assigned, served, Verdict::Release(ReleaseReason::LeaseLost), &Cost::nothing()).await;
                 left.pop_front();
             } else {
                 left.rotate_left(1);
@@ -202,21 +202,21 @@ impl Shared {
         if count == 0 {
             return;
         }
-        let ran = match place {
+        let report = match place {
             // It opened since the claim: nothing begins that is known to crash, and nothing is counted that did not begin.
-            Some(_place) if served.health.is_open() => Ran::nothing(Verdict::Release(ReleaseReason::EntrypointPaused), count, false),
+            Some(_place) if served.health.is_open() => CallReport::nothing(Verdict::Release(ReleaseReason::EntrypointPaused), count, false),
             Some(_place) => self.call(left.make_contiguous(), served).await,
-            None => Ran::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
+            None => CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
         };
         // One bad job must not cost the others an attempt, and nobody can tell which it was: each shows it alone.
-        let alone = ran.crashed && count > 1;
-        for verdict in ran.verdicts {
-            let Some(held) = left.front().cloned() else { break };
-            if alone && !held.control.is_over() {
-                self.spawn(vec![held], served.clone(), served.expose(1), asked);
+        let alone = report.crashed && count > 1;
+        for verdict in report.verdicts {
+            let Some(assigned) = left.front().cloned() else { break };
+            if alone && !assigned.control.is_over() {
+                self.spawn(vec![assigned], served.clone(), served.expose(1), asked);
             } else {
-                let cost = Cost { elapsed: ran.elapsed, memory: ran.memory, crashed: ran.crashed };
-                self.conclude(&held, served, verdict, &cost).await;
+                let cost = Cost { elapsed: report.elapsed, memory: report.memory, crashed: report.crashed };
+                self.conclude(&assigned, served, verdict, &cost).await;
             }
             left.pop_front();
         }
@@ -224,8 +224,8 @@ impl Shared {
 
     /// The host failed these jobs. That counts as a run that failed; a job for which even that cannot be said is let go, and runs again
     /// when its lease is over.
-    async fn abandon(&self, left: VecDeque<Held>, served: &Served) {
-        for Held { job, .. } in left {
+    async fn abandon(&self, left: VecDeque<AssignedJob>, served: &Served) {
+        for AssignedJob { job, .. } in left {
             let fault = Fault::new(FaultKind::HostPanic, "the host panicked while it concluded this run");
             let case = retry_policy::Case { id: job.id, attempt: job.attempt(), me: self.queue.me(), served };
             let decide = || retry_policy::decide(Verdict::Retry { fault, after: None }, &case, fastrand::f64());
@@ -247,7 +247,7 @@ impl Shared {
 
     /// A place to run in, once these jobs may begin: none runs that has to be alone, and their leases are good for a while, or known to be
     /// lost. `None` when the host stops.
-    async fn begin(&self, jobs: &[Held], asked: BootInstant) -> Option<SemaphorePermit<'_>> {
+    async fn begin(&self, jobs: &[AssignedJob], asked: BootInstant) -> Option<SemaphorePermit<'_>> {
         loop {
             if !self.lane.is_open() {
                 self.closed.run_until_cancelled(self.lane.open()).await?;
@@ -259,7 +259,7 @@ impl Shared {
             let is_stale = |claim: &Claim| self.leases.standing(*claim) == Standing::Stale;
             let claims: Vec<Claim> = match self.leases.is_good(asked) {
                 true => Vec::new(),
-                false => jobs.iter().map(|held| held.job.claim).filter(is_stale).collect(),
+                false => jobs.iter().map(|assigned| assigned.job.claim).filter(is_stale).collect(),
             };
             if claims.is_empty() {
                 return Some(place);
@@ -273,34 +273,34 @@ impl Shared {
     }
 
     /// One call of the guest, wherever it computes, and whatever becomes of it.
-    async fn call(&self, jobs: &[Held], served: &Served) -> Ran {
+    async fn call(&self, jobs: &[AssignedJob], served: &Served) -> CallReport {
         let options = &served.options;
-        let terms = Terms {
+        let spec = CallSpec {
             plugin: Arc::clone(&served.plugin),
             entrypoint: Arc::clone(&served.entrypoint),
             limits: RunLimits { timeout: options.timeout, memory: options.memory, max_attempts: options.max_attempts },
             reuse: options.reuse,
             batched: options.batch.is_some(),
         };
-        let (engine, held, count) = (self.engine.clone(), jobs.to_vec(), jobs.len());
-        let run = async move { AssertUnwindSafe(wasm::run(&engine, &terms, &held)).catch_unwind().await };
+        let (engine, assigned, count) = (self.engine.clone(), jobs.to_vec(), jobs.len());
+        let run = async move { AssertUnwindSafe(wasm::run(&engine, &spec, &assigned)).catch_unwind().await };
         let long = served.pace.is_long();
         tracing::debug!(job.entrypoint = %served.entrypoint, long, "run begins");
         let ended = self.guests.run(long, run).await;
         if let Some((_, long)) = ended {
             served.pace.observe(long);
         }
-        let ran = match ended {
-            Some((Ok(ran), _)) => ran,
+        let report = match ended {
+            Some((Ok(report), _)) => report,
             // The hook has logged where. This call's fault, whatever it was.
             Some((Err(_panic), _)) => {
                 let fault = Fault::new(FaultKind::HostPanic, "the host panicked while it served this run");
-                Ran::nothing(Verdict::Retry { fault, after: None }, count, true)
+                CallReport::nothing(Verdict::Retry { fault, after: None }, count, true)
             }
-            None => Ran::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
+            None => CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
         };
-        served.meter.limits(ran.met.iter().map(|limit| limit.label()));
-        ran
+        served.meter.limits(report.limit_hits.iter().map(|limit| limit.label()));
+        report
     }
 }
 

@@ -28,6 +28,11 @@ pub fn printable_lines(text: &str, indent: &str) -> String {
     text.trim_end().split('\n').map(printable).collect::<Vec<_>>().join(&format!("\n{indent}"))
 }
 
+/// At most so many bytes of it, ending at a character.
+pub(crate) fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
 /// Escapes what is written through it, up to a number of bytes; the rest is counted.
 pub(crate) struct Escaping<'a> {
     to: &'a mut dyn Write,
@@ -55,14 +60,11 @@ impl<'a> Escaping<'a> {
     }
 
     fn plain(&mut self, text: &str) -> fmt::Result {
-        let mut end = text.len().min(self.left);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.cut += text.len() - end;
+        let kept = cut(text, self.left);
+        self.cut += text.len() - kept.len();
         // What does not fit ends it: nothing that is shorter may follow behind a gap.
-        self.left = if end < text.len() { 0 } else { self.left - end };
-        self.to.write_str(&text[..end])
+        self.left = if kept.len() < text.len() { 0 } else { self.left - kept.len() };
+        self.to.write_str(kept)
     }
 }
 

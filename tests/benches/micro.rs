@@ -11,7 +11,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use pgq_host::job::{Claim, Disposition, Job, Terminal, Verdict};
 use pgq_host::queue::{Queue, Record};
-use pgq_host::wasm::{self, CodeCache, Control, Engine, EngineSettings, Held, RunLimits, Terms};
+use pgq_host::wasm::{self, AssignedJob, CallSpec, CodeCache, Control, Engine, EngineSettings, RunLimits};
 use pgq_host_tests::{Database, guest};
 use tokio::runtime::{Builder, Runtime};
 
@@ -32,11 +32,11 @@ fn run(bencher: Bencher, reuse: u32) {
     let bytes = std::fs::read(guest("reuse")).expect("the guest");
     let plugin = RUNTIME.block_on(wasm::load(&engine, &CodeCache::disabled(), "reuse", &bytes, 0, |_| Default::default()));
     let plugin = Arc::new(plugin.expect("a plugin"));
-    let terms = Terms { plugin, entrypoint: Arc::from("noop_fresh"), limits: LIMITS, reuse, batched: false };
-    let held = [Held { job: Arc::new(job()), control: Arc::new(Control::default()) }];
+    let spec = CallSpec { plugin, entrypoint: Arc::from("noop_fresh"), limits: LIMITS, reuse, batched: false };
+    let jobs = [AssignedJob { job: Arc::new(job()), control: Arc::new(Control::default()) }];
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
-        let ran = RUNTIME.block_on(wasm::run(&engine, &terms, &held));
-        assert!(matches!(ran.verdicts[..], [Verdict::Complete { .. }]), "{ran:?}");
+        let report = RUNTIME.block_on(wasm::run(&engine, &spec, &jobs));
+        assert!(matches!(report.verdicts[..], [Verdict::Complete { .. }]), "{report:?}");
     });
 }
 

@@ -6,17 +6,17 @@ use crate::boot_clock::BootInstant;
 use crate::job::{Fault, FaultKind, Job, ReleaseReason, Verdict};
 use crate::plugins::PluginSet;
 use crate::queue::Body;
-use crate::wasm::Held;
+use crate::wasm::AssignedJob;
 
 impl Executor {
     /// Read the payloads that the claim left in the database, and start each job when its is there. Their leases are kept meanwhile.
     pub(super) fn read(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: BootInstant) {
         let (executor, plugins) = (self.clone(), plugins.clone());
-        let jobs: Vec<(Active, Held)> = jobs.into_iter().map(|job| (Active::of(&self.shared), self.hold(job, asked))).collect();
+        let jobs: Vec<(Active, AssignedJob)> = jobs.into_iter().map(|job| (Active::of(&self.shared), self.assign(job, asked))).collect();
         // No guest keeps a connection waiting there.
         self.shared.control.spawn(async move {
-            for (active, held) in jobs {
-                let mut job = (*held.job).clone();
+            for (active, assigned) in jobs {
+                let mut job = (*assigned.job).clone();
                 let read = match active.0.reading.acquire().await {
                     Ok(_turn) => Some(active.0.queue.read_body(&mut job).await),
                     Err(_closed) => None,
@@ -39,7 +39,7 @@ impl Executor {
                     None => Verdict::Release(ReleaseReason::HostStopped),
                 };
                 match plugins.get(&job.entrypoint) {
-                    Some(served) => active.0.conclude(&held, served, verdict, &Cost::nothing()).await,
+                    Some(served) => active.0.conclude(&assigned, served, verdict, &Cost::nothing()).await,
                     None => active.0.leases.release([job.claim]),
                 }
             }

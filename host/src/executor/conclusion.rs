@@ -10,7 +10,7 @@ use crate::meter;
 use crate::plugins::Served;
 use crate::queue::{Attempt, Record};
 use crate::retry_policy;
-use crate::wasm::Held;
+use crate::wasm::AssignedJob;
 
 /// A job that fails so often and comes back at once each time is in a loop. With the back-off that is the default, it waits for minutes by then.
 const MANY_ATTEMPTS: u32 = 10;
@@ -18,8 +18,8 @@ const MANY_ATTEMPTS: u32 = 10;
 impl Shared {
     /// The one place where a job is over, however it was run: what is known of it goes to the recorder, unless the job is not ours any
     /// more.
-    pub(super) async fn conclude(&self, held: &Held, served: &Served, verdict: Verdict, cost: &Cost) {
-        let Held { job, control } = held;
+    pub(super) async fn conclude(&self, assigned: &AssignedJob, served: &Served, verdict: Verdict, cost: &Cost) {
+        let AssignedJob { job, control } = assigned;
         let (id, claim) = (job.id, job.claim);
         tracing::debug!(job.id = id, job.entrypoint = %served.entrypoint, elapsed_us = cost.elapsed.as_micros(), memory_bytes = cost.memory, crashed = cost.crashed, "run ended");
         self.ended.fetch_add(1, Ordering::Relaxed);

@@ -15,7 +15,7 @@ use crate::boot_clock::BootInstant;
 use crate::job::{Claim, Job, ReleaseReason, Suspicion, Verdict};
 use crate::lease::Standing;
 use crate::plugins::{Exposure, PluginSet, Served};
-use crate::wasm::{Held, Ran};
+use crate::wasm::{AssignedJob, CallReport};
 
 /// A database that does not note within this time that a suspect begins has it begin later.
 const NOTE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ const RECORDED_POLL: Duration = Duration::from_millis(10);
 
 /// A job whose worker was lost.
 struct Suspect {
-    held: Held,
+    assigned: AssignedJob,
     suspicion: Suspicion,
     quiet: Option<Quiet>,
     served: Served,
@@ -34,14 +34,14 @@ struct Suspect {
 impl Executor {
     /// Each in a call of its own, in this order.
     pub(super) fn start_suspects(&self, suspects: Vec<(Job, Suspicion)>, plugins: &PluginSet, asked: BootInstant) {
-        let mut held = Vec::with_capacity(suspects.len());
+        let mut started = Vec::with_capacity(suspects.len());
         for (job, suspicion) in suspects {
             match plugins.pick(&job.entrypoint, fastrand::f64()) {
                 Some(served) => {
                     served.meter.start(std::slice::from_ref(&job));
                     let quiet = self.shared.lane.quiet(suspicion);
-                    held.push(Suspect {
-                        held: self.hold(job, asked),
+                    started.push(Suspect {
+                        assigned: self.assign(job, asked),
                         suspicion,
                         quiet,
                         served: served.clone(),
@@ -51,16 +51,16 @@ impl Executor {
                 None => tracing::error!(job.entrypoint = %job.entrypoint, jobs = 1, "claimed jobs that nobody asked for"),
             }
         }
-        tracing::info!(jobs = held.len(), "jobs that a lost worker held are run apart from the others");
-        let held: Vec<(Suspect, Active)> = held.into_iter().map(|suspect| (suspect, Active::of(&self.shared))).collect();
+        tracing::info!(jobs = started.len(), "jobs that a lost worker held are run apart from the others");
+        let started: Vec<(Suspect, Active)> = started.into_iter().map(|suspect| (suspect, Active::of(&self.shared))).collect();
         let shared = Arc::clone(&self.shared);
         self.shared.guests.handle().spawn(async move {
-            for (suspect, active) in held {
+            for (suspect, active) in started {
                 let place = shared.closed.run_until_cancelled(shared.lane.place(suspect.suspicion)).await.flatten();
                 shared.guests.handle().spawn(async move {
-                    let (held, served) = (suspect.held.clone(), suspect.served.clone());
+                    let (assigned, served) = (suspect.assigned.clone(), suspect.served.clone());
                     if AssertUnwindSafe(active.0.try_out(suspect, place)).catch_unwind().await.is_err() {
-                        active.0.abandon(VecDeque::from([held]), &served).await;
+                        active.0.abandon(VecDeque::from([assigned]), &served).await;
                     }
                 });
             }
@@ -71,25 +71,25 @@ impl Executor {
 impl Shared {
     /// Run a suspect, once it is noted that it begins. `None` for its place: the host stops.
     async fn try_out(self: &Arc<Self>, suspect: Suspect, lane: Option<OwnedSemaphorePermit>) {
-        let Suspect { held, suspicion, quiet, served, exposure: _exposure } = suspect;
+        let Suspect { assigned, suspicion, quiet, served, exposure: _exposure } = suspect;
         let place = match &lane {
             Some(_) => self.running.acquire().await.ok(),
             None => None,
         };
         let noted = match &place {
             Some(_) if served.health.is_open() => Err(ReleaseReason::EntrypointPaused),
-            Some(_) => self.note(held.job.claim, suspicion).await,
+            Some(_) => self.note(assigned.job.claim, suspicion).await,
             None => Err(ReleaseReason::HostStopped),
         };
         let mut apart = Some((lane, quiet));
-        let ran = match noted {
+        let report = match noted {
             Ok(true) => {
-                let jobs = std::slice::from_ref(&held);
+                let jobs = std::slice::from_ref(&assigned);
                 let call = self.call(jobs, &served);
                 tokio::pin!(call);
                 match lane::stay(suspicion) {
                     Some(stay) => match tokio::time::timeout(stay, &mut call).await {
-                        Ok(ran) => ran,
+                        Ok(report) => report,
                         Err(_) => {
                             apart = None;
                             self.freed.notify_one();
@@ -100,19 +100,19 @@ impl Shared {
                 }
             }
             Ok(false) => {
-                held.control.lose_lease();
-                Ran::nothing(Verdict::Release(ReleaseReason::LeaseLost), 1, false)
+                assigned.control.lose_lease();
+                CallReport::nothing(Verdict::Release(ReleaseReason::LeaseLost), 1, false)
             }
-            Err(reason) => Ran::nothing(Verdict::Release(reason), 1, false),
+            Err(reason) => CallReport::nothing(Verdict::Release(reason), 1, false),
         };
         drop(place);
-        let cost = Cost { elapsed: ran.elapsed, memory: ran.memory, crashed: ran.crashed };
-        for verdict in ran.verdicts {
-            self.conclude(&held, &served, verdict, &cost).await;
+        let cost = Cost { elapsed: report.elapsed, memory: report.memory, crashed: report.crashed };
+        for verdict in report.verdicts {
+            self.conclude(&assigned, &served, verdict, &cost).await;
         }
         // Until its outcome is written, the next one that begins alone could end this host, and this job would be charged.
         if apart.is_some() && matches!(suspicion, Suspicion::Alone { .. }) {
-            self.recorded(held.job.claim).await;
+            self.recorded(assigned.job.claim).await;
         }
     }
 

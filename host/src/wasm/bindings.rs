@@ -6,10 +6,10 @@ wasmtime::component::bindgen!({
     imports: { default: trappable },
     exports: { default: async },
     with: {
-        "pgq:plugin/jobs.job": super::jobs_host::JobHandle,
-        "pgq:plugin/registry.registrar": super::registry_host::Registrar,
-        "pgq:plugin/registry.entrypoint": super::registry_host::EntrypointHandle,
-        "pgq:plugin/enqueue.request": super::enqueue_host::Request,
+        "pgq:plugin/jobs.job": super::resources::JobHandle,
+        "pgq:plugin/registry.registrar": super::resources::Registrar,
+        "pgq:plugin/registry.entrypoint": super::resources::EntrypointHandle,
+        "pgq:plugin/enqueue.request": super::resources::Request,
     },
     require_store_data_send: true,
 });

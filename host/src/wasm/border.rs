@@ -4,14 +4,14 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use wasmtime::component::ResourceTable;
 use wasmtime::{CallHook, CallHookHandler, Result, StoreContextMut};
 
-use super::control::StopCause;
 use super::holdings;
-use super::limits::Exhausted;
-use super::state::State;
+use super::interrupt::Interrupt;
+use super::limits::{Exhausted, Limits};
 
 /// Bytes that a call may pass: texts, headers, a piece of a body.
 pub(super) const ARGUMENT_BYTES: usize = 256 << 10;
@@ -21,16 +21,31 @@ pub(super) const PAYLOAD_BYTES: usize = 32 << 20;
 /// Bytes that a handler may return, over all jobs of a batch.
 pub(super) const RESULT_BYTES: usize = 64 << 20;
 
-/// As often as the epoch lets others on.
-const TURN: Duration = Duration::from_millis(10);
+/// The hook of a store. `F` shows it what it checks; a type and no pointer, so that the compiler sees through it.
+pub(super) struct Border<F>(pub(super) F);
 
-pub(super) struct Border;
+/// What the border has of a store.
+pub(super) struct BorderView<'a> {
+    pub(super) interrupt: &'a mut Interrupt,
+    pub(super) limits: &'a mut Limits,
+    pub(super) table: &'a mut ResourceTable,
+    /// Bytes in the outbox, which the host holds for the guest besides what is behind its handles.
+    pub(super) outbox: usize,
+    /// Bytes that a call of the host may pass.
+    pub(super) arguments: usize,
+    /// Bytes that a call of the guest may return.
+    pub(super) returns: usize,
+}
 
 type Passing<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
-impl CallHookHandler<State> for Border {
+impl<T, F> CallHookHandler<T> for Border<F>
+where
+    T: Send + 'static,
+    F: Fn(&mut T) -> BorderView<'_> + Send + Sync,
+{
     // Written out, since `async_trait` would have each call allocate.
-    fn handle_call_event<'a, 'b, 'c>(&'a self, mut context: StoreContextMut<'b, State>, event: CallHook) -> Passing<'c>
+    fn handle_call_event<'a, 'b, 'c>(&'a self, mut context: StoreContextMut<'b, T>, event: CallHook) -> Passing<'c>
     where
         'a: 'c,
         'b: 'c,
@@ -39,19 +54,25 @@ impl CallHookHandler<State> for Border {
         match event {
             CallHook::CallingHost => {
                 let now = Instant::now();
-                match leave(&mut context, now) {
-                    Err(error) => Box::pin(std::future::ready(Err(error))),
-                    Ok(()) if now.saturating_duration_since(context.data().turn_began) >= TURN => Box::pin(async move {
-                        tokio::task::yield_now().await;
-                        context.data_mut().turn_began = Instant::now();
-                        Ok(())
-                    }),
-                    Ok(()) => Box::pin(Passed),
+                let mut border = (self.0)(context.data_mut());
+                let is_turn_over = border.interrupt.is_turn_over(now);
+                let bytes = match border.leave(now) {
+                    Ok(bytes) => bytes,
+                    Err(error) => return Box::pin(std::future::ready(Err(error))),
+                };
+                context.set_hostcall_fuel(bytes);
+                if !is_turn_over {
+                    return Box::pin(Passed);
                 }
+                Box::pin(async move {
+                    tokio::task::yield_now().await;
+                    (self.0)(context.data_mut()).interrupt.begin_turn(Instant::now());
+                    Ok(())
+                })
             }
             // What it returns is lifted right after this.
             CallHook::ReturningFromWasm => {
-                let bytes = context.data().results();
+                let bytes = (self.0)(context.data_mut()).results();
                 context.set_hostcall_fuel(bytes);
                 Box::pin(Passed)
             }
@@ -60,48 +81,33 @@ impl CallHookHandler<State> for Border {
     }
 }
 
-/// The run has to end, or the call may pass so many bytes.
-fn leave(context: &mut StoreContextMut<'_, State>, now: Instant) -> Result<()> {
-    let state = context.data_mut();
-    if let Some(cause) = state.has_to_end(now) {
-        return Err(cause.into());
-    }
-    let bytes = state.arguments()?;
-    context.set_hostcall_fuel(bytes);
-    Ok(())
-}
-
-impl State {
-    /// Why the run has to end now, if it has to.
-    pub(super) fn has_to_end(&self, now: Instant) -> Option<StopCause> {
-        self.controls.stop_cause().or_else(|| (now >= self.deadline).then_some(StopCause::Deadline))
+impl BorderView<'_> {
+    /// The run has to end, or the call may pass so many bytes.
+    fn leave(&mut self, now: Instant) -> Result<usize> {
+        if let Some(cause) = self.interrupt.cause(now) {
+            return Err(cause.into());
+        }
+        if self.limits.pass(self.arguments) {
+            return Ok(self.arguments);
+        }
+        self.count()?;
+        Ok(self.limits.pass_what_is_left(self.arguments)?)
     }
 
     /// Count what the host holds for the guest.
     pub(super) fn count(&mut self) -> Result<()> {
-        let held = holdings::of(&mut self.table).saturating_add(self.outbox.bytes());
-        Ok(self.limits.hold(held)?)
-    }
-
-    /// Bytes that the next call of the host may pass.
-    fn arguments(&mut self) -> Result<usize> {
-        let bytes = if self.requests > 0 { PAYLOAD_BYTES } else { ARGUMENT_BYTES };
-        if self.limits.pass(bytes) {
-            return Ok(bytes);
-        }
-        self.count()?;
-        Ok(self.limits.pass_what_is_left(bytes)?)
+        Ok(self.limits.hold(holdings::of(self.table).saturating_add(self.outbox))?)
     }
 
     /// Bytes that the guest may return.
     fn results(&self) -> usize {
         self.returns.min(self.limits.left())
     }
+}
 
-    /// What there was not enough of, if that was the end of the run.
-    pub(super) fn exhausted(&self, error: &wasmtime::Error) -> Option<Exhausted> {
-        self.limits.exhausted.or_else(|| (self.limits.is_squeezed() && passes_too_much(error)).then_some(Exhausted::Memory))
-    }
+/// What there was not enough of, if that was the end of the run.
+pub(super) fn exhausted(limits: &Limits, error: &wasmtime::Error) -> Option<Exhausted> {
+    limits.exhausted.or_else(|| (limits.is_squeezed() && passes_too_much(error)).then_some(Exhausted::Memory))
 }
 
 /// Whether it ended at a call that passes too many bytes. wasmtime has no typed error for that.

@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
-use super::compiler::{self, CompileError};
+use super::compiler::CompileError;
 use super::engine::Engine;
 
 /// A file nobody has loaded for so long is deleted.
@@ -54,7 +54,7 @@ impl CodeCache {
     /// The component of these bytes: from the cache, or compiled now and kept. `tries`: how often that took too long.
     pub(super) async fn component(&self, engine: &Engine, wasm: &[u8], tries: u32) -> Result<Component, CompileError> {
         let Some(folder) = &self.folder else {
-            return load(engine, &compiler::compile(engine, wasm, tries).await?);
+            return load(engine, &engine.compiler().compile(wasm, tries).await?);
         };
         let key = key(engine, wasm);
         let path = folder.join(format!("{key}.cwasm"));
@@ -69,7 +69,7 @@ impl CodeCache {
             Ok(None) => {}
             Err(error) => discard(&path, &format!("{error:#}")),
         }
-        let code = compiler::compile(engine, wasm, tries).await?;
+        let code = engine.compiler().compile(wasm, tries).await?;
         if let Err(error) = write(folder, &path, &key, &code) {
             tracing::warn!(path = %path.display(), error = %format!("{error:#}"), "cannot keep compiled code; the next start compiles again");
         }

@@ -9,6 +9,7 @@ mod memory;
 use std::io::{Read as _, Write as _};
 use std::num::NonZero;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -16,9 +17,10 @@ use rustix::process::{Resource, Rlimit, Signal};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
+use tokio::sync::Semaphore;
 
-use super::engine::{Engine, EngineSettings};
-pub(super) use memory::CompilerMemory;
+use super::engine_settings::EngineSettings;
+use memory::CompilerMemory;
 
 /// The hidden verb of the command line that leads to [`child`].
 pub const COMPILE_VERB: &str = "compile-component";
@@ -48,40 +50,55 @@ pub(super) enum CompileError {
     GaveUp(String),
 }
 
-/// Compile these bytes for this engine. `tries`: how often that took too long; each try has twice the time of the one before, since a busy
-/// machine is no fault of the file's.
-pub(super) async fn compile(engine: &Engine, wasm: &[u8], tries: u32) -> Result<Vec<u8>, CompileError> {
-    let Some(timeout) = engine.settings().compile_timeout else {
-        let code = engine.inner().precompile_component(wasm);
-        return code.map_err(|error| CompileError::Invalid(format!("{error:#}")));
-    };
-    let timeout = timeout.saturating_mul(1 << tries.min(MOST_DOUBLINGS));
-    let _place = engine.compilers().acquire().await;
-    let mut compiler = start(engine).map_err(|error| CompileError::GaveUp(format!("the compiler cannot be started: {error}")))?;
-    match tokio::time::timeout(timeout, converse(&mut compiler, wasm)).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(error)) => Err(CompileError::GaveUp(format!("the compiler cannot be spoken to: {error}"))),
-        Err(_) => {
-            let _ = compiler.kill().await;
-            Err(CompileError::GaveUp(format!("compiling took longer than {timeout:?}")))
-        }
-    }
+/// Compiles for one engine.
+pub(super) struct Compiler {
+    engine: wasmtime::Engine,
+    settings: Arc<EngineSettings>,
+    pooled: bool,
+    /// Compilers at a time.
+    permits: Semaphore,
 }
 
-fn start(engine: &Engine) -> std::io::Result<Child> {
-    let settings = engine.settings();
-    // On Linux this very binary, even when the file has been replaced by another release since.
-    let me = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
-    Command::new(me)
-        .arg(COMPILE_VERB)
-        .args([settings.max_instances.to_string(), settings.max_memory.to_string(), engine.is_pooled().to_string()])
-        .env_clear()
-        .env("RAYON_NUM_THREADS", threads().to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
+impl Compiler {
+    pub(super) fn new(engine: &wasmtime::Engine, settings: &Arc<EngineSettings>, pooled: bool) -> Compiler {
+        let permits = Semaphore::new(CompilerMemory::here().at_once);
+        Compiler { engine: engine.clone(), settings: Arc::clone(settings), pooled, permits }
+    }
+
+    /// `tries`: how often these bytes took too long; each try has twice the time of the one before, since a busy machine is no fault of
+    /// the file's.
+    pub(super) async fn compile(&self, wasm: &[u8], tries: u32) -> Result<Vec<u8>, CompileError> {
+        let Some(timeout) = self.settings.compile_timeout else {
+            let code = self.engine.precompile_component(wasm);
+            return code.map_err(|error| CompileError::Invalid(format!("{error:#}")));
+        };
+        let timeout = timeout.saturating_mul(1 << tries.min(MOST_DOUBLINGS));
+        let _permit = self.permits.acquire().await;
+        let mut compiler = self.start().map_err(|error| CompileError::GaveUp(format!("the compiler cannot be started: {error}")))?;
+        match tokio::time::timeout(timeout, converse(&mut compiler, wasm)).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(error)) => Err(CompileError::GaveUp(format!("the compiler cannot be spoken to: {error}"))),
+            Err(_) => {
+                let _ = compiler.kill().await;
+                Err(CompileError::GaveUp(format!("compiling took longer than {timeout:?}")))
+            }
+        }
+    }
+
+    fn start(&self) -> std::io::Result<Child> {
+        // On Linux this very binary, even when the file has been replaced by another release since.
+        let me = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
+        Command::new(me)
+            .arg(COMPILE_VERB)
+            .args([self.settings.max_instances.to_string(), self.settings.max_memory.to_string(), self.pooled.to_string()])
+            .env_clear()
+            .env("RAYON_NUM_THREADS", threads().to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+    }
 }
 
 fn threads() -> usize {
@@ -133,7 +150,7 @@ pub fn child(settings: &EngineSettings, pooled: bool) -> anyhow::Result<()> {
     rustix::process::setrlimit(Resource::Data, limit)?;
     let mut wasm = Vec::new();
     std::io::stdin().read_to_end(&mut wasm).context("cannot read the component")?;
-    let engine = Engine::for_compiling(settings, pooled)?;
+    let engine = settings.engine(pooled)?;
     let code = match engine.precompile_component(&wasm) {
         Ok(code) => code,
         // Told from all that can go wrong with this process: it is the file's fault, now and for ever.

@@ -1,28 +1,22 @@
 //! From a file's bytes to a plugin that can run: every way in which that can fail has its cause and remedy.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Component;
 
-use super::bindings::PluginPre;
-use super::bindings::batch::exports::pgq::plugin::batch_handler;
-use super::bindings::exports::pgq::plugin::handler;
 use super::cache::CodeCache;
 use super::compiler::CompileError;
 use super::declaration::Declaration;
 use super::describe;
 use super::engine::Engine;
 use super::grants::Grants;
-use super::load_error::{LoadError, WIT_VERSION};
+use super::instance::Instance;
+use super::instance_pool::PluginId;
+use super::linked_component::LinkedComponent;
+use super::load_error::{LoadError, WIT_VERSION, shorten};
 use super::room::Appetite;
 use super::schedule_caps;
 use super::shares::{Large, PoolShare};
-use super::state::{self, State};
-use super::trap;
-use super::warm::Tenant;
-use crate::printable::printable;
 
 /// A compiled, linked and described plugin. Cheap to share, immutable.
 pub struct Loaded {
@@ -36,20 +30,12 @@ pub struct Loaded {
     pub declaration: Declaration,
     /// What the operator lets it do.
     pub grants: Arc<Grants>,
-    pub(super) pre: PluginPre<State>,
-    pub(super) exports: Arc<Exports>,
-    pub(super) tenant: Tenant,
+    pub(super) linked: Arc<LinkedComponent>,
+    pub(super) id: PluginId<Instance>,
     /// It needs more of the pool than a place has.
     large: Option<Arc<Large>>,
     /// What its runs take.
     pub(super) appetite: Arc<Appetite>,
-}
-
-/// Where its handlers are.
-pub(super) struct Exports {
-    pub(super) handler: handler::GuestIndices,
-    /// Optional.
-    pub(super) batch: Option<batch_handler::GuestIndices>,
 }
 
 impl Loaded {
@@ -59,7 +45,7 @@ impl Loaded {
         bits.unwrap_or_default().cast_signed()
     }
 
-    /// How many more runs of it the instance pool has room for; `None` is as many as there are places.
+    /// How many more runs of it the allocator's pool has room for; `None` is as many as there are places.
     pub fn room(&self) -> Option<u32> {
         self.large.as_ref().map(|large| large.room())
     }
@@ -67,6 +53,16 @@ impl Loaded {
     /// What a run of it takes of the pool, if that is more than its place.
     pub fn take_share(&self) -> Option<PoolShare> {
         self.large.as_ref().map(PoolShare::take)
+    }
+
+    /// The interfaces that it imports.
+    pub fn imports(&self) -> Vec<String> {
+        imports(self.linked.component())
+    }
+
+    /// The interfaces that it exports.
+    pub fn exports(&self) -> Vec<String> {
+        exports(self.linked.component())
     }
 
     /// The same plugin under other grants. Instances that were kept for the next job were made under the old ones, and stay with those.
@@ -81,9 +77,8 @@ impl Loaded {
             sha256: self.sha256.clone(),
             declaration: self.declaration.clone(),
             grants: Arc::new(grants),
-            pre: self.pre.clone(),
-            exports: Arc::clone(&self.exports),
-            tenant: self.tenant.another(),
+            linked: Arc::clone(&self.linked),
+            id: self.id.another(),
             large: self.large.clone(),
             appetite: Arc::clone(&self.appetite),
         })
@@ -117,14 +112,9 @@ pub async fn load(
         CompileError::Invalid(message) => LoadError::Invalid(shorten(&message)),
         CompileError::GaveUp(message) => LoadError::NotCompiled(shorten(&message)),
     })?;
-    let linker = state::linker(engine).map_err(|error| LoadError::Invalid(one_line(&error)))?;
-    check_contract(engine, &component)?;
-    let pre = link(engine, &linker, &component)?;
-    let exports = Arc::new(Exports {
-        handler: handler::GuestIndices::new(pre.instance_pre()).map_err(|error| LoadError::Mismatch(one_line(&error)))?,
-        batch: batch_handler::GuestIndices::new(pre.instance_pre()).ok(),
-    });
-    let declaration = describe::describe(engine, &pre, &exports, stem).await?;
+    check_contract(&component)?;
+    let linked = Arc::new(LinkedComponent::new(&component)?);
+    let declaration = describe::describe(engine, &linked, stem).await?;
     let name = declaration.name.clone().unwrap_or_else(|| stem.to_owned());
     let grants = grants_for(&name);
     if !grants.hold_for(&sha256) {
@@ -137,9 +127,8 @@ pub async fn load(
         version: declaration.version.clone().unwrap_or_else(|| "0.0.0".into()),
         sha256,
         declaration,
-        pre,
-        exports,
-        tenant: Tenant::new(engine.warm()),
+        linked,
+        id: PluginId::new(engine.instance_pool()),
         large: Large::of(&component, engine.shares()),
         appetite: Arc::default(),
     })
@@ -156,10 +145,8 @@ fn check_magic(wasm: &[u8]) -> Result<(), LoadError> {
 }
 
 /// Names of ours that it imports or exports must be of a version that this host speaks.
-fn check_contract(engine: &Engine, component: &Component) -> Result<(), LoadError> {
-    let ty = component.component_type();
-    let imports: Vec<String> = ty.imports(engine.inner()).map(|(name, _)| name.to_owned()).collect();
-    let exports: Vec<String> = ty.exports(engine.inner()).map(|(name, _)| name.to_owned()).collect();
+fn check_contract(component: &Component) -> Result<(), LoadError> {
+    let (imports, exports) = (imports(component), exports(component));
     let ours = |name: &&String| name.starts_with("pgq:plugin/");
     if let Some(found) = imports.iter().chain(&exports).filter(ours).find(|name| !name.contains("@0.1.")) {
         return Err(LoadError::WrongVersion { found: found.clone() });
@@ -173,37 +160,10 @@ fn check_contract(engine: &Engine, component: &Component) -> Result<(), LoadErro
     Ok(())
 }
 
-fn link(engine: &Engine, linker: &Linker<State>, component: &Component) -> Result<PluginPre<State>, LoadError> {
-    let pre = linker.instantiate_pre(component).map_err(|error| {
-        let error = one_line(&error);
-        unknown_import(engine, component, &error).map_or(LoadError::Mismatch(error), LoadError::UnknownImport)
-    })?;
-    PluginPre::new(pre).map_err(|error| LoadError::Mismatch(one_line(&error)))
+fn imports(component: &Component) -> Vec<String> {
+    component.component_type().imports(component.engine()).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// The import that the error is about, with what the component wants of it, if the linker has nothing of that name.
-fn unknown_import(engine: &Engine, component: &Component, error: &str) -> Option<String> {
-    // wasmtime has no typed error for this; the test `loading::an_unknown_import_is_named` holds its wording.
-    if !error.contains("not found in the linker") {
-        return None;
-    }
-    let ty = component.component_type();
-    let (name, import) = ty.imports(engine.inner()).find(|(name, _)| error.contains(&format!("`{name}`")))?;
-    let mut text = format!("{name:?}");
-    if let ComponentItem::ComponentInstance(instance) = &import.ty {
-        let wants: Vec<&str> = instance.exports(engine.inner()).map(|(name, _)| name).take(3).collect();
-        if !wants.is_empty() {
-            let _ = write!(text, " (for {})", wants.join(", "));
-        }
-    }
-    Some(text)
-}
-
-fn one_line(error: &wasmtime::Error) -> String {
-    shorten(&format!("{error:#}"))
-}
-
-fn shorten(text: &str) -> String {
-    // File formats and tool chains put names of the guest's into their errors.
-    printable(trap::cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 600)).into_owned()
+fn exports(component: &Component) -> Vec<String> {
+    component.component_type().exports(component.engine()).map(|(name, _)| name.to_owned()).collect()
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use wasmtime_wasi_http::Error;
@@ -17,6 +18,7 @@ use wasmtime_wasi_http::Error;
 use super::authorities;
 use super::grants::Grants;
 use super::origin::{Host, Origin};
+use crate::descriptors;
 
 /// Name to addresses. A parameter so that tests can lie.
 pub(super) type Resolver = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
@@ -36,6 +38,19 @@ pub(super) enum ConnectError {
     Prohibited(Vec<IpAddr>),
     /// Anything else.
     Failed(Error),
+}
+
+/// A connection's place among those of its run, and among the open files of all guests.
+pub(super) struct ConnectionPermit {
+    _of_the_run: Option<OwnedSemaphorePermit>,
+    _of_all: Option<OwnedSemaphorePermit>,
+}
+
+impl ConnectionPermit {
+    pub(super) async fn acquire(connections: Arc<Semaphore>) -> ConnectionPermit {
+        let _of_the_run = connections.acquire_owned().await.ok();
+        ConnectionPermit { _of_the_run, _of_all: descriptors::of_guests().acquire_owned().await.ok() }
+    }
 }
 
 /// A stream with or without TLS.

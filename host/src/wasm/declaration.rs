@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::needs::{Kind, Needs};
-use super::trap;
 use crate::job::EntrypointOptions;
+use crate::printable::cut;
 
 /// What a plugin said about itself.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,7 +32,7 @@ impl Declaration {
     pub(super) fn mistake(&mut self, mistake: String) {
         // A guest that loops over a mistake must not fill the host's memory with it.
         if self.mistakes.len() < MAX_MISTAKES {
-            self.mistakes.push(trap::cut(&mistake, MAX_MISTAKE_BYTES).to_owned());
+            self.mistakes.push(cut(&mistake, MAX_MISTAKE_BYTES).to_owned());
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::log_host::Speaker;
+use super::log_context::LogContext;
 
 /// A guest that tries everything must not fill the log with it.
 const MAX_SAID: usize = 20;
@@ -11,18 +11,18 @@ const MAX_SAID: usize = 20;
 /// Shared by all that refuses something within one call.
 #[derive(Debug)]
 pub(super) struct Denials {
-    speaker: Speaker,
+    context: LogContext,
     said: Mutex<BTreeSet<(&'static str, String)>>,
 }
 
 impl Denials {
-    pub(super) fn new(speaker: Speaker) -> Arc<Denials> {
-        Arc::new(Denials { speaker, said: Mutex::default() })
+    pub(super) fn new(context: LogContext) -> Arc<Denials> {
+        Arc::new(Denials { context, said: Mutex::default() })
     }
 
     /// `what` is one of `http`, `address`, `secret` and `enqueue`; `why` has cause and remedy.
     pub(super) fn deny(&self, what: &'static str, target: &str, why: &str) {
-        let Speaker { plugin, entrypoint, job, .. } = &self.speaker;
+        let LogContext { plugin, entrypoint, job, .. } = &self.context;
         metrics::counter!("pgq_host_denied_total", "plugin" => Arc::clone(plugin), "what" => what).increment(1);
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() < MAX_SAID && said.insert((what, target.to_owned())) {
@@ -32,6 +32,6 @@ impl Denials {
 
     /// The remedy for what the plugin's section lacks.
     pub(super) fn remedy(&self, line: &str) -> String {
-        format!("add `{line}` to [plugins.{}] in pgq-host.toml", self.speaker.plugin)
+        format!("add `{line}` to [plugins.{}] in pgq-host.toml", self.context.plugin)
     }
 }

@@ -7,22 +7,22 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use wasmtime::component::Resource;
 
-use super::bindings::{Plugin, PluginPre};
-use super::component::Exports;
+use super::bindings::Plugin;
 use super::control::{Controls, StopCause};
 use super::declaration::Declaration;
 use super::engine::Engine;
-use super::enqueue_host::Outbox;
 use super::grants::Grants;
 use super::limits::RunLimits;
+use super::linked_component::LinkedComponent;
 use super::load_error::LoadError;
-use super::log_host::Speaker;
-use super::registry_host::Registrar;
+use super::log_context::LogContext;
+use super::outbox::Outbox;
+use super::resources::Registrar;
 use super::room::Share;
-use super::state::{Call, Circumstances, State};
+use super::state::{Call, State, StoreSpec};
 use super::trap;
 use crate::job::{FaultKind, Verdict};
-use crate::printable::printable;
+use crate::printable::{cut, printable};
 
 /// It has nothing to wait for.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -33,19 +33,14 @@ const MEMORY: usize = 256 << 20;
 const RETURNS: usize = 64 << 10;
 
 /// Call it. Whatever the guest does, this comes back.
-pub(super) async fn describe(
-    engine: &Engine,
-    pre: &PluginPre<State>,
-    exports: &Arc<Exports>,
-    stem: &str,
-) -> Result<Declaration, LoadError> {
-    let _place = engine.describes().acquire().await;
-    let (engine, pre, exports, stem) = (engine.clone(), pre.clone(), Arc::clone(exports), stem.to_owned());
+pub(super) async fn describe(engine: &Engine, linked: &Arc<LinkedComponent>, stem: &str) -> Result<Declaration, LoadError> {
+    let _permit = engine.describes().acquire().await;
+    let (engine, linked, stem) = (engine.clone(), Arc::clone(linked), stem.to_owned());
     let (sender, described) = oneshot::channel();
     let call = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let described = match runtime {
-            Ok(runtime) => runtime.block_on(register(&engine, &pre, &exports, &stem)),
+            Ok(runtime) => runtime.block_on(register(&engine, &linked, &stem)),
             Err(error) => Err(LoadError::NotDescribed(format!("no thread could be started for it: {error}"))),
         };
         let _ = sender.send(described);
@@ -61,13 +56,14 @@ pub(super) async fn describe(
     }
 }
 
-async fn register(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, stem: &str) -> Result<Declaration, LoadError> {
+async fn register(engine: &Engine, linked: &LinkedComponent, stem: &str) -> Result<Declaration, LoadError> {
     let _ticking = engine.running();
     let limits = RunLimits { timeout: TIMEOUT, memory: MEMORY, max_attempts: 1 };
     let deadline = Instant::now() + limits.timeout;
     let mut store = State::store(
-        engine,
-        Circumstances {
+        engine.inner(),
+        engine.settings(),
+        StoreSpec {
             grants: Arc::new(Grants::default()),
             memory: limits.memory,
             // Not of what the runs have together: a host that is full can still load.
@@ -75,7 +71,7 @@ async fn register(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, st
             folders: None,
             returns: RETURNS,
             call: Call {
-                speaker: Speaker { plugin: stem.into(), entrypoint: "describe".into(), job: 0, batch: None },
+                log_context: LogContext { plugin: stem.into(), entrypoint: "describe".into(), job: 0, batch: None },
                 controls: Controls::default(),
                 deadline,
                 outbox: Outbox::closed("jobs can only be enqueued from a handler"),
@@ -84,10 +80,10 @@ async fn register(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, st
     );
     let registrar = Registrar::default();
     let call = async {
-        let instance = pre.instance_pre().instantiate_async(&mut store).await?;
+        let instance = linked.pre().instantiate_async(&mut store).await?;
         // Only now are the types of exports compared; one that does not fit is better known before the first job.
         let plugin = Plugin::new(&mut store, &instance)?;
-        exports.batch.as_ref().map(|batch| batch.load(&mut store, &instance)).transpose()?;
+        linked.batch.as_ref().map(|batch| batch.load(&mut store, &instance)).transpose()?;
         let handle = store.data_mut().table.push(registrar.clone())?;
         plugin.pgq_plugin_describe().call_register(&mut store, Resource::new_borrow(handle.rep())).await
     };
@@ -99,7 +95,7 @@ async fn register(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, st
     match called {
         Ok(Ok(())) => {}
         Ok(Err(message)) => {
-            return Err(LoadError::Describe(printable(trap::cut(&message, 1 << 10)).into_owned()));
+            return Err(LoadError::Describe(printable(cut(&message, 1 << 10)).into_owned()));
         }
         Err(error) => {
             return Err(match trap::verdict(&error, store.data(), &limits) {
@@ -115,7 +111,7 @@ async fn register(engine: &Engine, pre: &PluginPre<State>, exports: &Exports, st
         }
     }
     let mut declaration = registrar.lock().clone();
-    declaration.check_batches(exports.batch.is_some());
+    declaration.check_batches(linked.batch.is_some());
     if declaration.entrypoints.is_empty() {
         declaration.mistakes.push("no entrypoint at all".into());
     }

@@ -6,14 +6,15 @@ use std::sync::{Arc, Weak};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use tokio::sync::Semaphore;
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::compiler;
+use super::compiler::Compiler;
+use super::engine_settings::{CannotStart, EngineSettings};
+use super::instance::Instance;
+use super::instance_pool::InstancePool;
 use super::room::Room;
-use super::shares::{DESCRIBES, MOST_CORE_INSTANCES, MOST_MEMORIES, MOST_TABLES, Shares, Slots};
-use super::warm::Warm;
+use super::shares::{DESCRIBES, Shares};
 
 /// What runs components, and which.
 pub const ENGINE_NAME: &str = "wasmtime";
@@ -23,23 +24,6 @@ pub const ENGINE_VERSION: &str = wasmtime_environ::VERSION;
 /// How often running guests are looked at. A guest past its deadline is gone within two ticks.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The stack of a guest. Deep recursion traps here, well inside the fiber's stack, of which host calls get the rest.
-const GUEST_STACK_BYTES: usize = 512 << 10;
-const FIBER_STACK_BYTES: usize = 2 << 20;
-
-/// What the allocator reserves for.
-#[derive(Debug, Clone)]
-pub struct EngineSettings {
-    /// Runs at the same time.
-    pub max_instances: u32,
-    /// The largest memory any one linear memory may have, in bytes: the operator's cap.
-    pub max_memory: usize,
-    /// What all guests may have together, in bytes.
-    pub max_guest_memory: usize,
-    /// Time for one compilation, in a process of its own; `None` compiles in this one, for programs that are not `pgq-host`.
-    pub compile_timeout: Option<Duration>,
-}
-
 /// An engine whose epoch moves while guests run and stands still while none does, so that an idle host costs nothing.
 #[derive(Clone)]
 pub struct Engine {
@@ -47,44 +31,45 @@ pub struct Engine {
     running: Arc<AtomicUsize>,
     ticker: Thread,
     settings: Arc<EngineSettings>,
-    pooled: bool,
-    compilers: Arc<Semaphore>,
+    compiler: Arc<Compiler>,
     describes: Arc<Semaphore>,
     shares: Arc<Shares>,
-    warm: Arc<Warm>,
+    instance_pool: Arc<InstancePool<Instance>>,
     room: Arc<Room>,
 }
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("settings", &self.settings).field("pooled", &self.pooled).finish_non_exhaustive()
+        f.debug_struct("Engine").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
 impl Engine {
     /// Reserve the pool and start the clock.
     pub fn new(settings: &EngineSettings) -> anyhow::Result<Engine> {
-        let (engine, pooled) = match wasmtime::Engine::new(&config(settings, true)) {
+        let (engine, pooled) = match settings.engine(true) {
             Ok(engine) => (engine, true),
-            Err(error) => {
+            Err(CannotStart(error)) => {
                 // Address space is limited here (a container's ulimit -v, a 32-bit or emulated machine): slower, but it works.
                 tracing::warn!(error = %format!("{error:#}"), "cannot reserve the instance pool; instances are allocated one by one");
-                (Engine::for_compiling(settings, false)?, false)
+                (settings.engine(false)?, false)
             }
         };
         let running = Arc::new(AtomicUsize::new(0));
-        let warm = Arc::new(Warm::new(settings.max_instances as usize));
-        let ticker = spawn_ticker(&engine, Arc::clone(&running), Arc::downgrade(&warm))?;
-        let (compilers, describes) = (Semaphore::new(compiler::CompilerMemory::here().at_once), Semaphore::new(DESCRIBES as usize));
-        let shares = Arc::new(Shares::new(settings.max_instances.max(1)));
-        let (compilers, describes, settings) = (Arc::new(compilers), Arc::new(describes), Arc::new(settings.clone()));
-        let room = Room::new(settings.max_guest_memory);
-        Ok(Engine { engine, running, ticker, settings, pooled, compilers, describes, shares, warm, room })
-    }
-
-    /// wasmtime's own, whose compiled code another one of the same settings runs. Has no clock.
-    pub(super) fn for_compiling(settings: &EngineSettings, pooled: bool) -> anyhow::Result<wasmtime::Engine> {
-        wasmtime::Engine::new(&config(settings, pooled)).map_err(|error| anyhow!("cannot start the wasm engine: {error:#}"))
+        let instance_pool = Arc::new(InstancePool::new(settings.max_instances as usize));
+        let ticker = spawn_ticker(&engine, Arc::clone(&running), Arc::downgrade(&instance_pool))?;
+        let settings = Arc::new(settings.clone());
+        Ok(Engine {
+            running,
+            ticker,
+            compiler: Arc::new(Compiler::new(&engine, &settings, pooled)),
+            describes: Arc::new(Semaphore::new(DESCRIBES as usize)),
+            shares: Arc::new(Shares::new(settings.max_instances.max(1))),
+            instance_pool,
+            room: Room::new(settings.max_guest_memory),
+            settings,
+            engine,
+        })
     }
 
     pub(super) fn inner(&self) -> &wasmtime::Engine {
@@ -95,13 +80,8 @@ impl Engine {
         &self.settings
     }
 
-    pub(super) fn is_pooled(&self) -> bool {
-        self.pooled
-    }
-
-    /// Places for compilers.
-    pub(super) fn compilers(&self) -> &Semaphore {
-        &self.compilers
+    pub(super) fn compiler(&self) -> &Compiler {
+        &self.compiler
     }
 
     /// Places for plugins that describe themselves.
@@ -114,8 +94,9 @@ impl Engine {
         &self.shares
     }
 
-    pub(super) fn warm(&self) -> &Arc<Warm> {
-        &self.warm
+    /// What is kept for the next job.
+    pub(super) fn instance_pool(&self) -> &Arc<InstancePool<Instance>> {
+        &self.instance_pool
     }
 
     /// The memory of all guests.
@@ -130,7 +111,7 @@ impl Engine {
 
     /// Let the instances go that are kept for the next job.
     pub fn cool_down(&self) {
-        self.warm.clear();
+        self.instance_pool.clear();
     }
 
     /// Keep the clock going for as long as the guard lives.
@@ -151,7 +132,7 @@ impl Drop for Running {
     }
 }
 
-fn spawn_ticker(engine: &wasmtime::Engine, running: Arc<AtomicUsize>, warm: Weak<Warm>) -> anyhow::Result<Thread> {
+fn spawn_ticker(engine: &wasmtime::Engine, running: Arc<AtomicUsize>, pool: Weak<InstancePool<Instance>>) -> anyhow::Result<Thread> {
     // Weak, so that the thread ends with the engine instead of keeping it alive.
     let weak = engine.weak();
     let tick = move || {
@@ -162,8 +143,8 @@ fn spawn_ticker(engine: &wasmtime::Engine, running: Arc<AtomicUsize>, warm: Weak
             } else {
                 thread::sleep(TICK);
             }
-            if let Some(warm) = warm.upgrade() {
-                warm.sweep();
+            if let Some(pool) = pool.upgrade() {
+                pool.sweep();
             }
             match weak.upgrade() {
                 Some(engine) => engine.increment_epoch(),
@@ -173,49 +154,4 @@ fn spawn_ticker(engine: &wasmtime::Engine, running: Arc<AtomicUsize>, warm: Weak
     };
     let handle = thread::Builder::new().name("pgq-epoch".into()).spawn(tick).context("cannot start the epoch thread")?;
     Ok(handle.thread().clone())
-}
-
-fn config(settings: &EngineSettings, pooled: bool) -> Config {
-    let mut config = Config::new();
-    config
-        .wasm_component_model(true)
-        .epoch_interruption(true)
-        .memory_init_cow(true)
-        .max_wasm_stack(GUEST_STACK_BYTES)
-        .async_stack_size(FIBER_STACK_BYTES)
-        .wasm_memory64(false)
-        .wasm_multi_memory(false)
-        .wasm_relaxed_simd(false);
-    if pooled {
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings)));
-    }
-    config
-}
-
-fn pool(settings: &EngineSettings) -> PoolingAllocationConfig {
-    let n = settings.max_instances.max(1) + DESCRIBES;
-    let Slots { memories, tables } = Slots::of_pool(settings.max_instances.max(1));
-    let mut pool = PoolingAllocationConfig::new();
-    // Core instances are only counted, not reserved for: a limit for all of them together would be one more thing to run out of.
-    pool.total_component_instances(n)
-        .total_core_instances(n.saturating_mul(MOST_CORE_INSTANCES))
-        .total_memories(memories)
-        .total_tables(tables)
-        .total_stacks(n)
-        .max_core_instances_per_component(MOST_CORE_INSTANCES)
-        .max_memories_per_component(MOST_MEMORIES)
-        .max_tables_per_component(MOST_TABLES)
-        .max_memories_per_module(2)
-        .max_tables_per_module(4)
-        .table_elements(100_000) // the default, 20,000, is too small for Python guests
-        .max_component_instance_size(4 << 20)
-        .max_core_instance_size(4 << 20)
-        .max_memory_size(settings.max_memory)
-        .max_unused_warm_slots(n)
-        // A run that took more than stays resident gives it back when it ends: waiting for others to make a batch would keep it for ever.
-        .decommit_batch_size(1)
-        .linear_memory_keep_resident(256 << 10)
-        .table_keep_resident(64 << 10)
-        .pagemap_scan(Enabled::Auto);
-    pool
 }

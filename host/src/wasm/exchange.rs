@@ -17,8 +17,7 @@ use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-use super::connector::Stream;
-use super::http_hooks::Place;
+use super::connector::{ConnectionPermit, Stream};
 
 /// As long as any run may last, when the guest says nothing: the run's deadline is what counts then.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -53,13 +52,13 @@ impl From<Option<RequestOptions>> for Timeouts {
 /// Send, and wait for the answer's head.
 pub(super) async fn exchange(
     stream: Box<dyn Stream>,
-    place: Place,
+    permit: ConnectionPermit,
     request: http::Request<WasiBody>,
     timeouts: Timeouts,
     left: Arc<AtomicU64>,
 ) -> Result<(http::Response<WasiBody>, Transmission), Error> {
     let before_head = Arc::new(AtomicUsize::new(MAX_HEAD));
-    let stream = Arriving { stream, left: Arc::clone(&before_head), _place: place };
+    let stream = Arriving { stream, left: Arc::clone(&before_head), _permit: permit };
     let (mut sender, connection) = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
     let mut connection = Box::pin(connection).fuse();
     let sending = tokio::time::timeout(timeouts.first_byte, sender.send_request(request));
@@ -84,7 +83,7 @@ pub(super) async fn exchange(
 struct Arriving {
     stream: Box<dyn Stream>,
     left: Arc<AtomicUsize>,
-    _place: Place,
+    _permit: ConnectionPermit,
 }
 
 impl AsyncRead for Arriving {

@@ -10,8 +10,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::{Method, Scheme};
 use wasmtime_wasi_http::p2::body::HostIncomingBody;
 use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest};
 
-use super::enqueue_host::Request;
-use super::registry_host::EntrypointHandle;
+use super::resources::{EntrypointHandle, Request};
 
 /// The entry itself, its place in two tables, and what it points to if that is nothing to speak of.
 pub(super) const ENTRY: usize = 256;

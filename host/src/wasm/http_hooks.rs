@@ -5,17 +5,16 @@ use std::sync::atomic::AtomicU64;
 
 use http::header::HOST;
 use http::{HeaderValue, Request, Response, Uri};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::connector::{self, ConnectError, Resolver};
+use super::connector::{self, ConnectError, ConnectionPermit, Resolver};
 use super::denials::Denials;
 use super::exchange::{self, Timeouts, Transmission};
 use super::grants::Grants;
 use super::holdings::BODY_CHUNK;
 use super::origin::Origin;
 use super::secret;
-use crate::descriptors;
 
 /// Requests that one call may send: enough for any page of an API, too few for a flood.
 const MAX_REQUESTS: u32 = 100;
@@ -73,24 +72,11 @@ impl HttpHooks {
         // One `Host`, and that of the origin that was checked, in its plain spelling.
         let host = HeaderValue::from_str(&origin.authority()).map_err(|_| Error::HttpRequestUriInvalid)?;
         request.headers_mut().insert(HOST, host);
-        if let Err(why) = secret::substitute(request.headers_mut(), &self.grants, &origin) {
+        if let Err(why) = secret::substitute(request.headers_mut(), &self.grants.secrets, &origin) {
             self.denials.deny("secret", &origin.to_string(), &format!("{why} in the plugin's section of pgq-host.toml"));
             return Err(Error::HttpRequestDenied);
         }
         Ok(origin)
-    }
-}
-
-/// A connection's among the run's, and among all guests'.
-pub(super) struct Place {
-    _of_the_run: Option<OwnedSemaphorePermit>,
-    _of_all: Option<OwnedSemaphorePermit>,
-}
-
-impl Place {
-    async fn wait(connections: Arc<Semaphore>) -> Place {
-        let _of_the_run = connections.acquire_owned().await.ok();
-        Place { _of_the_run, _of_all: descriptors::of_guests().acquire_owned().await.ok() }
     }
 }
 
@@ -117,11 +103,13 @@ impl WasiHttpHooks for HttpHooks {
         Box::new(async move {
             let connecting = async {
                 // Waiting for one's turn is a part of connecting.
-                let place = Place::wait(connections).await;
-                Ok((place, connector::connect(&grants, &origin, &resolver).await?))
+                let permit = ConnectionPermit::acquire(connections).await;
+                Ok((permit, connector::connect(&grants, &origin, &resolver).await?))
             };
-            let (place, stream) = tokio::time::timeout(timeouts.connect, connecting).await.map_err(|_| Error::ConnectionTimeout)?.map_err(
-                |error| match error {
+            let (permit, stream) = tokio::time::timeout(timeouts.connect, connecting)
+                .await
+                .map_err(|_| Error::ConnectionTimeout)?
+                .map_err(|error| match error {
                     ConnectError::Failed(error) => error,
                     ConnectError::Prohibited(found) => {
                         let line = format!("private-networks = [\"{}\"]", found[0]);
@@ -129,9 +117,8 @@ impl WasiHttpHooks for HttpHooks {
                         denials.deny("address", &origin.to_string(), &why);
                         Error::DestinationIpProhibited
                     }
-                },
-            )?;
-            exchange::exchange(stream, place, request, timeouts, left).await
+                })?;
+            exchange::exchange(stream, permit, request, timeouts, left).await
         })
     }
 }

@@ -1,20 +1,14 @@
 //! One instance of a plugin: made, called, and called again where its entrypoint wants that.
 
-use std::sync::Arc;
-
-use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
 use wasmtime::component::Resource;
 
 use super::bindings::batch::exports::pgq::plugin::batch_handler;
 use super::bindings::exports::pgq::plugin::handler;
 use super::bindings::pgq::plugin::jobs::{Failure, Outcome};
-use super::border::RESULT_BYTES;
-use super::component::Loaded;
-use super::engine::Engine;
-use super::jobs_host::{AtHand, JobHandle};
-use super::room::Share;
-use super::state::{Call, Circumstances, State};
+use super::linked_component::LinkedComponent;
+use super::resources::{CurrentJob, JobHandle};
+use super::state::{Call, State};
 
 /// A store, and what was instantiated in it.
 pub(super) struct Instance {
@@ -22,13 +16,6 @@ pub(super) struct Instance {
     guest: Option<Guest>,
     /// Jobs that it was given.
     pub(super) jobs: u32,
-}
-
-/// What an instance takes of what the guests of a host have together.
-pub(super) struct Place {
-    pub(super) share: Share,
-    /// For the folders that it is granted.
-    pub(super) folders: Option<OwnedSemaphorePermit>,
 }
 
 struct Guest {
@@ -40,11 +27,9 @@ struct Guest {
 pub(super) type Answers = Vec<Result<Outcome, Failure>>;
 
 impl Instance {
-    /// For a first call. The guest is instantiated by that call, within its limits.
-    pub(super) fn new(engine: &Engine, plugin: &Loaded, memory: usize, place: Place, call: Call) -> Instance {
-        let Place { share, folders } = place;
-        let circumstances = Circumstances { grants: Arc::clone(&plugin.grants), memory, share, folders, returns: RESULT_BYTES, call };
-        Instance { store: State::store(engine, circumstances), guest: None, jobs: 0 }
+    /// For a first call. The guest is instantiated by that call, within the limits of the store.
+    pub(super) fn new(store: Store<State>) -> Instance {
+        Instance { store, guest: None, jobs: 0 }
     }
 
     /// For one more call.
@@ -54,10 +39,10 @@ impl Instance {
     }
 
     /// Run these jobs of one entrypoint: all in one call if `batched`, else the only one there is.
-    pub(super) async fn call(&mut self, plugin: &Loaded, jobs: Vec<AtHand>, batched: bool) -> wasmtime::Result<Answers> {
+    pub(super) async fn call(&mut self, linked: &LinkedComponent, jobs: Vec<CurrentJob>, batched: bool) -> wasmtime::Result<Answers> {
         self.jobs = self.jobs.saturating_add(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
         if self.guest.is_none() {
-            self.guest = Some(Guest::new(&mut self.store, plugin).await?);
+            self.guest = Some(Guest::new(&mut self.store, linked).await?);
         }
         let Guest { handler, batch } = self.guest.as_ref().expect("just instantiated");
         let table = &mut self.store.data_mut().table;
@@ -92,10 +77,10 @@ impl Instance {
 }
 
 impl Guest {
-    async fn new(store: &mut Store<State>, plugin: &Loaded) -> wasmtime::Result<Guest> {
-        let instance = plugin.pre.instance_pre().instantiate_async(&mut *store).await?;
-        let handler = plugin.exports.handler.load(&mut *store, &instance)?;
-        let batch = plugin.exports.batch.as_ref().map(|batch| batch.load(&mut *store, &instance)).transpose()?;
+    async fn new(store: &mut Store<State>, linked: &LinkedComponent) -> wasmtime::Result<Guest> {
+        let instance = linked.pre().instantiate_async(&mut *store).await?;
+        let handler = linked.handler.load(&mut *store, &instance)?;
+        let batch = linked.batch.as_ref().map(|batch| batch.load(&mut *store, &instance)).transpose()?;
         Ok(Guest { handler, batch })
     }
 }

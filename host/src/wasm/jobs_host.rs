@@ -1,45 +1,38 @@
 //! `pgq:plugin/jobs`: the job, as its handler sees it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
-use wasmtime::component::Resource;
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
-use super::bindings::pgq::plugin::jobs::{Directive as GuestDirective, Host, HostJob};
-use super::control::{Control, Directive};
-use super::state::State;
+use super::bindings::pgq::plugin::jobs::{self, Directive as GuestDirective, Host, HostJob};
+use super::control::Directive;
+use super::resources::{CurrentJob, JobHandle};
 use crate::job::{Job, header_texts};
 
-/// The resource `job`. The handles of a batch are the guest's, and those that it keeps are of no job any more.
-#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub struct JobHandle(Option<AtHand>);
-
-/// A job of the call that runs.
-pub(super) struct AtHand {
-    pub(super) job: Arc<Job>,
-    pub(super) control: Arc<Control>,
-    pub(super) max_attempts: u32,
+/// What the interface has of a store.
+pub(super) struct JobsView<'a> {
+    pub(super) table: &'a mut ResourceTable,
+    pub(super) deadline: Instant,
 }
 
-impl JobHandle {
-    pub(super) fn new(job: AtHand) -> JobHandle {
-        JobHandle(Some(job))
-    }
+struct HasJobs;
 
-    /// The call is over.
-    pub(super) fn end(&mut self) {
-        self.0 = None;
-    }
+impl HasData for HasJobs {
+    type Data<'a> = JobsView<'a>;
 }
 
-impl State {
-    fn at_hand(&self, this: &Resource<JobHandle>) -> wasmtime::Result<&AtHand> {
-        self.table.get(this)?.0.as_ref().ok_or_else(|| wasmtime::Error::msg("the call that this job was handed to is over"))
+pub(super) fn add_to_linker<T: Send + 'static>(linker: &mut Linker<T>, view: fn(&mut T) -> JobsView<'_>) -> wasmtime::Result<()> {
+    jobs::add_to_linker::<T, HasJobs>(linker, view)
+}
+
+impl JobsView<'_> {
+    fn current(&self, this: &Resource<JobHandle>) -> wasmtime::Result<&CurrentJob> {
+        self.table.get(this)?.current()
     }
 
     fn job(&self, this: &Resource<JobHandle>) -> wasmtime::Result<&Job> {
-        Ok(&self.at_hand(this)?.job)
+        Ok(&self.current(this)?.job)
     }
 
     fn header_texts(&self, this: &Resource<JobHandle>) -> wasmtime::Result<BTreeMap<String, String>> {
@@ -52,9 +45,9 @@ impl State {
     }
 }
 
-impl Host for State {}
+impl Host for JobsView<'_> {}
 
-impl HostJob for State {
+impl HostJob for JobsView<'_> {
     fn id(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<i64> {
         Ok(self.job(&this)?.id)
     }
@@ -68,7 +61,7 @@ impl HostJob for State {
     }
 
     fn max_attempts(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<u32> {
-        Ok(self.at_hand(&this)?.max_attempts)
+        Ok(self.current(&this)?.max_attempts)
     }
 
     fn priority(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<i32> {
@@ -97,7 +90,7 @@ impl HostJob for State {
     }
 
     fn heartbeat(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<GuestDirective> {
-        Ok(match self.at_hand(&this)?.control.directive() {
+        Ok(match self.current(&this)?.control.directive() {
             Directive::Proceed => GuestDirective::Proceed,
             Directive::Cancelled => GuestDirective::Cancelled,
             Directive::ShuttingDown => GuestDirective::ShuttingDown,

@@ -1,5 +1,7 @@
 //! Why a file is no plugin, each with cause and remedy, and whether that may pass.
 
+use crate::printable::{cut, printable};
+
 /// The version of `wit/` that this host speaks, and the range of plugins that it therefore runs.
 pub const WIT_VERSION: &str = "0.1.0";
 
@@ -84,4 +86,15 @@ impl LoadError {
     pub fn is_in_the_bytes(&self) -> bool {
         !self.may_pass() && !matches!(self, LoadError::OtherFile { .. } | LoadError::Schedules { .. })
     }
+}
+
+/// What wasmtime says of a file, for an error.
+pub(super) fn one_line(error: &wasmtime::Error) -> String {
+    shorten(&format!("{error:#}"))
+}
+
+/// What others say of a file, for an error: on one line, and not without end.
+pub(super) fn shorten(text: &str) -> String {
+    // File formats and tool chains put names of the guest's into their errors.
+    printable(cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 600)).into_owned()
 }

@@ -1,138 +1,34 @@
-//! `pgq:plugin/log`, and the one place where what a guest says becomes a line of the host's log.
+//! `pgq:plugin/log`: lines that a guest writes with a level and with fields.
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use super::bindings::pgq::plugin::log::{Host, Level};
-use super::state::State;
-use super::trap;
-use crate::job::JobId;
+use wasmtime::component::{HasData, Linker};
 
-/// All that one run may log, over stdout, stderr and `log.emit`, and what the host writes around it.
-const MAX_LOG_BYTES: usize = 1 << 20;
-/// What the host writes around a line: its time, the job's id, entrypoint and plugin. A run of empty lines is not for free.
-const LINE_BYTES: usize = 200;
+use super::bindings::pgq::plugin::log::{self, Host, Level};
+use super::limits::Limits;
+use super::log_sink::LogSink;
+use crate::printable::cut;
+
 /// A message longer than this is cut, and so are its fields.
 const MAX_MESSAGE_BYTES: usize = 16 << 10;
 
-/// The end of stderr that is kept for a traceback: a panic's message with room to spare.
-const STDERR_TAIL_BYTES: usize = 2 << 10;
-
-/// Who speaks.
-#[derive(Debug, Clone)]
-pub(super) struct Speaker {
-    pub(super) plugin: Arc<str>,
-    pub(super) entrypoint: Arc<str>,
-    /// The first, of a batch; 0 where there is none.
-    pub(super) job: JobId,
-    /// Jobs in the batch.
-    pub(super) batch: Option<usize>,
+/// What the interface has of a store.
+pub(super) struct LogView<'a> {
+    pub(super) sink: &'a LogSink,
+    pub(super) limits: &'a mut Limits,
 }
 
-/// Shared by the log interface and the two streams of one run.
-#[derive(Debug, Clone)]
-pub(super) struct LogSink(Arc<Mutex<Sink>>);
+struct HasLog;
 
-#[derive(Debug)]
-struct Sink {
-    speaker: Speaker,
-    left: usize,
-    full: bool,
-    stderr_tail: String,
+impl HasData for HasLog {
+    type Data<'a> = LogView<'a>;
 }
 
-impl LogSink {
-    pub(super) fn new(speaker: Speaker) -> LogSink {
-        LogSink(Arc::new(Mutex::new(Sink::new(speaker))))
-    }
-
-    /// For the next call of the same instance.
-    pub(super) fn renew(&self, speaker: Speaker) {
-        self.with(|sink| *sink = Sink::new(speaker));
-    }
-
-    /// Lines were dropped.
-    pub(super) fn is_full(&self) -> bool {
-        self.with(|sink| sink.full)
-    }
-
-    pub(super) fn line(&self, level: Level, message: &str, fields: &str) {
-        self.with(|sink| sink.line(level, "log", message, fields));
-    }
-
-    pub(super) fn stream_line(&self, stream: &'static str, bytes: &[u8]) {
-        let text = String::from_utf8_lossy(bytes);
-        self.with(|sink| {
-            if stream == "stderr" {
-                sink.remember(&text);
-            }
-            sink.line(Level::Info, stream, &text, "");
-        });
-    }
-
-    /// The end of what the guest wrote to stderr: where run-times put a panic's message.
-    pub(super) fn stderr_tail(&self) -> String {
-        self.with(|sink| sink.stderr_tail.clone())
-    }
-
-    fn with<T>(&self, f: impl FnOnce(&mut Sink) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+pub(super) fn add_to_linker<T: Send + 'static>(linker: &mut Linker<T>, view: fn(&mut T) -> LogView<'_>) -> wasmtime::Result<()> {
+    log::add_to_linker::<T, HasLog>(linker, view)
 }
 
-impl Sink {
-    fn new(speaker: Speaker) -> Sink {
-        Sink { speaker, left: MAX_LOG_BYTES, full: false, stderr_tail: String::new() }
-    }
-
-    fn remember(&mut self, line: &str) {
-        self.stderr_tail.push_str(line);
-        self.stderr_tail.push('\n');
-        if self.stderr_tail.len() > STDERR_TAIL_BYTES {
-            let mut cut = self.stderr_tail.len() - STDERR_TAIL_BYTES;
-            while !self.stderr_tail.is_char_boundary(cut) {
-                cut += 1;
-            }
-            self.stderr_tail.drain(..cut);
-        }
-    }
-
-    fn line(&mut self, level: Level, stream: &'static str, message: &str, fields: &str) {
-        let size = shown(message) + shown(fields) + self.speaker.entrypoint.len() + LINE_BYTES;
-        if size > self.left {
-            if !self.full {
-                self.full = true;
-                self.emit(Level::Warn, stream, "the job logged more than 1 MiB; the rest is dropped", "");
-            }
-            return;
-        }
-        self.left -= size;
-        self.emit(level, stream, message, fields);
-    }
-
-    fn emit(&self, level: Level, stream: &'static str, message: &str, fields: &str) {
-        let Speaker { plugin, entrypoint, job, batch } = &self.speaker;
-        macro_rules! event {
-            ($level:ident) => {
-                tracing::$level!(target: "pgq_host::guest", { job.id = job, batch, job.entrypoint = %entrypoint, plugin = %plugin, stream, detail = fields }, "{message}")
-            };
-        }
-        match level {
-            Level::Trace => event!(trace),
-            Level::Debug => event!(debug),
-            Level::Info => event!(info),
-            Level::Warn => event!(warn),
-            Level::Error => event!(error),
-        }
-    }
-}
-
-/// Bytes that a text takes in a log, in which what would end a line or drive a terminal is written as an escape.
-fn shown(text: &str) -> usize {
-    text.len() + text.bytes().filter(u8::is_ascii_control).count() * 3
-}
-
-impl Host for State {
+impl Host for LogView<'_> {
     fn emit(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
         self.limits.settle(0);
         let mut shown = String::new();
@@ -143,7 +39,7 @@ impl Host for State {
             let space = if shown.is_empty() { "" } else { " " };
             let _ = write!(shown, "{space}{name}={value}");
         }
-        self.log.line(level, trap::cut(&message, MAX_MESSAGE_BYTES), trap::cut(&shown, MAX_MESSAGE_BYTES));
+        self.sink.line(level, cut(&message, MAX_MESSAGE_BYTES), cut(&shown, MAX_MESSAGE_BYTES));
         Ok(())
     }
 }

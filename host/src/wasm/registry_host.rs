@@ -1,18 +1,16 @@
 //! `pgq:plugin/registry`: what a plugin declares, checked.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use wasmtime::component::Resource;
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
-use super::bindings::pgq::plugin::registry::{Host, HostEntrypoint, HostRegistrar, OnFailure as GuestOnFailure};
-use super::declaration::Declaration;
+use super::bindings::pgq::plugin::registry::{self, Host, HostEntrypoint, HostRegistrar, OnFailure as GuestOnFailure};
 use super::needs::Kind;
 use super::origin::Origin;
-use super::state::State;
-use super::trap;
+use super::resources::{EntrypointHandle, Registrar};
 use crate::cron::Schedule;
 use crate::job::{Backoff, EntrypointOptions, OnFailure};
+use crate::printable::cut;
 
 const MAX_ENTRYPOINTS: usize = 1_000;
 const MAX_SCHEDULES: usize = 100;
@@ -26,50 +24,24 @@ const MIN_MEMORY: usize = 1 << 20;
 /// A run's deadline is kept in memory only; a week is far beyond any job that should be one job.
 const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// The resource `registrar`. The entrypoint handles write into the same declaration.
-#[derive(Debug, Clone, Default)]
-#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub struct Registrar(Arc<Mutex<Declaration>>);
-
-impl Registrar {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Declaration> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What the interface has of a store.
+pub(super) struct RegistryView<'a> {
+    pub(super) table: &'a mut ResourceTable,
 }
 
-/// The resource `entrypoint`.
-#[derive(Debug, Clone)]
-#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
-pub struct EntrypointHandle {
-    registrar: Registrar,
-    name: String,
+struct HasRegistry;
+
+impl HasData for HasRegistry {
+    type Data<'a> = RegistryView<'a>;
 }
 
-impl EntrypointHandle {
-    /// What the host holds for the handle alone.
-    pub(super) fn bytes(&self) -> usize {
-        self.name.len()
-    }
-
-    fn set(&self, set: impl FnOnce(&mut EntrypointOptions) -> Result<(), String>) {
-        let mut declaration = self.registrar.lock();
-        if let Some(options) = declaration.entrypoints.get_mut(&self.name)
-            && let Err(mistake) = set(options)
-        {
-            declaration.mistake(format!("entrypoint {:?}: {mistake}", self.name));
-        }
-    }
-
-    fn schedule(&self, expression: &str, time_zone: &str) {
-        if self.registrar.lock().has_place(expression.len() + time_zone.len()) {
-            self.set(|options| add_schedule(options, expression, time_zone));
-        }
-    }
+pub(super) fn add_to_linker<T: Send + 'static>(linker: &mut Linker<T>, view: fn(&mut T) -> RegistryView<'_>) -> wasmtime::Result<()> {
+    registry::add_to_linker::<T, HasRegistry>(linker, view)
 }
 
-impl Host for State {}
+impl Host for RegistryView<'_> {}
 
-impl HostRegistrar for State {
+impl HostRegistrar for RegistryView<'_> {
     fn plugin(&mut self, this: Resource<Registrar>, name: String, version: String) -> wasmtime::Result<()> {
         let mut declaration = self.table.get(&this)?.lock();
         let first_ok = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
@@ -80,8 +52,8 @@ impl HostRegistrar for State {
         if version.is_empty() || version.len() > MAX_PLUGIN_NAME_BYTES || version.contains(char::is_control) {
             declaration.mistake(format!("the plugin's version {version:?} is not a text of 1 to 64 bytes"));
         }
-        let cut = |text: String| Some(trap::cut(&text, MAX_PLUGIN_NAME_BYTES).to_owned());
-        (declaration.name, declaration.version) = (cut(name), cut(version));
+        let kept = |text: String| Some(cut(&text, MAX_PLUGIN_NAME_BYTES).to_owned());
+        (declaration.name, declaration.version) = (kept(name), kept(version));
         Ok(())
     }
 
@@ -100,7 +72,7 @@ impl HostRegistrar for State {
             }
         }
         // A name that is too long is no entrypoint's, however much of it is kept.
-        let name = trap::cut(&name, MAX_NAME_BYTES + 1).to_owned();
+        let name = cut(&name, MAX_NAME_BYTES + 1).to_owned();
         Ok(self.table.push(EntrypointHandle { registrar, name })?)
     }
 
@@ -144,7 +116,7 @@ impl HostRegistrar for State {
     }
 }
 
-impl HostEntrypoint for State {
+impl HostEntrypoint for RegistryView<'_> {
     fn max_attempts(&mut self, this: Resource<EntrypointHandle>, attempts: u32) -> wasmtime::Result<()> {
         self.table.get(&this)?.set(|options| {
             options.max_attempts = at_least_one(attempts, "max-attempts")?;
@@ -234,18 +206,24 @@ impl HostEntrypoint for State {
     }
 
     fn schedule(&mut self, this: Resource<EntrypointHandle>, expression: String) -> wasmtime::Result<()> {
-        self.table.get(&this)?.schedule(&expression, "UTC");
+        schedule(self.table.get(&this)?, &expression, "UTC");
         Ok(())
     }
 
     fn schedule_in(&mut self, this: Resource<EntrypointHandle>, expression: String, time_zone: String) -> wasmtime::Result<()> {
-        self.table.get(&this)?.schedule(&expression, &time_zone);
+        schedule(self.table.get(&this)?, &expression, &time_zone);
         Ok(())
     }
 
     fn drop(&mut self, this: Resource<EntrypointHandle>) -> wasmtime::Result<()> {
         self.table.delete(this)?;
         Ok(())
+    }
+}
+
+fn schedule(entrypoint: &EntrypointHandle, expression: &str, time_zone: &str) {
+    if entrypoint.registrar.lock().has_place(expression.len() + time_zone.len()) {
+        entrypoint.set(|options| add_schedule(options, expression, time_zone));
     }
 }
 

@@ -6,20 +6,22 @@ use std::time::{Duration, Instant};
 use wasmtime::PoolConcurrencyLimitError;
 
 use super::bindings::pgq::plugin::jobs::{Failure, Outcome};
+use super::border::RESULT_BYTES;
 use super::component::Loaded;
 use super::control::{Control, Controls, StopCause};
 use super::engine::Engine;
-use super::enqueue_host::Outbox;
-use super::instance::{Answers, Instance, Place};
-use super::jobs_host::AtHand;
+use super::instance::{Answers, Instance};
+use super::instance_pool::PoolKey;
+use super::limit_hit::{self, LimitHit};
 use super::limits::RunLimits;
-use super::log_host::Speaker;
-use super::met::{self, LimitMet};
-use super::state::{Call, State};
+use super::log_context::LogContext;
+use super::outbox::Outbox;
+use super::resources::CurrentJob;
+use super::state::{Call, State, StoreSpec};
 use super::trap;
-use super::warm::Home;
 use crate::descriptors;
 use crate::job::{Fault, FaultKind, Job, Verdict};
+use crate::printable::cut;
 
 /// An output larger than this is refused: results belong into a table or a store, the queue keeps the receipt.
 const MAX_OUTPUT_BYTES: usize = 16 << 20;
@@ -36,7 +38,7 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
 /// A job, and the host's word to it.
 #[derive(Debug, Clone)]
-pub struct Held {
+pub struct AssignedJob {
     /// What to run.
     pub job: Arc<Job>,
     /// Go on, or stop.
@@ -45,7 +47,7 @@ pub struct Held {
 
 /// Who runs jobs of an entrypoint, and how.
 #[derive(Debug, Clone)]
-pub struct Terms {
+pub struct CallSpec {
     /// Whose handler it is.
     pub plugin: Arc<Loaded>,
     /// Under which name.
@@ -60,131 +62,143 @@ pub struct Terms {
 
 /// What a call did and what it took.
 #[derive(Debug)]
-pub struct Ran {
+pub struct CallReport {
     /// How it ended for each job, in their order.
     pub verdicts: Vec<Verdict>,
     /// Whether the call did not return as it should: a trap, a deadline, not a failure that the guest reports.
     pub crashed: bool,
     /// The limits that it met, each once.
-    pub met: Vec<LimitMet>,
+    pub limit_hits: Vec<LimitHit>,
     /// Wall time, instantiation included.
     pub elapsed: Duration,
     /// Peak bytes of linear memory, over all jobs of the instance.
     pub memory: usize,
 }
 
-impl Ran {
+impl CallReport {
     /// The same for each of so many jobs, before or without a guest.
-    pub fn nothing(verdict: Verdict, jobs: usize, crashed: bool) -> Ran {
-        Ran { verdicts: vec![verdict; jobs], crashed, met: Vec::new(), elapsed: Duration::ZERO, memory: 0 }
+    pub fn nothing(verdict: Verdict, jobs: usize, crashed: bool) -> CallReport {
+        CallReport { verdicts: vec![verdict; jobs], crashed, limit_hits: Vec::new(), elapsed: Duration::ZERO, memory: 0 }
     }
 }
 
 /// Run these jobs in one call; one job, unless the entrypoint takes batches. Never fails: whatever happens is a verdict.
-pub async fn run(engine: &Engine, terms: &Terms, jobs: &[Held]) -> Ran {
+pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> CallReport {
     let _ticking = engine.running();
-    let Terms { plugin, limits, .. } = terms;
-    let home = Home { tenant: plugin.tenant.id, entrypoint: Arc::clone(&terms.entrypoint), memory: limits.memory };
+    let CallSpec { plugin, limits, .. } = spec;
+    let key = PoolKey { plugin: plugin.id.number(), entrypoint: Arc::clone(&spec.entrypoint), memory: limits.memory };
     // Before the instance, so that it goes after it.
-    let (place, kept) = engine.warm().enter(&home);
+    let (permit, kept) = engine.instance_pool().acquire(&key);
     let (mut started, mut instance);
     match kept {
         Some(kept) => {
             started = Instant::now();
-            instance = kept.again(terms.call(jobs, started));
+            instance = kept.again(spec.call(jobs, started));
         }
-        None => match terms.fresh(engine, jobs).await {
+        None => match spec.fresh(engine, jobs).await {
             Ok(fresh) => (started, instance) = fresh,
-            Err(cause) => return Ran::nothing(trap::stopped(cause, limits), jobs.len(), false),
+            Err(cause) => return CallReport::nothing(trap::stopped(cause, limits), jobs.len(), false),
         },
     }
-    let mut called = call_within(&mut instance, terms, jobs).await;
-    if called.as_ref().is_err_and(|error| error.is::<PoolConcurrencyLimitError>()) && engine.warm().clear() {
+    let mut called = call_within(&mut instance, spec, jobs).await;
+    if called.as_ref().is_err_and(|error| error.is::<PoolConcurrencyLimitError>()) && engine.instance_pool().clear() {
         // Components of many parts can fill the allocator before the instances are too many.
         drop(instance);
-        match terms.fresh(engine, jobs).await {
+        match spec.fresh(engine, jobs).await {
             Ok(fresh) => (started, instance) = fresh,
-            Err(cause) => return Ran::nothing(trap::stopped(cause, limits), jobs.len(), false),
+            Err(cause) => return CallReport::nothing(trap::stopped(cause, limits), jobs.len(), false),
         }
-        called = call_within(&mut instance, terms, jobs).await;
+        called = call_within(&mut instance, spec, jobs).await;
     }
     let state = instance.store.data_mut();
     state.finish_streams();
     plugin.appetite.learn(state.limits.peak());
-    let met = met::of(called.as_ref().err(), state);
-    let mut ran = Ran { verdicts: Vec::new(), crashed: false, met, elapsed: started.elapsed(), memory: state.limits.memory() };
+    let limit_hits = limit_hit::of(called.as_ref().err(), state);
+    let mut report =
+        CallReport { verdicts: Vec::new(), crashed: false, limit_hits, elapsed: started.elapsed(), memory: state.limits.memory() };
     match called {
         Ok(answers) if answers.len() == jobs.len() => {
-            ran.verdicts = answers.into_iter().map(|answer| verdict(answer, state, &mut ran.met)).collect();
-            if instance.jobs < terms.reuse && state.limits.exhausted.is_none() && !engine.room().is_short() {
+            report.verdicts = answers.into_iter().map(|answer| verdict(answer, state, &mut report.limit_hits)).collect();
+            if instance.jobs < spec.reuse && state.limits.exhausted.is_none() && !engine.room().is_short() {
                 state.limits.rest();
-                place.keep(home, instance);
+                permit.keep(key, instance);
             }
         }
         Ok(answers) => {
             let message =
                 format!("handle-batch was given {} jobs and returned {} results; it returns one per job", jobs.len(), answers.len());
-            ran.verdicts = vec![Verdict::Retry { fault: Fault::new(FaultKind::BatchMismatch, message), after: None }; jobs.len()];
-            ran.crashed = true;
+            report.verdicts = vec![Verdict::Retry { fault: Fault::new(FaultKind::BatchMismatch, message), after: None }; jobs.len()];
+            report.crashed = true;
         }
         Err(error) => {
             let verdict = trap::verdict(&error, state, limits);
-            ran.crashed = matches!(verdict, Verdict::Retry { .. });
-            ran.verdicts = vec![verdict; jobs.len()];
+            report.crashed = matches!(verdict, Verdict::Retry { .. });
+            report.verdicts = vec![verdict; jobs.len()];
         }
     }
-    ran
+    report
 }
 
 /// The epoch interrupts a guest that computes; the timer and the controls one that waits in a host call.
-async fn call_within(instance: &mut Instance, terms: &Terms, jobs: &[Held]) -> wasmtime::Result<Answers> {
+async fn call_within(instance: &mut Instance, spec: &CallSpec, jobs: &[AssignedJob]) -> wasmtime::Result<Answers> {
     let (controls, deadline) = {
         let state = instance.store.data();
-        (state.controls.clone(), state.deadline)
+        (state.interrupt.controls().clone(), state.interrupt.deadline())
     };
-    let handle =
-        |held: &Held| AtHand { job: Arc::clone(&held.job), control: Arc::clone(&held.control), max_attempts: terms.limits.max_attempts };
+    let handle = |assigned: &AssignedJob| CurrentJob {
+        job: Arc::clone(&assigned.job),
+        control: Arc::clone(&assigned.control),
+        max_attempts: spec.limits.max_attempts,
+    };
     tokio::select! {
         biased;
-        called = instance.call(&terms.plugin, jobs.iter().map(handle).collect(), terms.batched) => called,
+        called = instance.call(&spec.plugin.linked, jobs.iter().map(handle).collect(), spec.batched) => called,
         cause = controls.stopped(CANCEL_GRACE) => Err(cause.into()),
         () = tokio::time::sleep_until((deadline + GRACE).into()) => Err(StopCause::Deadline.into()),
     }
 }
 
-impl Terms {
+impl CallSpec {
     /// A fresh instance, once the host has room for it: as much memory as runs of the plugin took before. The run's time begins then.
-    async fn fresh(&self, engine: &Engine, jobs: &[Held]) -> Result<(Instant, Instance), StopCause> {
+    async fn fresh(&self, engine: &Engine, jobs: &[AssignedJob]) -> Result<(Instant, Instance), StopCause> {
         let bytes = self.plugin.appetite.bytes().min(self.limits.memory);
         let tidy = || {
-            engine.warm().clear();
+            engine.instance_pool().clear();
         };
-        let place = async {
+        let places = async {
             let share = engine.room().enter(bytes, tidy).await;
             let folders = u32::try_from(self.plugin.grants.directories.len()).unwrap_or(u32::MAX).min(MOST_FOLDERS);
             let folders = if folders == 0 { None } else { descriptors::of_guests().acquire_many_owned(folders).await.ok() };
-            Place { share, folders }
+            (share, folders)
         };
         let controls = self.controls(jobs);
-        let place = tokio::select! {
+        let (share, folders) = tokio::select! {
             biased;
-            place = place => place,
+            places = places => places,
             cause = controls.stopped(CANCEL_GRACE) => return Err(cause),
         };
         let started = Instant::now();
-        Ok((started, Instance::new(engine, &self.plugin, self.limits.memory, place, self.call(jobs, started))))
+        let spec = StoreSpec {
+            grants: Arc::clone(&self.plugin.grants),
+            memory: self.limits.memory,
+            share,
+            folders,
+            returns: RESULT_BYTES,
+            call: self.call(jobs, started),
+        };
+        Ok((started, Instance::new(State::store(engine.inner(), engine.settings(), spec))))
     }
 
-    fn controls(&self, jobs: &[Held]) -> Controls {
-        Controls::of(jobs.iter().map(|held| Arc::clone(&held.control)).collect())
+    fn controls(&self, jobs: &[AssignedJob]) -> Controls {
+        Controls::of(jobs.iter().map(|assigned| Arc::clone(&assigned.control)).collect())
     }
 
-    fn call(&self, jobs: &[Held], started: Instant) -> Call {
+    fn call(&self, jobs: &[AssignedJob], started: Instant) -> Call {
         Call {
-            speaker: Speaker {
+            log_context: LogContext {
                 plugin: Arc::clone(&self.plugin.name),
                 entrypoint: Arc::clone(&self.entrypoint),
-                job: jobs.first().map_or(0, |held| held.job.id),
+                job: jobs.first().map_or(0, |assigned| assigned.job.id),
                 batch: self.batched.then_some(jobs.len()),
             },
             controls: self.controls(jobs),
@@ -196,24 +210,24 @@ impl Terms {
 
 const NO_FOLLOW_UPS: &str = "a batch cannot enqueue jobs: nobody could tell with whose outcome they are to be committed; enqueue from an entrypoint without `batch`";
 
-fn verdict(answer: Result<Outcome, Failure>, state: &mut State, met: &mut Vec<LimitMet>) -> Verdict {
+fn verdict(answer: Result<Outcome, Failure>, state: &mut State, limit_hits: &mut Vec<LimitHit>) -> Verdict {
     match answer {
         Ok(Outcome::Complete(output)) => match output.as_ref().map(Vec::len) {
             Some(size) if size > MAX_OUTPUT_BYTES => {
-                met.push(LimitMet::Output);
+                limit_hits.push(LimitHit::Output);
                 Verdict::Reject(Fault::new(
                     FaultKind::OutputTooLarge,
                     format!("the output has {size} bytes; {MAX_OUTPUT_BYTES} are kept at most: store it elsewhere and return where"),
                 ))
             }
-            _ => Verdict::Complete { output, follow_ups: std::mem::take(&mut state.outbox.jobs) },
+            _ => Verdict::Complete { output, follow_ups: state.enqueue.take_jobs() },
         },
         Ok(Outcome::Snooze(ms)) => Verdict::Snooze(Duration::from_millis(ms)),
-        Ok(Outcome::Discard(reason)) => Verdict::Discard(trap::cut(&reason, MAX_TEXT_BYTES).to_owned()),
+        Ok(Outcome::Discard(reason)) => Verdict::Discard(cut(&reason, MAX_TEXT_BYTES).to_owned()),
         Err(Failure::Retry(info)) => Verdict::Retry {
-            fault: Fault::new(FaultKind::Retry, trap::cut(&info.message, MAX_TEXT_BYTES)),
+            fault: Fault::new(FaultKind::Retry, cut(&info.message, MAX_TEXT_BYTES)),
             after: info.after.map(Duration::from_millis),
         },
-        Err(Failure::Reject(reason)) => Verdict::Reject(Fault::new(FaultKind::Reject, trap::cut(&reason, MAX_TEXT_BYTES))),
+        Err(Failure::Reject(reason)) => Verdict::Reject(Fault::new(FaultKind::Reject, cut(&reason, MAX_TEXT_BYTES))),
     }
 }

@@ -1,11 +1,11 @@
 //! Secrets: what the host puts into a request's headers in place of `{{secret:NAME}}`, and nobody prints.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 
-use super::grants::Grants;
 use super::origin::Origin;
 
 /// A text that appears in no log and no error.
@@ -53,10 +53,10 @@ const OPEN: &[u8] = b"{{secret:";
 const CLOSE: &[u8] = b"}}";
 
 /// Put the secrets in. An error says why the request must not be sent; it names the secret, never its value.
-pub(super) fn substitute(headers: &mut HeaderMap, grants: &Grants, origin: &Origin) -> Result<(), String> {
+pub(super) fn substitute(headers: &mut HeaderMap, secrets: &BTreeMap<String, SecretGrant>, origin: &Origin) -> Result<(), String> {
     for value in headers.values_mut() {
         if find(value.as_bytes(), OPEN).is_some() {
-            let filled = fill(value.as_bytes(), grants, origin)?;
+            let filled = fill(value.as_bytes(), secrets, origin)?;
             *value = HeaderValue::from_bytes(&filled).map_err(|_| "with a secret in it, it is no header's value".to_owned())?;
             value.set_sensitive(true);
         }
@@ -64,7 +64,7 @@ pub(super) fn substitute(headers: &mut HeaderMap, grants: &Grants, origin: &Orig
     Ok(())
 }
 
-fn fill(mut text: &[u8], grants: &Grants, origin: &Origin) -> Result<Vec<u8>, String> {
+fn fill(mut text: &[u8], secrets: &BTreeMap<String, SecretGrant>, origin: &Origin) -> Result<Vec<u8>, String> {
     let mut filled = Vec::new();
     // One pass: a secret that looks like a placeholder is sent as it is.
     while let Some(start) = find(text, OPEN) {
@@ -72,7 +72,7 @@ fn fill(mut text: &[u8], grants: &Grants, origin: &Origin) -> Result<Vec<u8>, St
         let rest = &text[start + OPEN.len()..];
         let end = find(rest, CLOSE).ok_or("the placeholder of a secret has no end; write {{secret:NAME}}")?;
         let name = String::from_utf8_lossy(&rest[..end]);
-        let grant = grants.secrets.get(&*name).ok_or_else(|| format!("there is no secret {name:?}; set secrets.{name:?}"))?;
+        let grant = secrets.get(&*name).ok_or_else(|| format!("there is no secret {name:?}; set secrets.{name:?}"))?;
         if !grant.allows(origin) {
             return Err(format!("the secret {name:?} is not for {origin}; add it to the origins of secrets.{name:?}"));
         }
@@ -91,16 +91,15 @@ fn find(text: &[u8], word: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn grants(origins: Option<&[&str]>) -> Grants {
+    fn secrets(origins: Option<&[&str]>) -> BTreeMap<String, SecretGrant> {
         let origins = origins.map(|origins| origins.iter().map(|origin| origin.parse().expect("origin")).collect());
-        let secrets = [("token".to_owned(), SecretGrant { secret: Secret::new("s3cret}}{{secret:token}}"), origins })];
-        Grants { secrets: secrets.into(), ..Grants::default() }
+        BTreeMap::from([("token".to_owned(), SecretGrant { secret: Secret::new("s3cret}}{{secret:token}}"), origins })])
     }
 
     fn sent(value: &str, origins: Option<&[&str]>, to: &str) -> Result<HeaderValue, String> {
         let mut headers = HeaderMap::new();
         headers.insert("authorization", HeaderValue::from_str(value).expect("a value"));
-        substitute(&mut headers, &grants(origins), &to.parse().expect("origin"))?;
+        substitute(&mut headers, &secrets(origins), &to.parse().expect("origin"))?;
         Ok(headers.remove("authorization").expect("there"))
     }
 
@@ -120,6 +119,6 @@ mod tests {
             let error = sent(value, None, "https://a").expect_err("refused");
             assert!(error.contains(named) && !error.contains("s3cret"), "{error}");
         }
-        assert!(!format!("{:?}", grants(None)).contains("s3cret"));
+        assert!(!format!("{:?}", secrets(None)).contains("s3cret"));
     }
 }

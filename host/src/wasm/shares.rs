@@ -1,4 +1,4 @@
-//! What of the instance pool a run of each component takes, and who may have how much of it.
+//! What of the allocator's pool a run of each component takes, and who may have how much of it.
 //!
 //! A place has room for a component as tool chains make them. What needs more is counted, and only ever has what is set aside for such:
 //! however many runs of it there are, every other component has its places. Core instances are no part of this: the pool only counts them, and

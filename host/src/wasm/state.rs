@@ -1,26 +1,34 @@
 //! What one instance sees of the world. Made for one run and dropped with it, or renewed for the next.
+//!
+//! The parts know nothing of each other, nor of this: each interface is shown what it needs of a store (`linker`), and so is the border.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
-use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
-use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
+use wasmtime_wasi_config::WasiConfigVariables;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::bindings;
-use super::border::{ARGUMENT_BYTES, Border};
+use super::border::{ARGUMENT_BYTES, Border, BorderView, PAYLOAD_BYTES};
 use super::control::Controls;
 use super::denials::Denials;
-use super::engine::Engine;
-use super::enqueue_host::{self, Outbox};
-use super::files_host;
+use super::engine_settings::EngineSettings;
+use super::enqueue_host::{EnqueueCtx, EnqueueView};
+use super::files_host::{FilesCtx, FilesView};
 use super::grants::Grants;
 use super::http_hooks::HttpHooks;
+use super::interrupt::Interrupt;
+use super::jobs_host::JobsView;
 use super::limits::Limits;
-use super::log_host::{LogSink, Speaker};
+use super::log_context::LogContext;
+use super::log_host::LogView;
+use super::log_sink::LogSink;
+use super::outbox::Outbox;
+use super::registry_host::RegistryView;
 use super::room::Share;
 use super::stdio::LineStream;
 
@@ -33,37 +41,27 @@ pub(super) struct State {
     pub(super) table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    hooks: HttpHooks,
-    pub(super) grants: Arc<Grants>,
-    pub(super) denials: Arc<Denials>,
-    config: WasiConfigVariables,
+    pub(super) hooks: HttpHooks,
+    pub(super) config: WasiConfigVariables,
+    files: FilesCtx,
+    pub(super) enqueue: EnqueueCtx,
+    grants: Arc<Grants>,
+    denials: Arc<Denials>,
     pub(super) limits: Limits,
+    pub(super) interrupt: Interrupt,
     pub(super) log: LogSink,
     stdout: LineStream,
     stderr: LineStream,
-    pub(super) outbox: Outbox,
-    /// Places for its open files, among those of all guests.
-    pub(super) files: Vec<OwnedSemaphorePermit>,
-    /// Places for the folders that it was granted, which it has from the beginning.
-    _folders: Option<OwnedSemaphorePermit>,
-    /// Requests of jobs that the guest has a handle of.
-    pub(super) requests: usize,
-    pub(super) controls: Controls,
-    pub(super) deadline: Instant,
-    /// When others on its thread last had their turn.
-    pub(super) turn_began: Instant,
     /// Bytes that a call may return.
     pub(super) returns: usize,
-    /// Which call of this store it is.
-    pub(super) calls: u64,
 }
 
 /// What differs between one store and the next.
-pub(super) struct Circumstances {
+pub(super) struct StoreSpec {
     pub(super) grants: Arc<Grants>,
     pub(super) memory: usize,
     pub(super) share: Share,
-    /// For the folders that it is granted.
+    /// Places for the folders that it is granted.
     pub(super) folders: Option<OwnedSemaphorePermit>,
     /// Bytes that a call may return.
     pub(super) returns: usize,
@@ -72,7 +70,7 @@ pub(super) struct Circumstances {
 
 /// What differs between one call and the next in the same store.
 pub(super) struct Call {
-    pub(super) speaker: Speaker,
+    pub(super) log_context: LogContext,
     pub(super) controls: Controls,
     pub(super) deadline: Instant,
     pub(super) outbox: Outbox,
@@ -80,11 +78,11 @@ pub(super) struct Call {
 
 impl State {
     /// A store with every limit set. There is no other way to make one.
-    pub(super) fn store(engine: &Engine, circumstances: Circumstances) -> Store<State> {
-        let Circumstances { grants, memory, share, folders, returns, call } = circumstances;
-        let Call { speaker, controls, deadline, outbox } = call;
-        let denials = Denials::new(speaker.clone());
-        let log = LogSink::new(speaker);
+    pub(super) fn store(engine: &wasmtime::Engine, settings: &EngineSettings, spec: StoreSpec) -> Store<State> {
+        let StoreSpec { grants, memory, share, folders, returns, call } = spec;
+        let Call { log_context, controls, deadline, outbox } = call;
+        let denials = Denials::new(log_context.clone());
+        let log = LogSink::new(log_context);
         let (stdout, stderr) = (LineStream::new("stdout", log.clone()), LineStream::new("stderr", log.clone()));
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
@@ -94,40 +92,35 @@ impl State {
             http: WasiHttpCtx::new(),
             config: grants.config.iter().map(|(key, value)| (key.as_str(), value.expose())).collect(),
             hooks: HttpHooks::new(Arc::clone(&grants), Arc::clone(&denials)),
+            files: FilesCtx::new(grants.directories.len(), folders),
+            enqueue: EnqueueCtx::new(outbox),
             grants,
             denials,
-            limits: Limits::new(memory.min(engine.settings().max_memory), share),
+            limits: Limits::new(memory.min(settings.max_memory), share),
+            interrupt: Interrupt::new(controls, deadline),
             log,
             stdout,
             stderr,
-            outbox,
-            files: Vec::new(),
-            _folders: folders,
-            requests: 0,
-            controls,
-            deadline,
-            turn_began: Instant::now(),
             returns,
-            calls: 0,
         };
-        let mut store = Store::new(engine.inner(), state);
+        let mut store = Store::new(engine, state);
         // With those that a component makes for itself.
         store.set_max_component_handles(2 * MAX_HANDLES);
         // What the host holds counts as well, as of now.
         store.limiter(|state| {
-            let _ = state.count();
+            let _ = state.border().count();
             &mut state.limits
         });
-        store.call_hook_async(Border);
+        store.call_hook_async(Border(State::border));
         store.set_hostcall_fuel(ARGUMENT_BYTES);
         store.set_epoch_deadline(1);
         // Every tick the guest steps aside for the others on its thread; past its deadline, or once stopped, it ends here.
         store.epoch_deadline_callback(|mut context| {
-            let (state, now) = (context.data_mut(), Instant::now());
-            if let Some(cause) = state.has_to_end(now) {
+            let (interrupt, now) = (&mut context.data_mut().interrupt, Instant::now());
+            if let Some(cause) = interrupt.cause(now) {
                 return Err(cause.into());
             }
-            state.turn_began = now;
+            interrupt.begin_turn(now);
             Ok(wasmtime::UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
         store
@@ -136,26 +129,65 @@ impl State {
     /// Make the store ready for one more call: all that is counted per call starts anew. What the guest holds (memory, handles) it
     /// still holds, and it still counts.
     pub(super) fn renew(store: &mut Store<State>, call: Call) {
-        let Call { speaker, controls, deadline, outbox } = call;
+        let Call { log_context, controls, deadline, outbox } = call;
         let state = store.data_mut();
-        state.denials = Denials::new(speaker.clone());
+        state.denials = Denials::new(log_context.clone());
         state.hooks.renew(Arc::clone(&state.denials));
-        state.log.renew(speaker);
-        (state.controls, state.deadline, state.outbox) = (controls, deadline, outbox);
-        state.calls += 1;
-        enqueue_host::forget(&mut state.table);
+        state.log.renew(log_context);
+        state.interrupt.renew(controls, deadline);
+        state.enqueue.renew(outbox, &mut state.table);
         store.set_epoch_deadline(1);
-    }
-
-    /// More HTTP requests were sent than a call may send.
-    pub(super) fn http_is_full(&self) -> bool {
-        self.hooks.is_full()
     }
 
     /// The call is over: log what it left unfinished.
     pub(super) fn finish_streams(&self) {
         self.stdout.finish();
         self.stderr.finish();
+    }
+
+    /// Bytes that the next call of the host may pass.
+    pub(super) fn argument_bytes(&self) -> usize {
+        if self.enqueue.has_requests() { PAYLOAD_BYTES } else { ARGUMENT_BYTES }
+    }
+
+    fn border(&mut self) -> BorderView<'_> {
+        BorderView {
+            arguments: self.argument_bytes(),
+            returns: self.returns,
+            outbox: self.enqueue.outbox().bytes(),
+            interrupt: &mut self.interrupt,
+            limits: &mut self.limits,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// What the interfaces have of a store.
+impl State {
+    pub(super) fn files(&mut self) -> FilesView<'_> {
+        FilesView { ctx: &mut self.files, wasi: WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table } }
+    }
+
+    pub(super) fn jobs(&mut self) -> JobsView<'_> {
+        JobsView { table: &mut self.table, deadline: self.interrupt.deadline() }
+    }
+
+    pub(super) fn registry(&mut self) -> RegistryView<'_> {
+        RegistryView { table: &mut self.table }
+    }
+
+    pub(super) fn enqueue(&mut self) -> EnqueueView<'_> {
+        EnqueueView {
+            ctx: &mut self.enqueue,
+            table: &mut self.table,
+            limits: &mut self.limits,
+            grants: &self.grants,
+            denials: &self.denials,
+        }
+    }
+
+    pub(super) fn log(&mut self) -> LogView<'_> {
+        LogView { sink: &self.log, limits: &mut self.limits }
     }
 }
 
@@ -185,15 +217,4 @@ impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
     }
-}
-
-/// Everything a component may import. What is not here makes it fail to load.
-pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
-    let mut linker = Linker::new(engine.inner());
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    wasmtime_wasi_config::add_to_linker(&mut linker, |state: &mut State| WasiConfig::from(&state.config))?;
-    files_host::add_to_linker(&mut linker)?;
-    bindings::Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
-    Ok(linker)
 }

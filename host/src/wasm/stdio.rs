@@ -9,7 +9,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use super::log_host::LogSink;
+use super::log_sink::LogSink;
 
 /// A line longer than this is cut in two: a guest that never ends its line must not make the host hold it.
 const MAX_LINE_BYTES: usize = 8 << 10;

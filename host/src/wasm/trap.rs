@@ -9,7 +9,7 @@ use super::limits::{Exhausted, MAX_TABLE_ELEMENTS, RunLimits};
 use super::room::NoRoom;
 use super::state::State;
 use crate::job::{Fault, FaultKind, ReleaseReason, Verdict};
-use crate::printable::printable;
+use crate::printable::{cut, printable};
 
 /// A message in a traceback is a line, not a file.
 const MAX_MESSAGE_BYTES: usize = 1 << 10;
@@ -30,7 +30,7 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
         // The next run of the plugin waits until there is as much.
         return Verdict::Release(ReleaseReason::NoMemory);
     }
-    let (kind, message) = if let Some(exhausted) = state.exhausted(error) {
+    let (kind, message) = if let Some(exhausted) = border::exhausted(&state.limits, error) {
         let message = match exhausted {
             Exhausted::Memory => {
                 format!(
@@ -49,7 +49,7 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
     } else if let Some(exit) = error.downcast_ref::<I32Exit>() {
         (FaultKind::Exit, format!("the guest called exit({})", exit.0))
     } else if border::passes_too_much(error) {
-        let kib = if state.requests > 0 { border::PAYLOAD_BYTES } else { border::ARGUMENT_BYTES } >> 10;
+        let kib = state.argument_bytes() >> 10;
         (
             FaultKind::HostError,
             format!("a call of the host passed more than {kib} KiB, or the result had more than {} KiB", state.returns >> 10),
@@ -85,13 +85,4 @@ pub(super) fn stopped(cause: StopCause, limits: &RunLimits) -> Verdict {
         StopCause::LeaseLost => Verdict::Release(ReleaseReason::LeaseLost),
         StopCause::Shutdown => Verdict::Release(ReleaseReason::HostStopped),
     }
-}
-
-/// At most so many bytes, ending at a character.
-pub(super) fn cut(text: &str, bytes: usize) -> &str {
-    let mut end = bytes.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }

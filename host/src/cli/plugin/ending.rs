@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::options;
 use crate::digest::hex;
 use crate::job::{EntrypointOptions, Fault, NewJob, OnFailure, Verdict};
-use crate::wasm::Ran;
+use crate::wasm::CallReport;
 
 /// A run that is over.
 pub(super) struct Ending {
-    pub(super) ran: Ran,
+    pub(super) report: CallReport,
     pub(super) attempt: u32,
     pub(super) options: EntrypointOptions,
 }
@@ -41,7 +41,7 @@ impl Ending {
 
     /// There was one job.
     fn verdict(&self) -> &Verdict {
-        &self.ran.verdicts[0]
+        &self.report.verdicts[0]
     }
 
     fn buried(&self) -> &'static str {
@@ -89,8 +89,8 @@ impl Ending {
                 "exception_type": fault.kind.name(), "message": fault.message, "traceback": fault.traceback,
             })),
             "follow_ups": self.follow_ups().iter().map(follow_up).collect::<Vec<_>>(),
-            "elapsed_ms": self.ran.elapsed.as_secs_f64() * 1000.0,
-            "memory_bytes": self.ran.memory,
+            "elapsed_ms": self.report.elapsed.as_secs_f64() * 1000.0,
+            "memory_bytes": self.report.memory,
         });
         put_bytes(&mut object, "output", self.output());
         object

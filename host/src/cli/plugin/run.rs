@@ -15,7 +15,7 @@ use crate::cli::queue::{parse_header, read_payload};
 use crate::cli::usage::usage;
 use crate::job::{Claim, Job, JobId};
 use crate::signal::Signals;
-use crate::wasm::{self, Control, Declaration, Held, RunLimits, Terms};
+use crate::wasm::{self, AssignedJob, CallSpec, Control, Declaration, RunLimits};
 
 /// There is no row; a handler that asks is told this.
 const JOB: JobId = 1;
@@ -57,18 +57,18 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let job = args.job(&entrypoint)?;
 
     let (engine, control) = (bench.engine.clone(), Arc::new(Control::default()));
-    let held = [Held { job: Arc::new(job), control: Arc::clone(&control) }];
-    let terms = Terms { plugin: Arc::new(plugin), entrypoint: entrypoint.into(), limits, reuse: 1, batched: options.batch.is_some() };
-    let mut running = bench.guests.handle().spawn(async move { wasm::run(&engine, &terms, &held).await });
-    let ran = tokio::select! {
-        ran = &mut running => ran,
+    let jobs = [AssignedJob { job: Arc::new(job), control: Arc::clone(&control) }];
+    let spec = CallSpec { plugin: Arc::new(plugin), entrypoint: entrypoint.into(), limits, reuse: 1, batched: options.batch.is_some() };
+    let mut running = bench.guests.handle().spawn(async move { wasm::run(&engine, &spec, &jobs).await });
+    let report = tokio::select! {
+        report = &mut running => report,
         _ = signals.next() => {
             control.shut_down();
             running.await
         }
     };
-    let ran = ran.context("the host panicked while it served this run")?;
-    show(&Ending { ran, attempt: args.attempt, options }, args.json)
+    let report = report.context("the host panicked while it served this run")?;
+    show(&Ending { report, attempt: args.attempt, options }, args.json)
 }
 
 impl RunArgs {
@@ -129,7 +129,7 @@ fn show(ending: &Ending, json: bool) -> anyhow::Result<()> {
     if let Some(traceback) = ending.traceback() {
         output::status(traceback);
     }
-    let took = format!("{:.1} ms, {} of memory", ending.ran.elapsed.as_secs_f64() * 1000.0, options::bytes(ending.ran.memory));
+    let took = format!("{:.1} ms, {} of memory", ending.report.elapsed.as_secs_f64() * 1000.0, options::bytes(ending.report.memory));
     match said {
         Ok(said) => {
             output::status(&format!("{said} ({took})"));

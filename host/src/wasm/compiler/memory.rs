@@ -11,16 +11,16 @@ const LEAST: u64 = 256 << 20;
 
 /// What there is for compilers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::wasm) struct CompilerMemory {
+pub(super) struct CompilerMemory {
     /// Compilers at a time.
-    pub(in crate::wasm) at_once: usize,
+    pub(super) at_once: usize,
     /// Bytes for each.
-    pub(in crate::wasm) bytes: u64,
+    pub(super) bytes: u64,
 }
 
 impl CompilerMemory {
     /// On this machine, or in this container.
-    pub(in crate::wasm) fn here() -> CompilerMemory {
+    pub(super) fn here() -> CompilerMemory {
         CompilerMemory::within(host_memory::limit())
     }
 

@@ -1,0 +1,61 @@
+//! A component that was compiled and linked: what its instances are made from.
+
+use std::fmt::Write as _;
+
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, InstancePre};
+
+use super::bindings::PluginPre;
+use super::bindings::batch::exports::pgq::plugin::batch_handler;
+use super::bindings::exports::pgq::plugin::handler;
+use super::linker::linker;
+use super::load_error::{LoadError, one_line};
+use super::state::State;
+
+pub(super) struct LinkedComponent {
+    plugin: PluginPre<State>,
+    pub(super) handler: handler::GuestIndices,
+    /// Optional.
+    pub(super) batch: Option<batch_handler::GuestIndices>,
+}
+
+impl LinkedComponent {
+    pub(super) fn new(component: &Component) -> Result<LinkedComponent, LoadError> {
+        let mismatch = |error| LoadError::Mismatch(one_line(&error));
+        let linker = linker(component.engine()).map_err(|error| LoadError::Invalid(one_line(&error)))?;
+        let pre = linker.instantiate_pre(component).map_err(|error| {
+            let error = one_line(&error);
+            unknown_import(component, &error).map_or(LoadError::Mismatch(error), LoadError::UnknownImport)
+        })?;
+        let plugin = PluginPre::new(pre).map_err(mismatch)?;
+        let handler = handler::GuestIndices::new(plugin.instance_pre()).map_err(mismatch)?;
+        let batch = batch_handler::GuestIndices::new(plugin.instance_pre()).ok();
+        Ok(LinkedComponent { plugin, handler, batch })
+    }
+
+    pub(super) fn pre(&self) -> &InstancePre<State> {
+        self.plugin.instance_pre()
+    }
+
+    pub(super) fn component(&self) -> &Component {
+        self.pre().component()
+    }
+}
+
+/// The import that the error is about, with what the component wants of it, if the linker has nothing of that name.
+fn unknown_import(component: &Component, error: &str) -> Option<String> {
+    // wasmtime has no typed error for this; the test `loading::an_unknown_import_is_named` holds its wording.
+    if !error.contains("not found in the linker") {
+        return None;
+    }
+    let (ty, engine) = (component.component_type(), component.engine());
+    let (name, import) = ty.imports(engine).find(|(name, _)| error.contains(&format!("`{name}`")))?;
+    let mut text = format!("{name:?}");
+    if let ComponentItem::ComponentInstance(instance) = &import.ty {
+        let wants: Vec<&str> = instance.exports(engine).map(|(name, _)| name).take(3).collect();
+        if !wants.is_empty() {
+            let _ = write!(text, " (for {})", wants.join(", "));
+        }
+    }
+    Some(text)
+}

@@ -1,0 +1,113 @@
+//! The one place where what a guest says becomes a line of the host's log.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::bindings::pgq::plugin::log::Level;
+use super::log_context::LogContext;
+
+/// All that one run may log, over stdout, stderr and `log.emit`, and what the host writes around it.
+const MAX_LOG_BYTES: usize = 1 << 20;
+/// What the host writes around a line: its time, the job's id, entrypoint and plugin. A run of empty lines is not for free.
+const LINE_BYTES: usize = 200;
+/// The end of stderr that is kept for a traceback: a panic's message with room to spare.
+const STDERR_TAIL_BYTES: usize = 2 << 10;
+
+/// Shared by the log interface and the two streams of one run.
+#[derive(Debug, Clone)]
+pub(super) struct LogSink(Arc<Mutex<Sink>>);
+
+#[derive(Debug)]
+struct Sink {
+    context: LogContext,
+    left: usize,
+    full: bool,
+    stderr_tail: String,
+}
+
+impl LogSink {
+    pub(super) fn new(context: LogContext) -> LogSink {
+        LogSink(Arc::new(Mutex::new(Sink::new(context))))
+    }
+
+    /// For the next call of the same instance.
+    pub(super) fn renew(&self, context: LogContext) {
+        self.with(|sink| *sink = Sink::new(context));
+    }
+
+    /// Lines were dropped.
+    pub(super) fn is_full(&self) -> bool {
+        self.with(|sink| sink.full)
+    }
+
+    pub(super) fn line(&self, level: Level, message: &str, fields: &str) {
+        self.with(|sink| sink.line(level, "log", message, fields));
+    }
+
+    pub(super) fn stream_line(&self, stream: &'static str, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        self.with(|sink| {
+            if stream == "stderr" {
+                sink.remember(&text);
+            }
+            sink.line(Level::Info, stream, &text, "");
+        });
+    }
+
+    /// The end of what the guest wrote to stderr: where run-times put a panic's message.
+    pub(super) fn stderr_tail(&self) -> String {
+        self.with(|sink| sink.stderr_tail.clone())
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Sink) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Sink {
+    fn new(context: LogContext) -> Sink {
+        Sink { context, left: MAX_LOG_BYTES, full: false, stderr_tail: String::new() }
+    }
+
+    fn remember(&mut self, line: &str) {
+        self.stderr_tail.push_str(line);
+        self.stderr_tail.push('\n');
+        if self.stderr_tail.len() > STDERR_TAIL_BYTES {
+            let excess = self.stderr_tail.len() - STDERR_TAIL_BYTES;
+            self.stderr_tail.drain(..self.stderr_tail.ceil_char_boundary(excess));
+        }
+    }
+
+    fn line(&mut self, level: Level, stream: &'static str, message: &str, fields: &str) {
+        let size = shown(message) + shown(fields) + self.context.entrypoint.len() + LINE_BYTES;
+        if size > self.left {
+            if !self.full {
+                self.full = true;
+                self.emit(Level::Warn, stream, "the job logged more than 1 MiB; the rest is dropped", "");
+            }
+            return;
+        }
+        self.left -= size;
+        self.emit(level, stream, message, fields);
+    }
+
+    fn emit(&self, level: Level, stream: &'static str, message: &str, fields: &str) {
+        let LogContext { plugin, entrypoint, job, batch } = &self.context;
+        macro_rules! event {
+            ($level:ident) => {
+                tracing::$level!(target: "pgq_host::guest", { job.id = job, batch, job.entrypoint = %entrypoint, plugin = %plugin, stream, detail = fields }, "{message}")
+            };
+        }
+        match level {
+            Level::Trace => event!(trace),
+            Level::Debug => event!(debug),
+            Level::Info => event!(info),
+            Level::Warn => event!(warn),
+            Level::Error => event!(error),
+        }
+    }
+}
+
+/// Bytes that a text takes in a log, in which what would end a line or drive a terminal is written as an escape.
+fn shown(text: &str) -> usize {
+    text.len() + text.bytes().filter(u8::is_ascii_control).count() * 3
+}
