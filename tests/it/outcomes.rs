@@ -170,7 +170,7 @@ async fn seats_are_handed_over_under_the_fence_and_the_limit() {
             follow_ups: Vec::new(),
         },
         attempt: None,
-        limited: Some(Arc::clone(&job.entrypoint)),
+        limited: Some(limited.clone()),
         suspect: false,
         cancelled: false,
     };

@@ -161,7 +161,7 @@ SELECT entrypoint, count(*) FILTER (WHERE status = 'queued') AS queued, count(*)
 FROM {queue} WHERE status IN ('queued', 'picked') AND entrypoint = ANY($1) GROUP BY entrypoint";
 
 /// An entrypoint with a limit over all workers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limited {
     /// Its name.
     pub entrypoint: Arc<str>,

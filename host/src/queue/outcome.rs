@@ -1,6 +1,5 @@
 //! Recording how runs ended, many at a time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,6 +8,7 @@ use sqlx::query::Query;
 use sqlx::{Row as _, SqlStr};
 
 use super::attempt::{Attempt, Attempts};
+use super::claim::Limited;
 use super::enqueue::Columns;
 use super::{Queue, millis};
 use crate::job::{Claim, Disposition, JobId};
@@ -98,8 +98,8 @@ pub struct Record {
     pub disposition: Disposition,
     /// The run; none where the job was given back without one.
     pub attempt: Option<Attempt>,
-    /// The entrypoint, if it has a limit: the outcome gives a seat back.
-    pub limited: Option<Arc<str>>,
+    /// The limit that the job ran under, if there was one: the outcome gives a seat back.
+    pub limited: Option<Limited>,
     /// It was a suspect, and its run ended: it is none any more.
     pub suspect: bool,
     /// Somebody cancelled it while it ran, so that its row may be gone.
