@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::announce::{Announcer, Presence};
 use crate::byte_budget::ByteBudget;
+use crate::capacity::Capacity;
 use crate::descriptors;
 use crate::executor::Executor;
 use crate::guests::GuestRuntime;
@@ -27,12 +28,13 @@ use crate::plugins::{BreakerRule, Folder, Reread};
 use crate::pulse::Pulse;
 use crate::queue::{self, ConnectError, Database, Listener, Pool, Queue, SchemaFeatures, ServerTooOld};
 use crate::readiness::{Readiness, Requirement};
+use crate::recorder::SlotHandover;
 use crate::reload::{self, Loader, Reload, Sources};
 use crate::signal::Signals;
 use crate::telemetry::{Pages, Shown, Subject};
 use crate::told::told;
 use crate::wasm::{CodeCache, Engine, EngineSettings};
-use crate::worker::{self, Ended, Relay, Worker};
+use crate::worker::{self, Ended, Worker};
 use crate::{maintenance, recorder, schedules, schema};
 use stopping::Stopping;
 use tasks::Tasks;
@@ -93,6 +95,7 @@ pub async fn run(settings: Settings, signals: &mut Signals) -> anyhow::Result<()
     };
     let Running {
         executor,
+        capacity,
         leases,
         worker,
         recorder,
@@ -106,7 +109,7 @@ pub async fn run(settings: Settings, signals: &mut Signals) -> anyhow::Result<()
         shown,
         _threads,
     } = running;
-    let stopping = Stopping { executor, leases, stop_claiming, give_up, signals, drain_timeout, pulse };
+    let stopping = Stopping { executor, capacity, leases, stop_claiming, give_up, signals, drain_timeout, pulse };
     let ended = stopping.run(worker, recorder, &mut tasks).await;
     stop_upkeep.cancel();
     tasks.wind_up(UPKEEP_TIMEOUT).await;
@@ -125,6 +128,7 @@ pub async fn run(settings: Settings, signals: &mut Signals) -> anyhow::Result<()
 /// A worker that claims, and all that it consists of.
 struct Running {
     executor: Executor,
+    capacity: Arc<Capacity>,
     leases: Arc<Leases>,
     worker: JoinHandle<Ended>,
     recorder: JoinHandle<()>,
@@ -201,8 +205,9 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     queue.access().expect_within(settings.heartbeat_timeout / 2);
     let (event_sender, events) = mpsc::channel(1024);
     let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
-    let executor =
-        Executor::new(engine.clone(), guests.clone(), queue.clone(), settings.max_concurrent_tasks, Arc::clone(&leases), record_sender);
+    let (next_sender, next_jobs) = mpsc::channel(recorder::NEXT);
+    let capacity = Capacity::new(settings.max_concurrent_tasks);
+    let executor = Executor::new(engine.clone(), guests.clone(), queue.clone(), Arc::clone(&capacity), Arc::clone(&leases), record_sender);
     let (command_sender, commands) = mpsc::channel(16);
     let (tried_sender, tried) = oneshot::channel();
     let (lost_sender, lost) = mpsc::channel(64);
@@ -239,8 +244,9 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     tasks.spawn("lease keeper", lease::keep(Arc::clone(&leases), queue.clone(), stop()));
     tasks.spawn("rescue", maintenance::rescue(queue.clone(), Arc::clone(&leases), rescue, stop()));
     tasks.spawn("statistics", maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, stop()));
-    let relay = Relay::new(plugins.clone(), executor.downgrade(), stop_claiming.clone());
-    let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), relay, records, give_up.clone()));
+    tasks.spawn("jobs handed over", worker::start_handed_over(executor.clone(), next_jobs, stop_claiming.clone()));
+    let handover = SlotHandover::new(plugins.clone(), Arc::clone(&capacity), next_sender, stop_claiming.clone());
+    let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), handover, records, give_up.clone()));
     let (schedule_queue, schedule_plugins) = (queue.clone(), plugins.clone());
     let shown = pages.map(|pages| {
         pages.show(Subject {
@@ -259,6 +265,7 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
         queue,
         plugins,
         executor: executor.clone(),
+        capacity: Arc::clone(&capacity),
         leases: Arc::clone(&leases),
         events,
         settings: settings.worker,
@@ -272,7 +279,22 @@ async fn start(settings: Settings) -> anyhow::Result<Running> {
     }
     let beating = pulse.clone();
     let worker = tokio::spawn(async move { beating.of(worker.run()).await });
-    Ok(Running { executor, leases, worker, recorder, stop_claiming, stop_upkeep, give_up, pulse, tasks, pool, engine, shown, _threads })
+    Ok(Running {
+        executor,
+        capacity,
+        leases,
+        worker,
+        recorder,
+        stop_claiming,
+        stop_upkeep,
+        give_up,
+        pulse,
+        tasks,
+        pool,
+        engine,
+        shown,
+        _threads,
+    })
 }
 
 pub(crate) fn open_cache(folder: Option<&std::path::Path>) -> CodeCache {

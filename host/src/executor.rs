@@ -8,15 +8,16 @@ mod suspects;
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit, mpsc};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::boot_clock::BootInstant;
+use crate::capacity::Capacity;
 use crate::guests::Guests;
 use crate::job::{Claim, Fault, FaultKind, Job, ReleaseReason, Verdict};
 use crate::lease::{Leases, Standing};
@@ -25,25 +26,13 @@ use crate::queue::{Queue, Record};
 use crate::retry_policy;
 use crate::wasm::{self, AssignedJob, CallReport, CallSpec, Engine, RunLimits};
 use batches::{batches, chunks};
-use conclusion::Cost;
+use conclusion::{Cost, limited};
 use lane::Lane;
 
 /// Runs jobs on the guest runtime, so many at a time, and hands their outcomes to the recorder.
 #[derive(Clone)]
 pub struct Executor {
     shared: Arc<Shared>,
-}
-
-/// An executor as the recorder may know it: one that does not keep the channel of outcomes open.
-pub struct WeakExecutor {
-    shared: Weak<Shared>,
-}
-
-impl WeakExecutor {
-    /// The executor, while the host has not ended.
-    pub fn upgrade(&self) -> Option<Executor> {
-        self.shared.upgrade().map(|shared| Executor { shared })
-    }
 }
 
 struct Shared {
@@ -57,21 +46,19 @@ struct Shared {
     /// Large payloads are read one at a time: each takes a connection, and is in memory twice for a moment.
     reading: Semaphore,
     running: Semaphore,
-    max_running: usize,
+    capacity: Arc<Capacity>,
     leases: Arc<Leases>,
     records: mpsc::Sender<Record>,
-    active: AtomicUsize,
     ended: AtomicU64,
-    freed: Notify,
 }
 
 impl Executor {
-    /// At most `max_running` calls run at a time, all on `guests`. What calls this is on the control runtime.
+    /// As many calls run at a time as there is capacity for, all on `guests`. What calls this is on the control runtime.
     pub fn new(
         engine: Engine,
         guests: Guests,
         queue: Queue,
-        max_running: usize,
+        capacity: Arc<Capacity>,
         leases: Arc<Leases>,
         records: mpsc::Sender<Record>,
     ) -> Self {
@@ -84,35 +71,18 @@ impl Executor {
                 lane: Arc::default(),
                 closed: CancellationToken::new(),
                 reading: Semaphore::new(1),
-                running: Semaphore::new(max_running),
-                max_running,
+                running: Semaphore::new(capacity.max()),
+                capacity,
                 leases,
                 records,
-                active: AtomicUsize::new(0),
                 ended: AtomicU64::new(0),
-                freed: Notify::new(),
             }),
         }
-    }
-
-    /// Calls that were started and whose outcomes were not handed over yet, those that wait for a place included.
-    pub fn active(&self) -> usize {
-        self.shared.active.load(Ordering::Acquire)
     }
 
     /// Jobs that ended since the start.
     pub fn ended(&self) -> u64 {
         self.shared.ended.load(Ordering::Relaxed)
-    }
-
-    /// Calls that run at a time.
-    pub fn max_running(&self) -> usize {
-        self.shared.max_running
-    }
-
-    /// Resolves when a job ended since the last call.
-    pub async fn freed(&self) {
-        self.shared.freed.notified().await;
     }
 
     /// Jobs that wait for a place give it up and are released; no other starts.
@@ -125,11 +95,6 @@ impl Executor {
     /// Whether what is claimed now can begin: not while a job runs that nothing may begin beside.
     pub fn is_open(&self) -> bool {
         self.shared.lane.is_open()
-    }
-
-    /// The same executor, for the recorder.
-    pub fn downgrade(&self) -> WeakExecutor {
-        WeakExecutor { shared: Arc::downgrade(&self.shared) }
     }
 
     /// Run jobs that were claimed by a statement that was sent at `asked`, on what is served; in batches where an entrypoint takes them.
@@ -173,15 +138,16 @@ impl Executor {
 
 impl Shared {
     fn spawn(self: &Arc<Self>, jobs: Vec<AssignedJob>, served: Served, exposure: Exposure, asked: BootInstant) {
-        let active = Active::of(self);
+        let (shared, active) = (Arc::clone(self), self.capacity.begin());
         self.guests.handle().spawn(async move {
             let mut left = VecDeque::from(jobs);
             // A panic is caught below where the guest is called. Whatever panics besides that costs these jobs a run, and nothing else:
             // a lease that was left behind would be renewed for ever.
-            let _ = AssertUnwindSafe(active.0.run(&mut left, &served, asked)).catch_unwind().await;
-            active.0.abandon(left, &served).await;
+            let _ = AssertUnwindSafe(shared.run(&mut left, &served, asked)).catch_unwind().await;
+            shared.abandon(left, &served).await;
             // Before anybody is told that there is room.
             drop(exposure);
+            drop(active);
         });
     }
 
@@ -231,7 +197,7 @@ impl Shared {
             let decide = || retry_policy::decide(Verdict::Retry { fault, after: None }, &case, fastrand::f64());
             let recorded = match std::panic::catch_unwind(AssertUnwindSafe(decide)) {
                 Ok(disposition) => {
-                    let limited = served.options.concurrency.map(|_| Arc::clone(&served.entrypoint));
+                    let limited = limited(served);
                     self.records
                         .send(Record { claim: job.claim, disposition, attempt: None, limited, suspect: false, cancelled: false })
                         .await
@@ -301,22 +267,5 @@ impl Shared {
         };
         served.meter.limits(report.limit_hits.iter().map(|limit| limit.label()));
         report
-    }
-}
-
-/// A call that has not ended, as far as others count it; however its task ends.
-struct Active(Arc<Shared>);
-
-impl Active {
-    fn of(shared: &Arc<Shared>) -> Active {
-        shared.active.fetch_add(1, Ordering::AcqRel);
-        Active(Arc::clone(shared))
-    }
-}
-
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::AcqRel);
-        self.0.freed.notify_one();
     }
 }

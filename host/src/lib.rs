@@ -7,6 +7,7 @@ pub mod app;
 pub mod bench;
 pub mod boot_clock;
 pub mod byte_budget;
+pub mod capacity;
 pub mod cargo;
 pub mod cli;
 pub mod config;

@@ -1,6 +1,8 @@
 //! Writes outcomes, many at a time: whatever came while the last write was under way makes the next. No timer, so an idle host
 //! records at once, and a busy one in large batches.
 
+mod handover;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use crate::logging::list;
 use crate::meter;
 use crate::queue::{Queue, Record, Remedy};
 use crate::told::Told as _;
-use crate::worker::Relay;
+pub use handover::{NEXT, NextJobs, SlotHandover};
 
 /// Outcomes in one write. Larger batches gain nothing and lengthen the wait of the first in them.
 const BATCH: usize = 1_000;
@@ -28,12 +30,18 @@ const CLEAR_TIMEOUT: Duration = Duration::from_secs(5);
 /// Write what comes until the channel is closed and empty, or `give_up`.
 ///
 /// A database that is away costs time, not outcomes: they are kept, their leases too, and written when it is back.
-pub async fn record(queue: Queue, leases: Arc<Leases>, mut relay: Relay, mut records: mpsc::Receiver<Record>, give_up: CancellationToken) {
+pub async fn record(
+    queue: Queue,
+    leases: Arc<Leases>,
+    mut handover: SlotHandover,
+    mut records: mpsc::Receiver<Record>,
+    give_up: CancellationToken,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     // A run that cannot be interrupted keeps the channel open.
     while give_up.run_until_cancelled(records.recv_many(&mut batch, BATCH)).await.is_some_and(|received| received > 0) {
         let jobs = batch.len();
-        if give_up.run_until_cancelled(finish(&queue, &leases, &mut relay, &mut batch)).await.is_none() {
+        if give_up.run_until_cancelled(finish(&queue, &leases, &mut handover, &mut batch)).await.is_none() {
             tracing::error!(
                 jobs = jobs + records.len(),
                 "outcomes could not be written in time; these jobs run again when their leases are over"
@@ -44,18 +52,19 @@ pub async fn record(queue: Queue, leases: Arc<Leases>, mut relay: Relay, mut rec
     }
 }
 
-/// Write these, and give their leases up. Those that give a seat to the next job come last: no other outcome waits for its claim.
-async fn finish(queue: &Queue, leases: &Leases, relay: &mut Relay, batch: &mut Vec<Record>) {
+/// Write these, and give their leases up. Those that give a slot to the next job come last: no other outcome waits for its claim.
+async fn finish(queue: &Queue, leases: &Leases, handover: &mut SlotHandover, batch: &mut Vec<Record>) {
     let claims = |records: &[Record]| records.iter().map(|record| record.claim).collect::<Vec<Claim>>();
     let suspects: Vec<Claim> = batch.iter().filter(|record| record.suspect).map(|record| record.claim).collect();
-    let passing = relay.take(batch);
+    let passing = handover.take(batch);
     if !batch.is_empty() {
         write(queue, batch).await;
         leases.release(claims(batch));
     }
     for mut passing in passing {
-        match relay.pass_on(queue, &passing).await {
-            Ok(ours) => report_lost(&passing.records, &ours),
+        match handover.pass_on(queue, leases, &passing).await {
+            Ok(Some(ours)) => report_lost(&passing.records, &ours),
+            Ok(None) => write(queue, &mut passing.records).await,
             Err(error) => {
                 tracing::debug!(job.entrypoint = %passing.limited.entrypoint, error = %error.told(), "no seat is passed on");
                 write(queue, &mut passing.records).await;

@@ -3,8 +3,8 @@
 //! The loop returns no `Result` from within: a database that is away is a reason to wait, never one to end.
 
 mod drain;
+mod handed_over;
 mod prefetch;
-mod relay;
 mod targets;
 
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::boot_clock::BootInstant;
+use crate::capacity::Capacity;
 use crate::executor::Executor;
 use crate::lease::Leases;
 use crate::meter;
@@ -24,8 +25,8 @@ use crate::queue::{Event, Queue};
 use crate::told::Told as _;
 use crate::wasm::Control;
 use drain::Drain;
+pub use handed_over::start_handed_over;
 use prefetch::Prefetch;
-pub use relay::{Passing, Relay};
 use targets::Targets;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -77,6 +78,8 @@ pub struct Worker {
     pub plugins: watch::Receiver<Arc<PluginSet>>,
     /// Who runs them.
     pub executor: Executor,
+    /// How many it runs.
+    pub capacity: Arc<Capacity>,
     /// What is held.
     pub leases: Arc<Leases>,
     /// From the listener.
@@ -207,7 +210,7 @@ impl Worker {
 
     /// Places that are free now, and jobs that may be claimed beyond them.
     fn room(&self, prefetch: usize) -> (usize, usize) {
-        let (active, places) = (self.executor.active(), self.executor.max_running());
+        let (active, places) = (self.capacity.active(), self.capacity.max());
         if !self.executor.is_open() {
             return (0, 0);
         }
@@ -225,7 +228,7 @@ impl Worker {
             let mut heard = Heard::default();
             tokio::select! {
                 () = self.stop.cancelled() => return Some(Ended::Stopped),
-                () = self.executor.freed() => {}
+                () = self.capacity.freed() => {}
                 Some(event) = self.events.recv() => self.hear(event, false, &mut heard),
             }
             if heard.end {
@@ -282,7 +285,7 @@ impl Worker {
                 Ok(()) = self.plugins.changed() => return Ok(None),
                 Some(event) = self.events.recv() => self.hear(event, !targets.limited.is_empty(), &mut heard),
                 // An end may let the next be tried.
-                () = self.executor.freed(), if targets.is_held_back() => heard.look = true,
+                () = self.capacity.freed(), if targets.is_held_back() => heard.look = true,
                 () = self.leases.released(), if draining => heard.look = self.leases.is_empty(),
             }
             if heard.end {

@@ -79,7 +79,7 @@ async fn a_limit_and_a_seat_that_is_handed_over_keep_to_the_budget() {
             output: None,
             follow_ups: Vec::new(),
         },
-        limited: Some(Arc::clone(&job.entrypoint)),
+        limited: Some(limited.clone()),
         ..record(job)
     };
     let handed = queue.hand_over(&limited, &[finished(&first[1])]).await.unwrap();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use pgq_host::boot_clock::BootInstant;
+use pgq_host::capacity::Capacity;
 use pgq_host::config::Config;
 use pgq_host::executor::Executor;
 use pgq_host::guests::GuestRuntime;
@@ -129,7 +130,8 @@ async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     let (_threads, guests) = GuestRuntime::start().unwrap();
     let leases = Arc::new(Leases::default());
     let (sender, mut records) = mpsc::channel(16);
-    let executor = Executor::new(engine, guests, database.queue(), 4, Arc::clone(&leases), sender);
+    let capacity = Capacity::new(4);
+    let executor = Executor::new(engine, guests, database.queue(), Arc::clone(&capacity), Arc::clone(&leases), sender);
     let served = served.borrow().clone();
 
     executor.start(vec![job(UNLUCKY, "echo"), job(1, "echo"), job(UNLUCKY + 1, "nap_limited")], &served, BootInstant::now());
@@ -145,5 +147,5 @@ async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
         assert_eq!(traceback["exception_type"], "HostPanic", "{traceback}");
     }
     assert!(ended[2].1.limited.is_some(), "its seat is passed on");
-    eventually("no call is left", async || executor.active() == 0).await;
+    eventually("no call is left", async || capacity.active() == 0).await;
 }

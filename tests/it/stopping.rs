@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 use rustix::process::Signal;
+use sqlx::{AssertSqlSafe, Executor as _};
 
 async fn running(database: &Database, count: i64) {
     eventually("the jobs run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == count).await;
@@ -38,6 +39,25 @@ async fn sigterm_passes_no_seat_on() {
     for id in &ids[2..] {
         assert_eq!(database.history(*id).await, ["queued"], "{log}");
     }
+}
+
+#[tokio::test]
+async fn a_job_that_is_handed_a_seat_during_a_stop_is_run_or_put_back() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let mut host = Host::start(&database, &plugins, &[]).await;
+    let ids = database.enqueue_many("nap_limited", 4, "500").await;
+    running(&database, 2).await;
+    let mut locking = database.connect().await;
+    locking.execute(AssertSqlSafe(format!("BEGIN; SELECT FROM pgqueuer WHERE id = {} FOR UPDATE", ids[0]))).await.unwrap();
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually("the outcome waits for the row", async || database.count(waiting).await > 0).await;
+    host.signal(Signal::TERM);
+    host.wait_for_log("stopping").await;
+    locking.execute("COMMIT").await.unwrap();
+    assert!(host.ended().await.success(), "{}", host.log());
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status <> 'queued'").await, 0, "{}", host.log());
+    let passed_on = database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'picked'").await - 2;
+    assert!(passed_on > 0, "{}", host.log());
 }
 
 #[tokio::test]

@@ -3,8 +3,19 @@
 use pgq_host_tests::{Database, Host, Pages, Plugins, eventually, pgq_host};
 
 /// As they are named in what is said.
-const TASKS: [&str; 10] =
-    ["listener", "reload", "announcer", "rescue of lost workers", "rescue", "pruning", "lease keeper", "statistics", "schedules", "pages"];
+const TASKS: [&str; 11] = [
+    "listener",
+    "reload",
+    "announcer",
+    "rescue of lost workers",
+    "rescue",
+    "pruning",
+    "lease keeper",
+    "statistics",
+    "schedules",
+    "pages",
+    "jobs handed over",
+];
 
 #[tokio::test]
 async fn a_host_whose_task_fails_names_it_puts_its_jobs_back_and_ends() {

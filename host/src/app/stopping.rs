@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::tasks::{Fault, Tasks};
+use crate::capacity::Capacity;
 use crate::executor::Executor;
 use crate::lease::Leases;
 use crate::pulse::Pulse;
@@ -33,6 +34,7 @@ const NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct Stopping<'s> {
     pub(super) executor: Executor,
+    pub(super) capacity: Arc<Capacity>,
     pub(super) leases: Arc<Leases>,
     pub(super) stop_claiming: CancellationToken,
     pub(super) give_up: CancellationToken,
@@ -87,7 +89,7 @@ impl Stopping<'_> {
                     tracing::warn!("a claim is under way that the database does not answer; its connection is given up");
                     if let Step::Signal(name) = step {
                         patient = false;
-                        tracing::warn!(signal = name, running = self.executor.active(), "running jobs are interrupted and queued again");
+                        tracing::warn!(signal = name, running = self.capacity.active(), "running jobs are interrupted and queued again");
                     }
                     worker.abort();
                     let _ = worker.await;
@@ -97,34 +99,33 @@ impl Stopping<'_> {
         self.pulse.stopping(self.leases.len());
         self.executor.close();
         self.leases.tell_all(Control::wind_down);
-        let executor = self.executor.clone();
+        let capacity = Arc::clone(&self.capacity);
         let drain = if patient { drained_at.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
         let drained = async {
             tokio::select! {
-                () = idle(&executor) => None,
+                () = idle(&capacity) => None,
                 fault = tasks.panic() => Some(fault),
             }
         };
         match self.step(drain, drained).await {
             Step::Done(None) => {}
             Step::Done(Some(fault)) => {
-                tracing::error!(error = fault, running = executor.active(), "running jobs are interrupted and queued again");
+                tracing::error!(error = fault, running = capacity.active(), "running jobs are interrupted and queued again");
                 cause = Cause::Fault(anyhow::anyhow!(fault));
             }
             Step::Late if !patient => {}
             Step::Late => {
-                tracing::warn!(running = executor.active(), "the drain timeout is over; running jobs are interrupted and queued again");
+                tracing::warn!(running = capacity.active(), "the drain timeout is over; running jobs are interrupted and queued again");
             }
             Step::Signal(name) => {
-                tracing::warn!(signal = name, running = executor.active(), "running jobs are interrupted and queued again");
+                tracing::warn!(signal = name, running = capacity.active(), "running jobs are interrupted and queued again");
             }
         }
         self.leases.tell_all(Control::shut_down);
         // Not cut short by a signal: what ended may still be recorded.
-        if tokio::time::timeout(INTERRUPT_TIMEOUT, idle(&executor)).await.is_err() {
-            tracing::error!(running = executor.active(), "some runs could not be interrupted; they run again when their leases are over");
+        if tokio::time::timeout(INTERRUPT_TIMEOUT, idle(&capacity)).await.is_err() {
+            tracing::error!(running = capacity.active(), "some runs could not be interrupted; they run again when their leases are over");
         }
-        drop(executor);
         let recorded = if records { self.recorded(recorder).await } else { Ok(()) };
         match cause {
             Cause::Fault(fault) => Err(fault),
@@ -133,7 +134,8 @@ impl Stopping<'_> {
         }
     }
 
-    /// The executor holds the recorder's last sender: without it the recorder writes what it has and ends.
+    /// The executor holds the recorder's last sender, here and where jobs that were handed over are started, which ends by itself: without it
+    /// the recorder writes what it has and ends.
     async fn recorded(self, mut recorder: JoinHandle<()>) -> anyhow::Result<()> {
         let Stopping { executor, give_up, signals, .. } = self;
         drop(executor);
@@ -186,8 +188,8 @@ fn lost(name: &str, error: tokio::task::JoinError) -> anyhow::Error {
     anyhow::Error::from(error).context(format!("the {name} ended unexpectedly"))
 }
 
-async fn idle(executor: &Executor) {
-    while executor.active() > 0 {
-        executor.freed().await;
+async fn idle(capacity: &Capacity) {
+    while capacity.active() > 0 {
+        capacity.freed().await;
     }
 }

@@ -1,8 +1,11 @@
 //! Payloads that are too large for a claim's answer: read before their jobs start, one at a time.
 
+use std::sync::Arc;
+
+use super::Executor;
 use super::conclusion::Cost;
-use super::{Active, Executor};
 use crate::boot_clock::BootInstant;
+use crate::capacity::ActiveCall;
 use crate::job::{Fault, FaultKind, Job, ReleaseReason, Verdict};
 use crate::plugins::PluginSet;
 use crate::queue::Body;
@@ -11,14 +14,14 @@ use crate::wasm::AssignedJob;
 impl Executor {
     /// Read the payloads that the claim left in the database, and start each job when its is there. Their leases are kept meanwhile.
     pub(super) fn read(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: BootInstant) {
-        let (executor, plugins) = (self.clone(), plugins.clone());
-        let jobs: Vec<(Active, AssignedJob)> = jobs.into_iter().map(|job| (Active::of(&self.shared), self.assign(job, asked))).collect();
+        let (executor, shared, plugins) = (self.clone(), Arc::clone(&self.shared), plugins.clone());
+        let jobs: Vec<(ActiveCall, AssignedJob)> = jobs.into_iter().map(|job| (shared.capacity.begin(), self.assign(job, asked))).collect();
         // No guest keeps a connection waiting there.
         self.shared.control.spawn(async move {
-            for (active, assigned) in jobs {
+            for (_active, assigned) in jobs {
                 let mut job = (*assigned.job).clone();
-                let read = match active.0.reading.acquire().await {
-                    Ok(_turn) => Some(active.0.queue.read_body(&mut job).await),
+                let read = match shared.reading.acquire().await {
+                    Ok(_turn) => Some(shared.queue.read_body(&mut job).await),
                     Err(_closed) => None,
                 };
                 let verdict = match read {
@@ -28,7 +31,7 @@ impl Executor {
                     }
                     Some(Ok(Body::Gone)) => {
                         tracing::info!(job.id = job.id, "the job was cancelled or taken over before its payload was read");
-                        active.0.leases.release([job.claim]);
+                        shared.leases.release([job.claim]);
                         continue;
                     }
                     Some(Ok(Body::Unreadable(reason))) => Verdict::Reject(Fault::new(FaultKind::Unreadable, reason)),
@@ -39,8 +42,8 @@ impl Executor {
                     None => Verdict::Release(ReleaseReason::HostStopped),
                 };
                 match plugins.get(&job.entrypoint) {
-                    Some(served) => active.0.conclude(&assigned, served, verdict, &Cost::nothing()).await,
-                    None => active.0.leases.release([job.claim]),
+                    Some(served) => shared.conclude(&assigned, served, verdict, &Cost::nothing()).await,
+                    None => shared.leases.release([job.claim]),
                 }
             }
         });

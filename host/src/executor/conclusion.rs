@@ -8,7 +8,7 @@ use super::Shared;
 use crate::job::{Disposition, Verdict};
 use crate::meter;
 use crate::plugins::Served;
-use crate::queue::{Attempt, Record};
+use crate::queue::{Attempt, Limited, Record};
 use crate::retry_policy;
 use crate::wasm::AssignedJob;
 
@@ -54,7 +54,7 @@ impl Shared {
         let attempt =
             cost.ran().then(|| Attempt { number: job.attempt(), plugin: served.plugin.key(), elapsed: cost.elapsed, memory: cost.memory });
         // Sending waits while the recorder is behind: a database that does not keep up slows the claims down, nothing piles up.
-        let limited = served.options.concurrency.map(|_| Arc::clone(&served.entrypoint));
+        let limited = limited(served);
         if self.records.send(Record { claim, disposition, attempt, limited, suspect, cancelled }).await.is_err() {
             tracing::error!("an outcome came after the recorder had stopped; the job runs again when its lease is over");
         }
@@ -78,6 +78,11 @@ impl Cost {
     pub(super) fn ran(&self) -> bool {
         !self.elapsed.is_zero()
     }
+}
+
+/// The limit that a job runs under, if there is one.
+pub(super) fn limited(served: &Served) -> Option<Limited> {
+    served.options.concurrency.map(|concurrency| Limited { entrypoint: Arc::clone(&served.entrypoint), concurrency })
 }
 
 fn cause(traceback: &serde_json::Value) -> Option<&str> {

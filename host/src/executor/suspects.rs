@@ -10,8 +10,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::conclusion::Cost;
 use super::lane::{self, Quiet};
-use super::{Active, Executor, Shared};
+use super::{Executor, Shared};
 use crate::boot_clock::BootInstant;
+use crate::capacity::ActiveCall;
 use crate::job::{Claim, Job, ReleaseReason, Suspicion, Verdict};
 use crate::lease::Standing;
 use crate::plugins::{Exposure, PluginSet, Served};
@@ -52,16 +53,18 @@ impl Executor {
             }
         }
         tracing::info!(jobs = started.len(), "jobs that a lost worker held are run apart from the others");
-        let started: Vec<(Suspect, Active)> = started.into_iter().map(|suspect| (suspect, Active::of(&self.shared))).collect();
         let shared = Arc::clone(&self.shared);
+        let started: Vec<(Suspect, ActiveCall)> = started.into_iter().map(|suspect| (suspect, shared.capacity.begin())).collect();
         self.shared.guests.handle().spawn(async move {
             for (suspect, active) in started {
                 let place = shared.closed.run_until_cancelled(shared.lane.place(suspect.suspicion)).await.flatten();
+                let trying = Arc::clone(&shared);
                 shared.guests.handle().spawn(async move {
                     let (assigned, served) = (suspect.assigned.clone(), suspect.served.clone());
-                    if AssertUnwindSafe(active.0.try_out(suspect, place)).catch_unwind().await.is_err() {
-                        active.0.abandon(VecDeque::from([assigned]), &served).await;
+                    if AssertUnwindSafe(trying.try_out(suspect, place)).catch_unwind().await.is_err() {
+                        trying.abandon(VecDeque::from([assigned]), &served).await;
                     }
+                    drop(active);
                 });
             }
         });
@@ -92,7 +95,7 @@ impl Shared {
                         Ok(report) => report,
                         Err(_) => {
                             apart = None;
-                            self.freed.notify_one();
+                            self.capacity.notify();
                             call.await
                         }
                     },

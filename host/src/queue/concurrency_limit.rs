@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 /// An entrypoint with a limit over all workers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limited {
     /// Its name.
     pub entrypoint: Arc<str>,

@@ -1,8 +1,6 @@
 //! An outcome that is to be recorded.
 
-use std::sync::Arc;
-
-use super::Attempt;
+use super::{Attempt, Limited};
 use crate::job::{Claim, Disposition};
 
 /// A claimed job and what becomes of it.
@@ -12,8 +10,8 @@ pub struct Record {
     pub disposition: Disposition,
     /// `None` where the job is given back without a run.
     pub attempt: Option<Attempt>,
-    /// The entrypoint, if it has a concurrency limit: the outcome frees a slot.
-    pub limited: Option<Arc<str>>,
+    /// The concurrency limit that the job ran under, if any: the outcome frees a slot.
+    pub limited: Option<Limited>,
     /// The job was a suspect and its run ended: clear it.
     pub suspect: bool,
     /// Somebody cancelled it while it ran, so that its row may be gone.
