@@ -181,7 +181,8 @@ impl Shared {
             if alone && !assigned.control.is_over() {
                 self.spawn(vec![assigned], served.clone(), served.expose(1), asked);
             } else {
-                let cost = Cost { elapsed: report.elapsed, memory: report.memory, crashed: report.crashed };
+                let share = report.share.clone();
+                let cost = Cost { elapsed: report.elapsed, memory: report.memory, crashed: report.crashed, share };
                 self.conclude(&assigned, served, verdict, &cost).await;
             }
             left.pop_front();
@@ -198,10 +199,7 @@ impl Shared {
             let recorded = match std::panic::catch_unwind(AssertUnwindSafe(decide)) {
                 Ok(disposition) => {
                     let limited = limited(served);
-                    self.records
-                        .send(Record { claim: job.claim, disposition, attempt: None, limited, suspect: false, cancelled: false })
-                        .await
-                        .is_ok()
+                    self.records.send(Record { limited, ..Record::new(job.claim, disposition) }).await.is_ok()
                 }
                 Err(_panic) => false,
             };

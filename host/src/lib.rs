@@ -2,6 +2,7 @@
 //!
 //! The crate is a library beneath a thin binary. ARCHITECTURE.md has the map and the invariants.
 
+pub mod allocator;
 pub mod announce;
 pub mod app;
 pub mod bench;

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pgq_host::{cli, logging, told};
+use pgq_host::{allocator, cli, logging, told};
 
 fn main() -> ExitCode {
+    allocator::give_memory_back();
     let cli = cli::Cli::read();
     // The control runtime: it claims, beats and writes, and never runs a guest. Two threads do for thousands of jobs a second.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("pgq-control").enable_all().build();

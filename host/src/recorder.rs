@@ -20,6 +20,8 @@ pub use handover::{NEXT, NextJobs, SlotHandover};
 
 /// Outcomes in one write. Larger batches gain nothing and lengthen the wait of the first in them.
 const BATCH: usize = 1_000;
+/// Outputs and follow-ups in one write: the driver copies what it sends. A larger one goes alone.
+const BATCH_BYTES: usize = 16 << 20;
 /// Outcomes that may wait, and run again when the host is killed. Past that, ended runs wait, still counted as active, and no job is claimed.
 pub const BACKLOG: usize = 2_000;
 
@@ -37,19 +39,36 @@ pub async fn record(
     mut records: mpsc::Receiver<Record>,
     give_up: CancellationToken,
 ) {
-    let mut batch = Vec::with_capacity(BATCH);
+    let mut batch: Vec<Record> = Vec::with_capacity(BATCH);
     // A run that cannot be interrupted keeps the channel open.
     while give_up.run_until_cancelled(records.recv_many(&mut batch, BATCH)).await.is_some_and(|received| received > 0) {
-        let jobs = batch.len();
-        if give_up.run_until_cancelled(finish(&queue, &leases, &mut handover, &mut batch)).await.is_none() {
-            tracing::error!(
-                jobs = jobs + records.len(),
-                "outcomes could not be written in time; these jobs run again when their leases are over"
-            );
-            return;
+        let mut rest = batch.split_off(within_bytes(&batch));
+        loop {
+            let jobs = batch.len() + rest.len();
+            if give_up.run_until_cancelled(finish(&queue, &leases, &mut handover, &mut batch)).await.is_none() {
+                tracing::error!(
+                    jobs = jobs + records.len(),
+                    "outcomes could not be written in time; these jobs run again when their leases are over"
+                );
+                return;
+            }
+            batch.clear();
+            if rest.is_empty() {
+                break;
+            }
+            batch.extend(rest.drain(..within_bytes(&rest)));
         }
-        batch.clear();
     }
+}
+
+/// How many of these, from the first on, go into one write: at least one.
+fn within_bytes(records: &[Record]) -> usize {
+    let mut bytes = 0;
+    let fits = |record: &&Record| {
+        bytes += record.disposition.bytes();
+        bytes <= BATCH_BYTES
+    };
+    records.iter().take_while(fits).count().clamp(1, records.len())
 }
 
 /// Write these, and give their leases up. Those that give a slot to the next job come last: no other outcome waits for its claim.
@@ -144,5 +163,24 @@ fn report_lost(batch: &[Record], ours: &[JobId]) {
         if !lost.is_empty() {
             tracing::warn!(jobs = lost.len(), job.ids = %ids(&lost), "these jobs belonged to another worker or were cancelled by the time they ended; left alone");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Terminal;
+
+    #[test]
+    fn a_write_has_few_large_outputs_and_at_least_one() {
+        let record = |bytes: usize| {
+            let claim = Claim { id: 1, at: chrono::DateTime::UNIX_EPOCH };
+            let (status, output) = (Terminal::Successful, Some(vec![0; bytes]));
+            Record::new(claim, Disposition::Finished { status, traceback: None, output, follow_ups: Vec::new() })
+        };
+        let of = |sizes: &[usize]| within_bytes(&sizes.iter().map(|bytes| record(*bytes)).collect::<Vec<_>>());
+        assert_eq!(of(&[1; 30]), 30);
+        assert_eq!(of(&[BATCH_BYTES / 2, BATCH_BYTES / 2, 1]), 2);
+        assert_eq!(of(&[BATCH_BYTES + 1, 1]), 1);
     }
 }

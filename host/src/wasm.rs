@@ -63,6 +63,7 @@ pub use limits::RunLimits;
 pub use load_error::{LoadError, WIT_VERSION};
 pub use needs::{Kind, Missing, Need, Needs};
 pub use origin::Origin;
+pub use room::RoomShare;
 pub use run::{AssignedJob, CallReport, CallSpec, run};
 pub use secret::{Secret, SecretGrant};
 pub use shares::PoolShare;

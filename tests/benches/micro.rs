@@ -93,14 +93,7 @@ fn completion_of(bencher: Bencher, jobs: usize) {
     let done = Disposition::Finished { status: Terminal::Successful, traceback: None, output: None, follow_ups: Vec::new() };
     let claimed = || {
         RUNTIME.block_on(database.enqueue_many("echo", jobs, "x"));
-        let record = |job: Job| Record {
-            claim: job.claim,
-            disposition: done.clone(),
-            attempt: None,
-            limited: None,
-            suspect: false,
-            cancelled: false,
-        };
+        let record = |job: Job| Record::new(job.claim, done.clone());
         claim(&queue, jobs).into_iter().map(record).collect::<Vec<_>>()
     };
     bencher.counter(ItemsCount::new(jobs)).with_inputs(claimed).bench_local_values(|records| {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use pgq_host::byte_budget::ByteBudget;
-use pgq_host::queue::{Body, Limited, Queue};
+use pgq_host::job::{Disposition, Job, Terminal};
+use pgq_host::queue::{Body, Limited, Queue, Record};
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 use rustix::process::Signal;
+use sqlx::Executor as _;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -63,24 +65,15 @@ async fn a_limit_and_a_seat_that_is_handed_over_keep_to_the_budget() {
     database.enqueue_many("limited", 5, vec![b'x'; 400 * KIB]).await;
     let first = queue.claim_limited(&limited, 10).await.unwrap();
     assert_eq!((first.len(), first.too_heavy), (2, true));
-    let record = |job: &pgq_host::job::Job| pgq_host::queue::Record {
-        claim: job.claim,
-        disposition: pgq_host::job::Disposition::Again { delay: std::time::Duration::from_secs(3600), counts: false, traceback: None },
-        attempt: None,
-        limited: None,
-        suspect: false,
-        cancelled: false,
+    let record = |job: &Job| {
+        let disposition = Disposition::Again { delay: std::time::Duration::from_secs(3600), counts: false, traceback: None };
+        Record::new(job.claim, disposition)
     };
     assert_eq!(queue.record(&[record(&first[0])]).await.unwrap(), [first[0].id]);
-    let finished = |job: &pgq_host::job::Job| pgq_host::queue::Record {
-        disposition: pgq_host::job::Disposition::Finished {
-            status: pgq_host::job::Terminal::Successful,
-            traceback: None,
-            output: None,
-            follow_ups: Vec::new(),
-        },
-        limited: Some(limited.clone()),
-        ..record(job)
+    let finished = |job: &Job| {
+        let (status, follow_ups) = (Terminal::Successful, Vec::new());
+        let disposition = Disposition::Finished { status, traceback: None, output: None, follow_ups };
+        Record { limited: Some(limited.clone()), ..Record::new(job.claim, disposition) }
     };
     let handed = queue.hand_over(&limited, &[finished(&first[1])]).await.unwrap();
     assert_eq!((handed.ours, handed.next.len()), (vec![first[1].id], 0), "both payloads are held yet");
@@ -129,6 +122,28 @@ async fn a_backlog_of_large_payloads_is_worked_off_in_small_groups() {
     let host = Host::start(&database, &plugins, &["--max-claimed-bytes", "40MiB"]).await;
     for id in small.iter().chain(&ids) {
         database.wait_for(*id, "successful").await;
+    }
+    let peak = peak(&host);
+    assert!(peak < 500 << 20, "the host had {peak} bytes");
+    host.stop().await;
+}
+
+/// While the database takes no outcomes, what waits for it is memory of the host.
+#[tokio::test]
+async fn outputs_that_wait_to_be_recorded_are_counted_and_written_a_few_at_a_time() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let ids = database.enqueue_many("echo", 60, vec![b'x'; 8 * MIB]).await;
+    let mut locked = database.connect().await;
+    locked.execute("BEGIN; LOCK TABLE pgqueuer_output IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let host = Host::start(&database, &plugins, &["--max-claimed-bytes", "40MiB", "--max-guest-memory", "128MiB"]).await;
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%traceback, output)%' AND datname = current_database()";
+    eventually("an outcome waits", async || database.count(waits).await > 0).await;
+    // All that would be claimed and run meanwhile, if nothing kept it back: in this time, or at once.
+    let all = async || while database.count("SELECT count(*) FROM pgqueuer WHERE status = 'queued'").await > 0 {};
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(3), all()).await;
+    locked.execute("COMMIT").await.unwrap();
+    for id in ids {
+        database.wait_for(id, "successful").await;
     }
     let peak = peak(&host);
     assert!(peak < 500 << 20, "the host had {peak} bytes");

@@ -163,18 +163,10 @@ async fn seats_are_handed_over_under_the_fence_and_the_limit() {
     let queue = database.queue();
     let limited = Limited { entrypoint: Arc::from("limited"), concurrency: 3 };
     let ids = database.enqueue_many("limited", 8, "x").await;
-    let record = |job: &Job| Record {
-        claim: job.claim,
-        disposition: Disposition::Finished {
-            status: Terminal::Successful,
-            traceback: None,
-            output: Some(b"y".to_vec()),
-            follow_ups: Vec::new(),
-        },
-        attempt: None,
-        limited: Some(limited.clone()),
-        suspect: false,
-        cancelled: false,
+    let record = |job: &Job| {
+        let output = Some(b"y".to_vec());
+        let disposition = Disposition::Finished { status: Terminal::Successful, traceback: None, output, follow_ups: Vec::new() };
+        Record { limited: Some(limited.clone()), ..Record::new(job.claim, disposition) }
     };
     let seats = "SELECT string_agg(id || ':' || slot, ' ' ORDER BY id) FROM pgqueuer WHERE status = 'picked'";
     let seats = async || sqlx::query_scalar::<_, Option<String>>(seats).fetch_one(database.pool()).await.unwrap().unwrap_or_default();

@@ -36,7 +36,7 @@ fn suspicions(jobs: &[Job]) -> Vec<Option<Suspicion>> {
 
 fn done(job: &Job) -> Record {
     let disposition = Disposition::Finished { status: Terminal::Successful, traceback: None, output: None, follow_ups: Vec::new() };
-    Record { claim: job.claim, disposition, attempt: None, limited: None, suspect: true, cancelled: false }
+    Record { suspect: true, ..Record::new(job.claim, disposition) }
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ fn nothing_is_printed_by_what_panics_when_nobody_reads() {
 
 #[test]
 fn unsafe_code_is_where_it_is_explained() {
-    only("unsafe {", &["wasm/cache.rs", "embedded"]);
+    only("unsafe {", &["allocator.rs", "wasm/cache.rs", "embedded"]);
 }
 
 #[test]

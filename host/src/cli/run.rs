@@ -69,7 +69,7 @@ pub(super) struct WorkerArgs {
     batch_size: Option<usize>,
     #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", value_parser = values::whole_number::<usize>, help = format!("Jobs that run at a time in this process; 0 is as many as can be, {MOST_CONCURRENT_TASKS} [default: {DEFAULT_MAX_CONCURRENT_TASKS}]"))]
     max_concurrent_tasks: Option<usize>,
-    /// Memory that all running guests may have together, like 512MiB; jobs that do not fit wait [default: half of the memory]
+    /// Memory that all running guests may have together, like 512MiB; jobs that do not fit wait [default: three eighths of the memory]
     #[arg(long, env = "PGQ_HOST_MAX_GUEST_MEMORY", value_name = "BYTES", value_parser = parse_bytes)]
     max_guest_memory: Option<u64>,
     /// Bytes of payloads and headers that claimed jobs may hold, like 64MiB; a job above it runs alone [default: an eighth of the memory]
@@ -205,10 +205,10 @@ impl WorkerArgs {
     }
 }
 
-/// Half of what this process may use. The other half is for payloads and outcomes on their way, compiled code, and compilers, which are
-/// processes of the same container.
+/// Three eighths of what this process may use. The rest is for payloads and outcomes on their way with their copies (an eighth of the memory,
+/// twice), compiled code, and compilers, which are processes of the same container.
 fn default_guest_memory() -> u64 {
-    (host_memory::limit() / 2).max(LEAST_GUEST_MEMORY)
+    (host_memory::limit() / 8 * 3).max(LEAST_GUEST_MEMORY)
 }
 
 pub(super) fn default_cache_dir() -> anyhow::Result<PathBuf> {

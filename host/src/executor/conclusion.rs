@@ -1,5 +1,6 @@
 //! The end of a job, however it was run: from its verdict to what the recorder is told.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use crate::meter;
 use crate::plugins::Served;
 use crate::queue::{Attempt, Limited, Record};
 use crate::retry_policy;
-use crate::wasm::AssignedJob;
+use crate::wasm::{AssignedJob, RoomShare};
 
 /// A job that fails so often and comes back at once each time is in a loop. With the back-off that is the default, it waits for minutes by then.
 const MANY_ATTEMPTS: u32 = 10;
@@ -55,7 +56,8 @@ impl Shared {
             cost.ran().then(|| Attempt { number: job.attempt(), plugin: served.plugin.key(), elapsed: cost.elapsed, memory: cost.memory });
         // Sending waits while the recorder is behind: a database that does not keep up slows the claims down, nothing piles up.
         let limited = limited(served);
-        if self.records.send(Record { claim, disposition, attempt, limited, suspect, cancelled }).await.is_err() {
+        let share = cost.share.clone().map(|share| share as Arc<dyn Any + Send + Sync>);
+        if self.records.send(Record { claim, disposition, attempt, limited, suspect, cancelled, share }).await.is_err() {
             tracing::error!("an outcome came after the recorder had stopped; the job runs again when its lease is over");
         }
     }
@@ -66,12 +68,14 @@ pub(super) struct Cost {
     pub(super) elapsed: Duration,
     pub(super) memory: usize,
     pub(super) crashed: bool,
+    /// What it left takes this of the guests' memory.
+    pub(super) share: Option<Arc<RoomShare>>,
 }
 
 impl Cost {
     /// There was none.
     pub(super) fn nothing() -> Cost {
-        Cost { elapsed: Duration::ZERO, memory: 0, crashed: false }
+        Cost { elapsed: Duration::ZERO, memory: 0, crashed: false, share: None }
     }
 
     /// Whether there was a call at all.

@@ -109,7 +109,7 @@ impl Shared {
             Err(reason) => CallReport::nothing(Verdict::Release(reason), 1, false),
         };
         drop(place);
-        let cost = Cost { elapsed: report.elapsed, memory: report.memory, crashed: report.crashed };
+        let cost = Cost { elapsed: report.elapsed, memory: report.memory, crashed: report.crashed, share: report.share };
         for verdict in report.verdicts {
             self.conclude(&assigned, &served, verdict, &cost).await;
         }

@@ -51,6 +51,16 @@ pub enum Disposition {
 }
 
 impl Disposition {
+    /// Bytes of the output and the follow-ups.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Disposition::Finished { output, follow_ups, .. } => {
+                output.as_ref().map_or(0, Vec::len) + follow_ups.iter().map(NewJob::bytes).sum::<usize>()
+            }
+            Disposition::Again { .. } | Disposition::Held { .. } => 0,
+        }
+    }
+
     /// Whether it is a success that leaves nothing behind.
     pub fn is_plain(&self) -> bool {
         matches!(self, Disposition::Finished { status: Terminal::Successful, traceback: None, output: None, follow_ups } if follow_ups.is_empty())

@@ -26,6 +26,11 @@ const MAX_ENTRYPOINT_BYTES: usize = 255;
 const MAX_DEDUPE_KEY_BYTES: usize = 2_692;
 
 impl NewJob {
+    /// Bytes of its payload.
+    pub fn bytes(&self) -> usize {
+        self.payload.as_ref().map_or(0, Vec::len)
+    }
+
     /// Refuse what PostgreSQL would refuse, while the caller can still do something about it.
     ///
     /// # Errors

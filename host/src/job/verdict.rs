@@ -31,6 +31,18 @@ pub enum Verdict {
     Release(ReleaseReason),
 }
 
+impl Verdict {
+    /// Bytes of the output and the follow-ups that the host holds until they are recorded.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Verdict::Complete { output, follow_ups } => {
+                output.as_ref().map_or(0, Vec::len) + follow_ups.iter().map(NewJob::bytes).sum::<usize>()
+            }
+            _ => 0,
+        }
+    }
+}
+
 /// Why the host gives a job back without a run that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleaseReason {

@@ -45,7 +45,7 @@ impl Queue {
     async fn read(&self, job: &mut Job, raw: bool) -> sqlx::Result<Body> {
         let sql = if raw { &self.sql.read_body_as_stored } else { &self.sql.read_body };
         let query = sqlx::query(sql.clone()).bind(job.id).bind(job.claim.at).bind(self.me).bind(MOST_HEADERS);
-        let Some(row) = query.fetch_optional(&self.pool).await? else { return Ok(Body::Gone) };
+        let Some(row) = query.fetch_optional(&self.pool.for_large()).await? else { return Ok(Body::Gone) };
         if let Some(bytes) = row.try_get::<Option<i64>, _>("headers_bytes")?.filter(|bytes| *bytes > MOST_HEADERS) {
             return Ok(Body::Unreadable(format!("the headers have {bytes} bytes as text; up to {MOST_HEADERS} can be read")));
         }

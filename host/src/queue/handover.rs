@@ -24,7 +24,7 @@ impl Queue {
         let (handing, reserved) = (self.with_extras(self.sql.hand_over.clone(), &records), self.bytes.reserve());
         let handing = handing.bind(limited.entrypoint.to_string()).bind(i64::from(limited.concurrency));
         let handing = claim::bounded(handing, &reserved, Bodies::Inlined);
-        let rows = handing.fetch_all(&self.pool).await?;
+        let rows = handing.fetch_all(&self.pool_for(&records)).await?;
         self.tallied.notify_one();
         let ours: Option<Vec<JobId>> = rows.first().map(|row| row.try_get("ours")).transpose()?.flatten();
         let next = Claimed::read(&rows, std::slice::from_ref(&limited.entrypoint), &reserved);

@@ -10,8 +10,11 @@ use sqlx::{Row as _, SqlStr};
 use super::attempt::Attempts;
 use super::enqueue::Columns;
 use super::millis::millis;
-use super::{Queue, Record};
+use super::{Pool, Queue, Record};
 use crate::job::{Disposition, JobId};
+
+/// A session keeps the buffers of a statement of up to this many bytes.
+const LARGE_BYTES: usize = 1 << 20;
 
 impl Queue {
     /// Record these outcomes. Returns the jobs that were still ours; the others belong to another worker by now and are left alone. There
@@ -40,7 +43,15 @@ impl Queue {
     }
 
     async fn finish_with_extras(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
-        self.ids(self.with_extras(self.sql.finish_with_extras.clone(), records)).await
+        let query = self.with_extras(self.sql.finish_with_extras.clone(), records);
+        let rows = query.fetch_all(&self.pool_for(records)).await?;
+        rows.iter().map(|row| row.try_get(0)).collect()
+    }
+
+    /// Where outcomes of this size are sent to.
+    pub(super) fn pool_for(&self, records: &[&Record]) -> Pool {
+        let bytes: usize = records.iter().map(|record| record.disposition.bytes()).sum();
+        if bytes > LARGE_BYTES { self.pool.for_large() } else { self.pool.clone() }
     }
 
     async fn ids(&self, query: Query<'static, Postgres, PgArguments>) -> sqlx::Result<Vec<JobId>> {

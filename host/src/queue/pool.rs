@@ -12,7 +12,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres};
-use sqlx::{AssertSqlSafe, Either, Execute, Executor, PgConnection, PgPool, SqlSafeStr as _, SqlStr};
+use sqlx::{AssertSqlSafe, Connection as _, Either, Execute, Executor, PgConnection, PgPool, SqlSafeStr as _, SqlStr};
 use tokio::time::Instant;
 
 use super::access::Access;
@@ -30,6 +30,8 @@ pub struct Pool {
     by_transaction: bool,
     deadline: Duration,
     upkeep: Duration,
+    /// Whether sessions give the memory of their buffers back after each statement.
+    shrinks: bool,
 }
 
 impl fmt::Debug for Pool {
@@ -63,7 +65,7 @@ impl Pool {
     pub(super) fn new(connector: Connector, least: usize, most: usize) -> Pool {
         let (by_transaction, deadlines) = (matches!(connector.sessions, Sessions::Lent { prepare: false }), connector.deadlines);
         let sessions = Arc::new(SessionPool::new(connector, least, most));
-        Pool { sessions, by_transaction, deadline: deadlines.statement, upkeep: deadlines.upkeep }
+        Pool { sessions, by_transaction, deadline: deadlines.statement, upkeep: deadlines.upkeep, shrinks: false }
     }
 
     /// Open the sessions that stay open, at least one. Fails where there is no database.
@@ -74,6 +76,11 @@ impl Pool {
     /// The same pool with the longer deadline of upkeep.
     pub(super) fn patient(&self) -> Pool {
         Pool { deadline: self.upkeep, ..self.clone() }
+    }
+
+    /// The same pool for a statement that sends or receives megabytes, whose session would keep buffers of that size.
+    pub(super) fn for_large(&self) -> Pool {
+        Pool { shrinks: true, ..self.clone() }
     }
 
     /// Deadline of one statement. A claim may be two statements.
@@ -136,7 +143,11 @@ impl Pool {
             session.execute("COMMIT").await?;
             Ok(answers)
         };
-        match tokio::time::timeout(self.deadline, answers).await {
+        let answers = tokio::time::timeout(self.deadline, answers).await;
+        if self.shrinks {
+            session.shrink_buffers();
+        }
+        match answers {
             Ok(Ok(answers)) => {
                 // A long statement of upkeep says nothing about the database's availability.
                 let began = if self.deadline == self.upkeep { Instant::now() } else { began };

@@ -1,10 +1,13 @@
 //! An outcome that is to be recorded.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use super::{Attempt, Limited};
 use crate::job::{Claim, Disposition};
 
 /// A claimed job and what becomes of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Record {
     pub claim: Claim,
     pub disposition: Disposition,
@@ -16,9 +19,16 @@ pub struct Record {
     pub suspect: bool,
     /// Somebody cancelled it while it ran, so that its row may be gone.
     pub cancelled: bool,
+    /// What it takes of a host's memory, released when it is dropped.
+    pub share: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Record {
+    /// Without a run, for a job that ran under no limit.
+    pub fn new(claim: Claim, disposition: Disposition) -> Record {
+        Record { claim, disposition, attempt: None, limited: None, suspect: false, cancelled: false, share: None }
+    }
+
     /// Whether the job leaves the queue. One that stays may be due again at once, before all others.
     pub fn is_final(&self) -> bool {
         matches!(self.disposition, Disposition::Finished { .. })

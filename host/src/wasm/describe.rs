@@ -18,7 +18,7 @@ use super::load_error::LoadError;
 use super::log_context::LogContext;
 use super::outbox::Outbox;
 use super::resources::Registrar;
-use super::room::Share;
+use super::room::RoomShare;
 use super::state::{Call, State, StoreSpec};
 use super::trap;
 use crate::job::{FaultKind, Verdict};
@@ -67,7 +67,7 @@ async fn register(engine: &Engine, linked: &LinkedComponent, stem: &str) -> Resu
             grants: Arc::new(Grants::default()),
             memory: limits.memory,
             // Not of what the runs have together: a host that is full can still load.
-            share: Share::alone(limits.memory),
+            share: RoomShare::alone(limits.memory),
             folders: None,
             returns: RETURNS,
             call: Call {

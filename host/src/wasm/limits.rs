@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wasmtime::{Error, ResourceLimiter, Result};
 
-use super::room::{NoRoom, Share};
+use super::room::{NoRoom, RoomShare};
 
 /// The limits of one run, as the entrypoint's options and the operator's caps have it.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,7 @@ pub(super) struct Limits {
     /// Known to be held since.
     since: usize,
     table_elements: usize,
-    share: Share,
+    share: RoomShare,
     /// A request was refused. The guest then usually aborts, which looks like any other trap: this tells the two apart.
     pub(super) exhausted: Option<Exhausted>,
     /// The most that it had, or was refused for want of room.
@@ -66,7 +66,7 @@ const UNCOUNTED: usize = 4 << 20;
 
 impl Limits {
     /// A share of the room that is smaller than the limit is the limit.
-    pub(super) fn new(max_memory: usize, share: Share) -> Limits {
+    pub(super) fn new(max_memory: usize, share: RoomShare) -> Limits {
         let max_memory = max_memory.min(share.most());
         Limits {
             max_memory,
@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     fn limits(max_memory: usize) -> Limits {
-        Limits::new(max_memory, Share::alone(1 << 30))
+        Limits::new(max_memory, RoomShare::alone(1 << 30))
     }
 
     #[test]
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_small_room_is_the_limit_and_a_full_one_an_error() {
-        let limits = Limits::new(100, Share::alone(10));
+        let limits = Limits::new(100, RoomShare::alone(10));
         assert_eq!(limits.max_memory(), 10);
         let room = super::super::room::Room::new(100);
         let share = || futures_util::FutureExt::now_or_never(room.enter(0, || {})).expect("room");

@@ -38,7 +38,7 @@ impl Room {
     }
 
     /// A share of so many bytes, once they are free. `tidy` lets go of what is only kept.
-    pub(super) async fn enter(self: &Arc<Room>, bytes: usize, tidy: impl FnOnce()) -> Share {
+    pub(super) async fn enter(self: &Arc<Room>, bytes: usize, tidy: impl FnOnce()) -> RoomShare {
         let bytes = bytes.min(self.most);
         if self.waiting.load(Ordering::Acquire) > 0 || !self.take(bytes) {
             let _waiting = Waiting::new(self);
@@ -48,7 +48,13 @@ impl Room {
                 self.given_back.notified().await;
             }
         }
-        Share { room: Arc::clone(self), bytes }
+        RoomShare { room: Arc::clone(self), bytes }
+    }
+
+    /// A share of what is there already, whether there is room for it or not. Others wait for longer.
+    pub(super) fn hold(self: &Arc<Room>, bytes: usize) -> RoomShare {
+        self.taken.fetch_add(bytes, Ordering::AcqRel);
+        RoomShare { room: Arc::clone(self), bytes }
     }
 
     fn take(&self, bytes: usize) -> bool {
@@ -79,17 +85,17 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// One guest's part of the room.
+/// One guest's part of the room, or what it left that is not recorded yet.
 #[derive(Debug)]
-pub(super) struct Share {
+pub struct RoomShare {
     room: Arc<Room>,
     bytes: usize,
 }
 
-impl Share {
+impl RoomShare {
     /// For a guest that is in nobody's way: a room of its own.
-    pub(super) fn alone(bytes: usize) -> Share {
-        Share { room: Room::new(bytes), bytes }
+    pub(super) fn alone(bytes: usize) -> RoomShare {
+        RoomShare { room: Room::new(bytes), bytes }
     }
 
     /// What it could have if it were alone.
@@ -115,7 +121,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for RoomShare {
     fn drop(&mut self) {
         self.room.give(self.bytes);
     }
@@ -176,6 +182,15 @@ mod tests {
         // More than there is would wait for ever: it has all there is.
         drop((share, other));
         assert_eq!(room.enter(1_000, || {}).await.bytes, 100);
+    }
+
+    #[tokio::test]
+    async fn what_is_held_beyond_the_room_is_waited_for() {
+        let room = Room::new(100);
+        let held = [room.hold(80), room.hold(80)];
+        assert!(room.enter(10, || {}).now_or_never().is_none());
+        drop(held);
+        assert_eq!((room.enter(10, || {}).await.bytes, room.taken()), (10, 0));
     }
 
     #[test]

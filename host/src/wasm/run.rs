@@ -17,6 +17,7 @@ use super::limits::RunLimits;
 use super::log_context::LogContext;
 use super::outbox::Outbox;
 use super::resources::CurrentJob;
+use super::room::RoomShare;
 use super::state::{Call, State, StoreSpec};
 use super::trap;
 use crate::descriptors;
@@ -26,6 +27,8 @@ use crate::printable::cut;
 /// An output larger than this is refused: results belong into a table or a store, the queue keeps the receipt.
 const MAX_OUTPUT_BYTES: usize = 16 << 20;
 const MAX_TEXT_BYTES: usize = 8 << 10;
+/// Outputs and follow-ups of a call that are smaller are not counted: there are only as many as the recorder's backlog has room for.
+const UNCOUNTED: usize = 4 << 10;
 
 /// How long after its deadline a guest that computes may take to notice, before the run is abandoned as if it waited.
 const GRACE: Duration = Duration::from_millis(20);
@@ -73,12 +76,14 @@ pub struct CallReport {
     pub elapsed: Duration,
     /// Peak bytes of linear memory, over all jobs of the instance.
     pub memory: usize,
+    /// What outputs and follow-ups take of the memory of all guests. To be kept until they are recorded.
+    pub share: Option<Arc<RoomShare>>,
 }
 
 impl CallReport {
     /// The same for each of so many jobs, before or without a guest.
     pub fn nothing(verdict: Verdict, jobs: usize, crashed: bool) -> CallReport {
-        CallReport { verdicts: vec![verdict; jobs], crashed, limit_hits: Vec::new(), elapsed: Duration::ZERO, memory: 0 }
+        CallReport { verdicts: vec![verdict; jobs], crashed, limit_hits: Vec::new(), elapsed: Duration::ZERO, memory: 0, share: None }
     }
 }
 
@@ -114,11 +119,14 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
     state.finish_streams();
     plugin.appetite.learn(state.limits.peak());
     let limit_hits = limit_hit::of(called.as_ref().err(), state);
-    let mut report =
-        CallReport { verdicts: Vec::new(), crashed: false, limit_hits, elapsed: started.elapsed(), memory: state.limits.memory() };
+    let (elapsed, memory) = (started.elapsed(), state.limits.memory());
+    let mut report = CallReport { verdicts: Vec::new(), crashed: false, limit_hits, elapsed, memory, share: None };
     match called {
         Ok(answers) if answers.len() == jobs.len() => {
             report.verdicts = answers.into_iter().map(|answer| verdict(answer, state, &mut report.limit_hits)).collect();
+            // The instance's own share goes with it, and what it leaves stays.
+            let bytes = report.verdicts.iter().map(Verdict::bytes).sum();
+            report.share = (bytes > UNCOUNTED).then(|| Arc::new(engine.room().hold(bytes)));
             if instance.jobs < spec.reuse && state.limits.exhausted.is_none() && !engine.room().is_short() {
                 state.limits.rest();
                 permit.keep(key, instance);

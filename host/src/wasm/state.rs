@@ -29,7 +29,7 @@ use super::log_host::LogView;
 use super::log_sink::LogSink;
 use super::outbox::Outbox;
 use super::registry_host::RegistryView;
-use super::room::Share;
+use super::room::RoomShare;
 use super::stdio::LineStream;
 
 /// Resources (streams, requests, ...) that a guest may hold at once.
@@ -60,7 +60,7 @@ pub(super) struct State {
 pub(super) struct StoreSpec {
     pub(super) grants: Arc<Grants>,
     pub(super) memory: usize,
-    pub(super) share: Share,
+    pub(super) share: RoomShare,
     /// Places for the folders that it is granted.
     pub(super) folders: Option<OwnedSemaphorePermit>,
     /// Bytes that a call may return.
