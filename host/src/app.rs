@@ -1,117 +1,185 @@
-//! The composition root: connects, builds, spawns, and stops in order. Nothing else spawns a task that outlives a call.
+//! The composition root: builds, spawns, and stops in order. Nothing else spawns a task that outlives a call.
 
+mod announcing;
+mod database;
+mod listening;
+mod pages;
+mod pipeline;
+mod plugins;
+mod sandbox;
+mod settings;
 mod stopping;
+mod stops;
 mod tasks;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::PgConnectOptions;
-use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::announce::{Announcer, Presence};
-use crate::byte_budget::ByteBudget;
+use crate::announce::Announcer;
 use crate::capacity::Capacity;
-use crate::descriptors;
 use crate::executor::Executor;
 use crate::guests::GuestRuntime;
-use crate::host_memory;
 use crate::lease::{self, Leases};
-use crate::logging::list;
-use crate::names::Names;
-use crate::plugins::{BreakerRule, Folder, Reread};
 use crate::pulse::Pulse;
-use crate::queue::{self, ConnectError, Database, Listener, Pool, Queue, SchemaFeatures, ServerTooOld};
-use crate::readiness::{Readiness, Requirement};
-use crate::recorder::SlotHandover;
-use crate::reload::{self, Loader, Reload, Sources};
+use crate::queue::{Connected, Pool, Queue, SchemaFeatures};
+use crate::readiness::Readiness;
+use crate::recorder::{self, SlotHandover};
 use crate::signal::Signals;
 use crate::telemetry::{Pages, Shown, Subject};
-use crate::told::told;
-use crate::wasm::{CodeCache, Engine, EngineSettings};
-use crate::worker::{self, Ended, Worker};
-use crate::{maintenance, recorder, schedules, schema};
+use crate::wasm::Engine;
+use crate::worker::{self, Ended, Mode, Worker};
+use crate::{descriptors, maintenance, schedules};
+use pipeline::Pipeline;
+use plugins::Plugins;
+use sandbox::Sandbox;
+pub(crate) use sandbox::open_cache;
+pub use settings::Settings;
 use stopping::Stopping;
+use stops::Stops;
 use tasks::Tasks;
 
 /// The tasks of upkeep have so long to end their last statement at a stop.
 const UPKEEP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Jobs are claimed for the plugins that are loaded by then. What is compiled already is there in milliseconds.
-const LOADS_FIRST: Duration = Duration::from_secs(1);
-
-/// All that a worker needs to know.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where the database is.
-    pub database: Database,
-    /// What its objects are called.
-    pub names: Names,
-    /// Where plugins are.
-    pub folder: Folder,
-    /// How to read again what they may do.
-    pub reread: Reread,
-    /// When an entrypoint whose runs crash is paused.
-    pub breaker: BreakerRule,
-    /// Where compiled code is kept; `None` keeps none.
-    pub cache: Option<PathBuf>,
-    /// Jobs that run at a time.
-    pub max_concurrent_tasks: usize,
-    /// Bytes of payloads and headers that claimed jobs may hold.
-    pub max_claimed_bytes: u64,
-    /// Bytes that all running guests may have together.
-    pub max_guest_memory: usize,
-    /// A job whose worker was silent for so long is taken from it.
-    pub heartbeat_timeout: Duration,
-    /// Running jobs have so long to end at a stop.
-    pub drain_timeout: Duration,
-    /// The log is counted into the statistics so often; zero leaves it to others.
-    pub log_aggregation_interval: Duration,
-    /// What it must have to be called ready.
-    pub require: Vec<Requirement>,
-    /// Where to serve metrics.
-    pub listen: Option<SocketAddr>,
-    /// The claim loop's.
-    pub worker: worker::Settings,
-}
-
 /// Run a worker until it is told to stop. `Ok` means that everything it held was recorded or released.
 ///
 /// The signals come from outside: whoever starts something before this, as `dev` does, catches them before that.
 pub async fn run(settings: Settings, signals: &mut Signals) -> anyhow::Result<()> {
+    let (stops, mut tasks) = (Stops::default(), Tasks::default());
     let drain_timeout = settings.drain_timeout;
+    let starting = async {
+        let began = Instant::now();
+        // Before anybody asks how much there is.
+        descriptors::raise();
+        let pages = pages::open(settings.listen, stops.upkeep.clone(), &mut tasks)?;
+        let worker = build(settings).await?;
+        anyhow::Ok(spawn(worker, pages, began, &stops, &mut tasks).await)
+    };
     let running = tokio::select! {
-        running = Box::pin(start(settings)) => running?,
+        running = Box::pin(starting) => running?,
         // Nothing is claimed yet: whatever it waits for (a database, a lock, a folder, a compiler), it need not.
         name = signals.next() => {
             tracing::info!(signal = name, "stopped before it was ready");
             return Ok(());
         }
     };
-    let Running {
-        executor,
-        capacity,
-        leases,
-        worker,
-        recorder,
-        stop_claiming,
-        stop_upkeep,
-        give_up,
-        pulse,
-        mut tasks,
-        pool,
-        engine,
-        shown,
-        _threads,
-    } = running;
-    let stopping = Stopping { executor, capacity, leases, stop_claiming, give_up, signals, drain_timeout, pulse };
-    let ended = stopping.run(worker, recorder, &mut tasks).await;
-    stop_upkeep.cancel();
+    stop(running, tasks, stops, signals, drain_timeout).await
+}
+
+/// What a worker consists of; nothing of it runs yet.
+struct Built {
+    settings: Settings,
+    database: Connected,
+    queue: Queue,
+    features: SchemaFeatures,
+    sandbox: Sandbox,
+    plugins: Plugins,
+    pipeline: Pipeline,
+    pulse: Pulse,
+}
+
+/// Connect, look at what is there, and load the plugins.
+async fn build(settings: Settings) -> anyhow::Result<Built> {
+    let me = Uuid::new_v4();
+    let database = database::connect(&settings.database, &settings.names, me).await?;
+    let pulse = Pulse::new(database.pool.longest_wait());
+    let sandbox = sandbox::build(&settings)?;
+    let (queue, features) = database::open_queue(database.pool.clone(), &settings.names, me, settings.max_claimed_bytes).await?;
+    let plugins = plugins::load(&settings, &queue, sandbox.loader.clone()).await?;
+    let pipeline = pipeline::build(&settings, &queue, &sandbox);
+    Ok(Built { settings, database, queue, features, sandbox, plugins, pipeline, pulse })
+}
+
+/// What is waited for at a stop, and what is put away then.
+struct Running {
+    claim_loop: JoinHandle<Ended>,
+    recorder: JoinHandle<()>,
+    executor: Executor,
+    capacity: Arc<Capacity>,
+    leases: Arc<Leases>,
+    pulse: Pulse,
+    shown: Option<Shown>,
+    pool: Pool,
+    engine: Engine,
+    _threads: GuestRuntime,
+}
+
+/// Start everything, the claim loop last. Each task is told to stop by the token beside it.
+async fn spawn(built: Built, pages: Option<&'static Pages>, began: Instant, stops: &Stops, tasks: &mut Tasks) -> Running {
+    let Built { settings, database, queue, features, sandbox, plugins, pipeline, pulse } = built;
+    let Pipeline { leases, capacity, executor, records, next, next_jobs } = pipeline;
+    let served = plugins.served;
+    let (claiming, upkeep) = (|| stops.claiming.clone(), || stops.upkeep.clone());
+
+    // Before the first claim: a cancellation of what it takes must be heard, and what is not announced is not watched.
+    let listens = database.listen_from.is_some();
+    let listening = listening::listen(database.listen_from, &queue, features.presence, tasks).await;
+    let presence = announcing::presence(features, settings.database.transaction_pooling, &listening.present);
+    let mut announcer = Announcer::new(queue.clone(), served.clone(), presence);
+    let announced = announcer.announce().await;
+    tasks.spawn("announcer", announcer.keep(announced, upkeep()));
+
+    tasks.spawn("reload", plugins.reload.run(listening.commands, claiming()));
+    tasks.spawn("verdicts", plugins.verdicts.keep(upkeep()));
+    let readiness = Readiness::new(queue.clone(), served.clone(), &settings.require, began);
+    tasks.spawn("readiness", readiness.clone().tell(pulse.clone(), upkeep()));
+
+    let lost_jobs =
+        maintenance::Rescue { plugins: served.clone(), lease: settings.heartbeat_timeout, max_crashes: settings.folder.caps.max_crashes };
+    tasks.spawn("rescue of lost workers", maintenance::rescue_from(queue.clone(), listening.lost, lost_jobs.clone(), upkeep()));
+    tasks.spawn("rescue", maintenance::rescue(queue.clone(), Arc::clone(&leases), lost_jobs, upkeep()));
+    tasks.spawn("lease keeper", lease::keep(Arc::clone(&leases), queue.clone(), upkeep()));
+    tasks.spawn("pruning", maintenance::prune(queue.clone(), upkeep()));
+    tasks.spawn("statistics", maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, upkeep()));
+    // A host that is to end when the queue is empty must not fill it.
+    if settings.worker.mode == Mode::Continuous {
+        tasks.spawn("schedules", schedules::keep(queue.clone(), served.clone(), settings.worker.dequeue_timeout, claiming()));
+    }
+
+    let shown = pages.map(|pages| {
+        pages.show(Subject {
+            queue: queue.clone(),
+            plugins: served.clone(),
+            leases: Arc::clone(&leases),
+            guests: sandbox.guests,
+            places: settings.max_concurrent_tasks,
+            pulse: pulse.clone(),
+            listening: listens.then_some(listening.present),
+            readiness,
+            stopping: claiming(),
+        })
+    });
+
+    tasks.spawn("jobs handed over", worker::start_handed_over(executor.clone(), next_jobs, claiming()));
+    let handover = SlotHandover::new(served.clone(), Arc::clone(&capacity), next, claiming());
+    let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), handover, records, stops.recording.clone()));
+    let worker = Worker {
+        queue,
+        plugins: served,
+        executor: executor.clone(),
+        capacity: Arc::clone(&capacity),
+        leases: Arc::clone(&leases),
+        events: listening.events,
+        settings: settings.worker,
+        pulse: pulse.clone(),
+        stop: claiming(),
+    };
+    let beating = pulse.clone();
+    let claim_loop = tokio::spawn(async move { beating.of(worker.run()).await });
+
+    let (pool, engine) = (database.pool, sandbox.engine);
+    Running { claim_loop, recorder, executor, capacity, leases, pulse, shown, pool, engine, _threads: sandbox.threads }
+}
+
+/// Wait until there is a reason to stop, and stop: claims, runs, outcomes; then the tasks that kept all of them going, and what they used.
+async fn stop(running: Running, mut tasks: Tasks, stops: Stops, signals: &mut Signals, drain_timeout: Duration) -> anyhow::Result<()> {
+    let Running { claim_loop, recorder, executor, capacity, leases, pulse, shown, pool, engine, _threads } = running;
+    let stopping = Stopping { executor, capacity, leases, stops: stops.clone(), signals, drain_timeout, pulse };
+    let ended = stopping.run(claim_loop, recorder, &mut tasks).await;
+    stops.upkeep.cancel();
     tasks.wind_up(UPKEEP_TIMEOUT).await;
     drop(shown);
     pool.close().await;
@@ -123,201 +191,4 @@ pub async fn run(settings: Settings, signals: &mut Signals) -> anyhow::Result<()
         Ended::Left(left) => anyhow::bail!("the drain ended with jobs left: {left}; mend the plugin and drain again"),
         Ended::Stopped | Ended::Drained => Ok(()),
     }
-}
-
-/// A worker that claims, and all that it consists of.
-struct Running {
-    executor: Executor,
-    capacity: Arc<Capacity>,
-    leases: Arc<Leases>,
-    worker: JoinHandle<Ended>,
-    recorder: JoinHandle<()>,
-    stop_claiming: CancellationToken,
-    stop_upkeep: CancellationToken,
-    give_up: CancellationToken,
-    pulse: Pulse,
-    tasks: Tasks,
-    pool: Pool,
-    engine: Engine,
-    shown: Option<Shown>,
-    _threads: GuestRuntime,
-}
-
-async fn start(settings: Settings) -> anyhow::Result<Running> {
-    let (started, mut tasks) = (Instant::now(), Tasks::default());
-    // Before anybody asks how much there is.
-    descriptors::raise();
-    let (stop_claiming, stop_upkeep, give_up) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
-    let pages = match settings.listen.map(Pages::open).transpose()? {
-        Some((pages, serve)) => {
-            // For the rest of the process: a worker that is started anew finds its pages served.
-            serve.map(tokio::spawn);
-            let stop = stop_upkeep.clone();
-            tasks.spawn("pages", async move {
-                stop.run_until_cancelled(pages.ended()).await;
-            });
-            Some(pages)
-        }
-        None => None,
-    };
-    let me = Uuid::new_v4();
-    let connected = settings.database.connect_worker(me).await.map_err(|error| match error {
-        ConnectError::Unreachable(error) => unreachable_database(&settings.database.source, &error),
-        error @ ConnectError::TransactionPooler => error.into(),
-    })?;
-    let pool = connected.pool;
-    let pulse = Pulse::new(pool.longest_wait());
-    let names = settings.names.clone();
-    pool.transaction(move |connection| Box::pin(async move { schema::check_worker(connection, &names).await })).await?;
-    let engine = Engine::new(&EngineSettings {
-        max_instances: u32::try_from(settings.max_concurrent_tasks).unwrap_or(u32::MAX),
-        max_memory: settings.folder.caps.memory,
-        max_guest_memory: settings.max_guest_memory,
-        compile_timeout: Some(settings.folder.caps.compile_timeout),
-    })?;
-    let max_crashes = settings.folder.caps.max_crashes;
-    let cache = open_cache(settings.cache.as_deref());
-    let (_threads, guests) = GuestRuntime::start()?;
-    let loader = Loader { engine: engine.clone(), cache };
-    let queue = Queue::of_worker(pool.clone(), settings.names.clone(), me);
-    let features = queue.schema_features().await?;
-    if features != SchemaFeatures::ALL {
-        tracing::warn!(
-            lacking = %list(&features.missing()),
-            "the database is that of an earlier release, or this role was granted nothing on what came since: \
-             `pgq-host upgrade`, `pgq-host grant ROLE --apply`, then a restart, bring what is lacking"
-        );
-    }
-    let queue = queue.with_features(features).within(ByteBudget::new(settings.max_claimed_bytes, host_memory::limit())).fitted().await?;
-    let (link, fleet) = reload::join(queue.clone()).await;
-    let sources = Sources { folder: settings.folder, reread: settings.reread, rule: settings.breaker, link };
-    // A host that ends when no job is left has to know first whose jobs those are.
-    let patience = (settings.worker.mode == worker::Mode::Continuous).then_some(LOADS_FIRST);
-    let (reload, plugins) = Reload::start(sources, loader, patience).await?;
-    let (present, listening) = watch::channel(false);
-    let listens = connected.listen_from.is_some();
-    let presence = match features.presence {
-        false => Presence::Unknown,
-        true if settings.database.transaction_pooling => Presence::WhileListening(listening.clone()),
-        true => Presence::Always,
-    };
-    let leases = Arc::new(Leases::new(settings.heartbeat_timeout));
-    queue.access().expect_within(settings.heartbeat_timeout / 2);
-    let (event_sender, events) = mpsc::channel(1024);
-    let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
-    let (next_sender, next_jobs) = mpsc::channel(recorder::NEXT);
-    let capacity = Capacity::new(settings.max_concurrent_tasks);
-    let executor = Executor::new(engine.clone(), guests.clone(), queue.clone(), Arc::clone(&capacity), Arc::clone(&leases), record_sender);
-    let (command_sender, commands) = mpsc::channel(16);
-    let (tried_sender, tried) = oneshot::channel();
-    let (lost_sender, lost) = mpsc::channel(64);
-    // Behind a pooler there may be no session to listen on; then the worker polls, and its lease is all that speaks for it.
-    let listener = connected.listen_from.map(|from| {
-        queue::listen(Listener {
-            from,
-            channel: settings.names.channel.clone(),
-            fleet_channel: settings.names.fleet_channel(),
-            events: event_sender,
-            commands: command_sender,
-            watch: (!matches!(presence, Presence::Unknown)).then(|| queue.watch(lost_sender)),
-            present,
-            tried: tried_sender,
-        })
-    });
-    if let Some(listener) = listener {
-        tasks.spawn("listener", listener);
-    }
-    // Before the first claim, or a cancellation of what it takes could go unheard.
-    let _ = tried.await;
-    // Before the first claim, too: what is not announced is not watched.
-    let mut announcer = Announcer::new(queue.clone(), plugins.clone(), presence);
-    let announced = announcer.announce().await;
-    let readiness = Readiness::new(queue.clone(), plugins.clone(), &settings.require, started);
-    let rescue = maintenance::Rescue { plugins: plugins.clone(), lease: settings.heartbeat_timeout, max_crashes };
-    let stop = || stop_upkeep.clone();
-    tasks.spawn("reload", reload.run(commands, stop_claiming.clone()));
-    tasks.spawn("verdicts", fleet.keep(stop()));
-    tasks.spawn("readiness", readiness.clone().tell(pulse.clone(), stop()));
-    tasks.spawn("announcer", announcer.keep(announced, stop()));
-    tasks.spawn("rescue of lost workers", maintenance::rescue_from(queue.clone(), lost, rescue.clone(), stop()));
-    tasks.spawn("pruning", maintenance::prune(queue.clone(), stop()));
-    tasks.spawn("lease keeper", lease::keep(Arc::clone(&leases), queue.clone(), stop()));
-    tasks.spawn("rescue", maintenance::rescue(queue.clone(), Arc::clone(&leases), rescue, stop()));
-    tasks.spawn("statistics", maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, stop()));
-    tasks.spawn("jobs handed over", worker::start_handed_over(executor.clone(), next_jobs, stop_claiming.clone()));
-    let handover = SlotHandover::new(plugins.clone(), Arc::clone(&capacity), next_sender, stop_claiming.clone());
-    let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), handover, records, give_up.clone()));
-    let (schedule_queue, schedule_plugins) = (queue.clone(), plugins.clone());
-    let shown = pages.map(|pages| {
-        pages.show(Subject {
-            queue: queue.clone(),
-            plugins: plugins.clone(),
-            leases: Arc::clone(&leases),
-            guests,
-            places: settings.max_concurrent_tasks,
-            pulse: pulse.clone(),
-            listening: listens.then_some(listening),
-            readiness,
-            stopping: stop_claiming.clone(),
-        })
-    });
-    let worker = Worker {
-        queue,
-        plugins,
-        executor: executor.clone(),
-        capacity: Arc::clone(&capacity),
-        leases: Arc::clone(&leases),
-        events,
-        settings: settings.worker,
-        pulse: pulse.clone(),
-        stop: stop_claiming.clone(),
-    };
-    // A host that is to end when the queue is empty must not fill it.
-    if settings.worker.mode == worker::Mode::Continuous {
-        let schedules = schedules::keep(schedule_queue, schedule_plugins, settings.worker.dequeue_timeout, stop_claiming.clone());
-        tasks.spawn("schedules", schedules);
-    }
-    let beating = pulse.clone();
-    let worker = tokio::spawn(async move { beating.of(worker.run()).await });
-    Ok(Running {
-        executor,
-        capacity,
-        leases,
-        worker,
-        recorder,
-        stop_claiming,
-        stop_upkeep,
-        give_up,
-        pulse,
-        tasks,
-        pool,
-        engine,
-        shown,
-        _threads,
-    })
-}
-
-pub(crate) fn open_cache(folder: Option<&std::path::Path>) -> CodeCache {
-    let Some(folder) = folder else { return CodeCache::disabled() };
-    CodeCache::open(folder).unwrap_or_else(|error| {
-        tracing::warn!(error = %format!("{error:#}"), "plugins are compiled at every start");
-        CodeCache::disabled()
-    })
-}
-
-pub(crate) fn unreachable_database(options: &PgConnectOptions, error: &sqlx::Error) -> anyhow::Error {
-    if let sqlx::Error::Configuration(cause) = error
-        && let Some(too_old) = cause.downcast_ref::<ServerTooOld>()
-    {
-        // It can be reached all right.
-        return too_old.to_owned().into();
-    }
-    anyhow::anyhow!(
-        "cannot connect to PostgreSQL at {}:{} as {:?}, database {:?}: {}; set --pg-dsn or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
-        options.get_host(),
-        options.get_port(),
-        options.get_username(),
-        options.get_database().unwrap_or(options.get_username()),
-        told(error),
-    )
 }

@@ -125,8 +125,10 @@ impl Cli {
         let read = heeded.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
         read.unwrap_or_else(|error| {
             let mut command = Cli::command();
+            // Fills in what subcommands have from their parents.
             command.build();
-            help::end(environment::explain(&command, error, |name| std::env::var_os(name)))
+            let explained = environment::explain(&command, error, |name| std::env::var_os(name));
+            help::end(command, explained)
         })
     }
 

@@ -15,12 +15,10 @@ use jiff::Timestamp;
 use jiff::civil::date;
 
 use expression::Expression;
-use zone::Zone;
+use zone::{HORIZON_YEARS, Zone};
 
 /// Marks an expression of a time zone in the schedules table. No Python worker can register it: to croniter it is a mistake.
 const ZONE_PREFIX: &str = "CRON_TZ=";
-/// Further ahead, croniter does not look either.
-const HORIZON_YEARS: i16 = 50;
 
 /// Why an expression is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -42,6 +42,7 @@ pub mod schema;
 pub mod signal;
 pub mod telemetry;
 pub mod told;
+mod unreachable;
 pub mod version;
 pub mod wasm;
 pub mod worker;

@@ -24,6 +24,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::registry::LookupSpan;
 
 pub(crate) use list::list;
+pub(crate) use queue::DROPPED;
 
 use crate::environment;
 use crate::printable::printable_lines;
@@ -31,8 +32,6 @@ use fields::TextFields;
 use json::{Json, Object};
 use queue::Queue;
 
-/// Lines that found no room.
-pub(crate) const DROPPED: &str = "pgq_host_log_lines_dropped_total";
 /// What waits to be written at the end of the process has so long to get there.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -90,7 +89,7 @@ pub fn install(level: &str, format: Format) -> anyhow::Result<()> {
                 .try_init()
         }
     };
-    panic::install();
+    panic::install(flush);
     if let (Some(error), Some(wanted)) = (mistake, wanted) {
         tracing::warn!(error = %error, "RUST_LOG is {wanted:?}, which is no filter, and is left alone; write it like pgq_host=debug,warn");
     }

@@ -5,6 +5,7 @@
 //! event that is lost costs a few seconds, never a plugin.
 
 mod fleet;
+mod loader;
 mod loads;
 mod report;
 mod watcher;
@@ -18,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::plugins::{BreakerRule, Folder, FolderError, KeptVersions, LookedAt, PluginSet, Reread, SETTLE, Shelf};
 use crate::queue::FleetCommand;
-use crate::wasm::{CodeCache, Engine};
 pub use fleet::{Fleet, Link, join};
+pub use loader::Loader;
 use loads::Loads;
 use watcher::Watcher;
 
@@ -27,15 +28,6 @@ use watcher::Watcher;
 const POLL: Duration = Duration::from_secs(5);
 /// While a file is being written, events come by the thousand.
 const SCAN_GAP: Duration = Duration::from_millis(20);
-
-/// What it takes to load a plugin.
-#[derive(Debug, Clone)]
-pub struct Loader {
-    /// Compiles and runs.
-    pub engine: Engine,
-    /// Of compiled code.
-    pub cache: CodeCache,
-}
 
 /// What a host serves, and by which rules.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 mod drain;
 mod handed_over;
 mod prefetch;
+mod settings;
 mod targets;
 
 use std::sync::Arc;
@@ -27,48 +28,13 @@ use crate::wasm::Control;
 use drain::Drain;
 pub use handed_over::start_handed_over;
 use prefetch::Prefetch;
+pub use settings::{Ended, Mode, Settings};
 use targets::Targets;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 /// A deferred job that is due in less is not worth a timer of its own.
 const MIN_WAIT: Duration = Duration::from_millis(1);
-
-/// Whether to go on when there is no work left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Mode {
-    /// For ever.
-    #[default]
-    Continuous,
-    /// Until no job of the served entrypoints is queued (deferred and held-back ones included) or running, here or elsewhere.
-    Drain,
-}
-
-/// How the loop behaves.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// Jobs in one claim, at most.
-    pub batch_size: usize,
-    /// The longest wait between two looks.
-    pub dequeue_timeout: Duration,
-    /// See there.
-    pub mode: Mode,
-    /// End when the listening connection is lost, instead of polling until it is back.
-    pub shutdown_on_listener_failure: bool,
-}
-
-/// Why the loop ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
-    /// It was told to.
-    Stopped,
-    /// There was nothing left, in [`Mode::Drain`].
-    Drained,
-    /// There was something left in [`Mode::Drain`] that this host cannot run any more: what, and why.
-    Left(String),
-    /// See [`Settings::shutdown_on_listener_failure`].
-    ListenerLost,
-}
 
 /// The loop's parts. It is the only one to claim, and the only reader of `events`.
 pub struct Worker {

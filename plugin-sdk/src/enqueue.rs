@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{Failure, Result, host};
+use crate::{Enqueued, Failure, Result, host};
 
 /// A job to be enqueued when the current one completes.
 ///
@@ -28,24 +28,6 @@ use crate::{Failure, Result, host};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a request does nothing until `submit`"]
 pub struct Request(pub(crate) Enqueued);
-
-/// What a [`Request`] asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Enqueued {
-    /// Which handler is to run it.
-    pub entrypoint: String,
-    /// The bytes that the handler will get; `None` is stored as SQL `NULL`.
-    pub payload: Option<Vec<u8>>,
-    /// Higher runs first.
-    pub priority: i32,
-    /// Not before this long after the commit.
-    pub delay: Duration,
-    /// At most one job with this key is queued or running at a time.
-    pub dedupe_key: Option<String>,
-    /// Headers with text values, in the order they were added.
-    pub headers: Vec<(String, String)>,
-}
 
 impl Request {
     /// A job of this entrypoint, of this plugin or any other worker on the queue.

@@ -4,9 +4,11 @@ use std::error::Error;
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-use crate::Result;
 use crate::bindings::pgq::plugin::jobs;
 use crate::millis::millis;
+
+/// What a handler returns: [`Failure`] unless another error is named.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// The handler could not do its part.
 ///

@@ -8,7 +8,7 @@ pub(crate) use component::{emit, submit};
 #[cfg(target_family = "wasm")]
 mod component {
     use crate::bindings::pgq::plugin::{enqueue, log};
-    use crate::enqueue::Enqueued;
+    use crate::enqueued::Enqueued;
     use crate::log::Level;
     use crate::millis::millis;
 

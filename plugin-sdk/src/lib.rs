@@ -75,6 +75,7 @@
 #[doc(hidden)] // for what `export!` expands to
 pub mod bindings;
 mod enqueue;
+mod enqueued;
 mod entrypoint;
 mod export;
 mod failure;
@@ -89,17 +90,15 @@ mod plugin;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
-pub use enqueue::{EnqueueError, Enqueued, Request};
+pub use enqueue::{EnqueueError, Request};
+pub use enqueued::Enqueued;
 pub use entrypoint::{Entrypoint, OnFailure};
-pub use failure::{Failure, OrFail};
+pub use failure::{Failure, OrFail, Result};
 pub use handler::{Handler, Reply};
 pub use job::{Directive, Job};
 pub use outcome::Outcome;
 pub use payload::{Bytes, FromPayload, Json, Text};
 pub use plugin::Plugin;
-
-/// What a handler returns: [`Failure`] unless another error is named.
-pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// Everything a handler usually names, in one `use`.
 pub mod prelude {

@@ -11,42 +11,17 @@
 //! What a run writes is bounded by the host (1 MiB by default, stdout and stderr included); past the
 //! bound lines are dropped, and one line says so.
 
-use crate::bindings::pgq::plugin::log as wit;
+mod level;
+
 use crate::host;
 
 #[doc(inline)]
 pub use crate::{__log_debug as debug, __log_error as error, __log_info as info, __log_trace as trace, __log_warn as warn};
-
-/// How loud.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Every step.
-    Trace,
-    /// For the author.
-    Debug,
-    /// For the operator.
-    Info,
-    /// Something to look at.
-    Warn,
-    /// Something to act on.
-    Error,
-}
+pub use level::Level;
 
 /// Write one line. The macros of this module are the shorter way.
 pub fn emit(level: Level, message: &str, fields: &[(&str, String)]) {
     host::emit(level, message, fields);
-}
-
-impl From<Level> for wit::Level {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Trace => Self::Trace,
-            Level::Debug => Self::Debug,
-            Level::Info => Self::Info,
-            Level::Warn => Self::Warn,
-            Level::Error => Self::Error,
-        }
-    }
 }
 
 /// Write a line at a level: `emit!(Level::Info, field = value, .., "message {}", argument)`.

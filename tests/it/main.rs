@@ -25,6 +25,7 @@ mod held_back;
 mod hostile;
 mod interop;
 mod isolation;
+mod layers;
 mod loading;
 mod logging;
 mod logging_docs;

@@ -73,7 +73,7 @@ fn the_job_is_plain_data() {
 #[test]
 fn only_app_spawns_what_outlives_a_call() {
     // The executor spawns one task per job, on the guests' runtime; the embedded server is not part of a worker.
-    only("tokio::spawn", &["app.rs", "embedded"]);
+    only("tokio::spawn", &["app.rs", "app/", "embedded"]);
 }
 
 #[test]

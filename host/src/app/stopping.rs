@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
+use super::stops::Stops;
 use super::tasks::{Fault, Tasks};
 use crate::capacity::Capacity;
 use crate::executor::Executor;
@@ -36,8 +36,7 @@ pub(super) struct Stopping<'s> {
     pub(super) executor: Executor,
     pub(super) capacity: Arc<Capacity>,
     pub(super) leases: Arc<Leases>,
-    pub(super) stop_claiming: CancellationToken,
-    pub(super) give_up: CancellationToken,
+    pub(super) stops: Stops,
     pub(super) signals: &'s mut Signals,
     pub(super) drain_timeout: Duration,
     pub(super) pulse: Pulse,
@@ -79,7 +78,7 @@ impl Stopping<'_> {
         }
         let drained_at = Instant::now() + self.drain_timeout;
         // Whatever the reason is: from now on nothing is taken on, no tick of a schedule either.
-        self.stop_claiming.cancel();
+        self.stops.claiming.cancel();
         let mut patient = !matches!(cause, Cause::Fault(_));
         if !worker.is_finished() {
             match self.step(CLAIM_TIMEOUT, &mut worker).await {
@@ -137,7 +136,7 @@ impl Stopping<'_> {
     /// The executor holds the recorder's last sender, here and where jobs that were handed over are started, which ends by itself: without it
     /// the recorder writes what it has and ends.
     async fn recorded(self, mut recorder: JoinHandle<()>) -> anyhow::Result<()> {
-        let Stopping { executor, give_up, signals, .. } = self;
+        let Stopping { executor, stops, signals, .. } = self;
         drop(executor);
         tokio::select! {
             ended = &mut recorder => return ended.map_err(|error| lost("recorder", error)),
@@ -149,7 +148,7 @@ impl Stopping<'_> {
                 }
             }
         }
-        give_up.cancel();
+        stops.recording.cancel();
         let ended = recorder.await;
         ended.map_err(|error| lost("recorder", error)).context("some outcomes were not recorded")?;
         anyhow::bail!("some outcomes were not recorded; their jobs run again when their leases are over")

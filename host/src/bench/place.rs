@@ -110,7 +110,7 @@ impl Place {
 
     pub(super) async fn connect(&self) -> anyhow::Result<PgConnection> {
         let connecting = in_time(PgConnection::connect_with(&self.options));
-        let connection = connecting.await.map_err(|error| crate::app::unreachable_database(&self.options, &error))?;
+        let connection = connecting.await.map_err(|error| crate::unreachable::unreachable_database(&self.options, &error))?;
         check_server(&connection)?;
         Ok(connection)
     }

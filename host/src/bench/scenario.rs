@@ -7,8 +7,9 @@ use super::claims::{self, Target};
 use super::figures::{Measured, measure};
 use super::load::{self, Mass};
 use super::plugin;
+use super::settings::Handler;
+use super::setup::{Setup, noise};
 use super::trial::Trial;
-use super::{Bench, Handler};
 
 const DONE: &str = "claimed to done";
 const WHOLE: &str = "enqueued to done";
@@ -76,48 +77,48 @@ impl Scenario {
     }
 
     /// One round.
-    pub(super) async fn round(self, bench: &Bench<'_>) -> anyhow::Result<Vec<Measured>> {
-        let jobs = bench.settings.jobs;
+    pub(super) async fn round(self, setup: &Setup<'_>) -> anyhow::Result<Vec<Measured>> {
+        let jobs = setup.settings.jobs;
         match self {
-            Scenario::Drain => Ok(vec![bench.drain(bench.instances(), self.hosts(bench.settings.hosts), bench.payload(), jobs).await?]),
-            Scenario::Latency => bench.pace((jobs + 99) / 100, LATENCY_RATE).await,
-            Scenario::Sustained => bench.pace(jobs, bench.settings.rate).await,
+            Scenario::Drain => Ok(vec![setup.drain(setup.instances(), self.hosts(setup.settings.hosts), setup.payload(), jobs).await?]),
+            Scenario::Latency => setup.pace((jobs + 99) / 100, LATENCY_RATE).await,
+            Scenario::Sustained => setup.pace(jobs, setup.settings.rate).await,
             Scenario::Reuse => {
                 let mut measured = Vec::new();
                 for reuse in [false, true] {
-                    let bench = Bench { handler: &Handler::Ours { reuse }, ..*bench };
-                    measured.push(bench.drain(bench.instances(), self.hosts(bench.settings.hosts), bench.payload(), jobs).await?);
+                    let setup = Setup { handler: &Handler::Ours { reuse }, ..*setup };
+                    measured.push(setup.drain(setup.instances(), self.hosts(setup.settings.hosts), setup.payload(), jobs).await?);
                 }
                 Ok(measured)
             }
             Scenario::Payload => {
                 let mut measured = Vec::new();
                 for size in PAYLOADS {
-                    let (payload, most) = (super::noise(size), i64::try_from(PAYLOADS_TOGETHER / size)?);
+                    let (payload, most) = (noise(size), i64::try_from(PAYLOADS_TOGETHER / size)?);
                     let case = if size < 1 << 10 { format!("{size} bytes") } else { format!("{} KiB", size >> 10) };
-                    measured.push(bench.drain(case, self.hosts(bench.settings.hosts), &payload, jobs.min(most)).await?);
+                    measured.push(setup.drain(case, self.hosts(setup.settings.hosts), &payload, jobs.min(most)).await?);
                 }
                 Ok(measured)
             }
             Scenario::Fleet => {
-                let most = self.hosts(bench.settings.hosts);
+                let most = self.hosts(setup.settings.hosts);
                 let mut measured = Vec::new();
                 let doubling = std::iter::successors(Some(1), |hosts| Some(hosts * 2)).take_while(|hosts| *hosts < most);
                 for hosts in doubling.chain([most]) {
                     let case = if hosts == 1 { "1 host".to_owned() } else { format!("{hosts} hosts") };
-                    measured.push(bench.drain(case, hosts, bench.payload(), jobs).await?);
+                    measured.push(setup.drain(case, hosts, setup.payload(), jobs).await?);
                 }
                 Ok(measured)
             }
-            Scenario::Backlog => bench.beside(Mass::Backlog, bench.settings.size.unwrap_or(MILLION)).await,
-            Scenario::Future => bench.beside(Mass::Future, bench.settings.size.unwrap_or(MILLION)).await,
-            Scenario::InFlight => bench.beside(Mass::InFlight, bench.settings.size.unwrap_or(IN_FLIGHT)).await,
-            Scenario::Wide => bench.wide(bench.settings.size.unwrap_or(ENTRYPOINTS)).await,
+            Scenario::Backlog => setup.beside(Mass::Backlog, setup.settings.size.unwrap_or(MILLION)).await,
+            Scenario::Future => setup.beside(Mass::Future, setup.settings.size.unwrap_or(MILLION)).await,
+            Scenario::InFlight => setup.beside(Mass::InFlight, setup.settings.size.unwrap_or(IN_FLIGHT)).await,
+            Scenario::Wide => setup.wide(setup.settings.size.unwrap_or(ENTRYPOINTS)).await,
         }
     }
 }
 
-impl Bench<'_> {
+impl Setup<'_> {
     async fn drain(&self, case: String, hosts: usize, payload: &[u8], jobs: i64) -> anyhow::Result<Measured> {
         (self.say)(&format!("  {case}: {} jobs", grouped(jobs.unsigned_abs())));
         let entrypoints = [self.entrypoint()];

@@ -8,9 +8,10 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::counters::{Counters, Outcomes, Span};
 use super::figures::{Figures, count, measure};
+use super::load;
 use super::load::Mass;
+use super::setup::Setup;
 use super::workers::Workers;
-use super::{Bench, load};
 
 /// What is measured is told by the log, not by when we look: looking is paid for by the same processors.
 const POLL: Duration = Duration::from_millis(20);
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const WARM_UP_PER_HOST: i64 = 100;
 
 pub(super) struct Trial<'a> {
-    bench: &'a Bench<'a>,
+    setup: &'a Setup<'a>,
     connection: PgConnection,
     workers: Workers,
     /// Jobs that the hosts ran to get warm.
@@ -38,14 +39,14 @@ struct Mark {
 impl<'a> Trial<'a> {
     /// Start hosts on what is there, and have them run some jobs.
     pub(super) async fn start(
-        bench: &'a Bench<'a>,
+        setup: &'a Setup<'a>,
         connection: PgConnection,
         hosts: usize,
         entrypoints: &[String],
     ) -> anyhow::Result<Trial<'a>> {
-        let workers = bench.start(entrypoints)?.workers(hosts)?;
-        let warm_up = WARM_UP_PER_HOST.min(bench.settings.jobs) * i64::try_from(hosts)?;
-        let mut trial = Trial { bench, connection, workers, warm_up };
+        let workers = setup.start(entrypoints)?.workers(hosts)?;
+        let warm_up = WARM_UP_PER_HOST.min(setup.settings.jobs) * i64::try_from(hosts)?;
+        let mut trial = Trial { setup, connection, workers, warm_up };
         let begun = Instant::now();
         while trial.counters().hosts().await? < i64::try_from(hosts)? {
             trial.workers.check()?;
@@ -55,19 +56,19 @@ impl<'a> Trial<'a> {
             tokio::time::sleep(POLL).await;
         }
         let before = trial.counters().logged().await?;
-        load::enqueue(&mut trial.connection, bench.place, entrypoints, bench.payload(), warm_up).await?;
+        load::enqueue(&mut trial.connection, setup.place, entrypoints, setup.payload(), warm_up).await?;
         trial.wait_for_log(before + 3 * warm_up).await?;
         Ok(trial)
     }
 
     fn counters(&mut self) -> Counters<'_> {
-        Counters { place: self.bench.place, connection: &mut self.connection }
+        Counters { place: self.setup.place, connection: &mut self.connection }
     }
 
     async fn mark(&mut self) -> anyhow::Result<Mark> {
         let mut counters = self.counters();
         let (at, wal) = (counters.now().await?, counters.wal().await?);
-        Ok(Mark { at, wal, host_cpu: self.workers.cpu(), postgres_cpu: self.bench.place.server_cpu() })
+        Ok(Mark { at, wal, host_cpu: self.workers.cpu(), postgres_cpu: self.setup.place.server_cpu() })
     }
 
     /// Until the log has had so many rows.
@@ -117,7 +118,7 @@ impl<'a> Trial<'a> {
         let before = self.counters().wal().await?;
         // The commit is the starting gun: what it takes to enqueue is over by then.
         self.connection.execute("BEGIN").await?;
-        let first = load::enqueue(&mut self.connection, self.bench.place, entrypoints, payload, jobs).await?;
+        let first = load::enqueue(&mut self.connection, self.setup.place, entrypoints, payload, jobs).await?;
         let rows = self.counters().logged().await? + 2 * jobs;
         let start = self.mark().await?;
         self.connection.execute("COMMIT").await?;
@@ -133,9 +134,9 @@ impl<'a> Trial<'a> {
     /// Enqueue a backlog, and stop when so many jobs of it are done.
     pub(super) async fn take(mut self, entrypoint: &str, jobs: i64, backlog: i64) -> anyhow::Result<Figures> {
         const LEFT: &str = "SELECT count(*) FROM {queue}";
-        let place = self.bench.place;
+        let place = self.setup.place;
         self.connection.execute("BEGIN").await?;
-        Mass::Backlog.put(&mut self.connection, place, entrypoint, self.bench.payload(), backlog).await?;
+        Mass::Backlog.put(&mut self.connection, place, entrypoint, self.setup.payload(), backlog).await?;
         let rows = self.counters().logged().await? + 2 * jobs;
         let start = self.mark().await?;
         self.connection.execute("COMMIT").await?;
@@ -146,23 +147,23 @@ impl<'a> Trial<'a> {
         let times = self.counters().times(span, "picked", "successful").await?;
         let (done, seconds) = (outcomes.successful, (end.at - start.at).as_seconds_f64());
         let figures = Figures::of(done).with(measure::JOBS_PER_SECOND, Some(count(done) / seconds)).with_percentiles(times);
-        let bench = self.bench;
+        let setup = self.setup;
         let all_jobs = backlog + self.warm_up;
         let Trial { mut connection, workers, .. } = self;
         workers.stop().await?;
-        let mut counters = Counters { place: bench.place, connection: &mut connection };
+        let mut counters = Counters { place: setup.place, connection: &mut connection };
         let all = counters.outcomes(Span::all(0)).await?;
-        let left: i64 = sqlx::query_scalar(bench.place.sql(LEFT)).fetch_one(&mut connection).await?;
+        let left: i64 = sqlx::query_scalar(setup.place.sql(LEFT)).fetch_one(&mut connection).await?;
         if all.successful + left != all_jobs || all.other > 0 {
             bail!("of {all_jobs} jobs {} ended well and {left} are left", all.successful);
         }
         let figures = spent(figures, &start, &end, done).with(measure::TRANSACTIONS, per(outcomes.transactions, done));
-        finish(figures, bench, connection, all.successful, end.wal, per(end.wal - start.wal, done)).await
+        finish(figures, setup, connection, all.successful, end.wal, per(end.wal - start.wal, done)).await
     }
 
     /// Enqueue so many jobs at this rate, each as soon as it is due, and wait for the last. The second figures are the wait for a claim.
     pub(super) async fn pace(mut self, entrypoints: &[String], jobs: i64, rate: u32) -> anyhow::Result<(Figures, Figures)> {
-        let place = self.bench.place;
+        let place = self.setup.place;
         let rows = self.counters().logged().await? + 3 * jobs;
         let start = self.mark().await?;
         let (begun, mut first, mut sent) = (tokio::time::Instant::now(), None, 0);
@@ -171,7 +172,7 @@ impl<'a> Trial<'a> {
             #[expect(clippy::cast_possible_truncation, reason = "seconds times a rate, not more than there are jobs")]
             let due = ((begun.elapsed().as_secs_f64() * f64::from(rate)) as i64 + 1).min(jobs);
             if due > sent {
-                let id = load::enqueue(&mut self.connection, place, entrypoints, self.bench.payload(), due - sent).await?;
+                let id = load::enqueue(&mut self.connection, place, entrypoints, self.setup.payload(), due - sent).await?;
                 first.get_or_insert(id);
                 sent = due;
             }
@@ -198,11 +199,11 @@ impl<'a> Trial<'a> {
         enqueue: Option<f64>,
         jobs: i64,
     ) -> anyhow::Result<Figures> {
-        let Trial { bench, connection, workers, warm_up } = self;
+        let Trial { setup, connection, workers, warm_up } = self;
         workers.stop().await?;
         let figures = spent(figures, start, end, jobs).with(measure::TRANSACTIONS, per(outcomes.transactions, jobs));
         let wal = per(end.wal - start.wal, jobs).map(|wal| wal + enqueue.unwrap_or_default());
-        finish(figures, bench, connection, jobs + warm_up, end.wal, wal).await
+        finish(figures, setup, connection, jobs + warm_up, end.wal, wal).await
     }
 }
 
@@ -221,13 +222,13 @@ fn spent(figures: Figures, start: &Mark, end: &Mark, jobs: i64) -> Figures {
 /// begin with it.
 async fn finish(
     figures: Figures,
-    bench: &Bench<'_>,
+    setup: &Setup<'_>,
     mut connection: PgConnection,
     ran: i64,
     wal_before: i64,
     wal: Option<f64>,
 ) -> anyhow::Result<Figures> {
-    let mut counters = Counters { place: bench.place, connection: &mut connection };
+    let mut counters = Counters { place: setup.place, connection: &mut connection };
     let dead = counters.dead_tuples(ran).await?;
     let counted = counters.aggregate().await?;
     let statistics = per(counters.wal().await? - wal_before, ran);

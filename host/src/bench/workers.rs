@@ -10,8 +10,12 @@ use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 
+use super::cpu;
 use super::place::Place;
-use super::{Handler, WORKER_VERB, cpu};
+use super::settings::Handler;
+
+/// Hidden: `run`, tied to the life of whoever started it.
+pub const WORKER_VERB: &str = "bench-worker";
 
 /// Longer than a host's own time to drain.
 const STOP: Duration = Duration::from_secs(40);

@@ -12,7 +12,7 @@ use super::output;
 use super::plugin::bench::{BenchArgs, Compiled};
 use super::run::DEFAULT_HEARTBEAT_TIMEOUT;
 use crate::config::parse_duration;
-use crate::doctor::{self, Finding, Severity};
+use crate::doctor::{self, Deployment, Finding, PluginsFolder, Severity};
 use crate::printable::printable_lines;
 
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ pub(super) struct DoctorArgs {
 
 pub(super) async fn run(database: &DatabaseArgs, args: DoctorArgs) -> anyhow::Result<()> {
     let (json, strict) = (args.json, args.strict);
-    let findings = doctor::examine(&args.settings(database).await?).await;
+    let findings = doctor::examine(&args.deployment(database).await?).await;
     if json {
         output::json(&findings)?;
     } else {
@@ -59,18 +59,18 @@ pub(super) async fn run(database: &DatabaseArgs, args: DoctorArgs) -> anyhow::Re
 }
 
 impl DoctorArgs {
-    async fn settings(self, database: &DatabaseArgs) -> anyhow::Result<doctor::Settings> {
+    async fn deployment(self, database: &DatabaseArgs) -> anyhow::Result<Deployment> {
         let bench = self.bench.set_up(Compiled::Kept)?;
         let config = &bench.config;
         let configured = config.run.heartbeat_timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let plugins = match self.plugins.or_else(|| config.run.plugins.clone()) {
             Some(folder) => {
                 let files = bench.folder(folder.clone()).await.map_err(|error| format!("{error:#}"));
-                Some(doctor::Plugins { folder, files, sections: config.grants.keys().cloned().collect() })
+                Some(PluginsFolder { folder, files, sections: config.grants.keys().cloned().collect() })
             }
             None => None,
         };
-        Ok(doctor::Settings {
+        Ok(Deployment {
             database: PgConnectOptions::clone(&database.database()?.source),
             names: database.names()?,
             flags: database.flags(),

@@ -2,14 +2,12 @@
 
 use std::io::Write as _;
 
-use clap::CommandFactory as _;
+use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::Cli;
-
-/// Say it, and end the process: with 0 after `--help` and `--version`, else with 2.
-pub(super) fn end(mut error: clap::Error) -> ! {
-    let hidden = |name: &str| Cli::command().find_subcommand(name).is_some_and(clap::Command::is_hide_set);
+/// Say it, and end the process: with 0 after `--help` and `--version`, else with 2. `shown` is the whole command, built.
+pub(super) fn end(shown: Command, mut error: clap::Error) -> ! {
+    let hidden = |name: &str| shown.find_subcommand(name).is_some_and(Command::is_hide_set);
     if let Some(ContextValue::Strings(similar)) = error.get(ContextKind::SuggestedSubcommand) {
         let shown = similar.iter().filter(|name| !hidden(name)).cloned().collect::<Vec<_>>();
         error.remove(ContextKind::SuggestedSubcommand);
@@ -22,15 +20,12 @@ pub(super) fn end(mut error: clap::Error) -> ! {
     if error.kind() == ErrorKind::MissingSubcommand
         && let Some(ContextValue::String(command)) = error.get(ContextKind::InvalidSubcommand)
     {
-        end_with_help(command);
+        end_with_help(shown, &command.clone());
     }
     error.exit()
 }
 
-fn end_with_help(command: &str) -> ! {
-    let mut shown = Cli::command();
-    // Fills in what subcommands have from their parents.
-    shown.build();
+fn end_with_help(mut shown: Command, command: &str) -> ! {
     let mut at = &mut shown;
     for name in command.split(' ').skip(1) {
         match at.find_subcommand(name).is_some() {

@@ -4,8 +4,10 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
-use super::HORIZON_YEARS;
 use super::expression::Expression;
+
+/// Further ahead, croniter does not look either.
+pub(super) const HORIZON_YEARS: i16 = 50;
 
 /// `None` is UTC.
 #[derive(Debug, Clone)]

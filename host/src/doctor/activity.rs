@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 
 use super::finding::{Finding, Seen};
-use super::patient::{Patient, quoted};
+use super::target::{Target, quoted};
 
 /// Where the time is not to be seen: so many transactions later is long, for a queue with hundreds of jobs a second.
 const MANY_LATER: i32 = 100_000;
@@ -53,9 +53,9 @@ const PREPARED: &str = "SELECT gid, owner::text, extract(epoch FROM clock_timest
 
 const SLOTS: &str = "SELECT slot_name::text, active, age(xmin) FROM pg_replication_slots WHERE xmin IS NOT NULL ORDER BY 1";
 
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
-    let limit = patient.settings.long_transaction;
-    let mut look = patient.look().await?;
+pub(super) async fn check(target: &Target<'_>) -> Seen {
+    let limit = target.deployment.long_transaction;
+    let mut look = target.look().await?;
     let holders: Vec<Holder> = sqlx::query_as(SESSIONS).fetch_all(&mut *look).await?;
     let mut found: Vec<Finding> = holders.iter().filter_map(|holder| holder.finding(limit)).collect();
     let prepared: Vec<(String, String, f64)> = sqlx::query_as(PREPARED).fetch_all(&mut *look).await?;

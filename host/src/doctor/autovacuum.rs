@@ -4,8 +4,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 
 use super::finding::{Finding, Seen};
-use super::patient::{Patient, quoted};
 use super::setting;
+use super::target::{Target, quoted};
 use crate::schema;
 
 /// Fewer are nothing to speak of.
@@ -46,18 +46,18 @@ const TABLES: &str = "SELECT c.relname::text AS name, \
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = ANY ($2) AND c.relkind = 'r' ORDER BY 1";
 
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> Seen {
     let mut found = Vec::new();
-    let settings = setting::read(patient, &["autovacuum", "track_counts"]).await?;
+    let settings = setting::read(target, &["autovacuum", "track_counts"]).await?;
     for (name, setting) in settings.iter().filter(|(_, setting)| setting.is_off()) {
         let why = match name.as_str() {
             "autovacuum" => "nobody clears the rows of finished jobs: the tables grow without end, and claims wade through dead rows",
             _ => "autovacuum does not know where dead rows are, and does nothing",
         };
-        found.push(Finding::error(format!("{name} = off"), why, setting.remedy(patient, name, "on")));
+        found.push(Finding::error(format!("{name} = off"), why, setting.remedy(target, name, "on")));
     }
-    let names = &patient.settings.names;
-    let mut look = patient.look().await?;
+    let names = &target.deployment.names;
+    let mut look = target.look().await?;
     let tables: Vec<Table> = sqlx::query_as(TABLES).bind(names.schema.as_deref()).bind(schema::tables(names)).fetch_all(&mut *look).await?;
     for table in &tables {
         let name = names.qualified(&table.name);
@@ -70,16 +70,16 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
             let when = table.vacuumed.as_ref().map_or("never vacuumed".to_owned(), |when| format!("last vacuumed {when} UTC"));
             let what = format!("{} has {} dead rows beside {} live ones, {when}", table.name, table.dead, table.live);
             let why = "claims wade through them; a long transaction (see `transactions`) may keep them from being cleared";
-            found.push(Finding::warning(what, why, format!("VACUUM (ANALYZE) {name}; and {}", patient.command("autovac"))));
+            found.push(Finding::warning(what, why, format!("VACUUM (ANALYZE) {name}; and {}", target.command("autovac"))));
         }
     }
     let queue = names.queue_table.to_lowercase();
     if tables.iter().any(|table| table.name == queue && !table.tuned) {
         let why =
             "under the server's defaults a fifth of the queue's rows may be dead before it is vacuumed: 200,000 of a backlog of a million";
-        found.push(Finding::note(format!("{queue} is vacuumed by the server's defaults"), why, patient.command("autovac")));
+        found.push(Finding::note(format!("{queue} is vacuumed by the server's defaults"), why, target.command("autovac")));
     }
-    found.extend(wraparound(patient, &mut look).await?);
+    found.extend(wraparound(target, &mut look).await?);
     if found.is_empty() {
         found.push(if tables.iter().any(|table| table.name == queue) {
             Finding::ok("on, with PgQueuer's settings for the queue; no table is full of dead rows")
@@ -90,10 +90,10 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
     Ok(found)
 }
 
-async fn wraparound(patient: &Patient<'_>, look: &mut sqlx::PgConnection) -> sqlx::Result<Option<Finding>> {
+async fn wraparound(target: &Target<'_>, look: &mut sqlx::PgConnection) -> sqlx::Result<Option<Finding>> {
     let age: i32 =
         sqlx::query_scalar("SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()").fetch_one(look).await?;
     let why = "at two billion the server takes no more writes; something keeps autovacuum from freezing old rows (see `transactions`)";
     let found = || format!("the oldest unfrozen transaction of the database is {age} transactions old");
-    Ok((age > OLD_AGE).then(|| Finding::error(found(), why, format!("vacuumdb --freeze --dbname {}", quoted(&patient.database)))))
+    Ok((age > OLD_AGE).then(|| Finding::error(found(), why, format!("vacuumdb --freeze --dbname {}", quoted(&target.database)))))
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::finding::{Finding, Seen};
-use super::patient::Patient;
+use super::target::Target;
 
 const SKEWED: Duration = Duration::from_secs(1);
 const TRIES: usize = 3;
 
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
-    let mut look = patient.look().await?;
+pub(super) async fn check(target: &Target<'_>) -> Seen {
+    let mut look = target.look().await?;
     let mut best: Option<Reading> = None;
     for _ in 0..TRIES {
         let asked = Utc::now();

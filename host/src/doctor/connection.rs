@@ -4,28 +4,28 @@ use std::time::{Duration, Instant};
 
 use sqlx::{Connection as _, PgConnection};
 
-use super::Settings;
+use super::deployment::Deployment;
 use super::finding::Finding;
-use super::patient::Patient;
+use super::target::Target;
 use crate::queue;
 use crate::told::told;
 
 /// A host sends two statements per claim and waits for each; claims overlap with runs.
 const FAR: Duration = Duration::from_millis(20);
 
-pub(super) async fn check(settings: &Settings) -> Result<(Patient<'_>, Finding), Finding> {
+pub(super) async fn check(deployment: &Deployment) -> Result<(Target<'_>, Finding), Finding> {
     // Alone, because a pool tries again and again, and then does not say why each try failed.
-    let mut alone = queue::in_time(PgConnection::connect_with(&settings.database)).await.map_err(|error| refused(settings, &error))?;
+    let mut alone = queue::in_time(PgConnection::connect_with(&deployment.database)).await.map_err(|error| refused(deployment, &error))?;
     let mut round_trip = Duration::MAX;
     for _ in 0..3 {
         let asked = Instant::now();
-        alone.ping().await.map_err(|error| refused(settings, &error))?;
+        alone.ping().await.map_err(|error| refused(deployment, &error))?;
         round_trip = round_trip.min(asked.elapsed());
     }
     let _ = alone.close().await;
-    let patient = Patient::meet(settings).await.map_err(|error| refused(settings, &error))?;
-    let place = format!("{}:{}", settings.database.get_host(), settings.database.get_port());
-    let (me, database) = (&patient.me, &patient.database);
+    let target = Target::connect(deployment).await.map_err(|error| refused(deployment, &error))?;
+    let place = format!("{}:{}", deployment.database.get_host(), deployment.database.get_port());
+    let (me, database) = (&target.me, &target.database);
     let found = format!("{place} answers role {me:?} in database {database:?}, in {:.1} ms", round_trip.as_secs_f64() * 1e3);
     let finding = if round_trip < FAR {
         Finding::ok(found)
@@ -34,10 +34,10 @@ pub(super) async fn check(settings: &Settings) -> Result<(Patient<'_>, Finding),
             "every claim waits for an answer, and every outcome; a host that is far from its database needs many jobs at a time to be fast";
         Finding::note(found, why, "run hosts beside the database; otherwise raise --max-concurrent-tasks")
     };
-    Ok((patient, finding))
+    Ok((target, finding))
 }
 
-fn refused(settings: &Settings, error: &sqlx::Error) -> Finding {
+fn refused(deployment: &Deployment, error: &sqlx::Error) -> Finding {
     let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
     let message = told(error);
     let remedy = match &*code {
@@ -49,7 +49,7 @@ fn refused(settings: &Settings, error: &sqlx::Error) -> Finding {
         "42501" => "GRANT CONNECT ON DATABASE ... TO the role; `pgq-host grant ROLE` has it",
         _ => "set --pg-dsn, or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
     };
-    let (host, port) = (settings.database.get_host(), settings.database.get_port());
-    let found = format!("{host}:{port} does not let {:?} in: {message}", settings.database.get_username());
+    let (host, port) = (deployment.database.get_host(), deployment.database.get_port());
+    let found = format!("{host}:{port} does not let {:?} in: {message}", deployment.database.get_username());
     Finding::error(found, "without a database there are no jobs; nothing else of it could be looked at", remedy)
 }

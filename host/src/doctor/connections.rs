@@ -4,7 +4,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 
 use super::finding::{Finding, Seen};
-use super::patient::{Patient, quoted};
+use super::target::{Target, quoted};
 use crate::queue;
 
 /// A host that has fewer cannot beat while it claims: what the pool has at least.
@@ -50,16 +50,16 @@ const BUDGET: &str = "WITH others AS ( \
     (SELECT datconnlimit FROM pg_database WHERE datname = current_database()) AS database_limit, \
     (SELECT count(*) FROM others WHERE datname = current_database())::int AS database_others";
 
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
-    let application = patient.settings.database.get_application_name();
-    let budget: Budget = sqlx::query_as(BUDGET).bind(&patient.role).bind(application).fetch_one(&mut *patient.look().await?).await?;
+pub(super) async fn check(target: &Target<'_>) -> Seen {
+    let application = target.deployment.database.get_application_name();
+    let budget: Budget = sqlx::query_as(BUDGET).bind(&target.role).bind(application).fetch_one(&mut *target.look().await?).await?;
     let each = queue::pool_size().map_err(|mistake| sqlx::Error::Configuration(mistake.into()))?;
     // One that does not run yet may be what this is asked for.
-    let hosts = match patient.settings.hosts {
+    let hosts = match target.deployment.hosts {
         Some(hosts) => hosts,
-        None => patient.operator().hosts().await.map_or(1, |hosts| hosts.len().max(1)),
+        None => target.operator().hosts().await.map_or(1, |hosts| hosts.len().max(1)),
     };
-    let (role, database) = (quoted(&patient.role), quoted(&patient.database));
+    let (role, database) = (quoted(&target.role), quoted(&target.database));
     let limits = [
         ("the server", budget.most, budget.others, "ALTER SYSTEM SET max_connections = ...; and a restart of the server".to_owned()),
         ("the role", budget.role_limit, budget.role_others, format!("ALTER ROLE {role} CONNECTION LIMIT ...;")),

@@ -4,22 +4,22 @@ use std::collections::BTreeSet;
 
 use super::finding::{Finding, Seen};
 use super::fleet;
-use super::patient::Patient;
+use super::target::Target;
 
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
-    let backlog = patient.operator().backlog().await?;
-    let (_, hosts) = fleet::hosts(patient).await?;
+pub(super) async fn check(target: &Target<'_>) -> Seen {
+    let backlog = target.operator().backlog().await?;
+    let (_, hosts) = fleet::hosts(target).await?;
     let mut served: BTreeSet<String> = BTreeSet::new();
     for file in hosts.iter().filter_map(|host| host.plugins.as_array()).flatten() {
         served.extend(file["entrypoints"].as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)));
     }
-    if let Some(files) = patient.settings.plugins.as_ref().and_then(|plugins| plugins.files.as_ref().ok()) {
+    if let Some(files) = target.deployment.plugins.as_ref().and_then(|plugins| plugins.files.as_ref().ok()) {
         served.extend(
             files.iter().filter_map(|file| file.serving.as_ref()).flat_map(|plugin| plugin.declaration.entrypoints.keys().cloned()),
         );
     }
     // A Python worker that holds a job of it serves it.
-    served.extend(patient.operator().workers().await?.into_iter().flat_map(|worker| worker.entrypoints));
+    served.extend(target.operator().workers().await?.into_iter().flat_map(|worker| worker.entrypoints));
     let unserved: Vec<_> = backlog.iter().filter(|waiting| !served.contains(&waiting.entrypoint)).collect();
     let mut found: Vec<Finding> = unserved
         .iter()

@@ -6,23 +6,23 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::finding::{Finding, Seen};
-use super::patient::Patient;
+use super::target::Target;
 use crate::announce;
 use crate::queue::HostRow;
 
 /// The hosts, and those of them that were heard of lately.
-pub(super) async fn hosts(patient: &Patient<'_>) -> sqlx::Result<(Vec<HostRow>, Vec<HostRow>)> {
-    let all = patient.operator().hosts().await?;
+pub(super) async fn hosts(target: &Target<'_>) -> sqlx::Result<(Vec<HostRow>, Vec<HostRow>)> {
+    let all = target.operator().hosts().await?;
     // Hosts announce themselves by the server's clock.
-    let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&mut *patient.look().await?).await?;
+    let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&mut *target.look().await?).await?;
     // Twice its longest pause between two signs of life.
     let recent = |host: &&HostRow| (now - host.seen).to_std().is_ok_and(|silent| silent < announce::PERIOD.mul_f64(2.5)) || host.seen > now;
     let alive = all.iter().filter(recent).cloned().collect();
     Ok((all, alive))
 }
 
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
-    let (all, alive) = hosts(patient).await?;
+pub(super) async fn check(target: &Target<'_>) -> Seen {
+    let (all, alive) = hosts(target).await?;
     let mut found = Vec::new();
     for host in all.iter().filter(|host| !alive.iter().any(|one| one.id == host.id)) {
         let why = "it was killed, or does not reach the database any more; its jobs run elsewhere after the heartbeat timeout";
@@ -30,8 +30,8 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
         found.push(Finding::note(what, why, "none, if it is meant to be gone: its announcement is cleared after a day"));
     }
     found.extend(versions(&alive));
-    found.extend(plugins(&alive, &patient.command("plugin list --hosts")));
-    found.extend(alive.iter().flat_map(|host| files(host).iter().filter_map(|file| troubled(patient, host, file))));
+    found.extend(plugins(&alive, &target.command("plugin list --hosts")));
+    found.extend(alive.iter().flat_map(|host| files(host).iter().filter_map(|file| troubled(target, host, file))));
     if found.is_empty() {
         found.push(Finding::ok(match alive.as_slice() {
             [] => "none has announced itself on this queue".to_owned(),
@@ -88,7 +88,7 @@ fn plugins(alive: &[HostRow], list: &str) -> Vec<Finding> {
     found
 }
 
-fn troubled(patient: &Patient<'_>, host: &HostRow, file: &Value) -> Option<Finding> {
+fn troubled(target: &Target<'_>, host: &HostRow, file: &Value) -> Option<Finding> {
     let (host, file_name) = (name(host), file["file"].as_str().unwrap_or("?"));
     let paused: Vec<&str> = file["paused"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     match (file["error"].as_str(), paused.as_slice()) {
@@ -98,7 +98,7 @@ fn troubled(patient: &Patient<'_>, host: &HostRow, file: &Value) -> Option<Findi
         }
         (None, [_, ..]) => {
             let why = "its runs crash; jobs wait until it is tried again";
-            let remedy = patient.command(&format!("plugin reset {}", file["plugin"].as_str().unwrap_or(paused[0])));
+            let remedy = target.command(&format!("plugin reset {}", file["plugin"].as_str().unwrap_or(paused[0])));
             Some(Finding::warning(format!("{host} pauses {}", paused.join(", ")), why, remedy))
         }
         (None, []) => None,

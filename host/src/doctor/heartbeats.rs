@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::finding::{Finding, Seen};
 use super::fleet;
-use super::patient::Patient;
+use super::target::Target;
 
 /// PgQueuer's workers beat at half their timeout and write an eighth later, hosts at three eighths: nobody who has the same timeout is
 /// silent for longer than this share of it.
@@ -45,10 +45,10 @@ SELECT count(*) FILTER (WHERE status = 'picked' AND before = 'picked') AS in_pla
            FILTER (WHERE traceback ->> 'exception_type' = 'WorkerLost'), '{}') AS put_back
 FROM steps";
 
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
-    let timeout = patient.settings.heartbeat_timeout;
-    let operator = patient.operator();
-    let (_, hosts) = fleet::hosts(patient).await?;
+pub(super) async fn check(target: &Target<'_>) -> Seen {
+    let timeout = target.deployment.heartbeat_timeout;
+    let operator = target.operator();
+    let (_, hosts) = fleet::hosts(target).await?;
     let is_host = |id: Uuid| hosts.iter().any(|host| host.id == id);
     let mut silent: BTreeMap<Uuid, (usize, f64)> = BTreeMap::new();
     for job in operator.stale(timeout.mul_f64(SILENT), MOST_JOBS).await? {
@@ -67,7 +67,7 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
         let why = "it is dead, or its timeout is longer than this one: then its jobs are taken from it while they run, and run twice";
         found.push(Finding::warning(what, why, remedy));
     }
-    let taken: Taken = sqlx::query_as(patient.sql(TAKEN)).bind(RECENT).fetch_one(&mut *patient.look().await?).await?;
+    let taken: Taken = sqlx::query_as(target.sql(TAKEN)).bind(RECENT).fetch_one(&mut *target.look().await?).await?;
     // A worker that holds jobs now was not dead when its jobs were taken. Workers do not come back under the same id.
     let holders: Vec<Uuid> = operator.workers().await?.into_iter().map(|worker| worker.queue_manager_id).collect();
     let robbed = taken.put_back.iter().filter_map(|id| id.parse::<Uuid>().ok()).filter(|id| holders.contains(id) || is_host(*id));

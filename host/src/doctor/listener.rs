@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use uuid::Uuid;
 
 use super::finding::{Finding, Seen};
-use super::patient::Patient;
+use super::target::Target;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 5;
@@ -16,16 +16,16 @@ const SLOW: Duration = Duration::from_millis(100);
 /// Of the queue of notifications that some listener has not read yet.
 const FULL: f64 = 0.5;
 
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> Seen {
     // Nobody else listens there, so nobody is woken.
     let channel = format!("pgq_host_doctor_{}", Uuid::new_v4().simple());
-    let mut listener = PgListener::connect_with(&patient.pool).await?;
+    let mut listener = PgListener::connect_with(&target.pool).await?;
     listener.eager_reconnect(false);
     listener.listen(&channel).await?;
     let mut best: Option<Duration> = None;
     for _ in 0..ROUNDS {
         let sent = Instant::now();
-        notify(patient, &channel).await?;
+        notify(target, &channel).await?;
         match tokio::time::timeout(PATIENCE, listener.recv()).await {
             Ok(received) => drop(received?),
             Err(_) => {
@@ -42,7 +42,7 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
         let what = format!("a notification takes {} ms to come back", best.as_millis());
         found.push(Finding::note(what, "an idle host begins each job as much later", "run hosts nearer to the database"));
     }
-    let used: f64 = sqlx::query_scalar("SELECT pg_notification_queue_usage()").fetch_one(&mut *patient.look().await?).await?;
+    let used: f64 = sqlx::query_scalar("SELECT pg_notification_queue_usage()").fetch_one(&mut *target.look().await?).await?;
     if used > FULL {
         let why = "some session that listens is in a transaction and reads nothing; when the queue is full, every enqueue fails";
         let remedy = "SELECT pid, usename, application_name, xact_start FROM pg_stat_activity WHERE state LIKE 'idle in%' ORDER BY xact_start; \
@@ -55,8 +55,8 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
     Ok(found)
 }
 
-async fn notify(patient: &Patient<'_>, channel: &str) -> sqlx::Result<()> {
-    let mut transaction = patient.pool.begin().await?;
+async fn notify(target: &Target<'_>, channel: &str) -> sqlx::Result<()> {
+    let mut transaction = target.pool.begin().await?;
     // It writes nothing that a standby would have to confirm.
     transaction.execute("SET LOCAL synchronous_commit = off").await?;
     transaction.execute(AssertSqlSafe(format!("NOTIFY {channel}"))).await?;

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::Plugins;
+use super::deployment::PluginsFolder;
 use super::finding::Finding;
 use crate::plugins::File;
 
-pub(super) fn check(plugins: Option<&Plugins>) -> Vec<Finding> {
-    let Some(Plugins { folder, files, sections }) = plugins else {
+pub(super) fn check(plugins: Option<&PluginsFolder>) -> Vec<Finding> {
+    let Some(PluginsFolder { folder, files, sections }) = plugins else {
         let why = "a host needs one";
         return vec![Finding::note(
             "not looked at: no folder of plugins is named",

@@ -5,19 +5,19 @@ use std::collections::BTreeSet;
 use sqlx::{Executor as _, PgConnection, Row as _};
 
 use super::finding::{Finding, Seen};
-use super::patient::Patient;
+use super::target::Target;
 
 const ROUNDS: usize = 5;
 
 /// No setting is made to be looked for afterwards: behind a pooler it would stay in a session that is somebody else's next. The
 /// session's process tells as much: while another transaction has it, a pooler has to give us another.
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
-    let mut ours = patient.pool.acquire().await?;
+pub(super) async fn check(target: &Target<'_>) -> Seen {
+    let mut ours = target.pool.acquire().await?;
     let mut sessions = BTreeSet::new();
     // Which session a pooler lends is its choice, and others' statements are in the way of it: one round may look like none.
     for _ in 0..ROUNDS {
         sessions.insert(process(&mut ours).await?);
-        let mut theirs = patient.look_unbounded().await?;
+        let mut theirs = target.look_unbounded().await?;
         let lent = process(&mut theirs).await?;
         sessions.insert(process(&mut ours).await?);
         theirs.rollback().await?;

@@ -4,7 +4,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Row as _};
 
 use super::finding::{Finding, Seen};
-use super::patient::{Patient, quoted, shell};
+use super::target::{Target, quoted, shell};
 use crate::schema;
 
 /// Predefined roles that lead out of the database.
@@ -56,28 +56,28 @@ const BEYOND: &str = "WITH place AS ( \
 const THERE: &str = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = $2 AND c.relkind IN ('r', 'p'))";
 
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
-    let (names, role) = (&patient.settings.names, patient.role.as_str());
-    let mut look = patient.look().await?;
+pub(super) async fn check(target: &Target<'_>) -> Seen {
+    let (names, role) = (&target.deployment.names, target.role.as_str());
+    let mut look = target.look().await?;
     let Some(attributes) =
         sqlx::query_as::<_, Attributes>(ATTRIBUTES).bind(role).bind(DANGEROUS.as_slice()).fetch_optional(&mut *look).await?
     else {
-        let remedy = format!("CREATE ROLE {} LOGIN; then {}", quoted(role), patient.command(&format!("grant --apply {}", shell(role))));
+        let remedy = format!("CREATE ROLE {} LOGIN; then {}", quoted(role), target.command(&format!("grant --apply {}", shell(role))));
         return Ok(vec![Finding::error(format!("there is no role {role:?}"), "hosts cannot connect as it", remedy)]);
     };
     let mut found = Vec::new();
     let missing = schema::missing_privileges(&mut look, names, role).await?;
     if !missing.is_empty() {
         let why = "a host could not claim jobs, or not record what became of them";
-        let remedy = format!("{} (as the tables' owner)", patient.command(&format!("grant --apply {}", shell(role))));
+        let remedy = format!("{} (as the tables' owner)", target.command(&format!("grant --apply {}", shell(role))));
         found.push(Finding::error(format!("the role {role:?} lacks {}", missing.join(", ")), why, remedy));
     }
     if attributes.rolsuper {
         let why = "whoever takes over a host's process has the whole server, its files included";
-        found.push(Finding::warning(format!("the role {role:?} is a superuser"), why, another_role(patient)));
+        found.push(Finding::warning(format!("the role {role:?} is a superuser"), why, another_role(target)));
     } else {
         found.extend(attributes.findings(role));
-        found.extend(beyond(patient, &mut look, attributes.rolbypassrls).await?);
+        found.extend(beyond(target, &mut look, attributes.rolbypassrls).await?);
     }
     if found.is_empty() {
         let queue = names.queue_table.to_lowercase();
@@ -122,13 +122,13 @@ impl Attributes {
     }
 }
 
-async fn beyond(patient: &Patient<'_>, look: &mut PgConnection, bypasses: bool) -> sqlx::Result<Vec<Finding>> {
+async fn beyond(target: &Target<'_>, look: &mut PgConnection, bypasses: bool) -> sqlx::Result<Vec<Finding>> {
     type Lists = (Vec<String>, Vec<String>, Vec<String>, Vec<String>, Vec<String>);
-    let role = patient.role.as_str();
+    let role = target.role.as_str();
     let (owned, altered, row_security, schemas, others): Lists = sqlx::query_as(BEYOND)
         .bind(role)
-        .bind(patient.settings.names.schema.as_deref())
-        .bind(schema::tables(&patient.settings.names))
+        .bind(target.deployment.names.schema.as_deref())
+        .bind(schema::tables(&target.deployment.names))
         .fetch_one(look)
         .await?;
     let mut found = Vec::new();
@@ -143,7 +143,7 @@ async fn beyond(patient: &Patient<'_>, look: &mut PgConnection, bypasses: bool) 
     }
     if !owned.is_empty() {
         let why = "an owner may drop and alter them; a host needs their rows only";
-        found.push(Finding::warning(format!("the role {role:?} owns {}", owned.join(", ")), why, another_role(patient)));
+        found.push(Finding::warning(format!("the role {role:?} owns {}", owned.join(", ")), why, another_role(target)));
     } else if !altered.is_empty() {
         let why = "a host needs neither TRUNCATE nor TRIGGER";
         let tables = altered.iter().map(|table| quoted(table)).collect::<Vec<_>>().join(", ");
@@ -162,11 +162,11 @@ async fn beyond(patient: &Patient<'_>, look: &mut PgConnection, bypasses: bool) 
     if let Some(first) = others.first() {
         let which = if others.len() == 1 { first.clone() } else { format!("{first} and {} other tables", others.len() - 1) };
         let why = "no plugin reaches the database, but whoever takes over a host's process does";
-        found.push(Finding::note(format!("the role {role:?} may also read or write {which}"), why, another_role(patient)));
+        found.push(Finding::note(format!("the role {role:?} may also read or write {which}"), why, another_role(target)));
     }
     Ok(found)
 }
 
-fn another_role(patient: &Patient<'_>) -> String {
-    format!("CREATE ROLE pgq_worker LOGIN; then {}, and have hosts connect as it", patient.command("grant --apply pgq_worker"))
+fn another_role(target: &Target<'_>) -> String {
+    format!("CREATE ROLE pgq_worker LOGIN; then {}, and have hosts connect as it", target.command("grant --apply pgq_worker"))
 }

@@ -2,7 +2,7 @@
 //! cannot claim, or attempts that pile up.
 
 use super::finding::{Finding, Seen};
-use super::patient::{Patient, quoted};
+use super::target::{Target, quoted};
 use crate::schema;
 
 /// Each published table of ours, with all publications that it is in, which of UPDATE and DELETE they publish, and its identity: `key`,
@@ -17,10 +17,10 @@ const PUBLISHED: &str = "SELECT c.relname::text, string_agg(p.pubname::text, ', 
     WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = ANY ($2) AND c.relpersistence = 'p' AND (p.pubupdate OR p.pubdelete) \
     GROUP BY c.oid, c.relname, c.relreplident ORDER BY 1";
 
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
-    let names = &patient.settings.names;
+pub(super) async fn check(target: &Target<'_>) -> Seen {
+    let names = &target.deployment.names;
     let published: Vec<(String, String, bool, bool, String)> =
-        sqlx::query_as(PUBLISHED).bind(names.schema.as_deref()).bind(schema::tables(names)).fetch_all(&mut *patient.look().await?).await?;
+        sqlx::query_as(PUBLISHED).bind(names.schema.as_deref()).bind(schema::tables(names)).fetch_all(&mut *target.look().await?).await?;
     let mut found = Vec::new();
     for (table, publications, updates, deletes, identity) in &published {
         let verbs = match (updates, deletes) {
@@ -32,7 +32,7 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
             "none" => {
                 let why = format!("PostgreSQL refuses it that rows of a published table without an identity are {verbs}");
                 let remedy = if *table == names.attempt_table() {
-                    patient.command("upgrade")
+                    target.command("upgrade")
                 } else {
                     format!("ALTER TABLE {} REPLICA IDENTITY DEFAULT; or take it out of the publication", names.qualified(table))
                 };

@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 
 use super::finding::{Finding, Seen};
-use super::patient::Patient;
+use super::target::Target;
 
 /// Written at a time that is still to come, by more than clocks are steered by, and not due before that.
 const AHEAD: &str = "
@@ -12,9 +12,9 @@ SELECT count(*) AS schedules, min(expression) AS expression, min(entrypoint) AS 
 FROM {schedules}
 WHERE greatest(last_run, updated) > now() + interval '5 seconds' AND greatest(last_run, updated) < 'infinity' AND next_run > now()";
 
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
-    let mut look = patient.look().await?;
-    let row = sqlx::query(patient.sql(AHEAD)).fetch_one(&mut *look).await?;
+pub(super) async fn check(target: &Target<'_>) -> Seen {
+    let mut look = target.look().await?;
+    let row = sqlx::query(target.sql(AHEAD)).fetch_one(&mut *look).await?;
     let schedules: i64 = row.try_get("schedules")?;
     if schedules == 0 {
         return Ok(vec![Finding::ok("none was written at a time that is still to come")]);
@@ -28,7 +28,7 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
         declare, and says so; nobody does it for those of Python workers";
     let remedy = format!(
         "UPDATE {} SET next_run = now() WHERE next_run > now() AND greatest(last_run, updated) > now() + interval '5 seconds';",
-        patient.settings.names.render("{schedules}")
+        target.deployment.names.render("{schedules}")
     );
     Ok(vec![Finding::warning(what, why, remedy)])
 }

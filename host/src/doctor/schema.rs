@@ -1,21 +1,21 @@
 //! The objects: there, as this version declares them, and written to the WAL.
 
 use super::finding::{Finding, Seen};
-use super::patient::Patient;
+use super::target::Target;
 use crate::schema::{self, Expect, Problem, SchemaError};
 use crate::version;
 
 /// More than so many objects are not listed: they bury the command that mends them all.
 const MOST_LISTED: usize = 8;
 
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
-    let names = &patient.settings.names;
-    let mut look = patient.look().await?;
+pub(super) async fn check(target: &Target<'_>) -> Seen {
+    let names = &target.deployment.names;
+    let mut look = target.look().await?;
     let mut found = match schema::check_worker(&mut look, names).await {
         Ok(()) => Vec::new(),
         Err(SchemaError::Incomplete { place, missing, verb }) => {
             let why = "a host does not start on it";
-            return Ok(vec![Finding::error(format!("missing in {place}: {missing}"), why, patient.command(verb))]);
+            return Ok(vec![Finding::error(format!("missing in {place}: {missing}"), why, target.command(verb))]);
         }
         Err(error) => return Err(read(error)),
     };
@@ -29,14 +29,14 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
         let what = if count == 1 { "1 object is not".to_owned() } else { format!("{count} objects are not") };
         let found_text = format!("{what} as version {} declares: {}{rest}", version::BUILD, listed.join(", "));
         let why = "hosts run, but without what the difference is for: an index, a wider id, a wake-up";
-        let remedy = format!("{}; then the same without --plan", patient.command("upgrade --plan"));
+        let remedy = format!("{}; then the same without --plan", target.command("upgrade --plan"));
         found.push(Finding::warning(found_text, why, remedy));
     }
-    let unlogged = unlogged(patient).await?;
+    let unlogged = unlogged(target).await?;
     if !unlogged.is_empty() {
         let why = "they are empty after a crash of the server or a fail-over, and a standby has none of their rows";
         let found_text = format!("not written to the WAL (unlogged): {}", unlogged.join(", "));
-        found.push(Finding::note(found_text, why, format!("{}, unless that is intended", patient.command("durability durable"))));
+        found.push(Finding::note(found_text, why, format!("{}, unless that is intended", target.command("durability durable"))));
     }
     if found.is_empty() {
         found.push(Finding::ok(format!("{names}: as version {} declares, all tables logged", version::BUILD)));
@@ -44,16 +44,16 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
     Ok(found)
 }
 
-async fn unlogged(patient: &Patient<'_>) -> sqlx::Result<Vec<String>> {
-    let tables = schema::tables(&patient.settings.names);
+async fn unlogged(target: &Target<'_>) -> sqlx::Result<Vec<String>> {
+    let tables = schema::tables(&target.deployment.names);
     sqlx::query_scalar(
         "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = ANY ($2) AND c.relkind = 'r' AND c.relpersistence = 'u' \
          ORDER BY 1",
     )
-    .bind(patient.settings.names.schema.as_deref())
+    .bind(target.deployment.names.schema.as_deref())
     .bind(tables)
-    .fetch_all(&mut *patient.look().await?)
+    .fetch_all(&mut *target.look().await?)
     .await
 }
 

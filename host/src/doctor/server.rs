@@ -1,11 +1,11 @@
 //! The server itself: whether it can be written to, and whether its version is one that this is tried with.
 
 use super::finding::{Finding, Seen};
-use super::patient::Patient;
+use super::target::Target;
 use crate::queue::{NEWEST_SERVER, OLDEST_SERVER};
 
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
-    let mut look = patient.look().await?;
+pub(super) async fn check(target: &Target<'_>) -> Seen {
+    let mut look = target.look().await?;
     let (version, number, standby, encoding): (String, i32, bool, String) = sqlx::query_as(
         "SELECT current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery(), \
          current_setting('server_encoding')",

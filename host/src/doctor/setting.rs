@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::patient::{Patient, quoted};
+use super::target::{Target, quoted};
 
 /// One setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +38,10 @@ const OF_ROLE: &str = "SELECT DISTINCT ON (name) name, lower(value), setrole <> 
     ) AS items WHERE name = ANY ($1) ORDER BY name, rank DESC";
 
 /// These settings; one that this server does not know is left out.
-pub(super) async fn read(patient: &Patient<'_>, names: &[&str]) -> sqlx::Result<BTreeMap<String, Setting>> {
-    let mut look = patient.look_unbounded().await?;
+pub(super) async fn read(target: &Target<'_>, names: &[&str]) -> sqlx::Result<BTreeMap<String, Setting>> {
+    let mut look = target.look_unbounded().await?;
     let own: Vec<(String, String, Option<String>, String)> = sqlx::query_as(OWN).bind(names).fetch_all(&mut *look).await?;
-    let another = patient.role != patient.me;
+    let another = target.role != target.me;
     let mut settings: BTreeMap<String, Setting> = own
         .into_iter()
         .map(|(name, value, unit, source)| {
@@ -55,7 +55,7 @@ pub(super) async fn read(patient: &Patient<'_>, names: &[&str]) -> sqlx::Result<
         })
         .collect();
     if another {
-        let of_role: Vec<(String, String, bool)> = sqlx::query_as(OF_ROLE).bind(names).bind(&patient.role).fetch_all(&mut *look).await?;
+        let of_role: Vec<(String, String, bool)> = sqlx::query_as(OF_ROLE).bind(names).bind(&target.role).fetch_all(&mut *look).await?;
         for (name, value, of_the_role) in of_role {
             if let Some(setting) = settings.get_mut(&name) {
                 setting.value = value;
@@ -103,8 +103,8 @@ impl Setting {
     }
 
     /// What makes it `better`, no wider than it has to be; a setting of the server alone can only be made there.
-    pub(super) fn remedy(&self, patient: &Patient<'_>, name: &str, better: &str) -> String {
-        let (role, database) = (quoted(&patient.role), quoted(&patient.database));
+    pub(super) fn remedy(&self, target: &Target<'_>, name: &str, better: &str) -> String {
+        let (role, database) = (quoted(&target.role), quoted(&target.database));
         match self.from {
             Source::Server => format!("ALTER SYSTEM SET {name} = {better}; SELECT pg_reload_conf();"),
             Source::Database => format!("ALTER DATABASE {database} SET {name} = {better};"),
@@ -114,9 +114,9 @@ impl Setting {
     }
 
     /// What makes it `better` for the hosts' role alone.
-    pub(super) fn remedy_for_role(&self, patient: &Patient<'_>, name: &str, better: &str) -> String {
+    pub(super) fn remedy_for_role(&self, target: &Target<'_>, name: &str, better: &str) -> String {
         let role_only = Setting { from: if self.from == Source::Client { Source::Client } else { Source::Role }, ..self.clone() };
-        role_only.remedy(patient, name, better)
+        role_only.remedy(target, name, better)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Settings of the server that cost jobs, or time per job.
 
 use super::finding::{Finding, Seen, Severity};
-use super::patient::Patient;
 use super::setting::{self, Setting};
+use super::target::Target;
 
 /// One setting that can be wrong.
 struct Rule {
@@ -88,17 +88,17 @@ const RULES: &[Rule] = &[
     },
 ];
 
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> Seen {
     let names: Vec<&str> = RULES.iter().map(|rule| rule.name).chain(["synchronous_standby_names"]).collect();
-    let settings = setting::read(patient, &names).await?;
+    let settings = setting::read(target, &names).await?;
     let mut found = Vec::new();
     for rule in RULES {
         let Some(setting) = settings.get(rule.name).filter(|setting| (rule.is_bad)(setting)) else { continue };
         let what = format!("{} = {} {}", rule.name, setting.value, setting.place());
-        found.push(Finding::bad(rule.severity, what, rule.why, setting.remedy(patient, rule.name, rule.better)));
+        found.push(Finding::bad(rule.severity, what, rule.why, setting.remedy(target, rule.name, rule.better)));
     }
     if let Some(standbys) = settings.get("synchronous_standby_names").filter(|setting| !setting.value.is_empty()) {
-        found.extend(lonely(patient, standbys, settings.get("synchronous_commit")).await?);
+        found.extend(lonely(target, standbys, settings.get("synchronous_commit")).await?);
     }
     if found.is_empty() {
         found.push(Finding::ok("nothing set that costs jobs or time"));
@@ -107,7 +107,7 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
 }
 
 /// A commit waits for a standby that is not there, for ever and without an error.
-async fn lonely(patient: &Patient<'_>, standbys: &Setting, commit: Option<&Setting>) -> sqlx::Result<Option<Finding>> {
+async fn lonely(target: &Target<'_>, standbys: &Setting, commit: Option<&Setting>) -> sqlx::Result<Option<Finding>> {
     if commit.is_some_and(|commit| ["off", "local", "false", "no", "0"].contains(&commit.value.as_str())) {
         return Ok(None);
     }
@@ -115,7 +115,7 @@ async fn lonely(patient: &Patient<'_>, standbys: &Setting, commit: Option<&Setti
     let (connected, hidden, synchronous): (i64, i64, i64) = sqlx::query_as(
         "SELECT count(*), count(*) FILTER (WHERE state IS NULL), count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')) FROM pg_stat_replication",
     )
-    .fetch_one(&mut *patient.look().await?)
+    .fetch_one(&mut *target.look().await?)
     .await?;
     let what = format!("synchronous_standby_names = {}", standbys.value);
     let why = "every commit waits for a standby's answer: enqueueing, claiming and finishing stand still until one comes";

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use super::finding::{Finding, Seen, Severity};
-use super::patient::Patient;
 use super::setting;
+use super::target::Target;
 
 /// A claim takes milliseconds, but counting a long log, or looking for lost jobs in a long queue, can take seconds.
 const LEAST_STATEMENT: Duration = Duration::from_secs(30);
 
 const NAMES: [&str; 4] = ["statement_timeout", "transaction_timeout", "lock_timeout", "idle_session_timeout"];
 
-pub(super) async fn check(patient: &Patient<'_>) -> Seen {
-    let settings = setting::read(patient, &NAMES).await?;
+pub(super) async fn check(target: &Target<'_>) -> Seen {
+    let settings = setting::read(target, &NAMES).await?;
     let mut found = Vec::new();
     for (name, setting) in &settings {
         let Some(time) = setting.time() else { continue };
@@ -29,10 +29,10 @@ pub(super) async fn check(patient: &Patient<'_>) -> Seen {
             _ => (Severity::Note, "a worker's statements take milliseconds, those that count a long log can take longer"),
         };
         let what = format!("{name} = {} {}", humantime::format_duration(time), setting.place());
-        found.push(Finding::bad(severity, what, why, setting.remedy_for_role(patient, name, "0")));
+        found.push(Finding::bad(severity, what, why, setting.remedy_for_role(target, name, "0")));
     }
     if found.is_empty() {
-        found.push(Finding::ok(format!("none for the role {:?}", patient.role)));
+        found.push(Finding::ok(format!("none for the role {:?}", target.role)));
     }
     Ok(found)
 }

@@ -7,12 +7,9 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
-use super::downloads;
+use super::downloads::{self, VARIABLE};
 use super::error::EmbeddedError;
 use super::user::ServerUser;
-
-/// Names the folder of the server's programs.
-pub(super) const VARIABLE: &str = "PGQ_HOST_PG_BIN";
 
 /// The oldest PostgreSQL that `pgq-host run` works with.
 const OLDEST: u32 = 14;

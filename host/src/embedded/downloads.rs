@@ -13,9 +13,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha512};
 use tokio::process::Command;
 
-use super::binaries::VARIABLE;
 use super::error::EmbeddedError;
 use super::user::ServerUser;
+
+/// Names the folder of the server's programs: what makes a download unnecessary.
+pub(super) const VARIABLE: &str = "PGQ_HOST_PG_BIN";
 
 /// The major version of [`VERSION`].
 pub(super) const MAJOR: u32 = 17;

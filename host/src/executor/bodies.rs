@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Executor;
 use super::conclusion::Cost;
+use super::shared::Shared;
 use crate::boot_clock::BootInstant;
 use crate::capacity::ActiveCall;
 use crate::job::{Fault, FaultKind, Job, ReleaseReason, Verdict};
@@ -11,13 +11,13 @@ use crate::plugins::PluginSet;
 use crate::queue::Body;
 use crate::wasm::AssignedJob;
 
-impl Executor {
+impl Shared {
     /// Read the payloads that the claim left in the database, and start each job when its is there. Their leases are kept meanwhile.
-    pub(super) fn read(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: BootInstant) {
-        let (executor, shared, plugins) = (self.clone(), Arc::clone(&self.shared), plugins.clone());
+    pub(super) fn read(self: &Arc<Self>, jobs: Vec<Job>, plugins: &PluginSet, asked: BootInstant) {
+        let (shared, plugins) = (Arc::clone(self), plugins.clone());
         let jobs: Vec<(ActiveCall, AssignedJob)> = jobs.into_iter().map(|job| (shared.capacity.begin(), self.assign(job, asked))).collect();
         // No guest keeps a connection waiting there.
-        self.shared.control.spawn(async move {
+        self.control.spawn(async move {
             for (_active, assigned) in jobs {
                 let mut job = (*assigned.job).clone();
                 let read = match shared.reading.acquire().await {
@@ -26,7 +26,7 @@ impl Executor {
                 };
                 let verdict = match read {
                     Some(Ok(Body::Read)) => {
-                        executor.start_read(vec![job], &plugins, asked);
+                        shared.start_read(vec![job], &plugins, asked);
                         continue;
                     }
                     Some(Ok(Body::Gone)) => {

@@ -1,12 +1,14 @@
 //! The end of a job, however it was run: from its verdict to what the recorder is told.
 
 use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Shared;
-use crate::job::{Disposition, Verdict};
+use super::shared::Shared;
+use crate::job::{Disposition, Fault, FaultKind, Verdict};
 use crate::meter;
 use crate::plugins::Served;
 use crate::queue::{Attempt, Limited, Record};
@@ -31,7 +33,7 @@ impl Shared {
         if control.is_lease_lost() {
             meter::leases_lost("run", 1);
             if control.is_cancelled() {
-                tracing::info!(job.id = id, job.entrypoint = %served.entrypoint, "the job was cancelled while it ran; this run is not recorded");
+                tracing::info!(job.id = id, job.entrypoint = %served.entrypoint, "the job was cancelled while it report; this run is not recorded");
             } else {
                 tracing::warn!(job.id = id, job.entrypoint = %served.entrypoint, "the job is not this worker's any more: another has taken it over, or it was cancelled unheard; this run is not recorded");
             }
@@ -61,6 +63,26 @@ impl Shared {
             tracing::error!("an outcome came after the recorder had stopped; the job runs again when its lease is over");
         }
     }
+
+    /// The host failed these jobs. That counts as a run that failed; a job for which even that cannot be said is let go, and runs again
+    /// when its lease is over.
+    pub(super) async fn abandon(&self, left: VecDeque<AssignedJob>, served: &Served) {
+        for AssignedJob { job, .. } in left {
+            let fault = Fault::new(FaultKind::HostPanic, "the host panicked while it concluded this run");
+            let case = retry_policy::Case { id: job.id, attempt: job.attempt(), me: self.queue.me(), served };
+            let decide = || retry_policy::decide(Verdict::Retry { fault, after: None }, &case, fastrand::f64());
+            let recorded = match std::panic::catch_unwind(AssertUnwindSafe(decide)) {
+                Ok(disposition) => {
+                    let limited = limited(served);
+                    self.records.send(Record { limited, ..Record::new(job.claim, disposition) }).await.is_ok()
+                }
+                Err(_panic) => false,
+            };
+            if !recorded {
+                self.leases.release([job.claim]);
+            }
+        }
+    }
 }
 
 /// What the call took in which a job ended; a batch's is that of all its jobs.
@@ -85,7 +107,7 @@ impl Cost {
 }
 
 /// The limit that a job runs under, if there is one.
-pub(super) fn limited(served: &Served) -> Option<Limited> {
+fn limited(served: &Served) -> Option<Limited> {
     served.options.concurrency.map(|concurrency| Limited { entrypoint: Arc::clone(&served.entrypoint), concurrency })
 }
 

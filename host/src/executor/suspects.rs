@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::conclusion::Cost;
 use super::lane::{self, Quiet};
-use super::{Executor, Shared};
+use super::shared::Shared;
 use crate::boot_clock::BootInstant;
 use crate::capacity::ActiveCall;
 use crate::job::{Claim, Job, ReleaseReason, Suspicion, Verdict};
@@ -20,7 +20,7 @@ use crate::wasm::{AssignedJob, CallReport};
 
 /// A database that does not note within this time that a suspect begins has it begin later.
 const NOTE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Whether the outcome of a job that ran alone is written is asked so often: nobody else waits for that.
+/// Whether the outcome of a job that report alone is written is asked so often: nobody else waits for that.
 const RECORDED_POLL: Duration = Duration::from_millis(10);
 
 /// A job whose worker was lost.
@@ -32,15 +32,15 @@ struct Suspect {
     exposure: Exposure,
 }
 
-impl Executor {
+impl Shared {
     /// Each in a call of its own, in this order.
-    pub(super) fn start_suspects(&self, suspects: Vec<(Job, Suspicion)>, plugins: &PluginSet, asked: BootInstant) {
+    pub(super) fn start_suspects(self: &Arc<Self>, suspects: Vec<(Job, Suspicion)>, plugins: &PluginSet, asked: BootInstant) {
         let mut started = Vec::with_capacity(suspects.len());
         for (job, suspicion) in suspects {
             match plugins.pick(&job.entrypoint, fastrand::f64()) {
                 Some(served) => {
                     served.meter.start(std::slice::from_ref(&job));
-                    let quiet = self.shared.lane.quiet(suspicion);
+                    let quiet = self.lane.quiet(suspicion);
                     started.push(Suspect {
                         assigned: self.assign(job, asked),
                         suspicion,
@@ -53,9 +53,9 @@ impl Executor {
             }
         }
         tracing::info!(jobs = started.len(), "jobs that a lost worker held are run apart from the others");
-        let shared = Arc::clone(&self.shared);
+        let shared = Arc::clone(self);
         let started: Vec<(Suspect, ActiveCall)> = started.into_iter().map(|suspect| (suspect, shared.capacity.begin())).collect();
-        self.shared.guests.handle().spawn(async move {
+        self.guests.handle().spawn(async move {
             for (suspect, active) in started {
                 let place = shared.closed.run_until_cancelled(shared.lane.place(suspect.suspicion)).await.flatten();
                 let trying = Arc::clone(&shared);
@@ -69,9 +69,7 @@ impl Executor {
             }
         });
     }
-}
 
-impl Shared {
     /// Run a suspect, once it is noted that it begins. `None` for its place: the host stops.
     async fn try_out(self: &Arc<Self>, suspect: Suspect, lane: Option<OwnedSemaphorePermit>) {
         let Suspect { assigned, suspicion, quiet, served, exposure: _exposure } = suspect;
@@ -109,7 +107,7 @@ impl Shared {
             Err(reason) => CallReport::nothing(Verdict::Release(reason), 1, false),
         };
         drop(place);
-        let cost = Cost { elapsed: report.elapsed, memory: report.memory, crashed: report.crashed, share: report.share };
+        let cost = Cost { elapsed: report.elapsed, memory: report.memory, crashed: report.crashed, share: report.share.clone() };
         for verdict in report.verdicts {
             self.conclude(&assigned, &served, verdict, &cost).await;
         }

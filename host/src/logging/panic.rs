@@ -3,9 +3,10 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::thread;
 
-/// From now on. Without this, Rust prints a panic as several lines of its own, to a stderr that may be stuck or gone.
-pub(super) fn install() {
-    std::panic::set_hook(Box::new(|panic| {
+/// From now on. Without this, Rust prints a panic as several lines of its own, to a stderr that may be stuck or gone. `flush`
+/// writes what is left of the log.
+pub(super) fn install(flush: fn()) {
+    std::panic::set_hook(Box::new(move |panic| {
         let location = panic.location().map(ToString::to_string);
         let said = panic.payload_as_str().unwrap_or("of a value that is no text");
         let current = thread::current();
@@ -20,7 +21,7 @@ pub(super) fn install() {
         );
         // The process ends with its main thread, and nobody else would wait for the line to be written.
         if current.name() == Some("main") {
-            super::flush();
+            flush();
         }
     }));
 }

@@ -9,6 +9,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+/// Lines that found no room.
+pub(crate) const DROPPED: &str = "pgq_host_log_lines_dropped_total";
+
 /// What waits to be written, besides what is being written, is at most so long.
 const MOST_BYTES: usize = 4 << 20;
 /// So much is written to a pipe without another process's line in between. A longer line is written alone.
@@ -46,7 +49,7 @@ impl Queue {
         if pending.text.len() + line.len() > MOST_BYTES && self.writer.get() != Some(&thread::current().id()) {
             pending.dropped += 1;
             drop(pending);
-            metrics::counter!(super::DROPPED).increment(1);
+            metrics::counter!(DROPPED).increment(1);
             return;
         }
         let wakes = pending.text.is_empty();

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
-use super::Loader;
+use super::loader::Loader;
 use crate::host_memory;
 use crate::plugins::{Folder, Loading, LookedAt};
 

@@ -3,7 +3,8 @@
 use sqlx::PgConnection;
 
 use super::error::SchemaError;
-use super::manifest::{Manifest, Owner};
+use super::manifest::Manifest;
+use super::object::Owner;
 use super::statement;
 use crate::names::Names;
 

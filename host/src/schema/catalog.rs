@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
-use super::manifest::{Kind, Manifest, Object, one_line};
+use super::manifest::{Manifest, one_line};
+use super::object::{Kind, Object};
 use super::template::ColumnKind;
 use crate::names::Names;
 

@@ -1,10 +1,9 @@
 //! The columns, the id sequence and the unique constraints of one table against their declaration.
 
 use super::catalog::{LiveColumn, LiveTable};
-use super::diff::{Cure, Difference};
-use super::manifest::{Column, Kind, Object};
+use super::finding::{Cure, Difference, Problem};
+use super::object::{Column, Kind, Object};
 use super::template::ColumnKind;
-use super::verify::Problem;
 
 /// What differs in a table that is there.
 pub(super) fn differences(live: &LiveTable, table: &Object, columns: &[Column], uniques: &[Vec<&'static str>]) -> Vec<Difference> {

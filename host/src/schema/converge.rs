@@ -2,7 +2,8 @@
 
 use super::index::fold_buckets;
 use super::install::create_schema;
-use super::manifest::{Column, Kind, Manifest, Object};
+use super::manifest::Manifest;
+use super::object::{Column, Kind, Object};
 use super::template::ColumnKind;
 use crate::names::Names;
 

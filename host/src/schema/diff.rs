@@ -1,44 +1,11 @@
 //! The difference between the catalog and the declaration: one list, which `verify` tells and `upgrade` works off.
 
 use super::catalog::Catalog;
-use super::manifest::{Kind, Manifest, Object, Owner, one_line};
-use super::verify::{Finding, Problem};
+use super::finding::{Cure, Difference, Problem};
+use super::manifest::{Manifest, one_line};
+use super::object::{Kind, Object, Owner};
 use super::{column, index, install};
 use crate::names::Names;
-
-/// One object that is not as declared.
-#[derive(Debug)]
-pub(super) struct Difference {
-    pub(super) finding: Finding,
-    pub(super) cure: Cure,
-}
-
-/// What an upgrade does about it.
-#[derive(Debug)]
-pub(super) enum Cure {
-    Run(Vec<String>),
-    /// Rewrites a table under an exclusive lock, so the operator may opt out.
-    WidenId(String),
-    /// A type for which there is no safe conversion: the upgrade stops before it starts.
-    Drift {
-        table: String,
-        column: String,
-        installed: String,
-        declared: String,
-    },
-    /// Left to the operator; a worker runs with it as it is.
-    ByHand,
-}
-
-impl Difference {
-    pub(super) fn new(problem: Problem, object: String, detail: String, cure: Cure) -> Difference {
-        Difference { finding: Finding { problem, object, detail }, cure }
-    }
-
-    pub(super) fn missing(object: &Object, cure: Vec<String>) -> Difference {
-        Difference::new(Problem::Missing, object.to_string(), String::new(), Cure::Run(cure))
-    }
-}
 
 /// All differences, in an order in which their cures can run: labels before what uses them, columns before the indexes over them,
 /// retired types after the columns that had them.

@@ -3,7 +3,8 @@
 use sqlx::{Connection, PgConnection};
 
 use super::error::SchemaError;
-use super::manifest::{Kind, Manifest, Owner};
+use super::manifest::Manifest;
+use super::object::{Kind, Owner};
 use super::statement;
 use crate::names::Names;
 

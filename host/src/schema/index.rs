@@ -2,9 +2,8 @@
 
 use super::advisory::crc32;
 use super::catalog::{Catalog, LiveIndex};
-use super::diff::{Cure, Difference};
-use super::manifest::Object;
-use super::verify::Problem;
+use super::finding::{Cure, Difference, Problem};
+use super::object::Object;
 use crate::names::Names;
 
 /// What differs, if anything; an index that was declared otherwise in an earlier release is rebuilt.

@@ -1,75 +1,11 @@
 //! What PgQueuer 1.6.0 and pgq-host declare: the migrations, rendered for one set of names and read as comparable objects.
 
-use super::template::{self, ColumnKind, ColumnLine};
+use super::object::{Column, Kind, Object, Owner};
+use super::template::{self, ColumnLine};
 use crate::names::Names;
 
 const PGQUEUER: &str = include_str!("../../migrations/0001_pgqueuer.sql");
 const PGQ_HOST: &str = include_str!("../../migrations/0002_pgq_host.sql");
-
-/// Who declares an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Owner {
-    PgQueuer,
-    PgqHost,
-}
-
-/// One declared object.
-#[derive(Debug)]
-pub(super) struct Object {
-    pub(super) owner: Owner,
-    /// The name as the catalog has it: bare, in lower case.
-    pub(super) name: String,
-    /// The name as SQL needs it: quoted, qualified (a trigger's is its table's business).
-    pub(super) sql_name: String,
-    /// The statement that makes it.
-    pub(super) create: String,
-    pub(super) kind: Kind,
-}
-
-/// The comparable part, in the catalog's spelling.
-#[derive(Debug)]
-pub(super) enum Kind {
-    Enum {
-        labels: Vec<String>,
-    },
-    Table {
-        role: &'static str,
-        columns: Vec<Column>,
-        uniques: Vec<Vec<&'static str>>,
-    },
-    Index {
-        table: String,
-        unique: bool,
-        tail: String,
-    },
-    Function {
-        body: String,
-    },
-    Trigger {
-        table: String,
-        table_sql: String,
-        definition: String,
-    },
-    /// By what a published change names the row that was: all of it, where a table has no key.
-    ReplicaIdentity,
-}
-
-/// One declared column.
-#[derive(Debug)]
-pub(super) struct Column {
-    pub(super) name: &'static str,
-    /// What follows the name in DDL, qualified.
-    pub(super) definition: String,
-    pub(super) type_name: String,
-    /// The type as DDL, qualified.
-    pub(super) type_sql: String,
-    pub(super) not_null: bool,
-    pub(super) default: Option<String>,
-    /// The default as DDL, qualified.
-    pub(super) default_sql: Option<String>,
-    pub(super) kind: ColumnKind,
-    pub(super) primary_key: bool,
-}
 
 /// What earlier releases of PgQueuer left behind and its own upgrade clears away.
 #[derive(Debug)]

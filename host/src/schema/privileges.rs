@@ -2,7 +2,8 @@
 
 use sqlx::PgConnection;
 
-use super::manifest::{Kind, Manifest, Owner};
+use super::manifest::Manifest;
+use super::object::{Kind, Owner};
 use crate::names::Names;
 
 /// Not EXECUTE on the triggers' functions: it is asked for when a trigger is made, never when it fires.

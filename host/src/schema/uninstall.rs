@@ -3,7 +3,8 @@
 use sqlx::{Connection, PgConnection};
 
 use super::error::SchemaError;
-use super::manifest::{Kind, Manifest};
+use super::manifest::Manifest;
+use super::object::Kind;
 use super::{advisory, statement};
 use crate::names::Names;
 

@@ -3,8 +3,9 @@
 use sqlx::PgConnection;
 
 use super::catalog::Catalog;
-use super::diff::{self, Cure};
+use super::diff;
 use super::error::SchemaError;
+use super::finding::Cure;
 use super::manifest::Manifest;
 use super::{advisory, converge, statement};
 use crate::names::Names;

@@ -1,14 +1,13 @@
 //! Tells what is missing, different or left over, object by object.
 
-use std::fmt;
-
-use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::catalog::Catalog;
 use super::diff;
 use super::error::SchemaError;
-use super::manifest::{Kind, Manifest, Object};
+use super::finding::{Finding, Problem};
+use super::manifest::Manifest;
+use super::object::{Kind, Object};
 use crate::names::Names;
 
 /// What `verify` is to find.
@@ -18,55 +17,6 @@ pub enum Expect {
     Present,
     /// None of them.
     Absent,
-}
-
-/// One object that is not as expected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// In which way.
-    pub problem: Problem,
-    /// The object, with its kind: `index pgqueuer_ep_ea_idx`.
-    pub object: String,
-    /// More about it; may be empty.
-    pub detail: String,
-}
-
-/// In which way an object is not as expected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Problem {
-    /// It is not there.
-    Missing,
-    /// It is there, but not as declared.
-    Differs,
-    /// It is there and should not be.
-    Unexpected,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let problem = match self.problem {
-            Problem::Missing => "missing",
-            Problem::Differs => "different",
-            Problem::Unexpected => "unexpected",
-        };
-        write!(f, "{problem} {}", self.object)?;
-        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
-    }
-}
-
-impl fmt::Display for Object {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
-            Kind::Enum { .. } => "enum",
-            Kind::Table { .. } => "table",
-            Kind::Index { .. } => "index",
-            Kind::Function { .. } => "function",
-            Kind::Trigger { .. } => "trigger",
-            Kind::ReplicaIdentity => "replica identity of",
-        };
-        write!(f, "{kind} {}", self.name)
-    }
 }
 
 /// Compare the database with what is expected; nothing found means that all is well.

@@ -18,8 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Pages;
 use super::health::Report;
+use super::pages::Pages;
 
 /// Scrapers and probes are few: who holds more connections than these is neither. One more takes the place of the oldest that has not
 /// asked for anything: a probe asks at once.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Ended;
+use super::settings::Ended;
 use crate::plugins::PluginSet;
 use crate::queue::Queue;
 

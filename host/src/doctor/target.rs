@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Executor as _, PgPool, Postgres, SqlSafeStr as _, SqlStr, Transaction};
 
-use super::Settings;
+use super::deployment::Deployment;
 use crate::queue::{AS_BYTES, Operator, Pool};
 
 /// The listener's, and two that talk at the same time.
@@ -15,8 +15,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY";
 
 /// A database that answers.
-pub(super) struct Patient<'a> {
-    pub(super) settings: &'a Settings,
+pub(super) struct Target<'a> {
+    pub(super) deployment: &'a Deployment,
     pub(super) pool: PgPool,
     /// The role whose fitness is looked at.
     pub(super) role: String,
@@ -26,17 +26,17 @@ pub(super) struct Patient<'a> {
     pub(super) database: String,
 }
 
-impl<'a> Patient<'a> {
-    pub(super) async fn meet(settings: &'a Settings) -> sqlx::Result<Patient<'a>> {
+impl<'a> Target<'a> {
+    pub(super) async fn connect(deployment: &'a Deployment) -> sqlx::Result<Target<'a>> {
         let options = PgPoolOptions::new().max_connections(MOST_CONNECTIONS).acquire_timeout(TIMEOUT);
-        let pool = options.connect_lazy_with(settings.database.clone());
+        let pool = options.connect_lazy_with(deployment.database.clone());
         let mut look = begin(&pool).await?;
         // Behind a pooler, what is prepared by name stays in a session that is somebody else's next.
         let who = sqlx::query_as("SELECT current_user::text, current_database()::text").persistent(false);
         let (me, database): (String, String) = who.fetch_one(&mut *look).await?;
         look.rollback().await?;
-        let role = settings.role.clone().unwrap_or_else(|| me.clone());
-        Ok(Patient { settings, pool, role, me, database })
+        let role = deployment.role.clone().unwrap_or_else(|| me.clone());
+        Ok(Target { deployment, pool, role, me, database })
     }
 
     /// A transaction to look in.
@@ -51,20 +51,20 @@ impl<'a> Patient<'a> {
 
     /// A statement for the queue's names.
     pub(super) fn sql(&self, template: &str) -> SqlStr {
-        AssertSqlSafe(self.settings.names.render(template)).into_sql_str()
+        AssertSqlSafe(self.deployment.names.render(template)).into_sql_str()
     }
 
     /// The queue, as commands look at it.
     pub(super) fn operator(&self) -> Operator {
-        Operator::new(Pool::by_transaction(&self.pool), self.settings.names.clone())
+        Operator::new(Pool::by_transaction(&self.pool), self.deployment.names.clone())
     }
 
     /// A command of this program for this queue.
     pub(super) fn command(&self, verb: &str) -> String {
-        format!("pgq-host{} {verb}", self.settings.flags)
+        format!("pgq-host{} {verb}", self.deployment.flags)
     }
 
-    pub(super) async fn leave(&self) {
+    pub(super) async fn close(&self) {
         self.pool.close().await;
     }
 }

@@ -1,0 +1,36 @@
+//! The way of a claimed job: started, run, recorded, and the next one started.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::sandbox::Sandbox;
+use super::settings::Settings;
+use crate::capacity::Capacity;
+use crate::executor::Executor;
+use crate::lease::Leases;
+use crate::queue::{Queue, Record};
+use crate::recorder::{self, NextJobs};
+
+/// What runs jobs, and the ends of its channels.
+pub(super) struct Pipeline {
+    pub(super) leases: Arc<Leases>,
+    pub(super) capacity: Arc<Capacity>,
+    pub(super) executor: Executor,
+    /// From the executor to the recorder.
+    pub(super) records: mpsc::Receiver<Record>,
+    /// From the recorder to what starts jobs.
+    pub(super) next: mpsc::Sender<NextJobs>,
+    pub(super) next_jobs: mpsc::Receiver<NextJobs>,
+}
+
+pub(super) fn build(settings: &Settings, queue: &Queue, sandbox: &Sandbox) -> Pipeline {
+    queue.access().expect_within(settings.heartbeat_timeout / 2);
+    let leases = Arc::new(Leases::new(settings.heartbeat_timeout));
+    let capacity = Capacity::new(settings.max_concurrent_tasks);
+    let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
+    let (next, next_jobs) = mpsc::channel(recorder::NEXT);
+    let (engine, guests) = (sandbox.engine.clone(), sandbox.guests.clone());
+    let executor = Executor::new(engine, guests, queue.clone(), Arc::clone(&capacity), Arc::clone(&leases), record_sender);
+    Pipeline { leases, capacity, executor, records, next, next_jobs }
+}

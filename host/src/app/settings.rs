@@ -1,0 +1,46 @@
+//! All that a worker needs to know.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::names::Names;
+use crate::plugins::{BreakerRule, Folder, Reread};
+use crate::queue::Database;
+use crate::readiness::Requirement;
+use crate::worker;
+
+/// Of one worker.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the database is.
+    pub database: Database,
+    /// What its objects are called.
+    pub names: Names,
+    /// Where plugins are.
+    pub folder: Folder,
+    /// How to read again what they may do.
+    pub reread: Reread,
+    /// When an entrypoint whose runs crash is paused.
+    pub breaker: BreakerRule,
+    /// Where compiled code is kept; `None` keeps none.
+    pub cache: Option<PathBuf>,
+    /// Jobs that run at a time.
+    pub max_concurrent_tasks: usize,
+    /// Bytes of payloads and headers that claimed jobs may hold.
+    pub max_claimed_bytes: u64,
+    /// Bytes that all running guests may have together.
+    pub max_guest_memory: usize,
+    /// A job whose worker was silent for so long is taken from it.
+    pub heartbeat_timeout: Duration,
+    /// Running jobs have so long to end at a stop.
+    pub drain_timeout: Duration,
+    /// The log is counted into the statistics so often; zero leaves it to others.
+    pub log_aggregation_interval: Duration,
+    /// What it must have to be called ready.
+    pub require: Vec<Requirement>,
+    /// Where to serve metrics.
+    pub listen: Option<SocketAddr>,
+    /// The claim loop's.
+    pub worker: worker::Settings,
+}

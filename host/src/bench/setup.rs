@@ -1,0 +1,64 @@
+//! What is measured, where and with what: the same for all scenarios.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::place::Place;
+use super::plugin;
+use super::settings::{Handler, Settings};
+use super::workers::Start;
+
+/// An instance that is kept runs this many jobs: all of them.
+const KEPT: u32 = 1_000_000;
+
+/// All that a scenario needs.
+pub(super) struct Setup<'a> {
+    pub(super) place: &'a Place,
+    pub(super) settings: &'a Settings,
+    pub(super) handler: &'a Handler,
+    pub(super) say: &'a dyn Fn(&str),
+}
+
+impl Setup<'_> {
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.settings.payload
+    }
+
+    pub(super) fn entrypoint(&self) -> String {
+        match self.handler {
+            Handler::Ours { .. } => plugin::entrypoint(0),
+            Handler::Yours { entrypoint, .. } => entrypoint.clone(),
+        }
+    }
+
+    /// What the jobs run in, in words.
+    pub(super) fn instances(&self) -> String {
+        match self.handler {
+            Handler::Ours { reuse: false } => "fresh instances".into(),
+            Handler::Ours { reuse: true } => "kept instances".into(),
+            Handler::Yours { entrypoint, .. } => entrypoint.clone(),
+        }
+    }
+
+    /// How hosts are started that serve these entrypoints.
+    pub(super) fn start(&self, entrypoints: &[String]) -> anyhow::Result<Start<'_>> {
+        let mut plugins = PathBuf::new();
+        if let Handler::Ours { reuse } = self.handler {
+            let (served, kept) = (u64::try_from(entrypoints.len())?, if *reuse { KEPT } else { 1 });
+            plugins = self.place.folder().join(format!("plugins-{served}-{kept}"));
+            let component = plugin::component(served, kept)?;
+            std::fs::create_dir_all(&plugins)
+                .and_then(|()| std::fs::write(plugins.join("bench.wasm"), component))
+                .with_context(|| format!("cannot write into {}", plugins.display()))?;
+        }
+        let settings = self.settings;
+        Ok(Start { place: self.place, binary: &settings.binary, handler: self.handler, arguments: &settings.arguments, plugins })
+    }
+}
+
+/// Bytes that nothing compresses, the same each time.
+pub fn noise(size: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(1);
+    std::iter::repeat_with(|| random.u8(..)).take(size).collect()
+}

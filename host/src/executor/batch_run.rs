@@ -1,0 +1,68 @@
+//! The jobs of one call, from the wait for a place to the outcome of each.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+
+use super::conclusion::Cost;
+use super::shared::Shared;
+use crate::boot_clock::BootInstant;
+use crate::job::{ReleaseReason, Verdict};
+use crate::plugins::{Exposure, Served};
+use crate::wasm::{AssignedJob, CallReport};
+
+impl Shared {
+    /// Run these jobs in a task of their own.
+    pub(super) fn spawn(self: &Arc<Self>, jobs: Vec<AssignedJob>, served: Served, exposure: Exposure, asked: BootInstant) {
+        let (shared, active) = (Arc::clone(self), self.capacity.begin());
+        self.guests.handle().spawn(async move {
+            let mut left = VecDeque::from(jobs);
+            // A panic is caught below where the guest is called. Whatever panics besides that costs these jobs a run, and nothing else:
+            // a lease that was left behind would be renewed for ever.
+            let _ = AssertUnwindSafe(shared.run(&mut left, &served, asked)).catch_unwind().await;
+            shared.abandon(left, &served).await;
+            // Before anybody is told that there is room.
+            drop(exposure);
+            drop(active);
+        });
+    }
+
+    /// Run these jobs. Those that are concluded, or are run on their own, are taken out.
+    async fn run(self: &Arc<Self>, left: &mut VecDeque<AssignedJob>, served: &Served, asked: BootInstant) {
+        let place = self.begin(left.make_contiguous(), asked).await;
+        // A claim that is over is another worker's: nothing of it begins.
+        for _ in 0..left.len() {
+            let Some(assigned) = left.front().cloned() else { break };
+            if assigned.control.is_lease_lost() {
+                self.conclude(&assigned, served, Verdict::Release(ReleaseReason::LeaseLost), &Cost::nothing()).await;
+                left.pop_front();
+            } else {
+                left.rotate_left(1);
+            }
+        }
+        let count = left.len();
+        if count == 0 {
+            return;
+        }
+        let report = match place {
+            // It opened since the claim: nothing begins that is known to crash, and nothing is counted that did not begin.
+            Some(_place) if served.health.is_open() => CallReport::nothing(Verdict::Release(ReleaseReason::EntrypointPaused), count, false),
+            Some(_place) => self.call(left.make_contiguous(), served).await,
+            None => CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
+        };
+        // One bad job must not cost the others an attempt, and nobody can tell which it was: each shows it alone.
+        let alone = report.crashed && count > 1;
+        for verdict in report.verdicts {
+            let Some(assigned) = left.front().cloned() else { break };
+            if alone && !assigned.control.is_over() {
+                self.spawn(vec![assigned], served.clone(), served.expose(1), asked);
+            } else {
+                let cost = Cost { elapsed: report.elapsed, memory: report.memory, crashed: report.crashed, share: report.share.clone() };
+                self.conclude(&assigned, served, verdict, &cost).await;
+            }
+            left.pop_front();
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! One call of a guest: when it may begin, and what comes of it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use tokio::sync::SemaphorePermit;
+
+use super::shared::Shared;
+use crate::boot_clock::BootInstant;
+use crate::job::{Claim, Fault, FaultKind, ReleaseReason, Verdict};
+use crate::lease::Standing;
+use crate::plugins::Served;
+use crate::wasm::{self, AssignedJob, CallReport, CallSpec, RunLimits};
+
+impl Shared {
+    /// A place to run in, once these jobs may begin: none runs that has to be alone, and their leases are good for a while, or known to be
+    /// lost. `None` when the host stops.
+    pub(super) async fn begin(&self, jobs: &[AssignedJob], asked: BootInstant) -> Option<SemaphorePermit<'_>> {
+        loop {
+            if !self.lane.is_open() {
+                self.closed.run_until_cancelled(self.lane.open()).await?;
+            }
+            let place = self.running.acquire().await.ok()?;
+            if !self.lane.is_open() {
+                continue;
+            }
+            let is_stale = |claim: &Claim| self.leases.standing(*claim) == Standing::Stale;
+            let claims: Vec<Claim> = match self.leases.is_good(asked) {
+                true => Vec::new(),
+                false => jobs.iter().map(|assigned| assigned.job.claim).filter(is_stale).collect(),
+            };
+            if claims.is_empty() {
+                return Some(place);
+            }
+            drop(place);
+            self.leases.renew(&claims, &self.closed).await;
+            if self.closed.is_cancelled() {
+                return None;
+            }
+        }
+    }
+
+    /// One call of the guest, wherever it computes, and whatever becomes of it.
+    pub(super) async fn call(&self, jobs: &[AssignedJob], served: &Served) -> CallReport {
+        let options = &served.options;
+        let spec = CallSpec {
+            plugin: Arc::clone(&served.plugin),
+            entrypoint: Arc::clone(&served.entrypoint),
+            limits: RunLimits { timeout: options.timeout, memory: options.memory, max_attempts: options.max_attempts },
+            reuse: options.reuse,
+            batched: options.batch.is_some(),
+        };
+        let (engine, assigned, count) = (self.engine.clone(), jobs.to_vec(), jobs.len());
+        let run = async move { AssertUnwindSafe(wasm::run(&engine, &spec, &assigned)).catch_unwind().await };
+        let long = served.pace.is_long();
+        tracing::debug!(job.entrypoint = %served.entrypoint, long, "run begins");
+        let ended = self.guests.run(long, run).await;
+        if let Some((_, long)) = ended {
+            served.pace.observe(long);
+        }
+        let report = match ended {
+            Some((Ok(report), _)) => report,
+            // The hook has logged where. This call's fault, whatever it was.
+            Some((Err(_panic), _)) => {
+                let fault = Fault::new(FaultKind::HostPanic, "the host panicked while it served this run");
+                CallReport::nothing(Verdict::Retry { fault, after: None }, count, true)
+            }
+            None => CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
+        };
+        served.meter.limits(report.limit_hits.iter().map(|limit| limit.label()));
+        report
+    }
+}

@@ -1,0 +1,42 @@
+//! What all runs of a host have in common.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::lane::Lane;
+use crate::boot_clock::BootInstant;
+use crate::capacity::Capacity;
+use crate::guests::Guests;
+use crate::job::Job;
+use crate::lease::Leases;
+use crate::queue::{Queue, Record};
+use crate::wasm::{AssignedJob, Engine};
+
+/// Kept by the executor and by every run.
+pub(super) struct Shared {
+    pub(super) engine: Engine,
+    pub(super) guests: Guests,
+    pub(super) queue: Queue,
+    /// For statements: the connections that they open live on these threads, not on those of guests.
+    pub(super) control: Handle,
+    pub(super) lane: Arc<Lane>,
+    pub(super) closed: CancellationToken,
+    /// Large payloads are read one at a time: each takes a connection, and is in memory twice for a moment.
+    pub(super) reading: Semaphore,
+    pub(super) running: Semaphore,
+    pub(super) capacity: Arc<Capacity>,
+    pub(super) leases: Arc<Leases>,
+    pub(super) records: mpsc::Sender<Record>,
+    pub(super) ended: AtomicU64,
+}
+
+impl Shared {
+    /// Have the lease of this job kept, which was claimed by a statement that was sent at `asked`.
+    pub(super) fn assign(&self, job: Job, asked: BootInstant) -> AssignedJob {
+        AssignedJob { control: self.leases.hold(job.claim, asked), job: Arc::new(job) }
+    }
+}

@@ -1,0 +1,38 @@
+//! From the jobs of a claim to the calls that they are run in.
+
+use std::sync::Arc;
+
+use super::batches::{batches, chunks};
+use super::lane;
+use super::shared::Shared;
+use crate::boot_clock::BootInstant;
+use crate::job::Job;
+use crate::plugins::{PluginSet, Served};
+
+impl Shared {
+    /// Start jobs whose payloads are there; in batches where an entrypoint takes them.
+    pub(super) fn start_read(self: &Arc<Self>, jobs: Vec<Job>, plugins: &PluginSet, asked: BootInstant) {
+        let batch = |served: &Served| served.options.batch.unwrap_or(1) as usize;
+        let (suspects, jobs) = lane::part(jobs);
+        if !suspects.is_empty() {
+            // First, since the others may have to wait for them.
+            self.start_suspects(suspects, plugins, asked);
+        }
+        for jobs in batches(jobs, |entrypoint| plugins.get(entrypoint).map_or(1, batch)) {
+            let entrypoint = Arc::clone(&jobs[0].entrypoint);
+            match plugins.pick(&entrypoint, fastrand::f64()) {
+                // A canary may take smaller batches than the version that it is to replace.
+                Some(served) => chunks(jobs, batch(served)).for_each(|jobs| self.start_call(jobs, served, asked)),
+                None => tracing::error!(job.entrypoint = %entrypoint, jobs = jobs.len(), "claimed jobs that nobody asked for"),
+            }
+        }
+    }
+
+    /// In one call.
+    fn start_call(self: &Arc<Self>, jobs: Vec<Job>, served: &Served, asked: BootInstant) {
+        served.meter.start(&jobs);
+        let exposure = served.expose(jobs.len());
+        let jobs = jobs.into_iter().map(|job| self.assign(job, asked)).collect();
+        self.spawn(jobs, served.clone(), exposure, asked);
+    }
+}

@@ -1,0 +1,62 @@
+//! The pages, and the worker that they are about.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::gauges;
+use super::health::Subject;
+
+/// The pages, from the start of the process to its end; and the worker that they are about, while there is one.
+pub struct Pages {
+    pub(super) counts: PrometheusHandle,
+    subject: Mutex<Option<Arc<Subject>>>,
+    depth: gauges::Sample,
+    ended: CancellationToken,
+}
+
+/// Dropped, the pages have no worker any more.
+pub struct Shown(&'static Pages);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        *self.0.subject.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Pages {
+    /// About no worker yet. They end with the guard that [`Pages::serving`] gives.
+    pub(super) fn new(counts: PrometheusHandle) -> Pages {
+        Pages { counts, subject: Mutex::default(), depth: gauges::Sample::default(), ended: CancellationToken::new() }
+    }
+
+    /// Whatever serves them keeps this.
+    pub(super) fn serving(&self) -> DropGuard {
+        self.ended.clone().drop_guard()
+    }
+
+    /// Resolves when they are served no more, which nobody asks for.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Be about this worker, until what is handed back is dropped.
+    pub fn show(&'static self, subject: Subject) -> Shown {
+        *self.subject.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(subject));
+        Shown(self)
+    }
+
+    pub(super) fn subject(&self) -> Option<Arc<Subject>> {
+        self.subject.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Everything that is counted, and how things stand.
+    pub(super) async fn metrics(&self) -> String {
+        let mut page = self.counts.render();
+        if let Some(subject) = self.subject() {
+            gauges::write(&mut page, &subject, &self.depth).await;
+        }
+        page
+    }
+}
