@@ -27,7 +27,7 @@ impl Shared {
         self.ended.fetch_add(1, Ordering::Relaxed);
         served.meter.end(&verdict, cost.elapsed, cost.crashed);
         if !matches!(verdict, Verdict::Release(_)) {
-            served.health.observe(cost.crashed);
+            served.breaker.observe(cost.crashed);
         }
         if control.is_lease_lost() {
             meter::leases_lost("run", 1);

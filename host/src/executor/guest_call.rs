@@ -53,11 +53,11 @@ impl Shared {
         };
         let (engine, held, count) = (self.engine.clone(), jobs.to_vec(), jobs.len());
         let run = async move { AssertUnwindSafe(wasm::run(&engine, &terms, &held)).catch_unwind().await };
-        let long = served.pace.is_long();
+        let long = served.run_class.is_long();
         tracing::debug!(job.entrypoint = %served.entrypoint, long, "run begins");
         let ended = self.guests.run(long, run).await;
         if let Some((_, long)) = ended {
-            served.pace.observe(long);
+            served.run_class.observe(long);
         }
         let ran = match ended {
             Some((Ok(ran), _)) => ran,

@@ -78,7 +78,7 @@ impl Shared {
             None => None,
         };
         let noted = match &place {
-            Some(_) if served.health.is_open() => Err(ReleaseReason::EntrypointPaused),
+            Some(_) if served.breaker.is_open() => Err(ReleaseReason::EntrypointPaused),
             Some(_) => self.note(held.job.claim, suspicion).await,
             None => Err(ReleaseReason::HostStopped),
         };

@@ -12,7 +12,7 @@ use crate::cli::run::default_cache_dir;
 use crate::cli::usage::IsUsage as _;
 use crate::config::Config;
 use crate::guests::{GuestRuntime, Guests};
-use crate::plugins::{File, Shelf};
+use crate::plugins::{File, Rollouts};
 use crate::wasm::{self, CodeCache, Engine, EngineSettings, LoadError, Loaded};
 
 /// What commands that load plugins have in common.
@@ -76,12 +76,12 @@ impl Bench {
     pub(in crate::cli) async fn folder(&self, path: PathBuf) -> anyhow::Result<Vec<File>> {
         let config = &self.config;
         let folder = config.folder(path);
-        let mut shelf = Shelf::new(folder.clone(), config.breaker, Arc::default());
-        for loading in shelf.scan(folder.list()?, false).due {
+        let mut rollouts = Rollouts::new(folder.clone(), config.breaker, Arc::default());
+        for loading in rollouts.scan(folder.list()?, false).due {
             let (folder, engine, cache) = (folder.clone(), self.engine.clone(), self.cache.clone());
-            shelf.settle(self.guests.handle().spawn(async move { loading.look(&folder, &engine, &cache).await }).await?);
+            rollouts.settle(self.guests.handle().spawn(async move { loading.look(&folder, &engine, &cache).await }).await?);
         }
-        Ok(shelf.snapshot().files().to_vec())
+        Ok(rollouts.snapshot().files().to_vec())
     }
 
     /// Load these bytes as the plugin that the file of this name would be.
