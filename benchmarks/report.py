@@ -106,7 +106,7 @@ def page(run: Run) -> str:
 
 What a claim of ten jobs takes beside rows that it does not want, or more of those that it wants, against a queue that has nothing but
 the ten; the worker's own statement, its commit included. "limited" is an entrypoint with a limit over all workers; in "limited" beside
-running jobs, each of them has one of its seats, and in "limited, others run" they are another entrypoint's.
+running jobs, each of them has one of its slots, and in "limited, others run" they are another entrypoint's.
 
 {claims(run)}
 

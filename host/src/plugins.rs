@@ -35,7 +35,7 @@ pub use throttle::Throttle;
 
 use crate::job::EntrypointOptions;
 use crate::judgement::{Judgement, Standing};
-use crate::meter::Meter;
+use crate::meter::EntrypointMetrics;
 use crate::wasm::{LoadError, Loaded};
 
 /// An entrypoint, and what runs it.
@@ -54,7 +54,7 @@ pub struct Served {
     /// How often its jobs may come back at once.
     pub throttle: Arc<Throttle>,
     /// Counts its runs.
-    pub meter: Arc<Meter>,
+    pub metrics: Arc<EntrypointMetrics>,
 }
 
 /// How a new version of a plugin is brought in.

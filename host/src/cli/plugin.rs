@@ -2,7 +2,7 @@
 
 pub(super) mod bench;
 mod build;
-mod ending;
+mod exit;
 mod fleet;
 mod inspect;
 mod list;

@@ -68,7 +68,7 @@ impl Shared {
             }
             None => Ran::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
         };
-        served.meter.limits(ran.met.iter().map(|limit| limit.label()));
+        served.metrics.limits(ran.met.iter().map(|limit| limit.label()));
         ran
     }
 }

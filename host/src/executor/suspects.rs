@@ -39,7 +39,7 @@ impl Shared {
         for (job, suspicion) in suspects {
             match plugins.pick(&job.entrypoint, fastrand::f64()) {
                 Some(served) => {
-                    served.meter.start(std::slice::from_ref(&job));
+                    served.metrics.start(std::slice::from_ref(&job));
                     let quiet = self.lane.quiet(suspicion);
                     held.push(Suspect {
                         held: self.hold(job, asked),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::version::Version;
 use super::{Entry, File, PluginSet, Rollouts, Served};
-use crate::meter::Meter;
+use crate::meter::EntrypointMetrics;
 
 impl Rollouts {
     /// The snapshot of now.
@@ -60,7 +60,7 @@ impl Rollouts {
             breaker: Arc::clone(&version.breakers[name]),
             run_class: Arc::clone(&version.run_classes[name]),
             throttle: Arc::clone(&version.throttles[name]),
-            meter: Arc::new(Meter::new(&version.loaded.name, name)),
+            metrics: Arc::new(EntrypointMetrics::new(&version.loaded.name, name)),
         })
     }
 }

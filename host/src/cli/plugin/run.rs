@@ -8,7 +8,7 @@ use chrono::Utc;
 use clap::Args;
 
 use super::bench::{self, BenchArgs, Compiled};
-use super::ending::Ending;
+use super::exit::Exit;
 use super::options;
 use crate::cli::output;
 use crate::cli::queue::{parse_header, read_payload};
@@ -68,7 +68,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
         }
     };
     let ran = ran.context("the host panicked while it served this run")?;
-    show(&Ending { ran, attempt: args.attempt, options }, args.json)
+    show(&Exit { ran, attempt: args.attempt, options }, args.json)
 }
 
 impl RunArgs {
@@ -108,16 +108,16 @@ fn choose(declaration: &Declaration, named: Option<&str>) -> anyhow::Result<Stri
 }
 
 /// The output is the data, byte for byte; the rest is said on stderr.
-fn show(ending: &Ending, json: bool) -> anyhow::Result<()> {
-    let said = ending.said();
+fn show(exit: &Exit, json: bool) -> anyhow::Result<()> {
+    let said = exit.said();
     if json {
-        output::data(&ending.json().to_string())?;
+        output::data(&exit.json().to_string())?;
         return said.map(drop).map_err(|failure| anyhow!(failure));
     }
-    if let Some(bytes) = ending.output() {
+    if let Some(bytes) = exit.output() {
         output::raw(bytes)?;
     }
-    for job in ending.follow_ups() {
+    for job in exit.follow_ups() {
         let size = job.payload.as_ref().map_or("no payload".into(), |payload| options::bytes(payload.len()));
         output::status(&format!(
             "would enqueue {:?}: {size}, priority {}, delay {}",
@@ -126,10 +126,10 @@ fn show(ending: &Ending, json: bool) -> anyhow::Result<()> {
             options::time(job.delay)
         ));
     }
-    if let Some(traceback) = ending.traceback() {
+    if let Some(traceback) = exit.traceback() {
         output::status(traceback);
     }
-    let took = format!("{:.1} ms, {} of memory", ending.ran.elapsed.as_secs_f64() * 1000.0, options::bytes(ending.ran.memory));
+    let took = format!("{:.1} ms, {} of memory", exit.ran.elapsed.as_secs_f64() * 1000.0, options::bytes(exit.ran.memory));
     match said {
         Ok(said) => {
             output::status(&format!("{said} ({took})"));
