@@ -23,6 +23,7 @@ mod schema;
 mod uninstall;
 mod usage;
 mod values;
+mod workbench;
 
 use std::time::Duration;
 

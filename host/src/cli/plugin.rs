@@ -1,6 +1,5 @@
 //! `plugin`: make, build, look at, try and list plugins. Only what concerns the hosts that run needs a database.
 
-pub(super) mod bench;
 mod build;
 mod exit;
 mod fleet;

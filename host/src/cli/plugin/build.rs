@@ -30,14 +30,14 @@ pub(super) struct BuildArgs {
 
 pub(super) async fn run(args: BuildArgs) -> anyhow::Result<()> {
     let mut signals = Signals::install()?;
-    let bench = args.reporting.set_up()?;
+    let workbench = args.reporting.set_up()?;
     let build = Build { folder: &args.dir, release: args.release || !args.debug, quiet: false };
     let components = tokio::select! {
         built = build.run() => built?,
         name = signals.next() => bail!("interrupted by {name}; cargo was told to stop"),
     };
     // A component that no host would load never reaches the folder.
-    args.reporting.report(&bench, &components).await?;
+    args.reporting.report(&workbench, &components).await?;
     for component in components.iter().filter(|_| args.out.is_some()) {
         let out = args.out.as_deref().unwrap_or(&args.dir);
         let installed = install(component, out).with_context(|| format!("cannot copy {} into {}", component.display(), out.display()))?;

@@ -7,12 +7,12 @@ use anyhow::{Context as _, anyhow, bail};
 use chrono::Utc;
 use clap::Args;
 
-use super::bench::{self, BenchArgs, Compiled};
 use super::exit::Exit;
 use super::options;
 use crate::cli::output;
 use crate::cli::queue::{parse_header, read_payload};
 use crate::cli::usage::usage;
+use crate::cli::workbench::{self, Compiled, WorkbenchArgs};
 use crate::job::{Claim, Job, JobId};
 use crate::signal::Signals;
 use crate::wasm::{self, Control, Declaration, Held, RunLimits, Terms};
@@ -43,23 +43,23 @@ pub(super) struct RunArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    bench: BenchArgs,
+    workbench: WorkbenchArgs,
 }
 
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let bench = args.bench.set_up(Compiled::Kept)?;
+    let workbench = args.workbench.set_up(Compiled::Kept)?;
     let mut signals = Signals::install()?;
-    let plugin = bench.load(&args.file, bench::read(&args.file)?).await?;
+    let plugin = workbench.load(&args.file, workbench::read(&args.file)?).await?;
     let plugin = plugin.with_context(|| format!("{} is no plugin that a host would load", args.file.display()))?;
     let entrypoint = choose(&plugin.declaration, args.entrypoint.as_deref())?;
-    let options = bench.config.caps.apply(&plugin.declaration.entrypoints[&entrypoint]);
+    let options = workbench.config.caps.apply(&plugin.declaration.entrypoints[&entrypoint]);
     let limits = RunLimits { timeout: options.timeout, memory: options.memory, max_attempts: options.max_attempts };
     let job = args.job(&entrypoint)?;
 
-    let (engine, control) = (bench.engine.clone(), Arc::new(Control::default()));
+    let (engine, control) = (workbench.engine.clone(), Arc::new(Control::default()));
     let held = [Held { job: Arc::new(job), control: Arc::clone(&control) }];
     let terms = Terms { plugin: Arc::new(plugin), entrypoint: entrypoint.into(), limits, reuse: 1, batched: options.batch.is_some() };
-    let mut running = bench.guests.handle().spawn(async move { wasm::run(&engine, &terms, &held).await });
+    let mut running = workbench.guests.handle().spawn(async move { wasm::run(&engine, &terms, &held).await });
     let ran = tokio::select! {
         ran = &mut running => ran,
         _ = signals.next() => {
