@@ -227,7 +227,7 @@ def saturated_limit(case: Case, jobs: int = 300) -> str:
         seconds = case.value(
             """SELECT extract(epoch FROM max(created) FILTER (WHERE status = 'successful') - min(created) FILTER (WHERE status = 'picked'))
                FROM pgqueuer_log WHERE job_id >= %s""", [first])
-        # By id: a claim that saw a seat given back has a later id than the row that says so.
+        # By id: a claim that saw a slot given back has a later id than the row that says so.
         most = case.value(
             """SELECT max(running) FROM (
                    SELECT sum(CASE status WHEN 'picked' THEN 1 WHEN 'successful' THEN -1 ELSE 0 END) OVER (ORDER BY id) AS running

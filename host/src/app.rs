@@ -23,13 +23,13 @@ use crate::capacity::Capacity;
 use crate::executor::Executor;
 use crate::guests::GuestRuntime;
 use crate::lease::{self, Leases};
-use crate::pulse::Pulse;
 use crate::queue::{Connected, Pool, Queue, SchemaFeatures};
 use crate::readiness::Readiness;
 use crate::recorder::{self, SlotHandover};
 use crate::signal::Signals;
-use crate::telemetry::{Pages, Shown, Subject};
+use crate::telemetry::{Pages, Shown, WorkerHandles};
 use crate::wasm::Engine;
+use crate::watchdog::Watchdog;
 use crate::worker::{self, Ended, Mode, Worker};
 use crate::{descriptors, maintenance, schedules};
 use pipeline::Pipeline;
@@ -78,19 +78,19 @@ struct Built {
     sandbox: Sandbox,
     plugins: Plugins,
     pipeline: Pipeline,
-    pulse: Pulse,
+    watchdog: Watchdog,
 }
 
 /// Connect, look at what is there, and load the plugins.
 async fn build(settings: Settings) -> anyhow::Result<Built> {
     let me = Uuid::new_v4();
     let database = database::connect(&settings.database, &settings.names, me).await?;
-    let pulse = Pulse::new(database.pool.longest_wait());
+    let watchdog = Watchdog::new(database.pool.longest_wait());
     let sandbox = sandbox::build(&settings)?;
     let (queue, features) = database::open_queue(database.pool.clone(), &settings.names, me, settings.max_claimed_bytes).await?;
     let plugins = plugins::load(&settings, &queue, sandbox.loader.clone()).await?;
     let pipeline = pipeline::build(&settings, &queue, &sandbox);
-    Ok(Built { settings, database, queue, features, sandbox, plugins, pipeline, pulse })
+    Ok(Built { settings, database, queue, features, sandbox, plugins, pipeline, watchdog })
 }
 
 /// What is waited for at a stop, and what is put away then.
@@ -100,7 +100,7 @@ struct Running {
     executor: Executor,
     capacity: Arc<Capacity>,
     leases: Arc<Leases>,
-    pulse: Pulse,
+    watchdog: Watchdog,
     shown: Option<Shown>,
     pool: Pool,
     engine: Engine,
@@ -109,7 +109,7 @@ struct Running {
 
 /// Start everything, the claim loop last. Each task is told to stop by the token beside it.
 async fn spawn(built: Built, pages: Option<&'static Pages>, began: Instant, stops: &Stops, tasks: &mut Tasks) -> Running {
-    let Built { settings, database, queue, features, sandbox, plugins, pipeline, pulse } = built;
+    let Built { settings, database, queue, features, sandbox, plugins, pipeline, watchdog } = built;
     let Pipeline { leases, capacity, executor, records, next, next_jobs } = pipeline;
     let served = plugins.served;
     let (claiming, upkeep) = (|| stops.claiming.clone(), || stops.upkeep.clone());
@@ -125,7 +125,7 @@ async fn spawn(built: Built, pages: Option<&'static Pages>, began: Instant, stop
     tasks.spawn("reload", plugins.reload.run(listening.commands, claiming()));
     tasks.spawn("verdicts", plugins.verdicts.keep(upkeep()));
     let readiness = Readiness::new(queue.clone(), served.clone(), &settings.require, began);
-    tasks.spawn("readiness", readiness.clone().tell(pulse.clone(), upkeep()));
+    tasks.spawn("readiness", readiness.clone().tell(watchdog.clone(), upkeep()));
 
     let lost_jobs =
         maintenance::Rescue { plugins: served.clone(), lease: settings.heartbeat_timeout, max_crashes: settings.folder.caps.max_crashes };
@@ -140,13 +140,13 @@ async fn spawn(built: Built, pages: Option<&'static Pages>, began: Instant, stop
     }
 
     let shown = pages.map(|pages| {
-        pages.show(Subject {
+        pages.show(WorkerHandles {
             queue: queue.clone(),
             plugins: served.clone(),
             leases: Arc::clone(&leases),
             guests: sandbox.guests,
             places: settings.max_concurrent_tasks,
-            pulse: pulse.clone(),
+            watchdog: watchdog.clone(),
             listening: listens.then_some(listening.present),
             readiness,
             stopping: claiming(),
@@ -164,20 +164,20 @@ async fn spawn(built: Built, pages: Option<&'static Pages>, began: Instant, stop
         leases: Arc::clone(&leases),
         events: listening.events,
         settings: settings.worker,
-        pulse: pulse.clone(),
+        watchdog: watchdog.clone(),
         stop: claiming(),
     };
-    let beating = pulse.clone();
-    let claim_loop = tokio::spawn(async move { beating.of(worker.run()).await });
+    let beating = watchdog.clone();
+    let claim_loop = tokio::spawn(async move { beating.run(worker.run()).await });
 
     let (pool, engine) = (database.pool, sandbox.engine);
-    Running { claim_loop, recorder, executor, capacity, leases, pulse, shown, pool, engine, _threads: sandbox.threads }
+    Running { claim_loop, recorder, executor, capacity, leases, watchdog, shown, pool, engine, _threads: sandbox.threads }
 }
 
 /// Wait until there is a reason to stop, and stop: claims, runs, outcomes; then the tasks that kept all of them going, and what they used.
 async fn stop(running: Running, mut tasks: Tasks, stops: Stops, signals: &mut Signals, drain_timeout: Duration) -> anyhow::Result<()> {
-    let Running { claim_loop, recorder, executor, capacity, leases, pulse, shown, pool, engine, _threads } = running;
-    let stopping = Stopping { executor, capacity, leases, stops: stops.clone(), signals, drain_timeout, pulse };
+    let Running { claim_loop, recorder, executor, capacity, leases, watchdog, shown, pool, engine, _threads } = running;
+    let stopping = Stopping { executor, capacity, leases, stops: stops.clone(), signals, drain_timeout, watchdog };
     let ended = stopping.run(claim_loop, recorder, &mut tasks).await;
     stops.upkeep.cancel();
     tasks.wind_up(UPKEEP_TIMEOUT).await;

@@ -6,20 +6,20 @@
 mod claims;
 mod counters;
 mod cpu;
+mod environment;
 pub mod figures;
 mod load;
-mod place;
+mod measurement;
 pub mod plugin;
 mod scenario;
 mod settings;
 mod setup;
-mod trial;
 mod workers;
 
 use anyhow::{Context as _, bail};
 
+pub use environment::{Database, Environment, Wanted};
 pub use figures::{Figures, Row, measure};
-pub use place::{Database, Place, Wanted};
 pub use scenario::Scenario;
 pub use settings::{Handler, Settings};
 pub use setup::noise;
@@ -39,8 +39,8 @@ pub fn check(settings: &Settings, scenarios: &[Scenario]) -> anyhow::Result<()> 
 }
 
 /// Run the scenarios, round by round; `say` hears how far it is.
-pub async fn run(place: &Place, settings: &Settings, scenarios: &[Scenario], say: &dyn Fn(&str)) -> anyhow::Result<Vec<Row>> {
-    let setup = Setup { place, settings, handler: &settings.handler, say };
+pub async fn run(environment: &Environment, settings: &Settings, scenarios: &[Scenario], say: &dyn Fn(&str)) -> anyhow::Result<Vec<Row>> {
+    let setup = Setup { environment, settings, handler: &settings.handler, say };
     let mut rows = Rows::default();
     for round in 1..=settings.rounds {
         for scenario in scenarios {

@@ -1,7 +1,7 @@
 //! Cargo, asked for components: what it builds, why it cannot, and where a component lands.
 
 mod group;
-mod land;
+mod install;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 use group::Group;
-pub use land::{Landed, land};
+pub use install::{Installed, install};
 
 /// What components are built for.
 const TARGET: &str = "wasm32-wasip2";

@@ -24,6 +24,7 @@ mod sql_worker;
 mod uninstall;
 mod usage;
 mod values;
+mod workbench;
 
 use std::time::Duration;
 

@@ -10,6 +10,7 @@ mod binaries;
 mod cluster;
 mod downloads;
 mod error;
+mod fallback_dir;
 mod folder;
 mod launch;
 mod lock;
@@ -17,7 +18,6 @@ mod log;
 mod pidfile;
 mod process;
 mod session;
-mod stand_in;
 mod takeover;
 mod user;
 

@@ -76,18 +76,18 @@ impl Guests {
     /// was not brief by the wall's clock.
     pub async fn run<T: Send + 'static>(&self, long: bool, run: impl Future<Output = T> + Send + 'static) -> Option<(T, bool)> {
         let mut run: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(run);
-        let mut meter = Meter::default();
-        let here = poll_fn(|context| match meter.measure(|| run.as_mut().poll(context)) {
+        let mut timer = CpuTimer::default();
+        let here = poll_fn(|context| match timer.measure(|| run.as_mut().poll(context)) {
             Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending if meter.is_long() => Poll::Ready(None),
+            Poll::Pending if timer.is_long() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         });
         if !long && let Some(ended) = here.await {
-            return Some((ended, meter.is_long()));
+            return Some((ended, timer.is_long()));
         }
         let there = async move {
-            let ended = poll_fn(|context| meter.measure(|| run.as_mut().poll(context))).await;
-            (ended, meter.is_long())
+            let ended = poll_fn(|context| timer.measure(|| run.as_mut().poll(context))).await;
+            (ended, timer.is_long())
         };
         self.long.spawn(there).await.ok()
     }
@@ -95,12 +95,12 @@ impl Guests {
 
 /// How long a run has computed, over all its polls but the first that was not brief.
 #[derive(Default)]
-struct Meter {
+struct CpuTimer {
     computed: Duration,
     exact: bool,
 }
 
-impl Meter {
+impl CpuTimer {
     fn is_long(&self) -> bool {
         self.computed >= ALLOWANCE
     }

@@ -11,9 +11,9 @@ use metrics::{Counter, Histogram, counter, histogram};
 use crate::job::{Job, Verdict};
 use crate::queue::{Claimed, HandedOver};
 
-/// The counts of one entrypoint. A name always leads to the same counts: to make a meter anew loses nothing.
+/// The counts of one entrypoint. A name always leads to the same counts: to make them anew loses nothing.
 #[derive(Clone)]
-pub struct Meter {
+pub struct EntrypointMetrics {
     plugin: Arc<str>,
     entrypoint: Arc<str>,
     pickup: Histogram,
@@ -25,21 +25,21 @@ pub struct Meter {
     released: Counter,
 }
 
-impl std::fmt::Debug for Meter {
+impl std::fmt::Debug for EntrypointMetrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Meter({}, {})", self.plugin, self.entrypoint)
+        write!(f, "EntrypointMetrics({}, {})", self.plugin, self.entrypoint)
     }
 }
 
-impl Meter {
+impl EntrypointMetrics {
     /// For this entrypoint of this plugin.
-    pub fn new(plugin: &str, entrypoint: &str) -> Meter {
+    pub fn new(plugin: &str, entrypoint: &str) -> EntrypointMetrics {
         let (plugin, entrypoint): (Arc<str>, Arc<str>) = (plugin.into(), entrypoint.into());
         let ended = |outcome: &'static str| {
             let (plugin, entrypoint) = (Arc::clone(&plugin), Arc::clone(&entrypoint));
             counter!("pgq_host_runs_total", "plugin" => plugin, "entrypoint" => entrypoint, "outcome" => outcome)
         };
-        Meter {
+        EntrypointMetrics {
             pickup: histogram!("pgq_host_pickup_seconds", "entrypoint" => Arc::clone(&entrypoint)),
             batch: histogram!("pgq_host_batch_jobs", "entrypoint" => Arc::clone(&entrypoint)),
             run: histogram!("pgq_host_run_seconds", "entrypoint" => Arc::clone(&entrypoint)),
@@ -108,7 +108,7 @@ pub async fn record<T>(outcomes: usize, answer: impl Future<Output = sqlx::Resul
     Ok(written)
 }
 
-/// A write of so many outcomes that also claims the next jobs for their seats.
+/// A write of so many outcomes that also claims the next jobs for their slots.
 pub async fn hand_over(outcomes: usize, answer: impl Future<Output = sqlx::Result<HandedOver>>) -> sqlx::Result<HandedOver> {
     let handed = statement("hand_over", answer).await?;
     histogram!("pgq_host_record_jobs").record(outcomes as f64);

@@ -1,19 +1,19 @@
-//! The plugins that this host serves, as one immutable snapshot, and the shelf that snapshots are taken of.
+//! The plugins that this host serves, as one immutable snapshot, and the rollouts that it is taken of.
 //!
 //! A snapshot is built whole and then published whole; whoever holds one keeps using it, so that a running job finishes on the
 //! version it started with.
 
 mod breaker_rule;
+mod circuit_breaker;
 mod content;
 mod exposure;
 mod folder;
-mod health;
 mod kept;
 mod look;
-mod pace;
 mod review;
-mod shelf;
-mod slot;
+mod rollout;
+mod rollouts;
+mod run_class;
 mod snapshot;
 mod throttle;
 mod version;
@@ -24,18 +24,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use breaker_rule::BreakerRule;
+pub use circuit_breaker::CircuitBreaker;
 pub use exposure::Exposure;
 pub use folder::{Caps, Files, Folder, FolderError, Reread};
-pub use health::Health;
 pub use kept::KeptVersions;
 pub use look::{Loading, LookedAt};
-pub use pace::Pace;
-pub use shelf::{SETTLE, Shelf};
+pub use rollouts::{Rollouts, SETTLE};
+pub use run_class::RunClass;
 pub use throttle::Throttle;
 
 use crate::job::EntrypointOptions;
 use crate::judgement::{Judgement, Standing};
-use crate::meter::Meter;
+use crate::meter::EntrypointMetrics;
 use crate::wasm::{LoadError, Loaded};
 
 /// An entrypoint, and what runs it.
@@ -48,13 +48,13 @@ pub struct Served {
     /// As declared, under the operator's caps.
     pub options: EntrypointOptions,
     /// How this version did so far.
-    pub health: Arc<Health>,
+    pub breaker: Arc<CircuitBreaker>,
     /// Whether its runs compute for long.
-    pub pace: Arc<Pace>,
+    pub run_class: Arc<RunClass>,
     /// How often its jobs may come back at once.
     pub throttle: Arc<Throttle>,
     /// Counts its runs.
-    pub meter: Arc<Meter>,
+    pub metrics: Arc<EntrypointMetrics>,
 }
 
 /// How a new version of a plugin is brought in.

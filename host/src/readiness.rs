@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::plugins::{File, PluginSet};
-use crate::pulse::Pulse;
 use crate::queue::{FleetFile, Queue};
+use crate::watchdog::Watchdog;
 
 /// What a host can be told to have before it is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
@@ -79,7 +79,7 @@ impl Readiness {
     }
 
     /// Say that the host has started, and tell whoever started it once it is ready.
-    pub async fn tell(mut self, pulse: Pulse, stop: CancellationToken) {
+    pub async fn tell(mut self, watchdog: Watchdog, stop: CancellationToken) {
         let loaded = self.plugins.wait_for(|set| set.loading().is_empty());
         let _ = stop.run_until_cancelled(tokio::time::timeout(LOADING_LOGGED, loaded)).await;
         let set = Arc::clone(&self.plugins.borrow());
@@ -90,7 +90,7 @@ impl Readiness {
         loop {
             match self.plugins().await {
                 Ok(()) => {
-                    pulse.serves();
+                    watchdog.serves();
                     return stop.cancelled().await;
                 }
                 Err(reason) if reason != said => {

@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::plugins::{BreakerRule, Folder, FolderError, KeptVersions, LookedAt, PluginSet, Reread, SETTLE, Shelf};
+use crate::plugins::{BreakerRule, Folder, FolderError, KeptVersions, LookedAt, PluginSet, Reread, Rollouts, SETTLE};
 use crate::queue::FleetCommand;
 pub use fleet::{Fleet, Link, join};
 pub use loader::Loader;
@@ -44,7 +44,7 @@ pub struct Sources {
 
 /// See the module.
 pub struct Reload {
-    shelf: Shelf,
+    rollouts: Rollouts,
     folder: Arc<Folder>,
     reread: Reread,
     loads: Loads,
@@ -72,7 +72,7 @@ impl Reload {
         let kept = loader.cache.folder().map(|cache| KeptVersions::at(cache.join("versions")));
         let known = link.known.borrow_and_update().clone();
         let mut reload = Reload {
-            shelf: Shelf::new(folder.clone(), rule, Arc::clone(&opened)).with(known.as_ref().clone(), kept),
+            rollouts: Rollouts::new(folder.clone(), rule, Arc::clone(&opened)).with(known.as_ref().clone(), kept),
             loads: Loads::new(loader, &folder),
             folder: Arc::new(folder),
             reread,
@@ -84,7 +84,7 @@ impl Reload {
             starting: true,
         };
         let files = reload.list().await?;
-        for loading in reload.shelf.scan(files, false).due {
+        for loading in reload.rollouts.scan(files, false).due {
             reload.loads.add(loading, &reload.folder);
         }
         let enough = until(patience.and_then(|patience| Instant::now().checked_add(patience)));
@@ -107,14 +107,14 @@ impl Reload {
     fn end_of_start(&mut self) {
         if self.starting && self.loads.is_empty() {
             self.starting = false;
-            self.shelf.started();
-            report::beginning(&self.shelf.snapshot(), &self.folder);
+            self.rollouts.started();
+            report::beginning(&self.rollouts.snapshot(), &self.folder);
         }
     }
 
     fn settle(&mut self, looked: Result<LookedAt, tokio::task::JoinError>) {
         match looked {
-            Ok(looked) => self.shelf.settle(looked),
+            Ok(looked) => self.rollouts.settle(looked),
             Err(error) => tracing::error!(error = %error, "a plugin's load was lost"),
         }
     }
@@ -124,7 +124,7 @@ impl Reload {
         let mut watcher = Watcher::new(self.folder.path.clone());
         let mut scan_at = Instant::now();
         loop {
-            let (changed, review_at) = self.shelf.review();
+            let (changed, review_at) = self.rollouts.review();
             self.follow_up();
             if changed {
                 self.publish();
@@ -150,7 +150,7 @@ impl Reload {
                 }
                 Ok(()) = self.link.known.changed() => {
                     let known = Arc::clone(&self.link.known.borrow_and_update());
-                    if self.shelf.adopt(known) {
+                    if self.rollouts.adopt(known) {
                         self.publish();
                     }
                     scan_at = Instant::now();
@@ -172,7 +172,7 @@ impl Reload {
             FleetCommand::Judged => self.link.look_again(),
             FleetCommand::Reset(name) => {
                 self.link.forget(&name);
-                if self.shelf.reset(&name) {
+                if self.rollouts.reset(&name) {
                     tracing::info!(name, "circuit breakers reset");
                     self.publish();
                 }
@@ -183,12 +183,12 @@ impl Reload {
     /// Read what the operator grants, and look at every file with the next scan. What is served meanwhile is served under the new grants
     /// from here on; runs that began before end under the old ones.
     async fn again(&mut self) {
-        self.shelf.forget();
+        self.rollouts.forget();
         let reread = self.reread.clone();
         match tokio::task::spawn_blocking(move || reread.read()).await {
             Ok(Ok(Folder { grants, canaries, .. })) => {
                 let folder = Folder { grants, canaries, ..Folder::clone(&self.folder) };
-                self.shelf.regrant(folder.clone());
+                self.rollouts.regrant(folder.clone());
                 self.folder = Arc::new(folder);
                 self.publish();
             }
@@ -213,7 +213,7 @@ impl Reload {
         if std::mem::take(&mut self.folder_lost) {
             tracing::info!(folder = %self.folder.path.display(), "the plugins folder is back");
         }
-        let scan = self.shelf.scan(files, true);
+        let scan = self.rollouts.scan(files, true);
         if scan.changed {
             self.publish();
         }
@@ -232,12 +232,12 @@ impl Reload {
 
     /// Tell what was found out, and begin the looks that follow from it.
     fn follow_up(&mut self) {
-        self.shelf.take_found().into_iter().for_each(|judgement| self.link.found(judgement));
-        self.shelf.take_due().into_iter().for_each(|loading| self.loads.add(loading, &self.folder));
+        self.rollouts.take_found().into_iter().for_each(|judgement| self.link.found(judgement));
+        self.rollouts.take_due().into_iter().for_each(|loading| self.loads.add(loading, &self.folder));
     }
 
     fn publish(&mut self) {
-        let set = Arc::new(self.shelf.snapshot());
+        let set = Arc::new(self.rollouts.snapshot());
         let before = self.sets.send_replace(Arc::clone(&set));
         report::changes(&before, &set);
     }

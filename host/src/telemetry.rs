@@ -5,14 +5,15 @@ mod gauges;
 mod health;
 mod pages;
 mod server;
+mod worker_handles;
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
 
-pub use health::Subject;
 pub use pages::{Pages, Shown};
+pub use worker_handles::WorkerHandles;
 
 /// Count from now on, and serve the pages at this address; what serves them is handed back once, to be run. A worker that is started
 /// anew finds them served.

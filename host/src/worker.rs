@@ -21,10 +21,10 @@ use crate::executor::Executor;
 use crate::lease::Leases;
 use crate::meter;
 use crate::plugins::PluginSet;
-use crate::pulse::Pulse;
 use crate::queue::{Event, Queue};
 use crate::told::Told as _;
 use crate::wasm::Control;
+use crate::watchdog::Watchdog;
 use drain::Drain;
 pub use handed_over::start_handed_over;
 use prefetch::Prefetch;
@@ -53,7 +53,7 @@ pub struct Worker {
     /// How to behave.
     pub settings: Settings,
     /// Told of every look.
-    pub pulse: Pulse,
+    pub watchdog: Watchdog,
     /// Stop claiming.
     pub stop: CancellationToken,
 }
@@ -103,7 +103,7 @@ impl Worker {
             }
             prefetch.observe(self.executor.ended());
             let look_began = Instant::now();
-            let waited = match self.pulse.turn(self.look(&plugins, &targets, prefetch.jobs()).await) {
+            let waited = match self.watchdog.observe(self.look(&plugins, &targets, prefetch.jobs()).await) {
                 Ok(Look::More) => {
                     retry = FIRST_RETRY;
                     continue;
@@ -129,7 +129,7 @@ impl Worker {
             return Ok(Look::Full);
         }
         let (mut more, mut heavy) = (false, false);
-        // A limited job holds one of few seats from its claim on: it is only claimed when it can start now. Limited entrypoints
+        // A limited job holds one of few slots from its claim on: it is only claimed when it can start now. Limited entrypoints
         // go first, since what the others leave would never be enough under load; their limits keep them from taking all.
         let mut left = free;
         for (limited, allowance) in &targets.limited {
@@ -141,7 +141,7 @@ impl Worker {
                 continue;
             }
             let asked = BootInstant::now();
-            let claimed = self.pulse.ask(meter::claim(self.queue.claim_limited(limited, wanted))).await?;
+            let claimed = self.watchdog.ask(meter::claim(self.queue.claim_limited(limited, wanted))).await?;
             left -= claimed.len();
             more |= claimed.len() == wanted && wanted < limited.concurrency as usize;
             more |= claimed.too_many && !claimed.is_empty();
@@ -153,7 +153,7 @@ impl Worker {
             let wanted = left.min(*most as usize);
             if wanted > 0 {
                 let asked = BootInstant::now();
-                let claimed = self.pulse.ask(meter::claim(self.queue.claim_few(entrypoint, wanted))).await?;
+                let claimed = self.watchdog.ask(meter::claim(self.queue.claim_few(entrypoint, wanted))).await?;
                 left -= claimed.len();
                 heavy |= claimed.too_heavy;
                 self.executor.start(claimed.jobs, plugins, asked);
@@ -162,7 +162,7 @@ impl Worker {
         let wanted = (left + ahead).min(self.settings.batch_size);
         if wanted > 0 && !targets.unlimited.is_empty() {
             let asked = BootInstant::now();
-            let claimed = self.pulse.ask(meter::claim(self.queue.claim(&targets.unlimited, wanted))).await?;
+            let claimed = self.watchdog.ask(meter::claim(self.queue.claim(&targets.unlimited, wanted))).await?;
             more |= claimed.len() == wanted || claimed.too_many && !claimed.is_empty();
             heavy |= claimed.too_heavy;
             self.executor.start(claimed.jobs, plugins, asked);
@@ -234,12 +234,12 @@ impl Worker {
         let draining = self.settings.mode == Mode::Drain;
         if draining
             && self.leases.is_empty()
-            && let Some(ended) = self.pulse.ask(drain.ended(&self.queue, plugins)).await?
+            && let Some(ended) = self.watchdog.ask(drain.ended(&self.queue, plugins)).await?
         {
             return Ok(Some(ended));
         }
         let next_due =
-            if targets.all.is_empty() { None } else { self.pulse.ask(self.queue.next_due(targets.back(look_began.elapsed()))).await? };
+            if targets.all.is_empty() { None } else { self.watchdog.ask(self.queue.next_due(targets.back(look_began.elapsed()))).await? };
         let longest = if draining { self.settings.dequeue_timeout.min(drain::POLL) } else { self.settings.dequeue_timeout };
         let poll = longest.mul_f64(0.8 + fastrand::f64() / 5.0);
         let until = Instant::now() + next_due.map_or(poll, |due| due.max(MIN_WAIT).min(poll));
@@ -263,15 +263,15 @@ impl Worker {
         }
     }
 
-    fn hear(&self, event: Event, seats_matter: bool, heard: &mut Heard) {
+    fn hear(&self, event: Event, slots_matter: bool, heard: &mut Heard) {
         match event {
             Event::Work => heard.look = true,
             Event::Back => {
                 self.queue.access().found();
                 heard.look = true;
             }
-            // Rows that went only matter to somebody who waits for a seat, or for the last job of all to be over.
-            Event::Gone => heard.look |= seats_matter || self.settings.mode == Mode::Drain,
+            // Rows that went only matter to somebody who waits for a slot, or for the last job of all to be over.
+            Event::Gone => heard.look |= slots_matter || self.settings.mode == Mode::Drain,
             Event::Cancelled(ids) => self.leases.tell(&ids, Control::cancel),
             Event::Lost => {
                 self.queue.access().lost();

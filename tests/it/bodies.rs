@@ -58,7 +58,7 @@ async fn a_job_above_the_budget_runs_alone_and_one_above_the_memory_is_told_why_
 }
 
 #[tokio::test]
-async fn a_limit_and_a_seat_that_is_handed_over_keep_to_the_budget() {
+async fn a_limit_and_a_slot_that_is_handed_over_keep_to_the_budget() {
     let database = Database::new().await;
     let queue = within(&database, MIB);
     let limited = Limited { entrypoint: Arc::from("limited"), concurrency: 10 };

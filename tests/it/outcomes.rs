@@ -144,10 +144,10 @@ const PASSED_ON: &str = "SELECT count(*) FROM pgqueuer_log AS next JOIN pgqueuer
      WHERE next.status = 'picked' AND ended.status = 'successful' AND next.job_id <> ended.job_id";
 
 #[tokio::test]
-async fn a_seat_goes_to_the_next_job_in_the_transaction_that_ends_the_last() {
+async fn a_slot_goes_to_the_next_job_in_the_transaction_that_ends_the_last() {
     let (database, _plugins, host) = hosted().await;
     // All but the first two; fewer when an outcome came before its place was free, and none for a while after a statement that was slow.
-    eventually("seats are passed on", async || {
+    eventually("slots are passed on", async || {
         database.enqueue_many("nap_limited", 40, "1").await;
         database.wait_until_done().await;
         database.count(PASSED_ON).await > 20
@@ -158,7 +158,7 @@ async fn a_seat_goes_to_the_next_job_in_the_transaction_that_ends_the_last() {
 }
 
 #[tokio::test]
-async fn seats_are_handed_over_under_the_fence_and_the_limit() {
+async fn slots_are_handed_over_under_the_fence_and_the_limit() {
     let database = Database::new().await;
     let queue = database.queue();
     let limited = Limited { entrypoint: Arc::from("limited"), concurrency: 3 };
@@ -168,33 +168,33 @@ async fn seats_are_handed_over_under_the_fence_and_the_limit() {
         let disposition = Disposition::Finished { status: Terminal::Successful, traceback: None, output, follow_ups: Vec::new() };
         Record { limited: Some(limited.clone()), ..Record::new(job.claim, disposition) }
     };
-    let seats = "SELECT string_agg(id || ':' || slot, ' ' ORDER BY id) FROM pgqueuer WHERE status = 'picked'";
-    let seats = async || sqlx::query_scalar::<_, Option<String>>(seats).fetch_one(database.pool()).await.unwrap().unwrap_or_default();
+    let slots = "SELECT string_agg(id || ':' || slot, ' ' ORDER BY id) FROM pgqueuer WHERE status = 'picked'";
+    let slots = async || sqlx::query_scalar::<_, Option<String>>(slots).fetch_one(database.pool()).await.unwrap().unwrap_or_default();
 
     let first = queue.claim_limited(&limited, 3).await.unwrap();
     let (held, taken) = (&first[0], &first[1]);
-    let seat = |of: &str, id: i64| of.split(' ').find_map(|pair| pair.strip_prefix(&format!("{id}:")).map(str::to_owned));
-    let before = seats().await;
+    let slot = |of: &str, id: i64| of.split(' ').find_map(|pair| pair.strip_prefix(&format!("{id}:")).map(str::to_owned));
+    let before = slots().await;
     // Another worker has one of the two.
     database.execute(&format!("UPDATE pgqueuer SET queue_manager_id = gen_random_uuid() WHERE id = {}", taken.id)).await;
     let handed = queue.hand_over(&limited, &[record(held), record(taken)]).await.unwrap();
     assert_eq!(handed.ours, [held.id]);
     assert_eq!(handed.next.iter().map(|job| job.id).collect::<Vec<_>>(), [ids[3]]);
-    let after = seats().await;
-    assert_eq!(seat(&after, ids[3]), seat(&before, held.id), "{before}, then {after}");
-    assert_eq!(seat(&after, taken.id), seat(&before, taken.id), "{before}, then {after}");
+    let after = slots().await;
+    assert_eq!(slot(&after, ids[3]), slot(&before, held.id), "{before}, then {after}");
+    assert_eq!(slot(&after, taken.id), slot(&before, taken.id), "{before}, then {after}");
     let log = database.count(&format!("SELECT count(*) FROM pgqueuer_log WHERE job_id = {} AND status = 'picked'", ids[3])).await;
     assert_eq!((log, database.history(held.id).await), (1, ["queued", "picked", "successful"].map(str::to_owned).to_vec()));
 
-    // Seats that a limit has not any more are not handed on.
+    // Slots that a limit has not any more are not handed on.
     let one = Limited { concurrency: 1, ..limited.clone() };
     let mine: Vec<&Job> = vec![&first[2], &handed.next[0]];
     let records: Vec<Record> = mine.iter().map(|job| record(job)).collect();
-    let low = mine.iter().filter(|job| seat(&after, job.id).as_deref() == Some("0")).count();
+    let low = mine.iter().filter(|job| slot(&after, job.id).as_deref() == Some("0")).count();
     let handed = queue.hand_over(&one, &records).await.unwrap();
     assert_eq!((handed.ours.len(), handed.next.len()), (2, low));
 
-    // Nothing is due: the seats are free.
+    // Nothing is due: the slots are free.
     database.execute("UPDATE pgqueuer SET execute_after = now() + interval '1 hour' WHERE status = 'queued'").await;
     let records: Vec<Record> = handed.next.iter().map(record).collect();
     let last = queue.hand_over(&limited, &records).await.unwrap();

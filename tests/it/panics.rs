@@ -146,6 +146,6 @@ async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
         let Disposition::Again { counts: true, traceback: Some(traceback), .. } = &record.disposition else { panic!("{id}: {record:?}") };
         assert_eq!(traceback["exception_type"], "HostPanic", "{traceback}");
     }
-    assert!(ended[2].1.limited.is_some(), "its seat is passed on");
+    assert!(ended[2].1.limited.is_some(), "its slot is passed on");
     eventually("no call is left", async || capacity.active() == 0).await;
 }

@@ -162,7 +162,7 @@ async fn a_claim_of_an_entrypoint_with_a_limit_does_not_read_the_jobs_of_others(
 }
 
 #[tokio::test]
-async fn a_claim_for_a_seat_among_thousands_does_not_read_all_of_them_again() {
+async fn a_claim_for_a_slot_among_thousands_does_not_read_all_of_them_again() {
     let database = Database::new().await;
     believed_empty(&database).await;
     database
@@ -175,8 +175,8 @@ async fn a_claim_for_a_seat_among_thousands_does_not_read_all_of_them_again() {
     let worker = Database::at(database.dsn()).await;
     let queue = worker.queue();
     let limited = Limited { entrypoint: Arc::from("limited"), concurrency: 2_000 };
-    for seat in 0..10 {
-        assert_eq!(queue.claim_limited(&limited, 1).await.unwrap().len(), 1, "seat {seat} of ten");
+    for slot in 0..10 {
+        assert_eq!(queue.claim_limited(&limited, 1).await.unwrap().len(), 1, "slot {slot} of ten");
     }
     assert!(queue.claim_limited(&limited, 1).await.unwrap().is_empty(), "all are taken");
     worker.pool().close().await;

@@ -76,14 +76,14 @@ async fn jobs_of_a_killed_host_run_elsewhere_at_once() {
 }
 
 #[tokio::test]
-async fn the_seats_of_a_killed_host_are_taken_elsewhere_and_the_limit_holds() {
+async fn the_slots_of_a_killed_host_are_taken_elsewhere_and_the_limit_holds() {
     const JOBS: i64 = 300;
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let hosts = [start("one", &database, &plugins).await, start("other", &database, &plugins).await];
     let first = worker(&database, &hosts[0]).await;
     database.enqueue_many("nap_limited", JOBS as usize, "10").await;
     let successful = async || database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'").await;
-    eventually("seats are passed on", async || successful().await > 30).await;
+    eventually("slots are passed on", async || successful().await > 30).await;
     let [one, other] = hosts;
     // Whoever has one, most likely keeps it until the kill.
     let (doomed, heir) = if held_by(&database, first).await > 0 { (one, other) } else { (other, one) };

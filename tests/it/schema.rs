@@ -506,7 +506,7 @@ async fn a_rebuild_that_fails_or_is_cut_off_leaves_an_index() {
     )
     .await;
     let before = everything(&mut conn, "public").await;
-    let error = upgrade(&mut conn, &names, &WIDEN).await.expect_err("two jobs on one seat").to_string();
+    let error = upgrade(&mut conn, &names, &WIDEN).await.expect_err("two jobs on one slot").to_string();
     assert!(error.contains("CREATE UNIQUE INDEX") && error.contains("remove the duplicates"), "{error}");
     assert_same(&everything(&mut conn, "public").await, &before, "");
 

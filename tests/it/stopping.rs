@@ -27,7 +27,7 @@ async fn sigterm_lets_running_jobs_end_and_claims_no_more() {
 }
 
 #[tokio::test]
-async fn sigterm_passes_no_seat_on() {
+async fn sigterm_passes_no_slot_on() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &[]).await;
     let ids = database.enqueue_many("nap_limited", 4, "1000").await;
@@ -42,7 +42,7 @@ async fn sigterm_passes_no_seat_on() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_handed_a_seat_during_a_stop_is_run_or_put_back() {
+async fn a_job_that_is_handed_a_slot_during_a_stop_is_run_or_put_back() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let mut host = Host::start(&database, &plugins, &[]).await;
     let ids = database.enqueue_many("nap_limited", 4, "500").await;

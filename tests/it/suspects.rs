@@ -83,7 +83,7 @@ async fn only_a_job_that_had_begun_alone_is_charged() {
 }
 
 #[tokio::test]
-async fn a_seat_that_is_passed_on_brings_the_suspicion_along() {
+async fn a_slot_that_is_passed_on_brings_the_suspicion_along() {
     let database = Database::new().await;
     let ids = database.enqueue_many("limited", 4, "x").await;
     let (worker, limited) = (database.queue(), Limited { entrypoint: Arc::from("limited"), concurrency: 2 });

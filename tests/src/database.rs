@@ -116,9 +116,9 @@ impl Database {
             .expect("a history")
     }
 
-    /// How many jobs of this entrypoint ran at once at most, by the seats that were taken and given back.
+    /// How many jobs of this entrypoint ran at once at most, by the slots that were taken and given back.
     ///
-    /// In the order of the log's ids, not of its times: a claim that uses a seat again has seen the end of the job before, but the
+    /// In the order of the log's ids, not of its times: a claim that uses a slot again has seen the end of the job before, but the
     /// clock of its transaction may have started earlier.
     pub async fn most_at_once(&self, entrypoint: &str) -> i64 {
         sqlx::query_scalar(

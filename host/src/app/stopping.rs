@@ -15,9 +15,9 @@ use super::tasks::{Fault, Tasks};
 use crate::capacity::Capacity;
 use crate::executor::Executor;
 use crate::lease::Leases;
-use crate::pulse::Pulse;
 use crate::signal::Signals;
 use crate::wasm::Control;
+use crate::watchdog::Watchdog;
 use crate::worker::Ended;
 
 /// A claim that is under way has so long to bring what it took; then its connection is given up, and the server with it.
@@ -39,7 +39,7 @@ pub(super) struct Stopping<'s> {
     pub(super) stops: Stops,
     pub(super) signals: &'s mut Signals,
     pub(super) drain_timeout: Duration,
-    pub(super) pulse: Pulse,
+    pub(super) watchdog: Watchdog,
 }
 
 /// Why a worker stops.
@@ -95,7 +95,7 @@ impl Stopping<'_> {
                 }
             }
         }
-        self.pulse.stopping(self.leases.len());
+        self.watchdog.stopping(self.leases.len());
         self.executor.close();
         self.leases.tell_all(Control::wind_down);
         let capacity = Arc::clone(&self.capacity);

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
 
+use super::environment::Environment;
 use super::figures::{Figures, Measured};
 use super::load;
-use super::place::Place;
 use crate::queue::{Database, Limited, Queue};
 
 /// Jobs in one claim, as many as are there to be taken.
@@ -30,14 +30,14 @@ pub(super) enum Target {
 
 /// Claims over and over, as many as asked for.
 pub(super) async fn measure(
-    place: &Place,
+    environment: &Environment,
     connection: &mut PgConnection,
     target: &Target,
     samples: i64,
     case: String,
 ) -> anyhow::Result<Measured> {
-    let pool = Database::from(place.options().clone()).connect().await?;
-    let worker = Queue::new(pool.clone(), place.names().clone());
+    let pool = Database::from(environment.options().clone()).connect().await?;
+    let worker = Queue::new(pool.clone(), environment.names().clone());
     let served: Vec<Arc<str>> = match target {
         Target::Unlimited(entrypoints) => entrypoints.iter().map(|name| name.as_str().into()).collect(),
         Target::Limited(entrypoint, _) => vec![entrypoint.as_str().into()],
@@ -50,7 +50,7 @@ pub(super) async fn measure(
         }
         // Wherever a backlog keeps others in front of it, a claim takes those.
         let name = &served[usize::try_from(sample)? % served.len()];
-        load::enqueue(connection, place, &[name.to_string()], b"{}", BATCH).await?;
+        load::enqueue(connection, environment, &[name.to_string()], b"{}", BATCH).await?;
         let start = Instant::now();
         let jobs = match target {
             Target::Unlimited(_) => worker.claim(&served, max).await?,
@@ -64,7 +64,7 @@ pub(super) async fn measure(
             times.push(took);
         }
         let ids: Vec<i64> = jobs.iter().map(|job| job.id).collect();
-        sqlx::query(place.sql(FORGET)).bind(ids).execute(&mut *connection).await?;
+        sqlx::query(environment.sql(FORGET)).bind(ids).execute(&mut *connection).await?;
     }
     pool.close().await;
     let figures = Figures::of(i64::try_from(times.len())?).with_times(times);

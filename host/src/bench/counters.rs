@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::place::Place;
+use super::environment::Environment;
 use crate::queue::{Database, Queue};
 
 const WAL: &str = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint";
@@ -70,7 +70,7 @@ impl Span {
 
 /// The database's view, over one connection.
 pub(super) struct Counters<'a> {
-    pub(super) place: &'a Place,
+    pub(super) environment: &'a Environment,
     pub(super) connection: &'a mut PgConnection,
 }
 
@@ -85,23 +85,23 @@ impl Counters<'_> {
 
     /// Rows that the log ever had.
     pub(super) async fn logged(&mut self) -> sqlx::Result<i64> {
-        sqlx::query_scalar(self.place.sql(LOGGED)).fetch_one(&mut *self.connection).await
+        sqlx::query_scalar(self.environment.sql(LOGGED)).fetch_one(&mut *self.connection).await
     }
 
     /// Hosts that have announced themselves.
     pub(super) async fn hosts(&mut self) -> sqlx::Result<i64> {
-        sqlx::query_scalar(self.place.sql(SEEN)).fetch_one(&mut *self.connection).await
+        sqlx::query_scalar(self.environment.sql(SEEN)).fetch_one(&mut *self.connection).await
     }
 
     pub(super) async fn outcomes(&mut self, span: Span) -> sqlx::Result<Outcomes> {
-        let query = sqlx::query_as(self.place.sql(OUTCOMES)).bind(span.first).bind(span.from).bind(span.to);
+        let query = sqlx::query_as(self.environment.sql(OUTCOMES)).bind(span.first).bind(span.from).bind(span.to);
         let (successful, picked, other, transactions, seconds) = query.fetch_one(&mut *self.connection).await?;
         Ok(Outcomes { successful, picked, other, transactions, seconds })
     }
 
     /// 50, 95 and 99 percent of jobs took at most so many milliseconds between these two states.
     pub(super) async fn times(&mut self, span: Span, from: &str, to: &str) -> sqlx::Result<[Option<f64>; 3]> {
-        let query = sqlx::query_scalar(self.place.sql(TIMES)).bind(span.first).bind(span.from).bind(span.to).bind(to).bind(from);
+        let query = sqlx::query_scalar(self.environment.sql(TIMES)).bind(span.first).bind(span.from).bind(span.to).bind(to).bind(from);
         let times: Option<Vec<f64>> = query.fetch_one(&mut *self.connection).await?;
         let at = |index: usize| times.as_ref()?.get(index).copied();
         Ok([at(0), at(1), at(2)])
@@ -109,14 +109,14 @@ impl Counters<'_> {
 
     /// The first outcome that is none we wanted.
     pub(super) async fn failure(&mut self) -> sqlx::Result<Option<String>> {
-        sqlx::query_scalar(self.place.sql(FAILURE)).fetch_optional(&mut *self.connection).await
+        sqlx::query_scalar(self.environment.sql(FAILURE)).fetch_optional(&mut *self.connection).await
     }
 
     /// Row versions that were replaced or removed, once at least so many are known to be removed. The workers have ended.
     pub(super) async fn dead_tuples(&mut self, removed: i64) -> sqlx::Result<Option<i64>> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let query = sqlx::query_as(DEAD).bind(self.place.schema());
+            let query = sqlx::query_as(DEAD).bind(self.environment.schema());
             let (dead, gone): (i64, i64) = query.fetch_one(&mut *self.connection).await?;
             if gone >= removed {
                 return Ok(Some(dead));
@@ -130,8 +130,8 @@ impl Counters<'_> {
 
     /// Count the whole log into the statistics, as a host does now and then; how many rows that replaced or removed.
     pub(super) async fn aggregate(&mut self) -> anyhow::Result<i64> {
-        let pool = Database::from(self.place.options().clone()).connect().await?;
-        let worker = Queue::new(pool.clone(), self.place.names().clone());
+        let pool = Database::from(self.environment.options().clone()).connect().await?;
+        let worker = Queue::new(pool.clone(), self.environment.names().clone());
         let mut changed = 0;
         loop {
             let counted = worker.aggregate(AGGREGATED_AT_ONCE, AGGREGATED_AT_ONCE).await?;

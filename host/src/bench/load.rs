@@ -2,7 +2,7 @@
 
 use sqlx::{PgConnection, Row as _};
 
-use super::place::Place;
+use super::environment::Environment;
 
 /// The rows, and a log row for each.
 const ENQUEUE: &str = "
@@ -24,7 +24,7 @@ const FUTURE: &str = "
 INSERT INTO {queue} (priority, entrypoint, payload, headers, status, execute_after)
 SELECT 0, $1, $2, 'null', 'queued', now() + interval '1 hour' + interval '1 day' * random() FROM generate_series(1, $3)";
 
-/// Held by a worker that beats into the future, since nobody does it for it. Each has a seat.
+/// Held by a worker that beats into the future, since nobody does it for it. Each has a slot.
 const IN_FLIGHT: &str = "
 INSERT INTO {queue} (priority, entrypoint, payload, headers, status, queue_manager_id, heartbeat, slot)
 SELECT 0, $1, $2, 'null', 'picked', '00000000-0000-4000-8000-000000000000', now() + interval '1 day', n - 1
@@ -49,7 +49,7 @@ impl Mass {
     pub(super) async fn put(
         self,
         connection: &mut PgConnection,
-        place: &Place,
+        environment: &Environment,
         entrypoint: &str,
         payload: &[u8],
         count: i64,
@@ -59,25 +59,25 @@ impl Mass {
             Mass::Future => FUTURE,
             Mass::InFlight => IN_FLIGHT,
         };
-        sqlx::query(place.sql(template)).bind(entrypoint).bind(payload).bind(count).execute(connection).await?;
+        sqlx::query(environment.sql(template)).bind(entrypoint).bind(payload).bind(count).execute(connection).await?;
         Ok(())
     }
 }
 
 /// What autovacuum would do.
-pub(super) async fn tidy(connection: &mut PgConnection, place: &Place) -> sqlx::Result<()> {
-    sqlx::raw_sql(place.sql(TIDY)).execute(connection).await?;
+pub(super) async fn tidy(connection: &mut PgConnection, environment: &Environment) -> sqlx::Result<()> {
+    sqlx::raw_sql(environment.sql(TIDY)).execute(connection).await?;
     Ok(())
 }
 
 /// Enqueue so many jobs, the entrypoints taking turns; the first one's id, which is the lowest.
 pub(super) async fn enqueue(
     connection: &mut PgConnection,
-    place: &Place,
+    environment: &Environment,
     entrypoints: &[String],
     payload: &[u8],
     count: i64,
 ) -> sqlx::Result<i64> {
-    let row = sqlx::query(place.sql(ENQUEUE)).bind(entrypoints).bind(payload).bind(count).fetch_one(connection).await?;
+    let row = sqlx::query(environment.sql(ENQUEUE)).bind(entrypoints).bind(payload).bind(count).fetch_one(connection).await?;
     row.try_get(0)
 }

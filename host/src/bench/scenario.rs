@@ -6,10 +6,10 @@ use clap::ValueEnum;
 use super::claims::{self, Target};
 use super::figures::{Measured, measure};
 use super::load::{self, Mass};
+use super::measurement::Measurement;
 use super::plugin;
 use super::settings::Handler;
 use super::setup::{Setup, noise};
-use super::trial::Trial;
 
 const DONE: &str = "claimed to done";
 const WHOLE: &str = "enqueued to done";
@@ -22,7 +22,7 @@ const MILLION: u64 = 1_000_000;
 const IN_FLIGHT: u64 = 50_000;
 const ENTRYPOINTS: u64 = 1_000;
 /// Jobs of an entrypoint with a limit that may run at a time, beside those that run already.
-const SEATS: u64 = 100;
+const SLOTS: u64 = 100;
 
 /// What to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -122,15 +122,15 @@ impl Setup<'_> {
     async fn drain(&self, case: String, hosts: usize, payload: &[u8], jobs: i64) -> anyhow::Result<Measured> {
         (self.say)(&format!("  {case}: {} jobs", grouped(jobs.unsigned_abs())));
         let entrypoints = [self.entrypoint()];
-        let trial = Trial::start(self, self.place.fresh().await?, hosts, &entrypoints).await?;
-        Ok(Measured { case, timed: DONE, figures: trial.drain(&entrypoints, payload, jobs).await? })
+        let measurement = Measurement::start(self, self.environment.fresh().await?, hosts, &entrypoints).await?;
+        Ok(Measured { case, timed: DONE, figures: measurement.drain(&entrypoints, payload, jobs).await? })
     }
 
     async fn pace(&self, jobs: i64, rate: u32) -> anyhow::Result<Vec<Measured>> {
         (self.say)(&format!("  {} jobs, {} a second", grouped(jobs.unsigned_abs()), grouped(rate.into())));
         let entrypoints = [self.entrypoint()];
-        let trial = Trial::start(self, self.place.fresh().await?, self.settings.hosts.unwrap_or(1), &entrypoints).await?;
-        let (done, claimed) = trial.pace(&entrypoints, jobs, rate).await?;
+        let measurement = Measurement::start(self, self.environment.fresh().await?, self.settings.hosts.unwrap_or(1), &entrypoints).await?;
+        let (done, claimed) = measurement.pace(&entrypoints, jobs, rate).await?;
         let case = format!("{}/s, {}", grouped(rate.into()), self.instances());
         let wait = Measured { case: format!("{case}, claim"), timed: "enqueued to claimed", figures: claimed };
         Ok(vec![Measured { case, timed: WHOLE, figures: done }, wait])
@@ -148,25 +148,25 @@ impl Setup<'_> {
                 Mass::InFlight => "running",
             }
         );
-        // Those that run have a seat each.
-        let seats = u32::try_from(SEATS + if mass == Mass::InFlight { size } else { 0 })?;
-        let limited = |entrypoint: &str, seats: u32| Target::Limited(entrypoint.to_owned(), seats);
-        let mut targets = vec![("no limit", Target::Unlimited(vec![entrypoint.clone()])), ("limited", limited(&entrypoint, seats))];
+        // Those that run have a slot each.
+        let slots = u32::try_from(SLOTS + if mass == Mass::InFlight { size } else { 0 })?;
+        let limited = |entrypoint: &str, slots: u32| Target::Limited(entrypoint.to_owned(), slots);
+        let mut targets = vec![("no limit", Target::Unlimited(vec![entrypoint.clone()])), ("limited", limited(&entrypoint, slots))];
         if mass == Mass::InFlight {
-            targets.push(("limited, others run", limited(&plugin::entrypoint(1), u32::try_from(SEATS)?)));
+            targets.push(("limited, others run", limited(&plugin::entrypoint(1), u32::try_from(SLOTS)?)));
         }
         let empty = self.empty(&targets).await?;
-        let mut connection = self.place.fresh().await?;
+        let mut connection = self.environment.fresh().await?;
         let (entrypoints, hosts) = ([entrypoint.clone()], self.settings.hosts.unwrap_or(1));
         let jobs = self.settings.jobs;
         let figures = if mass == Mass::Backlog {
             (self.say)(&format!("  putting {what} jobs into the queue, until {} are done", grouped(jobs.min(count).unsigned_abs())));
-            Trial::start(self, connection, hosts, &entrypoints).await?.take(&entrypoint, jobs.min(count), count).await?
+            Measurement::start(self, connection, hosts, &entrypoints).await?.take(&entrypoint, jobs.min(count), count).await?
         } else {
             (self.say)(&format!("  putting {what} jobs into the queue, and {} beside them", grouped(jobs.unsigned_abs())));
-            mass.put(&mut connection, self.place, &entrypoint, self.payload(), count).await?;
-            load::tidy(&mut connection, self.place).await?;
-            Trial::start(self, connection, hosts, &entrypoints).await?.drain(&entrypoints, self.payload(), jobs).await?
+            mass.put(&mut connection, self.environment, &entrypoint, self.payload(), count).await?;
+            load::tidy(&mut connection, self.environment).await?;
+            Measurement::start(self, connection, hosts, &entrypoints).await?.drain(&entrypoints, self.payload(), jobs).await?
         };
         let mut measured = vec![Measured { case: format!("{what}, jobs"), timed: DONE, figures }];
         measured.extend(self.claims(&what, &targets, empty).await?);
@@ -182,15 +182,15 @@ impl Setup<'_> {
         let names: Vec<String> = (0..size).map(plugin::entrypoint).collect();
         let what = format!("{} entrypoints", grouped(size));
         let one =
-            [("no limit", Target::Unlimited(names[..1].to_vec())), ("limited", Target::Limited(names[0].clone(), u32::try_from(SEATS)?))];
+            [("no limit", Target::Unlimited(names[..1].to_vec())), ("limited", Target::Limited(names[0].clone(), u32::try_from(SLOTS)?))];
         let empty = self.empty(&one).await?;
         (self.say)(&format!("  {} jobs of {what}", grouped(self.settings.jobs.unsigned_abs())));
-        let trial = Trial::start(self, self.place.fresh().await?, self.settings.hosts.unwrap_or(1), &names).await?;
-        let figures = trial.drain(&names, self.payload(), self.settings.jobs).await?;
+        let measurement = Measurement::start(self, self.environment.fresh().await?, self.settings.hosts.unwrap_or(1), &names).await?;
+        let figures = measurement.drain(&names, self.payload(), self.settings.jobs).await?;
         let mut measured = vec![Measured { case: format!("{what}, jobs"), timed: DONE, figures }];
         // Each has jobs that wait, or all but one of them would be out of the claim's way.
-        let mut connection = self.place.connect().await?;
-        load::enqueue(&mut connection, self.place, &names, self.payload(), i64::try_from(size)? * 10).await?;
+        let mut connection = self.environment.connect().await?;
+        load::enqueue(&mut connection, self.environment, &names, self.payload(), i64::try_from(size)? * 10).await?;
         let [_, limited] = one;
         measured.extend(self.claims(&what, &[("no limit", Target::Unlimited(names)), limited], empty).await?);
         Ok(measured)
@@ -199,12 +199,12 @@ impl Setup<'_> {
     /// The 99th percentile of claims on a queue that has nothing but what is claimed.
     async fn empty(&self, targets: &[(&str, Target)]) -> anyhow::Result<Vec<Measured>> {
         (self.say)("  claims of an empty queue");
-        let mut connection = self.place.fresh().await?;
+        let mut connection = self.environment.fresh().await?;
         let mut measured = Vec::new();
         for (name, target) in targets {
-            load::tidy(&mut connection, self.place).await?;
+            load::tidy(&mut connection, self.environment).await?;
             let case = format!("empty, {name}");
-            measured.push(claims::measure(self.place, &mut connection, target, self.samples(), case).await?);
+            measured.push(claims::measure(self.environment, &mut connection, target, self.samples(), case).await?);
         }
         Ok(measured)
     }
@@ -212,11 +212,11 @@ impl Setup<'_> {
     /// Claims of the queue as it is now, beside those of the empty one.
     async fn claims(&self, what: &str, targets: &[(&str, Target)], empty: Vec<Measured>) -> anyhow::Result<Vec<Measured>> {
         (self.say)("  claims beside them");
-        let mut connection = self.place.connect().await?;
+        let mut connection = self.environment.connect().await?;
         let mut measured = Vec::new();
         for ((name, target), empty) in targets.iter().zip(empty) {
-            load::tidy(&mut connection, self.place).await?;
-            let mut claims = claims::measure(self.place, &mut connection, target, self.samples(), format!("{what}, {name}")).await?;
+            load::tidy(&mut connection, self.environment).await?;
+            let mut claims = claims::measure(self.environment, &mut connection, target, self.samples(), format!("{what}, {name}")).await?;
             let ratio = claims.figures.get(measure::P99).zip(empty.figures.get(measure::P99)).map(|(now, empty)| now / empty);
             claims.figures = claims.figures.with(measure::P99_RATIO, ratio);
             measured.extend([empty, claims]);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::place::Place;
+use super::environment::Environment;
 use super::plugin;
 use super::settings::{Handler, Settings};
 use super::workers::Start;
@@ -14,7 +14,7 @@ const KEPT: u32 = 1_000_000;
 
 /// All that a scenario needs.
 pub(super) struct Setup<'a> {
-    pub(super) place: &'a Place,
+    pub(super) environment: &'a Environment,
     pub(super) settings: &'a Settings,
     pub(super) handler: &'a Handler,
     pub(super) say: &'a dyn Fn(&str),
@@ -46,14 +46,20 @@ impl Setup<'_> {
         let mut plugins = PathBuf::new();
         if let Handler::Ours { reuse } = self.handler {
             let (served, kept) = (u64::try_from(entrypoints.len())?, if *reuse { KEPT } else { 1 });
-            plugins = self.place.folder().join(format!("plugins-{served}-{kept}"));
+            plugins = self.environment.folder().join(format!("plugins-{served}-{kept}"));
             let component = plugin::component(served, kept)?;
             std::fs::create_dir_all(&plugins)
                 .and_then(|()| std::fs::write(plugins.join("bench.wasm"), component))
                 .with_context(|| format!("cannot write into {}", plugins.display()))?;
         }
         let settings = self.settings;
-        Ok(Start { place: self.place, binary: &settings.binary, handler: self.handler, arguments: &settings.arguments, plugins })
+        Ok(Start {
+            environment: self.environment,
+            binary: &settings.binary,
+            handler: self.handler,
+            arguments: &settings.arguments,
+            plugins,
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 
 use super::cpu;
-use super::place::Place;
+use super::environment::Environment;
 use super::settings::Handler;
 
 /// Hidden: `run`, tied to the life of whoever started it.
@@ -26,7 +26,7 @@ const BARE: [&str; 7] =
 
 /// What to start.
 pub(super) struct Start<'a> {
-    pub(super) place: &'a Place,
+    pub(super) environment: &'a Environment,
     pub(super) binary: &'a Path,
     pub(super) handler: &'a Handler,
     /// What the user wants of them.
@@ -49,10 +49,18 @@ impl Start<'_> {
     }
 
     fn worker(&self, number: usize) -> anyhow::Result<Worker> {
-        let folder = self.place.folder();
+        let folder = self.environment.folder();
         let log = folder.join(format!("host-{number}.log"));
         let mut command = Command::new(self.binary);
-        command.args([WORKER_VERB, "--schema", self.place.schema(), "--prefix", &self.place.prefix(), "--log-level", "WARNING"]);
+        command.args([
+            WORKER_VERB,
+            "--schema",
+            self.environment.schema(),
+            "--prefix",
+            &self.environment.prefix(),
+            "--log-level",
+            "WARNING",
+        ]);
         // Counting the log is measured by itself.
         command.args(["--log-aggregation-interval", "0"]);
         for (name, _) in std::env::vars_os() {
@@ -74,8 +82,8 @@ impl Start<'_> {
             }
         }
         command.args(self.arguments);
-        command.envs(self.place.environment().iter().map(|(name, value)| (name, value)));
-        command.env("PGQUEUER_APPLICATION_NAME", self.place.schema());
+        command.envs(self.environment.variables().iter().map(|(name, value)| (name, value)));
+        command.env("PGQUEUER_APPLICATION_NAME", self.environment.schema());
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).kill_on_drop(true);
         // A Ctrl-C at the terminal is for us, who clean up.

@@ -11,7 +11,7 @@ use super::database::DatabaseArgs;
 use super::run::RunArgs;
 use super::usage::IsUsage as _;
 use super::{output, run};
-use crate::bench::{self, Database, Figures, Handler, Place, Row, Scenario, Settings, Wanted, measure, noise};
+use crate::bench::{self, Database, Environment, Figures, Handler, Row, Scenario, Settings, Wanted, measure, noise};
 use crate::signal::Signals;
 
 #[derive(Debug, Args)]
@@ -77,15 +77,15 @@ pub(super) async fn run(database: &DatabaseArgs, args: BenchArgs) -> anyhow::Res
         output::status("This is a debug build; its figures are not those of a release.");
     }
     // Dropped half-way, neither a start nor a measurement leaves a process running.
-    let place = tokio::select! {
-        place = Place::open(wanted, hosts) => place?,
+    let environment = tokio::select! {
+        environment = Environment::open(wanted, hosts) => environment?,
         name = signals.next() => bail!("{name}: stopped before anything was measured"),
     };
     let measured = tokio::select! {
-        measured = measure(&place, &settings, &scenarios) => measured,
+        measured = measure(&environment, &settings, &scenarios) => measured,
         name = signals.next() => Err(anyhow::anyhow!("{name}: stopped; what was made for the bench is taken back")),
     };
-    let closed = place.close().await;
+    let closed = environment.close().await;
     let (database, rows) = measured?;
     closed?;
     if args.json { print_json(&database, &settings, &rows) } else { print_table(&rows) }
@@ -99,12 +99,12 @@ pub(super) async fn worker(database: &DatabaseArgs, args: RunArgs) -> anyhow::Re
     run::run(database, args).await
 }
 
-async fn measure(place: &Place, settings: &Settings, scenarios: &[Scenario]) -> anyhow::Result<(Database, Vec<Row>)> {
-    let database = place.database().await?;
+async fn measure(environment: &Environment, settings: &Settings, scenarios: &[Scenario]) -> anyhow::Result<(Database, Vec<Row>)> {
+    let database = environment.database().await?;
     let Database { version, fsync, synchronous_commit, private } = &database;
-    let whose = if *private { "a private one".to_owned() } else { format!("the one given, schema {}", place.schema()) };
+    let whose = if *private { "a private one".to_owned() } else { format!("the one given, schema {}", environment.schema()) };
     output::status(&format!("PostgreSQL {version}, {whose}; fsync {fsync}, synchronous_commit {synchronous_commit}"));
-    Ok((database, bench::run(place, settings, scenarios, &output::status).await?))
+    Ok((database, bench::run(environment, settings, scenarios, &output::status).await?))
 }
 
 impl BenchArgs {
@@ -140,11 +140,11 @@ impl BenchArgs {
     /// A database that is named for the other verbs is meant here, too: by a DSN, or by libpq's variables.
     async fn wanted(&self, database: &DatabaseArgs) -> anyhow::Result<Wanted> {
         let named = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let environment = database.environment();
-        if self.embedded || (environment.is_empty() && !["PGHOST", "PGHOSTADDR", "PGDATABASE"].into_iter().any(named)) {
+        let variables = database.environment();
+        if self.embedded || (variables.is_empty() && !["PGHOST", "PGHOSTADDR", "PGDATABASE"].into_iter().any(named)) {
             return Ok(Wanted::Private(self.data_dir.clone()));
         }
-        Ok(Wanted::Given(Box::new(database.session()?.read_again().await?), environment))
+        Ok(Wanted::Given(Box::new(database.session()?.read_again().await?), variables))
     }
 }
 

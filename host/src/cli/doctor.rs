@@ -9,8 +9,8 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::database::DatabaseArgs;
 use super::output;
-use super::plugin::bench::{BenchArgs, Compiled};
 use super::run::DEFAULT_HEARTBEAT_TIMEOUT;
+use super::workbench::{Compiled, WorkbenchArgs};
 use crate::config::parse_duration;
 use crate::doctor::{self, Deployment, Finding, PluginsFolder, Severity};
 use crate::printable::printable_lines;
@@ -38,7 +38,7 @@ pub(super) struct DoctorArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    bench: BenchArgs,
+    workbench: WorkbenchArgs,
 }
 
 pub(super) async fn run(database: &DatabaseArgs, args: DoctorArgs) -> anyhow::Result<()> {
@@ -60,12 +60,12 @@ pub(super) async fn run(database: &DatabaseArgs, args: DoctorArgs) -> anyhow::Re
 
 impl DoctorArgs {
     async fn deployment(self, database: &DatabaseArgs) -> anyhow::Result<Deployment> {
-        let bench = self.bench.set_up(Compiled::Kept)?;
-        let config = &bench.config;
+        let workbench = self.workbench.set_up(Compiled::Kept)?;
+        let config = &workbench.config;
         let configured = config.run.heartbeat_timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let plugins = match self.plugins.or_else(|| config.run.plugins.clone()) {
             Some(folder) => {
-                let files = bench.folder(folder.clone()).await.map_err(|error| format!("{error:#}"));
+                let files = workbench.folder(folder.clone()).await.map_err(|error| format!("{error:#}"));
                 Some(PluginsFolder { folder, files, sections: config.grants.keys().cloned().collect() })
             }
             None => None,

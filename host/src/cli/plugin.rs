@@ -1,8 +1,7 @@
 //! `plugin`: make, build, look at, try and list plugins. Only what concerns the hosts that run needs a database.
 
-pub(super) mod bench;
 mod build;
-mod ending;
+mod exit;
 mod fleet;
 mod inspect;
 mod list;

@@ -6,8 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::error::EmbeddedError;
+use super::fallback_dir;
 use super::lock::Lock;
-use super::stand_in;
 use super::user::ServerUser;
 
 /// The longest path of a socket: `sun_path` less its NUL, on Linux and on the BSDs (macOS).
@@ -26,13 +26,13 @@ impl Folder {
         fs::create_dir_all(wanted).map_err(EmbeddedError::io("make the data folder", wanted))?;
         let path = wanted.canonicalize().map_err(EmbeddedError::io("find the data folder", wanted))?;
         let mut user = ServerUser::choose(&[&path.join("data"), &path]);
-        let path = match stand_in::let_in(&path, &user) {
+        let path = match fallback_dir::let_in(&path, &user) {
             Ok(()) => path,
             Err(reason) if path.join("data/PG_VERSION").exists() || !user.is_switched() => {
                 return Err(EmbeddedError::Folder { path, reason });
             }
             Err(reason) => {
-                let other = stand_in::of(&path)?;
+                let other = fallback_dir::of(&path)?;
                 user = ServerUser::choose(&[&other.join("data")]);
                 tracing::warn!(wanted = %path.display(), data_dir = %other.display(), reason, "the embedded database lives elsewhere");
                 other

@@ -48,7 +48,9 @@ impl Shared {
         }
         let report = match place {
             // It opened since the claim: nothing begins that is known to crash, and nothing is counted that did not begin.
-            Some(_place) if served.health.is_open() => CallReport::nothing(Verdict::Release(ReleaseReason::EntrypointPaused), count, false),
+            Some(_place) if served.breaker.is_open() => {
+                CallReport::nothing(Verdict::Release(ReleaseReason::EntrypointPaused), count, false)
+            }
             Some(_place) => self.call(left.make_contiguous(), served).await,
             None => CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
         };

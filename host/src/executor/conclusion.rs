@@ -26,9 +26,9 @@ impl Shared {
         let (id, claim) = (job.id, job.claim);
         tracing::debug!(job.id = id, job.entrypoint = %served.entrypoint, elapsed_us = cost.elapsed.as_micros(), memory_bytes = cost.memory, crashed = cost.crashed, "run ended");
         self.ended.fetch_add(1, Ordering::Relaxed);
-        served.meter.end(&verdict, cost.elapsed, cost.crashed);
+        served.metrics.end(&verdict, cost.elapsed, cost.crashed);
         if !matches!(verdict, Verdict::Release(_)) {
-            served.health.observe(cost.crashed);
+            served.breaker.observe(cost.crashed);
         }
         if control.is_lease_lost() {
             meter::leases_lost("run", 1);

@@ -53,11 +53,11 @@ impl Shared {
         };
         let (engine, assigned, count) = (self.engine.clone(), jobs.to_vec(), jobs.len());
         let run = async move { AssertUnwindSafe(wasm::run(&engine, &spec, &assigned)).catch_unwind().await };
-        let long = served.pace.is_long();
+        let long = served.run_class.is_long();
         tracing::debug!(job.entrypoint = %served.entrypoint, long, "run begins");
         let ended = self.guests.run(long, run).await;
         if let Some((_, long)) = ended {
-            served.pace.observe(long);
+            served.run_class.observe(long);
         }
         let report = match ended {
             Some((Ok(report), _)) => report,
@@ -68,7 +68,7 @@ impl Shared {
             }
             None => CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
         };
-        served.meter.limits(report.limit_hits.iter().map(|limit| limit.label()));
+        served.metrics.limits(report.limit_hits.iter().map(|limit| limit.label()));
         report
     }
 }

@@ -30,7 +30,7 @@ impl Shared {
 
     /// In one call.
     fn start_call(self: &Arc<Self>, jobs: Vec<Job>, served: &Served, asked: BootInstant) {
-        served.meter.start(&jobs);
+        served.metrics.start(&jobs);
         let exposure = served.expose(jobs.len());
         let jobs = jobs.into_iter().map(|job| self.assign(job, asked)).collect();
         self.spawn(jobs, served.clone(), exposure, asked);

@@ -39,7 +39,7 @@ impl Shared {
         for (job, suspicion) in suspects {
             match plugins.pick(&job.entrypoint, fastrand::f64()) {
                 Some(served) => {
-                    served.meter.start(std::slice::from_ref(&job));
+                    served.metrics.start(std::slice::from_ref(&job));
                     let quiet = self.lane.quiet(suspicion);
                     started.push(Suspect {
                         assigned: self.assign(job, asked),
@@ -78,7 +78,7 @@ impl Shared {
             None => None,
         };
         let noted = match &place {
-            Some(_) if served.health.is_open() => Err(ReleaseReason::EntrypointPaused),
+            Some(_) if served.breaker.is_open() => Err(ReleaseReason::EntrypointPaused),
             Some(_) => self.note(assigned.job.claim, suspicion).await,
             None => Err(ReleaseReason::HostStopped),
         };

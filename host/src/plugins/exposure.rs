@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Health, Served};
+use super::{CircuitBreaker, Served};
 use crate::wasm::PoolShare;
 
 /// Claimed jobs that one call runs, until it is dropped: their part in what is tried at a time, and in the pool of instances.
 #[derive(Debug)]
 pub struct Exposure {
-    health: Arc<Health>,
+    breaker: Arc<CircuitBreaker>,
     jobs: u32,
     _share: Option<PoolShare>,
 }
@@ -16,19 +16,19 @@ pub struct Exposure {
 impl Served {
     /// How many more jobs may be claimed for it now: few while it is being tried, and what there are instances for; `None` is any number.
     pub fn allowance(&self) -> Option<u32> {
-        [self.health.allowance(), self.plugin.room()].into_iter().flatten().min()
+        [self.breaker.allowance(), self.plugin.room()].into_iter().flatten().min()
     }
 
     /// These jobs were claimed for it.
     pub fn expose(&self, jobs: usize) -> Exposure {
         let jobs = u32::try_from(jobs).unwrap_or(u32::MAX);
-        self.health.enter(jobs);
-        Exposure { health: Arc::clone(&self.health), jobs, _share: self.plugin.take_share() }
+        self.breaker.enter(jobs);
+        Exposure { breaker: Arc::clone(&self.breaker), jobs, _share: self.plugin.take_share() }
     }
 }
 
 impl Drop for Exposure {
     fn drop(&mut self) {
-        self.health.leave(self.jobs);
+        self.breaker.leave(self.jobs);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::version::Version;
-use super::{RefusedCause, Shelf};
+use super::{RefusedCause, Rollouts};
 use crate::judgement::{Judgement, Judgements, Standing};
 
 /// How often a canary is asked whether it has proved itself.
@@ -13,27 +13,27 @@ const CANARY_REVIEW: Duration = Duration::from_secs(1);
 /// Two times of one pause, reckoned by two clocks.
 const SAME: Duration = Duration::from_secs(5);
 
-impl Shelf {
+impl Rollouts {
     /// Draw the consequences of how versions do: a canary that crashes goes, one that has proved itself takes over, a version that crashes
     /// makes room for the one before it, and a pause that is over ends. Says whether anything changed, and when to ask again at the latest.
     pub fn review(&mut self) -> (bool, Option<Instant>) {
         let mut changed = false;
         let mut next: Option<Instant> = None;
         let (mut gone, mut stuck, mut found) = (Vec::new(), Vec::new(), Vec::new());
-        for (path, slot) in &mut self.slots {
-            let (failed, moved) = slot.review_canary();
-            let rolled_back = slot.roll_back();
+        for (path, rollout) in &mut self.by_file {
+            let (failed, moved) = rollout.review_canary();
+            let rolled_back = rollout.roll_back();
             changed |= moved | rolled_back.is_some();
             gone.extend(failed.into_iter().chain(rolled_back));
-            if slot.canary.is_some() {
+            if rollout.canary.is_some() {
                 next = Some(Instant::now() + CANARY_REVIEW);
             }
-            let Some(serving) = &slot.serving else { continue };
+            let Some(serving) = &rollout.serving else { continue };
             let sha256 = &serving.loaded.sha256;
-            for (entrypoint, health) in &serving.health {
-                if let Some(until) = health.open_until() {
+            for (entrypoint, breaker) in &serving.breakers {
+                if let Some(until) = breaker.open_until() {
                     if until <= Instant::now() {
-                        health.try_again();
+                        breaker.try_again();
                     } else {
                         next = Some(next.unwrap_or(until).min(until));
                         if self.known.judgements.paused(sha256, entrypoint).is_none_or(|known| known + SAME < until) {
@@ -45,7 +45,7 @@ impl Shelf {
                 }
             }
             let crashing = serving.crashing().is_some();
-            if crashing && slot.back.is_none() && slot.no_way_back.as_ref() != Some(sha256) && self.known.kept.is_some() {
+            if crashing && rollout.back.is_none() && rollout.no_way_back.as_ref() != Some(sha256) && self.known.kept.is_some() {
                 stuck.push((path.clone(), sha256.clone()));
             } else if !crashing && serving.runs() >= self.rule.window && !self.known.judgements.is_good(sha256) {
                 found.push(judgement(serving, None, Standing::Good, format!("{} runs, and no circuit breaker open", serving.runs())));
@@ -65,7 +65,7 @@ impl Shelf {
 
     /// A file that no host of these rules will ever serve.
     pub(super) fn judge_refusal(&mut self, path: &Path, cause: &RefusedCause) {
-        let sha256 = self.slots.get(path).and_then(|slot| slot.sha256.clone());
+        let sha256 = self.by_file.get(path).and_then(|rollout| rollout.sha256.clone());
         if let (RefusedCause::Load(error), Some(sha256)) = (cause, sha256)
             && error.is_in_the_bytes()
         {
@@ -92,34 +92,34 @@ impl Shelf {
     pub fn adopt(&mut self, judgements: Arc<Judgements>) -> bool {
         self.known.judgements = Arc::clone(&judgements);
         let (mut changed, mut back) = (false, Vec::new());
-        for (path, slot) in &mut self.slots {
+        for (path, rollout) in &mut self.by_file {
             let against = |version: &Version| {
                 let known = judgements.against(&version.loaded.sha256, &self.known.rules);
                 known.filter(|known| known.standing == Standing::RolledBack).cloned()
             };
-            if slot.previous.as_ref().is_some_and(|version| against(version).is_some()) {
-                slot.previous = None;
+            if rollout.previous.as_ref().is_some_and(|version| against(version).is_some()) {
+                rollout.previous = None;
             }
-            if let Some(judgement) = slot.canary.as_ref().and_then(|(_, version)| against(version)) {
-                (slot.canary, slot.fault) = (None, Some(RefusedCause::Judged(Box::new(judgement))));
+            if let Some(judgement) = rollout.canary.as_ref().and_then(|(_, version)| against(version)) {
+                (rollout.canary, rollout.fault) = (None, Some(RefusedCause::Judged(Box::new(judgement))));
                 changed = true;
             }
-            if let Some(judgement) = slot.serving.as_ref().and_then(against) {
-                if slot.previous.is_none() {
+            if let Some(judgement) = rollout.serving.as_ref().and_then(against) {
+                if rollout.previous.is_none() {
                     back.push((path.clone(), judgement.sha256.clone()));
                 }
-                (slot.serving, slot.fault) = (slot.previous.take(), Some(RefusedCause::Judged(Box::new(judgement))));
+                (rollout.serving, rollout.fault) = (rollout.previous.take(), Some(RefusedCause::Judged(Box::new(judgement))));
                 changed = true;
             }
-            if let Some(serving) = &slot.serving {
-                for (entrypoint, health) in &serving.health {
+            if let Some(serving) = &rollout.serving {
+                for (entrypoint, breaker) in &serving.breakers {
                     let until = judgements.paused(&serving.loaded.sha256, entrypoint);
-                    changed |= until.is_some_and(|until| health.pause(until));
+                    changed |= until.is_some_and(|until| breaker.pause(until));
                 }
             }
             let forgotten = |judged: &Judgement| judgements.against(&judged.sha256, &self.known.rules).is_none();
-            if matches!(&slot.fault, Some(RefusedCause::Judged(judged)) if forgotten(judged)) && slot.loading.is_none() {
-                slot.forget();
+            if matches!(&rollout.fault, Some(RefusedCause::Judged(judged)) if forgotten(judged)) && rollout.loading.is_none() {
+                rollout.forget();
             }
         }
         back.iter().for_each(|(path, sha256)| self.look_back(path, sha256));
@@ -130,24 +130,24 @@ impl Shelf {
     pub fn reset(&mut self, name: &str) -> bool {
         Arc::make_mut(&mut self.known.judgements).forget(name);
         let mut found = false;
-        for (path, slot) in &mut self.slots {
-            let versions = slot.serving.iter().chain(slot.canary.iter().map(|(_, version)| version)).chain(&slot.previous);
+        for (path, rollout) in &mut self.by_file {
+            let versions = rollout.serving.iter().chain(rollout.canary.iter().map(|(_, version)| version)).chain(&rollout.previous);
             let mut mine = path.file_stem().is_some_and(|stem| stem == name);
             for version in versions {
                 let whole = *version.loaded.name == *name;
-                for (_, health) in version.health.iter().filter(|(entrypoint, _)| whole || *entrypoint == name) {
-                    health.reset();
+                for (_, breaker) in version.breakers.iter().filter(|(entrypoint, _)| whole || *entrypoint == name) {
+                    breaker.reset();
                     mine = true;
                 }
             }
             let judged = |judgement: &Judgement| judgement.plugin == name || judgement.entrypoint.as_deref() == Some(name);
-            mine |= matches!(&slot.fault, Some(RefusedCause::Judged(judgement)) if judged(judgement));
-            if mine && slot.fault.as_ref().is_some_and(RefusedCause::is_of_a_version) {
+            mine |= matches!(&rollout.fault, Some(RefusedCause::Judged(judgement)) if judged(judgement));
+            if mine && rollout.fault.as_ref().is_some_and(RefusedCause::is_of_a_version) {
                 // The content that was taken out of service is looked at again.
-                slot.forget();
+                rollout.forget();
             }
             if mine {
-                slot.no_way_back = None;
+                rollout.no_way_back = None;
             }
             found |= mine;
         }
@@ -172,7 +172,7 @@ fn judgement(version: &Version, entrypoint: Option<&str>, standing: Standing, re
 }
 
 fn paused(version: &Version, entrypoint: &str, until: Instant) -> Judgement {
-    let (crashes, runs) = version.health.get(entrypoint).map(|health| health.crashes()).unwrap_or_default();
+    let (crashes, runs) = version.breakers.get(entrypoint).map(|breaker| breaker.crashes()).unwrap_or_default();
     judgement(version, Some(entrypoint), Standing::Paused(until), format!("{crashes} of its last {runs} runs crashed"))
 }
 

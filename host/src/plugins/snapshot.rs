@@ -1,41 +1,42 @@
-//! A shelf, as of now, for those who claim and run.
+//! What the rollouts come to now, for those who claim and run.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::version::Version;
-use super::{Entry, File, PluginSet, Served, Shelf};
-use crate::meter::Meter;
+use super::{Entry, File, PluginSet, Rollouts, Served};
+use crate::meter::EntrypointMetrics;
 
-impl Shelf {
+impl Rollouts {
     /// The snapshot of now.
     pub fn snapshot(&mut self) -> PluginSet {
         // Where a file went, another may have waited for its name.
-        let waiting: Vec<PathBuf> = self.slots.iter().filter(|(_, slot)| slot.blocked.is_some()).map(|(path, _)| path.clone()).collect();
+        let waiting: Vec<PathBuf> =
+            self.by_file.iter().filter(|(_, rollout)| rollout.blocked.is_some()).map(|(path, _)| path.clone()).collect();
         waiting.iter().for_each(|path| self.unblock(path));
         let mut set = PluginSet { files: Vec::new(), entries: HashMap::new(), loading: Vec::new(), lost: Vec::new() };
-        for (path, slot) in &self.slots {
+        for (path, rollout) in &self.by_file {
             // Not looked at yet.
-            if slot.serving.is_none() && slot.fault.is_none() {
-                set.loading.extend(slot.loading.as_ref().map(|_| path.clone()));
+            if rollout.serving.is_none() && rollout.fault.is_none() {
+                set.loading.extend(rollout.loading.as_ref().map(|_| path.clone()));
                 continue;
             }
             let mut file = File {
                 path: path.clone(),
-                serving: slot.serving.as_ref().map(|version| Arc::clone(&version.loaded)),
-                canary: slot.canary.as_ref().map(|(_, version)| Arc::clone(&version.loaded)),
-                fault: slot.fault.clone(),
+                serving: rollout.serving.as_ref().map(|version| Arc::clone(&version.loaded)),
+                canary: rollout.canary.as_ref().map(|(_, version)| Arc::clone(&version.loaded)),
+                fault: rollout.fault.clone(),
                 paused: Vec::new(),
             };
-            for served in slot.serving.iter().flat_map(|version| self.served(version)) {
-                let until = served.health.open_until();
+            for served in rollout.serving.iter().flat_map(|version| self.served(version)) {
+                let until = served.breaker.open_until();
                 file.paused.extend(until.map(|until| (Arc::clone(&served.entrypoint), until)));
                 let entry = Entry { stable: served.clone(), canary: None, paused: until.is_some() };
                 set.entries.insert(served.entrypoint, entry);
             }
             for (canary, served) in
-                slot.canary.iter().flat_map(|(canary, version)| self.served(version).map(move |served| (canary, served)))
+                rollout.canary.iter().flat_map(|(canary, version)| self.served(version).map(move |served| (canary, served)))
             {
                 let name = Arc::clone(&served.entrypoint);
                 match set.entries.get_mut(&name) {
@@ -56,10 +57,10 @@ impl Shelf {
             entrypoint: name.as_str().into(),
             plugin: Arc::clone(&version.loaded),
             options: self.folder.caps.apply(options),
-            health: Arc::clone(&version.health[name]),
-            pace: Arc::clone(&version.pace[name]),
-            throttle: Arc::clone(&version.throttle[name]),
-            meter: Arc::new(Meter::new(&version.loaded.name, name)),
+            breaker: Arc::clone(&version.breakers[name]),
+            run_class: Arc::clone(&version.run_classes[name]),
+            throttle: Arc::clone(&version.throttles[name]),
+            metrics: Arc::new(EntrypointMetrics::new(&version.loaded.name, name)),
         })
     }
 }

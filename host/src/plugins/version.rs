@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Folder, Health, Pace, RefusedCause, Throttle};
+use super::{CircuitBreaker, Folder, RefusedCause, RunClass, Throttle};
 use crate::wasm::Loaded;
 
 /// One version of a plugin, and how it does.
@@ -11,21 +11,21 @@ use crate::wasm::Loaded;
 pub(super) struct Version {
     pub(super) loaded: Arc<Loaded>,
     /// By entrypoint.
-    pub(super) health: BTreeMap<String, Arc<Health>>,
+    pub(super) breakers: BTreeMap<String, Arc<CircuitBreaker>>,
     /// By entrypoint.
-    pub(super) pace: BTreeMap<String, Arc<Pace>>,
+    pub(super) run_classes: BTreeMap<String, Arc<RunClass>>,
     /// By entrypoint.
-    pub(super) throttle: BTreeMap<String, Arc<Throttle>>,
+    pub(super) throttles: BTreeMap<String, Arc<Throttle>>,
 }
 
 impl Version {
     /// Nothing is known yet of how it does.
-    pub(super) fn new(loaded: Arc<Loaded>, health: impl Fn(&str) -> Health) -> Version {
+    pub(super) fn new(loaded: Arc<Loaded>, breaker: impl Fn(&str) -> CircuitBreaker) -> Version {
         let entrypoints = || loaded.declaration.entrypoints.keys().cloned();
-        let health = entrypoints().map(|name| (name.clone(), Arc::new(health(&name)))).collect();
-        let pace = entrypoints().map(|name| (name, Arc::default())).collect();
-        let throttle = entrypoints().map(|name| (name, Arc::default())).collect();
-        Version { loaded, health, pace, throttle }
+        let breakers = entrypoints().map(|name| (name.clone(), Arc::new(breaker(&name)))).collect();
+        let run_classes = entrypoints().map(|name| (name, Arc::default())).collect();
+        let throttles = entrypoints().map(|name| (name, Arc::default())).collect();
+        Version { loaded, breakers, run_classes, throttles }
     }
 
     /// The same under what the folder grants now; how it does is not forgotten.
@@ -39,13 +39,13 @@ impl Version {
 
     /// Its runs so far, over all entrypoints.
     pub(super) fn runs(&self) -> u32 {
-        self.health.values().map(|health| health.runs()).sum()
+        self.breakers.values().map(|breaker| breaker.runs()).sum()
     }
 
     /// Whether a circuit breaker of it is open.
     pub(super) fn crashing(&self) -> Option<RefusedCause> {
-        let (entrypoint, health) = self.health.iter().find(|(_, health)| health.open_until().is_some())?;
-        let (crashes, runs) = health.crashes();
+        let (entrypoint, breaker) = self.breakers.iter().find(|(_, breaker)| breaker.open_until().is_some())?;
+        let (crashes, runs) = breaker.crashes();
         Some(RefusedCause::Crashing {
             plugin: self.loaded.name.to_string(),
             version: self.loaded.version.clone(),

@@ -17,7 +17,7 @@ const NEEDED: &[(&str, &str, &[&str])] = &[
     ("column", "{queue}", &["updated", "heartbeat", "queue_manager_id", "execute_after", "dedupe_key", "headers", "attempts", "slot"]),
     ("column", "{log}", &["traceback", "aggregated"]),
     ("label", "{status}", &["queued", "picked", "successful", "exception", "canceled", "deleted", "failed"]),
-    // Two workers could take the same seat of a concurrency limit, and two jobs the same dedupe key, without these.
+    // Two workers could take the same slot of a concurrency limit, and two jobs the same dedupe key, without these.
     ("index", "{queue}", &["{queue.bare}_picked_slot_idx", "{queue.bare}_unique_dedupe_key"]),
     ("index", "{log}", &["{log.bare}_job_id_status"]),
     ("trigger", "{queue}", &["{trigger.bare}", "{requeued_trigger.bare}"]),

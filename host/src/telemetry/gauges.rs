@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
-use super::health::Subject;
+use super::worker_handles::WorkerHandles;
 use crate::announce;
 use crate::plugins::{File, PluginSet};
 use crate::queue::Depth;
@@ -30,7 +30,7 @@ struct Look {
 }
 
 /// Add to the page what is so now.
-pub(super) async fn write(page: &mut String, subject: &Subject, sample: &Sample) {
+pub(super) async fn write(page: &mut String, worker: &WorkerHandles, sample: &Sample) {
     let mut family = |name: &str, help: &str, series: &[(Labels, f64)]| {
         let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} gauge");
         for (labels, value) in series {
@@ -40,18 +40,18 @@ pub(super) async fn write(page: &mut String, subject: &Subject, sample: &Sample)
     };
     let plain = |value: f64| [(Labels::default(), value)];
     family("pgq_host_build_info", "This host's version", &[(labels(&[("version", env!("CARGO_PKG_VERSION"))]), 1.0)]);
-    family("pgq_host_jobs_in_flight", "Jobs that this host has claimed and not recorded yet", &plain(subject.leases.len() as f64));
-    family("pgq_host_places", "Jobs that this host runs at a time", &plain(subject.places as f64));
+    family("pgq_host_jobs_in_flight", "Jobs that this host has claimed and not recorded yet", &plain(worker.leases.len() as f64));
+    family("pgq_host_places", "Jobs that this host runs at a time", &plain(worker.places as f64));
     family(
         "pgq_host_listener_up",
         "1 while notifications are heard",
-        &plain(truth(subject.listening.as_ref().is_some_and(|listening| *listening.borrow()))),
+        &plain(truth(worker.listening.as_ref().is_some_and(|listening| *listening.borrow()))),
     );
-    let plugins = subject.plugins.borrow().clone();
+    let plugins = worker.plugins.borrow().clone();
     family("pgq_host_plugin_info", "1 for each plugin version that is served: stable, or canary beside it", &served(&plugins));
     family("pgq_host_plugin_refused", "1 while a file's content is not what is served", &refused(&plugins));
     family("pgq_host_entrypoint_paused", "1 while the circuit breaker of an entrypoint is open", &paused(&plugins));
-    let depths = sample.take(subject).await;
+    let depths = sample.take(worker).await;
     if !depths.is_empty() {
         let jobs = |depth: &Depth| {
             let of = |state, jobs: i64| (labels(&[("entrypoint", &depth.entrypoint), ("state", state)]), jobs as f64);
@@ -72,7 +72,7 @@ pub(super) async fn write(page: &mut String, subject: &Subject, sample: &Sample)
 }
 
 impl Sample {
-    async fn take(&self, subject: &Subject) -> Vec<Depth> {
+    async fn take(&self, worker: &WorkerHandles) -> Vec<Depth> {
         let mut look = self.0.lock().await;
         match &*look {
             Some(look) if look.at.elapsed() < look.keep => return look.depths.clone(),
@@ -81,7 +81,7 @@ impl Sample {
         let at = Instant::now();
         // Hosts announce themselves every period, a quarter of it sooner or later; one that missed two is gone.
         let announced = announce::PERIOD.as_secs_f64() * 2.5;
-        let depths = match tokio::time::timeout(LOOK_TIMEOUT, subject.queue.depth(announced)).await {
+        let depths = match tokio::time::timeout(LOOK_TIMEOUT, worker.queue.depth(announced)).await {
             Ok(Ok(depths)) => depths,
             Ok(Err(error)) => {
                 tracing::debug!(error = %error.told(), "the queue's depth is not known");

@@ -1,18 +1,10 @@
 //! Whether this host lives, and whether it is ready for work: two questions, since only the first one's no is cured by a restart.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-
-use crate::guests::Guests;
-use crate::lease::Leases;
-use crate::plugins::PluginSet;
+use super::worker_handles::WorkerHandles;
 use crate::printable::printable;
-use crate::pulse::Pulse;
 use crate::queue::Queue;
-use crate::readiness::Readiness;
 use crate::schema::{self, SchemaError};
 use crate::told::Told as _;
 
@@ -20,28 +12,6 @@ use crate::told::Told as _;
 const GUESTS_ANSWER: Duration = Duration::from_secs(8);
 /// Below what a probe waits for by default where it waits for longer than a second.
 const DATABASE_ANSWERS: Duration = Duration::from_secs(2);
-
-/// A worker, as far as the pages tell of it.
-pub struct Subject {
-    /// What it claims from.
-    pub queue: Queue,
-    /// What it serves.
-    pub plugins: watch::Receiver<Arc<PluginSet>>,
-    /// What it holds.
-    pub leases: Arc<Leases>,
-    /// Where its guests run.
-    pub guests: Guests,
-    /// Runs at a time.
-    pub places: usize,
-    /// The claim loop's.
-    pub pulse: Pulse,
-    /// Whether it hears notifications; none where it is meant to poll.
-    pub listening: Option<watch::Receiver<bool>>,
-    /// Whether it serves what it is meant to.
-    pub readiness: Readiness,
-    /// It was told to stop.
-    pub stopping: CancellationToken,
-}
 
 /// A name, and what is wrong with it if anything is.
 type Check = (&'static str, Result<(), String>);
@@ -51,38 +21,38 @@ pub(super) struct Report(Vec<Check>);
 
 impl Report {
     /// The process answers by answering.
-    pub(super) async fn alive(subject: Option<&Subject>) -> Report {
+    pub(super) async fn alive(worker: Option<&WorkerHandles>) -> Report {
         let mut checks = vec![("control", Ok(()))];
-        if let Some(subject) = subject {
-            let guests = subject.guests.answer(GUESTS_ANSWER).await;
+        if let Some(worker) = worker {
+            let guests = worker.guests.answer(GUESTS_ANSWER).await;
             checks.push((
                 "guests",
                 guests.then_some(()).ok_or_else(|| format!("a thread of theirs did not answer within {GUESTS_ANSWER:?}")),
             ));
             // A worker that stops claims no more.
-            let silence = if subject.stopping.is_cancelled() { None } else { subject.pulse.silence() };
+            let silence = if worker.stopping.is_cancelled() { None } else { worker.watchdog.stalled_for() };
             checks.push(("claims", silence.map_or(Ok(()), |silence| Err(format!("the claim loop has been silent for {silence:.0?}")))));
         }
         Report(checks)
     }
 
     /// Whether to count on it: a worker that is not ready may be running jobs all the same.
-    pub(super) async fn ready(subject: Option<&Subject>) -> Report {
-        let Some(subject) = subject else { return Report(vec![("worker", Err("it is starting".into()))]) };
-        let worker = match subject.pulse.trouble() {
-            _ if subject.stopping.is_cancelled() => Err("it is stopping".into()),
+    pub(super) async fn ready(worker: Option<&WorkerHandles>) -> Report {
+        let Some(worker) = worker else { return Report(vec![("worker", Err("it is starting".into()))]) };
+        let claims = match worker.watchdog.last_error() {
+            _ if worker.stopping.is_cancelled() => Err("it is stopping".into()),
             Some(trouble) => Err(trouble),
             None => Ok(()),
         };
-        let (database, schema) = database(&subject.queue).await;
-        let listener = match &subject.listening {
+        let (database, schema) = database(&worker.queue).await;
+        let listener = match &worker.listening {
             Some(listening) if !*listening.borrow() => {
                 Err("no notification is heard; the queue is polled until the connection is back".into())
             }
             _ => Ok(()),
         };
-        let plugins = subject.readiness.plugins().await;
-        Report(vec![("worker", worker), ("database", database), ("schema", schema), ("listener", listener), ("plugins", plugins)])
+        let plugins = worker.readiness.plugins().await;
+        Report(vec![("worker", claims), ("database", database), ("schema", schema), ("listener", listener), ("plugins", plugins)])
     }
 
     pub(super) fn is_ok(&self) -> bool {

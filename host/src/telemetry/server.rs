@@ -117,10 +117,10 @@ async fn answer(request: Request<Incoming>, pages: &Pages) -> Response<Full<Byte
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n".into());
     }
-    let subject = pages.subject();
+    let worker = pages.worker();
     match request.uri().path() {
-        "/healthz" => report(&Report::alive(subject.as_deref()).await),
-        "/readyz" => report(&Report::ready(subject.as_deref()).await),
+        "/healthz" => report(&Report::alive(worker.as_deref()).await),
+        "/readyz" => report(&Report::ready(worker.as_deref()).await),
         "/metrics" => {
             let mut page = text(StatusCode::OK, pages.metrics().await);
             let kind = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

@@ -22,7 +22,7 @@ pub(super) struct Targets {
 
 impl Targets {
     /// How far to look back for what became due since a look that began so long ago. A job without a limit that is due and was left is
-    /// claimed by the next look, so there is no harm in finding it; one with a limit may wait for a seat, one that is held back for room, and
+    /// claimed by the next look, so there is no harm in finding it; one with a limit may wait for a slot, one that is held back for room, and
     /// that is no reason to look.
     pub(super) fn back(&self, since_look: Duration) -> impl Iterator<Item = (&str, Duration)> {
         let unlimited = self.unlimited.iter().map(move |entrypoint| (&**entrypoint, since_look + LOOK_BACK));

@@ -16,7 +16,7 @@ pub const FAILURES: [(&str, Failure); 8] = [
     ("no run begins on a claim whose lease is over", Failure::BegunOnALostClaim),
     ("a job is held only for runs that began", Failure::HeldWithoutARun),
     ("no job is held for what another did", Failure::HeldForAnother),
-    ("a limit's seat has at most one holder", Failure::SeatTakenTwice),
+    ("a limit's slot has at most one holder", Failure::SlotTakenTwice),
 ];
 
 impl Model for Protocol {

@@ -16,10 +16,10 @@ impl Protocol {
         message.answer = Some(answer);
         // An empty answer changes nothing.
         state.workers[place].sent[CLAIM] = (which != 0).then_some(message);
-        self.check_seat(state);
+        self.check_slot(state);
     }
 
-    /// `queue/outcome.rs`, and `queue/handover.rs` where a limit's seat goes to the next job in the same statement.
+    /// `queue/outcome.rs`, and `queue/handover.rs` where a limit's slot goes to the next job in the same statement.
     pub fn record(&self, state: &mut State, place: usize) {
         let me = state.who(place);
         let Some(mut message) = state.workers[place].sent[OUTCOME] else { return };
@@ -54,7 +54,7 @@ impl Protocol {
             if over.marked {
                 (over.suspicion, over.strikes) = (Suspicion::None, 0);
             }
-            // A seat is passed on by who gave it back, while it is not stopping.
+            // A slot is passed on by who gave it back, while it is not stopping.
             let next = (0..JOBS).find(|next| self.claimable(state, place, 1 << next) && *next != job as usize);
             if let Some(next) =
                 next.filter(|_| self.size.limited && !python && outcome == Outcome::Success && !state.workers[place].stopping)
@@ -64,7 +64,7 @@ impl Protocol {
         }
         message.answer = Some(answer);
         state.workers[place].sent[OUTCOME] = Some(message);
-        self.check_seat(state);
+        self.check_slot(state);
         check_rows(state);
     }
 
@@ -124,10 +124,10 @@ impl Protocol {
         check_rows(state);
     }
 
-    fn check_seat(&self, state: &mut State) {
+    fn check_slot(&self, state: &mut State) {
         let picked = state.jobs.iter().filter(|job| matches!(job.row, Row::Picked { .. })).count();
         if self.size.limited && picked > 1 {
-            state.failure = Some(Failure::SeatTakenTwice);
+            state.failure = Some(Failure::SlotTakenTwice);
         }
     }
 }

@@ -209,7 +209,7 @@ pub enum Failure {
     BegunOnALostClaim,
     HeldWithoutARun,
     HeldForAnother,
-    SeatTakenTwice,
+    SlotTakenTwice,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use tokio::sync::mpsc;
 
 use super::watch::{Saved, Watch};
-use crate::cargo::{Build, land};
+use crate::cargo::{Build, install};
 
 /// An editor that saves a file writes more than once, and a branch that is checked out saves many.
 const QUIET: Duration = Duration::from_millis(30);
@@ -38,7 +38,7 @@ struct Crate {
 }
 
 impl Sources {
-    /// Watch these folders from now on. `plugins` is where components land.
+    /// Watch these folders from now on. `plugins` is where components are installed.
     pub(super) fn watch(folders: &[PathBuf], plugins: &Path) -> anyhow::Result<Sources> {
         let (sender, saved) = mpsc::unbounded_channel();
         let mut crates = Vec::new();
@@ -96,14 +96,14 @@ impl Sources {
 async fn build(folder: &Path, plugins: &Path, saved: Instant, quiet: bool) -> anyhow::Result<()> {
     let build = Build { folder, release: false, quiet };
     for component in heard_of(folder, build.run()).await? {
-        let landed =
-            land(&component, plugins).with_context(|| format!("cannot copy {} into {}", component.display(), plugins.display()))?;
+        let installed =
+            install(&component, plugins).with_context(|| format!("cannot copy {} into {}", component.display(), plugins.display()))?;
         let name = component.file_stem().map(OsStr::to_string_lossy).unwrap_or_default();
         let took = saved.elapsed();
-        if landed.unchanged {
-            tracing::debug!(file = %landed.path.display(), elapsed_ms = took.as_millis(), "built {name}: nothing has changed");
+        if installed.unchanged {
+            tracing::debug!(file = %installed.path.display(), elapsed_ms = took.as_millis(), "built {name}: nothing has changed");
         } else {
-            tracing::info!(file = %landed.path.display(), elapsed_ms = took.as_millis(), "rebuilt {name} in {:.1} s", took.as_secs_f64());
+            tracing::info!(file = %installed.path.display(), elapsed_ms = took.as_millis(), "rebuilt {name} in {:.1} s", took.as_secs_f64());
         }
     }
     Ok(())

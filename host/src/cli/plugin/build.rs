@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::inspect::ReportArgs;
-use crate::cargo::{Build, land};
+use crate::cargo::{Build, install};
 use crate::cli::output;
 use crate::signal::Signals;
 
@@ -30,18 +30,18 @@ pub(super) struct BuildArgs {
 
 pub(super) async fn run(args: BuildArgs) -> anyhow::Result<()> {
     let mut signals = Signals::install()?;
-    let bench = args.reporting.set_up()?;
+    let workbench = args.reporting.set_up()?;
     let build = Build { folder: &args.dir, release: args.release || !args.debug, quiet: false };
     let components = tokio::select! {
         built = build.run() => built?,
         name = signals.next() => bail!("interrupted by {name}; cargo was told to stop"),
     };
     // A component that no host would load never reaches the folder.
-    args.reporting.report(&bench, &components).await?;
+    args.reporting.report(&workbench, &components).await?;
     for component in components.iter().filter(|_| args.out.is_some()) {
         let out = args.out.as_deref().unwrap_or(&args.dir);
-        let landed = land(component, out).with_context(|| format!("cannot copy {} into {}", component.display(), out.display()))?;
-        output::status(&format!("{} {}", if landed.unchanged { "Unchanged:" } else { "Wrote" }, landed.path.display()));
+        let installed = install(component, out).with_context(|| format!("cannot copy {} into {}", component.display(), out.display()))?;
+        output::status(&format!("{} {}", if installed.unchanged { "Unchanged:" } else { "Wrote" }, installed.path.display()));
     }
     Ok(())
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 
-use super::bench::{Bench, BenchArgs, Compiled};
 use super::report::Report;
 use crate::cli::output;
+use crate::cli::workbench::{Compiled, Workbench, WorkbenchArgs};
 
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
@@ -28,25 +28,25 @@ pub(super) struct ReportArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    bench: BenchArgs,
+    workbench: WorkbenchArgs,
 }
 
 pub(super) async fn run(args: InspectArgs) -> anyhow::Result<()> {
-    let bench = args.reporting.set_up()?;
-    args.reporting.report(&bench, &args.files).await.map(drop)
+    let workbench = args.reporting.set_up()?;
+    args.reporting.report(&workbench, &args.files).await.map(drop)
 }
 
 impl ReportArgs {
-    pub(super) fn set_up(&self) -> anyhow::Result<Bench> {
-        self.bench.set_up(if self.compile { Compiled::Wanted } else { Compiled::Unused })
+    pub(super) fn set_up(&self) -> anyhow::Result<Workbench> {
+        self.workbench.set_up(if self.compile { Compiled::Wanted } else { Compiled::Unused })
     }
 
     /// Print what there is to know about each file; an error after that if a host would refuse one. A file that cannot be read
     /// keeps no other from being reported.
-    pub(super) async fn report(&self, bench: &Bench, files: &[PathBuf]) -> anyhow::Result<()> {
+    pub(super) async fn report(&self, workbench: &Workbench, files: &[PathBuf]) -> anyhow::Result<()> {
         let (mut reports, mut unreadable) = (Vec::new(), Vec::new());
         for file in files {
-            match Report::of(bench, file, self.compile).await {
+            match Report::of(workbench, file, self.compile).await {
                 Ok(report) => reports.push(report),
                 Err(error) => unreadable.push(format!("{error:#}")),
             }

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::bench::{BenchArgs, Compiled};
 use super::fleet;
 use crate::cli::database::DatabaseArgs;
 use crate::cli::output;
 use crate::cli::run::NO_FOLDER;
 use crate::cli::usage::usage;
+use crate::cli::workbench::{Compiled, WorkbenchArgs};
 use crate::digest::sha256;
 use crate::plugins::File;
 
@@ -26,7 +26,7 @@ pub(super) struct ListArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    bench: BenchArgs,
+    workbench: WorkbenchArgs,
 }
 
 /// One file of one source of plugins.
@@ -53,11 +53,11 @@ pub(super) async fn run(database: &DatabaseArgs, args: ListArgs) -> anyhow::Resu
     if args.hosts {
         return fleet::list(database, args.json).await;
     }
-    let bench = args.bench.set_up(Compiled::Kept)?;
-    let Some(folder) = args.plugins.clone().or_else(|| bench.config.run.plugins.clone()) else {
+    let workbench = args.workbench.set_up(Compiled::Kept)?;
+    let Some(folder) = args.plugins.clone().or_else(|| workbench.config.run.plugins.clone()) else {
         return Err(usage(NO_FOLDER));
     };
-    let rows: Vec<Row> = bench.folder(folder.clone()).await?.iter().map(Row::of).collect();
+    let rows: Vec<Row> = workbench.folder(folder.clone()).await?.iter().map(Row::of).collect();
     if args.json {
         return output::json(&rows);
     }

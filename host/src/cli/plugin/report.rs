@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::bench::{self, Bench};
 use super::options::{self, Options};
+use crate::cli::workbench::{self, Workbench};
 use crate::digest::sha256;
 use crate::plugins::Caps;
 use crate::printable::printable;
@@ -34,11 +34,11 @@ struct Plugin {
 
 impl Report {
     /// Load the file as a host would. `compile` keeps the compiled code, or fails.
-    pub(super) async fn of(bench: &Bench, file: &Path, compile: bool) -> anyhow::Result<Report> {
-        let bytes = bench::read(file)?;
+    pub(super) async fn of(workbench: &Workbench, file: &Path, compile: bool) -> anyhow::Result<Report> {
+        let bytes = workbench::read(file)?;
         let (size, sha256) = (bytes.len(), sha256(&bytes));
-        let compiled = compile.then(|| bench.cache.path(&bench.engine, &bytes)).flatten();
-        let loaded = bench.load(file, bytes).await?.map(|plugin| Plugin::of(&plugin, &bench.config.caps));
+        let compiled = compile.then(|| workbench.cache.path(&workbench.engine, &bytes)).flatten();
+        let loaded = workbench.load(file, bytes).await?.map(|plugin| Plugin::of(&plugin, &workbench.config.caps));
         if let (Ok(_), Some(path)) = (&loaded, &compiled)
             && !path.is_file()
         {

@@ -7,12 +7,12 @@ use anyhow::{Context as _, anyhow, bail};
 use chrono::Utc;
 use clap::Args;
 
-use super::bench::{self, BenchArgs, Compiled};
-use super::ending::Ending;
+use super::exit::Exit;
 use super::options;
 use crate::cli::output;
 use crate::cli::queue::{parse_header, read_payload};
 use crate::cli::usage::usage;
+use crate::cli::workbench::{self, Compiled, WorkbenchArgs};
 use crate::job::{Claim, Job, JobId};
 use crate::signal::Signals;
 use crate::wasm::{self, AssignedJob, CallSpec, Control, Declaration, RunLimits};
@@ -43,23 +43,23 @@ pub(super) struct RunArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    bench: BenchArgs,
+    workbench: WorkbenchArgs,
 }
 
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let bench = args.bench.set_up(Compiled::Kept)?;
+    let workbench = args.workbench.set_up(Compiled::Kept)?;
     let mut signals = Signals::install()?;
-    let plugin = bench.load(&args.file, bench::read(&args.file)?).await?;
+    let plugin = workbench.load(&args.file, workbench::read(&args.file)?).await?;
     let plugin = plugin.with_context(|| format!("{} is no plugin that a host would load", args.file.display()))?;
     let entrypoint = choose(&plugin.declaration, args.entrypoint.as_deref())?;
-    let options = bench.config.caps.apply(&plugin.declaration.entrypoints[&entrypoint]);
+    let options = workbench.config.caps.apply(&plugin.declaration.entrypoints[&entrypoint]);
     let limits = RunLimits { timeout: options.timeout, memory: options.memory, max_attempts: options.max_attempts };
     let job = args.job(&entrypoint)?;
 
-    let (engine, control) = (bench.engine.clone(), Arc::new(Control::default()));
+    let (engine, control) = (workbench.engine.clone(), Arc::new(Control::default()));
     let jobs = [AssignedJob { job: Arc::new(job), control: Arc::clone(&control) }];
     let spec = CallSpec { plugin: Arc::new(plugin), entrypoint: entrypoint.into(), limits, reuse: 1, batched: options.batch.is_some() };
-    let mut running = bench.guests.handle().spawn(async move { wasm::run(&engine, &spec, &jobs).await });
+    let mut running = workbench.guests.handle().spawn(async move { wasm::run(&engine, &spec, &jobs).await });
     let report = tokio::select! {
         report = &mut running => report,
         _ = signals.next() => {
@@ -68,7 +68,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
         }
     };
     let report = report.context("the host panicked while it served this run")?;
-    show(&Ending { report, attempt: args.attempt, options }, args.json)
+    show(&Exit { report, attempt: args.attempt, options }, args.json)
 }
 
 impl RunArgs {
@@ -108,16 +108,16 @@ fn choose(declaration: &Declaration, named: Option<&str>) -> anyhow::Result<Stri
 }
 
 /// The output is the data, byte for byte; the rest is said on stderr.
-fn show(ending: &Ending, json: bool) -> anyhow::Result<()> {
-    let said = ending.said();
+fn show(exit: &Exit, json: bool) -> anyhow::Result<()> {
+    let said = exit.said();
     if json {
-        output::data(&ending.json().to_string())?;
+        output::data(&exit.json().to_string())?;
         return said.map(drop).map_err(|failure| anyhow!(failure));
     }
-    if let Some(bytes) = ending.output() {
+    if let Some(bytes) = exit.output() {
         output::raw(bytes)?;
     }
-    for job in ending.follow_ups() {
+    for job in exit.follow_ups() {
         let size = job.payload.as_ref().map_or("no payload".into(), |payload| options::bytes(payload.len()));
         output::status(&format!(
             "would enqueue {:?}: {size}, priority {}, delay {}",
@@ -126,10 +126,10 @@ fn show(ending: &Ending, json: bool) -> anyhow::Result<()> {
             options::time(job.delay)
         ));
     }
-    if let Some(traceback) = ending.traceback() {
+    if let Some(traceback) = exit.traceback() {
         output::status(traceback);
     }
-    let took = format!("{:.1} ms, {} of memory", ending.report.elapsed.as_secs_f64() * 1000.0, options::bytes(ending.report.memory));
+    let took = format!("{:.1} ms, {} of memory", exit.report.elapsed.as_secs_f64() * 1000.0, options::bytes(exit.report.memory));
     match said {
         Ok(said) => {
             output::status(&format!("{said} ({took})"));

@@ -7,9 +7,9 @@ const MOST: u8 = 4;
 
 /// How the last runs were. None yet is as short ones.
 #[derive(Debug, Default)]
-pub struct Pace(AtomicU8);
+pub struct RunClass(AtomicU8);
 
-impl Pace {
+impl RunClass {
     /// Whether the next run is expected to compute for long.
     pub fn is_long(&self) -> bool {
         self.0.load(Ordering::Relaxed) >= MOST / 2
@@ -17,11 +17,11 @@ impl Pace {
 
     /// A run ended, and was long or not.
     pub fn observe(&self, long: bool) {
-        let step = |pace: u8| if long { (pace + 1).min(MOST) } else { pace.saturating_sub(1) };
-        let pace = self.0.load(Ordering::Relaxed);
+        let step = |long_runs: u8| if long { (long_runs + 1).min(MOST) } else { long_runs.saturating_sub(1) };
+        let long_runs = self.0.load(Ordering::Relaxed);
         // Runs that end at the same time may count as one, which is good enough; and nearly all are as the one before.
-        if step(pace) != pace {
-            self.0.store(step(pace), Ordering::Relaxed);
+        if step(long_runs) != long_runs {
+            self.0.store(step(long_runs), Ordering::Relaxed);
         }
     }
 }
@@ -32,17 +32,17 @@ mod tests {
 
     #[test]
     fn two_long_runs_make_the_next_a_long_one_and_a_few_short_ones_unmake_it() {
-        let pace = Pace::default();
-        pace.observe(true);
-        pace.observe(false);
-        pace.observe(true);
-        assert!(!pace.is_long(), "one of two");
-        pace.observe(true);
-        assert!(pace.is_long());
-        (0..100).for_each(|_| pace.observe(true));
-        (0..2).for_each(|_| pace.observe(false));
-        assert!(pace.is_long(), "an exception or two");
-        pace.observe(false);
-        assert!(!pace.is_long());
+        let run_class = RunClass::default();
+        run_class.observe(true);
+        run_class.observe(false);
+        run_class.observe(true);
+        assert!(!run_class.is_long(), "one of two");
+        run_class.observe(true);
+        assert!(run_class.is_long());
+        (0..100).for_each(|_| run_class.observe(true));
+        (0..2).for_each(|_| run_class.observe(false));
+        assert!(run_class.is_long(), "an exception or two");
+        run_class.observe(false);
+        assert!(!run_class.is_long());
     }
 }

@@ -20,7 +20,7 @@ const STRICTER: u32 = 4;
 
 /// What is known about it.
 #[derive(Debug)]
-pub struct Health {
+pub struct CircuitBreaker {
     rule: BreakerRule,
     state: Mutex<State>,
     /// What the state's phase means to those who claim and begin runs: for every one of them, without the lock.
@@ -71,12 +71,12 @@ impl Phase {
     }
 }
 
-impl Health {
-    pub(super) fn new(rule: BreakerRule, canary: bool, opened: Arc<Notify>) -> Health {
+impl CircuitBreaker {
+    pub(super) fn new(rule: BreakerRule, canary: bool, opened: Arc<Notify>) -> CircuitBreaker {
         let phase = if canary { Phase::Canary } else { Phase::Closed };
         let rule = BreakerRule { window: rule.window.clamp(1, 64), ..rule };
         let state = State { crashes: 0, runs: 0, good: 0, opened: 0, phase };
-        Health { rule, state: Mutex::new(state), gate: AtomicU8::new(phase.gate()), under_way: AtomicU32::new(0), opened }
+        CircuitBreaker { rule, state: Mutex::new(state), gate: AtomicU8::new(phase.gate()), under_way: AtomicU32::new(0), opened }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -208,87 +208,87 @@ mod tests {
 
     const RULE: BreakerRule = BreakerRule { window: 10, crashes: 4, pause: Duration::from_secs(60) };
 
-    fn health(canary: bool) -> Health {
-        Health::new(RULE, canary, Arc::default())
+    fn breaker(canary: bool) -> CircuitBreaker {
+        CircuitBreaker::new(RULE, canary, Arc::default())
     }
 
     #[test]
     fn it_opens_when_enough_of_the_last_runs_crashed_and_not_before() {
-        let health = health(false);
+        let breaker = breaker(false);
         for _ in 0..20 {
             // Three of any ten runs.
-            [true, false, false, true, false, false, true, false, false, false].iter().for_each(|crashed| health.observe(*crashed));
+            [true, false, false, true, false, false, true, false, false, false].iter().for_each(|crashed| breaker.observe(*crashed));
         }
-        assert_eq!(health.open_until(), None);
-        health.observe(true);
-        assert!(health.open_until().is_none(), "three of the last ten, still");
-        (0..3).for_each(|_| health.observe(true));
-        assert!(health.open_until().is_some());
+        assert_eq!(breaker.open_until(), None);
+        breaker.observe(true);
+        assert!(breaker.open_until().is_none(), "three of the last ten, still");
+        (0..3).for_each(|_| breaker.observe(true));
+        assert!(breaker.open_until().is_some());
     }
 
     #[test]
     fn each_relapse_pauses_twice_as_long_and_a_recovery_forgets_it() {
-        let health = health(false);
-        let pause = || health.open_until().map(|until| until - Instant::now()).expect("open").as_secs_f64().round();
-        (0..4).for_each(|_| health.observe(true));
+        let breaker = breaker(false);
+        let pause = || breaker.open_until().map(|until| until - Instant::now()).expect("open").as_secs_f64().round();
+        (0..4).for_each(|_| breaker.observe(true));
         assert!((pause() - 60.0).abs() < 1.0);
-        health.try_again();
-        health.observe(true);
+        breaker.try_again();
+        breaker.observe(true);
         assert!((pause() - 120.0).abs() < 1.0, "on trial, one crash is enough");
-        health.try_again();
-        (0..10).for_each(|_| health.observe(false));
-        (0..3).for_each(|_| health.observe(true));
-        assert_eq!(health.open_until(), None, "recovered: the full number counts again");
-        health.observe(true);
+        breaker.try_again();
+        (0..10).for_each(|_| breaker.observe(false));
+        (0..3).for_each(|_| breaker.observe(true));
+        assert_eq!(breaker.open_until(), None, "recovered: the full number counts again");
+        breaker.observe(true);
         assert!((pause() - 60.0).abs() < 1.0);
     }
 
     #[test]
     fn none_never_opens() {
-        let health = Health::new(BreakerRule { crashes: 0, ..RULE }, true, Arc::default());
-        (0..100).for_each(|_| health.observe(true));
-        assert_eq!(health.open_until(), None);
+        let breaker = CircuitBreaker::new(BreakerRule { crashes: 0, ..RULE }, true, Arc::default());
+        (0..100).for_each(|_| breaker.observe(true));
+        assert_eq!(breaker.open_until(), None);
     }
 
     #[test]
     fn what_is_tried_after_a_pause_is_given_one_job_and_one_more_for_each_that_went_well() {
-        let health = health(false);
-        assert_eq!(health.allowance(), None, "nothing is wrong with it");
-        (0..4).for_each(|_| health.observe(true));
-        assert_eq!(health.allowance(), Some(0));
-        health.try_again();
-        assert_eq!(health.allowance(), Some(1));
-        health.enter(1);
-        assert_eq!(health.allowance(), Some(0));
-        health.observe(false);
-        health.leave(1);
-        assert_eq!(health.allowance(), Some(2));
-        health.reset();
-        (0..4).for_each(|_| health.observe(true));
-        health.try_again();
-        health.observe(true);
-        assert!(health.is_open(), "the first crashed");
+        let breaker = breaker(false);
+        assert_eq!(breaker.allowance(), None, "nothing is wrong with it");
+        (0..4).for_each(|_| breaker.observe(true));
+        assert_eq!(breaker.allowance(), Some(0));
+        breaker.try_again();
+        assert_eq!(breaker.allowance(), Some(1));
+        breaker.enter(1);
+        assert_eq!(breaker.allowance(), Some(0));
+        breaker.observe(false);
+        breaker.leave(1);
+        assert_eq!(breaker.allowance(), Some(2));
+        breaker.reset();
+        (0..4).for_each(|_| breaker.observe(true));
+        breaker.try_again();
+        breaker.observe(true);
+        assert!(breaker.is_open(), "the first crashed");
     }
 
     #[test]
     fn a_canary_has_no_more_jobs_than_may_crash_until_some_went_well() {
-        let health = health(true);
-        assert_eq!(health.allowance(), Some(1));
-        health.enter(1);
-        assert_eq!(health.allowance(), Some(0));
-        health.observe(false);
-        health.leave(1);
-        assert_eq!(health.allowance(), Some(2));
-        (1..10).for_each(|_| health.observe(false));
-        assert_eq!(health.allowance(), None, "it has proved itself");
+        let breaker = breaker(true);
+        assert_eq!(breaker.allowance(), Some(1));
+        breaker.enter(1);
+        assert_eq!(breaker.allowance(), Some(0));
+        breaker.observe(false);
+        breaker.leave(1);
+        assert_eq!(breaker.allowance(), Some(2));
+        (1..10).for_each(|_| breaker.observe(false));
+        assert_eq!(breaker.allowance(), None, "it has proved itself");
     }
 
     #[test]
     fn a_pause_of_another_host_is_kept_and_ends_in_a_trial() {
-        let health = health(false);
+        let breaker = breaker(false);
         let until = Instant::now() + Duration::from_secs(60);
-        assert!(health.pause(until) && health.open_until() == Some(until) && !health.pause(until));
-        health.try_again();
-        assert_eq!((health.is_open(), health.allowance()), (false, Some(1)));
+        assert!(breaker.pause(until) && breaker.open_until() == Some(until) && !breaker.pause(until));
+        breaker.try_again();
+        assert_eq!((breaker.is_open(), breaker.allowance()), (false, Some(1)));
     }
 }

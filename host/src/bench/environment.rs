@@ -42,19 +42,19 @@ pub struct Database {
     pub synchronous_commit: String,
 }
 
-/// An opened one. [`Place::close`] it.
-pub struct Place {
+/// An opened one. [`Environment::close`] it.
+pub struct Environment {
     options: PgConnectOptions,
-    environment: Vec<(&'static str, String)>,
+    variables: Vec<(&'static str, String)>,
     schema: String,
     names: Names,
     server: Option<Server>,
     folder: TempDir,
 }
 
-impl Place {
+impl Environment {
     /// Start the server, or reach the given one; make the schema.
-    pub async fn open(wanted: Wanted, hosts: usize) -> anyhow::Result<Place> {
+    pub async fn open(wanted: Wanted, hosts: usize) -> anyhow::Result<Environment> {
         // The server's user passes through, and sees nothing.
         let mut builder = tempfile::Builder::new();
         builder.prefix("pgq-host-bench-").permissions(std::fs::Permissions::from_mode(0o711));
@@ -64,8 +64,8 @@ impl Place {
             }
             _ => builder.tempdir().context("cannot make a temporary folder; TMPDIR names where"),
         }?;
-        let (options, environment, server) = match wanted {
-            Wanted::Given(options, environment) => (*options, environment, None),
+        let (options, variables, server) = match wanted {
+            Wanted::Given(options, variables) => (*options, variables, None),
             Wanted::Private(_) => {
                 let mut settings = embedded::Settings::new(folder.path().join("postgres"));
                 settings.settings = STOCK.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
@@ -80,21 +80,21 @@ impl Place {
         // The prefix is for the channel, which belongs to no schema: whoever else works in the database hears nothing of us.
         let settings = NameSettings { prefix: Some(format!("{schema}_")), schema: Some(schema.clone()) };
         let names = Names::new(&settings, |_| None)?;
-        let place = Place { options: options.application_name(&schema), environment, schema, names, server, folder };
-        match place.fresh().await {
+        let environment = Environment { options: options.application_name(&schema), variables, schema, names, server, folder };
+        match environment.fresh().await {
             Ok(connection) => connection.close().await?,
             Err(error) => {
-                place.stop().await;
+                environment.stop().await;
                 return Err(error);
             }
         }
-        Ok(place)
+        Ok(environment)
     }
 
     /// The tables anew, with nothing in them; and a connection.
     pub(super) async fn fresh(&self) -> anyhow::Result<PgConnection> {
         let mut connection = self.connect().await?;
-        let Place { schema, .. } = self;
+        let Environment { schema, .. } = self;
         let anew = format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}");
         connection.execute(AssertSqlSafe(anew)).await.with_context(|| {
             format!("cannot make the schema {schema}: the role needs CREATE on the database; or run on a private one, with --embedded")
@@ -130,8 +130,8 @@ impl Place {
     }
 
     /// Where a worker finds the database, as far as our own environment does not say so.
-    pub(super) fn environment(&self) -> &[(&'static str, String)] {
-        &self.environment
+    pub(super) fn variables(&self) -> &[(&'static str, String)] {
+        &self.variables
     }
 
     /// The schema, which is also the name of all our connections.

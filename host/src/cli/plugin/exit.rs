@@ -8,13 +8,13 @@ use crate::job::{EntrypointOptions, Fault, NewJob, OnFailure, Verdict};
 use crate::wasm::CallReport;
 
 /// A run that is over.
-pub(super) struct Ending {
+pub(super) struct Exit {
     pub(super) report: CallReport,
     pub(super) attempt: u32,
     pub(super) options: EntrypointOptions,
 }
 
-impl Ending {
+impl Exit {
     /// What the queue would do about it. `Err` for what counts as a failure.
     pub(super) fn said(&self) -> Result<String, String> {
         match self.verdict() {

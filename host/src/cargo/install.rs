@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Where it is now.
 #[derive(Debug)]
-pub struct Landed {
+pub struct Installed {
     /// The file.
     pub path: PathBuf,
     /// The very bytes were there already, and the file was left alone.
@@ -15,12 +15,12 @@ pub struct Landed {
 }
 
 /// Copy the component into the folder, which is made where it is missing, under its own name.
-pub fn land(component: &Path, folder: &Path) -> io::Result<Landed> {
+pub fn install(component: &Path, folder: &Path) -> io::Result<Installed> {
     std::fs::create_dir_all(folder)?;
     let name = component.file_name().ok_or_else(|| io::Error::other("the component's path ends without a name"))?;
     let (path, bytes) = (folder.join(name), std::fs::read(component)?);
     if std::fs::read(&path).is_ok_and(|there| there == bytes) {
-        return Ok(Landed { path, unchanged: true });
+        return Ok(Installed { path, unchanged: true });
     }
     // Hidden and without `.wasm` at its end: whoever watches the folder does not look at it before it is renamed. Readable for the
     // user that hosts run as, whatever it is, as far as the umask has it.
@@ -28,7 +28,7 @@ pub fn land(component: &Path, folder: &Path) -> io::Result<Landed> {
     file.write_all(&bytes)?;
     file.as_file().sync_all()?;
     file.persist(&path)?;
-    Ok(Landed { path, unchanged: false })
+    Ok(Installed { path, unchanged: false })
 }
 
 #[cfg(test)]
@@ -36,15 +36,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_component_lands_whole_and_once() {
+    fn a_component_is_installed_whole_and_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let (component, plugins) = (folder.path().join("a.wasm"), folder.path().join("plugins"));
         std::fs::write(&component, b"one").expect("written");
-        let first = land(&component, &plugins).expect("landed");
+        let first = install(&component, &plugins).expect("installed");
         assert_eq!((first.path.clone(), first.unchanged), (plugins.join("a.wasm"), false));
-        assert!(land(&component, &plugins).expect("landed").unchanged);
+        assert!(install(&component, &plugins).expect("installed").unchanged);
         std::fs::write(&component, b"two").expect("written");
-        assert!(!land(&component, &plugins).expect("landed").unchanged);
+        assert!(!install(&component, &plugins).expect("installed").unchanged);
         assert_eq!(std::fs::read(first.path).expect("there"), b"two");
         assert_eq!(std::fs::read_dir(plugins).expect("there").count(), 1, "nothing is left beside it");
     }

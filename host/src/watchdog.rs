@@ -21,7 +21,7 @@ const PATIENCE: u32 = 2;
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Pulse(Arc<Beats>);
+pub struct Watchdog(Arc<Beats>);
 
 #[derive(Debug)]
 struct Beats {
@@ -37,7 +37,7 @@ struct Beats {
     serves: AtomicBool,
     told: AtomicBool,
     /// What the last look failed with.
-    trouble: Mutex<Option<String>>,
+    last_error: Mutex<Option<String>>,
     /// Milliseconds from `began` to the last beat.
     last: AtomicU64,
 }
@@ -45,8 +45,8 @@ struct Beats {
 impl Beats {
     fn new(began: Instant, period: Duration, longest: Duration, watched: bool) -> Beats {
         let (claimed, serves, told) = <(AtomicBool, AtomicBool, AtomicBool)>::default();
-        let (trouble, last, asked) = <(Mutex<_>, AtomicU64, AtomicU64)>::default();
-        Beats { began, period, watched, claimed, serves, told, asked, longest, trouble, last }
+        let (last_error, last, asked) = <(Mutex<_>, AtomicU64, AtomicU64)>::default();
+        Beats { began, period, watched, claimed, serves, told, asked, longest, last_error, last }
     }
 
     fn now(&self) -> u64 {
@@ -54,18 +54,18 @@ impl Beats {
     }
 }
 
-impl Pulse {
+impl Watchdog {
     /// Of a loop whose questions are answered, or given up, by this deadline.
     pub fn new(deadline: Duration) -> Self {
-        let watchdog = sd_notify::watchdog_enabled();
+        let allowed = sd_notify::watchdog_enabled();
         // Thrice in the time that the watchdog allows.
-        let period = watchdog.map_or(PERIOD, |allowed| (allowed / 3).min(PERIOD));
-        Pulse(Arc::new(Beats::new(Instant::now(), period, deadline * PATIENCE, watchdog.is_some())))
+        let period = allowed.map_or(PERIOD, |allowed| (allowed / 3).min(PERIOD));
+        Watchdog(Arc::new(Beats::new(Instant::now(), period, deadline * PATIENCE, allowed.is_some())))
     }
 
     /// Hand a look's result through. The first that went well makes the service ready, if it serves what it is meant to.
-    pub fn turn<T, E: Told>(&self, looked: Result<T, E>) -> Result<T, E> {
-        *self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner) = looked.as_ref().err().map(Told::told);
+    pub fn observe<T, E: Told>(&self, looked: Result<T, E>) -> Result<T, E> {
+        *self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner) = looked.as_ref().err().map(Told::told);
         if looked.is_ok() && !self.0.claimed.swap(true, Ordering::AcqRel) {
             self.tell_ready();
         }
@@ -86,7 +86,7 @@ impl Pulse {
     }
 
     /// Run the claim loop, and beat from its task.
-    pub async fn of<T>(&self, claim_loop: impl Future<Output = T>) -> T {
+    pub async fn run<T>(&self, claim_loop: impl Future<Output = T>) -> T {
         tokio::pin!(claim_loop);
         self.beat();
         loop {
@@ -117,15 +117,15 @@ impl Pulse {
     }
 
     /// How long the claim loop has been silent, if that is too long.
-    pub fn silence(&self) -> Option<Duration> {
+    pub fn stalled_for(&self) -> Option<Duration> {
         let silence = self.0.began.elapsed().saturating_sub(Duration::from_millis(self.0.last.load(Ordering::Acquire)));
         (silence > self.0.period * MISSED).then_some(silence)
     }
 
     /// Why nothing is claimed, if it is so: the loop turns, and the queue refuses.
-    pub fn trouble(&self) -> Option<String> {
-        let trouble = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        trouble.map(|error| format!("it cannot claim: {error}")).or_else(|| {
+    pub fn last_error(&self) -> Option<String> {
+        let error = self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        error.map(|error| format!("it cannot claim: {error}")).or_else(|| {
             let claimed = self.0.claimed.load(Ordering::Acquire);
             (!claimed).then(|| "it has not looked at the queue yet".to_owned())
         })
@@ -152,27 +152,27 @@ mod tests {
     async fn the_loop_beats_while_it_waits_and_is_missed_when_it_does_not() {
         let period = Duration::from_millis(50);
         let began = Instant::now().checked_sub(Duration::from_secs(60)).expect("the machine runs for longer");
-        let pulse = Pulse(Arc::new(Beats::new(began, period, Duration::from_secs(60), false)));
-        assert!(pulse.silence() >= Some(Duration::from_secs(60)));
-        assert!(pulse.trouble().is_some_and(|trouble| trouble.contains("not looked")));
+        let watchdog = Watchdog(Arc::new(Beats::new(began, period, Duration::from_secs(60), false)));
+        assert!(watchdog.stalled_for() >= Some(Duration::from_secs(60)));
+        assert!(watchdog.last_error().is_some_and(|error| error.contains("not looked")));
         assert!(
-            pulse.turn(Err::<(), _>(std::io::Error::other("no"))).is_err()
-                && pulse.trouble().is_some_and(|trouble| trouble.ends_with("no"))
+            watchdog.observe(Err::<(), _>(std::io::Error::other("no"))).is_err()
+                && watchdog.last_error().is_some_and(|error| error.ends_with("no"))
         );
-        assert!(pulse.turn(Ok::<_, std::io::Error>(())).is_ok() && pulse.trouble().is_none());
+        assert!(watchdog.observe(Ok::<_, std::io::Error>(())).is_ok() && watchdog.last_error().is_none());
         // A loop that does nothing but wait, as for a database that does not answer.
-        pulse.of(tokio::time::sleep(period * 2)).await;
-        assert_eq!(pulse.silence(), None);
+        watchdog.run(tokio::time::sleep(period * 2)).await;
+        assert_eq!(watchdog.stalled_for(), None);
     }
 
     #[tokio::test]
     async fn a_loop_that_waits_for_an_answer_beyond_its_deadline_does_not_beat() {
         let period = Duration::from_millis(20);
-        let pulse = Pulse(Arc::new(Beats::new(Instant::now(), period, Duration::from_millis(100), false)));
-        pulse.of(pulse.ask(tokio::time::sleep(Duration::from_secs(1)))).await;
-        assert!(pulse.silence() > Some(Duration::from_millis(500)), "{:?}", pulse.silence());
+        let watchdog = Watchdog(Arc::new(Beats::new(Instant::now(), period, Duration::from_millis(100), false)));
+        watchdog.run(watchdog.ask(tokio::time::sleep(Duration::from_secs(1)))).await;
+        assert!(watchdog.stalled_for() > Some(Duration::from_millis(500)), "{:?}", watchdog.stalled_for());
         // The answer came after all.
-        pulse.of(tokio::time::sleep(period * 2)).await;
-        assert_eq!(pulse.silence(), None);
+        watchdog.run(tokio::time::sleep(period * 2)).await;
+        assert_eq!(watchdog.stalled_for(), None);
     }
 }

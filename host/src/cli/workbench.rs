@@ -6,18 +6,18 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 
+use super::logging::LoggingArgs;
+use super::run::default_cache_dir;
+use super::usage::IsUsage as _;
 use crate::app;
-use crate::cli::logging::LoggingArgs;
-use crate::cli::run::default_cache_dir;
-use crate::cli::usage::IsUsage as _;
 use crate::config::Config;
 use crate::guests::{GuestRuntime, Guests};
-use crate::plugins::{File, Shelf};
+use crate::plugins::{File, Rollouts};
 use crate::wasm::{self, CodeCache, Engine, EngineSettings, LoadError, Loaded};
 
 /// What commands that load plugins have in common.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct BenchArgs {
+pub(super) struct WorkbenchArgs {
     /// Grants and caps [default: pgq-host.toml, if there is one]
     #[arg(long, env = "PGQ_HOST_CONFIG")]
     config: Option<PathBuf>,
@@ -30,7 +30,7 @@ pub(in crate::cli) struct BenchArgs {
 
 /// How a command uses the cache of compiled code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum Compiled {
+pub(super) enum Compiled {
     /// As a host does: without it, everything just takes longer.
     Kept,
     /// It is what the command is for: without it, that is an error.
@@ -40,8 +40,8 @@ pub(in crate::cli) enum Compiled {
 }
 
 /// Set up to load and run plugins.
-pub(in crate::cli) struct Bench {
-    pub(in crate::cli) config: Config,
+pub(super) struct Workbench {
+    pub(super) config: Config,
     pub(super) engine: Engine,
     pub(super) cache: CodeCache,
     /// Guests never run on the threads that wait for signals.
@@ -49,8 +49,8 @@ pub(in crate::cli) struct Bench {
     _threads: GuestRuntime,
 }
 
-impl BenchArgs {
-    pub(in crate::cli) fn set_up(&self, compiled: Compiled) -> anyhow::Result<Bench> {
+impl WorkbenchArgs {
+    pub(super) fn set_up(&self, compiled: Compiled) -> anyhow::Result<Workbench> {
         self.logging.install()?;
         let config = Config::load(self.config.as_deref()).or_usage()?;
         let folder = || self.cache_dir.clone().or(config.run.cache_dir.clone()).map_or_else(default_cache_dir, Ok);
@@ -67,21 +67,21 @@ impl BenchArgs {
             compile_timeout: Some(config.caps.compile_timeout),
         })?;
         let (threads, guests) = GuestRuntime::start()?;
-        Ok(Bench { config, engine, cache, guests, _threads: threads })
+        Ok(Workbench { config, engine, cache, guests, _threads: threads })
     }
 }
 
-impl Bench {
+impl Workbench {
     /// What a host would make of the files of this folder now, in the order of their names.
-    pub(in crate::cli) async fn folder(&self, path: PathBuf) -> anyhow::Result<Vec<File>> {
+    pub(super) async fn folder(&self, path: PathBuf) -> anyhow::Result<Vec<File>> {
         let config = &self.config;
         let folder = config.folder(path);
-        let mut shelf = Shelf::new(folder.clone(), config.breaker, Arc::default());
-        for loading in shelf.scan(folder.list()?, false).due {
+        let mut rollouts = Rollouts::new(folder.clone(), config.breaker, Arc::default());
+        for loading in rollouts.scan(folder.list()?, false).due {
             let (folder, engine, cache) = (folder.clone(), self.engine.clone(), self.cache.clone());
-            shelf.settle(self.guests.handle().spawn(async move { loading.look(&folder, &engine, &cache).await }).await?);
+            rollouts.settle(self.guests.handle().spawn(async move { loading.look(&folder, &engine, &cache).await }).await?);
         }
-        Ok(shelf.snapshot().files().to_vec())
+        Ok(rollouts.snapshot().files().to_vec())
     }
 
     /// Load these bytes as the plugin that the file of this name would be.

@@ -13,7 +13,7 @@ const LAST_RETRY: Duration = Duration::from_secs(600);
 
 /// What is known about one file.
 #[derive(Debug, Default)]
-pub(super) struct Slot {
+pub(super) struct Rollout {
     /// The content that was looked at, or is being looked at.
     pub(super) stamp: Option<Stamp>,
     pub(super) sha256: Option<String>,
@@ -49,7 +49,7 @@ impl Again {
     }
 }
 
-impl Slot {
+impl Rollout {
     /// Look at the file again with the next scan; what is served stays.
     pub(super) fn forget(&mut self) {
         (self.stamp, self.sha256, self.again) = (None, None, None);
@@ -84,7 +84,7 @@ impl Slot {
         if version.runs() < rule.runs {
             return (None, false);
         }
-        version.health.values().for_each(|health| health.prove());
+        version.breakers.values().for_each(|breaker| breaker.prove());
         self.previous = self.serving.replace(version.clone());
         self.canary = None;
         (None, true)

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Connections, statements, caches: what the first jobs of a host pay for is not what a job costs.
 const WARM_UP_PER_HOST: i64 = 100;
 
-pub(super) struct Trial<'a> {
+pub(super) struct Measurement<'a> {
     setup: &'a Setup<'a>,
     connection: PgConnection,
     workers: Workers,
@@ -36,39 +36,39 @@ struct Mark {
     postgres_cpu: Option<f64>,
 }
 
-impl<'a> Trial<'a> {
+impl<'a> Measurement<'a> {
     /// Start hosts on what is there, and have them run some jobs.
     pub(super) async fn start(
         setup: &'a Setup<'a>,
         connection: PgConnection,
         hosts: usize,
         entrypoints: &[String],
-    ) -> anyhow::Result<Trial<'a>> {
+    ) -> anyhow::Result<Measurement<'a>> {
         let workers = setup.start(entrypoints)?.workers(hosts)?;
         let warm_up = WARM_UP_PER_HOST.min(setup.settings.jobs) * i64::try_from(hosts)?;
-        let mut trial = Trial { setup, connection, workers, warm_up };
+        let mut measurement = Measurement { setup, connection, workers, warm_up };
         let begun = Instant::now();
-        while trial.counters().hosts().await? < i64::try_from(hosts)? {
-            trial.workers.check()?;
+        while measurement.counters().hosts().await? < i64::try_from(hosts)? {
+            measurement.workers.check()?;
             if begun.elapsed() > PATIENCE {
-                bail!("the hosts did not get ready:\n{}", trial.workers.said());
+                bail!("the hosts did not get ready:\n{}", measurement.workers.said());
             }
             tokio::time::sleep(POLL).await;
         }
-        let before = trial.counters().logged().await?;
-        load::enqueue(&mut trial.connection, setup.place, entrypoints, setup.payload(), warm_up).await?;
-        trial.wait_for_log(before + 3 * warm_up).await?;
-        Ok(trial)
+        let before = measurement.counters().logged().await?;
+        load::enqueue(&mut measurement.connection, setup.environment, entrypoints, setup.payload(), warm_up).await?;
+        measurement.wait_for_log(before + 3 * warm_up).await?;
+        Ok(measurement)
     }
 
     fn counters(&mut self) -> Counters<'_> {
-        Counters { place: self.setup.place, connection: &mut self.connection }
+        Counters { environment: self.setup.environment, connection: &mut self.connection }
     }
 
     async fn mark(&mut self) -> anyhow::Result<Mark> {
         let mut counters = self.counters();
         let (at, wal) = (counters.now().await?, counters.wal().await?);
-        Ok(Mark { at, wal, host_cpu: self.workers.cpu(), postgres_cpu: self.setup.place.server_cpu() })
+        Ok(Mark { at, wal, host_cpu: self.workers.cpu(), postgres_cpu: self.setup.environment.server_cpu() })
     }
 
     /// Until the log has had so many rows.
@@ -118,7 +118,7 @@ impl<'a> Trial<'a> {
         let before = self.counters().wal().await?;
         // The commit is the starting gun: what it takes to enqueue is over by then.
         self.connection.execute("BEGIN").await?;
-        let first = load::enqueue(&mut self.connection, self.setup.place, entrypoints, payload, jobs).await?;
+        let first = load::enqueue(&mut self.connection, self.setup.environment, entrypoints, payload, jobs).await?;
         let rows = self.counters().logged().await? + 2 * jobs;
         let start = self.mark().await?;
         self.connection.execute("COMMIT").await?;
@@ -134,9 +134,9 @@ impl<'a> Trial<'a> {
     /// Enqueue a backlog, and stop when so many jobs of it are done.
     pub(super) async fn take(mut self, entrypoint: &str, jobs: i64, backlog: i64) -> anyhow::Result<Figures> {
         const LEFT: &str = "SELECT count(*) FROM {queue}";
-        let place = self.setup.place;
+        let environment = self.setup.environment;
         self.connection.execute("BEGIN").await?;
-        Mass::Backlog.put(&mut self.connection, place, entrypoint, self.setup.payload(), backlog).await?;
+        Mass::Backlog.put(&mut self.connection, environment, entrypoint, self.setup.payload(), backlog).await?;
         let rows = self.counters().logged().await? + 2 * jobs;
         let start = self.mark().await?;
         self.connection.execute("COMMIT").await?;
@@ -149,11 +149,11 @@ impl<'a> Trial<'a> {
         let figures = Figures::of(done).with(measure::JOBS_PER_SECOND, Some(count(done) / seconds)).with_percentiles(times);
         let setup = self.setup;
         let all_jobs = backlog + self.warm_up;
-        let Trial { mut connection, workers, .. } = self;
+        let Measurement { mut connection, workers, .. } = self;
         workers.stop().await?;
-        let mut counters = Counters { place: setup.place, connection: &mut connection };
+        let mut counters = Counters { environment: setup.environment, connection: &mut connection };
         let all = counters.outcomes(Span::all(0)).await?;
-        let left: i64 = sqlx::query_scalar(setup.place.sql(LEFT)).fetch_one(&mut connection).await?;
+        let left: i64 = sqlx::query_scalar(setup.environment.sql(LEFT)).fetch_one(&mut connection).await?;
         if all.successful + left != all_jobs || all.other > 0 {
             bail!("of {all_jobs} jobs {} ended well and {left} are left", all.successful);
         }
@@ -163,7 +163,7 @@ impl<'a> Trial<'a> {
 
     /// Enqueue so many jobs at this rate, each as soon as it is due, and wait for the last. The second figures are the wait for a claim.
     pub(super) async fn pace(mut self, entrypoints: &[String], jobs: i64, rate: u32) -> anyhow::Result<(Figures, Figures)> {
-        let place = self.setup.place;
+        let environment = self.setup.environment;
         let rows = self.counters().logged().await? + 3 * jobs;
         let start = self.mark().await?;
         let (begun, mut first, mut sent) = (tokio::time::Instant::now(), None, 0);
@@ -172,7 +172,7 @@ impl<'a> Trial<'a> {
             #[expect(clippy::cast_possible_truncation, reason = "seconds times a rate, not more than there are jobs")]
             let due = ((begun.elapsed().as_secs_f64() * f64::from(rate)) as i64 + 1).min(jobs);
             if due > sent {
-                let id = load::enqueue(&mut self.connection, place, entrypoints, self.setup.payload(), due - sent).await?;
+                let id = load::enqueue(&mut self.connection, environment, entrypoints, self.setup.payload(), due - sent).await?;
                 first.get_or_insert(id);
                 sent = due;
             }
@@ -199,7 +199,7 @@ impl<'a> Trial<'a> {
         enqueue: Option<f64>,
         jobs: i64,
     ) -> anyhow::Result<Figures> {
-        let Trial { setup, connection, workers, warm_up } = self;
+        let Measurement { setup, connection, workers, warm_up } = self;
         workers.stop().await?;
         let figures = spent(figures, start, end, jobs).with(measure::TRANSACTIONS, per(outcomes.transactions, jobs));
         let wal = per(end.wal - start.wal, jobs).map(|wal| wal + enqueue.unwrap_or_default());
@@ -228,7 +228,7 @@ async fn finish(
     wal_before: i64,
     wal: Option<f64>,
 ) -> anyhow::Result<Figures> {
-    let mut counters = Counters { place: setup.place, connection: &mut connection };
+    let mut counters = Counters { environment: setup.environment, connection: &mut connection };
     let dead = counters.dead_tuples(ran).await?;
     let counted = counters.aggregate().await?;
     let statistics = per(counters.wal().await? - wal_before, ran);
