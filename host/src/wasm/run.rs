@@ -149,10 +149,8 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
 
 /// The epoch interrupts a guest that computes; the timer and the controls one that waits in a host call.
 async fn call_within(instance: &mut Instance, spec: &CallSpec, jobs: &[AssignedJob]) -> wasmtime::Result<Answers> {
-    let (controls, deadline) = {
-        let state = instance.store.data();
-        (state.interrupt.controls().clone(), state.interrupt.deadline())
-    };
+    let interrupt = &instance.store.data().interrupt;
+    let (controls, deadline) = (interrupt.controls().clone(), interrupt.deadline());
     let handle = |assigned: &AssignedJob| CurrentJob {
         job: Arc::clone(&assigned.job),
         control: Arc::clone(&assigned.control),
