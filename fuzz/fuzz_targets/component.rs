@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use pgq_host::wasm::{self, CodeCache, Engine, EngineSettings};
+use pgq_engine::{self as wasm, CodeCache, Engine, EngineSettings};
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     Engine::new(&EngineSettings { max_instances: 1, max_memory: 64 << 20, max_guest_memory: 64 << 20, compile_timeout: None })

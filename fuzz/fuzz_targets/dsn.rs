@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pgq_host::queue::connect_options;
+use pgq_queue::connect_options;
 
 fuzz_target!(|text: &str| {
     const SECRET: &str = "Tr0ub4dor-and-3";

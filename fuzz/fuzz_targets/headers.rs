@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pgq_host::job::{compact, header_texts};
-use pgq_host::queue::{Event, FleetCommand};
+use pgq_job::{compact, header_texts};
+use pgq_queue::{Event, FleetCommand};
 use serde_json::Value;
 
 fuzz_target!(|text: &str| {

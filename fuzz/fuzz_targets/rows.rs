@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pgq_host::printable::{printable, printable_lines};
+use pgq_engine::printable::{printable, printable_lines};
 use serde_json::json;
 
-#[path = "../../host/src/queue/text.rs"]
+#[path = "../../crates/pgq-queue/src/text.rs"]
 #[allow(dead_code, unused_imports, reason = "what reads rows is not called here")]
 mod text;
 

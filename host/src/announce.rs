@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::plugins::{File, PluginSet};
-use crate::queue::{PluginVersion, Queue};
-use crate::told::Told as _;
+use pgq_queue::told::Told as _;
+use pgq_queue::{PluginVersion, Queue};
 
 /// Between two signs of life, when nothing changes.
 pub const PERIOD: Duration = Duration::from_secs(60);
@@ -121,7 +121,7 @@ fn file(file: &File) -> Value {
 
 fn versions(set: &PluginSet) -> Vec<PluginVersion> {
     let loaded = set.files().iter().flat_map(|file| file.serving.iter().chain(&file.canary));
-    let version = |plugin: &Arc<crate::wasm::Loaded>| PluginVersion {
+    let version = |plugin: &Arc<pgq_engine::Loaded>| PluginVersion {
         key: plugin.key(),
         name: plugin.name.to_string(),
         version: plugin.version.clone(),

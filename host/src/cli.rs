@@ -30,8 +30,9 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::{version, wasm};
+use crate::version;
 use database::DatabaseArgs;
+use pgq_engine as wasm;
 pub use usage::exit_code;
 
 /// Run PostgreSQL background jobs as sandboxed WebAssembly components, compatible with PgQueuer.
@@ -99,7 +100,7 @@ enum Command {
         pooled: bool,
     },
     /// `run` for the bench, which ends when that does.
-    #[command(name = crate::bench::WORKER_VERB, hide = true)]
+    #[command(name = pgq_bench::WORKER_VERB, hide = true)]
     BenchWorker(run::RunArgs),
     /// Print SQL instead of running it. Needs no database.
     #[command(subcommand)]

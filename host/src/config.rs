@@ -19,7 +19,7 @@ use plugin::PluginSection;
 
 use crate::plugins::{BreakerRule, Canary, Caps, Folder};
 use crate::readiness::Requirement;
-use crate::wasm::Grants;
+use pgq_engine::Grants;
 
 /// Looked for in the working directory when no other is named.
 pub const DEFAULT_FILE: &str = "pgq-host.toml";

@@ -17,14 +17,14 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::boot_clock::BootInstant;
 use crate::capacity::Capacity;
-use crate::guests::Guests;
-use crate::job::Job;
 use crate::lease::Leases;
 use crate::plugins::PluginSet;
-use crate::queue::{Queue, Record};
-use crate::wasm::Engine;
+use pgq_engine::Engine;
+use pgq_engine::guests::Guests;
+use pgq_job::Job;
+use pgq_queue::boot_clock::BootInstant;
+use pgq_queue::{Queue, Record};
 use shared::Shared;
 
 /// Runs jobs on the guest runtime, so many at a time, and hands their outcomes to the recorder.

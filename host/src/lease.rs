@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::boot_clock::BootInstant;
-use crate::job::{Claim, JobId};
 use crate::meter;
-use crate::queue::Queue;
-use crate::told::Told as _;
-use crate::wasm::Control;
+use pgq_engine::Control;
+use pgq_job::{Claim, JobId};
+use pgq_queue::Queue;
+use pgq_queue::boot_clock::BootInstant;
+use pgq_queue::told::Told as _;
 
 /// Ids in one heartbeat statement.
 const CHUNK: usize = 5_000;

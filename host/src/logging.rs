@@ -26,10 +26,10 @@ use tracing_subscriber::registry::LookupSpan;
 pub(crate) use list::list;
 pub(crate) use queue::DROPPED;
 
-use crate::environment;
-use crate::printable::printable_lines;
 use fields::TextFields;
 use json::{Json, Object};
+use pgq_engine::printable::printable_lines;
+use pgq_queue::environment;
 use queue::Queue;
 
 /// What waits to be written at the end of the process has so long to get there.
@@ -68,10 +68,10 @@ pub fn install(level: &str, format: Format) -> anyhow::Result<()> {
         move || log.queue.write(stderr, |lines| tracing::warn!(lines, "log lines were dropped: they came faster than stderr took them"));
     thread::Builder::new().name("pgq-log".into()).spawn(write).context("cannot start the log's thread")?;
     // Libraries only speak up when something is wrong.
-    let default = format!("warn,pgq_host={level}");
+    let default = of_all_crates(&format!("warn,pgq_host={level}"));
     // An empty RUST_LOG, as Compose files leave it, is no filter.
     let wanted = environment::variable("RUST_LOG").filter(|filter| !filter.trim().is_empty());
-    let (filter, mistake) = match wanted.as_ref().map(EnvFilter::try_new) {
+    let (filter, mistake) = match wanted.as_ref().map(|wanted| EnvFilter::try_new(of_all_crates(wanted))) {
         Some(Ok(filter)) => (filter, None),
         Some(Err(error)) => (EnvFilter::new(&default), Some(error)),
         None => (EnvFilter::new(&default), None),
@@ -94,6 +94,16 @@ pub fn install(level: &str, format: Format) -> anyhow::Result<()> {
         tracing::warn!(error = %error, "RUST_LOG is {wanted:?}, which is no filter, and is left alone; write it like pgq_host=debug,warn");
     }
     Ok(())
+}
+
+/// The crates that the host is made of. To whoever reads or filters its log they are `pgq_host`.
+const CRATES: [&str; 5] = ["pgq_bench", "pgq_cron", "pgq_embedded", "pgq_engine", "pgq_queue"];
+
+/// A filter in which what is said of `pgq_host` is said of the crates it is made of as well, unless they are named.
+fn of_all_crates(filter: &str) -> String {
+    let Some(level) = filter.split(',').find_map(|directive| directive.trim().strip_prefix("pgq_host=")) else { return filter.to_owned() };
+    let unnamed = CRATES.iter().filter(|name| !filter.contains(**name));
+    unnamed.map(|name| format!("{name}={level},")).collect::<String>() + filter
 }
 
 /// Say why the process ends, as the log says things if there is one, and write what is left of the log.
@@ -195,4 +205,17 @@ fn has_colours() -> bool {
     io::stderr().is_terminal()
         && environment::variable("NO_COLOR").is_none()
         && environment::variable("TERM").is_none_or(|term| term != "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_of_the_host_is_one_of_all_its_crates() {
+        let all = of_all_crates("warn,pgq_host=debug,pgq_queue=info");
+        assert_eq!(all, "pgq_bench=debug,pgq_cron=debug,pgq_embedded=debug,pgq_engine=debug,warn,pgq_host=debug,pgq_queue=info");
+        assert_eq!(of_all_crates("pgq_host::guest=warn"), "pgq_host::guest=warn");
+        assert!(EnvFilter::try_new(all).is_ok());
+    }
 }

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pgq_host::{allocator, cli, logging, told};
+use pgq_host::{allocator, cli, logging};
+use pgq_queue::told;
 
 fn main() -> ExitCode {
     allocator::give_memory_back();

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::lease::{self, Leases};
 use crate::plugins::{PluginSet, Served};
-use crate::queue::{Counted, Queue, RescueRule, Rescued};
-use crate::told::Told as _;
+use pgq_queue::told::Told as _;
+use pgq_queue::{Counted, Queue, RescueRule, Rescued};
 
 /// Which version ran an attempt is known for so long.
 const ATTEMPTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use metrics::{Counter, Histogram, counter, histogram};
 
-use crate::job::{Job, Verdict};
-use crate::queue::{Claimed, HandedOver};
+use pgq_job::{Job, Verdict};
+use pgq_queue::{Claimed, HandedOver};
 
 /// The counts of one entrypoint. A name always leads to the same counts: to make them anew loses nothing.
 #[derive(Clone)]

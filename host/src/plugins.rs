@@ -33,10 +33,10 @@ pub use rollouts::{Rollouts, SETTLE};
 pub use run_class::RunClass;
 pub use throttle::Throttle;
 
-use crate::job::EntrypointOptions;
-use crate::judgement::{Judgement, Standing};
 use crate::meter::EntrypointMetrics;
-use crate::wasm::{LoadError, Loaded};
+use pgq_engine::{LoadError, Loaded};
+use pgq_job::EntrypointOptions;
+use pgq_job::judgement::{Judgement, Standing};
 
 /// An entrypoint, and what runs it.
 #[derive(Debug, Clone)]

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::plugins::{File, PluginSet};
-use crate::queue::{FleetFile, Queue};
 use crate::watchdog::Watchdog;
+use pgq_queue::{FleetFile, Queue};
 
 /// What a host can be told to have before it is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]

@@ -10,13 +10,13 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::{Claim, Disposition, JobId};
 use crate::lease::Leases;
 use crate::logging::list;
 use crate::meter;
-use crate::queue::{Queue, Record, Remedy};
-use crate::told::Told as _;
 pub use handover::{NEXT, NextJobs, SlotHandover};
+use pgq_job::{Claim, Disposition, JobId};
+use pgq_queue::told::Told as _;
+use pgq_queue::{Queue, Record, Remedy};
 
 /// Outcomes in one write. Larger batches gain nothing and lengthen the wait of the first in them.
 const BATCH: usize = 1_000;
@@ -169,7 +169,7 @@ fn report_lost(batch: &[Record], ours: &[JobId]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::Terminal;
+    use pgq_job::Terminal;
 
     #[test]
     fn a_write_has_few_large_outputs_and_at_least_one() {

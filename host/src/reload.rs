@@ -18,10 +18,10 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::plugins::{BreakerRule, Folder, FolderError, KeptVersions, LookedAt, PluginSet, Reread, Rollouts, SETTLE};
-use crate::queue::FleetCommand;
 pub use fleet::{Fleet, Link, join};
 pub use loader::Loader;
 use loads::Loads;
+use pgq_queue::FleetCommand;
 use watcher::Watcher;
 
 /// The folder is scanned this often without any event: a bind mount of another machine's folder sends none.

@@ -6,8 +6,8 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::job::{Disposition, Fault, FaultKind, JobId, OnFailure, ReleaseReason, Terminal, Verdict};
 use crate::plugins::Served;
+use pgq_job::{Disposition, Fault, FaultKind, JobId, OnFailure, ReleaseReason, Terminal, Verdict};
 
 /// What is known about the job beside the verdict.
 pub struct Case<'a> {

@@ -12,11 +12,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cron::Schedule;
 use crate::meter;
 use crate::plugins::PluginSet;
-use crate::queue::{Queue, ScheduleKey, Tick};
-use crate::told::Told as _;
+use pgq_cron::Schedule;
+use pgq_queue::told::Told as _;
+use pgq_queue::{Queue, ScheduleKey, Tick};
 
 /// Hosts that wait for the same tick do not all knock at once.
 const JITTER_MS: f64 = 20.0;

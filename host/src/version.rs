@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::wasm;
+use pgq_engine as wasm;
 
 /// The version, and behind a `+` the revision where it is known: builds of one version tell themselves apart.
 pub const BUILD: &str = env!("PGQ_HOST_BUILD");

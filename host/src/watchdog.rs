@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
-use crate::told::Told;
+use pgq_queue::told::Told;
 
 /// Between two beats, where nobody asks for more.
 const PERIOD: Duration = Duration::from_secs(5);

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use pgq_host::job::{Claim, Disposition, Job, Terminal, Verdict};
-use pgq_host::queue::{Queue, Record};
-use pgq_host::wasm::{self, AssignedJob, CallSpec, CodeCache, Control, Engine, EngineSettings, RunLimits};
+use pgq_engine::{self as wasm, AssignedJob, CallSpec, CodeCache, Control, Engine, EngineSettings, RunLimits};
 use pgq_host_tests::{Database, guest};
+use pgq_job::{Claim, Disposition, Job, Terminal, Verdict};
+use pgq_queue::{Queue, Record};
 use tokio::runtime::{Builder, Runtime};
 
 const LIMITS: RunLimits = RunLimits { timeout: Duration::from_secs(60), memory: 64 << 20, max_attempts: 1 };

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use pgq_host::byte_budget::ByteBudget;
-use pgq_host::job::{Disposition, Job, Terminal};
-use pgq_host::queue::{Body, Limited, Queue, Record};
 use pgq_host_tests::{Database, Host, Plugins, eventually};
+use pgq_job::{Disposition, Job, Terminal};
+use pgq_queue::byte_budget::ByteBudget;
+use pgq_queue::{Body, Limited, Queue, Record};
 use rustix::process::Signal;
 use sqlx::Executor as _;
 
@@ -13,7 +13,7 @@ const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
 fn within(database: &Database, bytes: usize) -> Queue {
-    database.queue().within(ByteBudget::new(bytes as u64, pgq_host::host_memory::limit()))
+    database.queue().within(ByteBudget::new(bytes as u64, pgq_engine::host_memory::limit()))
 }
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn a_claim_takes_what_the_budget_has_room_for_and_small_jobs_pass() {
     let (queue, echo) = (within(&database, MIB), [Arc::from("echo")]);
     let heavy = database.enqueue_many("echo", 4, vec![b'x'; 400 * KIB]).await;
     let small = database.enqueue_many("echo", 3, "x").await;
-    let ids = |claimed: &[pgq_host::job::Job]| claimed.iter().map(|job| job.id).collect::<Vec<_>>();
+    let ids = |claimed: &[pgq_job::Job]| claimed.iter().map(|job| job.id).collect::<Vec<_>>();
 
     let first = queue.claim(&echo, 100).await.unwrap();
     assert_eq!(ids(&first), [&heavy[..2], &small[..]].concat());

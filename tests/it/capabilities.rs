@@ -159,7 +159,7 @@ async fn grants_pinned_to_a_digest_hold_for_that_file_only_and_missing_ones_are_
     refused.wait_for_log("none of those that sha256 under [plugins.capabilities]").await;
     refused.wait_for_log("ready").await;
     refused.stop().await;
-    let digest = pgq_host::digest::sha256(&std::fs::read(guest("capabilities")).unwrap());
+    let digest = pgq_engine::digest::sha256(&std::fs::read(guest("capabilities")).unwrap());
     let host = host(&database, &plugins, &format!("sha256 = [\"{digest}\"]")).await;
     let log = host.stop().await;
     for line in ["needed.example:443", "config.", "secrets.", "NEEDED", "/needed", "needed_entrypoint"] {

@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pgq_host::embedded::{self, Settings};
+use pgq_embedded::{self as embedded, Settings};
 use pgq_host_tests::{Database, Host, Plugins, Said, host_binary, pgq_host, said};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use chrono::{DateTime, Utc};
-use pgq_host::cron::Schedule;
+use pgq_cron::Schedule;
 use pgq_host_tests::python;
 use serde_json::{Value, json};
 use tokio::process::Command;

@@ -173,7 +173,7 @@ fn a_default_that_is_told_elsewhere_is_the_same() {
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
 }
 
-/// All text of `host/src` but that of its tests.
+/// All text of the crates but that of their tests.
 fn source() -> String {
     fn walk(path: &Path, all: &mut String) {
         for entry in fs::read_dir(path).unwrap() {
@@ -187,6 +187,9 @@ fn source() -> String {
         }
     }
     let mut all = String::new();
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        walk(&entry.unwrap().path().join("src"), &mut all);
+    }
     walk(&root().join("host/src"), &mut all);
     all
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pgq_host::embedded::{self, Server};
+use pgq_embedded::{self as embedded, Server};
 use pgq_host_tests::{Database, Host, Plugins, Said, eventually, everything, pgq, pgq_host, said};
 use serde_json::Value;
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};

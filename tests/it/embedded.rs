@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use pgq_host::embedded::{self, EmbeddedError, Server, Settings};
+use pgq_embedded::{self as embedded, EmbeddedError, Server, Settings};
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 

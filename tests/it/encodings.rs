@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use pgq_host::queue::Limited;
 use pgq_host_tests::{Database, Host, Plugins, eventually};
+use pgq_queue::Limited;
 
 /// Bytes that are no UTF-8, as an SQL expression.
 const BAD: &str = r"convert_from('\x61ff62', 'SQL_ASCII')";

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use pgq_host::job::NewJob;
-use pgq_host::queue::OnConflict;
 use pgq_host_tests::{Database, Host, Plugins, Receiver};
+use pgq_job::NewJob;
+use pgq_queue::OnConflict;
 use serde_json::{Map, Value, json};
 
 fn sample(path: &str) -> Vec<u8> {

@@ -84,6 +84,9 @@ fn documented(page: &str, heading: &str) -> BTreeSet<String> {
 fn fields_are_those_of_the_code() {
     let mut files = Vec::new();
     sources(&root().join("host/src"), &mut files);
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        sources(&entry.unwrap().path().join("src"), &mut files);
+    }
     let mut used = BTreeSet::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap();

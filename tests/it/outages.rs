@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use pgq_host::embedded::{self, Server};
+use pgq_embedded::{self as embedded, Server};
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 use rustix::process::{Pid, Signal};
 use sqlx::{Connection as _, Executor as _};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use pgq_host::job::{Disposition, Job, Terminal};
-use pgq_host::queue::{Limited, Record};
 use pgq_host_tests::{Database, Host, Plugins, eventually};
+use pgq_job::{Disposition, Job, Terminal};
+use pgq_queue::{Limited, Record};
 
 async fn hosted() -> (Database, Plugins, Host) {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
@@ -226,7 +226,7 @@ async fn statistics_count_each_transition_once_whoever_counts() {
     database.enqueue_many("echo", 500, "x").await;
     let queues: Vec<_> = (0..4).map(|_| database.queue()).collect();
     // Four at once, in small steps, while more comes in.
-    let count = async |queue: &pgq_host::queue::Queue| while !queue.aggregate(70, 70).await.unwrap().is_nothing() {};
+    let count = async |queue: &pgq_queue::Queue| while !queue.aggregate(70, 70).await.unwrap().is_nothing() {};
     tokio::join!(count(&queues[0]), count(&queues[1]), count(&queues[2]), count(&queues[3]), async {
         database.enqueue_many("fail", 100, "x").await;
     });

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use pgq_host::queue::Limited;
 use pgq_host_tests::{Database, Host, Plugins, eventually};
+use pgq_queue::Limited;
 use sqlx::{Connection as _, Executor as _};
 
 const JOBS: i64 = 10_000;

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use pgq_host::queue;
 use pgq_host_tests::{Database, Host, PgBouncer, Plugins, Said, eventually, pgq_host, said};
+use pgq_queue as queue;
 use sqlx::{Connection as _, PgConnection};
 
 const POOLED: &str = "--transaction-pooling";

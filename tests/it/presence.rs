@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use pgq_host::embedded::{self, Server};
+use pgq_embedded::{self as embedded, Server};
 use pgq_host_tests::{Database, Host, Plugins, eventually, host_binary};
 use rustix::process::{Pid, Signal};
 use tokio::process::Command;

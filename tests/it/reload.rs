@@ -16,7 +16,7 @@ pub(crate) fn version(guest_name: &str, number: u32) -> Vec<u8> {
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    pgq_host::digest::sha256(bytes)
+    pgq_engine::digest::sha256(bytes)
 }
 
 /// Which version ran the job's attempts, in order.

@@ -1,10 +1,10 @@
 //! The schema against a real server and the real PgQueuer: made, compared, adopted, upgraded, removed, by either tool.
 
-use pgq_host::names::{NameSettings, Names};
-use pgq_host::schema::{
+use pgq_host_tests::{Database, everything, pgq};
+use pgq_queue::names::{NameSettings, Names};
+use pgq_queue::schema::{
     self, Durability, Expect, InstallOptions, Problem, SchemaError, UpgradeOptions, check_worker, plan_upgrade, upgrade, verify,
 };
-use pgq_host_tests::{Database, everything, pgq};
 use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, PgConnection};
 

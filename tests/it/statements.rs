@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use pgq_host::names::{NameSettings, Names};
-use pgq_host::queue::{SchemaFeatures, WORKER_STATEMENTS, session_settings, worker_statement};
 use pgq_host_tests::{Database, said};
+use pgq_queue::names::{NameSettings, Names};
+use pgq_queue::{SchemaFeatures, WORKER_STATEMENTS, session_settings, worker_statement};
 use sqlx::{
     AssertSqlSafe, Column as _, Connection as _, Either, Executor as _, PgConnection, SqlSafeStr as _, Statement as _, TypeInfo as _,
 };

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgq_host::job::{Disposition, Job, OnFailure, Suspicion, Terminal};
-use pgq_host::queue::{Limited, Queue, Record, RescueRule};
 use pgq_host_tests::{Database, Host, PATIENCE, Plugins, eventually};
+use pgq_job::{Disposition, Job, OnFailure, Suspicion, Terminal};
+use pgq_queue::{Limited, Queue, Record, RescueRule};
 
 const ALONE: fn(u32) -> Option<Suspicion> = |crashes| Some(Suspicion::Alone { crashes });
 const FEW: Option<Suspicion> = Some(Suspicion::Few);
@@ -58,7 +58,7 @@ async fn only_a_job_that_had_begun_alone_is_charged() {
         assert_eq!(suspicions(&jobs), [ALONE(crashes), ALONE(0), FEW]);
         assert!(worker.begin_suspect(jobs[0].claim, Suspicion::Alone { crashes }).await.unwrap());
         // A claim that is over begins nothing.
-        let old = pgq_host::job::Claim { at: jobs[1].claim.at - chrono::TimeDelta::seconds(1), ..jobs[1].claim };
+        let old = pgq_job::Claim { at: jobs[1].claim.at - chrono::TimeDelta::seconds(1), ..jobs[1].claim };
         assert!(!worker.begin_suspect(old, Suspicion::Alone { crashes: 0 }).await.unwrap());
         let states: Vec<String> = lost(&database, "echo").await.into_iter().map(|(_, status)| status).collect();
         assert_eq!(states, [if crashes < 2 { "queued" } else { "failed" }, "queued", "queued"]);

@@ -24,10 +24,17 @@ fn sources(folder: &str) -> Vec<(String, String)> {
     found.into_iter().map(|path| (name(&path), fs::read_to_string(&path).unwrap())).collect()
 }
 
-/// No file of `host/src` outside `allowed` has `word` in its code (comments aside).
+/// The folders of the source of all crates but the tests.
+fn crates() -> Vec<String> {
+    let entries = fs::read_dir(root().join("crates")).unwrap();
+    let name = |entry: fs::DirEntry| format!("crates/{}/src", entry.file_name().to_string_lossy());
+    entries.map(|entry| name(entry.unwrap())).chain(["host/src".to_owned()]).collect()
+}
+
+/// No file outside of `allowed` has `word` in its code (comments aside).
 fn only(word: &str, allowed: &[&str]) {
-    for (name, text) in sources("host/src") {
-        if allowed.iter().any(|allowed| name.starts_with(&format!("host/src/{allowed}"))) {
+    for (name, text) in crates().iter().flat_map(|folder| sources(folder)) {
+        if allowed.iter().any(|allowed| name.starts_with(allowed)) {
             continue;
         }
         for line in text.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
@@ -36,63 +43,62 @@ fn only(word: &str, allowed: &[&str]) {
     }
 }
 
+/// Who may name whom is in the manifests. These are the arrows of ARCHITECTURE.md.
 #[test]
-fn only_wasm_names_wasmtime() {
-    only("wasmtime", &["wasm"]);
+fn crates_know_what_they_are_meant_to_know() {
+    let wanted = [
+        ("crates/pgq-job", &[][..]),
+        ("crates/pgq-cron", &[]),
+        ("crates/pgq-embedded", &[]),
+        ("crates/pgq-queue", &["pgq-job"]),
+        ("crates/pgq-engine", &["pgq-cron", "pgq-job"]),
+        ("crates/pgq-bench", &["pgq-embedded", "pgq-queue"]),
+    ];
+    assert_eq!(wanted.len(), crates().len() - 1, "a crate came or went");
+    for (folder, ours) in wanted {
+        let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+        let named: Vec<&str> = manifest.lines().filter_map(|line| line.split('.').next().filter(|name| name.starts_with("pgq-"))).collect();
+        assert_eq!(named, ours, "{folder}");
+        let is_named = |name: &str| manifest.lines().any(|line| line.starts_with(name));
+        assert!(folder.ends_with("engine") || !is_named("wasmtime"), "only the engine names wasmtime");
+        assert!(!folder.ends_with("engine") || !is_named("sqlx"), "the engine knows no database");
+        assert!(!["job", "cron"].iter().any(|pure| folder.ends_with(pure)) || !is_named("tokio"), "{folder} is plain data");
+    }
+    let host = fs::read_to_string(root().join("host/Cargo.toml")).unwrap();
+    assert!(!host.contains("wasmtime"), "only the engine names wasmtime");
 }
 
 #[test]
-fn wasm_knows_no_database_and_queue_no_wasm() {
-    for (name, text) in sources("host/src/wasm") {
-        assert!(!text.contains("sqlx"), "{name} names sqlx");
-        assert!(!text.contains("crate::queue"), "{name} names the queue");
-    }
-    for (name, text) in sources("host/src/queue") {
-        assert!(!text.contains("crate::wasm"), "{name} names wasm");
-    }
-}
-
-#[test]
-fn cron_is_pure() {
-    for (name, text) in sources("host/src").into_iter().filter(|(name, _)| name.starts_with("host/src/cron")) {
-        let code = text.split("#[cfg(test)]").next().unwrap();
-        for word in ["crate::", "sqlx", "wasmtime", "tokio", "::now()"] {
-            assert!(!code.contains(word), "{name} names {word}");
-        }
-    }
-}
-
-#[test]
-fn the_job_is_plain_data() {
-    let text = fs::read_to_string(root().join("host/src/job.rs")).unwrap();
-    for word in ["sqlx", "wasmtime", "tokio", "crate::"] {
-        assert!(!text.contains(word), "job.rs names {word}");
+fn cron_knows_no_clock() {
+    for (name, text) in sources("crates/pgq-cron/src") {
+        assert!(!text.split("#[cfg(test)]").next().unwrap().contains("::now()"), "{name} asks a clock");
     }
 }
 
 #[test]
 fn only_app_spawns_what_outlives_a_call() {
     // The executor spawns one task per job, on the guests' runtime; the embedded server is not part of a worker.
-    only("tokio::spawn", &["app.rs", "app/", "embedded"]);
+    only("tokio::spawn", &["host/src/app", "crates/pgq-embedded"]);
 }
 
 #[test]
 fn nothing_is_printed_by_what_panics_when_nobody_reads() {
     // The scaffold's template is a guest.
     for word in ["println!(", "print!(", "dbg!("] {
-        only(word, &["scaffold/template"]);
+        only(word, &["host/src/scaffold/template"]);
     }
 }
 
 #[test]
 fn unsafe_code_is_where_it_is_explained() {
-    only("unsafe {", &["allocator.rs", "wasm/cache.rs", "embedded"]);
+    only("unsafe {", &["host/src/allocator.rs", "crates/pgq-engine/src/cache.rs", "crates/pgq-embedded"]);
 }
 
 #[test]
 fn every_module_says_what_it_is_for() {
-    for folder in ["host/src", "plugin-sdk/src", "tests/src", "tests/it", "tests/guests"] {
-        for (name, text) in sources(folder) {
+    let others = ["plugin-sdk/src", "tests/src", "tests/it", "tests/guests"].map(str::to_owned);
+    for folder in crates().into_iter().chain(others) {
+        for (name, text) in sources(&folder) {
             let generated = name.contains("/target/");
             assert!(generated || text.starts_with("//!"), "{name} does not open with a //! line");
         }
@@ -101,19 +107,11 @@ fn every_module_says_what_it_is_for() {
 
 /// What is included from outside of its folder is there by a link, which cargo packs as what it leads to.
 #[test]
-fn both_crates_are_whole_in_their_packages() {
+fn crates_are_whole_in_their_packages() {
     for (package, needed) in [
-        (
-            "pgq-host",
-            &[
-                "migrations/0001_pgqueuer.sql",
-                "migrations/0002_pgq_host.sql",
-                "wit/world.wit",
-                "sdk/lib.rs",
-                "src/scaffold/sdk/Cargo.toml.in",
-                "LICENSE-MIT",
-            ][..],
-        ),
+        ("pgq-host", &["wit/world.wit", "sdk/lib.rs", "src/scaffold/sdk/Cargo.toml.in", "LICENSE-MIT"][..]),
+        ("pgq-queue", &["migrations/0001_pgqueuer.sql", "migrations/0002_pgq_host.sql", "src/sql/worker/claim.sql"]),
+        ("pgq-engine", &["wit/world.wit"]),
         ("pgq-plugin-sdk", &["wit/world.wit", "src/lib.rs", "LICENSE-APACHE"]),
     ] {
         let mut cargo = std::process::Command::new("cargo");
@@ -125,8 +123,9 @@ fn both_crates_are_whole_in_their_packages() {
             assert!(listed.lines().any(|line| line == *file), "{package} is packed without {file}:\n{listed}");
         }
     }
-    for (name, text) in sources("host/src").into_iter().chain(sources("plugin-sdk/src")) {
-        let own = name.split('/').count() - 2;
+    for (name, text) in crates().iter().flat_map(|folder| sources(folder)).chain(sources("plugin-sdk/src")) {
+        let package = if name.starts_with("crates/") { 3 } else { 2 };
+        let own = name.split('/').count() - package;
         let includes = text.lines().filter(|line| line.contains("include_str!(\"") || line.contains("include_bytes!(\""));
         let outside: Vec<&str> = includes.filter(|line| line.matches("../").count() > own).collect();
         assert!(outside.is_empty(), "{name} includes what is not in its package: {outside:?}");
@@ -136,9 +135,18 @@ fn both_crates_are_whole_in_their_packages() {
 /// The driver's own text of a server's error ends with a line of PostgreSQL's source.
 #[test]
 fn errors_of_the_database_are_logged_in_the_servers_words() {
-    let about_the_database = ["queue", "recorder", "maintenance", "announce", "lease", "worker", "schedules", "telemetry/gauges"];
-    for (name, text) in sources("host/src") {
-        if about_the_database.iter().any(|module| name.starts_with(&format!("host/src/{module}"))) {
+    let about_the_database = [
+        "crates/pgq-queue/src",
+        "host/src/recorder",
+        "host/src/maintenance",
+        "host/src/announce",
+        "host/src/lease",
+        "host/src/worker",
+        "host/src/schedules",
+        "host/src/telemetry/gauges",
+    ];
+    for (name, text) in crates().iter().flat_map(|folder| sources(folder)) {
+        if about_the_database.iter().any(|module| name.starts_with(module)) {
             assert!(!text.contains("error = %error,"), "{name} logs an error as the driver has it: use error.told()");
         }
     }

@@ -142,12 +142,12 @@ async fn a_roll_back_on_one_host_is_one_on_all() {
     let subject = sha256(&read("bad"));
     // As another host writes it.
     let queue = database.queue();
-    let judgement = pgq_host::judgement::Judgement {
+    let judgement = pgq_job::judgement::Judgement {
         sha256: subject,
         plugin: "job".into(),
         version: Some("2.0.0".into()),
         entrypoint: Some("work".into()),
-        standing: pgq_host::judgement::Standing::RolledBack,
+        standing: pgq_job::judgement::Standing::RolledBack,
         reason: "all of its runs crashed".into(),
         rules: "another build's".into(),
         host: String::new(),

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use pgq_host::embedded;
+use pgq_embedded as embedded;
 use pgq_host_tests::{Database, Host, Plugins, eventually, pgq_host, postgres, said};
 use tempfile::TempDir;
 

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pgq_host::job::NewJob;
-use pgq_host::names::{NameSettings, Names};
-use pgq_host::queue::{self, OnConflict, Pool, Queue};
-use pgq_host::schema::{self, InstallOptions};
+use pgq_job::NewJob;
+use pgq_queue::names::{NameSettings, Names};
+use pgq_queue::schema::{self, InstallOptions};
+use pgq_queue::{self as queue, OnConflict, Pool, Queue};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
 
 use crate::{eventually, server};

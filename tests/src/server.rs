@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::mpsc;
 
-use pgq_host::embedded;
+use pgq_embedded as embedded;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 /// Databases of tests; what a killed run left behind is swept at the next start.
@@ -84,6 +84,6 @@ async fn prepare(dsn: &str) {
     let end = dsn.rfind('/').expect("a DSN with a database");
     let mut template = PgConnection::connect(&format!("{}/{TEMPLATE}", &dsn[..end])).await.expect("the template answers");
     let names = crate::database::default_names();
-    pgq_host::schema::install(&mut template, &names, &pgq_host::schema::InstallOptions::default()).await.expect("the schema");
+    pgq_queue::schema::install(&mut template, &names, &pgq_queue::schema::InstallOptions::default()).await.expect("the schema");
     template.close().await.expect("closed, so that it can be copied");
 }

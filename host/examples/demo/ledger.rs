@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use pgq_host::job::JobId;
-use pgq_host::names::Names;
+use pgq_job::JobId;
+use pgq_queue::names::Names;
 use sqlx::{AssertSqlSafe, PgPool, SqlSafeStr as _, SqlStr};
 
 use crate::order::ENTRYPOINTS;

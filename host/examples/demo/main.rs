@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
-use pgq_host::job::NewJob;
-use pgq_host::names::{NameSettings, Names};
-use pgq_host::queue::{self, OnConflict, Queue};
+use pgq_job::NewJob;
+use pgq_queue::names::{NameSettings, Names};
+use pgq_queue::{self as queue, OnConflict, Queue};
 
 use crate::folder::Folder;
 use crate::host::Host;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use pgq_host::job::{JobId, NewJob};
+use pgq_job::{JobId, NewJob};
 use serde_json::{Value, json};
 
 pub(crate) const ENTRYPOINTS: [&str; 4] = ["hello", "webhook", "thumbnail", "report"];

@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use crate::announce::Presence;
-use crate::queue::SchemaFeatures;
+use pgq_queue::SchemaFeatures;
 
 /// `listening`: whether there is a listening session, the only one of our own behind a pooler in transaction mode.
 pub(super) fn presence(features: SchemaFeatures, transaction_pooling: bool, listening: &watch::Receiver<bool>) -> Presence {

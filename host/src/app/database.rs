@@ -2,13 +2,13 @@
 
 use uuid::Uuid;
 
-use crate::byte_budget::ByteBudget;
-use crate::host_memory;
 use crate::logging::list;
-use crate::names::Names;
-use crate::queue::{ConnectError, Connected, Database, Pool, Queue, SchemaFeatures};
-use crate::schema;
-use crate::unreachable::unreachable_database;
+use pgq_engine::host_memory;
+use pgq_queue::byte_budget::ByteBudget;
+use pgq_queue::names::Names;
+use pgq_queue::schema;
+use pgq_queue::unreachable_database;
+use pgq_queue::{ConnectError, Connected, Database, Pool, Queue, SchemaFeatures};
 
 /// Connect as this worker, to a database whose schema is one that it can work with.
 pub(super) async fn connect(database: &Database, names: &Names, me: Uuid) -> anyhow::Result<Connected> {

@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use super::tasks::Tasks;
-use crate::queue::{self, Event, FleetCommand, ListenFrom, Listener, Queue};
+use pgq_queue::{self as queue, Event, FleetCommand, ListenFrom, Listener, Queue};
 
 /// The ends of the listener's channels. Nothing comes over them where there is no session to listen on.
 pub(super) struct Listening {

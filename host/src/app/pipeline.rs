@@ -9,8 +9,8 @@ use super::settings::Settings;
 use crate::capacity::Capacity;
 use crate::executor::Executor;
 use crate::lease::Leases;
-use crate::queue::{Queue, Record};
 use crate::recorder::{self, NextJobs};
+use pgq_queue::{Queue, Record};
 
 /// What runs jobs, and the ends of its channels.
 pub(super) struct Pipeline {

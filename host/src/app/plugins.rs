@@ -7,9 +7,9 @@ use tokio::sync::watch;
 
 use super::settings::Settings;
 use crate::plugins::PluginSet;
-use crate::queue::Queue;
 use crate::reload::{self, Fleet, Loader, Reload, Sources};
 use crate::worker::Mode;
+use pgq_queue::Queue;
 
 /// Jobs are claimed for the plugins that are loaded by then. What is compiled already is there in milliseconds.
 const LOADS_FIRST: Duration = Duration::from_secs(1);

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::settings::Settings;
-use crate::guests::{GuestRuntime, Guests};
 use crate::reload::Loader;
-use crate::wasm::{CodeCache, Engine, EngineSettings};
+use pgq_engine::guests::{GuestRuntime, Guests};
+use pgq_engine::{CodeCache, Engine, EngineSettings};
 
 /// Of one worker.
 pub(super) struct Sandbox {

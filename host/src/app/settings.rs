@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::names::Names;
 use crate::plugins::{BreakerRule, Folder, Reread};
-use crate::queue::Database;
 use crate::readiness::Requirement;
 use crate::worker;
+use pgq_queue::Database;
+use pgq_queue::names::Names;
 
 /// Of one worker.
 #[derive(Debug, Clone)]

@@ -16,9 +16,9 @@ use crate::capacity::Capacity;
 use crate::executor::Executor;
 use crate::lease::Leases;
 use crate::signal::Signals;
-use crate::wasm::Control;
 use crate::watchdog::Watchdog;
 use crate::worker::Ended;
+use pgq_engine::Control;
 
 /// A claim that is under way has so long to bring what it took; then its connection is given up, and the server with it.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(3);

@@ -11,8 +11,8 @@ use super::database::DatabaseArgs;
 use super::run::RunArgs;
 use super::usage::IsUsage as _;
 use super::{output, run};
-use crate::bench::{self, Database, Environment, Figures, Handler, Row, Scenario, Settings, Wanted, measure, noise};
 use crate::signal::Signals;
+use pgq_bench::{self as bench, Database, Environment, Figures, Handler, Row, Scenario, Settings, Wanted, measure, noise};
 
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {

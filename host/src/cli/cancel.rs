@@ -5,8 +5,8 @@ use clap::Args;
 
 use super::database::{DatabaseArgs, explain};
 use super::output;
-use crate::job::JobId;
-use crate::queue::{Cancel, CancelOutcome};
+use pgq_job::JobId;
+use pgq_queue::{Cancel, CancelOutcome};
 
 #[derive(Debug, Args)]
 pub(super) struct CancelArgs {

@@ -8,9 +8,9 @@ use sqlx::{Connection as _, PgConnection};
 
 use super::usage::{IsUsage as _, usage};
 use crate::config::parse_duration;
-use crate::environment::variable;
-use crate::names::{NameSettings, Names};
-use crate::queue::{Database, Operator, Pool, Source};
+use pgq_queue::environment::variable;
+use pgq_queue::names::{NameSettings, Names};
+use pgq_queue::{Database, Operator, Pool, Source};
 
 /// PgQueuer's global options. They may stand before or after the verb.
 #[derive(Debug, Args)]
@@ -118,7 +118,7 @@ impl DatabaseArgs {
         let database = self.database()?;
         // A pool tries again and again, as suits a worker that starts before its database. Somebody at a terminal wants to know now.
         connected(&database.source).await?.close().await?;
-        database.connect().await.map_err(|error| crate::unreachable::unreachable_database(&database.source, &error))
+        database.connect().await.map_err(|error| pgq_queue::unreachable_database(&database.source, &error))
     }
 
     /// The queue, for a verb that looks at jobs or changes single ones.
@@ -129,7 +129,7 @@ impl DatabaseArgs {
 }
 
 async fn connected(source: &Source) -> anyhow::Result<PgConnection> {
-    source.connect().await.map_err(|error| crate::unreachable::unreachable_database(source, &error))
+    source.connect().await.map_err(|error| pgq_queue::unreachable_database(source, &error))
 }
 
 /// What to do about the refusals that a verb meets on a database that is not set up for it.

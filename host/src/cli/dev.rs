@@ -21,11 +21,11 @@ use super::usage::IsUsage as _;
 use super::values;
 use crate::app;
 use crate::config::Config;
-use crate::embedded::{self, Server};
-use crate::names::Names;
-use crate::queue::connect_options;
-use crate::schema::{self, UpgradeOptions};
 use crate::signal::Signals;
+use pgq_embedded::{self as embedded, Server};
+use pgq_queue::connect_options;
+use pgq_queue::names::Names;
+use pgq_queue::schema::{self, UpgradeOptions};
 
 /// The database inside the private server.
 const DATABASE: &str = "pgq";

@@ -13,7 +13,7 @@ use super::run::DEFAULT_HEARTBEAT_TIMEOUT;
 use super::workbench::{Compiled, WorkbenchArgs};
 use crate::config::parse_duration;
 use crate::doctor::{self, Deployment, Finding, PluginsFolder, Severity};
-use crate::printable::printable_lines;
+use pgq_engine::printable::printable_lines;
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {

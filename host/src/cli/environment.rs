@@ -8,7 +8,7 @@ use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
-use crate::environment::truth;
+use pgq_queue::environment::truth;
 
 /// The command with all its variables as they are meant. `is_empty` tells of those that are set to nothing.
 pub(super) fn heed(command: Command, is_empty: &impl Fn(&OsStr) -> bool) -> Command {

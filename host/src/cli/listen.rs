@@ -8,7 +8,7 @@ use sqlx::postgres::PgListener;
 use super::database::DatabaseArgs;
 use super::output;
 use super::usage::usage;
-use crate::queue;
+use pgq_queue as queue;
 
 /// PostgreSQL cuts longer names off, and then listens to another channel.
 const MOST_BYTES: usize = 63;

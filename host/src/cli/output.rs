@@ -9,7 +9,7 @@ use serde_json::Value;
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
-use crate::printable::{printable, printable_lines};
+use pgq_engine::printable::{printable, printable_lines};
 
 /// Print data, as lines.
 pub(super) fn data(text: &str) -> anyhow::Result<()> {

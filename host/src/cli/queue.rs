@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::database::{self, DatabaseArgs};
 use super::output;
 use crate::config::parse_duration;
-use crate::job::{JobId, NewJob};
-use crate::queue::{EnqueueError, OnConflict, Placed, Queue};
+use pgq_job::{JobId, NewJob};
+use pgq_queue::{EnqueueError, OnConflict, Placed, Queue};
 
 #[derive(Debug, Args)]
 pub(super) struct QueueArgs {

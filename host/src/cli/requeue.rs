@@ -5,8 +5,8 @@ use clap::Args;
 
 use super::database::{DatabaseArgs, explain};
 use super::output;
-use crate::job::JobId;
-use crate::queue::{Requeue, RequeueOutcome};
+use pgq_job::JobId;
+use pgq_queue::{Requeue, RequeueOutcome};
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).args(["ids", "entrypoints", "all"]))]

@@ -12,16 +12,16 @@ use super::logging::LoggingArgs;
 use super::usage::{IsUsage as _, usage};
 use super::values;
 use crate::app;
-use crate::byte_budget::ByteBudget;
 use crate::config::{Config, parse_bytes, parse_duration};
-use crate::host_memory;
-use crate::names::Names;
 use crate::plugins::Reread;
-use crate::queue::Database;
 use crate::readiness::Requirement;
 use crate::signal::Signals;
-use crate::told::told;
 use crate::worker;
+use pgq_engine::host_memory;
+use pgq_queue::Database;
+use pgq_queue::byte_budget::ByteBudget;
+use pgq_queue::names::Names;
+use pgq_queue::told::told;
 
 /// Jobs in one claim. PgQueuer's default of 10 is as many round trips as jobs are short; what is claimed is bounded by the places
 /// that are free either way.

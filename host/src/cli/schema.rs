@@ -9,9 +9,9 @@ use super::database::DatabaseArgs;
 use super::output::{self, status};
 use super::sql_worker::SqlWorkerArgs;
 use super::usage::{IsUsage as _, usage};
-use crate::environment::{truth, variable};
-use crate::names::Names;
-use crate::schema::{self, Durability, InstallOptions, Role, UpgradeOptions};
+use pgq_queue::environment::{truth, variable};
+use pgq_queue::names::Names;
+use pgq_queue::schema::{self, Durability, InstallOptions, Role, UpgradeOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct InstallArgs {

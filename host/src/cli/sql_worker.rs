@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::usage::usage;
-use crate::names::Names;
-use crate::queue::{SchemaFeatures, WORKER_STATEMENTS, worker_statement};
+use pgq_queue::names::Names;
+use pgq_queue::{SchemaFeatures, WORKER_STATEMENTS, worker_statement};
 
 #[derive(Debug, Args)]
 pub(super) struct SqlWorkerArgs {

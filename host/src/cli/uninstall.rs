@@ -9,8 +9,8 @@ use serde_json::json;
 use super::database::DatabaseArgs;
 use super::output;
 use crate::announce;
-use crate::names::Names;
-use crate::schema::{self, Loss};
+use pgq_queue::names::Names;
+use pgq_queue::schema::{self, Loss};
 
 #[derive(Debug, Args)]
 pub(super) struct UninstallArgs {

@@ -53,7 +53,7 @@ mod tests {
         let failed: Result<(), _> = "x".parse::<u8>().map(drop);
         let error = failed.or_usage().context("--hosts").expect_err("x is no number");
         assert_eq!(exit_code(&error), 2);
-        assert_eq!(crate::told::told(error.as_ref()), "--hosts: invalid digit found in string");
+        assert_eq!(pgq_queue::told::told(error.as_ref()), "--hosts: invalid digit found in string");
         assert_eq!(exit_code(&usage("no")), 2);
         assert_eq!(exit_code(&anyhow::anyhow!("the disk is full")), 1);
     }

@@ -11,9 +11,9 @@ use super::run::default_cache_dir;
 use super::usage::IsUsage as _;
 use crate::app;
 use crate::config::Config;
-use crate::guests::{GuestRuntime, Guests};
 use crate::plugins::{File, Rollouts};
-use crate::wasm::{self, CodeCache, Engine, EngineSettings, LoadError, Loaded};
+use pgq_engine::guests::{GuestRuntime, Guests};
+use pgq_engine::{self as wasm, CodeCache, Engine, EngineSettings, LoadError, Loaded};
 
 /// What commands that load plugins have in common.
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::canary::CanarySection;
 use super::value::{SecretSection, ValueSection};
 use crate::plugins::Canary;
-use crate::wasm::{Authorities, Grants, HttpGrant, Origin, Secret, SecretGrant};
+use pgq_engine::{Authorities, Grants, HttpGrant, Origin, Secret, SecretGrant};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::wasm::Secret;
+use pgq_engine::Secret;
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "not a value; write \"text\", { file = \"/path\" } or { env = \"NAME\" }")]

@@ -6,7 +6,7 @@ use sqlx::{FromRow, Row as _};
 use super::finding::{Finding, Seen};
 use super::setting;
 use super::target::{Target, quoted};
-use crate::schema;
+use pgq_queue::schema;
 
 /// Fewer are nothing to speak of.
 const MANY_DEAD: i64 = 50_000;

@@ -7,8 +7,8 @@ use sqlx::{Connection as _, PgConnection};
 use super::deployment::Deployment;
 use super::finding::Finding;
 use super::target::Target;
-use crate::queue;
-use crate::told::told;
+use pgq_queue as queue;
+use pgq_queue::told::told;
 
 /// A host sends two statements per claim and waits for each; claims overlap with runs.
 const FAR: Duration = Duration::from_millis(20);

@@ -5,7 +5,7 @@ use sqlx::{FromRow, Row as _};
 
 use super::finding::{Finding, Seen};
 use super::target::{Target, quoted};
-use crate::queue;
+use pgq_queue as queue;
 
 /// A host that has fewer cannot beat while it claims: what the pool has at least.
 const LEAST: usize = 2;

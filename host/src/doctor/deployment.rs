@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
-use crate::names::Names;
 use crate::plugins::File;
+use pgq_queue::names::Names;
 
 /// A database, a role, a folder and hosts.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::finding::{Finding, Seen};
 use super::target::Target;
 use crate::announce;
-use crate::queue::HostRow;
+use pgq_queue::HostRow;
 
 /// The hosts, and those of them that were heard of lately.
 pub(super) async fn hosts(target: &Target<'_>) -> sqlx::Result<(Vec<HostRow>, Vec<HostRow>)> {

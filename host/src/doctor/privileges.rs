@@ -5,7 +5,7 @@ use sqlx::{FromRow, PgConnection, Row as _};
 
 use super::finding::{Finding, Seen};
 use super::target::{Target, quoted, shell};
-use crate::schema;
+use pgq_queue::schema;
 
 /// Predefined roles that lead out of the database.
 const DANGEROUS: [&str; 4] = ["pg_execute_server_program", "pg_write_server_files", "pg_read_server_files", "pg_write_all_data"];

@@ -3,7 +3,7 @@
 
 use super::finding::{Finding, Seen};
 use super::target::{Target, quoted};
-use crate::schema;
+use pgq_queue::schema;
 
 /// Each published table of ours, with all publications that it is in, which of UPDATE and DELETE they publish, and its identity: `key`,
 /// `full` or `none`. An unlogged table is not published.

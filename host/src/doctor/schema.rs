@@ -2,8 +2,8 @@
 
 use super::finding::{Finding, Seen};
 use super::target::Target;
-use crate::schema::{self, Expect, Problem, SchemaError};
 use crate::version;
+use pgq_queue::schema::{self, Expect, Problem, SchemaError};
 
 /// More than so many objects are not listed: they bury the command that mends them all.
 const MOST_LISTED: usize = 8;

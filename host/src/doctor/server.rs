@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, Seen};
 use super::target::Target;
-use crate::queue::{NEWEST_SERVER, OLDEST_SERVER};
+use pgq_queue::{NEWEST_SERVER, OLDEST_SERVER};
 
 pub(super) async fn check(target: &Target<'_>) -> Seen {
     let mut look = target.look().await?;

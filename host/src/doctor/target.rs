@@ -6,7 +6,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Executor as _, PgPool, Postgres, SqlSafeStr as _, SqlStr, Transaction};
 
 use super::deployment::Deployment;
-use crate::queue::{AS_BYTES, Operator, Pool};
+use pgq_queue::{AS_BYTES, Operator, Pool};
 
 /// The listener's, and two that talk at the same time.
 const MOST_CONNECTIONS: u32 = 3;

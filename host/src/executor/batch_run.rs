@@ -8,10 +8,10 @@ use futures_util::FutureExt as _;
 
 use super::conclusion::Cost;
 use super::shared::Shared;
-use crate::boot_clock::BootInstant;
-use crate::job::{ReleaseReason, Verdict};
 use crate::plugins::{Exposure, Served};
-use crate::wasm::{AssignedJob, CallReport};
+use pgq_engine::{AssignedJob, CallReport};
+use pgq_job::{ReleaseReason, Verdict};
+use pgq_queue::boot_clock::BootInstant;
 
 impl Shared {
     /// Run these jobs in a task of their own.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::job::Job;
+use pgq_job::Job;
 
 /// Jobs of one entrypoint together, in the order of the claim, as many as `size` says for it; 1 where it takes no batches.
 pub(super) fn batches(jobs: Vec<Job>, size: impl Fn(&str) -> usize) -> Vec<Vec<Job>> {
@@ -33,7 +33,7 @@ pub(super) fn chunks(jobs: Vec<Job>, size: usize) -> impl Iterator<Item = Vec<Jo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::Claim;
+    use pgq_job::Claim;
 
     #[test]
     fn entrypoints_are_kept_apart_and_in_order() {

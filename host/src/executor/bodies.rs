@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::conclusion::Cost;
 use super::shared::Shared;
-use crate::boot_clock::BootInstant;
 use crate::capacity::ActiveCall;
-use crate::job::{Fault, FaultKind, Job, ReleaseReason, Verdict};
 use crate::plugins::PluginSet;
-use crate::queue::Body;
-use crate::wasm::AssignedJob;
+use pgq_engine::AssignedJob;
+use pgq_job::{Fault, FaultKind, Job, ReleaseReason, Verdict};
+use pgq_queue::Body;
+use pgq_queue::boot_clock::BootInstant;
 
 impl Shared {
     /// Read the payloads that the claim left in the database, and start each job when its is there. Their leases are kept meanwhile.

@@ -8,12 +8,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::shared::Shared;
-use crate::job::{Disposition, Fault, FaultKind, Verdict};
 use crate::meter;
 use crate::plugins::Served;
-use crate::queue::{Attempt, Limited, Record};
 use crate::retry_policy;
-use crate::wasm::{AssignedJob, RoomShare};
+use pgq_engine::{AssignedJob, RoomShare};
+use pgq_job::{Disposition, Fault, FaultKind, Verdict};
+use pgq_queue::{Attempt, Limited, Record};
 
 /// A job that fails so often and comes back at once each time is in a loop. With the back-off that is the default, it waits for minutes by then.
 const MANY_ATTEMPTS: u32 = 10;

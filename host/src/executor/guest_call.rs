@@ -7,11 +7,11 @@ use futures_util::FutureExt as _;
 use tokio::sync::SemaphorePermit;
 
 use super::shared::Shared;
-use crate::boot_clock::BootInstant;
-use crate::job::{Claim, Fault, FaultKind, ReleaseReason, Verdict};
 use crate::lease::Standing;
 use crate::plugins::Served;
-use crate::wasm::{self, AssignedJob, CallReport, CallSpec, RunLimits};
+use pgq_engine::{self as wasm, AssignedJob, CallReport, CallSpec, RunLimits};
+use pgq_job::{Claim, Fault, FaultKind, ReleaseReason, Verdict};
+use pgq_queue::boot_clock::BootInstant;
 
 impl Shared {
     /// A place to run in, once these jobs may begin: none runs that has to be alone, and their leases are good for a while, or known to be

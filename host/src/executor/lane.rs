@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::job::{Job, Suspicion};
+use pgq_job::{Job, Suspicion};
 
 /// Suspects that begin at once.
 const FEW: u32 = 8;

@@ -8,13 +8,13 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::lane::Lane;
-use crate::boot_clock::BootInstant;
 use crate::capacity::Capacity;
-use crate::guests::Guests;
-use crate::job::Job;
 use crate::lease::Leases;
-use crate::queue::{Queue, Record};
-use crate::wasm::{AssignedJob, Engine};
+use pgq_engine::guests::Guests;
+use pgq_engine::{AssignedJob, Engine};
+use pgq_job::Job;
+use pgq_queue::boot_clock::BootInstant;
+use pgq_queue::{Queue, Record};
 
 /// Kept by the executor and by every run.
 pub(super) struct Shared {

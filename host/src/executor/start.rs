@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::batches::{batches, chunks};
 use super::lane;
 use super::shared::Shared;
-use crate::boot_clock::BootInstant;
-use crate::job::Job;
 use crate::plugins::{PluginSet, Served};
+use pgq_job::Job;
+use pgq_queue::boot_clock::BootInstant;
 
 impl Shared {
     /// Start jobs whose payloads are there; in batches where an entrypoint takes them.

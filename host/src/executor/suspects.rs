@@ -11,12 +11,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::conclusion::Cost;
 use super::lane::{self, Quiet};
 use super::shared::Shared;
-use crate::boot_clock::BootInstant;
 use crate::capacity::ActiveCall;
-use crate::job::{Claim, Job, ReleaseReason, Suspicion, Verdict};
 use crate::lease::Standing;
 use crate::plugins::{Exposure, PluginSet, Served};
-use crate::wasm::{AssignedJob, CallReport};
+use pgq_engine::{AssignedJob, CallReport};
+use pgq_job::{Claim, Job, ReleaseReason, Suspicion, Verdict};
+use pgq_queue::boot_clock::BootInstant;
 
 /// A database that does not note within this time that a suspect begins has it begin later.
 const NOTE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
-use crate::printable::Escaping;
+use pgq_engine::printable::Escaping;
 
 /// A message or a value that is longer is cut.
 pub(super) const MOST_BYTES: usize = 32 << 10;

@@ -11,7 +11,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::fields::MOST_BYTES;
 use super::list::LISTS;
-use crate::printable::is_unfit;
+use pgq_engine::printable::is_unfit;
 
 /// `timestamp`, `level` and `target`, then `message` and the fields as they were given.
 #[derive(Debug)]

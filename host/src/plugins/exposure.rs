@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{CircuitBreaker, Served};
-use crate::wasm::PoolShare;
+use pgq_engine::PoolShare;
 
 /// Claimed jobs that one call runs, until it is dropped: their part in what is tried at a time, and in the pool of instances.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::Canary;
 use super::content::Stamp;
-use crate::job::EntrypointOptions;
-use crate::wasm::{DEFAULT_COMPILE_TIMEOUT, Grants};
+use pgq_engine::{DEFAULT_COMPILE_TIMEOUT, Grants};
+use pgq_job::EntrypointOptions;
 
 /// The operator's caps over what plugins declare.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +83,7 @@ impl Folder {
     /// What a refusal by a host of this build depends on besides the file: one of other hosts may be none here.
     pub(super) fn rules(&self) -> String {
         let rules = format!("{} {} {} {:?}", crate::version::BUILD, self.caps.memory, self.caps.plugin_size, std::env::consts::ARCH);
-        crate::digest::sha256(rules.as_bytes())[..16].to_owned()
+        pgq_engine::digest::sha256(rules.as_bytes())[..16].to_owned()
     }
 
     /// What the plugin of this name may do.

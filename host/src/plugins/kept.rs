@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::content::{self, Content, Stamp};
-use crate::digest;
+use pgq_engine::digest;
 
 /// Of one file of the plugins folder: the version that is served, the one before it, and one more while neither has proved itself.
 const VERSIONS: usize = 3;

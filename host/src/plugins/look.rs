@@ -10,8 +10,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::content::{self, Content, Stamp};
 use super::kept::KeptVersions;
 use super::{Folder, RefusedCause};
-use crate::judgement::Judgements;
-use crate::wasm::{self, CodeCache, Engine, Loaded};
+use pgq_engine::{self as wasm, CodeCache, Engine, Loaded};
+use pgq_job::judgement::Judgements;
 
 /// A look that is under way. Dropped, because the file went or changed, it is called off: nobody waits for a compiler for nothing.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ impl Loading {
             Content::Changing => return Fetched::Changing,
             Content::Refused(cause) => (None, Err(cause)),
             Content::Bytes(bytes) => {
-                let sha256 = crate::digest::sha256(&bytes);
+                let sha256 = pgq_engine::digest::sha256(&bytes);
                 if looked_at == Some(&sha256) {
                     return Fetched::Same;
                 }

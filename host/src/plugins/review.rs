@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::version::Version;
 use super::{RefusedCause, Rollouts};
-use crate::judgement::{Judgement, Judgements, Standing};
+use pgq_job::judgement::{Judgement, Judgements, Standing};
 
 /// How often a canary is asked whether it has proved itself.
 const CANARY_REVIEW: Duration = Duration::from_secs(1);

@@ -14,8 +14,8 @@ use super::look::{Fetched, Known, Loading, LookedAt, Want};
 use super::rollout::{Again, Rollout};
 use super::version::Version;
 use super::{BreakerRule, CircuitBreaker, Files, Folder, RefusedCause};
-use crate::judgement::{Judgement, Judgements};
-use crate::wasm::Loaded;
+use pgq_engine::Loaded;
+use pgq_job::judgement::{Judgement, Judgements};
 
 /// A file that changed this recently may change again: it is left alone for so long.
 pub const SETTLE: Duration = Duration::from_millis(50);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{CircuitBreaker, Folder, RefusedCause, RunClass, Throttle};
-use crate::wasm::Loaded;
+use pgq_engine::Loaded;
 
 /// One version of a plugin, and how it does.
 #[derive(Debug, Clone)]

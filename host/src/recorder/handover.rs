@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::boot_clock::BootInstant;
 use crate::capacity::Capacity;
-use crate::job::{Job, JobId};
 use crate::lease::Leases;
 use crate::meter;
 use crate::plugins::PluginSet;
-use crate::queue::{Limited, Queue, Record};
+use pgq_job::{Job, JobId};
+use pgq_queue::boot_clock::BootInstant;
+use pgq_queue::{Limited, Queue, Record};
 
 /// Entrypoints whose slots are handed over in one go: each is a statement, and the outcomes that come next wait for all of them.
 const MOST: usize = 8;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::judgement::{Judgement, Judgements};
-use crate::queue::Queue;
+use pgq_job::judgement::{Judgement, Judgements};
+use pgq_queue::Queue;
 
 /// Between two looks, where no notification came: one may have been lost.
 const PERIOD: Duration = Duration::from_secs(60);

@@ -1,6 +1,6 @@
 //! What it takes to load a plugin.
 
-use crate::wasm::{CodeCache, Engine};
+use pgq_engine::{CodeCache, Engine};
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]

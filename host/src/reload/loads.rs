@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
 use super::loader::Loader;
-use crate::host_memory;
 use crate::plugins::{Folder, Loading, LookedAt};
+use pgq_engine::host_memory;
 
 /// Looks at a time: each has a thread, most of the time waits for a compiler, and leaves the others to what is compiled already.
 const AT_A_TIME: usize = 16;

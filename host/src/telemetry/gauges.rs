@@ -9,8 +9,8 @@ use tokio::sync::Mutex;
 use super::worker_handles::WorkerHandles;
 use crate::announce;
 use crate::plugins::{File, PluginSet};
-use crate::queue::Depth;
-use crate::told::Told as _;
+use pgq_queue::Depth;
+use pgq_queue::told::Told as _;
 
 /// Two scrapers, or an impatient one, share a look at the queue.
 const SAMPLE_KEPT: Duration = Duration::from_secs(10);

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::worker_handles::WorkerHandles;
-use crate::printable::printable;
-use crate::queue::Queue;
-use crate::schema::{self, SchemaError};
-use crate::told::Told as _;
+use pgq_engine::printable::printable;
+use pgq_queue::Queue;
+use pgq_queue::schema::{self, SchemaError};
+use pgq_queue::told::Told as _;
 
 /// Guests are interrupted every 10 ms, and a machine that is out of breath is no reason for a restart.
 const GUESTS_ANSWER: Duration = Duration::from_secs(8);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::guests::Guests;
 use crate::lease::Leases;
 use crate::plugins::PluginSet;
-use crate::queue::Queue;
 use crate::readiness::Readiness;
 use crate::watchdog::Watchdog;
+use pgq_engine::guests::Guests;
+use pgq_queue::Queue;
 
 /// Of one worker.
 pub struct WorkerHandles {

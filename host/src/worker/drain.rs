@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::settings::Ended;
 use crate::plugins::PluginSet;
-use crate::queue::Queue;
+use pgq_queue::Queue;
 
 /// Another worker's job can end without a word; somebody who waits for it asks.
 pub(super) const POLL: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::plugins::PluginSet;
-use crate::queue::Limited;
+use pgq_queue::Limited;
 
 /// Longer than a busy machine takes between asking for a time and the database's answer.
 const LOOK_BACK: Duration = Duration::from_secs(5);

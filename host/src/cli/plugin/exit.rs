@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::options;
-use crate::digest::hex;
-use crate::job::{EntrypointOptions, Fault, NewJob, OnFailure, Verdict};
-use crate::wasm::CallReport;
+use pgq_engine::CallReport;
+use pgq_engine::digest::hex;
+use pgq_job::{EntrypointOptions, Fault, NewJob, OnFailure, Verdict};
 
 /// A run that is over.
 pub(super) struct Exit {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::announce;
 use crate::cli::database::{DatabaseArgs, explain};
 use crate::cli::output;
-use crate::queue::{FleetCommand, HostRow};
+use pgq_queue::{FleetCommand, HostRow};
 
 #[derive(Debug, Args)]
 pub(super) struct ResetArgs {

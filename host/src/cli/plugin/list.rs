@@ -11,8 +11,8 @@ use crate::cli::output;
 use crate::cli::run::NO_FOLDER;
 use crate::cli::usage::usage;
 use crate::cli::workbench::{Compiled, WorkbenchArgs};
-use crate::digest::sha256;
 use crate::plugins::File;
+use pgq_engine::digest::sha256;
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use humantime::format_duration;
 use serde_json::{Map, Value, json};
 
-use crate::job::{EntrypointOptions, OnFailure};
 use crate::plugins::Caps;
+use pgq_job::{EntrypointOptions, OnFailure};
 
 /// One option, for people and for programs.
 struct OptionLine {

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::options::{self, Options};
 use crate::cli::workbench::{self, Workbench};
-use crate::digest::sha256;
 use crate::plugins::Caps;
-use crate::printable::printable;
-use crate::wasm::{Grants, LoadError, Loaded, Need, Needs};
+use pgq_engine::digest::sha256;
+use pgq_engine::printable::printable;
+use pgq_engine::{Grants, LoadError, Loaded, Need, Needs};
 
 /// One file, whether or not it is a plugin.
 pub(super) struct Report {

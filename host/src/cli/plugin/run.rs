@@ -13,9 +13,9 @@ use crate::cli::output;
 use crate::cli::queue::{parse_header, read_payload};
 use crate::cli::usage::usage;
 use crate::cli::workbench::{self, Compiled, WorkbenchArgs};
-use crate::job::{Claim, Job, JobId};
 use crate::signal::Signals;
-use crate::wasm::{self, AssignedJob, CallSpec, Control, Declaration, RunLimits};
+use pgq_engine::{self as wasm, AssignedJob, CallSpec, Control, Declaration, RunLimits};
+use pgq_job::{Claim, Job, JobId};
 
 /// There is no row; a handler that asks is told this.
 const JOB: JobId = 1;

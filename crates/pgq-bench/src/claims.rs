@@ -1,0 +1,72 @@
+//! How long a claim takes: the very statement of a worker, over a worker's connection, its commit included.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::PgConnection;
+
+use super::environment::Environment;
+use super::figures::{Figures, Measured};
+use super::load;
+use pgq_queue::{Database, Limited, Queue};
+
+/// Jobs in one claim, as many as are there to be taken.
+const BATCH: i64 = 10;
+/// A claim that takes a second is measured twenty times and not two hundred.
+const ENOUGH: Duration = Duration::from_secs(10);
+const LEAST: i64 = 20;
+/// The first ones plan their statement, and read what is on disk.
+const WARM_UP: i64 = 10;
+
+const FORGET: &str = "DELETE FROM {queue} WHERE id = ANY($1)";
+
+/// What is claimed.
+pub(super) enum Target {
+    /// Of all of these, which have no limit.
+    Unlimited(Vec<String>),
+    /// Of this one, which may run so many at a time.
+    Limited(String, u32),
+}
+
+/// Claims over and over, as many as asked for.
+pub(super) async fn measure(
+    environment: &Environment,
+    connection: &mut PgConnection,
+    target: &Target,
+    samples: i64,
+    case: String,
+) -> anyhow::Result<Measured> {
+    let pool = Database::from(environment.options().clone()).connect().await?;
+    let worker = Queue::new(pool.clone(), environment.names().clone());
+    let served: Vec<Arc<str>> = match target {
+        Target::Unlimited(entrypoints) => entrypoints.iter().map(|name| name.as_str().into()).collect(),
+        Target::Limited(entrypoint, _) => vec![entrypoint.as_str().into()],
+    };
+    let max = usize::try_from(BATCH)?;
+    let (begun, mut times) = (Instant::now(), Vec::new());
+    for sample in 0..WARM_UP + samples {
+        if begun.elapsed() > ENOUGH && sample >= WARM_UP + LEAST {
+            break;
+        }
+        // Wherever a backlog keeps others in front of it, a claim takes those.
+        let name = &served[usize::try_from(sample)? % served.len()];
+        load::enqueue(connection, environment, &[name.to_string()], b"{}", BATCH).await?;
+        let start = Instant::now();
+        let jobs = match target {
+            Target::Unlimited(_) => worker.claim(&served, max).await?,
+            Target::Limited(_, concurrency) => {
+                worker.claim_limited(&Limited { entrypoint: Arc::clone(&served[0]), concurrency: *concurrency }, max).await?
+            }
+        };
+        let took = start.elapsed();
+        anyhow::ensure!(jobs.len() == max, "a claim took {} of {BATCH} jobs that are due", jobs.len());
+        if sample >= WARM_UP {
+            times.push(took);
+        }
+        let ids: Vec<i64> = jobs.iter().map(|job| job.id).collect();
+        sqlx::query(environment.sql(FORGET)).bind(ids).execute(&mut *connection).await?;
+    }
+    pool.close().await;
+    let figures = Figures::of(i64::try_from(times.len())?).with_times(times);
+    Ok(Measured { case, timed: "a claim of 10", figures })
+}

@@ -1,0 +1,83 @@
+//! What a plugin says about itself when it is loaded: kept for as long as it is, and so bounded in bytes.
+
+use std::collections::BTreeMap;
+
+use super::needs::{Kind, Needs};
+use crate::printable::cut;
+use pgq_job::EntrypointOptions;
+
+/// What a plugin said about itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Declaration {
+    /// `None`: the file's name stands for it.
+    pub name: Option<String>,
+    /// Any text.
+    pub version: Option<String>,
+    /// By entrypoint.
+    pub entrypoints: BTreeMap<String, EntrypointOptions>,
+    /// What it wants to be granted.
+    pub needs: Needs,
+    /// All that is wrong with the above.
+    pub(super) mistakes: Vec<String>,
+    /// Of all texts in it.
+    bytes: usize,
+}
+
+const MAX_MISTAKES: usize = 50;
+const MAX_MISTAKE_BYTES: usize = 500;
+/// Names, schedules and needs together: a host keeps the declaration of every plugin.
+const MAX_BYTES: usize = 1 << 20;
+
+impl Declaration {
+    pub(super) fn mistake(&mut self, mistake: String) {
+        // A guest that loops over a mistake must not fill the host's memory with it.
+        if self.mistakes.len() < MAX_MISTAKES {
+            self.mistakes.push(cut(&mistake, MAX_MISTAKE_BYTES).to_owned());
+        }
+    }
+
+    /// There is place for so many bytes more, or it is a mistake.
+    pub(super) fn has_place(&mut self, bytes: usize) -> bool {
+        let has = self.bytes + bytes <= MAX_BYTES;
+        if has {
+            self.bytes += bytes;
+        } else {
+            self.mistake(format!("names, schedules and needs have more than {MAX_BYTES} bytes together"));
+        }
+        has
+    }
+
+    pub(super) fn need(&mut self, kind: Kind, what: String) {
+        if self.has_place(what.len()) {
+            self.needs.add(kind, what);
+        }
+    }
+
+    /// What wants to be called in batches can be, or it is a mistake.
+    pub(super) fn check_batches(&mut self, exported: bool) {
+        let batched = self.entrypoints.iter().find(|(_, options)| options.batch.is_some());
+        if let Some((name, _)) = batched.filter(|_| !exported) {
+            let mistake = format!("entrypoint {name:?} takes batches, but the component does not export pgq:plugin/batch-handler");
+            self.mistake(mistake);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_declared_is_bounded_by_bytes() {
+        let mut declaration = Declaration::default();
+        for n in 0..1_000 {
+            declaration.mistake(format!("{n}{}", "x".repeat(1 << 16)));
+        }
+        assert!(declaration.mistakes.iter().map(String::len).sum::<usize>() <= MAX_MISTAKES * MAX_MISTAKE_BYTES);
+        let mut declaration = Declaration::default();
+        while declaration.mistakes.is_empty() {
+            declaration.need(Kind::Env, "x".repeat(1 << 10));
+        }
+        assert_eq!((declaration.bytes, declaration.needs.iter().count()), (MAX_BYTES, 0));
+    }
+}

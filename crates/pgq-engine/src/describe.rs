@@ -1,0 +1,123 @@
+//! `describe.register`: one call in an instance without any capability, on a thread of its own, which is left behind if it does not come back.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use wasmtime::component::Resource;
+
+use super::bindings::Plugin;
+use super::control::{Controls, StopCause};
+use super::declaration::Declaration;
+use super::engine::Engine;
+use super::grants::Grants;
+use super::limits::RunLimits;
+use super::linked_component::LinkedComponent;
+use super::load_error::LoadError;
+use super::log_context::LogContext;
+use super::outbox::Outbox;
+use super::resources::Registrar;
+use super::room::RoomShare;
+use super::state::{Call, State, StoreSpec};
+use super::trap;
+use crate::printable::{cut, printable};
+use pgq_job::{FaultKind, Verdict};
+
+/// It has nothing to wait for.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// What the guest does is over after `TIMEOUT`. This is for what the host does on its behalf, on a machine that is out of breath.
+const PATIENCE: Duration = Duration::from_secs(30);
+const MEMORY: usize = 256 << 20;
+/// What it may return: an error's text.
+const RETURNS: usize = 64 << 10;
+
+/// Call it. Whatever the guest does, this comes back.
+pub(super) async fn describe(engine: &Engine, linked: &Arc<LinkedComponent>, stem: &str) -> Result<Declaration, LoadError> {
+    let _permit = engine.describes().acquire().await;
+    let (engine, linked, stem) = (engine.clone(), Arc::clone(linked), stem.to_owned());
+    let (sender, described) = oneshot::channel();
+    let call = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let described = match runtime {
+            Ok(runtime) => runtime.block_on(register(&engine, &linked, &stem)),
+            Err(error) => Err(LoadError::NotDescribed(format!("no thread could be started for it: {error}"))),
+        };
+        let _ = sender.send(described);
+    };
+    thread::Builder::new()
+        .name("pgq-describe".into())
+        .spawn(call)
+        .map_err(|error| LoadError::NotDescribed(format!("no thread could be started for it: {error}")))?;
+    match tokio::time::timeout(PATIENCE, described).await {
+        Ok(Ok(described)) => described,
+        Ok(Err(_panic)) => Err(LoadError::NotDescribed("the host panicked over it".into())),
+        Err(_) => Err(LoadError::NotDescribed(format!("it has not come back after {PATIENCE:?}, and was left behind"))),
+    }
+}
+
+async fn register(engine: &Engine, linked: &LinkedComponent, stem: &str) -> Result<Declaration, LoadError> {
+    let _ticking = engine.running();
+    let limits = RunLimits { timeout: TIMEOUT, memory: MEMORY, max_attempts: 1 };
+    let deadline = Instant::now() + limits.timeout;
+    let mut store = State::store(
+        engine.inner(),
+        engine.settings(),
+        StoreSpec {
+            grants: Arc::new(Grants::default()),
+            memory: limits.memory,
+            // Not of what the runs have together: a host that is full can still load.
+            share: RoomShare::alone(limits.memory),
+            folders: None,
+            returns: RETURNS,
+            call: Call {
+                log_context: LogContext { plugin: stem.into(), entrypoint: "describe".into(), job: 0, batch: None },
+                controls: Controls::default(),
+                deadline,
+                outbox: Outbox::closed("jobs can only be enqueued from a handler"),
+            },
+        },
+    );
+    let registrar = Registrar::default();
+    let call = async {
+        let instance = linked.pre().instantiate_async(&mut store).await?;
+        // Only now are the types of exports compared; one that does not fit is better known before the first job.
+        let plugin = Plugin::new(&mut store, &instance)?;
+        linked.batch.as_ref().map(|batch| batch.load(&mut store, &instance)).transpose()?;
+        let handle = store.data_mut().table.push(registrar.clone())?;
+        plugin.pgq_plugin_describe().call_register(&mut store, Resource::new_borrow(handle.rep())).await
+    };
+    let called = match tokio::time::timeout_at(deadline.into(), call).await {
+        Ok(called) => called,
+        Err(_) => Err(StopCause::Deadline.into()),
+    };
+    store.data().finish_streams();
+    match called {
+        Ok(Ok(())) => {}
+        Ok(Err(message)) => {
+            return Err(LoadError::Describe(printable(cut(&message, 1 << 10)).into_owned()));
+        }
+        Err(error) => {
+            return Err(match trap::verdict(&error, store.data(), &limits) {
+                Verdict::Retry { fault, .. } => {
+                    let said = format!("{}: {}", fault.kind.name(), printable(&fault.message));
+                    // What the host could not do, or not in time, says nothing of the file.
+                    let may_pass = matches!(fault.kind, FaultKind::DeadlineExceeded | FaultKind::HostError);
+                    if may_pass { LoadError::NotDescribed(said) } else { LoadError::Describe(said) }
+                }
+                Verdict::Release(reason) => LoadError::NotDescribed(reason.to_string()),
+                other => LoadError::Describe(format!("{other:?}")),
+            });
+        }
+    }
+    let mut declaration = registrar.lock().clone();
+    declaration.check_batches(linked.batch.is_some());
+    if declaration.entrypoints.is_empty() {
+        declaration.mistakes.push("no entrypoint at all".into());
+    }
+    if declaration.mistakes.is_empty() {
+        Ok(declaration)
+    } else {
+        Err(LoadError::Declaration(printable(&declaration.mistakes.join("; ")).into_owned()))
+    }
+}

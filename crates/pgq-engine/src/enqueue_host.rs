@@ -1,0 +1,148 @@
+//! `pgq:plugin/enqueue`: requests for follow-up jobs, made piece by piece and put into the outbox.
+
+use std::time::Duration;
+
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+
+use super::bindings::pgq::plugin::enqueue::{self, Host, HostRequest};
+use super::denials::Denials;
+use super::grants::Grants;
+use super::holdings;
+use super::limits::Limits;
+use super::needs::{Kind, Need};
+use super::outbox::Outbox;
+use super::resources::{HEADER_BYTES, Request};
+use crate::printable::cut;
+use pgq_job::NewJob;
+
+/// Of an entrypoint's name that is not granted, so much is said.
+const SAID_BYTES: usize = 255;
+const OF_ANOTHER_CALL: &str = "the request was made while another job ran, and ended with that; make one for the job at hand";
+
+/// What the interface keeps of a store.
+pub(super) struct EnqueueCtx {
+    outbox: Outbox,
+    /// Requests that the guest has a handle of.
+    requests: usize,
+    /// Which call of the store it is.
+    call: u64,
+}
+
+impl EnqueueCtx {
+    pub(super) fn new(outbox: Outbox) -> EnqueueCtx {
+        EnqueueCtx { outbox, requests: 0, call: 0 }
+    }
+
+    /// For the next call of the same store. Requests that were made and not enqueued end with their call: nobody could tell what they
+    /// were about. Their handles are the guest's.
+    pub(super) fn renew(&mut self, outbox: Outbox, table: &mut ResourceTable) {
+        self.outbox = outbox;
+        self.call += 1;
+        for request in table.iter_mut().filter_map(|entry| entry.downcast_mut::<Request>()) {
+            request.job = NewJob::default();
+        }
+    }
+
+    /// Whether the guest has a request in hand, which may get a payload.
+    pub(super) fn has_requests(&self) -> bool {
+        self.requests > 0
+    }
+
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// What the call asked for, once it is over.
+    pub(super) fn take_jobs(&mut self) -> Vec<NewJob> {
+        self.outbox.take()
+    }
+}
+
+/// What the interface has of a store.
+pub(super) struct EnqueueView<'a> {
+    pub(super) ctx: &'a mut EnqueueCtx,
+    pub(super) table: &'a mut ResourceTable,
+    pub(super) limits: &'a mut Limits,
+    pub(super) grants: &'a Grants,
+    pub(super) denials: &'a Denials,
+}
+
+struct HasEnqueue;
+
+impl HasData for HasEnqueue {
+    type Data<'a> = EnqueueView<'a>;
+}
+
+pub(super) fn add_to_linker<T: Send + 'static>(linker: &mut Linker<T>, view: fn(&mut T) -> EnqueueView<'_>) -> wasmtime::Result<()> {
+    enqueue::add_to_linker::<T, HasEnqueue>(linker, view)
+}
+
+impl EnqueueView<'_> {
+    /// The request, and what it has of the account from now on: so many bytes more.
+    fn fill(&mut self, this: &Resource<Request>, bytes: usize) -> wasmtime::Result<&mut NewJob> {
+        self.limits.settle(bytes);
+        Ok(&mut self.table.get_mut(this)?.job)
+    }
+}
+
+impl Host for EnqueueView<'_> {}
+
+impl HostRequest for EnqueueView<'_> {
+    fn new(&mut self, entrypoint: String) -> wasmtime::Result<Resource<Request>> {
+        self.limits.settle(holdings::ENTRY + entrypoint.len());
+        let request = self.table.push(Request { job: NewJob { entrypoint, ..NewJob::default() }, call: self.ctx.call })?;
+        self.ctx.requests += 1;
+        Ok(request)
+    }
+
+    fn payload(&mut self, this: Resource<Request>, bytes: Vec<u8>) -> wasmtime::Result<()> {
+        let job = self.fill(&this, bytes.len())?;
+        job.payload = Some(bytes);
+        Ok(())
+    }
+
+    fn priority(&mut self, this: Resource<Request>, priority: i32) -> wasmtime::Result<()> {
+        self.fill(&this, 0)?.priority = priority;
+        Ok(())
+    }
+
+    fn delay(&mut self, this: Resource<Request>, ms: u64) -> wasmtime::Result<()> {
+        self.fill(&this, 0)?.delay = Duration::from_millis(ms);
+        Ok(())
+    }
+
+    fn dedupe_key(&mut self, this: Resource<Request>, key: String) -> wasmtime::Result<()> {
+        let job = self.fill(&this, key.len())?;
+        job.dedupe_key = Some(key);
+        Ok(())
+    }
+
+    fn header(&mut self, this: Resource<Request>, name: String, value: String) -> wasmtime::Result<()> {
+        self.fill(&this, name.len() + value.len() + HEADER_BYTES)?.headers.get_or_insert_default().insert(name, value.into());
+        Ok(())
+    }
+
+    fn submit(&mut self, this: Resource<Request>) -> wasmtime::Result<Result<(), String>> {
+        let request = self.table.get(&this)?;
+        self.limits.settle(request.bytes());
+        if request.call != self.ctx.call {
+            return Ok(Err(OF_ANOTHER_CALL.into()));
+        }
+        // A closed outbox has the better reason.
+        if self.ctx.outbox.is_open() && !self.grants.allows_enqueue(&request.job.entrypoint) {
+            let entrypoint = cut(&request.job.entrypoint, SAID_BYTES);
+            let line = Need { kind: Kind::Enqueue, what: entrypoint.to_owned() }.line();
+            let why = format!("the plugin may not enqueue jobs of {entrypoint:?}; {}", self.denials.remedy(&line));
+            self.denials.deny("enqueue", entrypoint, &why);
+            return Ok(Err(why));
+        }
+        Ok(self.ctx.outbox.push(request))
+    }
+
+    fn drop(&mut self, this: Resource<Request>) -> wasmtime::Result<()> {
+        self.limits.settle(0);
+        self.table.delete(this)?;
+        self.ctx.requests = self.ctx.requests.saturating_sub(1);
+        Ok(())
+    }
+}

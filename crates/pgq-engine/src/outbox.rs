@@ -1,0 +1,86 @@
+//! Follow-up jobs of a run, kept here until its outcome is committed.
+
+use super::resources::Request;
+use pgq_job::NewJob;
+
+/// Follow-ups of one run.
+const MAX_JOBS: usize = 1_000;
+/// Their payloads, headers and names together.
+const MAX_BYTES: usize = 16 << 20;
+
+/// The buffer. Closed, with the reason, where there is no one job whose outcome could carry a request.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    jobs: Vec<NewJob>,
+    bytes: usize,
+    closed: Option<&'static str>,
+    full: bool,
+}
+
+impl Outbox {
+    pub(super) fn closed(reason: &'static str) -> Outbox {
+        Outbox { closed: Some(reason), ..Outbox::default() }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.closed.is_none()
+    }
+
+    /// Requests were refused because there were too many, or too large ones.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// What is kept in it.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The error is for the guest.
+    pub(super) fn push(&mut self, request: &Request) -> Result<(), String> {
+        if let Some(reason) = self.closed {
+            return Err(reason.into());
+        }
+        request.job.check()?;
+        let size = request.bytes();
+        if self.jobs.len() == MAX_JOBS {
+            self.full = true;
+            return Err(format!("a run can enqueue {MAX_JOBS} jobs at most"));
+        }
+        if self.bytes + size > MAX_BYTES {
+            self.full = true;
+            return Err(format!("the jobs that a run enqueues can have {MAX_BYTES} bytes at most, and this one of {size} is past that"));
+        }
+        self.bytes += size;
+        self.jobs.push(request.job.clone());
+        Ok(())
+    }
+
+    pub(super) fn take(&mut self) -> Vec<NewJob> {
+        std::mem::take(&mut self.jobs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_and_bad_names_are_refused_and_nothing_is_kept() {
+        let mut outbox = Outbox::default();
+        let request = |entrypoint: &str, payload: usize| Request {
+            job: NewJob { entrypoint: entrypoint.into(), payload: Some(vec![0; payload]), ..NewJob::default() },
+            call: 0,
+        };
+        let mut keyed = request("ok", 0);
+        keyed.job.dedupe_key = Some("k".repeat(3_000));
+        for bad in [request("", 0), request(&"x".repeat(256), 0), request("a\0b", 0), request("big", MAX_BYTES + 1), keyed] {
+            outbox.push(&bad).expect_err("refused");
+        }
+        for _ in 0..MAX_JOBS {
+            outbox.push(&request("ok", 1)).expect("within the limit");
+        }
+        assert!(outbox.push(&request("ok", 1)).expect_err("one too many").contains("1000"));
+        assert_eq!(outbox.jobs.len(), MAX_JOBS);
+    }
+}

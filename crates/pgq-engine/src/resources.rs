@@ -1,0 +1,91 @@
+//! What stands behind the handles of `pgq:plugin`: the types that the generated bindings name for its resources.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::control::Control;
+use super::declaration::Declaration;
+use pgq_job::{EntrypointOptions, Job, NewJob};
+
+/// A header's place in its map.
+pub(super) const HEADER_BYTES: usize = 64;
+
+/// The resource `job`. The handles of a batch are the guest's, and those that it keeps are of no job any more.
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct JobHandle(Option<CurrentJob>);
+
+/// A job of the call that runs.
+pub(super) struct CurrentJob {
+    pub(super) job: Arc<Job>,
+    pub(super) control: Arc<Control>,
+    pub(super) max_attempts: u32,
+}
+
+impl JobHandle {
+    pub(super) fn new(job: CurrentJob) -> JobHandle {
+        JobHandle(Some(job))
+    }
+
+    pub(super) fn current(&self) -> wasmtime::Result<&CurrentJob> {
+        self.0.as_ref().ok_or_else(|| wasmtime::Error::msg("the call that this job was handed to is over"))
+    }
+
+    /// The call is over.
+    pub(super) fn end(&mut self) {
+        self.0 = None;
+    }
+}
+
+/// The resource `registrar`. The entrypoint handles write into the same declaration.
+#[derive(Debug, Clone, Default)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Registrar(Arc<Mutex<Declaration>>);
+
+impl Registrar {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Declaration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The resource `entrypoint`.
+#[derive(Debug, Clone)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct EntrypointHandle {
+    pub(super) registrar: Registrar,
+    pub(super) name: String,
+}
+
+impl EntrypointHandle {
+    /// What the host holds for the handle alone.
+    pub(super) fn bytes(&self) -> usize {
+        self.name.len()
+    }
+
+    /// Set an option. What cannot be is a mistake of the declaration.
+    pub(super) fn set(&self, set: impl FnOnce(&mut EntrypointOptions) -> Result<(), String>) {
+        let mut declaration = self.registrar.lock();
+        if let Some(options) = declaration.entrypoints.get_mut(&self.name)
+            && let Err(mistake) = set(options)
+        {
+            declaration.mistake(format!("entrypoint {:?}: {mistake}", self.name));
+        }
+    }
+}
+
+/// The resource `request`: a job that is not enqueued yet.
+#[derive(Debug, Clone, Default)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Request {
+    pub(super) job: NewJob,
+    /// The call of its store that it was made in.
+    pub(super) call: u64,
+}
+
+impl Request {
+    /// What the host holds for it.
+    pub(super) fn bytes(&self) -> usize {
+        let NewJob { entrypoint, payload, dedupe_key, headers, .. } = &self.job;
+        let header = |(name, value): (&String, &serde_json::Value)| name.len() + value.as_str().map_or(0, str::len) + HEADER_BYTES;
+        let headers: usize = headers.iter().flatten().map(header).sum();
+        payload.as_ref().map_or(0, Vec::len) + entrypoint.len() + dedupe_key.as_ref().map_or(0, String::len) + headers
+    }
+}

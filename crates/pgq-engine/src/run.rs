@@ -1,0 +1,239 @@
+//! One call of a guest: for one job or for several of one entrypoint, in a fresh instance or in one that was kept.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::PoolConcurrencyLimitError;
+
+use super::bindings::pgq::plugin::jobs::{Failure, Outcome};
+use super::border::RESULT_BYTES;
+use super::component::Loaded;
+use super::control::{Control, Controls, StopCause};
+use super::engine::Engine;
+use super::instance::{Answers, Instance};
+use super::instance_pool::PoolKey;
+use super::limit_hit::{self, LimitHit};
+use super::limits::RunLimits;
+use super::log_context::LogContext;
+use super::outbox::Outbox;
+use super::resources::CurrentJob;
+use super::room::RoomShare;
+use super::state::{Call, State, StoreSpec};
+use super::trap;
+use crate::descriptors;
+use crate::printable::cut;
+use pgq_job::{Fault, FaultKind, Job, Verdict};
+
+/// An output larger than this is refused: results belong into a table or a store, the queue keeps the receipt.
+const MAX_OUTPUT_BYTES: usize = 16 << 20;
+const MAX_TEXT_BYTES: usize = 8 << 10;
+/// Outputs and follow-ups of a call that are smaller are not counted: there are only as many as the recorder's backlog has room for.
+const UNCOUNTED: usize = 4 << 10;
+
+/// How long after its deadline a guest that computes may take to notice, before the run is abandoned as if it waited.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// More than there may be places would be waited for without end.
+const MOST_FOLDERS: u32 = 16;
+
+/// How long a cancelled run has to notice by itself.
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
+
+/// A job, and the host's word to it.
+#[derive(Debug, Clone)]
+pub struct AssignedJob {
+    /// What to run.
+    pub job: Arc<Job>,
+    /// Go on, or stop.
+    pub control: Arc<Control>,
+}
+
+/// Who runs jobs of an entrypoint, and how.
+#[derive(Debug, Clone)]
+pub struct CallSpec {
+    /// Whose handler it is.
+    pub plugin: Arc<Loaded>,
+    /// Under which name.
+    pub entrypoint: Arc<str>,
+    /// Of each call.
+    pub limits: RunLimits,
+    /// Jobs that one instance runs, one after the other.
+    pub reuse: u32,
+    /// Whether calls go to `batch-handler`.
+    pub batched: bool,
+}
+
+/// What a call did and what it took.
+#[derive(Debug)]
+pub struct CallReport {
+    /// How it ended for each job, in their order.
+    pub verdicts: Vec<Verdict>,
+    /// Whether the call did not return as it should: a trap, a deadline, not a failure that the guest reports.
+    pub crashed: bool,
+    /// The limits that it met, each once.
+    pub limit_hits: Vec<LimitHit>,
+    /// Wall time, instantiation included.
+    pub elapsed: Duration,
+    /// Peak bytes of linear memory, over all jobs of the instance.
+    pub memory: usize,
+    /// What outputs and follow-ups take of the memory of all guests. To be kept until they are recorded.
+    pub share: Option<Arc<RoomShare>>,
+}
+
+impl CallReport {
+    /// The same for each of so many jobs, before or without a guest.
+    pub fn nothing(verdict: Verdict, jobs: usize, crashed: bool) -> CallReport {
+        CallReport { verdicts: vec![verdict; jobs], crashed, limit_hits: Vec::new(), elapsed: Duration::ZERO, memory: 0, share: None }
+    }
+}
+
+/// Run these jobs in one call; one job, unless the entrypoint takes batches. Never fails: whatever happens is a verdict.
+pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> CallReport {
+    let _ticking = engine.running();
+    let CallSpec { plugin, limits, .. } = spec;
+    let key = PoolKey { plugin: plugin.id.number(), entrypoint: Arc::clone(&spec.entrypoint), memory: limits.memory };
+    // Before the instance, so that it goes after it.
+    let (permit, kept) = engine.instance_pool().acquire(&key);
+    let (mut started, mut instance);
+    match kept {
+        Some(kept) => {
+            started = Instant::now();
+            instance = kept.again(spec.call(jobs, started));
+        }
+        None => match spec.fresh(engine, jobs).await {
+            Ok(fresh) => (started, instance) = fresh,
+            Err(cause) => return CallReport::nothing(trap::stopped(cause, limits), jobs.len(), false),
+        },
+    }
+    let mut called = call_within(&mut instance, spec, jobs).await;
+    if called.as_ref().is_err_and(|error| error.is::<PoolConcurrencyLimitError>()) && engine.instance_pool().clear() {
+        // Components of many parts can fill the allocator before the instances are too many.
+        drop(instance);
+        match spec.fresh(engine, jobs).await {
+            Ok(fresh) => (started, instance) = fresh,
+            Err(cause) => return CallReport::nothing(trap::stopped(cause, limits), jobs.len(), false),
+        }
+        called = call_within(&mut instance, spec, jobs).await;
+    }
+    let state = instance.store.data_mut();
+    state.finish_streams();
+    plugin.appetite.learn(state.limits.peak());
+    let limit_hits = limit_hit::of(called.as_ref().err(), state);
+    let (elapsed, memory) = (started.elapsed(), state.limits.memory());
+    let mut report = CallReport { verdicts: Vec::new(), crashed: false, limit_hits, elapsed, memory, share: None };
+    match called {
+        Ok(answers) if answers.len() == jobs.len() => {
+            report.verdicts = answers.into_iter().map(|answer| verdict(answer, state, &mut report.limit_hits)).collect();
+            // The instance's own share goes with it, and what it leaves stays.
+            let bytes = report.verdicts.iter().map(Verdict::bytes).sum();
+            report.share = (bytes > UNCOUNTED).then(|| Arc::new(engine.room().hold(bytes)));
+            if instance.jobs < spec.reuse && state.limits.exhausted.is_none() && !engine.room().is_short() {
+                state.limits.rest();
+                permit.keep(key, instance);
+            }
+        }
+        Ok(answers) => {
+            let message =
+                format!("handle-batch was given {} jobs and returned {} results; it returns one per job", jobs.len(), answers.len());
+            report.verdicts = vec![Verdict::Retry { fault: Fault::new(FaultKind::BatchMismatch, message), after: None }; jobs.len()];
+            report.crashed = true;
+        }
+        Err(error) => {
+            let verdict = trap::verdict(&error, state, limits);
+            report.crashed = matches!(verdict, Verdict::Retry { .. });
+            report.verdicts = vec![verdict; jobs.len()];
+        }
+    }
+    report
+}
+
+/// The epoch interrupts a guest that computes; the timer and the controls one that waits in a host call.
+async fn call_within(instance: &mut Instance, spec: &CallSpec, jobs: &[AssignedJob]) -> wasmtime::Result<Answers> {
+    let interrupt = &instance.store.data().interrupt;
+    let (controls, deadline) = (interrupt.controls().clone(), interrupt.deadline());
+    let handle = |assigned: &AssignedJob| CurrentJob {
+        job: Arc::clone(&assigned.job),
+        control: Arc::clone(&assigned.control),
+        max_attempts: spec.limits.max_attempts,
+    };
+    tokio::select! {
+        biased;
+        called = instance.call(&spec.plugin.linked, jobs.iter().map(handle).collect(), spec.batched) => called,
+        cause = controls.stopped(CANCEL_GRACE) => Err(cause.into()),
+        () = tokio::time::sleep_until((deadline + GRACE).into()) => Err(StopCause::Deadline.into()),
+    }
+}
+
+impl CallSpec {
+    /// A fresh instance, once the host has room for it: as much memory as runs of the plugin took before. The run's time begins then.
+    async fn fresh(&self, engine: &Engine, jobs: &[AssignedJob]) -> Result<(Instant, Instance), StopCause> {
+        let bytes = self.plugin.appetite.bytes().min(self.limits.memory);
+        let tidy = || {
+            engine.instance_pool().clear();
+        };
+        let places = async {
+            let share = engine.room().enter(bytes, tidy).await;
+            let folders = u32::try_from(self.plugin.grants.directories.len()).unwrap_or(u32::MAX).min(MOST_FOLDERS);
+            let folders = if folders == 0 { None } else { descriptors::of_guests().acquire_many_owned(folders).await.ok() };
+            (share, folders)
+        };
+        let controls = self.controls(jobs);
+        let (share, folders) = tokio::select! {
+            biased;
+            places = places => places,
+            cause = controls.stopped(CANCEL_GRACE) => return Err(cause),
+        };
+        let started = Instant::now();
+        let spec = StoreSpec {
+            grants: Arc::clone(&self.plugin.grants),
+            memory: self.limits.memory,
+            share,
+            folders,
+            returns: RESULT_BYTES,
+            call: self.call(jobs, started),
+        };
+        Ok((started, Instance::new(State::store(engine.inner(), engine.settings(), spec))))
+    }
+
+    fn controls(&self, jobs: &[AssignedJob]) -> Controls {
+        Controls::of(jobs.iter().map(|assigned| Arc::clone(&assigned.control)).collect())
+    }
+
+    fn call(&self, jobs: &[AssignedJob], started: Instant) -> Call {
+        Call {
+            log_context: LogContext {
+                plugin: Arc::clone(&self.plugin.name),
+                entrypoint: Arc::clone(&self.entrypoint),
+                job: jobs.first().map_or(0, |assigned| assigned.job.id),
+                batch: self.batched.then_some(jobs.len()),
+            },
+            controls: self.controls(jobs),
+            deadline: started + self.limits.timeout,
+            outbox: if self.batched { Outbox::closed(NO_FOLLOW_UPS) } else { Outbox::default() },
+        }
+    }
+}
+
+const NO_FOLLOW_UPS: &str = "a batch cannot enqueue jobs: nobody could tell with whose outcome they are to be committed; enqueue from an entrypoint without `batch`";
+
+fn verdict(answer: Result<Outcome, Failure>, state: &mut State, limit_hits: &mut Vec<LimitHit>) -> Verdict {
+    match answer {
+        Ok(Outcome::Complete(output)) => match output.as_ref().map(Vec::len) {
+            Some(size) if size > MAX_OUTPUT_BYTES => {
+                limit_hits.push(LimitHit::Output);
+                Verdict::Reject(Fault::new(
+                    FaultKind::OutputTooLarge,
+                    format!("the output has {size} bytes; {MAX_OUTPUT_BYTES} are kept at most: store it elsewhere and return where"),
+                ))
+            }
+            _ => Verdict::Complete { output, follow_ups: state.enqueue.take_jobs() },
+        },
+        Ok(Outcome::Snooze(ms)) => Verdict::Snooze(Duration::from_millis(ms)),
+        Ok(Outcome::Discard(reason)) => Verdict::Discard(cut(&reason, MAX_TEXT_BYTES).to_owned()),
+        Err(Failure::Retry(info)) => Verdict::Retry {
+            fault: Fault::new(FaultKind::Retry, cut(&info.message, MAX_TEXT_BYTES)),
+            after: info.after.map(Duration::from_millis),
+        },
+        Err(Failure::Reject(reason)) => Verdict::Reject(Fault::new(FaultKind::Reject, cut(&reason, MAX_TEXT_BYTES))),
+    }
+}

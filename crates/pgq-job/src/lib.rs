@@ -1,0 +1,82 @@
+//! Plain data about jobs: what a job is, how its entrypoint runs, and how a run ended. Knows neither SQL nor wasm.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+pub mod judgement;
+
+mod disposition;
+mod headers;
+mod new_job;
+mod options;
+mod verdict;
+
+pub use disposition::{Disposition, Terminal};
+pub use headers::{compact, header_texts};
+pub use new_job::{MAX_DELAY, NewJob};
+pub use options::{Backoff, EntrypointOptions, OnFailure};
+pub use verdict::{Fault, FaultKind, ReleaseReason, Verdict};
+
+/// The id of a row in the queue table.
+pub type JobId = i64;
+
+/// A claimed job.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub id: JobId,
+    /// Higher runs first.
+    pub priority: i32,
+    /// When it was enqueued, in milliseconds since the Unix epoch.
+    pub created_ms: u64,
+    /// When it became due: at the enqueue, or after its delay or back-off.
+    pub due: DateTime<Utc>,
+    /// Shared, because thousands of claimed jobs have few entrypoints.
+    pub entrypoint: Arc<str>,
+    /// `None` is SQL NULL.
+    pub payload: Option<Vec<u8>>,
+    /// The headers as stored: JSON, by convention an object or `null`.
+    pub headers: Option<String>,
+    /// Failed runs so far.
+    pub attempts: u32,
+    pub claim: Claim,
+    /// Its worker was lost, so that it runs apart from other jobs.
+    pub suspicion: Option<Suspicion>,
+    /// Payload and headers are still in the database; how many bytes they have.
+    pub unread: Option<u64>,
+    /// Its share of the byte budget, released when it is dropped.
+    pub share: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// How a job runs after its worker was lost, until an outcome is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspicion {
+    /// Among a few suspects at a time: a worker that held it was lost.
+    Few,
+    /// Alone, with no other run beginning beside it: it had begun among a few, and that worker was lost, too.
+    Alone {
+        /// Workers that were lost while it ran alone.
+        crashes: u32,
+    },
+}
+
+/// One claim of one job. The time of the claim tells it from other claims of the same job, by the same worker too. A write that names an
+/// old claim finds no row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Claim {
+    pub id: JobId,
+    /// The column `updated`: the database's time of the claim, in microseconds.
+    pub at: DateTime<Utc>,
+}
+
+impl Job {
+    pub fn created(&self) -> DateTime<Utc> {
+        i64::try_from(self.created_ms).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default()
+    }
+
+    /// The number of this run, 1 for the first.
+    pub fn attempt(&self) -> u32 {
+        self.attempts.saturating_add(1)
+    }
+}

@@ -1,0 +1,36 @@
+//! An outcome that is to be recorded.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use super::{Attempt, Limited};
+use pgq_job::{Claim, Disposition};
+
+/// A claimed job and what becomes of it.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub claim: Claim,
+    pub disposition: Disposition,
+    /// `None` where the job is given back without a run.
+    pub attempt: Option<Attempt>,
+    /// The concurrency limit that the job ran under, if any: the outcome frees a slot.
+    pub limited: Option<Limited>,
+    /// The job was a suspect and its run ended: clear it.
+    pub suspect: bool,
+    /// Somebody cancelled it while it ran, so that its row may be gone.
+    pub cancelled: bool,
+    /// What it takes of a host's memory, released when it is dropped.
+    pub share: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Record {
+    /// Without a run, for a job that ran under no limit.
+    pub fn new(claim: Claim, disposition: Disposition) -> Record {
+        Record { claim, disposition, attempt: None, limited: None, suspect: false, cancelled: false, share: None }
+    }
+
+    /// Whether the job leaves the queue. One that stays may be due again at once, before all others.
+    pub fn is_final(&self) -> bool {
+        matches!(self.disposition, Disposition::Finished { .. })
+    }
+}

@@ -1,0 +1,99 @@
+//! Rescuing jobs: those whose lease ran out, and those of a worker whose sessions have all ended.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgArguments, Postgres};
+use sqlx::query::QueryAs;
+use sqlx::{FromRow, Row as _, SqlStr};
+use uuid::Uuid;
+
+use super::Queue;
+use super::millis::millis;
+use crate::boot_clock::BootInstant;
+use pgq_job::{JobId, OnFailure};
+
+/// Longer than a statement takes and clocks drift.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// What the current plugins and the configuration say about a lost job.
+#[derive(Debug, Clone)]
+pub struct RescueRule {
+    pub entrypoint: String,
+    /// Runs at most. Only used where the database lacks the table of suspects.
+    pub max_attempts: u32,
+    /// Workers that may be lost while the job runs alone.
+    pub max_crashes: u32,
+    pub on_failure: OnFailure,
+}
+
+/// A job that was rescued.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Rescued {
+    pub id: JobId,
+    pub entrypoint: String,
+    /// `queued`, `failed` or `exception`.
+    pub status: String,
+}
+
+/// What a scan of the leases found.
+#[derive(Debug, Clone, Copy)]
+pub struct Overdue {
+    /// Some lease has run out.
+    pub any: bool,
+    /// The server's clock at the scan, in milliseconds since 1970.
+    pub clock_ms: i64,
+    /// Time since the server started.
+    pub server_up: Duration,
+    /// By how many milliseconds the server's clock jumped since the last scan.
+    pub clock_jumped_ms: Option<i64>,
+}
+
+impl Queue {
+    /// Whether any lease of these entrypoints has run out. Jobs that this host holds are left out: their renewal is only late.
+    pub async fn any_lost(&self, rules: &[RescueRule], lease: Duration, held: &[JobId]) -> sqlx::Result<Overdue> {
+        let entrypoints: Vec<_> = rules.iter().map(|rule| self.charset.name(&rule.entrypoint)).collect();
+        let began = BootInstant::now();
+        let since = self.expiry_scans.since(began);
+        let back = since.map(|last| began - last + lease + MARGIN);
+        let any = sqlx::query(self.sql.find_expired.clone()).bind(&entrypoints).bind(millis(lease)).bind(held).bind(back.map(millis));
+        let row = any.fetch_one(&self.pool.patient()).await?;
+        let any = row.try_get("found")?;
+        let ended = BootInstant::now();
+        if any {
+            // One statement may not rescue all of them, may fail, or may have to wait: the next scan is a full one.
+            self.expiry_scans.forget();
+        } else {
+            self.expiry_scans.found_nothing(since.is_none(), began, ended);
+        }
+        let clock_ms = row.try_get("clock_ms")?;
+        let clock_jumped_ms = self.access().server_clock(clock_ms, began, ended);
+        let server_up = Duration::from_millis(u64::try_from(row.try_get::<i64, _>("up_ms")?).unwrap_or(0));
+        Ok(Overdue { any, clock_ms, server_up, clock_jumped_ms })
+    }
+
+    /// Rescue up to 1,000 jobs whose lease had run out at this time of the server's clock, except those that this host holds. (A row can
+    /// bear our id and not be held: the connection broke between a claim and its answer.)
+    pub async fn rescue(&self, rules: &[RescueRule], lease: Duration, clock_ms: i64, held: &[JobId]) -> sqlx::Result<Vec<Rescued>> {
+        self.ruled(self.sql.rescue_expired.clone(), rules)
+            .bind(millis(lease))
+            .bind(held)
+            .bind(clock_ms)
+            .fetch_all(&self.pool.patient())
+            .await
+    }
+
+    /// Rescue up to 1,000 jobs of a worker whose sessions have ended.
+    pub async fn rescue_from(&self, worker: Uuid, rules: &[RescueRule]) -> sqlx::Result<Vec<Rescued>> {
+        self.ruled(self.sql.rescue_from_worker.clone(), rules).bind(worker).fetch_all(&self.pool.patient()).await
+    }
+
+    /// The parameters that both statements begin with.
+    fn ruled(&self, sql: SqlStr, rules: &[RescueRule]) -> QueryAs<'static, Postgres, Rescued, PgArguments> {
+        let by_attempts = !self.sql.features.suspects;
+        let most = |rule: &RescueRule| if by_attempts { rule.max_attempts } else { rule.max_crashes };
+        let entrypoints: Vec<String> = rules.iter().map(|rule| self.charset.name(&rule.entrypoint).into_owned()).collect();
+        let most: Vec<i32> = rules.iter().map(|rule| i32::try_from(most(rule)).unwrap_or(i32::MAX)).collect();
+        let hold: Vec<bool> = rules.iter().map(|rule| rule.on_failure == OnFailure::Hold).collect();
+        sqlx::query_as(sql).bind(entrypoints).bind(most).bind(hold)
+    }
+}
