@@ -31,7 +31,6 @@ pub struct Announcer {
 pub enum Presence {
     /// The database has no place to say so.
     Unknown,
-    /// While it has any.
     Always,
     /// While it has the one that it listens on; all others are a pooler's.
     WhileListening(watch::Receiver<bool>),

@@ -20,7 +20,6 @@ const TARGET: &str = "wasm32-wasip2";
 /// One build of a crate or a workspace. Dropped half-way, it takes cargo and its compilers with it.
 #[derive(Debug, Clone, Copy)]
 pub struct Build<'a> {
-    /// Where Cargo.toml is.
     pub folder: &'a Path,
     /// Optimised, or built in less time.
     pub release: bool,
@@ -31,20 +30,13 @@ pub struct Build<'a> {
 /// Why there is no component.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// Nothing to build.
     #[error("{} has no Cargo.toml; name the folder of a plugin's crate, or make one with `pgq-host plugin new NAME`", .0.display())]
     NoCrate(PathBuf),
-    /// No cargo.
     #[error("cargo cannot be started: {0}; install Rust with rustup (https://rustup.rs), and see that cargo is on the PATH")]
     NoCargo(io::Error),
     /// A cargo, but no compiler behind it.
     #[error("rustc does not work in {}: {cause}; install Rust with rustup (https://rustup.rs)", folder.display())]
-    NoCompiler {
-        /// Where it was tried.
-        folder: PathBuf,
-        /// What it said.
-        cause: String,
-    },
+    NoCompiler { folder: PathBuf, cause: String },
     /// The most common one, of which the compiler only says that it cannot find `core`.
     #[error("the target {TARGET} is not installed for the Rust that builds {}; run `rustup target add {TARGET}` there", .0.display())]
     NoTarget(PathBuf),

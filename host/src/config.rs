@@ -24,16 +24,13 @@ use pgq_engine::Grants;
 /// Looked for in the working directory when no other is named.
 pub const DEFAULT_FILE: &str = "pgq-host.toml";
 
-/// The file, checked.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     /// Defaults for the flags of `run`.
     pub run: RunSection,
     /// Caps over what plugins declare.
     pub caps: Caps,
-    /// By plugin name.
     pub grants: BTreeMap<String, Grants>,
-    /// By plugin name.
     pub canaries: BTreeMap<String, Canary>,
     /// When an entrypoint whose runs crash is paused.
     pub breaker: BreakerRule,
@@ -56,11 +53,9 @@ struct File {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RunSection {
-    /// Folder of plugins.
     pub plugins: Option<PathBuf>,
     /// Folder of compiled code.
     pub cache_dir: Option<PathBuf>,
-    /// Jobs in one claim.
     pub batch_size: Option<usize>,
     /// Jobs that run at a time.
     pub max_concurrent_tasks: Option<usize>,

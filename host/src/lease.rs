@@ -37,7 +37,6 @@ pub fn renewal_timeout(lease: Duration) -> Duration {
     (lease / 4).clamp(Duration::from_secs(1), Duration::from_secs(10))
 }
 
-/// How a claim stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// Its lease is good for a while.
@@ -67,7 +66,6 @@ impl Default for Leases {
 }
 
 impl Leases {
-    /// Of this length.
     pub fn new(lease: Duration) -> Leases {
         Leases { lease, held: Mutex::default(), released: Notify::new(), wanted: Notify::new(), rounds: watch::Sender::new(0) }
     }
@@ -123,7 +121,6 @@ impl Leases {
         self.lock().keys().copied().collect()
     }
 
-    /// How many are held.
     pub fn len(&self) -> usize {
         self.lock().len()
     }

@@ -36,9 +36,7 @@ const AGGREGATE_RARELY: u32 = 8;
 /// How lost jobs are looked for.
 #[derive(Debug, Clone)]
 pub struct Rescue {
-    /// Whose jobs.
     pub plugins: watch::Receiver<Arc<PluginSet>>,
-    /// How long a lease is.
     pub lease: Duration,
     /// Workers that a job may end while it runs alone.
     pub max_crashes: u32,

@@ -41,9 +41,7 @@ use pgq_job::judgement::{Judgement, Standing};
 /// An entrypoint, and what runs it.
 #[derive(Debug, Clone)]
 pub struct Served {
-    /// As the queue has it.
     pub entrypoint: Arc<str>,
-    /// Who runs it.
     pub plugin: Arc<Loaded>,
     /// As declared, under the operator's caps.
     pub options: EntrypointOptions,
@@ -53,7 +51,6 @@ pub struct Served {
     pub run_class: Arc<RunClass>,
     /// How often its jobs may come back at once.
     pub throttle: Arc<Throttle>,
-    /// Counts its runs.
     pub metrics: Arc<EntrypointMetrics>,
 }
 
@@ -69,7 +66,6 @@ pub struct Canary {
 /// Why what is in a file is not what is served. Each message names cause and remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RefusedCause {
-    /// It cannot be read.
     #[error("the file cannot be read: {0}")]
     Unreadable(String),
     /// It is not even opened, or not read.
@@ -79,19 +75,12 @@ pub enum RefusedCause {
     #[error(
         "the file has {bytes} bytes or more, and {most} are read at most; build it in release mode and strip it, or raise plugin-size-mib under [limits] in pgq-host.toml"
     )]
-    TooLarge {
-        /// What it has.
-        bytes: u64,
-        /// What is allowed.
-        most: u64,
-    },
-    /// It is no plugin.
+    TooLarge { bytes: u64, most: u64 },
     #[error(transparent)]
     Load(#[from] LoadError),
     /// Another file got there first.
     #[error("its entrypoint {entrypoint:?} is served by {} already; remove one of the two, or rename the entrypoint", by.display())]
     EntrypointTaken {
-        /// The name.
         entrypoint: String,
         /// The file that has it.
         by: PathBuf,
@@ -99,7 +88,6 @@ pub enum RefusedCause {
     /// Another file got there first.
     #[error("a plugin named {name:?} is loaded from {} already; grants and metrics go by that name: remove one of the two files, or rename the plugin", by.display())]
     NameTaken {
-        /// The name.
         name: String,
         /// The file that has it.
         by: PathBuf,
@@ -109,15 +97,11 @@ pub enum RefusedCause {
         "version {version} was taken out of service: {crashes} of its last {runs} runs of {entrypoint:?} crashed; replace the file, or `pgq-host plugin reset {plugin}` to try it again"
     )]
     Crashing {
-        /// The plugin's name.
         plugin: String,
         /// Of the version that crashes.
         version: String,
-        /// Where it crashes.
         entrypoint: String,
-        /// How often.
         crashes: u32,
-        /// Of how many.
         runs: u32,
     },
     /// A host has found out before that this version cannot be served, or that it crashes.
@@ -152,7 +136,6 @@ impl RefusedCause {
 /// One file, and what is made of it.
 #[derive(Debug, Clone)]
 pub struct File {
-    /// Where it is.
     pub path: PathBuf,
     /// What is served of it: the version in the file, or the last good one before it.
     pub serving: Option<Arc<Loaded>>,
@@ -171,7 +154,6 @@ struct Entry {
     paused: bool,
 }
 
-/// What is served now.
 #[derive(Debug, Clone, Default)]
 pub struct PluginSet {
     files: Vec<File>,

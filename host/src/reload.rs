@@ -32,7 +32,6 @@ const SCAN_GAP: Duration = Duration::from_millis(20);
 /// What a host serves, and by which rules.
 #[derive(Debug)]
 pub struct Sources {
-    /// Where plugins are.
     pub folder: Folder,
     /// How to read again what they may do.
     pub reread: Reread,
@@ -42,7 +41,6 @@ pub struct Sources {
     pub link: Link,
 }
 
-/// See the module.
 pub struct Reload {
     rollouts: Rollouts,
     folder: Arc<Folder>,

@@ -11,11 +11,9 @@ use pgq_job::{Disposition, Fault, FaultKind, JobId, OnFailure, ReleaseReason, Te
 
 /// What is known about the job beside the verdict.
 pub struct Case<'a> {
-    /// Which job.
     pub id: JobId,
     /// Which run, 1 for the first.
     pub attempt: u32,
-    /// This worker.
     pub me: Uuid,
     /// Who ran it, under which options.
     pub served: &'a Served,

@@ -27,12 +27,7 @@ pub enum ScaffoldError {
     Exists(PathBuf),
     /// A full disk, a folder of somebody else.
     #[error("cannot make {}: {source}; choose another folder with --path", path.display())]
-    Io {
-        /// The crate's folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
 }
 
 /// Make the crate in `folder`, which must not be there yet: all files, or nothing.

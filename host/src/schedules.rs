@@ -65,7 +65,6 @@ pub async fn keep(queue: Queue, mut plugins: watch::Receiver<Arc<PluginSet>>, lo
     }
 }
 
-/// When to look again.
 struct Wait {
     from: Instant,
     at: Instant,

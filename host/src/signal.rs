@@ -11,7 +11,6 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catch them.
     pub fn install() -> anyhow::Result<Signals> {
         let install = |kind| signal(kind).context("cannot catch signals");
         Ok(Signals { interrupt: install(SignalKind::interrupt())?, terminate: install(SignalKind::terminate())?, received: false })
@@ -27,7 +26,6 @@ impl Signals {
         name
     }
 
-    /// Whether any came.
     pub fn received(&self) -> bool {
         self.received
     }

@@ -40,21 +40,13 @@ const MIN_WAIT: Duration = Duration::from_millis(1);
 pub struct Worker {
     /// Where jobs come from.
     pub queue: Queue,
-    /// What is served now.
     pub plugins: watch::Receiver<Arc<PluginSet>>,
-    /// Who runs them.
     pub executor: Executor,
-    /// How many it runs.
     pub capacity: Arc<Capacity>,
-    /// What is held.
     pub leases: Arc<Leases>,
-    /// From the listener.
     pub events: mpsc::Receiver<Event>,
-    /// How to behave.
     pub settings: Settings,
-    /// Told of every look.
     pub watchdog: Watchdog,
-    /// Stop claiming.
     pub stop: CancellationToken,
 }
 
@@ -64,7 +56,6 @@ enum Look {
     More,
     /// Nothing is left that could start now.
     Empty,
-    /// No place is free.
     Full,
     /// This host holds too many bytes for what is left.
     Heavy,
@@ -73,7 +64,6 @@ enum Look {
 /// What was heard while waiting.
 #[derive(Default)]
 struct Heard {
-    /// Look again.
     look: bool,
     /// The listener is lost and that is a reason to end.
     end: bool,

@@ -54,7 +54,6 @@ pub fn register(plugin: &Plugin, registrar: &registry::Registrar) {
     plugin.register(registrar);
 }
 
-/// Run one job.
 pub fn handle(plugin: &Plugin, job: &jobs::Job) -> Result<jobs::Outcome, jobs::Failure> {
     plugin.run(&Job::new(job)).map(Into::into).map_err(Into::into)
 }

@@ -48,7 +48,6 @@ impl Failure {
         Self::Retry { message: message.into(), after: None }
     }
 
-    /// Never try again.
     pub fn reject(message: impl Into<String>) -> Self {
         Self::Reject(message.into())
     }
@@ -62,7 +61,6 @@ impl Failure {
         self
     }
 
-    /// What went wrong.
     #[must_use]
     pub fn message(&self) -> &str {
         match self {

@@ -17,7 +17,6 @@ pub(crate) type BoxedBatchHandler = Box<dyn Fn(&[Job<'_>]) -> Vec<Result<Outcome
             `R` is `()`, `Outcome`, `Json<_>`, `Text`, `Bytes` or a `Result` of them"
 )]
 pub trait Handler<Args> {
-    /// Run one job.
     fn run(&self, job: &Job<'_>) -> Result<Outcome>;
 }
 

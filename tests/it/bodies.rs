@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 use pgq_job::{Disposition, Job, Terminal};
 use pgq_queue::byte_budget::ByteBudget;
-use pgq_queue::{Body, Limited, Queue, Record};
+use pgq_queue::{Body, ConcurrencyLimit, Queue, Record};
 use rustix::process::Signal;
 use sqlx::Executor as _;
 
@@ -61,7 +61,7 @@ async fn a_job_above_the_budget_runs_alone_and_one_above_the_memory_is_told_why_
 async fn a_limit_and_a_slot_that_is_handed_over_keep_to_the_budget() {
     let database = Database::new().await;
     let queue = within(&database, MIB);
-    let limited = Limited { entrypoint: Arc::from("limited"), concurrency: 10 };
+    let limited = ConcurrencyLimit { entrypoint: Arc::from("limited"), concurrency: 10 };
     database.enqueue_many("limited", 5, vec![b'x'; 400 * KIB]).await;
     let first = queue.claim_limited(&limited, 10).await.unwrap();
     assert_eq!((first.len(), first.too_heavy), (2, true));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pgq_host_tests::{Database, Host, Plugins, eventually};
-use pgq_queue::Limited;
+use pgq_queue::ConcurrencyLimit;
 
 /// Bytes that are no UTF-8, as an SQL expression.
 const BAD: &str = r"convert_from('\x61ff62', 'SQL_ASCII')";
@@ -101,7 +101,7 @@ async fn an_entrypoint_that_the_encoding_lacks_stops_no_other() {
     let second = std::time::Duration::from_secs(1);
     assert!(queue.next_due(names.iter().map(|name| (&**name, second))).await.unwrap().is_some_and(|due| due < second));
     assert!(queue.has_work(&names).await.unwrap());
-    let limited = Limited { entrypoint: Arc::clone(&names[0]), concurrency: 1 };
+    let limited = ConcurrencyLimit { entrypoint: Arc::clone(&names[0]), concurrency: 1 };
     assert!(queue.claim_limited(&limited, 1).await.unwrap().is_empty());
     let claimed = queue.claim(&names, 10).await.unwrap();
     assert_eq!((claimed.len(), claimed[0].id, &*claimed[0].entrypoint), (1, id, "caf\u{e9}"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 use pgq_job::{Disposition, Job, Terminal};
-use pgq_queue::{Limited, Record};
+use pgq_queue::{ConcurrencyLimit, Record};
 
 async fn hosted() -> (Database, Plugins, Host) {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
@@ -161,7 +161,7 @@ async fn a_slot_goes_to_the_next_job_in_the_transaction_that_ends_the_last() {
 async fn slots_are_handed_over_under_the_fence_and_the_limit() {
     let database = Database::new().await;
     let queue = database.queue();
-    let limited = Limited { entrypoint: Arc::from("limited"), concurrency: 3 };
+    let limited = ConcurrencyLimit { entrypoint: Arc::from("limited"), concurrency: 3 };
     let ids = database.enqueue_many("limited", 8, "x").await;
     let record = |job: &Job| {
         let output = Some(b"y".to_vec());
@@ -187,7 +187,7 @@ async fn slots_are_handed_over_under_the_fence_and_the_limit() {
     assert_eq!((log, database.history(held.id).await), (1, ["queued", "picked", "successful"].map(str::to_owned).to_vec()));
 
     // Slots that a limit has not any more are not handed on.
-    let one = Limited { concurrency: 1, ..limited.clone() };
+    let one = ConcurrencyLimit { concurrency: 1, ..limited.clone() };
     let mine: Vec<&Job> = vec![&first[2], &handed.next[0]];
     let records: Vec<Record> = mine.iter().map(|job| record(job)).collect();
     let low = mine.iter().filter(|job| slot(&after, job.id).as_deref() == Some("0")).count();

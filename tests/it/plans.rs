@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pgq_host_tests::{Database, Host, Plugins, eventually};
-use pgq_queue::Limited;
+use pgq_queue::ConcurrencyLimit;
 use sqlx::{Connection as _, Executor as _};
 
 const JOBS: i64 = 10_000;
@@ -153,7 +153,7 @@ async fn a_claim_of_an_entrypoint_with_a_limit_does_not_read_the_jobs_of_others(
     database.enqueue_many("echo", 5_000, "x").await;
     let worker = Database::at(database.dsn()).await;
     let queue = worker.queue();
-    let limited = Limited { entrypoint: Arc::from("limited"), concurrency: 3 };
+    let limited = ConcurrencyLimit { entrypoint: Arc::from("limited"), concurrency: 3 };
     let before = entries_read(&database, 5_000).await;
     assert_eq!(queue.claim_limited(&limited, 10).await.unwrap().len(), 3);
     worker.pool().close().await;
@@ -174,7 +174,7 @@ async fn a_claim_for_a_slot_among_thousands_does_not_read_all_of_them_again() {
     database.enqueue_many("limited", 11, "x").await;
     let worker = Database::at(database.dsn()).await;
     let queue = worker.queue();
-    let limited = Limited { entrypoint: Arc::from("limited"), concurrency: 2_000 };
+    let limited = ConcurrencyLimit { entrypoint: Arc::from("limited"), concurrency: 2_000 };
     for slot in 0..10 {
         assert_eq!(queue.claim_limited(&limited, 1).await.unwrap().len(), 1, "slot {slot} of ten");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pgq_host_tests::{Database, Host, PATIENCE, Plugins, eventually};
 use pgq_job::{Disposition, Job, OnFailure, Suspicion, Terminal};
-use pgq_queue::{Limited, Queue, Record, RescueRule};
+use pgq_queue::{ConcurrencyLimit, Queue, Record, RescueRule};
 
 const ALONE: fn(u32) -> Option<Suspicion> = |crashes| Some(Suspicion::Alone { crashes });
 const FEW: Option<Suspicion> = Some(Suspicion::Few);
@@ -86,7 +86,7 @@ async fn only_a_job_that_had_begun_alone_is_charged() {
 async fn a_slot_that_is_passed_on_brings_the_suspicion_along() {
     let database = Database::new().await;
     let ids = database.enqueue_many("limited", 4, "x").await;
-    let (worker, limited) = (database.queue(), Limited { entrypoint: Arc::from("limited"), concurrency: 2 });
+    let (worker, limited) = (database.queue(), ConcurrencyLimit { entrypoint: Arc::from("limited"), concurrency: 2 });
     assert_eq!(suspicions(&worker.claim_limited(&limited, 2).await.unwrap()), [None, None]);
     lost(&database, "limited").await;
     let first = worker.claim_limited(&limited, 2).await.unwrap();

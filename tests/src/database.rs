@@ -28,7 +28,6 @@ impl Database {
         Database::copy_of(server::TEMPLATE).await
     }
 
-    /// With nothing in it.
     pub async fn empty() -> Database {
         Database::copy_of("template0").await
     }
@@ -66,12 +65,10 @@ impl Database {
         schema::install(&mut connection, &default_names(), &InstallOptions::default()).await.expect("the schema");
     }
 
-    /// For other programs.
     pub fn dsn(&self) -> String {
         self.dsn.clone()
     }
 
-    /// One connection more.
     pub async fn connect(&self) -> PgConnection {
         PgConnection::connect(&self.dsn()).await.expect("it answers")
     }
@@ -86,7 +83,6 @@ impl Database {
         Queue::new(self.queue.clone(), default_names())
     }
 
-    /// Enqueue one job.
     pub async fn enqueue(&self, entrypoint: &str, payload: impl Into<Vec<u8>>) -> i64 {
         self.enqueue_many(entrypoint, 1, payload).await[0]
     }
@@ -97,12 +93,10 @@ impl Database {
         self.queue().enqueue(&vec![job; count], OnConflict::Raise).await.expect("enqueued")
     }
 
-    /// Run a statement.
     pub async fn execute(&self, sql: &str) {
         self.pool.execute(AssertSqlSafe(sql.to_owned())).await.expect("executed");
     }
 
-    /// One number.
     pub async fn count(&self, sql: &str) -> i64 {
         sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&self.pool).await.expect("a count")
     }

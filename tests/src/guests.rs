@@ -43,7 +43,6 @@ impl Plugins {
         std::fs::rename(beside, self.path().join(file)).expect("renamed");
     }
 
-    /// The file goes.
     pub fn remove(&self, file: &str) {
         std::fs::remove_file(self.path().join(file)).expect("removed");
     }
@@ -58,7 +57,6 @@ impl Plugins {
         self.path().join("pgq-host.toml")
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         self.0.path()
     }

@@ -80,7 +80,6 @@ impl Host {
         Host { child, log, reader: Some(reader) }
     }
 
-    /// What it said so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
     }
@@ -98,12 +97,10 @@ impl Host {
         }
     }
 
-    /// Of the process.
     pub fn pid(&self) -> u32 {
         self.child.id().expect("it runs")
     }
 
-    /// Send a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
         rustix::process::kill_process(pid, signal).expect("it runs");

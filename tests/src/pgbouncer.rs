@@ -8,7 +8,6 @@ use tempfile::TempDir;
 
 use crate::{Database, eventually};
 
-/// Goes with the test.
 pub struct PgBouncer {
     child: Child,
     _folder: TempDir,

@@ -65,7 +65,6 @@ impl Proxy {
         self.dsn.clone()
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

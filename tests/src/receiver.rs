@@ -68,7 +68,6 @@ impl Receiver {
         self.origin.clone()
     }
 
-    /// Of that.
     pub fn port(&self) -> u16 {
         self.origin.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
     }

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::environment::Environment;
 use super::figures::{Figures, Measured};
 use super::load;
-use pgq_queue::{Database, Limited, Queue};
+use pgq_queue::{ConcurrencyLimit, Database, Queue};
 
 /// Jobs in one claim, as many as are there to be taken.
 const BATCH: i64 = 10;
@@ -55,7 +55,7 @@ pub(super) async fn measure(
         let jobs = match target {
             Target::Unlimited(_) => worker.claim(&served, max).await?,
             Target::Limited(_, concurrency) => {
-                worker.claim_limited(&Limited { entrypoint: Arc::clone(&served[0]), concurrency: *concurrency }, max).await?
+                worker.claim_limited(&ConcurrencyLimit { entrypoint: Arc::clone(&served[0]), concurrency: *concurrency }, max).await?
             }
         };
         let took = start.elapsed();

@@ -11,7 +11,6 @@ pub(super) enum Nth {
     Last,
 }
 
-/// What a field names.
 #[derive(Debug, Clone)]
 pub(super) struct Field {
     kind: Kind,

@@ -55,7 +55,6 @@ pub(super) struct Compiler {
     engine: wasmtime::Engine,
     settings: Arc<EngineSettings>,
     pooled: bool,
-    /// Compilers at a time.
     permits: Semaphore,
 }
 

@@ -26,7 +26,6 @@ pub struct Loaded {
     pub version: String,
     /// Of the file's bytes.
     pub sha256: String,
-    /// What it serves.
     pub declaration: Declaration,
     /// What the operator lets it do.
     pub grants: Arc<Grants>,
@@ -34,7 +33,6 @@ pub struct Loaded {
     pub(super) id: PluginId<Instance>,
     /// It needs more of the pool than a place has.
     large: Option<Arc<Large>>,
-    /// What its runs take.
     pub(super) appetite: Arc<Appetite>,
 }
 

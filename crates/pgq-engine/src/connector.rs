@@ -23,7 +23,6 @@ use crate::descriptors;
 /// Name to addresses. A parameter so that tests can lie.
 pub(super) type Resolver = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
-/// The system's.
 pub(super) fn system_resolver() -> Resolver {
     static SYSTEM: LazyLock<Resolver> = LazyLock::new(|| {
         Arc::new(|name| Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect()) }))

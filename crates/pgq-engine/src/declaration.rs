@@ -11,15 +11,12 @@ use pgq_job::EntrypointOptions;
 pub struct Declaration {
     /// `None`: the file's name stands for it.
     pub name: Option<String>,
-    /// Any text.
     pub version: Option<String>,
-    /// By entrypoint.
     pub entrypoints: BTreeMap<String, EntrypointOptions>,
     /// What it wants to be granted.
     pub needs: Needs,
     /// All that is wrong with the above.
     pub(super) mistakes: Vec<String>,
-    /// Of all texts in it.
     bytes: usize,
 }
 

@@ -12,7 +12,6 @@ use super::needs::{Kind, Missing, Need, Needs};
 use super::origin::{Host, Origin};
 use super::secret::{Secret, SecretGrant};
 
-/// One plugin's grants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Digests of the files that these grants are for; none is any file of the plugin's name.
@@ -27,7 +26,6 @@ pub struct Grants {
     pub enqueue: BTreeSet<String>,
     /// What `wasi:config/store` answers.
     pub config: BTreeMap<String, Secret>,
-    /// Its environment.
     pub env: BTreeMap<String, Secret>,
     /// What stands for `{{secret:NAME}}` in headers of its requests.
     pub secrets: BTreeMap<String, SecretGrant>,
@@ -40,7 +38,6 @@ pub struct Grants {
 /// An origin, and how it may be spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpGrant {
-    /// Where.
     pub origin: Origin,
     /// `None`: with any method.
     pub methods: Option<Vec<Method>>,

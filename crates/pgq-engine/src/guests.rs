@@ -37,7 +37,6 @@ pub struct Guests {
 }
 
 impl GuestRuntime {
-    /// Start the threads.
     pub fn start() -> anyhow::Result<(GuestRuntime, Guests)> {
         let short = Builder::new_multi_thread().thread_name("pgq-guest").enable_all().build();
         let long = Builder::new_multi_thread().thread_name("pgq-guest-long").enable_all().on_thread_start(step_back).build();

@@ -18,7 +18,6 @@ use super::secret;
 
 /// Requests that one call may send: enough for any page of an API, too few for a flood.
 const MAX_REQUESTS: u32 = 100;
-/// Of these at a time.
 const MAX_CONNECTIONS: usize = 16;
 /// Bytes of answers that one call may read.
 const MAX_RECEIVED: u64 = 64 << 20;

@@ -32,7 +32,6 @@ impl Instance {
         Instance { store, guest: None, jobs: 0 }
     }
 
-    /// For one more call.
     pub(super) fn again(mut self, call: Call) -> Instance {
         State::renew(&mut self.store, call);
         self

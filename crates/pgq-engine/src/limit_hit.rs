@@ -27,7 +27,6 @@ pub enum LimitHit {
 }
 
 impl LimitHit {
-    /// As metrics have it.
     pub fn label(self) -> &'static str {
         match self {
             LimitHit::Memory => "memory",

@@ -13,7 +13,6 @@ pub struct RunLimits {
     pub timeout: Duration,
     /// Bytes over all memories, and in the host's hands.
     pub memory: usize,
-    /// Told to the handler.
     pub max_attempts: u32,
 }
 
@@ -57,7 +56,6 @@ pub(super) struct HoldsTooMuch;
 const MAX_INSTANCES: usize = 200;
 const MAX_TABLES: usize = 64;
 const MAX_MEMORIES: usize = 16;
-/// Over all tables.
 pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
 /// What the host may hold for a guest that has all of its memory in use: without it, such a guest could not even say so.
 const HOST_SHARE: usize = 1 << 20;
@@ -88,7 +86,6 @@ impl Limits {
         self.memory
     }
 
-    /// The limit.
     pub(super) fn max_memory(&self) -> usize {
         self.max_memory
     }

@@ -15,7 +15,6 @@ use super::state::State;
 pub(super) struct LinkedComponent {
     plugin: PluginPre<State>,
     pub(super) handler: handler::GuestIndices,
-    /// Optional.
     pub(super) batch: Option<batch_handler::GuestIndices>,
 }
 

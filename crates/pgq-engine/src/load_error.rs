@@ -8,7 +8,6 @@ pub const WIT_VERSION: &str = "0.1.0";
 /// Why a file is not a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
-    /// Not wasm at all.
     #[error("this is not WebAssembly ({0}); build it for the target wasm32-wasip2")]
     NotWasm(&'static str),
     /// A module without the component layer.
@@ -32,7 +31,6 @@ pub enum LoadError {
         /// The interface it names.
         found: String,
     },
-    /// No handler.
     #[error("it does not export {0}; a plugin exports pgq:plugin/describe and pgq:plugin/handler (in Rust: `pgq_plugin_sdk::export!`)")]
     MissingExport(String),
     /// It wants something that does not exist here.
@@ -54,9 +52,7 @@ pub enum LoadError {
     Schedules {
         /// The name it declares.
         plugin: String,
-        /// How many.
         found: usize,
-        /// Which kind.
         often: &'static str,
         /// The operator's cap, or the default.
         most: usize,
@@ -68,7 +64,6 @@ pub enum LoadError {
     OtherFile {
         /// The name it declares.
         plugin: String,
-        /// Its digest.
         sha256: String,
     },
     /// `describe.register` ended, but what it declared cannot be.

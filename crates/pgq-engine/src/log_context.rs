@@ -10,6 +10,5 @@ pub(super) struct LogContext {
     pub(super) entrypoint: Arc<str>,
     /// The first, of a batch; 0 where there is none.
     pub(super) job: JobId,
-    /// Jobs in the batch.
     pub(super) batch: Option<usize>,
 }

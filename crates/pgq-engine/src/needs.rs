@@ -28,10 +28,8 @@ impl Kind {
     }
 }
 
-/// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Need {
-    /// What sort of thing.
     pub kind: Kind,
     /// An origin, or a name.
     pub what: String,
@@ -72,7 +70,6 @@ const MAX_BYTES: usize = 300;
 pub struct Needs(Vec<Need>);
 
 impl Needs {
-    /// One more.
     pub fn add(&mut self, kind: Kind, what: String) {
         let need = Need { kind, what };
         if self.0.len() < MAX_NEEDS && need.what.len() <= MAX_BYTES && !self.0.contains(&need) {

@@ -31,7 +31,6 @@ impl Outbox {
         self.full
     }
 
-    /// What is kept in it.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

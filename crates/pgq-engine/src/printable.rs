@@ -41,7 +41,6 @@ pub struct Escaping<'a> {
 }
 
 impl<'a> Escaping<'a> {
-    /// All of it.
     pub fn of(to: &'a mut dyn Write) -> Self {
         Escaping::at_most(usize::MAX, to)
     }

@@ -29,7 +29,6 @@ impl JobHandle {
         self.0.as_ref().ok_or_else(|| wasmtime::Error::msg("the call that this job was handed to is over"))
     }
 
-    /// The call is over.
     pub(super) fn end(&mut self) {
         self.0 = None;
     }

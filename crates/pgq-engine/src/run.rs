@@ -42,7 +42,6 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// A job, and the host's word to it.
 #[derive(Debug, Clone)]
 pub struct AssignedJob {
-    /// What to run.
     pub job: Arc<Job>,
     /// Go on, or stop.
     pub control: Arc<Control>,
@@ -51,11 +50,8 @@ pub struct AssignedJob {
 /// Who runs jobs of an entrypoint, and how.
 #[derive(Debug, Clone)]
 pub struct CallSpec {
-    /// Whose handler it is.
     pub plugin: Arc<Loaded>,
-    /// Under which name.
     pub entrypoint: Arc<str>,
-    /// Of each call.
     pub limits: RunLimits,
     /// Jobs that one instance runs, one after the other.
     pub reuse: u32,

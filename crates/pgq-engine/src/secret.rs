@@ -13,7 +13,6 @@ use super::origin::Origin;
 pub struct Secret(Arc<str>);
 
 impl Secret {
-    /// Of this text.
     pub fn new(text: impl Into<Arc<str>>) -> Secret {
         Secret(text.into())
     }
@@ -37,7 +36,6 @@ impl fmt::Debug for Secret {
 /// A secret and where it may be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretGrant {
-    /// What is sent.
     pub secret: Secret,
     /// `None`: to every granted origin with https.
     pub origins: Option<Vec<Origin>>,

@@ -29,7 +29,6 @@ impl Terminal {
 /// What becomes of the row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Disposition {
-    /// It is deleted.
     Finished {
         status: Terminal,
         traceback: Option<Value>,
@@ -38,9 +37,7 @@ pub enum Disposition {
         /// Enqueued in the same statement.
         follow_ups: Vec<NewJob>,
     },
-    /// It is queued again.
     Again {
-        /// Until it is due.
         delay: Duration,
         /// Whether the run counts as a failure.
         counts: bool,

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-/// What was found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// It has run for a while, and no circuit breaker of it opened.
@@ -31,7 +30,6 @@ impl Standing {
 /// A verdict on one version, the bytes of this digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
-    /// Of the file.
     pub sha256: String,
     /// The plugin's name; that of the file where it never said one.
     pub plugin: String,
@@ -39,9 +37,7 @@ pub struct Judgement {
     pub version: Option<String>,
     /// The entrypoint whose runs crash.
     pub entrypoint: Option<String>,
-    /// The verdict.
     pub standing: Standing,
-    /// For people.
     pub reason: String,
     /// The host's build and settings that the verdict depends on. A refusal holds for those alone.
     pub rules: String,
@@ -69,7 +65,6 @@ impl Judgement {
 pub struct Judgements(HashMap<String, Judgement>);
 
 impl Judgements {
-    /// One more.
     pub fn add(&mut self, judgement: Judgement) {
         let subject = judgement.subject();
         if self.0.get(&subject).is_none_or(|known| judgement.outweighs(known)) {

@@ -22,7 +22,6 @@ pub use verdict::{Fault, FaultKind, ReleaseReason, Verdict};
 /// The id of a row in the queue table.
 pub type JobId = i64;
 
-/// A claimed job.
 #[derive(Debug, Clone)]
 pub struct Job {
     pub id: JobId,

@@ -8,7 +8,6 @@ use super::NewJob;
 /// How one run of a job ended, before the queue's rules (attempts, back-off) are applied to it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    /// The handler is done.
     Complete {
         /// Kept in the output table.
         output: Option<Vec<u8>>,
@@ -25,7 +24,6 @@ pub enum Verdict {
         /// Delay instead of the back-off.
         after: Option<Duration>,
     },
-    /// Do not run again.
     Reject(Fault),
     /// The host could not run the job or had to stop it. It is queued again, and no attempt is counted.
     Release(ReleaseReason),
@@ -81,7 +79,6 @@ impl Display for ReleaseReason {
 pub enum FaultKind {
     /// The handler asked for another run.
     Retry,
-    /// The handler gave up.
     Reject,
     /// The handler has no use for the job, or somebody cancelled it. Not a failure, but a traceback as well.
     Discard,
@@ -132,7 +129,6 @@ impl FaultKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub kind: FaultKind,
-    /// One line.
     pub message: String,
     /// The guest's backtrace, or empty.
     pub traceback: String,

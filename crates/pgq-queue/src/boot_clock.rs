@@ -24,7 +24,6 @@ impl BootInstant {
         BootInstant(Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0)))
     }
 
-    /// The time since then.
     pub fn elapsed(self) -> Duration {
         BootInstant::now() - self
     }

@@ -40,7 +40,6 @@ pub enum CancelOutcome {
         /// `queued`, `picked` (it was running, and its worker was told) or `failed` (it was held).
         was: String,
     },
-    /// No row has this id.
     NotFound {
         /// The last status in the log.
         last_status: Option<String>,

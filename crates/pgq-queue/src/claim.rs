@@ -9,7 +9,7 @@ use sqlx::{Row as _, SqlStr};
 
 use super::claim_cursor::Position;
 use super::claimed::is_unreadable;
-use super::{Claimed, Limited, Queue, Remedy, sqlstate};
+use super::{Claimed, ConcurrencyLimit, Queue, Remedy, sqlstate};
 use crate::byte_budget::Reservation;
 use crate::told::Told as _;
 
@@ -115,7 +115,7 @@ impl Queue {
     }
 
     /// Claim up to `max` due jobs of an entrypoint with a limit, as far as slots are free. A lost race for a slot is an empty claim.
-    pub async fn claim_limited(&self, limited: &Limited, max: usize) -> sqlx::Result<Claimed> {
+    pub async fn claim_limited(&self, limited: &ConcurrencyLimit, max: usize) -> sqlx::Result<Claimed> {
         let begin = i64::from(self.slots.begin(limited));
         let query = |reserved: &Reservation, bodies: Bodies| {
             let query = sqlx::query(self.sql.claim_limited.clone())

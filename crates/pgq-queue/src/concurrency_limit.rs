@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 /// An entrypoint with a limit over all workers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limited {
-    /// Its name.
+pub struct ConcurrencyLimit {
     pub entrypoint: Arc<str>,
     /// Jobs that run at once.
     pub concurrency: u32,

@@ -8,7 +8,6 @@ use super::text::Lossy;
 /// What the queue holds of one entrypoint.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct Depth {
-    /// Its name.
     #[sqlx(try_from = "Lossy")]
     pub entrypoint: String,
     /// Jobs that could run now.

@@ -12,7 +12,6 @@ pub enum OnConflict {
     /// Refuse all jobs of the call.
     #[default]
     Raise,
-    /// Leave the job out.
     Skip,
 }
 

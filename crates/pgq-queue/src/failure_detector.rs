@@ -46,7 +46,6 @@ pub struct FailureDetector {
     heard: Instant,
     /// This is not the first session.
     begun: bool,
-    /// When to poll next.
     pub(super) next: Instant,
 }
 

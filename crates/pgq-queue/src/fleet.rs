@@ -13,7 +13,6 @@ use super::{Operator, Queue, presence};
 /// What the other hosts are told when one joins. A host that does not know the word ignores it.
 pub const JOINED: &str = "\"joined\"";
 
-/// One host.
 #[derive(Debug, Clone, Serialize)]
 pub struct HostRow {
     /// Its `queue_manager_id`.

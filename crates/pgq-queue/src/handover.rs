@@ -4,7 +4,7 @@
 use sqlx::Row as _;
 
 use super::claim::{self, Bodies};
-use super::{Claimed, Limited, Queue, Record};
+use super::{Claimed, ConcurrencyLimit, Queue, Record};
 use pgq_job::{Job, JobId};
 
 /// What was recorded, and who has the slots now.
@@ -19,7 +19,7 @@ pub struct HandedOver {
 impl Queue {
     /// Record these final outcomes of one entrypoint, and claim as many due jobs of it as slots become free by that. All of it is done, or
     /// nothing: on an error the outcomes are still to be recorded.
-    pub async fn hand_over(&self, limited: &Limited, records: &[Record]) -> sqlx::Result<HandedOver> {
+    pub async fn hand_over(&self, limited: &ConcurrencyLimit, records: &[Record]) -> sqlx::Result<HandedOver> {
         let records: Vec<&Record> = records.iter().collect();
         let (handing, reserved) = (self.with_extras(self.sql.hand_over.clone(), &records), self.bytes.reserve());
         let handing = handing.bind(limited.entrypoint.to_string()).bind(i64::from(limited.concurrency));

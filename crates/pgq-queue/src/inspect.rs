@@ -23,7 +23,6 @@ pub struct HeldJob {
     pub priority: i32,
     /// When it was enqueued.
     pub created: DateTime<Utc>,
-    /// When it was held.
     pub updated: DateTime<Utc>,
     /// Last heartbeat of its last worker.
     pub heartbeat: DateTime<Utc>,
@@ -79,7 +78,6 @@ pub struct StaleJob {
     pub queue_manager_id: Option<Uuid>,
     /// When it was enqueued.
     pub created: DateTime<Utc>,
-    /// When it was claimed.
     pub updated: DateTime<Utc>,
     pub heartbeat: DateTime<Utc>,
     pub execute_after: DateTime<Utc>,
@@ -97,7 +95,6 @@ pub struct ActiveWorker {
     pub active_jobs: i64,
     pub oldest_heartbeat: DateTime<Utc>,
     pub newest_heartbeat: DateTime<Utc>,
-    /// Of its jobs, sorted.
     pub entrypoints: Vec<String>,
 }
 

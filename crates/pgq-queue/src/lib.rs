@@ -67,7 +67,7 @@ pub use attempt::Attempt;
 pub use body::Body;
 pub use cancel::{Cancel, CancelOutcome};
 pub use claimed::Claimed;
-pub use concurrency_limit::Limited;
+pub use concurrency_limit::ConcurrencyLimit;
 pub use connection::connect;
 pub use database::{ConnectError, Connected, Database, ListenFrom};
 pub use depth::Depth;

@@ -71,7 +71,6 @@ enum Payload {
 /// Where to listen, and whom to tell.
 pub struct Listener {
     pub from: ListenFrom,
-    /// PgQueuer's channel.
     pub channel: String,
     /// The channel of pgq-host's own commands.
     pub fleet_channel: String,

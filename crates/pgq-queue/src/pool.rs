@@ -41,7 +41,6 @@ impl fmt::Debug for Pool {
 }
 
 impl From<PgPool> for Pool {
-    /// Sessions of our own.
     fn from(connections: PgPool) -> Pool {
         Pool::like(&connections, true)
     }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use super::{Attempt, Limited};
+use super::{Attempt, ConcurrencyLimit};
 use pgq_job::{Claim, Disposition};
 
 /// A claimed job and what becomes of it.
@@ -14,7 +14,7 @@ pub struct Record {
     /// `None` where the job is given back without a run.
     pub attempt: Option<Attempt>,
     /// The concurrency limit that the job ran under, if any: the outcome frees a slot.
-    pub limited: Option<Limited>,
+    pub limited: Option<ConcurrencyLimit>,
     /// The job was a suspect and its run ended: clear it.
     pub suspect: bool,
     /// Somebody cancelled it while it ran, so that its row may be gone.

@@ -31,7 +31,6 @@ pub enum RequeueOutcome {
     Requeued,
     /// The job is not held: it is queued or running.
     NotFailed { status: String },
-    /// No row has this id.
     NotFound {
         /// The last status in the log.
         last_status: Option<String>,

@@ -72,7 +72,6 @@ pub(super) enum Sessions {
     },
 }
 
-/// Opens sessions.
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     pub(super) source: Source,
@@ -99,7 +98,6 @@ impl Deadlines {
 }
 
 impl Connector {
-    /// One try.
     pub(super) async fn try_open(&self) -> sqlx::Result<PgConnection> {
         within(self.timeout, async {
             let mut connection = PgConnection::connect_with(&self.options().await?).await?;

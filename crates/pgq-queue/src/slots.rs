@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Limited;
+use super::ConcurrencyLimit;
 
 /// For each entrypoint, the slot after the one that this worker took last; at first, a random one.
 #[derive(Debug, Default)]
@@ -16,14 +16,13 @@ impl Slots {
     }
 
     /// The slot to begin at. The limit may have shrunk since.
-    pub(super) fn begin(&self, limited: &Limited) -> u32 {
+    pub(super) fn begin(&self, limited: &ConcurrencyLimit) -> u32 {
         let mut next = self.lock();
         let slot = next.entry(Arc::clone(&limited.entrypoint)).or_insert_with(|| fastrand::u32(..));
         *slot % limited.concurrency.max(1)
     }
 
-    /// This one was taken.
-    pub(super) fn took(&self, limited: &Limited, slot: u32) {
+    pub(super) fn took(&self, limited: &ConcurrencyLimit, slot: u32) {
         self.lock().insert(Arc::clone(&limited.entrypoint), slot.wrapping_add(1));
     }
 }
@@ -35,7 +34,7 @@ mod tests {
     #[test]
     fn each_search_begins_after_the_slot_that_was_taken_last() {
         let slots = Slots::default();
-        let limited = |concurrency| Limited { entrypoint: "e".into(), concurrency };
+        let limited = |concurrency| ConcurrencyLimit { entrypoint: "e".into(), concurrency };
         assert!(slots.begin(&limited(5)) < 5);
         slots.took(&limited(5), 3);
         assert_eq!(slots.begin(&limited(5)), 4);

@@ -47,7 +47,6 @@ impl Deref for Source {
 }
 
 impl fmt::Debug for Source {
-    /// Without secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.options.get_host(), self.options.get_port())
     }

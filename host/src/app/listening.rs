@@ -8,7 +8,6 @@ use pgq_queue::{self as queue, Event, FleetCommand, ListenFrom, Listener, Queue}
 
 /// The ends of the listener's channels. Nothing comes over them where there is no session to listen on.
 pub(super) struct Listening {
-    /// For the worker.
     pub(super) events: mpsc::Receiver<Event>,
     /// For what looks after the plugins.
     pub(super) commands: mpsc::Receiver<FleetCommand>,

@@ -14,7 +14,6 @@ use pgq_queue::Queue;
 /// Jobs are claimed for the plugins that are loaded by then. What is compiled already is there in milliseconds.
 const LOADS_FIRST: Duration = Duration::from_secs(1);
 
-/// Of one worker.
 pub(super) struct Plugins {
     pub(super) served: watch::Receiver<Arc<PluginSet>>,
     pub(super) reload: Reload,

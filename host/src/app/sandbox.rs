@@ -7,7 +7,6 @@ use crate::reload::Loader;
 use pgq_engine::guests::{GuestRuntime, Guests};
 use pgq_engine::{CodeCache, Engine, EngineSettings};
 
-/// Of one worker.
 pub(super) struct Sandbox {
     pub(super) engine: Engine,
     pub(super) loader: Loader,

@@ -10,14 +10,12 @@ use crate::worker;
 use pgq_queue::Database;
 use pgq_queue::names::Names;
 
-/// Of one worker.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where the database is.
     pub database: Database,
     /// What its objects are called.
     pub names: Names,
-    /// Where plugins are.
     pub folder: Folder,
     /// How to read again what they may do.
     pub reread: Reread,
@@ -41,6 +39,5 @@ pub struct Settings {
     pub require: Vec<Requirement>,
     /// Where to serve metrics.
     pub listen: Option<SocketAddr>,
-    /// The claim loop's.
     pub worker: worker::Settings,
 }

@@ -42,7 +42,6 @@ pub(super) struct Stopping<'s> {
     pub(super) watchdog: Watchdog,
 }
 
-/// Why a worker stops.
 enum Cause {
     Ended(Ended),
     Signal,

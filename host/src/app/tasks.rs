@@ -20,7 +20,6 @@ pub(super) struct Tasks {
 pub(super) enum Fault {
     /// It returned, perhaps because what it works for is gone.
     Ended(String),
-    /// It panicked.
     Failed(String),
 }
 

@@ -9,7 +9,6 @@ use tokio::process::{Child, ChildStdout, Command};
 /// In a process group of its own. Told to end when dropped.
 pub(super) struct Group {
     child: Child,
-    /// While it runs.
     leader: Option<Pid>,
 }
 

@@ -5,10 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Where it is now.
 #[derive(Debug)]
 pub struct Installed {
-    /// The file.
     pub path: PathBuf,
     /// The very bytes were there already, and the file was left alone.
     pub unchanged: bool,

@@ -22,7 +22,6 @@ struct Holder {
     state: Option<String>,
     /// Seconds since the begin; not to be seen by everybody.
     open: Option<f64>,
-    /// Transactions since.
     age: i32,
 }
 

@@ -29,10 +29,8 @@ pub struct Deployment {
     pub plugins: Option<PluginsFolder>,
 }
 
-/// A plugins folder.
 #[derive(Debug)]
 pub struct PluginsFolder {
-    /// Where it is.
     pub folder: PathBuf,
     /// What a host would make of its files, or why it cannot be read.
     pub files: Result<Vec<File>, String>,

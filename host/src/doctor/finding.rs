@@ -12,7 +12,6 @@ use pgq_queue::told::told;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// As it should be.
     Ok,
     /// Worth knowing; may well be intended.
     Note,
@@ -36,13 +35,9 @@ impl fmt::Display for Severity {
 /// One thing that a check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Who found it.
     pub check: &'static str,
-    /// How much it matters.
     pub severity: Severity,
-    /// What is there.
     pub found: String,
-    /// Why that matters.
     pub why: Option<String>,
     /// A command, a statement or a setting.
     pub remedy: Option<String>,

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::target::{Target, quoted};
 
-/// One setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Setting {
     /// As set, in lower case; times may have a unit.
@@ -15,7 +14,6 @@ pub(super) struct Setting {
     from: Source,
 }
 
-/// Where it is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Server,
@@ -67,7 +65,6 @@ pub(super) async fn read(target: &Target<'_>, names: &[&str]) -> sqlx::Result<BT
 }
 
 impl Setting {
-    /// As a switch.
     pub(super) fn is_off(&self) -> bool {
         ["off", "false", "no", "0"].contains(&self.value.as_str())
     }

@@ -20,9 +20,7 @@ pub(super) struct Target<'a> {
     pub(super) pool: PgPool,
     /// The role whose fitness is looked at.
     pub(super) role: String,
-    /// The role that looks.
     pub(super) me: String,
-    /// The database's name.
     pub(super) database: String,
 }
 

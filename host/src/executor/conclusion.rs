@@ -13,7 +13,7 @@ use crate::plugins::Served;
 use crate::retry_policy;
 use pgq_engine::{AssignedJob, RoomShare};
 use pgq_job::{Disposition, Fault, FaultKind, Verdict};
-use pgq_queue::{Attempt, Limited, Record};
+use pgq_queue::{Attempt, ConcurrencyLimit, Record};
 
 /// A job that fails so often and comes back at once each time is in a loop. With the back-off that is the default, it waits for minutes by then.
 const MANY_ATTEMPTS: u32 = 10;
@@ -95,7 +95,6 @@ pub(super) struct Cost {
 }
 
 impl Cost {
-    /// There was none.
     pub(super) fn nothing() -> Cost {
         Cost { elapsed: Duration::ZERO, memory: 0, crashed: false, share: None }
     }
@@ -107,8 +106,8 @@ impl Cost {
 }
 
 /// The limit that a job runs under, if there is one.
-fn limited(served: &Served) -> Option<Limited> {
-    served.options.concurrency.map(|concurrency| Limited { entrypoint: Arc::clone(&served.entrypoint), concurrency })
+fn limited(served: &Served) -> Option<ConcurrencyLimit> {
+    served.options.concurrency.map(|concurrency| ConcurrencyLimit { entrypoint: Arc::clone(&served.entrypoint), concurrency })
 }
 
 fn cause(traceback: &serde_json::Value) -> Option<&str> {

@@ -15,7 +15,6 @@ const FEW: u32 = 8;
 const BRIEF: Duration = Duration::from_secs(10);
 const LONGER: Duration = Duration::from_secs(60);
 
-/// One for each host.
 #[derive(Debug)]
 pub(super) struct Lane {
     places: Arc<Semaphore>,

@@ -28,7 +28,6 @@ impl Shared {
         }
     }
 
-    /// In one call.
     fn start_call(self: &Arc<Self>, jobs: Vec<Job>, served: &Served, asked: BootInstant) {
         served.metrics.start(&jobs);
         let exposure = served.expose(jobs.len());

@@ -43,7 +43,6 @@ impl Object {
         Ok(object)
     }
 
-    /// A string.
     pub(super) fn text(&mut self, name: &str, value: &str) -> fmt::Result {
         self.name(name)?;
         string(&mut self.0, value)

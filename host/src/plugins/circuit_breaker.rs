@@ -93,7 +93,6 @@ impl CircuitBreaker {
         if phase == Phase::Closed { self.rule.crashes } else { self.rule.crashes.div_ceil(STRICTER) }
     }
 
-    /// A run ended.
     pub fn observe(&self, crashed: bool) {
         let mut state = self.lock();
         if matches!(state.phase, Phase::Open { .. }) {
@@ -152,7 +151,6 @@ impl CircuitBreaker {
         self.under_way.fetch_add(jobs, Ordering::AcqRel);
     }
 
-    /// And so many ended.
     pub(super) fn leave(&self, jobs: u32) {
         self.under_way.fetch_sub(jobs, Ordering::AcqRel);
     }
@@ -188,7 +186,6 @@ impl CircuitBreaker {
         self.turn(&mut state, Phase::HalfOpen);
     }
 
-    /// Forget everything.
     pub(super) fn reset(&self) {
         let mut state = self.lock();
         (state.crashes, state.runs, state.good, state.opened) = (0, 0, 0, 0);

@@ -53,9 +53,7 @@ impl Stamp {
 pub(super) enum Content {
     /// Somebody wrote to it meanwhile, or it is gone.
     Changing,
-    /// All of it.
     Bytes(Vec<u8>),
-    /// It is not read.
     Refused(RefusedCause),
 }
 

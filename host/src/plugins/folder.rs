@@ -71,11 +71,9 @@ pub struct FolderError {
 pub struct Folder {
     /// The folder; files elsewhere, and files that do not end in `.wasm`, are not looked at.
     pub path: PathBuf,
-    /// By plugin name.
     pub grants: BTreeMap<String, Grants>,
     /// By plugin name: whose new versions have to prove themselves first.
     pub canaries: BTreeMap<String, Canary>,
-    /// The operator's.
     pub caps: Caps,
 }
 
@@ -97,7 +95,6 @@ impl Folder {
 pub struct Reread(Arc<dyn Fn() -> anyhow::Result<Folder> + Send + Sync>);
 
 impl Reread {
-    /// By this.
     pub fn by(read: impl Fn() -> anyhow::Result<Folder> + Send + Sync + 'static) -> Reread {
         Reread(Arc::new(read))
     }

@@ -17,7 +17,6 @@ const VERSIONS: usize = 3;
 const MOST_BYTES: u64 = 1 << 30;
 const ENDING: &str = "wasm";
 
-/// The folder.
 #[derive(Debug, Clone)]
 pub struct KeptVersions {
     folder: PathBuf,

@@ -75,7 +75,6 @@ pub(super) enum Fetched {
     New {
         /// Of the bytes; none where they could not be read.
         sha256: Option<String>,
-        /// The plugin.
         loaded: Result<Arc<Loaded>, RefusedCause>,
         /// A version that was served before, where the plugin cannot be.
         instead: Option<Arc<Loaded>>,
@@ -179,7 +178,6 @@ impl Loading {
 }
 
 impl LookedAt {
-    /// Which file.
     pub fn path(&self) -> &Path {
         &self.path
     }

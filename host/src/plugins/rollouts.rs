@@ -20,7 +20,6 @@ use pgq_job::judgement::{Judgement, Judgements};
 /// A file that changed this recently may change again: it is left alone for so long.
 pub const SETTLE: Duration = Duration::from_millis(50);
 
-/// Of all files.
 #[derive(Debug)]
 pub struct Rollouts {
     pub(super) folder: Folder,
@@ -43,9 +42,7 @@ pub struct Rollouts {
 /// What a look at the folder found.
 #[derive(Debug, Default)]
 pub struct Scan {
-    /// To be looked at now.
     pub due: Vec<Loading>,
-    /// Files went.
     pub changed: bool,
     /// Some are being written: scan again.
     pub unsettled: bool,

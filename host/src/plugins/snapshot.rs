@@ -9,7 +9,6 @@ use super::{Entry, File, PluginSet, Rollouts, Served};
 use crate::meter::EntrypointMetrics;
 
 impl Rollouts {
-    /// The snapshot of now.
     pub fn snapshot(&mut self) -> PluginSet {
         // Where a file went, another may have waited for its name.
         let waiting: Vec<PathBuf> =

@@ -10,11 +10,8 @@ use pgq_engine::Loaded;
 #[derive(Debug, Clone)]
 pub(super) struct Version {
     pub(super) loaded: Arc<Loaded>,
-    /// By entrypoint.
     pub(super) breakers: BTreeMap<String, Arc<CircuitBreaker>>,
-    /// By entrypoint.
     pub(super) run_classes: BTreeMap<String, Arc<RunClass>>,
-    /// By entrypoint.
     pub(super) throttles: BTreeMap<String, Arc<Throttle>>,
 }
 

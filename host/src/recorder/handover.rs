@@ -16,7 +16,7 @@ use crate::meter;
 use crate::plugins::PluginSet;
 use pgq_job::{Job, JobId};
 use pgq_queue::boot_clock::BootInstant;
-use pgq_queue::{Limited, Queue, Record};
+use pgq_queue::{ConcurrencyLimit, Queue, Record};
 
 /// Entrypoints whose slots are handed over in one go: each is a statement, and the outcomes that come next wait for all of them.
 const MOST: usize = 8;
@@ -48,7 +48,7 @@ pub struct SlotHandover {
 
 /// Outcomes of one entrypoint that give their slots to its next jobs.
 pub(super) struct Passing {
-    pub(super) limited: Limited,
+    pub(super) limited: ConcurrencyLimit,
     pub(super) records: Vec<Record>,
     plugins: Arc<PluginSet>,
 }
@@ -108,7 +108,7 @@ impl SlotHandover {
 }
 
 /// The limit under which the slot of this job can be another's.
-fn limit<'r>(record: &'r Record, plugins: &PluginSet) -> Option<&'r Limited> {
+fn limit<'r>(record: &'r Record, plugins: &PluginSet) -> Option<&'r ConcurrencyLimit> {
     let limited = record.limited.as_ref().filter(|_| record.is_final())?;
     let served = plugins.get_claimable(&limited.entrypoint)?;
     // What is held back is claimed by the number that may run; a limit that was changed meanwhile is the claim loop's to keep.

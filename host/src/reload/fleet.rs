@@ -36,7 +36,6 @@ pub struct Link {
     pub(super) known: watch::Receiver<Arc<Judgements>>,
 }
 
-/// The database's end.
 #[derive(Debug)]
 pub struct Fleet {
     queue: Queue,

@@ -5,8 +5,6 @@ use pgq_engine::{CodeCache, Engine};
 /// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Loader {
-    /// Compiles and runs.
     pub engine: Engine,
-    /// Of compiled code.
     pub cache: CodeCache,
 }

@@ -18,12 +18,10 @@ const BYTES: u64 = 192 << 20;
 /// No more than this part of the memory that the host may use.
 const PART: u64 = 8;
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct Loads {
     waiting: VecDeque<(Loading, Arc<Folder>)>,
     running: JoinSet<LookedAt>,
-    /// In KiB.
     bytes: Arc<Semaphore>,
     all_bytes: u32,
     loader: Loader,
@@ -37,7 +35,6 @@ impl Loads {
         Loads { waiting: VecDeque::new(), running: JoinSet::new(), bytes, all_bytes, loader }
     }
 
-    /// One more.
     pub(super) fn add(&mut self, loading: Loading, folder: &Arc<Folder>) {
         self.waiting.push_back((loading, Arc::clone(folder)));
         self.begin();

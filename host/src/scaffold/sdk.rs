@@ -23,7 +23,6 @@ pub(super) fn files() -> impl Iterator<Item = (&'static str, String)> {
 #[error("there is no {CRATE} in {}; name the folder {FOLDER} of a checkout of pgq-host, or its parent", .0.display())]
 pub struct SdkError(PathBuf);
 
-/// Where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sdk {
     /// In the plugin itself, written there from this binary.

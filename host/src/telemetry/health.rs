@@ -16,7 +16,6 @@ const DATABASE_ANSWERS: Duration = Duration::from_secs(2);
 /// A name, and what is wrong with it if anything is.
 type Check = (&'static str, Result<(), String>);
 
-/// What was found.
 pub(super) struct Report(Vec<Check>);
 
 impl Report {

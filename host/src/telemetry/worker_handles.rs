@@ -12,24 +12,17 @@ use crate::watchdog::Watchdog;
 use pgq_engine::guests::Guests;
 use pgq_queue::Queue;
 
-/// Of one worker.
 pub struct WorkerHandles {
-    /// What it claims from.
     pub queue: Queue,
-    /// What it serves.
     pub plugins: watch::Receiver<Arc<PluginSet>>,
-    /// What it holds.
     pub leases: Arc<Leases>,
     /// Where its guests run.
     pub guests: Guests,
-    /// Runs at a time.
     pub places: usize,
-    /// The claim loop's.
     pub watchdog: Watchdog,
     /// Whether it hears notifications; none where it is meant to poll.
     pub listening: Option<watch::Receiver<bool>>,
     /// Whether it serves what it is meant to.
     pub readiness: Readiness,
-    /// It was told to stop.
     pub stopping: CancellationToken,
 }

@@ -15,7 +15,6 @@ pub(super) const POLL: Duration = Duration::from_secs(5);
 /// Between two words on why it is not over.
 const SAY: Duration = Duration::from_secs(30);
 
-/// A drain under way.
 #[derive(Debug, Default)]
 pub(super) struct Drain {
     /// All entrypoints that were served since it began. One that is not any more may have jobs all the same.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::plugins::PluginSet;
-use pgq_queue::Limited;
+use pgq_queue::ConcurrencyLimit;
 
 /// Longer than a busy machine takes between asking for a time and the database's answer.
 const LOOK_BACK: Duration = Duration::from_secs(5);
@@ -15,7 +15,7 @@ pub(super) struct Targets {
     pub(super) all: Vec<Arc<str>>,
     pub(super) unlimited: Vec<Arc<str>>,
     /// With the number that may be claimed for them now at most, if there is one.
-    pub(super) limited: Vec<(Limited, Option<u32>)>,
+    pub(super) limited: Vec<(ConcurrencyLimit, Option<u32>)>,
     /// Those of the rest for which only so many may be claimed now.
     pub(super) few: Vec<(Arc<str>, u32)>,
 }
@@ -42,7 +42,7 @@ impl Targets {
             let entrypoint = Arc::clone(&served.entrypoint);
             // Its breaker may have opened a moment ago, before the set says so.
             match (served.options.concurrency, served.allowance()) {
-                (Some(concurrency), allowance) => targets.limited.push((Limited { entrypoint, concurrency }, allowance)),
+                (Some(concurrency), allowance) => targets.limited.push((ConcurrencyLimit { entrypoint, concurrency }, allowance)),
                 (None, Some(most)) => targets.few.push((entrypoint, most)),
                 (None, None) => targets.unlimited.push(entrypoint),
             }

@@ -2,18 +2,13 @@
 
 use crate::bindings::pgq::plugin::log as wit;
 
-/// How loud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Every step.
     Trace,
-    /// For the author.
     Debug,
-    /// For the operator.
     Info,
     /// Something to look at.
     Warn,
-    /// Something to act on.
     Error,
 }
 

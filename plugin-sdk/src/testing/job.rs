@@ -65,13 +65,11 @@ impl TestJob {
         self.payload(serde_json::to_vec(value).expect("the test's payload has a JSON form"))
     }
 
-    /// Add a header.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// The job's id.
     pub fn id(mut self, id: i64) -> Self {
         self.id = id;
         self
@@ -89,7 +87,6 @@ impl TestJob {
         self
     }
 
-    /// The job's priority.
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = priority;
         self

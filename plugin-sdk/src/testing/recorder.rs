@@ -8,9 +8,7 @@ use crate::log::Level;
 /// One line of the job's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// How loud.
     pub level: Level,
-    /// The text.
     pub message: String,
     /// The fields, in order.
     pub fields: Vec<(String, String)>,

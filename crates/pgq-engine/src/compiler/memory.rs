@@ -12,9 +12,7 @@ const LEAST: u64 = 256 << 20;
 /// What there is for compilers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CompilerMemory {
-    /// Compilers at a time.
     pub(super) at_once: usize,
-    /// Bytes for each.
     pub(super) bytes: u64,
 }
 

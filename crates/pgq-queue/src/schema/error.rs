@@ -13,10 +13,7 @@ pub enum SchemaError {
     },
     /// The schema is not there and was not to be made.
     #[error("the schema {schema:?} does not exist; create it, or install with --create-schema as a role that may")]
-    NoSchema {
-        /// Its name.
-        schema: String,
-    },
+    NoSchema { schema: String },
     /// A column has a type that no release ever gave it.
     #[error(
         "the column {table}.{column} is {installed}, but PgQueuer declares {declared}, and there is no safe conversion; \
@@ -25,7 +22,6 @@ pub enum SchemaError {
     Drift {
         /// The table's bare name.
         table: String,
-        /// The column's name.
         column: String,
         /// The type in the database.
         installed: String,
@@ -48,7 +44,6 @@ pub enum SchemaError {
          (see pg_stat_activity): end it, then run the command again, which continues where it stopped"
     )]
     Busy {
-        /// What was to be run.
         statement: String,
         /// The last attempt's error.
         source: sqlx::Error,
@@ -56,7 +51,6 @@ pub enum SchemaError {
     /// PostgreSQL refused a statement.
     #[error("`{statement}` was refused{remedy}")]
     Refused {
-        /// What was to be run.
         statement: String,
         /// What to do about it, by SQLSTATE; empty where nothing general can be said.
         remedy: &'static str,

@@ -9,7 +9,6 @@ use super::object::Object;
 /// One object that is not as expected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// In which way.
     pub problem: Problem,
     /// The object, with its kind: `index pgqueuer_ep_ea_idx`.
     pub object: String,
@@ -21,7 +20,6 @@ pub struct Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Problem {
-    /// It is not there.
     Missing,
     /// It is there, but not as declared.
     Differs,

@@ -27,7 +27,6 @@ impl Role {
         if usable { Ok(Role(name.to_owned())) } else { Err(UnknownRole(name.to_owned())) }
     }
 
-    /// As it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }

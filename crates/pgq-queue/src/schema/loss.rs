@@ -16,10 +16,8 @@ const JOBS: &str = "SELECT count(*) FILTER (WHERE status::text = 'queued'), coun
 
 const HOSTS: &str = "SELECT count(*) FROM {host} WHERE seen > now() - $1 * interval '1 second'";
 
-/// What is there now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Loss {
-    /// Jobs that wait.
     pub queued: i64,
     /// Jobs that some worker holds.
     pub running: i64,

@@ -11,7 +11,6 @@ pub(super) enum Owner {
     PgqHost,
 }
 
-/// One declared object.
 #[derive(Debug)]
 pub(super) struct Object {
     pub(super) owner: Owner,
@@ -66,7 +65,6 @@ pub(super) enum Kind {
     ReplicaIdentity,
 }
 
-/// One declared column.
 #[derive(Debug)]
 pub(super) struct Column {
     pub(super) name: &'static str,
