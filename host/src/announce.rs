@@ -1,4 +1,4 @@
-//! Tells the database, and through it operators and other hosts, that this host runs and what it makes of its plugins folder.
+//! Announces this host and what it serves in the database, for operators and other hosts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::plugins::{File, PluginSet};
 use pgq_queue::told::Told as _;
 use pgq_queue::{PluginVersion, Queue};
 
-/// Between two signs of life, when nothing changes.
+/// Between two announcements when nothing changes.
 pub const PERIOD: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -20,19 +20,19 @@ pub struct Announcer {
     queue: Queue,
     plugins: watch::Receiver<Arc<PluginSet>>,
     presence: Presence,
-    /// What was announced of that last.
+    /// What was announced last.
     announced: Option<bool>,
     unannounced: watch::Receiver<u64>,
     returns: watch::Receiver<u64>,
 }
 
-/// Whether a host's sessions are its sign of life.
+/// Whether a host's sessions show that it lives.
 #[derive(Debug)]
 pub enum Presence {
-    /// The database has no place to say so.
+    /// The database lacks the column for it.
     Unknown,
     Always,
-    /// While it has the one that it listens on; all others are a pooler's.
+    /// Only while it has the listening session; all others are a pooler's.
     WhileListening(watch::Receiver<bool>),
 }
 
@@ -62,8 +62,8 @@ impl Announcer {
         Announcer { queue, plugins, presence, announced: None, unannounced, returns }
     }
 
-    /// Announce this host as it is now; says whether that worked. Once this was done before its first claim, no job of it has to wait for
-    /// the end of a lease.
+    /// Announce this host as it is now. Returns whether that worked. Done before the first claim, it lets other hosts rescue this host's jobs
+    /// without waiting for the end of a lease.
     pub async fn announce(&mut self) -> bool {
         self.unannounced.mark_unchanged();
         self.returns.mark_unchanged();
@@ -79,7 +79,7 @@ impl Announcer {
         announced.is_ok()
     }
 
-    /// Announce every change at once and the host's life now and then, until `stop`; then take the announcement back.
+    /// Announce every change at once, and the host now and then, until `stop`; then withdraw it.
     pub async fn keep(mut self, mut announced: bool, stop: CancellationToken) {
         loop {
             let wait = if announced { PERIOD } else { RETRY }.mul_f64(0.75 + fastrand::f64() / 2.0);
@@ -87,7 +87,7 @@ impl Announcer {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(wait) => {}
                 () = self.presence.changed() => {}
-                // The queue keeps the senders of both.
+                // The queue keeps both senders.
                 _ = self.unannounced.changed() => {}
                 _ = self.returns.changed() => {}
                 changed = self.plugins.changed() => if changed.is_err() { break },

@@ -1,4 +1,4 @@
-//! Claimed jobs, from claim to recorded outcome. Holds no loop.
+//! Runs claimed jobs, from the claim to the record of the outcome.
 
 mod batch_run;
 mod batches;
@@ -27,14 +27,14 @@ use pgq_queue::boot_clock::BootInstant;
 use pgq_queue::{Queue, Record};
 use shared::Shared;
 
-/// Runs jobs on the guest runtime, so many at a time, and hands their outcomes to the recorder.
+/// Runs jobs on the guest runtime, a bounded number at a time, and sends their outcomes to the recorder.
 #[derive(Clone)]
 pub struct Executor {
     shared: Arc<Shared>,
 }
 
 impl Executor {
-    /// As many calls run at a time as there is capacity for, all on `guests`. What calls this is on the control runtime.
+    /// To be called on the control runtime, which sends the statements. Guests run on `guests`, as many calls at a time as `capacity` says.
     pub fn new(
         engine: Engine,
         guests: Guests,
@@ -61,24 +61,24 @@ impl Executor {
         }
     }
 
-    /// Jobs that ended since the start.
+    /// Jobs that have ended since the start.
     pub fn ended(&self) -> u64 {
         self.shared.ended.load(Ordering::Relaxed)
     }
 
-    /// Jobs that wait for a place give it up and are released; no other starts.
+    /// Start no more jobs. Those that wait for a place are released.
     pub fn close(&self) {
         self.shared.closed.cancel();
         self.shared.running.close();
         self.shared.reading.close();
     }
 
-    /// Whether what is claimed now can begin: not while a job runs that nothing may begin beside.
+    /// Whether jobs that are claimed now can begin. They cannot while a suspect runs alone.
     pub fn is_open(&self) -> bool {
         self.shared.lane.is_open()
     }
 
-    /// Run jobs that were claimed by a statement that was sent at `asked`, on what is served; in batches where an entrypoint takes them.
+    /// Run jobs that were claimed by a statement sent at `asked`, with these plugins; in batches where an entrypoint takes them.
     pub fn start(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: BootInstant) {
         let (jobs, unread): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.unread.is_none());
         if !unread.is_empty() {

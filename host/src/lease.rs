@@ -1,4 +1,4 @@
-//! The leases of the jobs that this host holds: from the claim until the outcome is written.
+//! The leases of the jobs that this host holds, from the claim until the outcome is recorded.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,17 +14,16 @@ use pgq_queue::Queue;
 use pgq_queue::boot_clock::BootInstant;
 use pgq_queue::told::Told as _;
 
-/// Ids in one heartbeat statement.
+/// Jobs in one renewal statement.
 const CHUNK: usize = 5_000;
-/// Between two tries while the database is away, unless it is heard of before. Others wait for five seconds longer than a lease before they
-/// judge what they find when it is back.
+/// Between two tries while the database is away, unless it answers before. After an outage, other hosts wait for a lease and five seconds
+/// before they judge leases.
 const RETRY: Duration = Duration::from_secs(1);
-/// Between two rounds that somebody waits for: a row that was locked may be free then.
+/// Between two rounds while a run waits for its renewal: a row that was locked may be free then.
 const AGAIN: Duration = Duration::from_millis(50);
-/// Where nobody says how long a lease is.
 const DEFAULT: Duration = Duration::from_secs(30);
 
-/// A held job: which claim of it, its word to the run, and when its lease was last renewed, or asked for.
+/// A held job: its claim, the control of its run, and when the last renewal (or the claim) was sent.
 #[derive(Debug)]
 struct Held {
     claim: Claim,
@@ -32,30 +31,30 @@ struct Held {
     renewed: BootInstant,
 }
 
-/// How long a renewal may take before it is tried on another connection: the lease has room for two that hang.
+/// Deadline of a renewal, after which it is tried on another connection. A lease has room for two that hang.
 pub fn renewal_timeout(lease: Duration) -> Duration {
     (lease / 4).clamp(Duration::from_secs(1), Duration::from_secs(10))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Its lease is good for a while.
+    /// The lease is good for a while.
     Good,
-    /// It has to be renewed before anything begins on it.
+    /// The lease has to be renewed before a run begins on it.
     Stale,
-    /// It is over: another worker's, or another claim's.
+    /// The job belongs to another worker, or to another claim.
     Lost,
 }
 
-/// All held jobs. The worker adds at a claim, the recorder removes when the outcome is written.
+/// All held jobs. The worker adds them at a claim; the recorder removes them when the outcome is written.
 #[derive(Debug)]
 pub struct Leases {
     lease: Duration,
     held: Mutex<HashMap<JobId, Held>>,
     released: Notify,
-    /// Somebody waits for leases to be renewed.
+    /// A run waits for leases to be renewed.
     wanted: Notify,
-    /// Counts rounds of renewals, those that failed included.
+    /// Rounds of renewals so far, failed ones included.
     rounds: watch::Sender<u64>,
 }
 
@@ -74,18 +73,18 @@ impl Leases {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Past this age a lease is renewed, and nothing begins on it before it was.
+    /// Past this age a lease is renewed, and no run begins on it before that.
     fn stale(&self) -> Duration {
         self.lease * 3 / 8
     }
 
-    /// Whether something may begin on a lease that was asked for or renewed then.
+    /// Whether a run may begin on a lease that was claimed or renewed then.
     pub fn is_good(&self, since: BootInstant) -> bool {
         since.elapsed() < self.stale()
     }
 
-    /// A job was claimed by a statement that was sent at `asked`. The database counts from some time after that, and the answer may have
-    /// taken long. The control is how the job can be stopped. Where the claim is held already, while its payload was read, it stays as it is.
+    /// Hold a job that was claimed by a statement sent at `asked`. The lease counts from then: the database claimed it later, and the answer
+    /// may have taken long. Returns the control of its run. A claim that is held already, because its payload was read, stays as it is.
     pub fn hold(&self, claim: Claim, asked: BootInstant) -> Arc<Control> {
         let mut held = self.lock();
         if let Some(held) = held.get(&claim.id).filter(|held| held.claim == claim) {
@@ -93,13 +92,13 @@ impl Leases {
         }
         let control = Arc::new(Control::default());
         if let Some(before) = held.insert(claim.id, Held { claim, control: Arc::clone(&control), renewed: asked }) {
-            // The database gave the job to us again: what we held of it before is over.
+            // The database gave the job to us again, so the claim before is over.
             before.control.lose_lease();
         }
         control
     }
 
-    /// The outcomes of these claims are written, or not ours to write.
+    /// Stop holding these claims: their outcomes are written, or are not ours to write.
     pub fn release(&self, claims: impl IntoIterator<Item = Claim>) {
         let mut held = self.lock();
         for claim in claims {
@@ -111,12 +110,11 @@ impl Leases {
         self.released.notify_one();
     }
 
-    /// Resolves when something was released since the last call. One waiter: the worker.
+    /// Resolves when a job was released since the last call. There is one waiter, the worker.
     pub async fn released(&self) {
         self.released.notified().await;
     }
 
-    /// The ids of all that are held.
     pub fn ids(&self) -> Vec<JobId> {
         self.lock().keys().copied().collect()
     }
@@ -125,18 +123,17 @@ impl Leases {
         self.lock().len()
     }
 
-    /// Whether none is held.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Say something to the runs of these, as far as they are held.
+    /// Call `word` with the control of each of these jobs that is held.
     pub fn tell(&self, ids: &[JobId], word: impl Fn(&Control)) {
         let held = self.lock();
         ids.iter().filter_map(|id| held.get(id)).for_each(|held| word(&held.control));
     }
 
-    /// Say something to all runs.
+    /// Call `word` with the control of every held job.
     pub fn tell_all(&self, word: impl Fn(&Control)) {
         self.lock().values().for_each(|held| word(&held.control));
     }
@@ -151,7 +148,7 @@ impl Leases {
         }
     }
 
-    /// Have these renewed that are stale, and wait until none of them is, or `stop`. Each is good or lost then.
+    /// Renew those of these claims that are stale. Returns once each of them is good or lost, or at `stop`.
     pub async fn renew(&self, claims: &[Claim], stop: &CancellationToken) {
         let mut rounds = self.rounds.subscribe();
         while claims.iter().any(|claim| self.standing(*claim) == Standing::Stale) {
@@ -168,11 +165,11 @@ impl Leases {
         held.values().filter(|held| held.renewed.elapsed() >= stale).map(|held| held.claim).collect()
     }
 
-    /// What a round of these claims brought: the ids that are renewed, and those that are still ours.
+    /// Take in what a renewal of these claims found.
     fn beaten(&self, claims: &[Claim], renewed: &HashSet<JobId>, ours: &HashSet<JobId>, asked: BootInstant) {
         let mut held = self.lock();
         for claim in claims {
-            // One that was recorded in the meantime is not held any more, or under a new claim, and this says nothing of it.
+            // A job that was recorded meanwhile is not held any more, or is held under a new claim. The answer says nothing about that.
             match held.get_mut(&claim.id).filter(|held| held.claim == *claim) {
                 Some(held) if renewed.contains(&claim.id) => held.renewed = asked,
                 Some(held) if !ours.contains(&claim.id) => held.control.lose_lease(),
@@ -182,10 +179,10 @@ impl Leases {
     }
 }
 
-/// Renew leases when three eighths of one are over, and when somebody waits for it, until `stop`. Jobs that end sooner, nearly all of them,
-/// never cost a statement.
+/// Renew leases once three eighths of them are over, and when a run waits for it, until `stop`. Nearly all jobs end sooner and cost no
+/// statement.
 pub async fn keep(leases: Arc<Leases>, queue: Queue, stop: CancellationToken) {
-    // At the latest, a lease is half over when it is renewed.
+    // A lease is renewed when it is half over at the latest.
     let period = leases.lease / 8;
     let mut pause = period;
     loop {
@@ -196,14 +193,14 @@ pub async fn keep(leases: Arc<Leases>, queue: Queue, stop: CancellationToken) {
         }
         pause = if round(&leases, &queue).await { period } else { period.min(RETRY) };
         leases.rounds.send_modify(|rounds| *rounds += 1);
-        // Whoever is not content asks again at once.
+        // A run whose renewal failed asks again at once.
         if stop.run_until_cancelled(tokio::time::sleep(AGAIN.min(period))).await.is_none() {
             return;
         }
     }
 }
 
-/// Renew all that is due; whether the database took part.
+/// Renew all leases that are due. Returns false when the database did not answer.
 async fn round(leases: &Leases, queue: &Queue) -> bool {
     for claims in leases.due().chunks(CHUNK) {
         let asked = BootInstant::now();

@@ -1,4 +1,4 @@
-//! Periodic work: putting jobs of lost workers back, counting the log into PgQueuer's statistics, and dropping old attempts.
+//! Periodic work: rescuing jobs of lost workers, aggregating the log into PgQueuer's statistics, and pruning attempts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,36 +13,34 @@ use crate::plugins::{PluginSet, Served};
 use pgq_queue::told::Told as _;
 use pgq_queue::{Counted, Queue, RescueRule, Rescued};
 
-/// Which version ran an attempt is known for so long.
+/// Age at which attempts are pruned.
 const ATTEMPTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 const PRUNE_PERIOD: Duration = Duration::from_secs(6 * 3600);
 
-/// No host that lives takes longer to renew its leases once it can, beside a renewal that hangs: its tries are a second apart, and those of its
-/// connections a little more.
+/// Time for a living host to renew its leases once the database answers again, beside a renewal that hangs: its tries are a second apart.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// What this host wrote stands in the statistics so soon, whatever the interval: readers of PgQueuer's count the rest, but not this.
+/// Delay until what this host wrote is in the statistics, whatever the interval: PgQueuer's readers count the rest, but not this.
 const TALLY_INTERVAL: Duration = Duration::from_secs(1);
-/// Log rows counted in one statement: a backlog is worked off in bounded transactions. Each finds its rows behind those that were counted since
-/// vacuum could last clear them away, which beside a transaction that is left open are all since that began: so where there are many rows, the
-/// statements grow.
+/// Rows of the log in one statement, so that a backlog is worked off in bounded transactions. Each statement reads over rows that were counted
+/// since the last vacuum; beside a transaction that is left open, those are all rows since it began. So statements grow with the backlog.
 const AGGREGATE_LEAST: usize = 10_000;
 const AGGREGATE_MOST: usize = 200_000;
 const AGGREGATE_GROWTH: usize = 4;
-/// A log that had nothing to count is looked at half as often, and again, down to an eighth: until this host has written something.
+/// An empty log is read half as often each time, down to an eighth, until this host has written something.
 const AGGREGATE_RARELY: u32 = 8;
 
-/// How lost jobs are looked for.
+/// What a rescue needs to know.
 #[derive(Debug, Clone)]
 pub struct Rescue {
     pub plugins: watch::Receiver<Arc<PluginSet>>,
     pub lease: Duration,
-    /// Workers that a job may end while it runs alone.
+    /// Workers that may be lost while a job runs alone.
     pub max_crashes: u32,
 }
 
-/// Look for lost jobs at the start and then twice per lease, each host at its own pace, until `stop`.
+/// Scan for expired leases at the start and then twice per lease, with jitter, until `stop`.
 pub async fn rescue(queue: Queue, leases: Arc<Leases>, how: Rescue, stop: CancellationToken) {
     loop {
         let period = (how.lease / 2).mul_f64(0.75 + fastrand::f64() / 2.0);
@@ -59,11 +57,11 @@ pub async fn rescue(queue: Queue, leases: Arc<Leases>, how: Rescue, stop: Cancel
     }
 }
 
-/// Put back what is lost. If there may be something, and it is too early to tell, says when it will not be.
+/// Rescue jobs whose leases have run out. Returns when to scan again, if it is too early to judge.
 ///
-/// Leases that are over prove nothing to somebody who was cut off himself: others were, too, perhaps, and are about to renew theirs. So this
-/// host judges once its own way to the database was good for a whole lease, and for as long as the others may take to try again. A lease
-/// that is over has a little more time, for an interruption that was too short for this host to see.
+/// Expired leases prove nothing to a host that was cut off itself: other hosts may have been, too, and are about to renew theirs. So a host
+/// judges once the database has answered it without a break for a whole lease, and for as long as others may take to try again. An expired
+/// lease has a little more time, for an interruption that was too short for this host to see.
 async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Option<Duration>> {
     let rules = how.rules();
     if rules.is_empty() {
@@ -88,14 +86,14 @@ async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Opti
             needed_ms = needed.as_millis(),
             "leases are over; too early to tell whether their workers are lost"
         );
-        // Not for longer than between two looks: an access that nothing is known of for a while counts as broken.
+        // Not for longer than between two scans: after a longer silence, the access counts as broken.
         return Ok(Some((needed - good_for).max(MOMENT).min(how.lease / 2)));
     }
     queue.rescue(&rules, overdue, found.clock_ms, &leases.ids()).await?.iter().for_each(report);
     Ok(None)
 }
 
-/// Put the jobs back of workers whose sessions have all ended, as they come, until `stop`. Should that fail, their leases are left.
+/// Rescue the jobs of workers whose sessions have all ended, as they are reported, until `stop`. If that fails, their leases run out.
 pub async fn rescue_from(queue: Queue, mut lost: mpsc::Receiver<Uuid>, how: Rescue, stop: CancellationToken) {
     while let Some(Some(worker)) = stop.run_until_cancelled(lost.recv()).await {
         let rules = how.rules();
@@ -103,7 +101,7 @@ pub async fn rescue_from(queue: Queue, mut lost: mpsc::Receiver<Uuid>, how: Resc
             tracing::warn!(%worker, error = %error.told(), "cannot put the jobs of a lost worker back; they wait for the end of their leases");
         }
     }
-    // Where nobody watches, none will come.
+    // Without a failure detector, none will come.
     stop.cancelled().await;
 }
 
@@ -127,9 +125,9 @@ fn report(job: &Rescued) {
     tracing::warn!(job.id = job.id, job.entrypoint = job.entrypoint, status = job.status, "its worker was lost");
 }
 
-/// Count the log into the statistics, at every interval, until `stop`; and what this host itself wrote a second after it did, and once more
-/// at the end. One host of all that share the queue does it at a time. An interval of zero leaves the log to others, but not what hosts
-/// alone know of. An idle host counts nothing but the log, and that seldom.
+/// Aggregate the log into the statistics at every interval, until `stop`; what this host wrote, a second after it did, and once more at the
+/// end. One host of the queue does it at a time. An interval of zero leaves the log to others, but not the tally, which only hosts know. An
+/// idle host reads the log alone, and rarely.
 pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken) {
     let next = |rarely: u32| (!interval.is_zero()).then(|| Instant::now() + (interval * rarely).mul_f64(0.75 + fastrand::f64() / 2.0));
     let (mut log_at, mut tally_at, mut rows, mut rarely) = (next(1), None, AGGREGATE_LEAST, 1);
@@ -153,12 +151,12 @@ pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken
             }
         }
     }
-    // At a stop the log's backlog is the next worker's; the tally is short.
+    // At a stop, a backlog of the log is left to other workers. The tally is short.
     count(&queue, &mut 0).await;
 }
 
-/// All that is there, so many rows of the log at a time, more of them when that was too few and fewer when it was too many. What was
-/// counted by that; not in our turn if it was another host's, or could not be done.
+/// Aggregate everything, a number of rows at a time that adapts to how long it takes. Returns what was counted; `turn` is false if another
+/// host does it, or if it failed.
 async fn count(queue: &Queue, log_rows: &mut usize) -> Counted {
     let mut sum = Counted { turn: false, logged: 0, tallied: 0 };
     loop {
@@ -190,7 +188,7 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Drop old attempts, and what is known of suspects that are gone, now and then, until `stop`.
+/// Prune attempts, and suspects whose jobs are gone, now and then, until `stop`.
 pub async fn prune(queue: Queue, stop: CancellationToken) {
     loop {
         let pause = PRUNE_PERIOD.mul_f64(0.5 + fastrand::f64());
@@ -211,7 +209,7 @@ pub async fn prune(queue: Queue, stop: CancellationToken) {
 }
 
 impl Rescue {
-    /// What the current plugins say.
+    /// The rules of the current plugins.
     fn rules(&self) -> Vec<RescueRule> {
         let rule = |served: &Served| RescueRule {
             entrypoint: served.entrypoint.to_string(),

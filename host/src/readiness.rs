@@ -1,7 +1,7 @@
-//! Whether what this host serves is what it is meant to serve: what `/readyz`, a container's health and systemd wait for.
+//! Whether this host serves what it is meant to serve. `/readyz`, a container's health check and systemd wait for it.
 //!
-//! A rolling update is to stop at the first host that cannot serve a new file. So a host is not ready that lacks, because a file of its
-//! folder is refused, what others of its fleet serve; one that serves the version before is, since its jobs run.
+//! A rolling update has to stop at the first host that cannot serve a new file. So a host is not ready if a file of its folder is refused and
+//! it lacks an entrypoint that other hosts serve. A host that serves the version before is ready, since its jobs run.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use crate::plugins::{File, PluginSet};
 use crate::watchdog::Watchdog;
 use pgq_queue::{FleetFile, Queue};
 
-/// What a host can be told to have before it is ready.
+/// What `--require` can ask for before a host is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Requirement {
-    /// Every file of the folder is served as it is, and every entrypoint that this host served before or another host serves now.
+    /// Every file of the folder as it is, and every entrypoint that this host served before or another host serves now.
     Plugins,
 }
 
-/// A host is called ready after so long although files are still being compiled.
+/// After this long, a host is ready although files are still being compiled.
 const LOADING: Duration = Duration::from_secs(60);
 /// The same for the log.
 const LOADING_LOGGED: Duration = Duration::from_secs(30);
-/// Below what a probe waits for by default where it waits for longer than a second.
+/// Shorter than probes wait by default.
 const DATABASE_ANSWERS: Duration = Duration::from_secs(2);
-/// Between two looks while it is not.
+/// Between two checks while it is not ready.
 const AGAIN: Duration = Duration::from_secs(2);
-/// Files or entrypoints that are named one by one.
+/// Files or entrypoints that a message names one by one.
 const NAMED: usize = 5;
 
 /// See the module. Cheap to clone.
@@ -43,12 +43,12 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Of a host that began at this time.
+    /// Of a host that started at `began`.
     pub fn new(queue: Queue, plugins: watch::Receiver<Arc<PluginSet>>, required: &[Requirement], began: Instant) -> Readiness {
         Readiness { queue, plugins, strict: required.contains(&Requirement::Plugins), began }
     }
 
-    /// Whether it is so, and what is wrong if not.
+    /// Whether this host is ready, and what is wrong if not.
     pub async fn plugins(&self) -> Result<(), String> {
         let set = Arc::clone(&self.plugins.borrow());
         if !set.loading().is_empty() && self.began.elapsed() < LOADING {
@@ -78,7 +78,7 @@ impl Readiness {
         lacking(&set, &fleet, self.strict)
     }
 
-    /// Say that the host has started, and tell whoever started it once it is ready.
+    /// Log that the host has started, and notify the service manager once it is ready.
     pub async fn tell(mut self, watchdog: Watchdog, stop: CancellationToken) {
         let loaded = self.plugins.wait_for(|set| set.loading().is_empty());
         let _ = stop.run_until_cancelled(tokio::time::timeout(LOADING_LOGGED, loaded)).await;

@@ -1,5 +1,5 @@
-//! Writes outcomes, many at a time: whatever came while the last write was under way makes the next. No timer, so an idle host
-//! records at once, and a busy one in large batches.
+//! Writes outcomes in batches: everything that came while the last write was under way is in the next. There is no timer, so an idle host
+//! records at once and a busy one in large batches.
 
 mod handover;
 
@@ -18,20 +18,21 @@ use pgq_job::{Claim, Disposition, JobId};
 use pgq_queue::told::Told as _;
 use pgq_queue::{Queue, Record, Remedy};
 
-/// Outcomes in one write. Larger batches gain nothing and lengthen the wait of the first in them.
+/// Outcomes in one write. Larger batches gain nothing and make their first outcome wait.
 const BATCH: usize = 1_000;
-/// Outputs and follow-ups in one write: the driver copies what it sends. A larger one goes alone.
+/// Bytes of outputs and follow-ups in one write, since the driver copies what it sends. A larger outcome is written alone.
 const BATCH_BYTES: usize = 16 << 20;
-/// Outcomes that may wait, and run again when the host is killed. Past that, ended runs wait, still counted as active, and no job is claimed.
+/// Outcomes that may wait. They are lost, and their jobs run again, when the host is killed. Past that number, runs that have ended wait and
+/// count as active, so that no job is claimed.
 pub const BACKLOG: usize = 2_000;
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 const CLEAR_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Write what comes until the channel is closed and empty, or `give_up`.
+/// Write outcomes until the channel is closed and empty, or until `give_up`.
 ///
-/// A database that is away costs time, not outcomes: they are kept, their leases too, and written when it is back.
+/// An outage of the database costs time, not outcomes: they and their leases are kept, and written when it is back.
 pub async fn record(
     queue: Queue,
     leases: Arc<Leases>,
@@ -61,7 +62,7 @@ pub async fn record(
     }
 }
 
-/// How many of these, from the first on, go into one write: at least one.
+/// How many of these records, from the first on, go into one write. At least one.
 fn within_bytes(records: &[Record]) -> usize {
     let mut bytes = 0;
     let fits = |record: &&Record| {
@@ -71,7 +72,7 @@ fn within_bytes(records: &[Record]) -> usize {
     records.iter().take_while(fits).count().clamp(1, records.len())
 }
 
-/// Write these, and give their leases up. Those that give a slot to the next job come last: no other outcome waits for its claim.
+/// Write these records and release their leases. Those that hand a slot over come last, so that no other outcome waits for a claim.
 async fn finish(queue: &Queue, leases: &Leases, handover: &mut SlotHandover, batch: &mut Vec<Record>) {
     let claims = |records: &[Record]| records.iter().map(|record| record.claim).collect::<Vec<Claim>>();
     let suspects: Vec<Claim> = batch.iter().filter(|record| record.suspect).map(|record| record.claim).collect();
@@ -96,7 +97,7 @@ async fn finish(queue: &Queue, leases: &Leases, handover: &mut SlotHandover, bat
     }
 }
 
-/// That these were suspects is of no more than some seconds' weight: what cannot be cleared now is run apart once more, or pruned.
+/// Clear these suspects, or not: one that stays runs apart once more, or is pruned.
 async fn clear(queue: &Queue, suspects: &[Claim]) {
     match tokio::time::timeout(CLEAR_TIMEOUT, queue.clear_suspects(suspects)).await {
         Ok(Ok(())) => {}
@@ -118,8 +119,8 @@ async fn write(queue: &Queue, batch: &mut [Record]) {
     }
 }
 
-/// One outcome that PostgreSQL refuses must not keep the others from being recorded: halve until it stands alone. Some may have
-/// been written already; writing them again finds no row of ours, and changes nothing.
+/// PostgreSQL refuses one of these outcomes, which must not keep the others from being recorded: halve the batch until it stands alone.
+/// Outcomes that are written already find no row of ours the second time, and change nothing.
 async fn isolate(queue: &Queue, batch: &mut [Record], error: &sqlx::Error) {
     match batch {
         [] => {}

@@ -1,4 +1,4 @@
-//! From how a run ended to what becomes of the row: attempts, back-off, and the traceback that PgQueuer's readers understand.
+//! From the verdict of a run to what becomes of the row: attempts, back-off, and a traceback that PgQueuer's readers understand.
 
 use std::time::Duration;
 
@@ -9,26 +9,26 @@ use uuid::Uuid;
 use crate::plugins::Served;
 use pgq_job::{Disposition, Fault, FaultKind, JobId, OnFailure, ReleaseReason, Terminal, Verdict};
 
-/// What is known about the job beside the verdict.
+/// What the decision depends on beside the verdict.
 pub struct Case<'a> {
     pub id: JobId,
-    /// Which run, 1 for the first.
+    /// The number of the run, 1 for the first.
     pub attempt: u32,
     pub me: Uuid,
-    /// Who ran it, under which options.
+    /// The plugin and its options.
     pub served: &'a Served,
 }
 
-/// How long a job waits for which the host had no instance or no memory: long enough to let another host have it.
+/// Delay of a job for which this host had no instance or memory: long enough for another host to take it.
 const NO_ROOM_DELAY: Duration = Duration::from_millis(100);
-/// A job that waits for something looks for it no more often: each turn of it is three rows of the log.
+/// The shortest delay of a job that polls for something. Each of its turns writes three rows of the log.
 const MIN_DELAY: Duration = Duration::from_millis(100);
-/// How long a job waits that could not be read: what is wrong with the database does not pass at once.
+/// Delay of a job whose payload could not be read: a fault of the database takes a while to pass.
 const UNREAD_DELAY: Duration = Duration::from_secs(1);
-/// Nobody means a time beyond this one, and PostgreSQL's timestamps end.
+/// The longest delay. PostgreSQL's timestamps have an end.
 const MAX_DELAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// What a run came to whose job was cancelled meanwhile, whatever the guest made of it.
+/// The verdict on a run whose job was cancelled meanwhile.
 pub fn cancelled() -> Verdict {
     Verdict::Discard("cancelled while it ran".into())
 }
@@ -79,7 +79,7 @@ impl Case<'_> {
         }
     }
 
-    /// PgQueuer's six keys; what it has no key for goes into `additional_context`.
+    /// PgQueuer's six keys. The rest goes into `additional_context`.
     fn traceback(&self, fault: &Fault, retry_delay: Option<Duration>) -> Value {
         let plugin = &self.served.plugin;
         let mut context = json!({

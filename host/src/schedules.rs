@@ -1,7 +1,7 @@
 //! Turns the ticks of the plugins' schedules into jobs.
 //!
-//! Time is the database's alone: what is due and when it is due next is reckoned from its clock, and a host only measures how long to
-//! sleep. A host that declares no schedule sends no statement; one that does sends one per wake-up, and a second where a tick is due.
+//! The database's clock alone decides what is due and when it is due next. A host only measures how long to sleep. A host that declares no
+//! schedule sends no statement; one that does sends one per wake-up, and a second where a tick is due.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -18,15 +18,14 @@ use pgq_cron::Schedule;
 use pgq_queue::told::Told as _;
 use pgq_queue::{Queue, ScheduleKey, Tick};
 
-/// Hosts that wait for the same tick do not all knock at once.
+/// Jitter, so that hosts that wait for the same tick do not all ask at once.
 const JITTER_MS: f64 = 20.0;
-/// How often to ask for a schedule that a Python worker runs beyond its next tick.
+/// How often to ask for a schedule that a Python worker runs past its next tick.
 const BUSY: TimeDelta = TimeDelta::seconds(2);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(15);
 
-/// Run the schedules of whatever plugins there are, until `stop`. `longest_wait`: how long a row that somebody else touched can go
-/// unnoticed.
+/// Run the schedules of the plugins until `stop`. `longest_wait`: how long a change to a row by others can go unnoticed.
 pub async fn keep(queue: Queue, mut plugins: watch::Receiver<Arc<PluginSet>>, longest_wait: Duration, stop: CancellationToken) {
     let mut timetable = Timetable::default();
     let mut retry = FIRST_RETRY;
@@ -59,7 +58,7 @@ pub async fn keep(queue: Queue, mut plugins: watch::Receiver<Arc<PluginSet>>, lo
         changed = tokio::select! {
             () = stop.cancelled() => return,
             () = rest => false,
-            // The set's sender lives as long as the host.
+            // The sender lives as long as the host.
             change = plugins.changed() => if change.is_ok() { true } else { return },
         };
     }
@@ -74,7 +73,7 @@ struct Wait {
 #[derive(Default)]
 struct Timetable {
     declared: BTreeMap<ScheduleKey, Schedule>,
-    /// Rows are added when plugins come, not whenever they are missing: an operator who removes one wants it gone.
+    /// Rows are added when plugins come, not whenever they are missing: an operator who removes a row wants it gone.
     to_add: BTreeSet<ScheduleKey>,
     warned: HashSet<ScheduleKey>,
 }
@@ -84,7 +83,7 @@ impl Timetable {
         let mut declared = BTreeMap::new();
         for served in plugins.served() {
             for expression in &served.options.schedules {
-                // It was read when the plugin was loaded.
+                // It was parsed when the plugin was loaded.
                 let Ok(schedule) = Schedule::from_key(expression) else { continue };
                 declared.insert(ScheduleKey { expression: expression.clone(), entrypoint: served.entrypoint.to_string() }, schedule);
             }
@@ -105,7 +104,7 @@ impl Timetable {
         self.declared = declared;
     }
 
-    /// Enqueue what is due, add what is missing; says when to look again.
+    /// Enqueue the jobs of due ticks and add missing rows. Returns when to look again.
     async fn look(&mut self, queue: &Queue) -> sqlx::Result<Wait> {
         let keys: Vec<ScheduleKey> = self.declared.keys().cloned().collect();
         let (now, rows) = queue.schedules(&keys).await?;
@@ -120,7 +119,7 @@ impl Timetable {
                     ahead.push(next);
                     ticks.push(Tick { row, next });
                 }
-                // The worker may be done with it any time, also after the next tick.
+                // The Python worker may finish at any time, also after the next tick.
                 Some(_) if row.picked => ahead.extend(row.due.map(|due| due.min(row.next_run.max(now + BUSY)))),
                 Some(schedule) if row.from_ahead && schedule.next_after(now).is_some_and(|next| next < row.next_run) => {
                     let next = schedule.next_after(now).unwrap_or_else(never);
@@ -171,7 +170,7 @@ impl Timetable {
         Ok(new.into_iter().map(|(_, next)| next).collect())
     }
 
-    /// Python workers and hosts with other plugins have schedules in the same table. Theirs run; this one should have, and did not.
+    /// Warn of schedules in the table that are overdue and that no worker runs.
     fn report_orphan(&mut self, key: &ScheduleKey, next_run: DateTime<Utc>) {
         if self.warned.insert(key.clone()) {
             tracing::warn!(
@@ -184,7 +183,7 @@ impl Timetable {
     }
 }
 
-/// The server's clock was ahead and is not any more: what was reckoned from it then would be silent until that time comes.
+/// The server's clock was ahead: schedules whose next tick was computed then would be silent until that time.
 async fn move_back(queue: &Queue, ticks: &[Tick<'_>]) -> sqlx::Result<()> {
     for Tick { row, next } in ticks {
         tracing::warn!(
@@ -199,7 +198,7 @@ async fn move_back(queue: &Queue, ticks: &[Tick<'_>]) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Of a schedule whose last year is over. PostgreSQL's `infinity` is nothing that Python could read.
+/// The next tick of a schedule that has none. Python could not read PostgreSQL's `infinity`.
 fn never() -> DateTime<Utc> {
     DateTime::from_timestamp(253_402_214_400, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

@@ -1,8 +1,8 @@
 //! The claim loop's signs of life: to systemd, when it started this process, and to whoever asks `/healthz`.
 //!
-//! Ready is who has claimed once, and serves what it is meant to. From then on the loop's own task beats: as long as it is run, a database that is away or slow is no
-//! reason to restart, since a restart would mend nothing and cost the runs that are under way. A question to the database ends by its
-//! deadline, though, answered or not: a loop that waits for one by far longer hangs, and does not beat.
+//! A host is ready once it has claimed, and serves what it is meant to. From then on the task of the claim loop beats. A database that is
+//! away or slow is no reason to restart: a restart would mend nothing and cost the runs under way. But every statement has a deadline, so
+//! a loop that waits for one far longer hangs, and does not beat.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,11 @@ use sd_notify::NotifyState;
 
 use pgq_queue::told::Told;
 
-/// Between two beats, where nobody asks for more.
+/// Between two beats, unless systemd asks for more.
 const PERIOD: Duration = Duration::from_secs(5);
-/// A loop that missed so many beats does not turn any more.
+/// A loop that missed this many beats hangs.
 const MISSED: u32 = 6;
-/// A question that is open for so many of its deadlines hangs.
+/// A statement that is open for this many of its deadlines hangs.
 const PATIENCE: u32 = 2;
 
 /// Cheap to clone.
@@ -29,14 +29,14 @@ struct Beats {
     period: Duration,
     watched: bool,
     claimed: AtomicBool,
-    /// Milliseconds from `began` to the question that is open; zero when none is.
+    /// Milliseconds from `began` to the start of the open statement; zero: none is open.
     asked: AtomicU64,
-    /// No question is open for longer than this.
+    /// The deadline of a statement.
     longest: Duration,
     /// What it is meant to serve is served.
     serves: AtomicBool,
     told: AtomicBool,
-    /// What the last look failed with.
+    /// The error of the last claim.
     last_error: Mutex<Option<String>>,
     /// Milliseconds from `began` to the last beat.
     last: AtomicU64,
@@ -55,15 +55,15 @@ impl Beats {
 }
 
 impl Watchdog {
-    /// Of a loop whose questions are answered, or given up, by this deadline.
+    /// `deadline`: of the loop's statements.
     pub fn new(deadline: Duration) -> Self {
         let allowed = sd_notify::watchdog_enabled();
-        // Thrice in the time that the watchdog allows.
+        // Three times in the interval that systemd allows.
         let period = allowed.map_or(PERIOD, |allowed| (allowed / 3).min(PERIOD));
         Watchdog(Arc::new(Beats::new(Instant::now(), period, deadline * PATIENCE, allowed.is_some())))
     }
 
-    /// Hand a look's result through. The first that went well makes the service ready, if it serves what it is meant to.
+    /// Pass on the result of a claim. The first success makes the service ready, if it serves what it is meant to.
     pub fn observe<T, E: Told>(&self, looked: Result<T, E>) -> Result<T, E> {
         *self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner) = looked.as_ref().err().map(Told::told);
         if looked.is_ok() && !self.0.claimed.swap(true, Ordering::AcqRel) {
@@ -97,7 +97,7 @@ impl Watchdog {
         }
     }
 
-    /// Wait for the answer to one question.
+    /// Wait for the answer to a statement.
     pub async fn ask<T>(&self, question: impl Future<Output = T>) -> T {
         self.0.asked.store(self.0.now().max(1), Ordering::Release);
         let answer = question.await;
@@ -122,7 +122,7 @@ impl Watchdog {
         (silence > self.0.period * MISSED).then_some(silence)
     }
 
-    /// Why nothing is claimed, if it is so: the loop turns, and the queue refuses.
+    /// Why nothing is claimed, if the loop runs and its claims fail.
     pub fn last_error(&self) -> Option<String> {
         let error = self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
         error.map(|error| format!("it cannot claim: {error}")).or_else(|| {
@@ -131,14 +131,14 @@ impl Watchdog {
         })
     }
 
-    /// The loop ends, and is meant to.
+    /// The loop ends on purpose.
     pub fn stopping(&self, running: usize) {
         tell(&[NotifyState::Stopping, NotifyState::Status(&format!("{running} jobs have until the drain timeout to end"))]);
     }
 }
 
 fn tell(states: &[NotifyState<'_>]) {
-    // Nobody listens unless systemd started us.
+    // Does nothing unless systemd started the process.
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(error = %error, "cannot notify systemd");
     }

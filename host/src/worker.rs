@@ -1,6 +1,6 @@
-//! The claim loop: takes as many jobs as can start, hands them to the executor, waits for a reason to look again.
+//! The claim loop: claim as many jobs as can start, hand them to the executor, wait for a reason to claim again.
 //!
-//! The loop returns no `Result` from within: a database that is away is a reason to wait, never one to end.
+//! Nothing in the loop returns a `Result`: an outage of the database is a reason to wait, never one to end.
 
 mod drain;
 mod handed_over;
@@ -33,12 +33,11 @@ use targets::Targets;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
-/// A deferred job that is due in less is not worth a timer of its own.
+/// The shortest wait for a deferred job.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
-/// The loop's parts. It is the only one to claim, and the only reader of `events`.
+/// The only part of a host that claims (apart from the recorder's handover), and the only reader of `events`.
 pub struct Worker {
-    /// Where jobs come from.
     pub queue: Queue,
     pub plugins: watch::Receiver<Arc<PluginSet>>,
     pub executor: Executor,
@@ -50,27 +49,27 @@ pub struct Worker {
     pub stop: CancellationToken,
 }
 
-/// What a look at the queue brought.
+/// What a claim brought.
 enum Look {
-    /// As many as asked for: there may be more.
+    /// As many as were asked for: there may be more.
     More,
-    /// Nothing is left that could start now.
+    /// No job is left that could start now.
     Empty,
     Full,
-    /// This host holds too many bytes for what is left.
+    /// The jobs that are left are too large beside those that this host holds.
     Heavy,
 }
 
-/// What was heard while waiting.
+/// What events ask for.
 #[derive(Default)]
 struct Heard {
     look: bool,
-    /// The listener is lost and that is a reason to end.
+    /// The listener is lost, and the settings make that a reason to end.
     end: bool,
 }
 
 impl Worker {
-    /// Claim until told to stop, or until there is nothing left.
+    /// Claim until told to stop; in drain mode, until no job is left.
     pub async fn run(mut self) -> Ended {
         let mut retry = FIRST_RETRY;
         let (mut prefetch, mut drain) = (Prefetch::new(self.settings.batch_size), Drain::default());
@@ -78,7 +77,7 @@ impl Worker {
             if self.stop.is_cancelled() {
                 return Ended::Stopped;
             }
-            // Events that came during the claim ask for another look, which is what follows anyway.
+            // Events that came during the claim ask for another claim, which follows anyway.
             let mut heard = Heard::default();
             while let Ok(event) = self.events.try_recv() {
                 self.hear(event, false, &mut heard);
@@ -112,15 +111,15 @@ impl Worker {
         }
     }
 
-    /// Claim once, at most what has a place, plus what will have one by the time it is there.
+    /// Claim once: as many jobs as there are free places, plus those that will have one by the time the answer is there.
     async fn look(&self, plugins: &PluginSet, targets: &Targets, prefetch: usize) -> sqlx::Result<Look> {
         let (free, ahead) = self.room(prefetch);
         if free + ahead == 0 {
             return Ok(Look::Full);
         }
         let (mut more, mut heavy) = (false, false);
-        // A limited job holds one of few slots from its claim on: it is only claimed when it can start now. Limited entrypoints
-        // go first, since what the others leave would never be enough under load; their limits keep them from taking all.
+        // A job with a limit holds one of few slots from its claim on, so it is only claimed when it can start now. Entrypoints with limits
+        // go first: under load, the others would leave nothing. Their limits keep them from taking everything.
         let mut left = free;
         for (limited, allowance) in &targets.limited {
             let wanted = left.min(limited.concurrency as usize).min(allowance.map_or(usize::MAX, |most| most as usize));
@@ -138,7 +137,7 @@ impl Worker {
             heavy |= claimed.too_heavy;
             self.executor.start(claimed.jobs, plugins, asked);
         }
-        // What is being tried, or needs more of the pool than a place has, is claimed apart: as many as may run now, and none ahead.
+        // Entrypoints on trial, and those that need more of the instance pool than one place, are claimed one by one and never ahead.
         for (entrypoint, most) in &targets.few {
             let wanted = left.min(*most as usize);
             if wanted > 0 {
@@ -164,7 +163,7 @@ impl Worker {
         })
     }
 
-    /// Places that are free now, and jobs that may be claimed beyond them.
+    /// Free places, and jobs that may be claimed beyond them.
     fn room(&self, prefetch: usize) -> (usize, usize) {
         let (active, places) = (self.capacity.active(), self.capacity.max());
         if !self.executor.is_open() {
@@ -174,7 +173,7 @@ impl Worker {
     }
 
     async fn wait_for_room(&mut self, prefetch: usize) -> Option<Ended> {
-        // Many short jobs are claimed by the half batch; a place between long ones is filled as soon as it is free.
+        // Short jobs are claimed by half a batch. A place between long jobs is filled as soon as it is free.
         let enough = (prefetch / 2).max(1);
         loop {
             let (free, ahead) = self.room(prefetch);
@@ -193,7 +192,7 @@ impl Worker {
         }
     }
 
-    /// What is due is too heavy beside what is held. Something that is not may come any time.
+    /// Wait until held bytes are released. A job that is small enough may come at any time.
     async fn wait_for_bytes(&mut self) -> Option<Ended> {
         let until = Instant::now() + self.settings.dequeue_timeout;
         loop {
@@ -240,7 +239,7 @@ impl Worker {
                 () = tokio::time::sleep_until(until) => return Ok(None),
                 Ok(()) = self.plugins.changed() => return Ok(None),
                 Some(event) = self.events.recv() => self.hear(event, !targets.limited.is_empty(), &mut heard),
-                // An end may let the next be tried.
+                // The end of a run may let the next trial begin.
                 () = self.capacity.freed(), if targets.is_held_back() => heard.look = true,
                 () = self.leases.released(), if draining => heard.look = self.leases.is_empty(),
             }
@@ -260,7 +259,7 @@ impl Worker {
                 self.queue.access().found();
                 heard.look = true;
             }
-            // Rows that went only matter to somebody who waits for a slot, or for the last job of all to be over.
+            // Deleted rows only matter to a worker that waits for a slot, or for the last job to end.
             Event::Gone => heard.look |= slots_matter || self.settings.mode == Mode::Drain,
             Event::Cancelled(ids) => self.leases.tell(&ids, Control::cancel),
             Event::Lost => {

@@ -1,4 +1,4 @@
-//! The jobs of one call, from the wait for a place to the outcome of each.
+//! The jobs of one call, from waiting for a place to the outcome of each.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -19,20 +19,20 @@ impl Shared {
         let (shared, active) = (Arc::clone(self), self.capacity.begin());
         self.guests.handle().spawn(async move {
             let mut left = VecDeque::from(jobs);
-            // A panic is caught below where the guest is called. Whatever panics besides that costs these jobs a run, and nothing else:
-            // a lease that was left behind would be renewed for ever.
+            // A panic in the call itself is caught there. Any other panic costs these jobs a run: a lease that was left behind would be renewed
+            // for ever.
             let _ = AssertUnwindSafe(shared.run(&mut left, &served, asked)).catch_unwind().await;
             shared.abandon(left, &served).await;
-            // Before anybody is told that there is room.
+            // Before the worker is told that there is room.
             drop(exposure);
             drop(active);
         });
     }
 
-    /// Run these jobs. Those that are concluded, or are run on their own, are taken out.
+    /// Run these jobs. Those that are concluded, or run again on their own, are taken out of `left`.
     async fn run(self: &Arc<Self>, left: &mut VecDeque<AssignedJob>, served: &Served, asked: BootInstant) {
         let place = self.begin(left.make_contiguous(), asked).await;
-        // A claim that is over is another worker's: nothing of it begins.
+        // A claim that is lost is another worker's, and must not begin.
         for _ in 0..left.len() {
             let Some(assigned) = left.front().cloned() else { break };
             if assigned.control.is_lease_lost() {
@@ -47,14 +47,14 @@ impl Shared {
             return;
         }
         let report = match place {
-            // It opened since the claim: nothing begins that is known to crash, and nothing is counted that did not begin.
+            // The circuit breaker opened since the claim. The jobs do not begin, and no attempt is counted.
             Some(_place) if served.breaker.is_open() => {
                 CallReport::nothing(Verdict::Release(ReleaseReason::EntrypointPaused), count, false)
             }
             Some(_place) => self.call(left.make_contiguous(), served).await,
             None => CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
         };
-        // One bad job must not cost the others an attempt, and nobody can tell which it was: each shows it alone.
+        // One bad job must not cost the others an attempt, and nobody can tell which it was: each runs again alone.
         let alone = report.crashed && count > 1;
         for verdict in report.verdicts {
             let Some(assigned) = left.front().cloned() else { break };

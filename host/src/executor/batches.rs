@@ -1,11 +1,11 @@
-//! Which claimed jobs go into one call.
+//! Groups claimed jobs into calls.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use pgq_job::Job;
 
-/// Jobs of one entrypoint together, in the order of the claim, as many as `size` says for it; 1 where it takes no batches.
+/// Jobs of one entrypoint together, in the order of the claim, up to `size` of the entrypoint; 1 where it takes no batches.
 pub(super) fn batches(jobs: Vec<Job>, size: impl Fn(&str) -> usize) -> Vec<Vec<Job>> {
     let mut batches: Vec<Vec<Job>> = Vec::with_capacity(jobs.len());
     let mut open: HashMap<Arc<str>, usize> = HashMap::new();
@@ -24,7 +24,7 @@ pub(super) fn batches(jobs: Vec<Job>, size: impl Fn(&str) -> usize) -> Vec<Vec<J
     batches
 }
 
-/// The same jobs in order, at most so many at a time.
+/// The same jobs in order, at most `size` at a time.
 pub(super) fn chunks(jobs: Vec<Job>, size: usize) -> impl Iterator<Item = Vec<Job>> {
     let mut jobs = jobs.into_iter();
     std::iter::from_fn(move || Some(jobs.by_ref().take(size.max(1)).collect::<Vec<_>>()).filter(|chunk| !chunk.is_empty()))

@@ -1,4 +1,4 @@
-//! The end of a job, however it was run: from its verdict to what the recorder is told.
+//! The end of a run: from its verdict to the record.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -15,12 +15,11 @@ use pgq_engine::{AssignedJob, RoomShare};
 use pgq_job::{Disposition, Fault, FaultKind, Verdict};
 use pgq_queue::{Attempt, ConcurrencyLimit, Record};
 
-/// A job that fails so often and comes back at once each time is in a loop. With the back-off that is the default, it waits for minutes by then.
+/// A job that has failed this often and still comes back at once is in a loop. With the default back-off, it waits for minutes by then.
 const MANY_ATTEMPTS: u32 = 10;
 
 impl Shared {
-    /// The one place where a job is over, however it was run: what is known of it goes to the recorder, unless the job is not ours any
-    /// more.
+    /// The one place where runs end. Sends the record to the recorder, unless the job is not ours any more.
     pub(super) async fn conclude(&self, assigned: &AssignedJob, served: &Served, verdict: Verdict, cost: &Cost) {
         let AssignedJob { job, control } = assigned;
         let (id, claim) = (job.id, job.claim);
@@ -39,14 +38,14 @@ impl Shared {
             }
             return self.leases.release([claim]);
         }
-        // Whatever the guest made of it: somebody said that this job is over. (PgQueuer 1.6 has deleted the row by then, and there is
-        // nothing left to write; 2.0 leaves it to us.)
+        // A cancelled job is over, whatever the guest made of it. (PgQueuer 1.6 has deleted the row by then, and there is nothing left to
+        // write; 2.0 leaves that to us.)
         let cancelled = control.is_cancelled();
         let verdict = if cancelled { retry_policy::cancelled() } else { verdict };
         let case = retry_policy::Case { id, attempt: job.attempt(), me: self.queue.me(), served };
         let suspect = job.suspicion.is_some() && cost.ran() && !matches!(verdict, Verdict::Release(_));
         let mut disposition = retry_policy::decide(verdict, &case, fastrand::f64());
-        // What the host itself puts back is no turn of the job's, and a job that fails a few times is no loop.
+        // A release by the host is no turn of the job, and a job that fails a few times is no loop.
         if let Disposition::Again { delay, counts, .. } = &mut disposition
             && cost.ran()
             && (!*counts || job.attempt() >= MANY_ATTEMPTS)
@@ -56,7 +55,7 @@ impl Shared {
         log_end(id, served, &disposition);
         let attempt =
             cost.ran().then(|| Attempt { number: job.attempt(), plugin: served.plugin.key(), elapsed: cost.elapsed, memory: cost.memory });
-        // Sending waits while the recorder is behind: a database that does not keep up slows the claims down, nothing piles up.
+        // Waits while the recorder is behind: a database that does not keep up slows the claims down.
         let limited = limited(served);
         let share = cost.share.clone().map(|share| share as Arc<dyn Any + Send + Sync>);
         if self.records.send(Record { claim, disposition, attempt, limited, suspect, cancelled, share }).await.is_err() {
@@ -64,8 +63,7 @@ impl Shared {
         }
     }
 
-    /// The host failed these jobs. That counts as a run that failed; a job for which even that cannot be said is let go, and runs again
-    /// when its lease is over.
+    /// Record a failed run for jobs that a panic of the host left behind. One for which that fails as well runs again when its lease is over.
     pub(super) async fn abandon(&self, left: VecDeque<AssignedJob>, served: &Served) {
         for AssignedJob { job, .. } in left {
             let fault = Fault::new(FaultKind::HostPanic, "the host panicked while it concluded this run");
@@ -85,12 +83,12 @@ impl Shared {
     }
 }
 
-/// What the call took in which a job ended; a batch's is that of all its jobs.
+/// What the call of a job took; in a batch, the call of all its jobs.
 pub(super) struct Cost {
     pub(super) elapsed: Duration,
     pub(super) memory: usize,
     pub(super) crashed: bool,
-    /// What it left takes this of the guests' memory.
+    /// The share of the guests' memory that its outputs take until they are recorded.
     pub(super) share: Option<Arc<RoomShare>>,
 }
 
@@ -99,13 +97,13 @@ impl Cost {
         Cost { elapsed: Duration::ZERO, memory: 0, crashed: false, share: None }
     }
 
-    /// Whether there was a call at all.
+    /// Whether there was a call.
     pub(super) fn ran(&self) -> bool {
         !self.elapsed.is_zero()
     }
 }
 
-/// The limit that a job runs under, if there is one.
+/// The limit that jobs of this entrypoint run under, if any.
 fn limited(served: &Served) -> Option<ConcurrencyLimit> {
     served.options.concurrency.map(|concurrency| ConcurrencyLimit { entrypoint: Arc::clone(&served.entrypoint), concurrency })
 }

@@ -1,4 +1,4 @@
-//! One call of a guest: when it may begin, and what comes of it.
+//! One call of a guest: when it may begin, and what came of it.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use pgq_job::{Claim, Fault, FaultKind, ReleaseReason, Verdict};
 use pgq_queue::boot_clock::BootInstant;
 
 impl Shared {
-    /// A place to run in, once these jobs may begin: none runs that has to be alone, and their leases are good for a while, or known to be
-    /// lost. `None` when the host stops.
+    /// A place to run in, once these jobs may begin: no suspect runs alone, and their leases are good for a while or known to be lost. `None`
+    /// when the host stops.
     pub(super) async fn begin(&self, jobs: &[AssignedJob], asked: BootInstant) -> Option<SemaphorePermit<'_>> {
         loop {
             if !self.lane.is_open() {
@@ -41,7 +41,7 @@ impl Shared {
         }
     }
 
-    /// One call of the guest, wherever it computes, and whatever becomes of it.
+    /// Call the guest, on the threads for short or long runs. Never fails: a panic of the host is a verdict, too.
     pub(super) async fn call(&self, jobs: &[AssignedJob], served: &Served) -> CallReport {
         let options = &served.options;
         let spec = CallSpec {
@@ -61,7 +61,7 @@ impl Shared {
         }
         let report = match ended {
             Some((Ok(report), _)) => report,
-            // The hook has logged where. This call's fault, whatever it was.
+            // The panic hook has logged where.
             Some((Err(_panic), _)) => {
                 let fault = Fault::new(FaultKind::HostPanic, "the host panicked while it served this run");
                 CallReport::nothing(Verdict::Retry { fault, after: None }, count, true)

@@ -1,5 +1,5 @@
-//! Where jobs run whose worker was lost: a few at a time, or alone. The job that ends its workers is one of them, and the fewer begin together,
-//! the fewer are suspected the next time.
+//! Where suspects run: a few at a time, or alone. One of them may be the job that ends its workers, and the fewer begin together, the fewer
+//! are suspected the next time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use pgq_job::{Job, Suspicion};
 
 /// Suspects that begin at once.
 const FEW: u32 = 8;
-/// What has run for so long makes room for others. A job that runs alone has more of it each time that its worker was lost, and in the end all
+/// A suspect that has run for this long makes room for others. One that runs alone gets more time after each lost worker, and in the end all
 /// the time that it takes.
 const BRIEF: Duration = Duration::from_secs(10);
 const LONGER: Duration = Duration::from_secs(60);
@@ -18,7 +18,7 @@ const LONGER: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Lane {
     places: Arc<Semaphore>,
-    /// Jobs that nothing may begin beside.
+    /// Suspects that run alone.
     alone: watch::Sender<usize>,
 }
 
@@ -28,7 +28,7 @@ impl Default for Lane {
     }
 }
 
-/// While it is kept, nothing but suspects begins on this host.
+/// While it is kept, only suspects begin on this host.
 #[derive(Debug)]
 pub(super) struct Quiet(Arc<Lane>);
 
@@ -39,7 +39,7 @@ impl Drop for Quiet {
 }
 
 impl Lane {
-    /// Whether jobs that are under no suspicion may begin.
+    /// Whether jobs that are no suspects may begin.
     pub(super) fn is_open(&self) -> bool {
         *self.alone.borrow() == 0
     }
@@ -50,7 +50,7 @@ impl Lane {
         let _ = self.alone.subscribe().wait_for(|jobs| *jobs == 0).await;
     }
 
-    /// From now on, what this job needs around it.
+    /// What this suspect needs around it, from now on.
     pub(super) fn quiet(self: &Arc<Self>, suspicion: Suspicion) -> Option<Quiet> {
         matches!(suspicion, Suspicion::Alone { .. }).then(|| {
             self.alone.send_modify(|jobs| *jobs += 1);
@@ -58,7 +58,7 @@ impl Lane {
         })
     }
 
-    /// A place among the few, or all of them. First come, first served; `None` never comes, since nobody closes it.
+    /// A place among the few, or all places. First come, first served. Never `None`: the semaphore is not closed.
     pub(super) async fn place(&self, suspicion: Suspicion) -> Option<OwnedSemaphorePermit> {
         let places = match suspicion {
             Suspicion::Few => 1,
@@ -68,7 +68,7 @@ impl Lane {
     }
 }
 
-/// How long it keeps its place at most; `None` is as long as it runs.
+/// How long a suspect keeps its place; `None`: as long as it runs.
 pub(super) fn stay(suspicion: Suspicion) -> Option<Duration> {
     match suspicion {
         Suspicion::Few | Suspicion::Alone { crashes: 0 } => Some(BRIEF),
@@ -77,8 +77,8 @@ pub(super) fn stay(suspicion: Suspicion) -> Option<Duration> {
     }
 }
 
-/// The suspects among these jobs, in the order in which they are to begin: those first that need to be alone, since all others wait for them;
-/// and of these the ones that lost the fewest workers, or an innocent job could be the first to begin time after time.
+/// The suspects among these jobs, in the order in which they begin. Those that run alone come first, since all others wait for them; among
+/// these, the ones that lost the fewest workers, or an innocent job could be the first to begin time after time.
 pub(super) fn part(jobs: Vec<Job>) -> (Vec<(Job, Suspicion)>, Vec<Job>) {
     if jobs.iter().all(|job| job.suspicion.is_none()) {
         return (Vec::new(), jobs);

@@ -1,4 +1,4 @@
-//! What all runs of a host have in common.
+//! What all runs of a host share.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -16,16 +16,15 @@ use pgq_job::Job;
 use pgq_queue::boot_clock::BootInstant;
 use pgq_queue::{Queue, Record};
 
-/// Kept by the executor and by every run.
 pub(super) struct Shared {
     pub(super) engine: Engine,
     pub(super) guests: Guests,
     pub(super) queue: Queue,
-    /// For statements: the connections that they open live on these threads, not on those of guests.
+    /// Runs statements: connections live on these threads, not on those of guests.
     pub(super) control: Handle,
     pub(super) lane: Arc<Lane>,
     pub(super) closed: CancellationToken,
-    /// Large payloads are read one at a time: each takes a connection, and is in memory twice for a moment.
+    /// Large payloads are read one at a time, because each takes a connection and is in memory twice for a moment.
     pub(super) reading: Semaphore,
     pub(super) running: Semaphore,
     pub(super) capacity: Arc<Capacity>,
@@ -35,7 +34,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Have the lease of this job kept, which was claimed by a statement that was sent at `asked`.
+    /// Hold the lease of this job, which was claimed by a statement sent at `asked`.
     pub(super) fn assign(&self, job: Job, asked: BootInstant) -> AssignedJob {
         AssignedJob { control: self.leases.hold(job.claim, asked), job: Arc::new(job) }
     }

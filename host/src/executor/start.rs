@@ -1,4 +1,4 @@
-//! From the jobs of a claim to the calls that they are run in.
+//! Starts the calls in which the jobs of a claim run.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use pgq_job::Job;
 use pgq_queue::boot_clock::BootInstant;
 
 impl Shared {
-    /// Start jobs whose payloads are there; in batches where an entrypoint takes them.
+    /// Start jobs whose payloads are read, in batches where an entrypoint takes them.
     pub(super) fn start_read(self: &Arc<Self>, jobs: Vec<Job>, plugins: &PluginSet, asked: BootInstant) {
         let batch = |served: &Served| served.options.batch.unwrap_or(1) as usize;
         let (suspects, jobs) = lane::part(jobs);
         if !suspects.is_empty() {
-            // First, since the others may have to wait for them.
+            // First, because the others may have to wait for them.
             self.start_suspects(suspects, plugins, asked);
         }
         for jobs in batches(jobs, |entrypoint| plugins.get(entrypoint).map_or(1, batch)) {

@@ -1,4 +1,4 @@
-//! Jobs whose worker was lost: begun apart from the others, once it is noted that they begin.
+//! Running suspects: apart from other jobs, each once it is noted in the database that it begins.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -18,9 +18,9 @@ use pgq_engine::{AssignedJob, CallReport};
 use pgq_job::{Claim, Job, ReleaseReason, Suspicion, Verdict};
 use pgq_queue::boot_clock::BootInstant;
 
-/// A database that does not note within this time that a suspect begins has it begin later.
+/// Deadline for noting that a suspect begins. Past it, the suspect is queued again.
 const NOTE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Whether the outcome of a job that report alone is written is asked so often: nobody else waits for that.
+/// How often to check whether the outcome of a suspect that ran alone is written.
 const RECORDED_POLL: Duration = Duration::from_millis(10);
 
 /// A job whose worker was lost.
@@ -33,7 +33,7 @@ struct Suspect {
 }
 
 impl Shared {
-    /// Each in a call of its own, in this order.
+    /// Start each in a call of its own, in this order.
     pub(super) fn start_suspects(self: &Arc<Self>, suspects: Vec<(Job, Suspicion)>, plugins: &PluginSet, asked: BootInstant) {
         let mut started = Vec::with_capacity(suspects.len());
         for (job, suspicion) in suspects {
@@ -70,7 +70,7 @@ impl Shared {
         });
     }
 
-    /// Run a suspect, once it is noted that it begins. `None` for its place: the host stops.
+    /// Note that a suspect begins, and run it. `lane` is `None` when the host stops.
     async fn try_out(self: &Arc<Self>, suspect: Suspect, lane: Option<OwnedSemaphorePermit>) {
         let Suspect { assigned, suspicion, quiet, served, exposure: _exposure } = suspect;
         let place = match &lane {
@@ -111,20 +111,20 @@ impl Shared {
         for verdict in report.verdicts {
             self.conclude(&assigned, &served, verdict, &cost).await;
         }
-        // Until its outcome is written, the next one that begins alone could end this host, and this job would be charged.
+        // Until its outcome is written, the next suspect could end this host, and this one would be charged.
         if apart.is_some() && matches!(suspicion, Suspicion::Alone { .. }) {
             self.recorded(assigned.job.claim).await;
         }
     }
 
-    /// Resolves when the outcome under this claim is written, or was not ours to write, or when the host stops.
+    /// Resolves when the outcome of this claim is written or is not ours to write, or when the host stops.
     async fn recorded(&self, claim: Claim) {
         while self.leases.standing(claim) != Standing::Lost && !self.closed.is_cancelled() {
             tokio::time::sleep(RECORDED_POLL).await;
         }
     }
 
-    /// Note that a suspect begins. Whether its claim still stands, or why it cannot begin now.
+    /// Note that a suspect begins. Returns whether its claim still stands, or why it cannot begin now.
     async fn note(&self, claim: Claim, suspicion: Suspicion) -> Result<bool, ReleaseReason> {
         let queue = self.queue.clone();
         let noting = async move { tokio::time::timeout(NOTE_TIMEOUT, queue.begin_suspect(claim, suspicion)).await };

@@ -1,7 +1,7 @@
-//! Jobs with a limit that follow one another in their slots: the outcome of one and the claim of the next are one statement.
+//! Handing slots over: the outcome of a job with a limit and the claim of the next job are one statement.
 //!
-//! The jobs that come next go to the worker by a channel. The recorder cannot start them itself: whoever starts jobs sends it their
-//! outcomes, and it would keep its own channel open.
+//! The next jobs go to the worker by a channel. The recorder cannot start them itself: the executor sends its outcomes to the recorder, which
+//! would keep its own channel open.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,26 +18,26 @@ use pgq_job::{Job, JobId};
 use pgq_queue::boot_clock::BootInstant;
 use pgq_queue::{ConcurrencyLimit, Queue, Record};
 
-/// Entrypoints whose slots are handed over in one go: each is a statement, and the outcomes that come next wait for all of them.
+/// Entrypoints whose slots are handed over per batch. Each is a statement, and later outcomes wait for all of them.
 const MOST: usize = 8;
-/// A statement that takes longer keeps other outcomes waiting, and for so many times as long claims are left to the claim loop.
+/// A statement that takes longer makes other outcomes wait. After one that took T, the claim loop alone claims for 20 T.
 const LONG: Duration = Duration::from_millis(50);
 const SHARE: u32 = 20;
 
-/// Claims whose jobs may wait to be started.
+/// Handovers whose jobs may wait to be started.
 pub const NEXT: usize = MOST;
 
-/// Jobs that were claimed with the outcomes of those before them, and are to be started.
+/// Jobs that a handover claimed and that are to be started.
 pub struct NextJobs {
-    /// Them, in the order in which they are to run.
+    /// In the order in which they are to run.
     pub jobs: Vec<Job>,
-    /// What they were claimed for.
+    /// The snapshot of plugins that they were claimed for.
     pub plugins: Arc<PluginSet>,
     /// When the statement that claimed them was sent.
     pub asked: BootInstant,
 }
 
-/// The recorder's way to the jobs that come next.
+/// Decides which outcomes hand their slots over, and does it.
 pub struct SlotHandover {
     plugins: watch::Receiver<Arc<PluginSet>>,
     capacity: Arc<Capacity>,
@@ -46,7 +46,7 @@ pub struct SlotHandover {
     rest: Option<Instant>,
 }
 
-/// Outcomes of one entrypoint that give their slots to its next jobs.
+/// Outcomes of one entrypoint that hand their slots to its next jobs.
 pub(super) struct Passing {
     pub(super) limited: ConcurrencyLimit,
     pub(super) records: Vec<Record>,
@@ -54,7 +54,7 @@ pub(super) struct Passing {
 }
 
 impl SlotHandover {
-    /// Jobs are claimed for what is served, as far as there are places, until `stop`, and sent to whoever starts them.
+    /// Until `stop`, claim jobs of entrypoints that are served, as far as there are places, and send them to `next`.
     pub fn new(
         plugins: watch::Receiver<Arc<PluginSet>>,
         capacity: Arc<Capacity>,
@@ -64,7 +64,7 @@ impl SlotHandover {
         SlotHandover { plugins, capacity, next, stop, rest: None }
     }
 
-    /// Take those out of these outcomes whose slots this host would fill again at once, as far as it has places.
+    /// Take the outcomes out of the batch whose slots this host would fill again at once, as far as it has places.
     pub(super) fn take(&self, batch: &mut Vec<Record>) -> Vec<Passing> {
         let rests = self.rest.is_some_and(|until| Instant::now() < until);
         if rests || self.stop.is_cancelled() || batch.iter().all(|record| record.limited.is_none()) {
@@ -87,18 +87,18 @@ impl SlotHandover {
         passing.into_values().collect()
     }
 
-    /// Record the outcomes and send the jobs that come next; returns which jobs were still ours. On an error nothing was recorded, and on
-    /// `None` neither: whoever starts jobs has stopped.
+    /// Record the outcomes and send the next jobs. Returns the recorded jobs that were still ours. After an error nothing is recorded, nor
+    /// after `None`, when the worker has stopped.
     pub(super) async fn pass_on(&mut self, queue: &Queue, leases: &Leases, passing: &Passing) -> sqlx::Result<Option<Vec<JobId>>> {
         let Passing { limited, records, plugins } = passing;
-        // Before the claim: what it brings is received then, however late in a stop.
+        // Before the claim, so that its jobs are received however late in a stop.
         let Ok(next) = self.next.reserve().await else { return Ok(None) };
         let asked = BootInstant::now();
         let handed = meter::hand_over(records.len(), queue.hand_over(limited, records)).await;
         let took = asked.elapsed();
         self.rest = (took > LONG).then(|| Instant::now() + took * SHARE);
         let handed = handed?;
-        // Not only from their start: this host must never look as if it held nothing.
+        // From now on and not only from their start: this host must never look as if it held nothing.
         for job in &handed.next {
             leases.hold(job.claim, asked);
         }
@@ -107,10 +107,10 @@ impl SlotHandover {
     }
 }
 
-/// The limit under which the slot of this job can be another's.
+/// The limit under which the next job can have the slot of this one.
 fn limit<'r>(record: &'r Record, plugins: &PluginSet) -> Option<&'r ConcurrencyLimit> {
     let limited = record.limited.as_ref().filter(|_| record.is_final())?;
     let served = plugins.get_claimable(&limited.entrypoint)?;
-    // What is held back is claimed by the number that may run; a limit that was changed meanwhile is the claim loop's to keep.
+    // Entrypoints on trial are claimed by the number that may run. A limit that changed meanwhile is left to the claim loop.
     (served.allowance().is_none() && served.options.concurrency == Some(limited.concurrency)).then_some(limited)
 }

@@ -1,4 +1,4 @@
-//! When a drain is over: not before the last job of all that was served is, whatever keeps it waiting.
+//! When a drain is over: not before the last job of every entrypoint that was served, whatever keeps that job waiting.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use super::settings::Ended;
 use crate::plugins::PluginSet;
 use pgq_queue::Queue;
 
-/// Another worker's job can end without a word; somebody who waits for it asks.
+/// How often to ask for jobs of other workers, which can end without a notification.
 pub(super) const POLL: Duration = Duration::from_secs(5);
-/// Between two words on why it is not over.
+/// Between two log lines on why the drain is not over.
 const SAY: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
 pub(super) struct Drain {
-    /// All entrypoints that were served since it began. One that is not any more may have jobs all the same.
+    /// All entrypoints that were served since the drain began. One that is not served any more may still have jobs.
     served: BTreeSet<Arc<str>>,
     said: Option<Instant>,
 }
 
 impl Drain {
-    /// This is served now, or was a moment ago.
+    /// Add what is served now.
     pub(super) fn serves(&mut self, plugins: &PluginSet) {
         for served in plugins.served() {
             if !self.served.contains(&served.entrypoint) {
@@ -32,7 +32,7 @@ impl Drain {
         }
     }
 
-    /// How it ended, if it did: this host holds no job.
+    /// How the drain ended, if it did. To be asked when this host holds no job.
     pub(super) async fn ended(&mut self, queue: &Queue, plugins: &PluginSet) -> sqlx::Result<Option<Ended>> {
         let served: Vec<Arc<str>> = self.served.iter().cloned().collect();
         if !queue.has_work(&served).await? {

@@ -1,4 +1,5 @@
-//! Jobs that the recorder claimed with the outcomes of those before them: started at once, whatever the claim loop waits for.
+//! Starting the jobs that the recorder claimed with the outcomes of those before them. The claim loop may be waiting, so this is a task of
+//! its own.
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -6,17 +7,17 @@ use tokio_util::sync::CancellationToken;
 use crate::executor::Executor;
 use crate::recorder::NextJobs;
 
-/// Start what comes, until `stop` and then until nothing can come any more. The executor releases what comes after it was closed.
+/// Start jobs as they come, until `stop` and then until none can come any more. The executor releases jobs that come after it was closed.
 pub async fn start_handed_over(executor: Executor, mut next: mpsc::Receiver<NextJobs>, stop: CancellationToken) {
     let start = |NextJobs { jobs, plugins, asked }| executor.start(jobs, &plugins, asked);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            // A recorder that is gone is for others to notice.
+            // The recorder is gone, which `app` notices.
             Some(jobs) = next.recv() => start(jobs),
         }
     }
-    // A claim that is under way still brings what it took.
+    // A claim that is under way still brings its jobs.
     next.close();
     while let Some(jobs) = next.recv().await {
         start(jobs);

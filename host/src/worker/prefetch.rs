@@ -1,17 +1,17 @@
-//! How many jobs to claim beyond the places that are free.
+//! How many jobs to claim beyond the free places.
 //!
-//! With long jobs: none, so that another host can have them. With short ones: as many as end while the next claim is under way,
-//! or the places would stand empty during it (Little's law: jobs in the pipe are their rate times the time in it).
+//! With long jobs none, so that another host can have them. With short jobs as many as end while the next claim is under way; without them,
+//! places would be idle during the claim (Little's law: jobs in flight are their rate times the time of a claim).
 
 use std::time::{Duration, Instant};
 
-/// What a claim takes under load, from the decision to the first run.
+/// Time of a claim under load, from the decision to the first run.
 const CLAIM_TIME: Duration = Duration::from_millis(50);
-/// One is being worked off while the next is under way; with one claim ahead alone the places stood empty for a tenth of a drain.
+/// Claims ahead: one is worked off while the next is under way. With a single one, places were idle for a tenth of a drain.
 const CLAIMS_AHEAD: usize = 2;
-/// A rate measured over less is noise.
+/// A rate measured over a shorter time is noise.
 const MIN_SPAN: Duration = Duration::from_millis(5);
-/// After so long without a measurement the old rate says nothing.
+/// After this long without a measurement, the old rate says nothing.
 const STALE: Duration = Duration::from_secs(1);
 
 pub(super) struct Prefetch {
@@ -22,12 +22,12 @@ pub(super) struct Prefetch {
 }
 
 impl Prefetch {
-    /// With claims of so many jobs at most.
+    /// `batch_size`: jobs in one claim at most.
     pub(super) fn new(batch_size: usize) -> Prefetch {
         Prefetch { max: CLAIMS_AHEAD * batch_size, rate: 0.0, ended: 0, at: Instant::now() }
     }
 
-    /// So many jobs have ended since the start.
+    /// Report how many jobs have ended since the start.
     pub(super) fn observe(&mut self, ended: u64) {
         self.observe_at(ended, Instant::now());
     }
@@ -44,7 +44,7 @@ impl Prefetch {
 
     /// Jobs to claim beyond the free places.
     pub(super) fn jobs(&self) -> usize {
-        // Truncated on purpose: below one job per claim there is nothing to gain.
+        // Truncated: below one job per claim there is nothing to gain.
         ((self.rate * CLAIM_TIME.as_secs_f64()) as usize).min(self.max)
     }
 }

@@ -8,16 +8,16 @@ pub enum Mode {
     /// For ever.
     #[default]
     Continuous,
-    /// Until no job of the served entrypoints is queued (deferred and held-back ones included) or running, here or elsewhere.
+    /// Until no job of the served entrypoints is queued (deferred ones included) or running, here or elsewhere.
     Drain,
 }
 
 /// How the loop behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// Jobs in one claim, at most.
+    /// Jobs in one claim at most.
     pub batch_size: usize,
-    /// The longest wait between two looks.
+    /// The longest wait between two claims.
     pub dequeue_timeout: Duration,
     /// See there.
     pub mode: Mode,
@@ -30,9 +30,9 @@ pub struct Settings {
 pub enum Ended {
     /// It was told to.
     Stopped,
-    /// There was nothing left, in [`Mode::Drain`].
+    /// No job was left, in [`Mode::Drain`].
     Drained,
-    /// There was something left in [`Mode::Drain`] that this host cannot run any more: what, and why.
+    /// Jobs were left in [`Mode::Drain`] that this host cannot run any more: which, and why.
     Left(String),
     /// See [`Settings::shutdown_on_listener_failure`].
     ListenerLost,

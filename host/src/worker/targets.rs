@@ -1,4 +1,4 @@
-//! What is served, as claims want it.
+//! The entrypoints that are served, by how their jobs are claimed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,31 +6,30 @@ use std::time::Duration;
 use crate::plugins::PluginSet;
 use pgq_queue::ConcurrencyLimit;
 
-/// Longer than a busy machine takes between asking for a time and the database's answer.
+/// Longer than a busy machine takes between reading a clock and the database's answer.
 const LOOK_BACK: Duration = Duration::from_secs(5);
 const LOOK_BACK_LIMITED: Duration = Duration::from_millis(20);
 
-/// Entrypoints that may be claimed now, by how they are claimed.
+/// Entrypoints that may be claimed now.
 pub(super) struct Targets {
     pub(super) all: Vec<Arc<str>>,
     pub(super) unlimited: Vec<Arc<str>>,
-    /// With the number that may be claimed for them now at most, if there is one.
+    /// With a limit; and how many jobs may be claimed now, if that is bounded.
     pub(super) limited: Vec<(ConcurrencyLimit, Option<u32>)>,
-    /// Those of the rest for which only so many may be claimed now.
+    /// Without a limit, of which only so many jobs may be claimed now.
     pub(super) few: Vec<(Arc<str>, u32)>,
 }
 
 impl Targets {
-    /// How far to look back for what became due since a look that began so long ago. A job without a limit that is due and was left is
-    /// claimed by the next look, so there is no harm in finding it; one with a limit may wait for a slot, one that is held back for room, and
-    /// that is no reason to look.
+    /// How far to look back for jobs that became due since the last claim began. A due job without a limit that was left is claimed next, so
+    /// finding it does no harm. One with a limit may wait for a slot, and one on trial for its turn: that is no reason to claim again.
     pub(super) fn back(&self, since_look: Duration) -> impl Iterator<Item = (&str, Duration)> {
         let unlimited = self.unlimited.iter().map(move |entrypoint| (&**entrypoint, since_look + LOOK_BACK));
         let limited = self.limited.iter().map(|(limited, _)| &limited.entrypoint).chain(self.few.iter().map(|(entrypoint, _)| entrypoint));
         unlimited.chain(limited.map(move |entrypoint| (&**entrypoint, since_look + LOOK_BACK_LIMITED)))
     }
 
-    /// Whether more may be claimed once something ends.
+    /// Whether more may be claimed once a run ends.
     pub(super) fn is_held_back(&self) -> bool {
         !self.few.is_empty() || self.limited.iter().any(|(_, allowance)| allowance.is_some())
     }
@@ -40,7 +39,7 @@ impl Targets {
         for served in plugins.claimable() {
             targets.all.push(Arc::clone(&served.entrypoint));
             let entrypoint = Arc::clone(&served.entrypoint);
-            // Its breaker may have opened a moment ago, before the set says so.
+            // Its circuit breaker may have opened since the snapshot was made.
             match (served.options.concurrency, served.allowance()) {
                 (Some(concurrency), allowance) => targets.limited.push((ConcurrencyLimit { entrypoint, concurrency }, allowance)),
                 (None, Some(most)) => targets.few.push((entrypoint, most)),
