@@ -1,7 +1,9 @@
-//! Tells the binary which revision it was built from: that of the repository around it, of the package it came in, or what
-//! `PGQ_HOST_REVISION` says (an image is built without the repository). Reads files only, since git need not be there.
+//! Tells the binary which revision it was built from: that of the repository around it, of the
+//! package it came in, or what `PGQ_HOST_REVISION` says (an image is built without the repository).
+//! Reads files only, since git need not be there.
 //!
-//! And lists the files of the SDK, which `plugin new` writes beside a new plugin: nobody has to remember to add one.
+//! And lists the files of the SDK, which `plugin new` writes beside a new plugin: nobody has to
+//! remember to add one.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -13,16 +15,20 @@ fn main() {
     let told = env::var("PGQ_HOST_REVISION").ok().filter(|revision| !revision.is_empty());
     let revision = told.or_else(|| of_package(&package)).or_else(|| package.parent().and_then(of_repository));
     let version = env::var("CARGO_PKG_VERSION").expect("cargo sets it");
-    let build = revision.map_or(version.clone(), |revision| format!("{version}+{}", revision.get(..12).unwrap_or(&revision)));
+    let build =
+        revision.map_or(version.clone(), |revision| format!("{version}+{}", revision.get(..12).unwrap_or(&revision)));
     println!("cargo::rustc-env=PGQ_HOST_BUILD={build}");
     let list = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("sdk_files.rs");
     fs::write(list, sdk_files(&package)).expect("the list of the SDK's files can be written");
 }
 
-/// An array of the files' paths in the SDK and their texts. `sdk` and `wit` lead out of this folder, and are copied into a package.
+/// An array of the files' paths in the SDK and their texts. `sdk` and `wit` lead out of this
+/// folder, and are copied into a package.
 fn sdk_files(package: &Path) -> String {
-    let mut files =
-        vec![("LICENSE-MIT".to_owned(), package.join("LICENSE-MIT")), ("LICENSE-APACHE".to_owned(), package.join("LICENSE-APACHE"))];
+    let mut files = vec![
+        ("LICENSE-MIT".to_owned(), package.join("LICENSE-MIT")),
+        ("LICENSE-APACHE".to_owned(), package.join("LICENSE-APACHE")),
+    ];
     for (folder, name) in [("sdk", "src"), ("wit", "wit")] {
         println!("cargo::rerun-if-changed={}", package.join(folder).display());
         collect(&package.join(folder), name, &mut files);
@@ -47,19 +53,22 @@ fn of_package(package: &Path) -> Option<String> {
     rest.split('"').nth(1).map(str::to_owned)
 }
 
-/// What HEAD leads to. The build is done again when HEAD moves and at no other time: a file that is not there would be taken for one that
-/// changed with every build.
+/// What HEAD leads to. The build is done again when HEAD moves and at no other time: a file that is
+/// not there would be taken for one that changed with every build.
 fn of_repository(root: &Path) -> Option<String> {
     let git = root.join(".git");
-    // A worktree has a file that says where its own folder is; what it shares with the others is elsewhere still.
+    // A worktree has a file that says where its own folder is; what it shares with the others is
+    // elsewhere still.
     let folder = match fs::read_to_string(&git) {
         Ok(file) => root.join(file.strip_prefix("gitdir:")?.trim()),
         Err(_) => git,
     };
-    let shared = fs::read_to_string(folder.join("commondir")).map_or_else(|_| folder.clone(), |common| folder.join(common.trim()));
+    let shared = fs::read_to_string(folder.join("commondir"))
+        .map_or_else(|_| folder.clone(), |common| folder.join(common.trim()));
     let head = watched(&folder.join("HEAD"))?;
     let Some(name) = head.trim().strip_prefix("ref: ") else { return Some(head.trim().to_owned()) };
-    // Grows with every move of HEAD, also where its branch is in `packed-refs` until the next commit.
+    // Grows with every move of HEAD, also where its branch is in `packed-refs` until the next
+    // commit.
     watched(&folder.join("logs/HEAD"));
     match watched(&shared.join(name)) {
         Some(revision) => Some(revision.trim().to_owned()),

@@ -1,4 +1,5 @@
-//! Builds the guests of the tests, and the example plugins, from source: a test never runs a stale component.
+//! Builds the guests of the tests, and the example plugins, from source: a test never runs a stale
+//! component.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,7 +19,10 @@ fn main() {
 
 fn build(workspace: &Path, target: &Path) {
     let mut cargo = Command::new(std::env::var_os("CARGO").expect("cargo sets it"));
-    cargo.args(["build", "--release", "--locked", "--target", "wasm32-wasip2", "--target-dir"]).arg(target).current_dir(workspace);
+    cargo
+        .args(["build", "--release", "--locked", "--target", "wasm32-wasip2", "--target-dir"])
+        .arg(target)
+        .current_dir(workspace);
     // What cargo tells this build script about the native build must not reach the guests' build.
     for (name, _) in std::env::vars_os() {
         let name_text = name.to_string_lossy();
@@ -32,10 +36,17 @@ fn build(workspace: &Path, target: &Path) {
             "TARGET",
             "HOST",
         ];
-        if native.contains(&&*name_text) || name_text.starts_with("CARGO_CFG_") || name_text.starts_with("CARGO_FEATURE_") {
+        if native.contains(&&*name_text)
+            || name_text.starts_with("CARGO_CFG_")
+            || name_text.starts_with("CARGO_FEATURE_")
+        {
             cargo.env_remove(&name);
         }
     }
     let status = cargo.status().expect("cargo starts");
-    assert!(status.success(), "the guests in {} do not build; is the target there? (rustup target add wasm32-wasip2)", workspace.display());
+    assert!(
+        status.success(),
+        "the guests in {} do not build; is the target there? (rustup target add wasm32-wasip2)",
+        workspace.display()
+    );
 }

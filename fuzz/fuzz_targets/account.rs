@@ -44,11 +44,15 @@ fuzz_target!(|steps: Vec<Step>| {
     for step in steps {
         let guest = match &step {
             Step::Enter { bytes } => {
-                let entered = runtime.block_on(async { futures_util::FutureExt::now_or_never(room.enter(*bytes as usize, || ())) });
+                let entered = runtime
+                    .block_on(async { futures_util::FutureExt::now_or_never(room.enter(*bytes as usize, || ())) });
                 guests.extend(entered.map(|share| Guest { limits: Limits::new(LIMIT, share), memory: 0 }));
                 continue;
             }
-            Step::Leave { guest } | Step::Grow { guest, .. } | Step::Pass { guest, .. } | Step::PassWhatIsLeft { guest, .. } => *guest,
+            Step::Leave { guest }
+            | Step::Grow { guest, .. }
+            | Step::Pass { guest, .. }
+            | Step::PassWhatIsLeft { guest, .. } => *guest,
             Step::Settle { guest, .. } | Step::Count { guest, .. } | Step::Rest { guest } => *guest,
         };
         if guests.is_empty() {

@@ -7,7 +7,11 @@ use pgq_queue::connect_options;
 fuzz_target!(|text: &str| {
     const SECRET: &str = "Tr0ub4dor-and-3";
     let _ = connect_options(Some(text));
-    for dsn in [format!("postgresql://u:{SECRET}@{text}"), format!("postgres://h/d?password={SECRET}&{text}"), format!("host=h password={SECRET} {text}")] {
+    for dsn in [
+        format!("postgresql://u:{SECRET}@{text}"),
+        format!("postgres://h/d?password={SECRET}&{text}"),
+        format!("host=h password={SECRET} {text}"),
+    ] {
         if let Err(error) = connect_options(Some(&dsn)) {
             assert!(!error.contains(SECRET), "{error}");
         }

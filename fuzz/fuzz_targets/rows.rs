@@ -12,7 +12,8 @@ mod text;
 use text::Charset;
 
 fuzz_target!(|text: &str| {
-    for (encoding, most) in [("UTF8", char::MAX), ("SQL_ASCII", char::MAX), ("LATIN1", '\u{FF}'), ("EUC_JP", '\u{7F}')] {
+    for (encoding, most) in [("UTF8", char::MAX), ("SQL_ASCII", char::MAX), ("LATIN1", '\u{FF}'), ("EUC_JP", '\u{7F}')]
+    {
         let charset = Charset::of(encoding);
         let fit = charset.fit(text);
         assert!(fit.chars().all(|c| c != '\0' && c <= most), "{encoding} {fit:?}");

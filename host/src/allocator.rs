@@ -6,9 +6,10 @@ const MAPPED_FROM: std::ffi::c_int = 1 << 20;
 
 /// Call it before any thread is started.
 ///
-/// glibc raises the size from which blocks are mapped for themselves, up to 32 MiB, whenever such a block is freed. From then on blocks of
-/// that size come from arenas, which keep them: a host that handed payloads of 15 MB to guests grew to 574 MB. A size that is set stays, and
-/// the same host takes 242 MB.
+/// glibc raises the size from which blocks are mapped for themselves, up to 32 MiB, whenever such a
+/// block is freed. From then on blocks of that size come from arenas, which keep them: a host that
+/// handed payloads of 15 MB to guests grew to 574 MB. A size that is set stays, and the same host
+/// takes 242 MB.
 pub fn give_memory_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(unsafe_code, reason = "a call of the C library that sets two numbers")]

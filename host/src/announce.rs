@@ -62,8 +62,8 @@ impl Announcer {
         Announcer { queue, plugins, presence, announced: None, unannounced, returns }
     }
 
-    /// Announce this host as it is now. Returns whether that worked. Done before the first claim, it lets other hosts rescue this host's jobs
-    /// without waiting for the end of a lease.
+    /// Announce this host as it is now. Returns whether that worked. Done before the first claim,
+    /// it lets other hosts rescue this host's jobs without waiting for the end of a lease.
     pub async fn announce(&mut self) -> bool {
         self.unannounced.mark_unchanged();
         self.returns.mark_unchanged();

@@ -1,4 +1,5 @@
-//! The composition root: builds, spawns, and stops in order. Nothing else spawns a task that outlives a call.
+//! The composition root: builds, spawns, and stops in order. Nothing else spawns a task that
+//! outlives a call.
 
 mod announcing;
 mod database;
@@ -45,9 +46,11 @@ use tasks::Tasks;
 /// The tasks of upkeep have so long to end their last statement at a stop.
 const UPKEEP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Run a worker until it is told to stop. `Ok` means that everything it held was recorded or released.
+/// Run a worker until it is told to stop. `Ok` means that everything it held was recorded or
+/// released.
 ///
-/// The signals come from outside: whoever starts something before this, as `dev` does, catches them before that.
+/// The signals come from outside: whoever starts something before this, as `dev` does, catches them
+/// before that.
 pub async fn run(settings: Settings, signals: &mut Signals) -> anyhow::Result<()> {
     let (stops, mut tasks) = (Stops::default(), Tasks::default());
     let drain_timeout = settings.drain_timeout;
@@ -61,7 +64,8 @@ pub async fn run(settings: Settings, signals: &mut Signals) -> anyhow::Result<()
     };
     let running = tokio::select! {
         running = Box::pin(starting) => running?,
-        // Nothing is claimed yet: whatever it waits for (a database, a lock, a folder, a compiler), it need not.
+        // Nothing is claimed yet: whatever it waits for (a database, a lock, a folder, a compiler),
+        // it need not.
         name = signals.next() => {
             tracing::info!(signal = name, "stopped before it was ready");
             return Ok(());
@@ -88,7 +92,8 @@ async fn build(settings: Settings) -> anyhow::Result<Built> {
     let database = database::connect(&settings.database, &settings.names, me).await?;
     let watchdog = Watchdog::new(database.pool.longest_wait());
     let sandbox = sandbox::build(&settings)?;
-    let (queue, features) = database::open_queue(database.pool.clone(), &settings.names, me, settings.max_claimed_bytes).await?;
+    let (queue, features) =
+        database::open_queue(database.pool.clone(), &settings.names, me, settings.max_claimed_bytes).await?;
     let plugins = plugins::load(&settings, &queue, sandbox.loader.clone()).await?;
     let pipeline = pipeline::build(&settings, &queue, &sandbox);
     Ok(Built { settings, database, queue, features, sandbox, plugins, pipeline, watchdog })
@@ -109,13 +114,20 @@ struct Running {
 }
 
 /// Start everything, the claim loop last. Each task is told to stop by the token beside it.
-async fn spawn(built: Built, pages: Option<&'static Pages>, began: Instant, stops: &Stops, tasks: &mut Tasks) -> Running {
+async fn spawn(
+    built: Built,
+    pages: Option<&'static Pages>,
+    began: Instant,
+    stops: &Stops,
+    tasks: &mut Tasks,
+) -> Running {
     let Built { settings, database, queue, features, sandbox, plugins, pipeline, watchdog } = built;
     let Pipeline { leases, capacity, executor, records, next, next_jobs } = pipeline;
     let served = plugins.served;
     let (claiming, upkeep) = (|| stops.claiming.clone(), || stops.upkeep.clone());
 
-    // Before the first claim: a cancellation of what it takes must be heard, and what is not announced is not watched.
+    // Before the first claim: a cancellation of what it takes must be heard, and what is not
+    // announced is not watched.
     let listens = database.listen_from.is_some();
     let listening = listening::listen(database.listen_from, &queue, features.presence, tasks).await;
     let presence = announcing::presence(features, settings.database.transaction_pooling, &listening.present);
@@ -128,16 +140,25 @@ async fn spawn(built: Built, pages: Option<&'static Pages>, began: Instant, stop
     let readiness = Readiness::new(queue.clone(), served.clone(), &settings.require, began);
     tasks.spawn("readiness", readiness.clone().tell(watchdog.clone(), upkeep()));
 
-    let lost_jobs =
-        maintenance::Rescue { plugins: served.clone(), lease: settings.heartbeat_timeout, max_crashes: settings.folder.caps.max_crashes };
-    tasks.spawn("rescue of lost workers", maintenance::rescue_from(queue.clone(), listening.lost, lost_jobs.clone(), upkeep()));
+    let lost_jobs = maintenance::Rescue {
+        plugins: served.clone(),
+        lease: settings.heartbeat_timeout,
+        max_crashes: settings.folder.caps.max_crashes,
+    };
+    tasks.spawn(
+        "rescue of lost workers",
+        maintenance::rescue_from(queue.clone(), listening.lost, lost_jobs.clone(), upkeep()),
+    );
     tasks.spawn("rescue", maintenance::rescue(queue.clone(), Arc::clone(&leases), lost_jobs, upkeep()));
     tasks.spawn("lease keeper", lease::keep(Arc::clone(&leases), queue.clone(), upkeep()));
     tasks.spawn("pruning", maintenance::prune(queue.clone(), upkeep()));
     tasks.spawn("statistics", maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, upkeep()));
     // A host that is to end when the queue is empty must not fill it.
     if settings.worker.mode == Mode::Continuous {
-        tasks.spawn("schedules", schedules::keep(queue.clone(), served.clone(), settings.worker.dequeue_timeout, claiming()));
+        tasks.spawn(
+            "schedules",
+            schedules::keep(queue.clone(), served.clone(), settings.worker.dequeue_timeout, claiming()),
+        );
     }
 
     let shown = pages.map(|pages| {
@@ -156,7 +177,8 @@ async fn spawn(built: Built, pages: Option<&'static Pages>, began: Instant, stop
 
     tasks.spawn("jobs handed over", worker::start_handed_over(executor.clone(), next_jobs, claiming()));
     let handover = SlotHandover::new(served.clone(), Arc::clone(&capacity), next, claiming());
-    let recorder = tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), handover, records, stops.recording.clone()));
+    let recorder =
+        tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), handover, records, stops.recording.clone()));
     let worker = Worker {
         queue,
         plugins: served,
@@ -172,11 +194,29 @@ async fn spawn(built: Built, pages: Option<&'static Pages>, began: Instant, stop
     let claim_loop = tokio::spawn(async move { beating.run(worker.run()).await });
 
     let (pool, engine) = (database.pool, sandbox.engine);
-    Running { claim_loop, recorder, executor, capacity, leases, watchdog, shown, pool, engine, _threads: sandbox.threads }
+    Running {
+        claim_loop,
+        recorder,
+        executor,
+        capacity,
+        leases,
+        watchdog,
+        shown,
+        pool,
+        engine,
+        _threads: sandbox.threads,
+    }
 }
 
-/// Wait until there is a reason to stop, and stop: claims, runs, outcomes; then the tasks that kept all of them going, and what they used.
-async fn stop(running: Running, mut tasks: Tasks, stops: Stops, signals: &mut Signals, drain_timeout: Duration) -> anyhow::Result<()> {
+/// Wait until there is a reason to stop, and stop: claims, runs, outcomes; then the tasks that kept
+/// all of them going, and what they used.
+async fn stop(
+    running: Running,
+    mut tasks: Tasks,
+    stops: Stops,
+    signals: &mut Signals,
+    drain_timeout: Duration,
+) -> anyhow::Result<()> {
     let Running { claim_loop, recorder, executor, capacity, leases, watchdog, shown, pool, engine, _threads } = running;
     let stopping = Stopping { executor, capacity, leases, stops: stops.clone(), signals, drain_timeout, watchdog };
     let ended = stopping.run(claim_loop, recorder, &mut tasks).await;
@@ -188,7 +228,9 @@ async fn stop(running: Running, mut tasks: Tasks, stops: Stops, signals: &mut Si
     // Anything but 0 is a leak.
     tracing::info!(instances = engine.instances(), "stopped");
     match ended? {
-        Ended::ListenerLost => anyhow::bail!("the listening connection was lost, and --shutdown-on-listener-failure is set"),
+        Ended::ListenerLost => {
+            anyhow::bail!("the listening connection was lost, and --shutdown-on-listener-failure is set")
+        }
         Ended::Left(left) => anyhow::bail!("the drain ended with jobs left: {left}; mend the plugin and drain again"),
         Ended::Stopped | Ended::Drained => Ok(()),
     }

@@ -1,4 +1,5 @@
-//! The number of calls at a time, shared by the executor that starts them and by what claims jobs for them.
+//! The number of calls at a time, shared by the executor that starts them and by what claims jobs
+//! for them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +28,8 @@ impl Capacity {
         self.max
     }
 
-    /// Calls whose outcomes are not handed to the recorder yet, those that wait for a place included.
+    /// Calls whose outcomes are not handed to the recorder yet, those that wait for a place
+    /// included.
     pub fn active(&self) -> usize {
         self.active.load(Ordering::Acquire)
     }
@@ -43,7 +45,8 @@ impl Capacity {
         ActiveCall(Arc::clone(self))
     }
 
-    /// Resolves when a call has ended, or made room for others, since the last time. There is one waiter, the worker.
+    /// Resolves when a call has ended, or made room for others, since the last time. There is one
+    /// waiter, the worker.
     pub async fn freed(&self) {
         self.freed.notified().await;
     }

@@ -32,7 +32,9 @@ pub struct Build<'a> {
 pub enum BuildError {
     #[error("{} has no Cargo.toml; name the folder of a plugin's crate, or make one with `pgq-host plugin new NAME`", .0.display())]
     NoCrate(PathBuf),
-    #[error("cargo cannot be started: {0}; install Rust with rustup (https://rustup.rs), and see that cargo is on the PATH")]
+    #[error(
+        "cargo cannot be started: {0}; install Rust with rustup (https://rustup.rs), and see that cargo is on the PATH"
+    )]
     NoCargo(io::Error),
     /// A cargo, but no compiler behind it.
     #[error("rustc does not work in {}: {cause}; install Rust with rustup (https://rustup.rs)", folder.display())]
@@ -69,7 +71,9 @@ impl Build<'_> {
             return Err(BuildError::NoCrate(self.folder.to_owned()));
         }
         let mut command = Command::new("cargo");
-        command.args(["build", "--target", TARGET, "--message-format=json-render-diagnostics"]).current_dir(self.folder);
+        command
+            .args(["build", "--target", TARGET, "--message-format=json-render-diagnostics"])
+            .current_dir(self.folder);
         command.args(self.release.then_some("--release")).args(self.quiet.then_some("--quiet"));
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut cargo = Group::spawn(&mut command).map_err(BuildError::NoCargo)?;
@@ -90,7 +94,11 @@ impl Build<'_> {
     async fn diagnose(self) -> BuildError {
         let folder = self.folder.to_owned();
         let mut rustc = Command::new("rustc");
-        rustc.args(["--print", "target-libdir", "--target", TARGET]).current_dir(self.folder).stdin(Stdio::null()).kill_on_drop(true);
+        rustc
+            .args(["--print", "target-libdir", "--target", TARGET])
+            .current_dir(self.folder)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
         let said = match rustc.output().await {
             Ok(said) => said,
             Err(error) => return BuildError::NoCompiler { folder, cause: error.to_string() },
@@ -111,7 +119,9 @@ fn components_of(line: &str) -> Vec<PathBuf> {
         return Vec::new();
     }
     // What a dependency makes stays in `deps`; what was asked for lies beside it.
-    let asked_for = |path: &PathBuf| path.extension().is_some_and(|e| e == "wasm") && !path.parent().is_some_and(|p| p.ends_with("deps"));
+    let asked_for = |path: &PathBuf| {
+        path.extension().is_some_and(|e| e == "wasm") && !path.parent().is_some_and(|p| p.ends_with("deps"))
+    };
     message.filenames.into_iter().filter(asked_for).collect()
 }
 
@@ -122,7 +132,9 @@ mod tests {
     #[test]
     fn components_are_those_that_were_asked_for() {
         let artifact = |kind: &str, file: &str| {
-            format!(r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"name":"x"}},"filenames":["{file}"],"fresh":false}}"#)
+            format!(
+                r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"name":"x"}},"filenames":["{file}"],"fresh":false}}"#
+            )
         };
         assert_eq!(components_of(&artifact("cdylib", "/t/release/x.wasm")), [PathBuf::from("/t/release/x.wasm")]);
         for other in [

@@ -49,7 +49,8 @@ pub struct Cli {
 enum Command {
     /// Run jobs with the plugins of a folder.
     Run(run::RunArgs),
-    /// Run jobs with a private PostgreSQL of its own, for development: nothing to install or set up.
+    /// Run jobs with a private PostgreSQL of its own, for development: nothing to install or set
+    /// up.
     Dev(dev::DevArgs),
     /// Ask a host on this machine whether it is alive, or ready: for a container's health check.
     Probe(probe::ProbeArgs),
@@ -83,7 +84,8 @@ enum Command {
     Upgrade(schema::UpgradeArgs),
     /// Remove the tables, with all jobs in them. Asks before it takes jobs, or a host's tables.
     Uninstall(uninstall::UninstallArgs),
-    /// Look whether database, role, plugins and hosts are fit for `run`, and say what mends what is not. Changes nothing.
+    /// Look whether database, role, plugins and hosts are fit for `run`, and say what mends what is
+    /// not. Changes nothing.
     Doctor(doctor::DoctorArgs),
     /// Change which tables are written to PostgreSQL's log.
     Durability(schema::DurabilityArgs),
@@ -108,12 +110,15 @@ enum Command {
 }
 
 impl Command {
-    /// By when a verb that works on a session of its own has ended. A table that is rewritten may take hours; the others have deadlines of
-    /// their own, or none because they go on until they are stopped.
+    /// By when a verb that works on a session of its own has ended. A table that is rewritten may
+    /// take hours; the others have deadlines of their own, or none because they go on until they
+    /// are stopped.
     fn deadline(&self) -> Option<Duration> {
         const HOUR: Duration = Duration::from_secs(3600);
         match self {
-            Command::Install(_) | Command::Upgrade(_) | Command::Uninstall(_) | Command::Durability(_) => Some(HOUR * 12),
+            Command::Install(_) | Command::Upgrade(_) | Command::Uninstall(_) | Command::Durability(_) => {
+                Some(HOUR * 12)
+            }
             Command::Verify(_) | Command::Doctor(_) | Command::Autovac(_) | Command::Grant(_) => Some(HOUR / 6),
             _ => None,
         }
@@ -141,9 +146,12 @@ impl Cli {
             None => Box::pin(self.obey()).await,
             Some(default) => {
                 let deadline = statement_timeout.unwrap_or(default);
-                // What the driver waits for below this, it would wait for for ever where the network is silent.
+                // What the driver waits for below this, it would wait for for ever where the
+                // network is silent.
                 tokio::time::timeout(deadline, Box::pin(self.obey())).await.unwrap_or_else(|_| {
-                    anyhow::bail!("the database did not answer within {deadline:?}; --statement-timeout gives it longer")
+                    anyhow::bail!(
+                        "the database did not answer within {deadline:?}; --statement-timeout gives it longer"
+                    )
                 })
             }
         }
@@ -175,7 +183,12 @@ impl Cli {
             Command::Autovac(args) => schema::autovac(&self.database, args).await,
             Command::Grant(args) => schema::grant(&self.database, args).await,
             Command::CompileComponent { max_instances, max_memory, pooled } => wasm::compile_as_child(
-                &wasm::EngineSettings { max_instances, max_memory, max_guest_memory: max_memory, compile_timeout: None },
+                &wasm::EngineSettings {
+                    max_instances,
+                    max_memory,
+                    max_guest_memory: max_memory,
+                    compile_timeout: None,
+                },
                 pooled,
             ),
             Command::Sql(command) => schema::sql(&self.database, command),

@@ -1,7 +1,7 @@
 //! `pgq-host.toml`: what an operator decides about plugins and the worker.
 //!
-//! Flags win over the environment, the environment over this file, this file over the defaults. A key that is not known here is an
-//! error, and all mistakes are reported at once.
+//! Flags win over the environment, the environment over this file, this file over the defaults. A
+//! key that is not known here is an error, and all mistakes are reported at once.
 
 mod canary;
 mod plugin;
@@ -131,8 +131,12 @@ impl Config {
         let path = named.unwrap_or(Path::new(DEFAULT_FILE));
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
-            Err(error) => return Err(error).with_context(|| format!("cannot read the configuration {}", path.display())),
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Config::default());
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read the configuration {}", path.display()));
+            }
         };
         Config::parse(&text).with_context(|| format!("the configuration {} is not valid", path.display()))
     }
@@ -147,14 +151,18 @@ impl Config {
         let file: File = toml::from_str(text)?;
         let mut mistakes = Vec::new();
         let defaults = Caps::default();
-        let mut time = |key: &str, text: Option<String>, default: Duration| match text.as_deref().map(humantime::parse_duration) {
-            None => default,
-            Some(Ok(time)) if !time.is_zero() => time,
-            Some(_) => {
-                mistakes.push(format!("limits.{key} is {:?}, which is not a time like \"90s\" or \"15m\"", text.unwrap_or_default()));
-                default
-            }
-        };
+        let mut time =
+            |key: &str, text: Option<String>, default: Duration| match text.as_deref().map(humantime::parse_duration) {
+                None => default,
+                Some(Ok(time)) if !time.is_zero() => time,
+                Some(_) => {
+                    mistakes.push(format!(
+                        "limits.{key} is {:?}, which is not a time like \"90s\" or \"15m\"",
+                        text.unwrap_or_default()
+                    ));
+                    default
+                }
+            };
         let timeout = time("timeout", file.limits.timeout, defaults.timeout);
         let compile_timeout = time("compile-timeout", file.limits.compile_timeout, defaults.compile_timeout);
         let memory = match file.limits.memory_mib {
@@ -177,7 +185,9 @@ impl Config {
             mistakes.push("limits.reuse is 0; 1 makes a fresh instance for each job".into());
         }
         if file.limits.max_crashes == Some(0) {
-            mistakes.push("limits.max-crashes is 0; 1 holds a job as soon as its worker is lost while it runs alone".into());
+            mistakes.push(
+                "limits.max-crashes is 0; 1 holds a job as soon as its worker is lost while it runs alone".into(),
+            );
         }
         let reuse = file.limits.reuse.unwrap_or(defaults.reuse);
         let max_crashes = file.limits.max_crashes.unwrap_or(defaults.max_crashes);
@@ -196,7 +206,8 @@ impl Config {
     }
 }
 
-/// A time as PgQueuer's flags have it, seconds with a fraction; or with a unit, like `90s`, `15m`, `2h 30m`.
+/// A time as PgQueuer's flags have it, seconds with a fraction; or with a unit, like `90s`, `15m`,
+/// `2h 30m`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a time; write seconds like 30 or 0.5, or a unit like 90s, 15m, 2h");
     match text.parse::<f64>() {
@@ -215,7 +226,8 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         "g" | "gib" => Some(30),
         _ => None,
     };
-    let bytes = text[..digits].parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
+    let bytes =
+        text[..digits].parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
     bytes.ok_or_else(|| format!("{text:?} is not a size; write bytes like 67108864, or a unit like 64MiB, 1GiB"))
 }
 
@@ -251,7 +263,10 @@ mod tests {
         assert_eq!(config.grants["webhook"].http[0].origin.to_string(), "https://hooks.example.com:443");
         assert!(config.grants["webhook"].config.contains_key("region"));
         assert_eq!(config.canaries["webhook"], Canary { share: 0.1, runs: 100 });
-        assert_eq!(config.breaker, BreakerRule { crashes: 5, pause: Duration::from_secs(60), ..BreakerRule::default() });
+        assert_eq!(
+            config.breaker,
+            BreakerRule { crashes: 5, pause: Duration::from_secs(60), ..BreakerRule::default() }
+        );
     }
 
     #[test]
@@ -259,7 +274,16 @@ mod tests {
         let error =
             Config::parse("[limits]\ntimeout = \"soon\"\nmemory-mib = 0\n[circuit-breaker]\nwindow = 65\npause = \"later\"\n[plugins.a]\ncanary = { percent = 200, runs = 0 }\nhttp = [\"example.com\"]").expect_err("invalid");
         let text = format!("{error:#}");
-        for part in ["soon", "memory-mib is 0", "window is 65", "later", "percent is 200", "runs is 0", "plugins.a.http", "example.com"] {
+        for part in [
+            "soon",
+            "memory-mib is 0",
+            "window is 65",
+            "later",
+            "percent is 200",
+            "runs is 0",
+            "plugins.a.http",
+            "example.com",
+        ] {
             assert!(text.contains(part), "{part} is missing in: {text}");
         }
     }
@@ -272,7 +296,10 @@ mod tests {
 
     #[test]
     fn sizes_are_bytes_or_have_a_unit() {
-        assert_eq!((parse_bytes("4096"), parse_bytes("64MiB"), parse_bytes("2 g")), (Ok(4096), Ok(64 << 20), Ok(2 << 30)));
+        assert_eq!(
+            (parse_bytes("4096"), parse_bytes("64MiB"), parse_bytes("2 g")),
+            (Ok(4096), Ok(64 << 20), Ok(2 << 30))
+        );
         for bad in ["-1", "1.5M", "MiB", "", "99999999999G", "1 pint"] {
             assert!(parse_bytes(bad).expect_err("refused").contains(bad));
         }

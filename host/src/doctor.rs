@@ -1,7 +1,8 @@
-//! Whether a database, a role, a plugins folder and the hosts on a queue are fit for `run`. Looks, and changes nothing.
+//! Whether a database, a role, a plugins folder and the hosts on a queue are fit for `run`. Looks,
+//! and changes nothing.
 //!
-//! A check is a function that looks at one thing and says what it found. One that cannot look (the role may not, the tables are not
-//! there) says so, and keeps no other from looking.
+//! A check is a function that looks at one thing and says what it found. One that cannot look (the
+//! role may not, the tables are not there) says so, and keeps no other from looking.
 
 mod activity;
 mod autovacuum;
@@ -47,7 +48,8 @@ pub async fn examine(deployment: &Deployment) -> Vec<Finding> {
     };
     let target = &target;
     report.run("pooling", pooling::check(target)).await;
-    // Everything else would prepare statements and LISTEN in sessions that are others' next, and see those sessions instead of its own.
+    // Everything else would prepare statements and LISTEN in sessions that are others' next, and
+    // see those sessions instead of its own.
     if report.has_error("pooling") {
         report.add("plugins", folder);
         target.close().await;

@@ -27,14 +27,16 @@ use pgq_queue::boot_clock::BootInstant;
 use pgq_queue::{Queue, Record};
 use shared::Shared;
 
-/// Runs jobs on the guest runtime, a bounded number at a time, and sends their outcomes to the recorder.
+/// Runs jobs on the guest runtime, a bounded number at a time, and sends their outcomes to the
+/// recorder.
 #[derive(Clone)]
 pub struct Executor {
     shared: Arc<Shared>,
 }
 
 impl Executor {
-    /// To be called on the control runtime, which sends the statements. Guests run on `guests`, as many calls at a time as `capacity` says.
+    /// To be called on the control runtime, which sends the statements. Guests run on `guests`, as
+    /// many calls at a time as `capacity` says.
     pub fn new(
         engine: Engine,
         guests: Guests,
@@ -78,7 +80,8 @@ impl Executor {
         self.shared.lane.is_open()
     }
 
-    /// Run jobs that were claimed by a statement sent at `asked`, with these plugins; in batches where an entrypoint takes them.
+    /// Run jobs that were claimed by a statement sent at `asked`, with these plugins; in batches
+    /// where an entrypoint takes them.
     pub fn start(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: BootInstant) {
         let (jobs, unread): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.unread.is_none());
         if !unread.is_empty() {

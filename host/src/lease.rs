@@ -16,14 +16,15 @@ use pgq_queue::told::Told as _;
 
 /// Jobs in one renewal statement.
 const CHUNK: usize = 5_000;
-/// Between two tries while the database is away, unless it answers before. After an outage, other hosts wait for a lease and five seconds
-/// before they judge leases.
+/// Between two tries while the database is away, unless it answers before. After an outage, other
+/// hosts wait for a lease and five seconds before they judge leases.
 const RETRY: Duration = Duration::from_secs(1);
 /// Between two rounds while a run waits for its renewal: a row that was locked may be free then.
 const AGAIN: Duration = Duration::from_millis(50);
 const DEFAULT: Duration = Duration::from_secs(30);
 
-/// A held job: its claim, the control of its run, and when the last renewal (or the claim) was sent.
+/// A held job: its claim, the control of its run, and when the last renewal (or the claim) was
+/// sent.
 #[derive(Debug)]
 struct Held {
     claim: Claim,
@@ -31,7 +32,8 @@ struct Held {
     renewed: BootInstant,
 }
 
-/// Deadline of a renewal, after which it is tried on another connection. A lease has room for two that hang.
+/// Deadline of a renewal, after which it is tried on another connection. A lease has room for two
+/// that hang.
 pub fn renewal_timeout(lease: Duration) -> Duration {
     (lease / 4).clamp(Duration::from_secs(1), Duration::from_secs(10))
 }
@@ -46,7 +48,8 @@ pub enum Standing {
     Lost,
 }
 
-/// All held jobs. The worker adds them at a claim; the recorder removes them when the outcome is written.
+/// All held jobs. The worker adds them at a claim; the recorder removes them when the outcome is
+/// written.
 #[derive(Debug)]
 pub struct Leases {
     lease: Duration,
@@ -66,7 +69,13 @@ impl Default for Leases {
 
 impl Leases {
     pub fn new(lease: Duration) -> Leases {
-        Leases { lease, held: Mutex::default(), released: Notify::new(), wanted: Notify::new(), rounds: watch::Sender::new(0) }
+        Leases {
+            lease,
+            held: Mutex::default(),
+            released: Notify::new(),
+            wanted: Notify::new(),
+            rounds: watch::Sender::new(0),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Held>> {
@@ -83,8 +92,9 @@ impl Leases {
         since.elapsed() < self.stale()
     }
 
-    /// Hold a job that was claimed by a statement sent at `asked`. The lease counts from then: the database claimed it later, and the answer
-    /// may have taken long. Returns the control of its run. A claim that is held already, because its payload was read, stays as it is.
+    /// Hold a job that was claimed by a statement sent at `asked`. The lease counts from then: the
+    /// database claimed it later, and the answer may have taken long. Returns the control of its
+    /// run. A claim that is held already, because its payload was read, stays as it is.
     pub fn hold(&self, claim: Claim, asked: BootInstant) -> Arc<Control> {
         let mut held = self.lock();
         if let Some(held) = held.get(&claim.id).filter(|held| held.claim == claim) {
@@ -148,7 +158,8 @@ impl Leases {
         }
     }
 
-    /// Renew those of these claims that are stale. Returns once each of them is good or lost, or at `stop`.
+    /// Renew those of these claims that are stale. Returns once each of them is good or lost, or at
+    /// `stop`.
     pub async fn renew(&self, claims: &[Claim], stop: &CancellationToken) {
         let mut rounds = self.rounds.subscribe();
         while claims.iter().any(|claim| self.standing(*claim) == Standing::Stale) {
@@ -169,7 +180,8 @@ impl Leases {
     fn beaten(&self, claims: &[Claim], renewed: &HashSet<JobId>, ours: &HashSet<JobId>, asked: BootInstant) {
         let mut held = self.lock();
         for claim in claims {
-            // A job that was recorded meanwhile is not held any more, or is held under a new claim. The answer says nothing about that.
+            // A job that was recorded meanwhile is not held any more, or is held under a new claim.
+            // The answer says nothing about that.
             match held.get_mut(&claim.id).filter(|held| held.claim == *claim) {
                 Some(held) if renewed.contains(&claim.id) => held.renewed = asked,
                 Some(held) if !ours.contains(&claim.id) => held.control.lose_lease(),
@@ -179,8 +191,8 @@ impl Leases {
     }
 }
 
-/// Renew leases once three eighths of them are over, and when a run waits for it, until `stop`. Nearly all jobs end sooner and cost no
-/// statement.
+/// Renew leases once three eighths of them are over, and when a run waits for it, until `stop`.
+/// Nearly all jobs end sooner and cost no statement.
 pub async fn keep(leases: Arc<Leases>, queue: Queue, stop: CancellationToken) {
     // A lease is renewed when it is half over at the latest.
     let period = leases.lease / 8;
@@ -207,7 +219,9 @@ async fn round(leases: &Leases, queue: &Queue) -> bool {
         let renewing = tokio::time::timeout(renewal_timeout(leases.lease), queue.heartbeat(claims));
         let answer = meter::statement("heartbeat", async { renewing.await.unwrap_or_else(|_| Err(no_answer())) }).await;
         match answer {
-            Ok(beaten) => leases.beaten(claims, &beaten.renewed.into_iter().collect(), &beaten.ours.into_iter().collect(), asked),
+            Ok(beaten) => {
+                leases.beaten(claims, &beaten.renewed.into_iter().collect(), &beaten.ours.into_iter().collect(), asked)
+            }
             Err(error) => {
                 tracing::warn!(jobs = claims.len(), error = %error.told(), "cannot renew leases; trying again");
                 queue.access().lost();

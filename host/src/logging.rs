@@ -1,4 +1,5 @@
-//! What the host says while it runs: events become lines, and lines are written by a thread that nobody waits for.
+//! What the host says while it runs: events become lines, and lines are written by a thread that
+//! nobody waits for.
 //!
 //! Logs go to stderr. docs/logging.md has the formats and the fields.
 
@@ -55,17 +56,22 @@ struct Log {
     journal: bool,
 }
 
-/// Log from now on. Once per process; `level` is for us and our guests, and `RUST_LOG` goes before it.
+/// Log from now on. Once per process; `level` is for us and our guests, and `RUST_LOG` goes before
+/// it.
 pub fn install(level: &str, format: Format) -> anyhow::Result<()> {
-    // Not `std::io::stderr()` itself: a thread that is stuck in writing would hold its lock, and with it whoever else has something to say.
+    // Not `std::io::stderr()` itself: a thread that is stuck in writing would hold its lock, and
+    // with it whoever else has something to say.
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned().context("stderr cannot be used for the log")?);
     let log = Log { queue: Queue::default(), format, journal: is_journal(&stderr) };
     if LOG.set(log).is_err() {
         return Ok(());
     }
     let log = LOG.get().context("the log was just made")?;
-    let write =
-        move || log.queue.write(stderr, |lines| tracing::warn!(lines, "log lines were dropped: they came faster than stderr took them"));
+    let write = move || {
+        log.queue.write(stderr, |lines| {
+            tracing::warn!(lines, "log lines were dropped: they came faster than stderr took them")
+        })
+    };
     thread::Builder::new().name("pgq-log".into()).spawn(write).context("cannot start the log's thread")?;
     // Libraries only speak up when something is wrong.
     let default = of_all_crates(&format!("warn,pgq_host={level}"));
@@ -77,7 +83,8 @@ pub fn install(level: &str, format: Format) -> anyhow::Result<()> {
         None => (EnvFilter::new(&default), None),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log).log_internal_errors(false);
-    // Only fails where a subscriber is installed already: then somebody embeds us and has their own.
+    // Only fails where a subscriber is installed already: then somebody embeds us and has their
+    // own.
     let _ = match format {
         Format::Json => builder.event_format(Prioritised { inner: Json, journal: log.journal }).try_init(),
         Format::Text => {
@@ -99,14 +106,18 @@ pub fn install(level: &str, format: Format) -> anyhow::Result<()> {
 /// The crates that the host is made of. To whoever reads or filters its log they are `pgq_host`.
 const CRATES: [&str; 5] = ["pgq_bench", "pgq_cron", "pgq_embedded", "pgq_engine", "pgq_queue"];
 
-/// A filter in which what is said of `pgq_host` is said of the crates it is made of as well, unless they are named.
+/// A filter in which what is said of `pgq_host` is said of the crates it is made of as well, unless
+/// they are named.
 fn of_all_crates(filter: &str) -> String {
-    let Some(level) = filter.split(',').find_map(|directive| directive.trim().strip_prefix("pgq_host=")) else { return filter.to_owned() };
+    let Some(level) = filter.split(',').find_map(|directive| directive.trim().strip_prefix("pgq_host=")) else {
+        return filter.to_owned();
+    };
     let unnamed = CRATES.iter().filter(|name| !filter.contains(**name));
     unnamed.map(|name| format!("{name}={level},")).collect::<String>() + filter
 }
 
-/// Say why the process ends, as the log says things if there is one, and write what is left of the log.
+/// Say why the process ends, as the log says things if there is one, and write what is left of the
+/// log.
 pub fn fatal(said: &str) {
     let Some(log) = LOG.get() else {
         // Nobody may be there to read it.
@@ -194,9 +205,12 @@ fn priority(level: &Level) -> &'static str {
     }
 }
 
-/// systemd names the file that it gave us as stderr; in a shell that runs under a unit, ours may be another.
+/// systemd names the file that it gave us as stderr; in a shell that runs under a unit, ours may be
+/// another.
 fn is_journal(stderr: &File) -> bool {
-    let (Some(named), Ok(ours)) = (environment::variable("JOURNAL_STREAM"), rustix::fs::fstat(stderr)) else { return false };
+    let (Some(named), Ok(ours)) = (environment::variable("JOURNAL_STREAM"), rustix::fs::fstat(stderr)) else {
+        return false;
+    };
     named == format!("{}:{}", ours.st_dev, ours.st_ino)
 }
 
@@ -214,7 +228,10 @@ mod tests {
     #[test]
     fn a_filter_of_the_host_is_one_of_all_its_crates() {
         let all = of_all_crates("warn,pgq_host=debug,pgq_queue=info");
-        assert_eq!(all, "pgq_bench=debug,pgq_cron=debug,pgq_embedded=debug,pgq_engine=debug,warn,pgq_host=debug,pgq_queue=info");
+        assert_eq!(
+            all,
+            "pgq_bench=debug,pgq_cron=debug,pgq_embedded=debug,pgq_engine=debug,warn,pgq_host=debug,pgq_queue=info"
+        );
         assert_eq!(of_all_crates("pgq_host::guest=warn"), "pgq_host::guest=warn");
         assert!(EnvFilter::try_new(all).is_ok());
     }

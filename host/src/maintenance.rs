@@ -1,4 +1,5 @@
-//! Periodic work: rescuing jobs of lost workers, aggregating the log into PgQueuer's statistics, and pruning attempts.
+//! Periodic work: rescuing jobs of lost workers, aggregating the log into PgQueuer's statistics,
+//! and pruning attempts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +18,22 @@ use pgq_queue::{Counted, Queue, RescueRule, Rescued};
 const ATTEMPTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 const PRUNE_PERIOD: Duration = Duration::from_secs(6 * 3600);
 
-/// Time for a living host to renew its leases once the database answers again, beside a renewal that hangs: its tries are a second apart.
+/// Time for a living host to renew its leases once the database answers again, beside a renewal
+/// that hangs: its tries are a second apart.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// Delay until what this host wrote is in the statistics, whatever the interval: PgQueuer's readers count the rest, but not this.
+/// Delay until what this host wrote is in the statistics, whatever the interval: PgQueuer's readers
+/// count the rest, but not this.
 const TALLY_INTERVAL: Duration = Duration::from_secs(1);
-/// Rows of the log in one statement, so that a backlog is worked off in bounded transactions. Each statement reads over rows that were counted
-/// since the last vacuum; beside a transaction that is left open, those are all rows since it began. So statements grow with the backlog.
+/// Rows of the log in one statement, so that a backlog is worked off in bounded transactions. Each
+/// statement reads over rows that were counted since the last vacuum; beside a transaction that is
+/// left open, those are all rows since it began. So statements grow with the backlog.
 const AGGREGATE_LEAST: usize = 10_000;
 const AGGREGATE_MOST: usize = 200_000;
 const AGGREGATE_GROWTH: usize = 4;
-/// An empty log is read half as often each time, down to an eighth, until this host has written something.
+/// An empty log is read half as often each time, down to an eighth, until this host has written
+/// something.
 const AGGREGATE_RARELY: u32 = 8;
 
 /// What a rescue needs to know.
@@ -59,9 +64,10 @@ pub async fn rescue(queue: Queue, leases: Arc<Leases>, how: Rescue, stop: Cancel
 
 /// Rescue jobs whose leases have run out. Returns when to scan again, if it is too early to judge.
 ///
-/// Expired leases prove nothing to a host that was cut off itself: other hosts may have been, too, and are about to renew theirs. So a host
-/// judges once the database has answered it without a break for a whole lease, and for as long as others may take to try again. An expired
-/// lease has a little more time, for an interruption that was too short for this host to see.
+/// Expired leases prove nothing to a host that was cut off itself: other hosts may have been, too,
+/// and are about to renew theirs. So a host judges once the database has answered it without a
+/// break for a whole lease, and for as long as others may take to try again. An expired lease has a
+/// little more time, for an interruption that was too short for this host to see.
 async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Option<Duration>> {
     let rules = how.rules();
     if rules.is_empty() {
@@ -86,14 +92,16 @@ async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Opti
             needed_ms = needed.as_millis(),
             "leases are over; too early to tell whether their workers are lost"
         );
-        // Not for longer than between two scans: after a longer silence, the access counts as broken.
+        // Not for longer than between two scans: after a longer silence, the access counts as
+        // broken.
         return Ok(Some((needed - good_for).max(MOMENT).min(how.lease / 2)));
     }
     queue.rescue(&rules, overdue, found.clock_ms, &leases.ids()).await?.iter().for_each(report);
     Ok(None)
 }
 
-/// Rescue the jobs of workers whose sessions have all ended, as they are reported, until `stop`. If that fails, their leases run out.
+/// Rescue the jobs of workers whose sessions have all ended, as they are reported, until `stop`. If
+/// that fails, their leases run out.
 pub async fn rescue_from(queue: Queue, mut lost: mpsc::Receiver<Uuid>, how: Rescue, stop: CancellationToken) {
     while let Some(Some(worker)) = stop.run_until_cancelled(lost.recv()).await {
         let rules = how.rules();
@@ -125,11 +133,14 @@ fn report(job: &Rescued) {
     tracing::warn!(job.id = job.id, job.entrypoint = job.entrypoint, status = job.status, "its worker was lost");
 }
 
-/// Aggregate the log into the statistics at every interval, until `stop`; what this host wrote, a second after it did, and once more at the
-/// end. One host of the queue does it at a time. An interval of zero leaves the log to others, but not the tally, which only hosts know. An
-/// idle host reads the log alone, and rarely.
+/// Aggregate the log into the statistics at every interval, until `stop`; what this host wrote, a
+/// second after it did, and once more at the end. One host of the queue does it at a time. An
+/// interval of zero leaves the log to others, but not the tally, which only hosts know. An idle
+/// host reads the log alone, and rarely.
 pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken) {
-    let next = |rarely: u32| (!interval.is_zero()).then(|| Instant::now() + (interval * rarely).mul_f64(0.75 + fastrand::f64() / 2.0));
+    let next = |rarely: u32| {
+        (!interval.is_zero()).then(|| Instant::now() + (interval * rarely).mul_f64(0.75 + fastrand::f64() / 2.0))
+    };
     let (mut log_at, mut tally_at, mut rows, mut rarely) = (next(1), None, AGGREGATE_LEAST, 1);
     while !stop.is_cancelled() {
         tokio::select! {
@@ -155,14 +166,18 @@ pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken
     count(&queue, &mut 0).await;
 }
 
-/// Aggregate everything, a number of rows at a time that adapts to how long it takes. Returns what was counted; `turn` is false if another
-/// host does it, or if it failed.
+/// Aggregate everything, a number of rows at a time that adapts to how long it takes. Returns what
+/// was counted; `turn` is false if another host does it, or if it failed.
 async fn count(queue: &Queue, log_rows: &mut usize) -> Counted {
     let mut sum = Counted { turn: false, logged: 0, tallied: 0 };
     loop {
         match queue.aggregate(*log_rows, AGGREGATE_LEAST).await {
             Ok(counted) => {
-                sum = Counted { turn: counted.turn, logged: sum.logged + counted.logged, tallied: sum.tallied + counted.tallied };
+                sum = Counted {
+                    turn: counted.turn,
+                    logged: sum.logged + counted.logged,
+                    tallied: sum.tallied + counted.tallied,
+                };
                 if *log_rows > 0 && counted.logged == *log_rows {
                     *log_rows = (*log_rows * AGGREGATE_GROWTH).min(AGGREGATE_MOST);
                 } else if counted.tallied < AGGREGATE_LEAST {
@@ -203,7 +218,9 @@ pub async fn prune(queue: Queue, stop: CancellationToken) {
         match queue.prune_suspects().await {
             Ok(0) => {}
             Ok(pruned) => tracing::debug!(pruned, "suspects dropped whose jobs are gone"),
-            Err(error) => tracing::warn!(error = %error.told(), "cannot drop suspects whose jobs are gone; trying again"),
+            Err(error) => {
+                tracing::warn!(error = %error.told(), "cannot drop suspects whose jobs are gone; trying again")
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
-//! What is counted on a job's way. Without `--listen` nothing keeps the counts, and counting is next to nothing.
+//! What is counted on a job's way. Without `--listen` nothing keeps the counts, and counting is
+//! next to nothing.
 //!
-//! The names and their units are described in `telemetry`. Handles of what every job counts are kept, one set per entrypoint of a plugin:
-//! to look one up takes longer than to count.
+//! The names and their units are described in `telemetry`. Handles of what every job counts are
+//! kept, one set per entrypoint of a plugin: to look one up takes longer than to count.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,8 @@ use metrics::{Counter, Histogram, counter, histogram};
 use pgq_job::{Job, Verdict};
 use pgq_queue::{Claimed, HandedOver};
 
-/// The counts of one entrypoint. A name always leads to the same counts: to make them anew loses nothing.
+/// The counts of one entrypoint. A name always leads to the same counts: to make them anew loses
+/// nothing.
 #[derive(Clone)]
 pub struct EntrypointMetrics {
     plugin: Arc<str>,
@@ -56,8 +58,9 @@ impl EntrypointMetrics {
     pub fn start(&self, jobs: &[Job]) {
         self.batch.record(jobs.len() as f64);
         for job in jobs {
-            // All times are the database's: clocks that disagree do not show. A job that was snoozed meanwhile is never early, and none
-            // was late before it was there, whenever its producer wrote that it was due.
+            // All times are the database's: clocks that disagree do not show. A job that was
+            // snoozed meanwhile is never early, and none was late before it was there, whenever its
+            // producer wrote that it was due.
             self.pickup.record((job.claim.at - job.due.max(job.created())).to_std().unwrap_or_default());
         }
     }
@@ -78,7 +81,8 @@ impl EntrypointMetrics {
     pub fn limits(&self, labels: impl Iterator<Item = &'static str>) {
         for limit in labels {
             let (plugin, entrypoint) = (Arc::clone(&self.plugin), Arc::clone(&self.entrypoint));
-            counter!("pgq_host_limit_hits_total", "plugin" => plugin, "entrypoint" => entrypoint, "limit" => limit).increment(1);
+            counter!("pgq_host_limit_hits_total", "plugin" => plugin, "entrypoint" => entrypoint, "limit" => limit)
+                .increment(1);
         }
     }
 }
@@ -109,14 +113,18 @@ pub async fn record<T>(outcomes: usize, answer: impl Future<Output = sqlx::Resul
 }
 
 /// A write of so many outcomes that also claims the next jobs for their slots.
-pub async fn hand_over(outcomes: usize, answer: impl Future<Output = sqlx::Result<HandedOver>>) -> sqlx::Result<HandedOver> {
+pub async fn hand_over(
+    outcomes: usize,
+    answer: impl Future<Output = sqlx::Result<HandedOver>>,
+) -> sqlx::Result<HandedOver> {
     let handed = statement("hand_over", answer).await?;
     histogram!("pgq_host_record_jobs").record(outcomes as f64);
     histogram!("pgq_host_claim_jobs").record(handed.next.len() as f64);
     Ok(handed)
 }
 
-/// So many jobs turned out to be another worker's, or to be cancelled, when their run ended (`run`) or was recorded (`record`).
+/// So many jobs turned out to be another worker's, or to be cancelled, when their run ended (`run`)
+/// or was recorded (`record`).
 pub fn leases_lost(noticed: &'static str, jobs: usize) {
     counter!("pgq_host_leases_lost_total", "noticed" => noticed).increment(jobs as u64);
 }

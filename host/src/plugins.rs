@@ -1,7 +1,8 @@
-//! The plugins that this host serves, as one immutable snapshot, and the rollouts that it is taken of.
+//! The plugins that this host serves, as one immutable snapshot, and the rollouts that it is taken
+//! of.
 //!
-//! A snapshot is built whole and then published whole; whoever holds one keeps using it, so that a running job finishes on the
-//! version it started with.
+//! A snapshot is built whole and then published whole; whoever holds one keeps using it, so that a
+//! running job finishes on the version it started with.
 
 mod breaker_rule;
 mod circuit_breaker;
@@ -112,7 +113,9 @@ pub enum RefusedCause {
 fn judged(judgement: &Judgement) -> String {
     let Judgement { version, host, reason, standing, .. } = judgement;
     match (standing, version) {
-        (Standing::RolledBack, Some(version)) => format!("version {version} was taken out of service by {host}: {reason}"),
+        (Standing::RolledBack, Some(version)) => {
+            format!("version {version} was taken out of service by {host}: {reason}")
+        }
         _ => format!("this file was refused by {host}: {reason}"),
     }
 }
@@ -168,7 +171,8 @@ impl PluginSet {
         self.entries.get(entrypoint).map(|entry| &entry.stable)
     }
 
-    /// Who runs the next job of this entrypoint. `dice`, from 0 to 1, decides between a version and its canary.
+    /// Who runs the next job of this entrypoint. `dice`, from 0 to 1, decides between a version and
+    /// its canary.
     pub fn pick(&self, entrypoint: &str, dice: f64) -> Option<&Served> {
         let entry = self.entries.get(entrypoint)?;
         Some(match &entry.canary {

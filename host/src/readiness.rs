@@ -1,7 +1,9 @@
-//! Whether this host serves what it is meant to serve. `/readyz`, a container's health check and systemd wait for it.
+//! Whether this host serves what it is meant to serve. `/readyz`, a container's health check and
+//! systemd wait for it.
 //!
-//! A rolling update has to stop at the first host that cannot serve a new file. So a host is not ready if a file of its folder is refused and
-//! it lacks an entrypoint that other hosts serve. A host that serves the version before is ready, since its jobs run.
+//! A rolling update has to stop at the first host that cannot serve a new file. So a host is not
+//! ready if a file of its folder is refused and it lacks an entrypoint that other hosts serve. A
+//! host that serves the version before is ready, since its jobs run.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +20,8 @@ use pgq_queue::{FleetFile, Queue};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Requirement {
-    /// Every file of the folder as it is, and every entrypoint that this host served before or another host serves now.
+    /// Every file of the folder as it is, and every entrypoint that this host served before or
+    /// another host serves now.
     Plugins,
 }
 
@@ -44,7 +47,12 @@ pub struct Readiness {
 
 impl Readiness {
     /// Of a host that started at `began`.
-    pub fn new(queue: Queue, plugins: watch::Receiver<Arc<PluginSet>>, required: &[Requirement], began: Instant) -> Readiness {
+    pub fn new(
+        queue: Queue,
+        plugins: watch::Receiver<Arc<PluginSet>>,
+        required: &[Requirement],
+        began: Instant,
+    ) -> Readiness {
         Readiness { queue, plugins, strict: required.contains(&Requirement::Plugins), began }
     }
 
@@ -73,7 +81,9 @@ impl Readiness {
         }
         let fleet = match tokio::time::timeout(DATABASE_ANSWERS, self.queue.fleet_files()).await {
             Ok(fleet) => fleet.map_err(|error| format!("it is not known what other hosts serve: {error}"))?,
-            Err(_) => return Err(format!("it is not known what other hosts serve: no answer within {DATABASE_ANSWERS:?}")),
+            Err(_) => {
+                return Err(format!("it is not known what other hosts serve: no answer within {DATABASE_ANSWERS:?}"));
+            }
         };
         lacking(&set, &fleet, self.strict)
     }
@@ -85,7 +95,13 @@ impl Readiness {
         let set = Arc::clone(&self.plugins.borrow());
         let refused = set.files().iter().filter(|file| file.fault.is_some()).count();
         let still = (!set.loading().is_empty()).then(|| loading(&set));
-        tracing::info!(plugins = set.plugins().count(), refused, loading = still, start_ms = self.began.elapsed().as_millis(), "ready");
+        tracing::info!(
+            plugins = set.plugins().count(),
+            refused,
+            loading = still,
+            start_ms = self.began.elapsed().as_millis(),
+            "ready"
+        );
         let mut said = String::new();
         loop {
             match self.plugins().await {
@@ -111,13 +127,15 @@ fn refusal(file: &File) -> Option<String> {
     file.fault.as_ref().map(|fault| format!("{name} is refused: {fault}"))
 }
 
-/// What others serve of the files that are refused here, and this host does not; where no other has a file of such a name, all that others
-/// serve and this host does not: the names of files may have their versions in them.
+/// What others serve of the files that are refused here, and this host does not; where no other has
+/// a file of such a name, all that others serve and this host does not: the names of files may have
+/// their versions in them.
 fn lacking(set: &PluginSet, fleet: &[FleetFile], strict: bool) -> Result<(), String> {
     let bare: Vec<&File> = set.files().iter().filter(|file| file.fault.is_some() && file.serving.is_none()).collect();
     let is_bare = |name: &str| bare.iter().any(|file| file.path.file_name().is_some_and(|own| own == name));
     let same_name = fleet.iter().any(|file| is_bare(&file.name));
-    let theirs = fleet.iter().filter(|file| strict || !same_name || is_bare(&file.name)).flat_map(|file| &file.entrypoints);
+    let theirs =
+        fleet.iter().filter(|file| strict || !same_name || is_bare(&file.name)).flat_map(|file| &file.entrypoints);
     let lacking: BTreeSet<&String> = theirs.filter(|entrypoint| set.get(entrypoint).is_none()).collect();
     if lacking.is_empty() {
         return Ok(());

@@ -1,5 +1,5 @@
-//! Writes outcomes in batches: everything that came while the last write was under way is in the next. There is no timer, so an idle host
-//! records at once and a busy one in large batches.
+//! Writes outcomes in batches: everything that came while the last write was under way is in the
+//! next. There is no timer, so an idle host records at once and a busy one in large batches.
 
 mod handover;
 
@@ -20,10 +20,11 @@ use pgq_queue::{Queue, Record, Remedy};
 
 /// Outcomes in one write. Larger batches gain nothing and make their first outcome wait.
 const BATCH: usize = 1_000;
-/// Bytes of outputs and follow-ups in one write, since the driver copies what it sends. A larger outcome is written alone.
+/// Bytes of outputs and follow-ups in one write, since the driver copies what it sends. A larger
+/// outcome is written alone.
 const BATCH_BYTES: usize = 16 << 20;
-/// Outcomes that may wait. They are lost, and their jobs run again, when the host is killed. Past that number, runs that have ended wait and
-/// count as active, so that no job is claimed.
+/// Outcomes that may wait. They are lost, and their jobs run again, when the host is killed. Past
+/// that number, runs that have ended wait and count as active, so that no job is claimed.
 pub const BACKLOG: usize = 2_000;
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
@@ -32,7 +33,8 @@ const CLEAR_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Write outcomes until the channel is closed and empty, or until `give_up`.
 ///
-/// An outage of the database costs time, not outcomes: they and their leases are kept, and written when it is back.
+/// An outage of the database costs time, not outcomes: they and their leases are kept, and written
+/// when it is back.
 pub async fn record(
     queue: Queue,
     leases: Arc<Leases>,
@@ -72,7 +74,8 @@ fn within_bytes(records: &[Record]) -> usize {
     records.iter().take_while(fits).count().clamp(1, records.len())
 }
 
-/// Write these records and release their leases. Those that hand a slot over come last, so that no other outcome waits for a claim.
+/// Write these records and release their leases. Those that hand a slot over come last, so that no
+/// other outcome waits for a claim.
 async fn finish(queue: &Queue, leases: &Leases, handover: &mut SlotHandover, batch: &mut Vec<Record>) {
     let claims = |records: &[Record]| records.iter().map(|record| record.claim).collect::<Vec<Claim>>();
     let suspects: Vec<Claim> = batch.iter().filter(|record| record.suspect).map(|record| record.claim).collect();
@@ -109,7 +112,10 @@ async fn clear(queue: &Queue, suspects: &[Claim]) {
 async fn write(queue: &Queue, batch: &mut [Record]) {
     let mut retry = FIRST_RETRY;
     loop {
-        let Err(error) = meter::record(batch.len(), queue.record(batch)).await.map(|ours| report_lost(batch, &ours)) else { return };
+        let Err(error) = meter::record(batch.len(), queue.record(batch)).await.map(|ours| report_lost(batch, &ours))
+        else {
+            return;
+        };
         if Remedy::of(&error) == Remedy::Isolate {
             return isolate(queue, batch, &error).await;
         }
@@ -119,8 +125,9 @@ async fn write(queue: &Queue, batch: &mut [Record]) {
     }
 }
 
-/// PostgreSQL refuses one of these outcomes, which must not keep the others from being recorded: halve the batch until it stands alone.
-/// Outcomes that are written already find no row of ours the second time, and change nothing.
+/// PostgreSQL refuses one of these outcomes, which must not keep the others from being recorded:
+/// halve the batch until it stands alone. Outcomes that are written already find no row of ours the
+/// second time, and change nothing.
 async fn isolate(queue: &Queue, batch: &mut [Record], error: &sqlx::Error) {
     match batch {
         [] => {}

@@ -1,8 +1,8 @@
-//! Keeps what is served in step with the folder, without ever stopping the host: scans when something may have changed, loads what did,
-//! publishes one whole snapshot after each file.
+//! Keeps what is served in step with the folder, without ever stopping the host: scans when
+//! something may have changed, loads what did, publishes one whole snapshot after each file.
 //!
-//! A reconciler: it compares what is there with what is known, and does not care what brought it here (an event, a signal, the clock). An
-//! event that is lost costs a few seconds, never a plugin.
+//! A reconciler: it compares what is there with what is known, and does not care what brought it
+//! here (an event, a signal, the clock). An event that is lost costs a few seconds, never a plugin.
 
 mod fleet;
 mod loader;
@@ -24,7 +24,8 @@ use loads::Loads;
 use pgq_queue::FleetCommand;
 use watcher::Watcher;
 
-/// The folder is scanned this often without any event: a bind mount of another machine's folder sends none.
+/// The folder is scanned this often without any event: a bind mount of another machine's folder
+/// sends none.
 const POLL: Duration = Duration::from_secs(5);
 /// While a file is being written, events come by the thousand.
 const SCAN_GAP: Duration = Duration::from_millis(20);
@@ -56,8 +57,9 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Load what is there, for so long at most (`None`: until all of it is loaded), then publish the first snapshot; the rest is loaded by
-    /// [`Reload::run`]. Fails only when the folder cannot be read.
+    /// Load what is there, for so long at most (`None`: until all of it is loaded), then publish
+    /// the first snapshot; the rest is loaded by [`Reload::run`]. Fails only when the folder cannot
+    /// be read.
     pub async fn start(
         sources: Sources,
         loader: Loader,
@@ -178,8 +180,9 @@ impl Reload {
         }
     }
 
-    /// Read what the operator grants, and look at every file with the next scan. What is served meanwhile is served under the new grants
-    /// from here on; runs that began before end under the old ones.
+    /// Read what the operator grants, and look at every file with the next scan. What is served
+    /// meanwhile is served under the new grants from here on; runs that began before end under the
+    /// old ones.
     async fn again(&mut self) {
         self.rollouts.forget();
         let reread = self.reread.clone();

@@ -1,4 +1,5 @@
-//! From the verdict of a run to what becomes of the row: attempts, back-off, and a traceback that PgQueuer's readers understand.
+//! From the verdict of a run to what becomes of the row: attempts, back-off, and a traceback that
+//! PgQueuer's readers understand.
 
 use std::time::Duration;
 
@@ -19,9 +20,11 @@ pub struct Case<'a> {
     pub served: &'a Served,
 }
 
-/// Delay of a job for which this host had no instance or memory: long enough for another host to take it.
+/// Delay of a job for which this host had no instance or memory: long enough for another host to
+/// take it.
 const NO_ROOM_DELAY: Duration = Duration::from_millis(100);
-/// The shortest delay of a job that polls for something. Each of its turns writes three rows of the log.
+/// The shortest delay of a job that polls for something. Each of its turns writes three rows of the
+/// log.
 const MIN_DELAY: Duration = Duration::from_millis(100);
 /// Delay of a job whose payload could not be read: a fault of the database takes a while to pass.
 const UNREAD_DELAY: Duration = Duration::from_secs(1);
@@ -39,7 +42,9 @@ pub fn decide(verdict: Verdict, case: &Case<'_>, jitter: f64) -> Disposition {
         Verdict::Complete { output, follow_ups } => {
             Disposition::Finished { status: Terminal::Successful, traceback: None, output, follow_ups }
         }
-        Verdict::Snooze(delay) => Disposition::Again { delay: delay.clamp(MIN_DELAY, MAX_DELAY), counts: false, traceback: None },
+        Verdict::Snooze(delay) => {
+            Disposition::Again { delay: delay.clamp(MIN_DELAY, MAX_DELAY), counts: false, traceback: None }
+        }
         Verdict::Discard(reason) => Disposition::Finished {
             status: Terminal::Canceled,
             traceback: Some(case.traceback(&Fault::new(FaultKind::Discard, reason), None)),
@@ -49,7 +54,8 @@ pub fn decide(verdict: Verdict, case: &Case<'_>, jitter: f64) -> Disposition {
         Verdict::Retry { fault, .. } if case.attempt >= case.served.options.max_attempts => case.failed(&fault),
         Verdict::Retry { fault, after } => {
             let delay = after.unwrap_or_else(|| case.served.options.backoff.delay(case.attempt, jitter)).min(MAX_DELAY);
-            // A single retry at once is what many a handler wants; a loop of them is no way to wait.
+            // A single retry at once is what many a handler wants; a loop of them is no way to
+            // wait.
             let delay = if case.attempt == 1 { delay } else { delay.max(MIN_DELAY) };
             Disposition::Again { delay, counts: true, traceback: Some(case.traceback(&fault, Some(delay))) }
         }
@@ -73,9 +79,12 @@ impl Case<'_> {
         let traceback = self.traceback(fault, None);
         match self.served.options.on_failure {
             OnFailure::Hold => Disposition::Held { traceback },
-            OnFailure::Delete => {
-                Disposition::Finished { status: Terminal::Exception, traceback: Some(traceback), output: None, follow_ups: Vec::new() }
-            }
+            OnFailure::Delete => Disposition::Finished {
+                status: Terminal::Exception,
+                traceback: Some(traceback),
+                output: None,
+                follow_ups: Vec::new(),
+            },
         }
     }
 

@@ -41,14 +41,18 @@ pub fn write(folder: &Path, name: &PluginName, sdk: &Sdk) -> Result<(), Scaffold
     // Beside its place and then renamed: a crate is there whole or not at all.
     let draft = tempfile::Builder::new().prefix(".pgq-host-new-").tempdir_in(parent).map_err(failed)?;
     let crate_files = FILES.into_iter().map(|(path, text)| {
-        let text = text.replace("{{name}}", name).replace("{{file}}", &name.file()).replace("{{sdk}}", &sdk.requirement());
+        let text =
+            text.replace("{{name}}", name).replace("{{file}}", &name.file()).replace("{{sdk}}", &sdk.requirement());
         (PathBuf::from(path), text)
     });
     let vendored = (*sdk == Sdk::Vendored).then(sdk::files).into_iter().flatten();
     let vendored = vendored.map(|(path, text)| (Path::new(sdk::VENDORED).join(path), text));
     for (path, text) in crate_files.chain(vendored) {
         let path = draft.path().join(path);
-        path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, text)).map_err(failed)?;
+        path.parent()
+            .map_or(Ok(()), std::fs::create_dir_all)
+            .and_then(|()| std::fs::write(&path, text))
+            .map_err(failed)?;
     }
     // Temporary folders are private; a crate is as open as the umask has it.
     std::fs::create_dir(folder).map_err(failed)?;

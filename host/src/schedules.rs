@@ -1,7 +1,8 @@
 //! Turns the ticks of the plugins' schedules into jobs.
 //!
-//! The database's clock alone decides what is due and when it is due next. A host only measures how long to sleep. A host that declares no
-//! schedule sends no statement; one that does sends one per wake-up, and a second where a tick is due.
+//! The database's clock alone decides what is due and when it is due next. A host only measures how
+//! long to sleep. A host that declares no schedule sends no statement; one that does sends one per
+//! wake-up, and a second where a tick is due.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -25,8 +26,14 @@ const BUSY: TimeDelta = TimeDelta::seconds(2);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(15);
 
-/// Run the schedules of the plugins until `stop`. `longest_wait`: how long a change to a row by others can go unnoticed.
-pub async fn keep(queue: Queue, mut plugins: watch::Receiver<Arc<PluginSet>>, longest_wait: Duration, stop: CancellationToken) {
+/// Run the schedules of the plugins until `stop`. `longest_wait`: how long a change to a row by
+/// others can go unnoticed.
+pub async fn keep(
+    queue: Queue,
+    mut plugins: watch::Receiver<Arc<PluginSet>>,
+    longest_wait: Duration,
+    stop: CancellationToken,
+) {
     let mut timetable = Timetable::default();
     let mut retry = FIRST_RETRY;
     let mut changed = true;
@@ -40,7 +47,8 @@ pub async fn keep(queue: Queue, mut plugins: watch::Receiver<Arc<PluginSet>>, lo
             Some(match timetable.look(&queue).await {
                 Ok(wait) => {
                     retry = FIRST_RETRY;
-                    wait.at.min(wait.from + longest_wait) + Duration::from_secs_f64(fastrand::f64() * JITTER_MS / 1000.0)
+                    wait.at.min(wait.from + longest_wait)
+                        + Duration::from_secs_f64(fastrand::f64() * JITTER_MS / 1000.0)
                 }
                 Err(error) => {
                     tracing::warn!(error = %error.told(), "cannot look at the schedules; trying again");
@@ -73,7 +81,8 @@ struct Wait {
 #[derive(Default)]
 struct Timetable {
     declared: BTreeMap<ScheduleKey, Schedule>,
-    /// Rows are added when plugins come, not whenever they are missing: an operator who removes a row wants it gone.
+    /// Rows are added when plugins come, not whenever they are missing: an operator who removes a
+    /// row wants it gone.
     to_add: BTreeSet<ScheduleKey>,
     warned: HashSet<ScheduleKey>,
 }
@@ -85,7 +94,10 @@ impl Timetable {
             for expression in &served.options.schedules {
                 // It was parsed when the plugin was loaded.
                 let Ok(schedule) = Schedule::from_key(expression) else { continue };
-                declared.insert(ScheduleKey { expression: expression.clone(), entrypoint: served.entrypoint.to_string() }, schedule);
+                declared.insert(
+                    ScheduleKey { expression: expression.clone(), entrypoint: served.entrypoint.to_string() },
+                    schedule,
+                );
             }
         }
         for key in self.declared.keys().filter(|key| !declared.contains_key(key)) {
@@ -121,7 +133,9 @@ impl Timetable {
                 }
                 // The Python worker may finish at any time, also after the next tick.
                 Some(_) if row.picked => ahead.extend(row.due.map(|due| due.min(row.next_run.max(now + BUSY)))),
-                Some(schedule) if row.from_ahead && schedule.next_after(now).is_some_and(|next| next < row.next_run) => {
+                Some(schedule)
+                    if row.from_ahead && schedule.next_after(now).is_some_and(|next| next < row.next_run) =>
+                {
                     let next = schedule.next_after(now).unwrap_or_else(never);
                     ahead.push(next);
                     back.push(Tick { row, next });
@@ -143,7 +157,12 @@ impl Timetable {
         Ok(Wait { from, at: from + wait.min(Duration::from_secs(24 * 3600)) })
     }
 
-    async fn add_missing(&mut self, queue: &Queue, found: &HashSet<&ScheduleKey>, now: DateTime<Utc>) -> sqlx::Result<Vec<DateTime<Utc>>> {
+    async fn add_missing(
+        &mut self,
+        queue: &Queue,
+        found: &HashSet<&ScheduleKey>,
+        now: DateTime<Utc>,
+    ) -> sqlx::Result<Vec<DateTime<Utc>>> {
         let mut new = Vec::new();
         for (key, schedule) in self.declared.iter().filter(|(key, _)| !found.contains(key)) {
             if self.to_add.contains(key) {
@@ -183,7 +202,8 @@ impl Timetable {
     }
 }
 
-/// The server's clock was ahead: schedules whose next tick was computed then would be silent until that time.
+/// The server's clock was ahead: schedules whose next tick was computed then would be silent until
+/// that time.
 async fn move_back(queue: &Queue, ticks: &[Tick<'_>]) -> sqlx::Result<()> {
     for Tick { row, next } in ticks {
         tracing::warn!(

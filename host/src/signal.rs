@@ -13,7 +13,11 @@ pub struct Signals {
 impl Signals {
     pub fn install() -> anyhow::Result<Signals> {
         let install = |kind| signal(kind).context("cannot catch signals");
-        Ok(Signals { interrupt: install(SignalKind::interrupt())?, terminate: install(SignalKind::terminate())?, received: false })
+        Ok(Signals {
+            interrupt: install(SignalKind::interrupt())?,
+            terminate: install(SignalKind::terminate())?,
+            received: false,
+        })
     }
 
     /// The name of the next one.

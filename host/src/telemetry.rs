@@ -1,4 +1,5 @@
-//! What this host tells over HTTP, for whoever asks: `/healthz`, `/readyz` and `/metrics`. Without `--listen` nothing is counted.
+//! What this host tells over HTTP, for whoever asks: `/healthz`, `/readyz` and `/metrics`. Without
+//! `--listen` nothing is counted.
 
 mod catalog;
 mod gauges;
@@ -15,14 +16,17 @@ use anyhow::Context as _;
 pub use pages::{Pages, Shown};
 pub use worker_handles::WorkerHandles;
 
-/// Count from now on, and serve the pages at this address; what serves them is handed back once, to be run. A worker that is started
-/// anew finds them served.
-pub fn open(address: SocketAddr) -> anyhow::Result<(&'static Pages, Option<impl Future<Output = ()> + Send + 'static>)> {
+/// Count from now on, and serve the pages at this address; what serves them is handed back once, to
+/// be run. A worker that is started anew finds them served.
+pub fn open(
+    address: SocketAddr,
+) -> anyhow::Result<(&'static Pages, Option<impl Future<Output = ()> + Send + 'static>)> {
     static OPEN: OnceLock<Pages> = OnceLock::new();
     if let Some(pages) = OPEN.get() {
         return Ok((pages, None));
     }
-    let listener = server::bind(address).with_context(|| format!("cannot listen on {address}; name another address with --listen"))?;
+    let listener = server::bind(address)
+        .with_context(|| format!("cannot listen on {address}; name another address with --listen"))?;
     let pages = OPEN.get_or_init({
         let counts = catalog::install()?;
         || Pages::new(counts)

@@ -1,8 +1,10 @@
-//! The claim loop's signs of life: to systemd, when it started this process, and to whoever asks `/healthz`.
+//! The claim loop's signs of life: to systemd, when it started this process, and to whoever asks
+//! `/healthz`.
 //!
-//! A host is ready once it has claimed, and serves what it is meant to. From then on the task of the claim loop beats. A database that is
-//! away or slow is no reason to restart: a restart would mend nothing and cost the runs under way. But every statement has a deadline, so
-//! a loop that waits for one far longer hangs, and does not beat.
+//! A host is ready once it has claimed, and serves what it is meant to. From then on the task of
+//! the claim loop beats. A database that is away or slow is no reason to restart: a restart would
+//! mend nothing and cost the runs under way. But every statement has a deadline, so a loop that
+//! waits for one far longer hangs, and does not beat.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,7 +65,8 @@ impl Watchdog {
         Watchdog(Arc::new(Beats::new(Instant::now(), period, deadline * PATIENCE, allowed.is_some())))
     }
 
-    /// Pass on the result of a claim. The first success makes the service ready, if it serves what it is meant to.
+    /// Pass on the result of a claim. The first success makes the service ready, if it serves what
+    /// it is meant to.
     pub fn observe<T, E: Told>(&self, looked: Result<T, E>) -> Result<T, E> {
         *self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner) = looked.as_ref().err().map(Told::told);
         if looked.is_ok() && !self.0.claimed.swap(true, Ordering::AcqRel) {
@@ -133,7 +136,10 @@ impl Watchdog {
 
     /// The loop ends on purpose.
     pub fn stopping(&self, running: usize) {
-        tell(&[NotifyState::Stopping, NotifyState::Status(&format!("{running} jobs have until the drain timeout to end"))]);
+        tell(&[
+            NotifyState::Stopping,
+            NotifyState::Status(&format!("{running} jobs have until the drain timeout to end")),
+        ]);
     }
 }
 

@@ -1,6 +1,8 @@
-//! The claim loop: claim as many jobs as can start, hand them to the executor, wait for a reason to claim again.
+//! The claim loop: claim as many jobs as can start, hand them to the executor, wait for a reason to
+//! claim again.
 //!
-//! Nothing in the loop returns a `Result`: an outage of the database is a reason to wait, never one to end.
+//! Nothing in the loop returns a `Result`: an outage of the database is a reason to wait, never one
+//! to end.
 
 mod drain;
 mod handed_over;
@@ -36,7 +38,8 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 /// The shortest wait for a deferred job.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
-/// The only part of a host that claims (apart from the recorder's handover), and the only reader of `events`.
+/// The only part of a host that claims (apart from the recorder's handover), and the only reader of
+/// `events`.
 pub struct Worker {
     pub queue: Queue,
     pub plugins: watch::Receiver<Arc<PluginSet>>,
@@ -111,15 +114,17 @@ impl Worker {
         }
     }
 
-    /// Claim once: as many jobs as there are free places, plus those that will have one by the time the answer is there.
+    /// Claim once: as many jobs as there are free places, plus those that will have one by the time
+    /// the answer is there.
     async fn look(&self, plugins: &PluginSet, targets: &Targets, prefetch: usize) -> sqlx::Result<Look> {
         let (free, ahead) = self.room(prefetch);
         if free + ahead == 0 {
             return Ok(Look::Full);
         }
         let (mut more, mut heavy) = (false, false);
-        // A job with a limit holds one of few slots from its claim on, so it is only claimed when it can start now. Entrypoints with limits
-        // go first: under load, the others would leave nothing. Their limits keep them from taking everything.
+        // A job with a limit holds one of few slots from its claim on, so it is only claimed when
+        // it can start now. Entrypoints with limits go first: under load, the others would leave
+        // nothing. Their limits keep them from taking everything.
         let mut left = free;
         for (limited, allowance) in &targets.limited {
             let wanted = left.min(limited.concurrency as usize).min(allowance.map_or(usize::MAX, |most| most as usize));
@@ -137,7 +142,8 @@ impl Worker {
             heavy |= claimed.too_heavy;
             self.executor.start(claimed.jobs, plugins, asked);
         }
-        // Entrypoints on trial, and those that need more of the instance pool than one place, are claimed one by one and never ahead.
+        // Entrypoints on trial, and those that need more of the instance pool than one place, are
+        // claimed one by one and never ahead.
         for (entrypoint, most) in &targets.few {
             let wanted = left.min(*most as usize);
             if wanted > 0 {
@@ -173,7 +179,8 @@ impl Worker {
     }
 
     async fn wait_for_room(&mut self, prefetch: usize) -> Option<Ended> {
-        // Short jobs are claimed by half a batch. A place between long jobs is filled as soon as it is free.
+        // Short jobs are claimed by half a batch. A place between long jobs is filled as soon as it
+        // is free.
         let enough = (prefetch / 2).max(1);
         loop {
             let (free, ahead) = self.room(prefetch);
@@ -227,9 +234,13 @@ impl Worker {
         {
             return Ok(Some(ended));
         }
-        let next_due =
-            if targets.all.is_empty() { None } else { self.watchdog.ask(self.queue.next_due(targets.back(look_began.elapsed()))).await? };
-        let longest = if draining { self.settings.dequeue_timeout.min(drain::POLL) } else { self.settings.dequeue_timeout };
+        let next_due = if targets.all.is_empty() {
+            None
+        } else {
+            self.watchdog.ask(self.queue.next_due(targets.back(look_began.elapsed()))).await?
+        };
+        let longest =
+            if draining { self.settings.dequeue_timeout.min(drain::POLL) } else { self.settings.dequeue_timeout };
         let poll = longest.mul_f64(0.8 + fastrand::f64() / 5.0);
         let until = Instant::now() + next_due.map_or(poll, |due| due.max(MIN_WAIT).min(poll));
         loop {
@@ -259,7 +270,8 @@ impl Worker {
                 self.queue.access().found();
                 heard.look = true;
             }
-            // Deleted rows only matter to a worker that waits for a slot, or for the last job to end.
+            // Deleted rows only matter to a worker that waits for a slot, or for the last job to
+            // end.
             Event::Gone => heard.look |= slots_matter || self.settings.mode == Mode::Drain,
             Event::Cancelled(ids) => self.leases.tell(&ids, Control::cancel),
             Event::Lost => {

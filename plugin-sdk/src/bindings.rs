@@ -1,5 +1,5 @@
-//! What `wit-bindgen` makes of `wit/`. Private: the SDK converts to types of its own, so that a newer
-//! contract changes this file and its neighbours, and no plugin.
+//! What `wit-bindgen` makes of `wit/`. Private: the SDK converts to types of its own, so that a
+//! newer contract changes this file and its neighbours, and no plugin.
 
 #![allow(
     unsafe_code,

@@ -9,8 +9,9 @@ use crate::{Enqueued, Failure, Result, host};
 
 /// A job to be enqueued when the current one completes.
 ///
-/// It is written in the very transaction that records [`Outcome::Complete`](crate::Outcome::Complete):
-/// either both are there or neither. A run that ends in any other way enqueues nothing.
+/// It is written in the very transaction that records
+/// [`Outcome::Complete`](crate::Outcome::Complete): either both are there or neither. A run that
+/// ends in any other way enqueues nothing.
 ///
 /// ```
 /// # use pgq_plugin_sdk::prelude::*;
@@ -47,7 +48,9 @@ impl Request {
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<Self> {
         match serde_json::to_vec(value) {
             Ok(bytes) => Ok(self.payload(bytes)),
-            Err(error) => Err(Failure::reject(format!("the payload for `{}` has no JSON form: {error}", self.0.entrypoint))),
+            Err(error) => {
+                Err(Failure::reject(format!("the payload for `{}` has no JSON form: {error}", self.0.entrypoint)))
+            }
         }
     }
 

@@ -78,14 +78,20 @@ impl Entrypoint {
     ///
     /// A handler is a function `fn(&Job) -> R` or `fn(&Job, P) -> R`; see [`Handler`].
     pub fn new<Args>(name: impl Into<Cow<'static, str>>, handler: impl Handler<Args> + 'static) -> Self {
-        Self { name: name.into(), handler: Handlers::One(Box::new(move |job| handler.run(job))), options: Options::default() }
+        Self {
+            name: name.into(),
+            handler: Handlers::One(Box::new(move |job| handler.run(job))),
+            options: Options::default(),
+        }
     }
 
-    /// Serve jobs of this name with a handler that takes up to `max_jobs` of them in one call, to share what is costly to set up.
+    /// Serve jobs of this name with a handler that takes up to `max_jobs` of them in one call, to
+    /// share what is costly to set up.
     ///
-    /// It returns one [`Reply`] per job, in their order. Should the call crash (a panic, the timeout, which is the whole call's),
-    /// each job is run again at once in a call of its own, so that one bad job fails alone; what the others did before the crash they
-    /// then do twice. In a batch [`Request::submit`](crate::Request::submit) is refused.
+    /// It returns one [`Reply`] per job, in their order. Should the call crash (a panic, the
+    /// timeout, which is the whole call's), each job is run again at once in a call of its own, so
+    /// that one bad job fails alone; what the others did before the crash they then do twice. In a
+    /// batch [`Request::submit`](crate::Request::submit) is refused.
     ///
     /// ```
     /// # use pgq_plugin_sdk::prelude::*;
@@ -96,7 +102,11 @@ impl Entrypoint {
     /// Entrypoint::batch("lengths", 100, lengths)
     /// # ;
     /// ```
-    pub fn batch<R: Reply>(name: impl Into<Cow<'static, str>>, max_jobs: u32, handler: impl Fn(&[Job<'_>]) -> Vec<R> + 'static) -> Self {
+    pub fn batch<R: Reply>(
+        name: impl Into<Cow<'static, str>>,
+        max_jobs: u32,
+        handler: impl Fn(&[Job<'_>]) -> Vec<R> + 'static,
+    ) -> Self {
         let handler = move |jobs: &[Job<'_>]| handler(jobs).into_iter().map(Reply::reply).collect();
         let options = Options { batch: Some(max_jobs), ..Options::default() };
         Self { name: name.into(), handler: Handlers::Batch(Box::new(handler)), options }
@@ -108,11 +118,11 @@ impl Entrypoint {
         self
     }
 
-    /// How long to wait between runs: `initial` before the second, each later wait `multiplier` times
-    /// longer, up to `max` (default 1 s, 2, 1 h).
+    /// How long to wait between runs: `initial` before the second, each later wait `multiplier`
+    /// times longer, up to `max` (default 1 s, 2, 1 h).
     ///
-    /// Every wait is drawn from the upper half of its span, so that jobs which failed together do not
-    /// return together. Durations are rounded up to whole milliseconds.
+    /// Every wait is drawn from the upper half of its span, so that jobs which failed together do
+    /// not return together. Durations are rounded up to whole milliseconds.
     pub fn backoff(mut self, initial: Duration, multiplier: f64, max: Duration) -> Self {
         self.options.backoff = Some(Backoff { initial, multiplier, max });
         self
@@ -137,10 +147,12 @@ impl Entrypoint {
         self
     }
 
-    /// Keep the instance that ran a job of this entrypoint for the next one, up to so many jobs (default: an instance per job).
+    /// Keep the instance that ran a job of this entrypoint for the next one, up to so many jobs
+    /// (default: an instance per job).
     ///
-    /// What is set up once, in a `static` or a `thread_local!`, then serves them all; so does what a job leaves there by mistake. An
-    /// instance goes when a call crashed, and after some seconds without a job: never count on it being the same one.
+    /// What is set up once, in a `static` or a `thread_local!`, then serves them all; so does what
+    /// a job leaves there by mistake. An instance goes when a call crashed, and after some seconds
+    /// without a job: never count on it being the same one.
     pub fn reuse(mut self, max_jobs: u32) -> Self {
         self.options.reuse = Some(max_jobs);
         self
@@ -152,21 +164,27 @@ impl Entrypoint {
         self
     }
 
-    /// Enqueue a job of this entrypoint at each tick of a cron expression: five fields, or six with the
-    /// seconds last, or seven with the year after them, in UTC. Call it again for a second schedule.
+    /// Enqueue a job of this entrypoint at each tick of a cron expression: five fields, or six with
+    /// the seconds last, or seven with the year after them, in UTC. Call it again for a second
+    /// schedule.
     ///
-    /// The job has no payload. Its headers say which tick it is for:
-    /// `{"pgq_schedule": {"expression": "0 9 * * *", "scheduled_for": "2026-03-01T09:00:00Z"}}`.
+    /// The job has no payload. Its headers say which tick it is for: `{"pgq_schedule":
+    /// {"expression": "0 9 * * *", "scheduled_for": "2026-03-01T09:00:00Z"}}`.
     pub fn schedule(mut self, expression: impl Into<Cow<'static, str>>) -> Self {
         self.options.schedules.push(Schedule { expression: expression.into(), time_zone: None });
         self
     }
 
-    /// The same on the clocks of a time zone, by its IANA name: `.schedule_in("0 9 * * *", "Europe/Berlin")`.
+    /// The same on the clocks of a time zone, by its IANA name: `.schedule_in("0 9 * * *",
+    /// "Europe/Berlin")`.
     ///
-    /// A local time that the spring leaves out comes right after the gap, and one that the autumn brings
-    /// twice comes once. What is due in every hour just goes on.
-    pub fn schedule_in(mut self, expression: impl Into<Cow<'static, str>>, time_zone: impl Into<Cow<'static, str>>) -> Self {
+    /// A local time that the spring leaves out comes right after the gap, and one that the autumn
+    /// brings twice comes once. What is due in every hour just goes on.
+    pub fn schedule_in(
+        mut self,
+        expression: impl Into<Cow<'static, str>>,
+        time_zone: impl Into<Cow<'static, str>>,
+    ) -> Self {
         self.options.schedules.push(Schedule { expression: expression.into(), time_zone: Some(time_zone.into()) });
         self
     }
@@ -180,7 +198,10 @@ impl Entrypoint {
             Handlers::One(handler) => handler(job),
             Handlers::Batch(handler) => match <[_; 1]>::try_from(handler(std::slice::from_ref(job))) {
                 Ok([result]) => result,
-                Err(results) => Err(Failure::reject(format!("the batch has one job, and its handler returned {} results", results.len()))),
+                Err(results) => Err(Failure::reject(format!(
+                    "the batch has one job, and its handler returned {} results",
+                    results.len()
+                ))),
             },
         }
     }

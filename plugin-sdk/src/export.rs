@@ -21,7 +21,9 @@ macro_rules! export {
             struct Component;
 
             impl bindings::exports::pgq::plugin::describe::Guest for Component {
-                fn register(registrar: &bindings::pgq::plugin::registry::Registrar) -> ::std::result::Result<(), ::std::string::String> {
+                fn register(
+                    registrar: &bindings::pgq::plugin::registry::Registrar,
+                ) -> ::std::result::Result<(), ::std::string::String> {
                     $crate::__private::register(&$plugin(), registrar);
                     Ok(())
                 }
@@ -30,7 +32,8 @@ macro_rules! export {
             impl bindings::exports::pgq::plugin::handler::Guest for Component {
                 fn handle(
                     job: &bindings::pgq::plugin::jobs::Job,
-                ) -> ::std::result::Result<bindings::pgq::plugin::jobs::Outcome, bindings::pgq::plugin::jobs::Failure> {
+                ) -> ::std::result::Result<bindings::pgq::plugin::jobs::Outcome, bindings::pgq::plugin::jobs::Failure>
+                {
                     $crate::__private::handle(&$plugin(), job)
                 }
             }
@@ -38,8 +41,9 @@ macro_rules! export {
             impl bindings::exports::pgq::plugin::batch_handler::Guest for Component {
                 fn handle_batch(
                     jobs: ::std::vec::Vec<bindings::pgq::plugin::jobs::Job>,
-                ) -> ::std::vec::Vec<::std::result::Result<bindings::pgq::plugin::jobs::Outcome, bindings::pgq::plugin::jobs::Failure>>
-                {
+                ) -> ::std::vec::Vec<
+                    ::std::result::Result<bindings::pgq::plugin::jobs::Outcome, bindings::pgq::plugin::jobs::Failure>,
+                > {
                     $crate::__private::handle_batch(&$plugin(), &jobs)
                 }
             }

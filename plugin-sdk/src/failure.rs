@@ -52,8 +52,8 @@ impl Failure {
         Self::Reject(message.into())
     }
 
-    /// Wait this long (rounded up to whole milliseconds) instead of the back-off's time. A reject stays
-    /// what it is.
+    /// Wait this long (rounded up to whole milliseconds) instead of the back-off's time. A reject
+    /// stays what it is.
     pub fn after(mut self, delay: Duration) -> Self {
         if let Self::Retry { after, .. } = &mut self {
             *after = Some(delay);

@@ -7,8 +7,8 @@ use crate::{Bytes, Failure, FromPayload, Job, Json, Outcome, Result, Text};
 pub(crate) type BoxedHandler = Box<dyn Fn(&Job<'_>) -> Result<Outcome>>;
 pub(crate) type BoxedBatchHandler = Box<dyn Fn(&[Job<'_>]) -> Vec<Result<Outcome>>>;
 
-/// A function that runs one job: `fn(&Job) -> R` or `fn(&Job, P) -> R`, where `P` is
-/// [taken from the payload](FromPayload) and `R` is a [`Reply`].
+/// A function that runs one job: `fn(&Job) -> R` or `fn(&Job, P) -> R`, where `P` is [taken from
+/// the payload](FromPayload) and `R` is a [`Reply`].
 ///
 /// `Args` only tells the two forms apart; it is always inferred.
 #[diagnostic::on_unimplemented(

@@ -38,18 +38,19 @@ impl<'call> Job<'call> {
         Self { source }
     }
 
-    /// The id of the row in the queue table; the same for every attempt. After a fail-over to a replica that
-    /// was behind, the database may give an id to a second job: see [`idempotency_key`](Self::idempotency_key).
+    /// The id of the row in the queue table; the same for every attempt. After a fail-over to a
+    /// replica that was behind, the database may give an id to a second job: see
+    /// [`idempotency_key`](Self::idempotency_key).
     #[must_use]
     pub fn id(&self) -> i64 {
         self.source.id()
     }
 
-    /// What a receiver can know this job by, however often it runs: the header `idempotency-key` where the
-    /// producer set one, else id and time of enqueueing, as in `pgq-42-1767225600000`.
+    /// What a receiver can know this job by, however often it runs: the header `idempotency-key`
+    /// where the producer set one, else id and time of enqueueing, as in `pgq-42-1767225600000`.
     ///
-    /// Only the producer's own key survives the loss of the row itself: a producer that enqueues the same
-    /// work again, because it saw its job vanish in a fail-over, sends the same key again.
+    /// Only the producer's own key survives the loss of the row itself: a producer that enqueues
+    /// the same work again, because it saw its job vanish in a fail-over, sends the same key again.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         let key = self.header("idempotency-key").filter(|key| !key.is_empty());
@@ -94,8 +95,8 @@ impl<'call> Job<'call> {
 
     /// The bytes that the producer stored; `None` where it stored SQL `NULL`.
     ///
-    /// A second argument ([`Json`](crate::Json), [`Text`](crate::Text), [`Bytes`](crate::Bytes)) is the
-    /// shorter way.
+    /// A second argument ([`Json`](crate::Json), [`Text`](crate::Text), [`Bytes`](crate::Bytes)) is
+    /// the shorter way.
     #[must_use]
     pub fn payload(&self) -> Option<Vec<u8>> {
         self.source.payload()
@@ -119,11 +120,11 @@ impl<'call> Job<'call> {
         Duration::from_millis(self.source.time_left_ms())
     }
 
-    /// Ask whether to go on. Cheap: a long handler asks now and then, and returns early when
-    /// [told to](Directive::should_stop).
+    /// Ask whether to go on. Cheap: a long handler asks now and then, and returns early when [told
+    /// to](Directive::should_stop).
     ///
-    /// The host keeps the job's lease alive by itself. A handler that never asks misses the warning,
-    /// nothing else.
+    /// The host keeps the job's lease alive by itself. A handler that never asks misses the
+    /// warning, nothing else.
     #[must_use]
     pub fn heartbeat(&self) -> Directive {
         self.source.heartbeat()

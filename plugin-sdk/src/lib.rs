@@ -1,7 +1,8 @@
 //! Write job handlers for [pgq-host](https://github.com/pgq-host/pgq-host) in Rust.
 //!
-//! A handler is a plain function. The SDK decodes the payload, hands over the [`Job`], turns what the
-//! function returns into what the queue does next, and exports everything as one WASI 0.2 component:
+//! A handler is a plain function. The SDK decodes the payload, hands over the [`Job`], turns what
+//! the function returns into what the queue does next, and exports everything as one WASI 0.2
+//! component:
 //!
 //! ```
 //! use pgq_plugin_sdk::prelude::*;
@@ -46,8 +47,9 @@
 //! # }
 //! ```
 //!
-//! The crate needs `serde` (with `derive`) beside this one and `crate-type = ["cdylib"]`. Build it with
-//! `cargo build --release --target wasm32-wasip2` and drop the `.wasm` file into the host's folder.
+//! The crate needs `serde` (with `derive`) beside this one and `crate-type = ["cdylib"]`. Build it
+//! with `cargo build --release --target wasm32-wasip2` and drop the `.wasm` file into the host's
+//! folder.
 //!
 //! # What a handler takes and gives
 //!
@@ -59,7 +61,8 @@
 //! | [`Bytes`] | comes as it is |
 //! | `Option<_>` of one of these | may be absent (SQL `NULL`) |
 //!
-//! A payload that cannot be decoded fails the job for good: another attempt would read the same bytes.
+//! A payload that cannot be decoded fails the job for good: another attempt would read the same
+//! bytes.
 //!
 //! | return value, or `Ok` of it | the queue |
 //! |---|---|
@@ -108,7 +111,9 @@ pub mod prelude {
     pub use serde_json::json;
 
     pub use crate::log;
-    pub use crate::{Bytes, Directive, Entrypoint, Failure, Job, Json, OnFailure, OrFail, Outcome, Plugin, Request, Result, Text};
+    pub use crate::{
+        Bytes, Directive, Entrypoint, Failure, Job, Json, OnFailure, OrFail, Outcome, Plugin, Request, Result, Text,
+    };
 }
 
 /// What [`export!`] expands to names these; nobody else should.

@@ -1,4 +1,5 @@
-//! The job's log: lines with fields, which the host writes under the job's id, entrypoint and plugin.
+//! The job's log: lines with fields, which the host writes under the job's id, entrypoint and
+//! plugin.
 //!
 //! ```
 //! # use pgq_plugin_sdk::prelude::*;
@@ -7,16 +8,18 @@
 //! log::warn!(rows = rows, path = path, "read {rows} rows of {path:?}");
 //! ```
 //!
-//! Fields come first, as in `tracing`; their values are printed with [`Display`](std::fmt::Display).
-//! What a run writes is bounded by the host (1 MiB by default, stdout and stderr included); past the
-//! bound lines are dropped, and one line says so.
+//! Fields come first, as in `tracing`; their values are printed with
+//! [`Display`](std::fmt::Display). What a run writes is bounded by the host (1 MiB by default,
+//! stdout and stderr included); past the bound lines are dropped, and one line says so.
 
 mod level;
 
 use crate::host;
 
 #[doc(inline)]
-pub use crate::{__log_debug as debug, __log_error as error, __log_info as info, __log_trace as trace, __log_warn as warn};
+pub use crate::{
+    __log_debug as debug, __log_error as error, __log_info as info, __log_trace as trace, __log_warn as warn,
+};
 pub use level::Level;
 
 /// Write one line. The macros of this module are the shorter way.

@@ -14,7 +14,8 @@ use crate::{Failure, Result};
 pub enum Outcome {
     /// The job is done. The bytes, if any, are kept as its output.
     Complete(Option<Vec<u8>>),
-    /// Not now: run the job again after this time, in whole milliseconds. Does not count as an attempt.
+    /// Not now: run the job again after this time, in whole milliseconds. Does not count as an
+    /// attempt.
     Snooze(Duration),
     /// The job is not needed any more, for this reason. Logged as `canceled`.
     Discard(String),

@@ -31,14 +31,18 @@ pub trait FromPayload: Sized {
 impl<T: DeserializeOwned> FromPayload for Json<T> {
     fn from_payload(payload: Option<Vec<u8>>) -> Result<Self> {
         let bytes = required(payload)?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| Failure::reject(format!("the payload is not the JSON expected: {error}")))
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| Failure::reject(format!("the payload is not the JSON expected: {error}")))
     }
 }
 
 impl FromPayload for Text {
     fn from_payload(payload: Option<Vec<u8>>) -> Result<Self> {
         let bytes = required(payload)?;
-        String::from_utf8(bytes).map(Self).map_err(|error| Failure::reject(format!("the payload is not UTF-8: {error}")))
+        String::from_utf8(bytes)
+            .map(Self)
+            .map_err(|error| Failure::reject(format!("the payload is not UTF-8: {error}")))
     }
 }
 

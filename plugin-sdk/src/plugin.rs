@@ -62,8 +62,8 @@ impl Plugin {
 
     /// Say that the plugin wants to send HTTP requests to `scheme://host[:port]`.
     ///
-    /// The operator grants it or does not (`http = [..]` under `[plugins.NAME]` in `pgq-host.toml`);
-    /// the declaration makes the host warn about a grant that is missing.
+    /// The operator grants it or does not (`http = [..]` under `[plugins.NAME]` in
+    /// `pgq-host.toml`); the declaration makes the host warn about a grant that is missing.
     pub fn needs_http(mut self, origin: impl Into<Cow<'static, str>>) -> Self {
         self.http.push(origin.into());
         self
@@ -132,7 +132,10 @@ impl Plugin {
             Some(entrypoint) => entrypoint.run(job),
             // The host only passes on what was declared. Should it not, the job is kept as failed:
             // this very component will not serve it the next time either.
-            None => Err(Failure::reject(format!("plugin {} {} does not serve the entrypoint `{name}`", self.name, self.version))),
+            None => Err(Failure::reject(format!(
+                "plugin {} {} does not serve the entrypoint `{name}`",
+                self.name, self.version
+            ))),
         }
     }
 

@@ -1,4 +1,5 @@
-//! Run a plugin's jobs in a unit test: under plain `cargo test`, without a host, a database or wasm.
+//! Run a plugin's jobs in a unit test: under plain `cargo test`, without a host, a database or
+//! wasm.
 //!
 //! ```
 //! use pgq_plugin_sdk::prelude::*;

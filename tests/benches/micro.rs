@@ -1,6 +1,8 @@
-//! What a job costs, piece by piece: an instance and a call, a claim, an outcome. `make bench-micro`.
+//! What a job costs, piece by piece: an instance and a call, a claim, an outcome. `make
+//! bench-micro`.
 //!
-//! The server is the tests' (without fsync), so that what is measured is work and not the disk; each item is one job.
+//! The server is the tests' (without fsync), so that what is measured is work and not the disk;
+//! each item is one job.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot go on ends, and says why")]
 
@@ -26,11 +28,16 @@ static RUNTIME: LazyLock<Runtime> =
 
 /// One run on the calling thread, with all that a host does about it but the queue.
 fn run(bencher: Bencher, reuse: u32) {
-    let engine =
-        Engine::new(&EngineSettings { max_instances: 100, max_memory: LIMITS.memory, max_guest_memory: 1 << 30, compile_timeout: None })
-            .expect("an engine");
+    let engine = Engine::new(&EngineSettings {
+        max_instances: 100,
+        max_memory: LIMITS.memory,
+        max_guest_memory: 1 << 30,
+        compile_timeout: None,
+    })
+    .expect("an engine");
     let bytes = std::fs::read(guest("reuse")).expect("the guest");
-    let plugin = RUNTIME.block_on(wasm::load(&engine, &CodeCache::disabled(), "reuse", &bytes, 0, |_| Default::default()));
+    let plugin =
+        RUNTIME.block_on(wasm::load(&engine, &CodeCache::disabled(), "reuse", &bytes, 0, |_| Default::default()));
     let plugin = Arc::new(plugin.expect("a plugin"));
     let spec = CallSpec { plugin, entrypoint: Arc::from("noop_fresh"), limits: LIMITS, reuse, batched: false };
     let jobs = [AssignedJob { job: Arc::new(job()), control: Arc::new(Control::default()) }];
@@ -90,7 +97,8 @@ fn claim_of(bencher: Bencher, jobs: usize) {
 #[divan::bench(args = [1, 10, 100, 500], sample_size = 1)]
 fn completion_of(bencher: Bencher, jobs: usize) {
     let (database, queue) = queue();
-    let done = Disposition::Finished { status: Terminal::Successful, traceback: None, output: None, follow_ups: Vec::new() };
+    let done =
+        Disposition::Finished { status: Terminal::Successful, traceback: None, output: None, follow_ups: Vec::new() };
     let claimed = || {
         RUNTIME.block_on(database.enqueue_many("echo", jobs, "x"));
         let record = |job: Job| Record::new(job.claim, done.clone());

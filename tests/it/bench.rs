@@ -1,4 +1,5 @@
-//! `bench`: every scenario at a small size, on a private and on a given database; what it counts, and what it leaves behind.
+//! `bench`: every scenario at a small size, on a private and on a given database; what it counts,
+//! and what it leaves behind.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -20,7 +21,9 @@ async fn traces(database: &Database) -> i64 {
 
 fn row<'a>(report: &'a Value, scenario: &str, case: &str) -> &'a Value {
     let rows = report["results"].as_array().unwrap();
-    rows.iter().find(|row| row["scenario"] == scenario && row["case"] == case).unwrap_or_else(|| panic!("{scenario}, {case}: {report}"))
+    rows.iter()
+        .find(|row| row["scenario"] == scenario && row["case"] == case)
+        .unwrap_or_else(|| panic!("{scenario}, {case}: {report}"))
 }
 
 fn number(row: &Value, name: &str) -> f64 {
@@ -66,7 +69,9 @@ async fn every_scenario_runs_in_a_given_database_and_leaves_it_as_it_was() {
     }
     assert!(number(row(&report, "payload", "256 KiB"), "wal_bytes_per_job") > 256.0 * 1024.0);
     adds_up(row(&report, "backlog", "50 due, jobs"), 50.0);
-    for (scenario, what) in [("backlog", "50 due"), ("future", "50 deferred"), ("in-flight", "50 running"), ("wide", "50 entrypoints")] {
+    for (scenario, what) in
+        [("backlog", "50 due"), ("future", "50 deferred"), ("in-flight", "50 running"), ("wide", "50 entrypoints")]
+    {
         for kind in ["no limit", "limited"] {
             let claims = row(&report, scenario, &format!("{what}, {kind}"));
             let empty = row(&report, scenario, &format!("empty, {kind}"));
@@ -96,7 +101,10 @@ async fn a_private_database_is_gone_afterwards_and_its_processor_time_is_known()
     assert_eq!(drain["rounds"].as_array().unwrap().len(), 2);
     adds_up(row(&report, "latency", "100/s, kept instances"), 3.0);
     if cfg!(target_os = "linux") {
-        assert!(number(drain, "host_cpu_s_per_1000_jobs") > 0.0 && drain["postgres_cpu_s_per_1000_jobs"].is_number(), "{drain}");
+        assert!(
+            number(drain, "host_cpu_s_per_1000_jobs") > 0.0 && drain["postgres_cpu_s_per_1000_jobs"].is_number(),
+            "{drain}"
+        );
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
@@ -115,7 +123,9 @@ async fn a_handler_of_the_users_is_measured_and_one_that_fails_is_an_error_that_
     adds_up(row(&good.json(), "drain", "echo"), 50.0);
     let failed = bench(&["drain", "--entrypoint", "discard"]).await;
     assert!(
-        failed.code == 1 && failed.stderr.contains("0 of 50 jobs ended well") && failed.stderr.contains("nobody wants it"),
+        failed.code == 1
+            && failed.stderr.contains("0 of 50 jobs ended well")
+            && failed.stderr.contains("nobody wants it"),
         "{failed:?}"
     );
     let refused = bench(&["wide", "--entrypoint", "echo"]).await;

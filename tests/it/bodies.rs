@@ -1,4 +1,5 @@
-//! Payloads and headers of any size: a host takes what it has memory for, and locks nothing while it reads.
+//! Payloads and headers of any size: a host takes what it has memory for, and locks nothing while
+//! it reads.
 
 use std::sync::Arc;
 
@@ -66,7 +67,8 @@ async fn a_limit_and_a_slot_that_is_handed_over_keep_to_the_budget() {
     let first = queue.claim_limited(&limited, 10).await.unwrap();
     assert_eq!((first.len(), first.too_heavy), (2, true));
     let record = |job: &Job| {
-        let disposition = Disposition::Again { delay: std::time::Duration::from_secs(3600), counts: false, traceback: None };
+        let disposition =
+            Disposition::Again { delay: std::time::Duration::from_secs(3600), counts: false, traceback: None };
         Record::new(job.claim, disposition)
     };
     assert_eq!(queue.record(&[record(&first[0])]).await.unwrap(), [first[0].id]);
@@ -110,7 +112,8 @@ fn peak(host: &Host) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
 }
 
-/// With all of them claimed at once, their payloads alone would be 640 MiB, and 640 MiB again while they are handed to their guests.
+/// With all of them claimed at once, their payloads alone would be 640 MiB, and 640 MiB again while
+/// they are handed to their guests.
 #[tokio::test]
 async fn a_backlog_of_large_payloads_is_worked_off_in_small_groups() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
@@ -135,10 +138,12 @@ async fn outputs_that_wait_to_be_recorded_are_counted_and_written_a_few_at_a_tim
     let ids = database.enqueue_many("echo", 60, vec![b'x'; 8 * MIB]).await;
     let mut locked = database.connect().await;
     locked.execute("BEGIN; LOCK TABLE pgqueuer_output IN ACCESS EXCLUSIVE MODE").await.unwrap();
-    let host = Host::start(&database, &plugins, &["--max-claimed-bytes", "40MiB", "--max-guest-memory", "128MiB"]).await;
+    let host =
+        Host::start(&database, &plugins, &["--max-claimed-bytes", "40MiB", "--max-guest-memory", "128MiB"]).await;
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%traceback, output)%' AND datname = current_database()";
     eventually("an outcome waits", async || database.count(waits).await > 0).await;
-    // All that would be claimed and run meanwhile, if nothing kept it back: in this time, or at once.
+    // All that would be claimed and run meanwhile, if nothing kept it back: in this time, or at
+    // once.
     let all = async || while database.count("SELECT count(*) FROM pgqueuer WHERE status = 'queued'").await > 0 {};
     let _ = tokio::time::timeout(std::time::Duration::from_secs(3), all()).await;
     locked.execute("COMMIT").await.unwrap();
@@ -150,7 +155,8 @@ async fn outputs_that_wait_to_be_recorded_are_counted_and_written_a_few_at_a_tim
     host.stop().await;
 }
 
-/// A server that sends to a host that has stopped waits for it. Nothing of it may keep the rows from the others.
+/// A server that sends to a host that has stopped waits for it. Nothing of it may keep the rows
+/// from the others.
 #[tokio::test]
 async fn a_host_that_stops_in_a_claim_keeps_no_row_locked() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
@@ -192,7 +198,10 @@ async fn headers_keep_every_digit_and_every_level() {
     // And whoever looks at one that failed sees them, too.
     database.execute("INSERT INTO pgqueuer (priority, entrypoint, headers, status) VALUES (0, 'show', '{\"long\": 12345678901234567890123, \"big\": 1e400}', 'failed')").await;
     let said = database.must(&["failed", "--json"]).await;
-    assert!(said.stdout.contains(r#""headers":{"big":1000"#) && said.stdout.contains(r#""long":12345678901234567890123}"#), "{said:?}");
+    assert!(
+        said.stdout.contains(r#""headers":{"big":1000"#) && said.stdout.contains(r#""long":12345678901234567890123}"#),
+        "{said:?}"
+    );
     host.stop().await;
 }
 

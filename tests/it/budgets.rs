@@ -1,5 +1,5 @@
-//! What a run can have the host do and hold for it: bounded in bytes and time, whichever way it asks, and the host does not need it to
-//! come back.
+//! What a run can have the host do and hold for it: bounded in bytes and time, whichever way it
+//! asks, and the host does not need it to come back.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -11,7 +11,8 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-/// A plugin without a loop, whose calls of the host stand in a line: the epoch that interrupts guests is looked at nowhere between them.
+/// A plugin without a loop, whose calls of the host stand in a line: the epoch that interrupts
+/// guests is looked at nowhere between them.
 struct StraightLine {
     /// Calls of `log.emit` in `describe`, and in the handler.
     calls: [usize; 2],
@@ -25,7 +26,9 @@ impl StraightLine {
         let (bytes, fields) = self.each;
         // The message begins where the fields end: all of them empty, all of it NUL.
         let from = 64 << 10;
-        let emit = format!("(call $emit (i32.const 1) (i32.const {from}) (i32.const {bytes}) (i32.const {from}) (i32.const {fields}))\n");
+        let emit = format!(
+            "(call $emit (i32.const 1) (i32.const {from}) (i32.const {bytes}) (i32.const {from}) (i32.const {fields}))\n"
+        );
         let pages = 2 + (from + bytes.max(fields * 16)) / (64 << 10);
         let text = STRAIGHT_LINE
             .replace("{pages}", &pages.to_string())
@@ -157,7 +160,8 @@ async fn calls_of_the_host_in_a_straight_line_end_at_the_deadline_and_let_others
     plugins.write("line.wasm", line.component());
     let host = Host::spawn(&database, &plugins, &["--max-concurrent-tasks", "30"]);
     host.wait_for_log("ready").await;
-    let lines = [database.enqueue("line", "").await, database.enqueue("line", "").await, database.enqueue("line", "").await];
+    let lines =
+        [database.enqueue("line", "").await, database.enqueue("line", "").await, database.enqueue("line", "").await];
     let began = Instant::now();
     database.enqueue_many("echo", 20, "good").await;
     database.wait_until_done().await;
@@ -188,7 +192,10 @@ async fn neither_start_nor_stop_waits_for_a_guest_that_never_looks_up() {
     assert!(status.success(), "{}", host.log());
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     // Interrupted, not failed: it is due again, uncounted.
-    assert_eq!(database.count(&format!("SELECT attempts::bigint FROM pgqueuer WHERE id = {id} AND status = 'queued'")).await, 0);
+    assert_eq!(
+        database.count(&format!("SELECT attempts::bigint FROM pgqueuer WHERE id = {id} AND status = 'queued'")).await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -236,8 +243,10 @@ async fn runs_that_do_not_fit_beside_each_other_wait_and_none_is_charged() {
     }
     // One that would not fit alone is out of memory, like any other.
     let id = database.enqueue("hold", "[150, 0]").await;
-    eventually("it has failed once", async || database.count(&format!("SELECT attempts::bigint FROM pgqueuer WHERE id = {id}")).await >= 1)
-        .await;
+    eventually("it has failed once", async || {
+        database.count(&format!("SELECT attempts::bigint FROM pgqueuer WHERE id = {id}")).await >= 1
+    })
+    .await;
     assert!(host.log().contains("128 MiB"), "{}", host.log());
     host.stop().await;
 }
@@ -260,7 +269,10 @@ async fn open_files_are_a_runs_to_a_number_and_a_fifo_is_no_file() {
     std::fs::write(folder.path().join("file"), "text").unwrap();
     let fifo = folder.path().join("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    plugins.write("pgq-host.toml", format!("[plugins.greedy]\ndirectories.\"/data\" = {:?}\n", folder.path().to_str().unwrap()));
+    plugins.write(
+        "pgq-host.toml",
+        format!("[plugins.greedy]\ndirectories.\"/data\" = {:?}\n", folder.path().to_str().unwrap()),
+    );
     let host = Host::start(&database, &plugins, &[]).await;
     let open = || std::fs::read_dir(format!("/proc/{}/fd", host.pid())).unwrap().count();
     let threads = || std::fs::read_dir(format!("/proc/{}/task", host.pid())).unwrap().count();
@@ -294,7 +306,8 @@ async fn connections_are_a_runs_to_a_number_and_leave_the_host_its_own() {
     let host = Host::start(&database, &plugins, &[]).await;
     database.enqueue_many("ask_often", 5, authority.as_str()).await;
     database.wait_until_done().await;
-    // The others of five hundred waited for one of these to end, and were given up with their run, a few of them a moment too late.
+    // The others of five hundred waited for one of these to end, and were given up with their run,
+    // a few of them a moment too late.
     let taken = taken.lock().unwrap().len();
     assert!((5 * 16..200).contains(&taken), "{taken}");
     assert_eq!(output(&database, "echo", "good").await, "good");
@@ -314,7 +327,9 @@ async fn a_line_costs_what_the_host_writes_for_it_and_is_one_line() {
     let forged: Vec<&str> = log.lines().filter(|line| line.contains("forged")).collect();
     assert_eq!(forged.len(), 2, "{forged:?}");
     assert!(
-        forged.iter().all(|line| line.contains("job.id=") && !line.starts_with("2026-01-01T") && !line.contains("\u{1b}[2J")),
+        forged
+            .iter()
+            .all(|line| line.contains("job.id=") && !line.starts_with("2026-01-01T") && !line.contains("\u{1b}[2J")),
         "{forged:?}"
     );
     assert!(!log.contains(" end"), "a message of 200 KiB is cut");

@@ -20,7 +20,12 @@ async fn output(database: &Database, entrypoint: &str, payload: &str) -> String 
 }
 
 async fn fetch_encrypted(database: &Database, authority: &str) -> String {
-    output(database, "fetch", &json!({"method": "GET", "scheme": "https", "authority": authority, "path": "/"}).to_string()).await
+    output(
+        database,
+        "fetch",
+        &json!({"method": "GET", "scheme": "https", "authority": authority, "path": "/"}).to_string(),
+    )
+    .await
 }
 
 async fn fetch(database: &Database, method: &str, authority: &str, path: &str, headers: &[(&str, &str)]) -> String {
@@ -106,7 +111,10 @@ async fn a_secret_is_put_in_by_the_host_for_its_origins_only_and_is_in_no_log() 
     assert!(told.requests()[0].contains("authorization: Bearer s3cr3t-v4lue\r\n"));
     // Elsewhere, or by another name, nothing is sent at all.
     assert_eq!(fetch(&database, "GET", &at(&untold), "/", &bearer).await, "ErrorCode::HttpRequestDenied");
-    assert_eq!(fetch(&database, "GET", &at(&told), "/", &[("x", "{{secret:other}}")]).await, "ErrorCode::HttpRequestDenied");
+    assert_eq!(
+        fetch(&database, "GET", &at(&told), "/", &[("x", "{{secret:other}}")]).await,
+        "ErrorCode::HttpRequestDenied"
+    );
     // In a path it is text.
     assert_eq!(fetch(&database, "GET", &at(&told), "/?token=secret:token", &[]).await, "200");
     assert_eq!((told.requests().len(), untold.requests().len()), (2, 0));
@@ -123,8 +131,16 @@ async fn jobs_are_enqueued_only_for_granted_entrypoints() {
     let refusal = output(&database, "pass_on", "pass_on").await;
     assert!(refusal.contains("\"pass_on\"") && refusal.contains("enqueue = [\"pass_on\"]"), "{refusal}");
     database.wait_until_done().await;
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'told' AND status = 'successful'").await, 1);
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'pass_on' AND status = 'successful'").await, 2);
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'told' AND status = 'successful'").await,
+        1
+    );
+    assert_eq!(
+        database
+            .count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'pass_on' AND status = 'successful'")
+            .await,
+        2
+    );
     host.stop().await;
 }
 
@@ -142,7 +158,8 @@ async fn folders_are_read_and_never_left_nor_written_and_variables_are_those_gra
     let host = host(&database, &plugins, &grants).await;
     let refused = "unwritable unmakeable unmovable unremovable";
     assert_eq!(output(&database, "look", "/data/shared").await, format!("shared {refused}"));
-    for path in ["/data/../private", "/data/up", "/data/absolute", "/private", "/data/../../etc/passwd", "/etc/passwd"] {
+    for path in ["/data/../private", "/data/up", "/data/absolute", "/private", "/data/../../etc/passwd", "/etc/passwd"]
+    {
         assert_eq!(output(&database, "look", path).await, format!("unreadable {refused}"), "{path}");
     }
     assert_eq!(output(&database, "told", "").await, r#"[("COLOUR", "blue")]"#);
@@ -174,8 +191,9 @@ async fn an_authority_of_the_operators_own_is_trusted_where_it_is_named_and_nowh
     let file = plugins.path().join("authority.pem");
     std::fs::write(&file, authority).unwrap();
     let port = receiver.port();
-    let grants =
-        format!("http = [\"https://localhost:{port}\", \"https://127.0.0.1:{port}\"]\nprivate-networks = [\"127.0.0.0/8\", \"::1\"]");
+    let grants = format!(
+        "http = [\"https://localhost:{port}\", \"https://127.0.0.1:{port}\"]\nprivate-networks = [\"127.0.0.0/8\", \"::1\"]"
+    );
     let strict = host(&database, &plugins, &grants).await;
     let refused = fetch_encrypted(&database, &format!("localhost:{port}")).await;
     assert!(refused.contains("Tls"), "nobody known has signed it: {refused}");
@@ -208,7 +226,8 @@ async fn answers_are_read_up_to_a_limit_per_run() {
     let host = host(&database, &plugins, &format!("http = [\"{}\"]", receiver.origin())).await;
     let download = async |bytes: usize| {
         let authority = format!("127.0.0.1:{}", receiver.port());
-        let call = json!({"method": "GET", "scheme": "http", "authority": authority, "path": format!("/flood/{bytes}")});
+        let call =
+            json!({"method": "GET", "scheme": "http", "authority": authority, "path": format!("/flood/{bytes}")});
         output(&database, "download", &call.to_string()).await
     };
     const MOST: usize = 64 << 20;
@@ -259,10 +278,13 @@ async fn grants_are_read_again_at_a_hangup_and_bad_ones_change_nothing() {
     // Revoked.
     configure(&plugins, "");
     hang_up("SIGHUP").await;
-    pgq_host_tests::eventually("it is revoked", async || fetch(&database, "GET", &at, "/", &[]).await == "ErrorCode::HttpRequestDenied")
-        .await;
+    pgq_host_tests::eventually("it is revoked", async || {
+        fetch(&database, "GET", &at, "/", &[]).await == "ErrorCode::HttpRequestDenied"
+    })
+    .await;
 
-    // Grants for another file: this one is not served any more, as after a restart, and its jobs wait.
+    // Grants for another file: this one is not served any more, as after a restart, and its jobs
+    // wait.
     configure(&plugins, &format!("sha256 = \"{}\"", "0".repeat(64)));
     hang_up("SIGHUP").await;
     host.wait_for_log("none of those that sha256 under [plugins.capabilities]").await;

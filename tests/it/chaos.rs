@@ -1,5 +1,6 @@
-//! The plugins folder in turmoil under full load: replaced every moment, by good versions and by everything that a deployment can get
-//! wrong. `PGQ_CHAOS_SECONDS` makes it longer, and `PGQ_CHAOS_GUEST=small` has a plugin of the usual size (`make chaos`).
+//! The plugins folder in turmoil under full load: replaced every moment, by good versions and by
+//! everything that a deployment can get wrong. `PGQ_CHAOS_SECONDS` makes it longer, and
+//! `PGQ_CHAOS_GUEST=small` has a plugin of the usual size (`make chaos`).
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -47,16 +48,25 @@ fn turn(dice: usize, good: &str, bomb: &[u8]) -> Turn {
 /// A component that takes its compiler seconds.
 pub(crate) fn slow_to_compile() -> Vec<u8> {
     let lines: String = (0..40_000)
-        .map(|i| format!("(local.set {} (i32.add (local.get {}) (i32.load (local.get {}))))\n", i % 500, (i * 7) % 500, (i * 13) % 500))
+        .map(|i| {
+            format!(
+                "(local.set {} (i32.add (local.get {}) (i32.load (local.get {}))))\n",
+                i % 500,
+                (i * 7) % 500,
+                (i * 13) % 500
+            )
+        })
         .collect();
-    let function = format!("(func (export \"f\") (local {}) (loop $l {lines} (br_if $l (local.get 0))))", "i32 ".repeat(500));
+    let function =
+        format!("(func (export \"f\") (local {}) (loop $l {lines} (br_if $l (local.get 0))))", "i32 ".repeat(500));
     wat::parse_str(format!("(component (core module (memory 1) {function}))")).expect("valid")
 }
 
 #[tokio::test]
 async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
     let seconds = std::env::var("PGQ_CHAOS_SECONDS").map_or(20, |text| text.parse().expect("a number of seconds"));
-    let (good, entrypoint) = if std::env::var("PGQ_CHAOS_GUEST").is_ok_and(|size| size == "small") { SMALL } else { LARGE };
+    let (good, entrypoint) =
+        if std::env::var("PGQ_CHAOS_GUEST").is_ok_and(|size| size == "small") { SMALL } else { LARGE };
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
     let first = version(good, 0);
     plugins.replace(FILE, &first);
@@ -70,8 +80,9 @@ async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
     let end = begun + Duration::from_secs(seconds);
     let mut next = Instant::now();
     while Instant::now() < end {
-        let waiting =
-            database.count(&format!("SELECT count(*) FROM pgqueuer WHERE status = 'queued' AND entrypoint = '{entrypoint}'")).await;
+        let waiting = database
+            .count(&format!("SELECT count(*) FROM pgqueuer WHERE status = 'queued' AND entrypoint = '{entrypoint}'"))
+            .await;
         if waiting < BACKLOG as i64 {
             database.enqueue_many(entrypoint, BACKLOG, "x").await;
             database.enqueue_many("hello", 20, r#"{"name":"you"}"#).await;
@@ -113,7 +124,8 @@ async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
     let _ = std::fs::remove_file(plugins.path().join(OTHER));
     plugins.replace(FILE, &last);
     landed.push((sha256(&last), chrono::Utc::now()));
-    // However busy the machine is, the last version comes into service, since nothing comes after it.
+    // However busy the machine is, the last version comes into service, since nothing comes after
+    // it.
     let runs = "SELECT count(*) FROM pgqueuer_attempt a JOIN pgqueuer_plugin p ON p.key = a.plugin WHERE p.sha256";
     eventually("jobs run on the last version", async || {
         database.enqueue(entrypoint, "x").await;
@@ -131,7 +143,12 @@ async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
         let jobs = format!("SELECT count(DISTINCT job_id) FROM pgqueuer_log WHERE status = '{status}'");
         assert_eq!((database.count(&rows).await, database.count(&jobs).await), (enqueued, enqueued), "{status}\n{log}");
     }
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE status NOT IN ('queued', 'picked', 'successful')").await, 0);
+    assert_eq!(
+        database
+            .count("SELECT count(*) FROM pgqueuer_log WHERE status NOT IN ('queued', 'picked', 'successful')")
+            .await,
+        0
+    );
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer_attempt").await, enqueued);
     let ran: Vec<String> = sqlx::query_scalar(
         "SELECT DISTINCT coalesce(p.sha256, 'unknown') FROM pgqueuer_attempt a LEFT JOIN pgqueuer_plugin p ON p.key = a.plugin
@@ -142,7 +159,8 @@ async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
     .unwrap();
     assert!(ran.iter().all(|digest| valid.contains(digest)), "a version ran that was never valid: {ran:?}");
 
-    // From the file's landing to the beginning of the first run on it, of those that were not replaced before that.
+    // From the file's landing to the beginning of the first run on it, of those that were not
+    // replaced before that.
     let mut latencies = Vec::new();
     for (digest, at) in &landed {
         let first: Option<f64> = sqlx::query_scalar(

@@ -1,4 +1,5 @@
-//! Ways to say where the database is, and how it must be reached: PgQueuer's variables, libpq's, TLS.
+//! Ways to say where the database is, and how it must be reached: PgQueuer's variables, libpq's,
+//! TLS.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -45,7 +46,10 @@ async fn libpqs_variables_say_where_the_database_is() {
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
     assert_eq!(backlog(&[("PGPASSFILE", file.to_str().unwrap())]).await.code, 0);
     let said = backlog(&[("PGPASSWORD", "wrong")]).await;
-    assert!(said.code == 1 && !said.stderr.contains("wrong") && said.stderr.contains(&format!("{host}:{port}")), "{said:?}");
+    assert!(
+        said.code == 1 && !said.stderr.contains("wrong") && said.stderr.contains(&format!("{host}:{port}")),
+        "{said:?}"
+    );
     // What a DSN leaves out, the variables fill in; what it says goes before.
     let dsn = format!("postgresql://{user}@{host}:{port}");
     let most = [("PGDSN", dsn.as_str()), ("PGPASSWORD", &password), ("PGDATABASE", &name), ("PGPORT", "1")];
@@ -59,8 +63,11 @@ async fn libpqs_variables_say_where_the_database_is() {
 async fn pgqueuers_variables_say_where_the_database_is_and_what_things_are_called() {
     let database = Database::empty().await;
     let dsn = database.dsn();
-    let installed =
-        with(&[("PGQUEUER_DSN", &dsn), ("PGDSN", ""), ("PGQUEUER_PREFIX", "p_"), ("PGQUEUER_SCHEMA", "Jobs")], &["install"]).await;
+    let installed = with(
+        &[("PGQUEUER_DSN", &dsn), ("PGDSN", ""), ("PGQUEUER_PREFIX", "p_"), ("PGQUEUER_SCHEMA", "Jobs")],
+        &["install"],
+    )
+    .await;
     assert_eq!(installed.code, 0, "{installed:?}");
     // A flag goes before PGDSN, PGDSN before PGQUEUER_DSN, as in PgQueuer.
     let place = [("PGQUEUER_PREFIX", "p_"), ("PGQUEUER_SCHEMA", "jobs")];
@@ -72,7 +79,8 @@ async fn pgqueuers_variables_say_where_the_database_is_and_what_things_are_calle
     // One name overridden, in its full and its early spelling.
     let other = Database::empty().await;
     let dsn = other.dsn();
-    let named = [("PGDSN", dsn.as_str()), ("PGQUEUER_QUEUE_TABLE", "q"), ("QUEUE_TABLE_LOG", "l"), ("PGQUEUER_CHANNEL", "c")];
+    let named =
+        [("PGDSN", dsn.as_str()), ("PGQUEUER_QUEUE_TABLE", "q"), ("QUEUE_TABLE_LOG", "l"), ("PGQUEUER_CHANNEL", "c")];
     assert_eq!(with(&named, &["install"]).await.code, 0);
     assert_eq!(with(&named, &["queue", "work"]).await.code, 0);
     assert_eq!(other.count("SELECT count(*) FROM q JOIN l ON l.job_id = q.id").await, 1);
@@ -88,7 +96,10 @@ async fn durability_and_widening_can_be_said_by_variables() {
         assert_eq!(database.count(count).await, unlogged, "{name}");
     }
     let said = with(&[("PGQUEUER_DURABILITY", "rock-solid")], &["sql", "install"]).await;
-    assert!(said.code == 2 && said.stderr.contains("PGQUEUER_DURABILITY") && said.stderr.contains("rock-solid"), "{said:?}");
+    assert!(
+        said.code == 2 && said.stderr.contains("PGQUEUER_DURABILITY") && said.stderr.contains("rock-solid"),
+        "{said:?}"
+    );
     let sql = async |variables: &[(&str, &str)], args: &[&str]| with(variables, args).await.stdout;
     let wide = sql(&[], &["sql", "upgrade"]).await;
     let narrow = sql(&[], &["sql", "upgrade", "--no-widen-id"]).await;
@@ -102,9 +113,15 @@ async fn durability_and_widening_can_be_said_by_variables() {
 #[tokio::test]
 async fn the_application_name_is_pgqueuers_variable_then_libpqs_then_ours() {
     let database = Database::new().await;
-    for (variable, name) in [(Some("PGQUEUER_APPLICATION_NAME"), "billing"), (Some("PGAPPNAME"), "by libpq"), (None, "pgq-host")] {
+    for (variable, name) in
+        [(Some("PGQUEUER_APPLICATION_NAME"), "billing"), (Some("PGAPPNAME"), "by libpq"), (None, "pgq-host")]
+    {
         let mut command = pgq_host(&database.dsn());
-        command.env_remove("PGAPPNAME").arg("listen").stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command
+            .env_remove("PGAPPNAME")
+            .arg("listen")
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
         if let Some(variable) = variable {
             command.env(variable, name);
         }
@@ -154,7 +171,8 @@ async fn a_host_has_no_more_connections_than_its_pool_may() {
     database.enqueue_many("echo", 500, "x").await;
     let mut host = Host::launch(command);
     let mut most = 0;
-    let connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'small pool' AND datname = current_database()";
+    let connections =
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'small pool' AND datname = current_database()";
     pgq_host_tests::eventually("all is done", async || {
         most = most.max(database.count(connections).await);
         database.count("SELECT count(*) FROM pgqueuer").await == 0
@@ -190,7 +208,8 @@ impl Certificates {
             let subject = format!("/CN=pgq-host test {name}");
             let (key, crt) = (format!("{name}.key"), format!("{name}.crt"));
             certificates.openssl(&[
-                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", &subject, "-keyout", &key, "-out", &crt,
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", &subject, "-keyout", &key,
+                "-out", &crt,
             ]);
         }
         std::fs::write(certificates.path("ext"), "subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n").unwrap();
@@ -227,7 +246,11 @@ impl Certificates {
     }
 
     fn openssl(&self, args: &[&str]) {
-        let output = std::process::Command::new("openssl").args(args).current_dir(self.0.path()).output().expect("openssl is there");
+        let output = std::process::Command::new("openssl")
+            .args(args)
+            .current_dir(self.0.path())
+            .output()
+            .expect("openssl is there");
         assert!(output.status.success(), "openssl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
@@ -250,8 +273,10 @@ impl Certificates {
 #[tokio::test]
 async fn tls_is_used_and_checked_as_far_as_asked_for() {
     let (certificates, home) = (Certificates::new(), tempfile::tempdir().unwrap());
-    let settings =
-        |ssl: &str| Settings { settings: vec![("fsync".into(), "off".into()), ("ssl".into(), ssl.into())], ..Settings::new(home.path()) };
+    let settings = |ssl: &str| Settings {
+        settings: vec![("fsync".into(), "off".into()), ("ssl".into(), ssl.into())],
+        ..Settings::new(home.path())
+    };
     let server = embedded::start(settings("off")).await.expect("a server");
     let mut connection = PgConnection::connect(&server.dsn("postgres")).await.unwrap();
     let data: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&mut connection).await.unwrap();
@@ -290,7 +315,8 @@ async fn tls_is_used_and_checked_as_far_as_asked_for() {
     let mut command = pgq_host(&in_dsn);
     command.arg("listen").stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let _child = command.spawn().unwrap();
-    let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND query LIKE 'LISTEN%'";
+    let encrypted =
+        "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND query LIKE 'LISTEN%'";
     pgq_host_tests::eventually("an encrypted connection", async || database.count(encrypted).await == 1).await;
     database.pool().close().await;
     server.stop().await;

@@ -1,4 +1,5 @@
-//! Our reading of cron expressions beside croniter's, which PgQueuer uses: the same texts accepted, stored and due.
+//! Our reading of cron expressions beside croniter's, which PgQueuer uses: the same texts accepted,
+//! stored and due.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -10,7 +11,8 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 const COUNT: usize = 20;
-/// Leap days, ends of years and months, a second past a minute, daylight saving (which UTC does not have).
+/// Leap days, ends of years and months, a second past a minute, daylight saving (which UTC does not
+/// have).
 const STARTS: [&str; 7] = [
     "2026-01-01T00:00:00Z",
     "2024-02-28T23:59:59Z",
@@ -290,15 +292,24 @@ async fn croniter(expressions: &[String]) -> Vec<Value> {
     let starts: Vec<i64> = STARTS.iter().map(|start| start.parse::<DateTime<Utc>>().unwrap().timestamp()).collect();
     let question = json!({ "expressions": expressions, "starts": starts, "count": COUNT });
     let program = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/interop/cron.py"));
-    let output =
-        Command::new(python()).arg(program).arg(question.to_string()).stderr(Stdio::inherit()).kill_on_drop(true).output().await.unwrap();
+    let output = Command::new(python())
+        .arg(program)
+        .arg(question.to_string())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
     assert!(output.status.success());
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn ours(schedule: &Schedule, start: &str) -> Vec<i64> {
     let first: DateTime<Utc> = start.parse().unwrap();
-    std::iter::successors(schedule.next_after(first), |time| schedule.next_after(*time)).take(COUNT).map(|time| time.timestamp()).collect()
+    std::iter::successors(schedule.next_after(first), |time| schedule.next_after(*time))
+        .take(COUNT)
+        .map(|time| time.timestamp())
+        .collect()
 }
 
 fn difference(expression: &str, theirs: &Value) -> Option<String> {
@@ -326,7 +337,9 @@ async fn agree(expressions: Vec<String>) -> usize {
     let differences: Vec<String> = expressions
         .iter()
         .zip(&theirs)
-        .filter_map(|(expression, theirs)| difference(expression, theirs).map(|difference| format!("{expression:?}: {difference}")))
+        .filter_map(|(expression, theirs)| {
+            difference(expression, theirs).map(|difference| format!("{expression:?}: {difference}"))
+        })
         .collect();
     assert!(differences.is_empty(), "{} of {}:\n{}", differences.len(), expressions.len(), differences.join("\n"));
     theirs.iter().filter(|theirs| !theirs.is_null()).count()

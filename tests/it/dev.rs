@@ -40,7 +40,10 @@ impl Project {
 
     async fn successful(&self) -> i64 {
         let mut connection = PgConnection::connect(&self.dsn()).await.unwrap();
-        sqlx::query_scalar("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'").fetch_one(&mut connection).await.unwrap()
+        sqlx::query_scalar("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
     }
 }
 
@@ -86,7 +89,19 @@ async fn queue_takes_payloads_from_files_and_pgqueuers_options() {
     let payload = project.folder.path().join("payload.json");
     std::fs::write(&payload, r#"{"name": "file"}"#).unwrap();
     let file = payload.to_str().unwrap();
-    let options = ["hello", "--payload-file", file, "--delay", "1h", "--priority", "-3", "--header", "a=b=c", "--dedupe-key", "k"];
+    let options = [
+        "hello",
+        "--payload-file",
+        file,
+        "--delay",
+        "1h",
+        "--priority",
+        "-3",
+        "--header",
+        "a=b=c",
+        "--dedupe-key",
+        "k",
+    ];
     assert!(project.queue(&options).await.status.success());
 
     let duplicate = project.queue(&["hello", "--dedupe-key", "k"]).await;

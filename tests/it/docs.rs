@@ -1,4 +1,5 @@
-//! What the pages say, compared with what the program has: verbs, options, variables, defaults, metrics, links. Both ways round.
+//! What the pages say, compared with what the program has: verbs, options, variables, defaults,
+//! metrics, links. Both ways round.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -34,16 +35,20 @@ fn verbs() -> BTreeMap<String, Command> {
 
 /// The options that have a word: all but `--help` and what is hidden.
 fn options(command: &Command) -> Vec<&Arg> {
-    let shown = |arg: &&Arg| arg.get_long().is_some_and(|long| long != "help" && long != "version") && !arg.is_hide_set();
+    let shown =
+        |arg: &&Arg| arg.get_long().is_some_and(|long| long != "help" && long != "version") && !arg.is_hide_set();
     command.get_arguments().filter(shown).collect()
 }
 
-/// A word of the code that is a default: the declared one, or the one that the help tells. Prose is not compared.
+/// A word of the code that is a default: the declared one, or the one that the help tells. Prose is
+/// not compared.
 fn default(arg: &Arg) -> Option<String> {
     let declared = arg.get_default_values().first().map(|value| value.to_string_lossy().into_owned());
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-    let told = help.split_once("[default: ").and_then(|(_, rest)| rest.split_once(']')).map(|(word, _)| word.to_owned());
-    let is_word = |word: &String| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    let told =
+        help.split_once("[default: ").and_then(|(_, rest)| rest.split_once(']')).map(|(word, _)| word.to_owned());
+    let is_word =
+        |word: &String| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
     declared.filter(|_| arg.get_action().takes_values()).or(told).filter(is_word)
 }
 
@@ -56,7 +61,9 @@ fn plain(text: &str) -> String {
 }
 
 fn has_word(text: &str, word: &str) -> bool {
-    plain(text).split(|c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c))).any(|part| part.trim_end_matches('.') == word)
+    plain(text)
+        .split(|c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c)))
+        .any(|part| part.trim_end_matches('.') == word)
 }
 
 /// The `--words` in a text.
@@ -92,7 +99,9 @@ fn rows(body: &str) -> Vec<(BTreeSet<String>, &str)> {
 /// The heading of a verb is its words, then its arguments; `sql` has one for all of its verbs.
 fn section_of<'a>(sections: &'a [(String, String)], verb: &str) -> Option<&'a str> {
     let is_it = |heading: &str| heading.strip_prefix(verb).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
-    let sql = |heading: &str| verb.strip_prefix("sql ").is_some_and(|verb| heading.starts_with("sql ") && has_word(heading, verb));
+    let sql = |heading: &str| {
+        verb.strip_prefix("sql ").is_some_and(|verb| heading.starts_with("sql ") && has_word(heading, verb))
+    };
     sections.iter().find(|(heading, _)| is_it(heading) || sql(heading)).map(|(_, body)| body.as_str())
 }
 
@@ -118,7 +127,9 @@ fn every_verb_and_option_is_in_cli_md_with_its_variable_and_default_and_nothing_
             if let Some(default) = default(arg).filter(|default| !has_word(row, default)) {
                 mistakes.push(format!("{what}: --{long} is {default} by default, and docs/cli.md says: {row}"));
             }
-            if let Some(variable) = arg.get_env().map(|name| name.to_string_lossy()).filter(|name| !row.contains(&**name)) {
+            if let Some(variable) =
+                arg.get_env().map(|name| name.to_string_lossy()).filter(|name| !row.contains(&**name))
+            {
                 mistakes.push(format!("{what}: --{long} is also {variable}, and docs/cli.md says: {row}"));
             }
         }
@@ -138,7 +149,8 @@ fn every_verb_and_option_is_in_cli_md_with_its_variable_and_default_and_nothing_
         }
     }
     let command = Cli::command();
-    let (_, body) = sections.iter().find(|(heading, _)| heading == "Options of every verb").expect("the global options");
+    let (_, body) =
+        sections.iter().find(|(heading, _)| heading == "Options of every verb").expect("the global options");
     check("every verb", &options(&command), body, &mut mistakes);
     for line in text.lines().filter_map(|line| line.strip_prefix("### ")) {
         let known = |verb: &String| line == verb || line.starts_with(&format!("{verb} "));
@@ -198,19 +210,34 @@ fn source() -> String {
 fn names(text: &str, prefix: &str, goes_on: impl Fn(char) -> bool) -> BTreeSet<String> {
     let starts = text.match_indices(prefix).map(|(at, _)| at);
     let own = starts.filter(|&at| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_'));
-    own.map(|at| text[at..].chars().take_while(|&c| goes_on(c)).collect::<String>()).filter(|name| name.len() > prefix.len()).collect()
+    own.map(|at| text[at..].chars().take_while(|&c| goes_on(c)).collect::<String>())
+        .filter(|name| name.len() > prefix.len())
+        .collect()
 }
 
 #[test]
 fn every_variable_is_documented_and_every_documented_one_is_read() {
     let variable = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let quoted = |prefix: &str| names(&source(), &format!("\"{prefix}"), |c| variable(c) || c == '"');
-    let mut read: BTreeSet<String> =
-        ["PGQ_HOST_", "PGQUEUER_"].iter().flat_map(|prefix| quoted(prefix)).map(|name| name.trim_matches('"').to_owned()).collect();
-    // Put together from a prefix and a word (`names.rs`), read by cargo's build script, or by the compose file.
+    let mut read: BTreeSet<String> = ["PGQ_HOST_", "PGQUEUER_"]
+        .iter()
+        .flat_map(|prefix| quoted(prefix))
+        .map(|name| name.trim_matches('"').to_owned())
+        .collect();
+    // Put together from a prefix and a word (`names.rs`), read by cargo's build script, or by the
+    // compose file.
     read.extend(
-        ["CHANNEL", "FUNCTION", "TRIGGER", "QUEUE_TABLE", "QUEUE_TABLE_LOG", "STATISTICS_TABLE", "SCHEDULES_TABLE", "QUEUE_STATUS_TYPE"]
-            .map(|name| format!("PGQUEUER_{name}")),
+        [
+            "CHANNEL",
+            "FUNCTION",
+            "TRIGGER",
+            "QUEUE_TABLE",
+            "QUEUE_TABLE_LOG",
+            "STATISTICS_TABLE",
+            "SCHEDULES_TABLE",
+            "QUEUE_STATUS_TYPE",
+        ]
+        .map(|name| format!("PGQUEUER_{name}")),
     );
     // Set by the build script for the compiler.
     read.remove("PGQ_HOST_BUILD");
@@ -230,11 +257,17 @@ fn every_variable_is_documented_and_every_documented_one_is_read() {
         told += &page(path);
     }
     // `PGQUEUER_CHANNEL`, `_FUNCTION`, ...
-    let told_names: BTreeSet<String> = ["PGQ_HOST_", "PGQUEUER_"].iter().flat_map(|prefix| names(&told, prefix, variable)).collect();
+    let told_names: BTreeSet<String> =
+        ["PGQ_HOST_", "PGQUEUER_"].iter().flat_map(|prefix| names(&told, prefix, variable)).collect();
     let short = |name: &str| name.strip_prefix("PGQUEUER").is_some_and(|rest| told.contains(&format!("`{rest}`")));
-    let unread: Vec<_> = told_names.iter().filter(|name| !read.contains(*name) && !elsewhere.contains(&name.as_str())).collect();
-    let untold: Vec<_> = read.iter().filter(|name| !name.ends_with('_') && !told_names.contains(*name) && !short(name)).collect();
-    assert!(unread.is_empty() && untold.is_empty(), "documented and not read: {unread:?}; read and not documented: {untold:?}");
+    let unread: Vec<_> =
+        told_names.iter().filter(|name| !read.contains(*name) && !elsewhere.contains(&name.as_str())).collect();
+    let untold: Vec<_> =
+        read.iter().filter(|name| !name.ends_with('_') && !told_names.contains(*name) && !short(name)).collect();
+    assert!(
+        unread.is_empty() && untold.is_empty(),
+        "documented and not read: {unread:?}; read and not documented: {untold:?}"
+    );
 }
 
 #[test]
@@ -247,11 +280,14 @@ fn every_metric_is_in_metrics_md_and_nothing_else_is() {
         .collect();
     let text = page("docs/metrics.md");
     let rows = text.lines().filter(|line| line.starts_with("| `pgq_host_"));
-    let told: BTreeSet<String> = rows.map(|row| row.trim_start_matches("| `").chars().take_while(|&c| name(c)).collect()).collect();
+    let told: BTreeSet<String> =
+        rows.map(|row| row.trim_start_matches("| `").chars().take_while(|&c| name(c)).collect()).collect();
     assert_eq!(told, counted);
     for path in ["README.md", "docs/reload.md", "docs/scaling.md", "docs/deployment.md", "docs/performance.md"] {
-        let stray: Vec<_> =
-            names(&page(path), "pgq_host_", name).into_iter().filter(|name| !counted.contains(name.trim_end_matches('_'))).collect();
+        let stray: Vec<_> = names(&page(path), "pgq_host_", name)
+            .into_iter()
+            .filter(|name| !counted.contains(name.trim_end_matches('_')))
+            .collect();
         assert!(stray.iter().all(|name| name.ends_with('_')), "{path} names metrics that there are not: {stray:?}");
     }
 }
@@ -325,7 +361,8 @@ fn links(text: &str) -> Vec<String> {
         })
         .flat_map(|line| [line, "\n"])
         .collect();
-    let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(target, _)| target.to_owned()));
+    let targets =
+        prose.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(target, _)| target.to_owned()));
     targets.filter(|target| !target.contains("://") && !target.starts_with("mailto:")).collect()
 }
 
@@ -338,7 +375,10 @@ fn anchors(text: &str) -> BTreeSet<String> {
     });
     let slug = |heading: &str| {
         let kept = heading.trim_start_matches('#').trim().to_lowercase();
-        kept.chars().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect()
+        kept.chars()
+            .filter(|c| c.is_alphanumeric() || "-_ ".contains(*c))
+            .map(|c| if c == ' ' { '-' } else { c })
+            .collect()
     };
     headings.map(slug).collect()
 }

@@ -1,4 +1,5 @@
-//! `doctor` on a sound set-up, and on broken ones, each on a real PostgreSQL: what is wrong is found, and what mends it is said.
+//! `doctor` on a sound set-up, and on broken ones, each on a real PostgreSQL: what is wrong is
+//! found, and what mends it is said.
 
 use std::path::Path;
 
@@ -20,7 +21,9 @@ impl Examined {
     /// The one finding of this check and severity that names this.
     fn finding(&self, check: &str, severity: &str, text: &str) -> &Value {
         let is_it = |finding: &&Value| {
-            finding["check"] == check && finding["severity"] == severity && finding["found"].as_str().unwrap().contains(text)
+            finding["check"] == check
+                && finding["severity"] == severity
+                && finding["found"].as_str().unwrap().contains(text)
         };
         self.findings.iter().find(is_it).unwrap_or_else(|| panic!("no {severity} of {check} says {text:?}:\n{self:#?}"))
     }
@@ -32,7 +35,11 @@ impl Examined {
     }
 
     fn severities(&self, check: &str) -> Vec<&str> {
-        self.findings.iter().filter(|finding| finding["check"] == check).map(|finding| finding["severity"].as_str().unwrap()).collect()
+        self.findings
+            .iter()
+            .filter(|finding| finding["check"] == check)
+            .map(|finding| finding["severity"].as_str().unwrap())
+            .collect()
     }
 }
 
@@ -48,7 +55,8 @@ async fn examine(dsn: &str, args: &[&str]) -> Examined {
     Examined { code, findings }
 }
 
-/// A role that may log in and nothing else, and what it connects with. It goes with the test's server, or by [`Role::gone`].
+/// A role that may log in and nothing else, and what it connects with. It goes with the test's
+/// server, or by [`Role::gone`].
 struct Role {
     name: String,
     dsn: String,
@@ -78,7 +86,9 @@ impl Role {
 /// A server of the test's own, safe against crashes as production's is.
 async fn server(folder: &Path, settings: &[(&str, &str)]) -> Server {
     let mut all = embedded::Settings::new(folder.join("postgres"));
-    for (name, value) in [("fsync", "on"), ("full_page_writes", "on"), ("synchronous_commit", "on")].iter().chain(settings) {
+    for (name, value) in
+        [("fsync", "on"), ("full_page_writes", "on"), ("synchronous_commit", "on")].iter().chain(settings)
+    {
         all.settings.push(((*name).into(), (*value).into()));
     }
     embedded::start(all).await.unwrap()
@@ -152,7 +162,10 @@ async fn a_sound_set_up_is_found_sound_and_left_as_it_was() {
     command.arg("doctor").args(args);
     let said = said(command).await;
     assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.stdout.contains("ok       hosts         1 of version") && said.stderr.contains("Fit for `run`"), "{said:?}");
+    assert!(
+        said.stdout.contains("ok       hosts         1 of version") && said.stderr.contains("Fit for `run`"),
+        "{said:?}"
+    );
     let log = host.stop().await;
     assert!(!log.contains("ERROR") && !log.contains("permission denied"), "{log}");
     server.stop().await;
@@ -184,10 +197,16 @@ async fn tables_that_are_not_there_or_not_as_declared() {
     database.execute("DROP INDEX pgqueuer_ep_ea_idx").await;
     database.execute("ALTER TABLE pgqueuer_log SET UNLOGGED").await;
     let examined = examine(&database.dsn(), &[]).await;
-    assert!(remedy(examined.finding("schema", "warning", "index pgqueuer_ep_ea_idx")).starts_with("pgq-host upgrade --plan"));
+    assert!(
+        remedy(examined.finding("schema", "warning", "index pgqueuer_ep_ea_idx"))
+            .starts_with("pgq-host upgrade --plan")
+    );
     examined.finding("schema", "note", "unlogged): pgqueuer_log");
     database.execute("ALTER TABLE pgqueuer DISABLE TRIGGER tg_pgqueuer_requeued").await;
-    assert_eq!(remedy(examine(&database.dsn(), &[]).await.error("schema", "trigger tg_pgqueuer_requeued")), "pgq-host upgrade");
+    assert_eq!(
+        remedy(examine(&database.dsn(), &[]).await.error("schema", "trigger tg_pgqueuer_requeued")),
+        "pgq-host upgrade"
+    );
 }
 
 #[tokio::test]
@@ -213,7 +232,10 @@ async fn a_role_that_may_too_little() {
     database.execute(&format!("GRANT DELETE ON pgqueuer TO {}", role.name)).await;
     database.execute("ALTER TABLE pgqueuer ENABLE ROW LEVEL SECURITY").await;
     let examined = examine(&role.dsn, &[]).await;
-    assert_eq!(remedy(examined.error("privileges", "row-level security")), "ALTER TABLE \"pgqueuer\" DISABLE ROW LEVEL SECURITY;");
+    assert_eq!(
+        remedy(examined.error("privileges", "row-level security")),
+        "ALTER TABLE \"pgqueuer\" DISABLE ROW LEVEL SECURITY;"
+    );
     role.gone(&database).await;
 }
 
@@ -224,7 +246,9 @@ async fn a_role_that_may_too_much() {
 
     let role = Role::granted(&database, "much").await;
     database.execute("CREATE TABLE customers (name text)").await;
-    for sql in ["ALTER ROLE {} CREATEDB BYPASSRLS", "GRANT pg_read_server_files TO {}", "GRANT SELECT ON customers TO {}"] {
+    for sql in
+        ["ALTER ROLE {} CREATEDB BYPASSRLS", "GRANT pg_read_server_files TO {}", "GRANT SELECT ON customers TO {}"]
+    {
         database.execute(&sql.replace("{}", &role.name)).await;
     }
     database.execute(&format!("GRANT TRUNCATE ON pgqueuer TO {}", role.name)).await;
@@ -232,7 +256,9 @@ async fn a_role_that_may_too_much() {
     let finding = examined.finding("privileges", "warning", "CREATEDB, BYPASSRLS, membership in pg_read_server_files");
     database.execute(remedy(finding)).await;
     examined.finding("privileges", "note", "may also read or write customers");
-    database.execute(remedy(examined.finding("privileges", "warning", "may truncate, or put triggers on, pgqueuer"))).await;
+    database
+        .execute(remedy(examined.finding("privileges", "warning", "may truncate, or put triggers on, pgqueuer")))
+        .await;
     let mended = examine(&role.dsn, &[]).await;
     assert!(!mended.severities("privileges").contains(&"warning"), "{mended:#?}");
 
@@ -272,7 +298,11 @@ async fn settings_of_role_and_database_that_end_statements_or_slow_them_down() {
             continue;
         }
         // What is proposed does mend it.
-        for finding in examined.findings.iter().filter(|finding| ["settings", "timeouts"].contains(&finding["check"].as_str().unwrap())) {
+        for finding in examined
+            .findings
+            .iter()
+            .filter(|finding| ["settings", "timeouts"].contains(&finding["check"].as_str().unwrap()))
+        {
             if !remedy(finding).starts_with("ALTER SYSTEM") {
                 database.execute(remedy(finding)).await;
             }
@@ -287,7 +317,10 @@ async fn settings_of_role_and_database_that_end_statements_or_slow_them_down() {
 }
 
 fn examined_unsafe(examined: &Examined) {
-    assert!(remedy(examined.error("settings", "fsync = off for the whole server")).starts_with("ALTER SYSTEM SET fsync = on"));
+    assert!(
+        remedy(examined.error("settings", "fsync = off for the whole server"))
+            .starts_with("ALTER SYSTEM SET fsync = on")
+    );
 }
 
 #[tokio::test]
@@ -338,7 +371,10 @@ async fn a_transaction_that_holds_dead_rows() {
     let mut preparing = database.connect().await;
     preparing.execute("BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'left behind'").await.unwrap();
     let examined = examine(&database.dsn(), &["--long-transaction", "0.001"]).await;
-    assert!(remedy(examined.finding("transactions", "warning", "left behind")).starts_with("ROLLBACK PREPARED 'left behind'"));
+    assert!(
+        remedy(examined.finding("transactions", "warning", "left behind"))
+            .starts_with("ROLLBACK PREPARED 'left behind'")
+    );
     server.stop().await;
 }
 
@@ -346,7 +382,9 @@ async fn a_transaction_that_holds_dead_rows() {
 async fn connections_that_are_used_up_or_too_few() {
     let database = Database::new().await;
     let role = Role::granted(&database, "crowded").await;
-    examine(&database.dsn(), &["--hosts", "1000"]).await.error("connections", "1000 host(s) of up to 5 connections want 5000; the server");
+    examine(&database.dsn(), &["--hosts", "1000"])
+        .await
+        .error("connections", "1000 host(s) of up to 5 connections want 5000; the server");
     database.execute(&format!("ALTER ROLE {} CONNECTION LIMIT 7", role.name)).await;
     let examined = examine(&role.dsn, &["--hosts", "2"]).await;
     examined.finding("connections", "warning", "the role allows 7");
@@ -354,7 +392,10 @@ async fn connections_that_are_used_up_or_too_few() {
     database.execute(&format!("ALTER ROLE {} CONNECTION LIMIT 1", role.name)).await;
     let holder = PgConnection::connect(&role.dsn).await.unwrap();
     let examined = examine(&role.dsn, &[]).await;
-    assert!(remedy(examined.error("connection", "too many connections for role")).contains("CONNECTION LIMIT"), "{examined:#?}");
+    assert!(
+        remedy(examined.error("connection", "too many connections for role")).contains("CONNECTION LIMIT"),
+        "{examined:#?}"
+    );
     holder.close().await.unwrap();
     role.gone(&database).await;
 }
@@ -370,7 +411,8 @@ async fn a_standby_and_a_primary_that_waits_for_one() {
     let dsn = database.dsn();
     eventually("it is in force", async || {
         let mut connection = PgConnection::connect(&dsn).await.unwrap();
-        let now: String = sqlx::query_scalar("SHOW synchronous_standby_names").fetch_one(&mut connection).await.unwrap();
+        let now: String =
+            sqlx::query_scalar("SHOW synchronous_standby_names").fetch_one(&mut connection).await.unwrap();
         now == "elsewhere"
     })
     .await;
@@ -431,8 +473,15 @@ async fn hosts_that_serve_different_plugins_and_jobs_that_nobody_serves() {
     eventually("both are announced", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 2).await;
     database.enqueue("nobody", "x").await;
     let examined = examine(&database.dsn(), &[]).await;
-    examined.finding("hosts", "warning", &format!("the plugin \"hello\" is not on host {}:{}", hostname(), first.pid()));
-    assert!(remedy(examined.finding("hosts", "warning", "the plugin \"hostile\" is not on")).contains("plugin list --hosts"));
+    examined.finding(
+        "hosts",
+        "warning",
+        &format!("the plugin \"hello\" is not on host {}:{}", hostname(), first.pid()),
+    );
+    assert!(
+        remedy(examined.finding("hosts", "warning", "the plugin \"hostile\" is not on"))
+            .contains("plugin list --hosts")
+    );
     examined.finding("entrypoints", "note", "1 job(s) wait for \"nobody\"");
     // A version of the host that is another's, and one that went without a word.
     database.execute("UPDATE pgqueuer_host SET version = '0.0.9', plugins = '[]' WHERE pid = (SELECT min(pid) FROM pgqueuer_host)").await;

@@ -1,6 +1,8 @@
-//! The embedded PostgreSQL through every way that a developer's machine ends a process: stopped, killed, killed half-way, started twice.
+//! The embedded PostgreSQL through every way that a developer's machine ends a process: stopped,
+//! killed, killed half-way, started twice.
 //!
-//! Each test makes its cluster in a folder of its own. A process that has to die is this test binary, run again as [`child`].
+//! Each test makes its cluster in a folder of its own. A process that has to die is this test
+//! binary, run again as [`child`].
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -35,11 +37,17 @@ async fn data_port_and_password_survive_a_restart() {
 
     let begun = Instant::now();
     let server = start(home.path()).await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "an existing cluster starts in well under a second: {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "an existing cluster starts in well under a second: {:?}",
+        begun.elapsed()
+    );
     assert!(!server.taken_over());
     assert_eq!(server.dsn("jobs"), dsn);
     assert_eq!(remembered(&server, "jobs").await, 7);
-    let mut odd = PgConnection::connect(&server.dsn("Ünusual \"name\"")).await.expect("a connection to a name that needs escaping");
+    let mut odd = PgConnection::connect(&server.dsn("Ünusual \"name\""))
+        .await
+        .expect("a connection to a name that needs escaping");
     let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(&mut odd).await.expect("an answer");
     assert_eq!(name, "Ünusual \"name\"");
     // A client that stays connected does not hold the server up.
@@ -51,20 +59,27 @@ async fn a_server_is_private_and_configured() {
     let home = folder();
     let server = start(home.path()).await;
     let mut connection = PgConnection::connect(&server.dsn("postgres")).await.expect("a connection");
-    for (name, wanted) in
-        [("listen_addresses", "127.0.0.1"), ("jit", "off"), ("fsync", "off"), ("wal_level", "minimal"), ("lc_collate", "C")]
-    {
-        let value: String = sqlx::query_scalar("SELECT COALESCE(current_setting($1, true), (SELECT datcollate FROM pg_database LIMIT 1))")
-            .bind(name)
-            .fetch_one(&mut connection)
-            .await
-            .expect("an answer");
-        assert_eq!(value, wanted, "{name}");
-    }
-    let is_superuser: bool = sqlx::query_scalar("SELECT rolsuper FROM pg_roles WHERE rolname = current_user AND rolname = 'pgq'")
+    for (name, wanted) in [
+        ("listen_addresses", "127.0.0.1"),
+        ("jit", "off"),
+        ("fsync", "off"),
+        ("wal_level", "minimal"),
+        ("lc_collate", "C"),
+    ] {
+        let value: String = sqlx::query_scalar(
+            "SELECT COALESCE(current_setting($1, true), (SELECT datcollate FROM pg_database LIMIT 1))",
+        )
+        .bind(name)
         .fetch_one(&mut connection)
         .await
         .expect("an answer");
+        assert_eq!(value, wanted, "{name}");
+    }
+    let is_superuser: bool =
+        sqlx::query_scalar("SELECT rolsuper FROM pg_roles WHERE rolname = current_user AND rolname = 'pgq'")
+            .fetch_one(&mut connection)
+            .await
+            .expect("an answer");
     assert!(is_superuser);
     let address = format!("postgresql://pgq:wrong@127.0.0.1:{}/postgres", server.port());
     let refused = PgConnection::connect(&address).await.expect_err("a wrong password").to_string();
@@ -73,7 +88,10 @@ async fn a_server_is_private_and_configured() {
     assert_eq!(mode(&home.path().join("password")), 0o600);
     assert_eq!(mode(&home.path().join("data")), 0o700);
     assert_eq!(fs::read_to_string(home.path().join(".gitignore")).expect("a file"), "*\n");
-    assert!(home.path().join("data").join(format!(".s.PGSQL.{}", server.port())).exists(), "the socket lies with the data");
+    assert!(
+        home.path().join("data").join(format!(".s.PGSQL.{}", server.port())).exists(),
+        "the socket lies with the data"
+    );
     let password = fs::read_to_string(home.path().join("password")).expect("a file");
     assert!(!format!("{server:?}").contains(&password));
     assert_ne!(uid_of(server.pid()), 0, "PostgreSQL never runs as root");
@@ -97,7 +115,8 @@ async fn a_killed_host_leaves_no_server_and_loses_nothing() {
     server.stop().await;
 }
 
-/// The start falls into the moment in which the old server still runs, has been told to stop, or stops.
+/// The start falls into the moment in which the old server still runs, has been told to stop, or
+/// stops.
 #[tokio::test]
 async fn a_host_can_start_right_after_another_was_killed() {
     let home = folder();
@@ -192,7 +211,8 @@ async fn a_taken_port_is_an_error_only_when_asked_for() {
     let port = server.port();
     server.stop().await;
     let taken = TcpListener::bind(("127.0.0.1", port)).expect("the port is free again");
-    let refused = embedded::start(Settings { port: Some(port), ..settings(home.path()) }).await.expect_err("the port is taken");
+    let refused =
+        embedded::start(Settings { port: Some(port), ..settings(home.path()) }).await.expect_err("the port is taken");
     assert!(matches!(refused, EmbeddedError::PortTaken { port: p } if p == port), "{refused}");
     let server = start(home.path()).await;
     assert_ne!(server.port(), port);
@@ -255,7 +275,10 @@ async fn a_start_that_fails_shows_the_servers_words() {
     let mut wrong = settings(home.path());
     wrong.settings.push(("shared_buffers".into(), "plenty".into()));
     let failed = embedded::start(wrong).await.expect_err("no such size").to_string();
-    assert!(failed.contains("invalid value for parameter \"shared_buffers\"") && failed.contains("server.log"), "{failed}");
+    assert!(
+        failed.contains("invalid value for parameter \"shared_buffers\"") && failed.contains("server.log"),
+        "{failed}"
+    );
     let missing = Settings { binaries: Some("/nonexistent".into()), ..settings(home.path()) };
     let failed = embedded::start(missing).await.expect_err("no such folder").to_string();
     assert!(failed.contains("/nonexistent"), "{failed}");
@@ -268,7 +291,8 @@ async fn a_path_too_long_for_a_socket_does_without() {
     let deep = home.path().join("d".repeat(100));
     let server = start(&deep).await;
     let mut connection = PgConnection::connect(&server.dsn("postgres")).await.expect("a connection");
-    let sockets: String = sqlx::query_scalar("SHOW unix_socket_directories").fetch_one(&mut connection).await.expect("an answer");
+    let sockets: String =
+        sqlx::query_scalar("SHOW unix_socket_directories").fetch_one(&mut connection).await.expect("an answer");
     assert_eq!(sockets, "");
     server.stop().await;
 }
@@ -309,7 +333,8 @@ async fn an_ordinary_user_needs_no_root() {
     assert_eq!(uid_of(host.server), nobody);
     host.kill();
     wait_until_gone(host.server);
-    // A living process of the same user has the server's old id: the server itself would refuse to start.
+    // A living process of the same user has the server's old id: the server itself would refuse to
+    // start.
     let mut stranger = Command::new("sleep").arg("600").uid(nobody).spawn().expect("a process");
     let data = home.path().join("data");
     fs::write(data.join("postmaster.pid"), stale(stranger.id(), &data)).expect("written");
@@ -322,7 +347,8 @@ async fn an_ordinary_user_needs_no_root() {
     server.stop().await;
 }
 
-/// Not a test: the process that others kill. Starts a server, says so, and stops it when its standard input ends.
+/// Not a test: the process that others kill. Starts a server, says so, and stops it when its
+/// standard input ends.
 #[tokio::test]
 #[ignore = "run by the tests above"]
 async fn child() {
@@ -350,7 +376,10 @@ impl Host {
         prepare(&mut command);
         let mut process = command.spawn().expect("a process");
         let mut lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
-        let server = lines.by_ref().find_map(|line| line.ok()?.strip_prefix("server ")?.parse().ok()).expect("the child's server");
+        let server = lines
+            .by_ref()
+            .find_map(|line| line.ok()?.strip_prefix("server ")?.parse().ok())
+            .expect("the child's server");
         // Read on, or the child's harness fails on a closed pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Self { stdin: process.stdin.take(), process, server }
@@ -377,7 +406,11 @@ impl Drop for Host {
 }
 
 fn folder() -> TempDir {
-    tempfile::Builder::new().prefix("pgq-embedded-").permissions(Permissions::from_mode(0o755)).tempdir().expect("a folder")
+    tempfile::Builder::new()
+        .prefix("pgq-embedded-")
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir()
+        .expect("a folder")
 }
 
 fn settings(home: &Path) -> Settings {
@@ -405,7 +438,14 @@ fn orphan(program: &Path, home: &Path, port: u16) -> Child {
     let data = home.join("data");
     let owner = fs::metadata(&data).expect("a cluster");
     let mut command = Command::new(program);
-    command.arg("-D").arg(&data).args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-p", &port.to_string()]);
+    command.arg("-D").arg(&data).args([
+        "-c",
+        "listen_addresses=127.0.0.1",
+        "-c",
+        "unix_socket_directories=",
+        "-p",
+        &port.to_string(),
+    ]);
     command.uid(owner.uid()).gid(owner.gid()).current_dir("/").stderr(Stdio::null()).spawn().expect("a server")
 }
 
@@ -413,7 +453,8 @@ fn wait_until_ready(home: &Path, orphan: &Child) {
     let file = home.join("data/postmaster.pid");
     let is_ready = || {
         let text = fs::read_to_string(&file).unwrap_or_default();
-        text.starts_with(&format!("{}\n", orphan.id())) && text.lines().nth(7).is_some_and(|status| status.trim() == "ready")
+        text.starts_with(&format!("{}\n", orphan.id()))
+            && text.lines().nth(7).is_some_and(|status| status.trim() == "ready")
     };
     wait_until(is_ready, "the orphan is ready");
 }

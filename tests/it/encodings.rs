@@ -1,4 +1,5 @@
-//! Databases of other encodings, texts that have no place in one, and sessions that print the catalog otherwise.
+//! Databases of other encodings, texts that have no place in one, and sessions that print the
+//! catalog otherwise.
 
 use std::sync::Arc;
 
@@ -32,7 +33,9 @@ async fn bytes_that_are_no_text_cost_nobody_anything() {
     }
     database.execute(&format!("INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback) SELECT id, 'failed', 0, entrypoint, jsonb_build_object('exception_message', {BAD}) FROM pgqueuer WHERE status = 'failed'")).await;
     database
-        .execute(&format!("INSERT INTO pgqueuer_schedules (expression, entrypoint, next_run) VALUES ({BAD}, {BAD}, '-infinity')"))
+        .execute(&format!(
+            "INSERT INTO pgqueuer_schedules (expression, entrypoint, next_run) VALUES ({BAD}, {BAD}, '-infinity')"
+        ))
         .await;
     every_verb_answers(&database).await;
     let host = Host::start(&database, &plugins, &["--heartbeat-timeout", "3"]).await;
@@ -43,14 +46,17 @@ async fn bytes_that_are_no_text_cost_nobody_anything() {
         database.count("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'show' AND status <> 'failed'").await == 0
     })
     .await;
-    let outputs: Vec<Vec<u8>> =
-        sqlx::query_scalar("SELECT output FROM pgqueuer_output WHERE entrypoint = 'show'").fetch_all(database.pool()).await.unwrap();
+    let outputs: Vec<Vec<u8>> = sqlx::query_scalar("SELECT output FROM pgqueuer_output WHERE entrypoint = 'show'")
+        .fetch_all(database.pool())
+        .await
+        .unwrap();
     assert_eq!(outputs.len(), 2);
     assert!(outputs.iter().all(|output| String::from_utf8_lossy(output).contains("b\u{FFFD}c")), "{outputs:?}");
     every_verb_answers(&database).await;
     database.must(&["requeue", "--entrypoint", "show"]).await;
     eventually("what was held has run", async || {
-        database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'show' AND status = 'successful'").await == 3
+        database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'show' AND status = 'successful'").await
+            == 3
     })
     .await;
     let log = host.stop().await;
@@ -112,8 +118,7 @@ async fn an_entrypoint_that_the_encoding_lacks_stops_no_other() {
 async fn a_host_is_announced_whatever_its_plugins_say() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile", "describe-panics"]));
     let host = Host::start(&database, &plugins, &[]).await;
-    let error =
-        "SELECT count(*) FROM pgqueuer_host, jsonb_array_elements(plugins) AS file WHERE file ->> 'error' LIKE '%cannot say what I am%'";
+    let error = "SELECT count(*) FROM pgqueuer_host, jsonb_array_elements(plugins) AS file WHERE file ->> 'error' LIKE '%cannot say what I am%'";
     eventually("it is announced", async || database.count(error).await == 1).await;
     host.stop().await;
 }

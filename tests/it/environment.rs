@@ -83,11 +83,23 @@ async fn an_empty_variable_is_an_unset_one_for_every_verb() {
 async fn a_truth_is_said_in_any_of_the_usual_ways() {
     let database = Database::new().await;
     // Behind a pooler there is no session for this; without one there is.
-    for (value, pooled) in
-        [("1", true), ("YES", true), ("on", true), ("True", true), ("0", false), ("no", false), ("Off", false), ("FALSE", false)]
-    {
-        let said = ask(&database.dsn(), &["verify", "--expect", "present"], &[("PGQ_HOST_TRANSACTION_POOLING", value)]).await;
-        assert_eq!((said.code, said.stderr.contains("--listen-dsn")), (2 * i32::from(pooled), pooled), "{value}: {said:?}");
+    for (value, pooled) in [
+        ("1", true),
+        ("YES", true),
+        ("on", true),
+        ("True", true),
+        ("0", false),
+        ("no", false),
+        ("Off", false),
+        ("FALSE", false),
+    ] {
+        let said =
+            ask(&database.dsn(), &["verify", "--expect", "present"], &[("PGQ_HOST_TRANSACTION_POOLING", value)]).await;
+        assert_eq!(
+            (said.code, said.stderr.contains("--listen-dsn")),
+            (2 * i32::from(pooled), pooled),
+            "{value}: {said:?}"
+        );
     }
 }
 
@@ -119,7 +131,10 @@ async fn a_value_that_makes_no_sense_is_named_with_its_variable_and_what_is_acce
     assert!(garbled.code == 2 && garbled.stderr.contains("PGQUEUER_SCHEMA"), "{garbled:?}");
     // What was said by a flag is the flag's mistake.
     let flag = ask("postgresql:///nowhere", &["run", "--batch-size", "many"], &[("PGQ_HOST_BATCH_SIZE", "7")]).await;
-    assert!(flag.code == 2 && flag.stderr.contains("--batch-size") && !flag.stderr.contains("PGQ_HOST_BATCH_SIZE"), "{flag:?}");
+    assert!(
+        flag.code == 2 && flag.stderr.contains("--batch-size") && !flag.stderr.contains("PGQ_HOST_BATCH_SIZE"),
+        "{flag:?}"
+    );
     let widen = ask("postgresql:///nowhere", &["upgrade"], &[("PGQUEUER_WIDEN_ID", "perhaps")]).await;
     assert!(widen.stderr.contains("PGQUEUER_WIDEN_ID is \"perhaps\": use true or false"), "{widen:?}");
 }

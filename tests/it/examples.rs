@@ -1,4 +1,5 @@
-//! The example plugins at real work, on a real host: photographs, weather records, a receiver that is not always well.
+//! The example plugins at real work, on a real host: photographs, weather records, a receiver that
+//! is not always well.
 
 use std::path::Path;
 
@@ -13,7 +14,8 @@ fn sample(path: &str) -> Vec<u8> {
 
 async fn enqueue(database: &Database, entrypoint: &str, payload: Vec<u8>, headers: Value) -> i64 {
     let headers: Map<String, Value> = headers.as_object().unwrap().clone();
-    let job = NewJob { entrypoint: entrypoint.into(), payload: Some(payload), headers: Some(headers), ..NewJob::default() };
+    let job =
+        NewJob { entrypoint: entrypoint.into(), payload: Some(payload), headers: Some(headers), ..NewJob::default() };
     database.queue().enqueue(&[job], OnConflict::Raise).await.unwrap()[0]
 }
 
@@ -26,8 +28,11 @@ async fn thumbnail_makes_a_smaller_jpeg_of_a_photograph() {
     let corrupt = enqueue(&database, "thumbnail", b"remember the milk".to_vec(), json!({})).await;
     database.wait_for(id, "successful").await;
     database.wait_for(corrupt, "failed").await;
-    let output: Vec<u8> =
-        sqlx::query_scalar("SELECT output FROM pgqueuer_output WHERE job_id = $1").bind(id).fetch_one(database.pool()).await.unwrap();
+    let output: Vec<u8> = sqlx::query_scalar("SELECT output FROM pgqueuer_output WHERE job_id = $1")
+        .bind(id)
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
     assert!(output.starts_with(&[0xFF, 0xD8, 0xFF]), "a JPEG");
     assert!(output.len() < photograph.len() / 4, "{} bytes of {}", output.len(), photograph.len());
     assert_eq!(database.traceback(corrupt).await["exception_type"], "Reject");
@@ -66,10 +71,20 @@ async fn webhook_reaches_what_is_granted_and_tries_again_while_the_receiver_is_u
     assert_eq!(requests.len(), 2);
     assert!(requests[1].starts_with("POST /hook") && requests[1].ends_with(r#"{"n":7}"#), "{}", requests[1]);
     // The same for both attempts, and not the id alone, which a fail-over can give to a second job.
-    let key = |request: &str| request.lines().find_map(|line| line.strip_prefix("idempotency-key: ").map(str::to_owned));
+    let key =
+        |request: &str| request.lines().find_map(|line| line.strip_prefix("idempotency-key: ").map(str::to_owned));
     let keys = [key(&requests[0]), key(&requests[1])];
-    assert!(keys[0].as_ref().is_some_and(|key| key.starts_with(&format!("pgq-{id}-"))) && keys[0] == keys[1], "{keys:?}");
-    let own = enqueue(&database, "webhook", call(format!("{}/hook", receiver.origin())), json!({"idempotency-key": "order-7"})).await;
+    assert!(
+        keys[0].as_ref().is_some_and(|key| key.starts_with(&format!("pgq-{id}-"))) && keys[0] == keys[1],
+        "{keys:?}"
+    );
+    let own = enqueue(
+        &database,
+        "webhook",
+        call(format!("{}/hook", receiver.origin())),
+        json!({"idempotency-key": "order-7"}),
+    )
+    .await;
     database.wait_for(own, "successful").await;
     assert_eq!(key(&receiver.requests()[2]).as_deref(), Some("order-7"));
 

@@ -1,5 +1,5 @@
-//! Faults under load, short: the driver of `make chaos` (`tests/chaos`), whose oracle looks from outside the queue.
-//! `CHAOS_SEED` repeats a run.
+//! Faults under load, short: the driver of `make chaos` (`tests/chaos`), whose oracle looks from
+//! outside the queue. `CHAOS_SEED` repeats a run.
 
 use std::process::Stdio;
 

@@ -47,8 +47,7 @@ async fn wait_until_successful(database: &Database, count: i64) {
 
 /// Jobs that were claimed more than once.
 async fn run_again(database: &Database) -> i64 {
-    const SQL: &str =
-        "SELECT count(*) FROM (SELECT FROM pgqueuer_log WHERE status = 'picked' GROUP BY job_id HAVING count(*) > 1) AS again";
+    const SQL: &str = "SELECT count(*) FROM (SELECT FROM pgqueuer_log WHERE status = 'picked' GROUP BY job_id HAVING count(*) > 1) AS again";
     database.count(SQL).await
 }
 
@@ -68,10 +67,15 @@ async fn assert_each_done_once(database: &Database, count: usize) {
 }
 
 async fn print_shares(database: &Database, what: &str, begun: Instant) {
-    let shares: Vec<i64> =
-        sqlx::query_scalar("SELECT count(*) FROM claims GROUP BY owner ORDER BY 1 DESC").fetch_all(database.pool()).await.unwrap();
+    let shares: Vec<i64> = sqlx::query_scalar("SELECT count(*) FROM claims GROUP BY owner ORDER BY 1 DESC")
+        .fetch_all(database.pool())
+        .await
+        .unwrap();
     let (elapsed, jobs) = (begun.elapsed(), successful(database).await);
-    eprintln!("{what}: {jobs} jobs in {elapsed:.1?}, {:.0}/s; claims per host {shares:?}", jobs as f64 / elapsed.as_secs_f64());
+    eprintln!(
+        "{what}: {jobs} jobs in {elapsed:.1?}, {:.0}/s; claims per host {shares:?}",
+        jobs as f64 / elapsed.as_secs_f64()
+    );
 }
 
 #[tokio::test]
@@ -88,7 +92,11 @@ async fn three_hosts_run_each_job_once() {
     print_shares(&database, "three hosts", begun).await;
     assert_each_done_once(&database, JOBS).await;
     assert_eq!(run_again(&database).await, 0);
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log").await, 3 * JOBS as i64, "queued, picked, successful, and nothing else");
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer_log").await,
+        3 * JOBS as i64,
+        "queued, picked, successful, and nothing else"
+    );
     assert_eq!(database.count("SELECT count(DISTINCT owner) FROM claims").await, 3, "each had a share");
     for host in hosts {
         host.stop().await;
@@ -110,7 +118,8 @@ async fn a_killed_host_costs_second_runs_of_what_it_held_and_nothing_else() {
     let begun = Instant::now();
     database.enqueue_many("echo", JOBS - 1, "x").await;
     wait_until_successful(&database, JOBS as i64 / 3).await;
-    // A host between two claims holds nothing, and its death would prove nothing: it is stopped until one is caught with jobs.
+    // A host between two claims holds nothing, and its death would prove nothing: it is stopped
+    // until one is caught with jobs.
     eventually("it holds jobs", async || {
         doomed.signal(Signal::STOP);
         let held = held_by(&database, owner).await > 0;
@@ -122,9 +131,10 @@ async fn a_killed_host_costs_second_runs_of_what_it_held_and_nothing_else() {
     .await;
     doomed.kill().await;
     let killed = Instant::now();
-    // What the server had read of it is executed to the end. Then nobody speaks for it any more, and the others may have begun to put
-    // back what it held.
-    let speaks = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'doomed' AND datname = current_database()";
+    // What the server had read of it is executed to the end. Then nobody speaks for it any more,
+    // and the others may have begun to put back what it held.
+    let speaks =
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'doomed' AND datname = current_database()";
     eventually("its connections are gone", async || database.count(speaks).await == 0).await;
     let held = held_or_put_back(&database, owner).await;
 
@@ -153,17 +163,21 @@ async fn a_killed_host_costs_second_runs_of_what_it_held_and_nothing_else() {
 /// What a host complains of, the job by job entries of what was lost aside.
 fn warnings(host: &Host) -> Vec<String> {
     let log = host.log();
-    let worth_it = |line: &&str| (line.contains("WARN") || line.contains("ERROR")) && !line.contains("its worker was lost");
+    let worth_it =
+        |line: &&str| (line.contains("WARN") || line.contains("ERROR")) && !line.contains("its worker was lost");
     log.lines().filter(worth_it).map(|line| line.chars().take(300).collect()).collect()
 }
 
 async fn held_by(database: &Database, owner: Uuid) -> i64 {
-    database.count(&format!("SELECT count(*) FROM pgqueuer WHERE status = 'picked' AND queue_manager_id = '{owner}'")).await
+    database
+        .count(&format!("SELECT count(*) FROM pgqueuer WHERE status = 'picked' AND queue_manager_id = '{owner}'"))
+        .await
 }
 
 /// In one look: what it holds, and what was taken from it.
 async fn held_or_put_back(database: &Database, owner: Uuid) -> i64 {
-    let held = format!("SELECT count(*) AS jobs FROM pgqueuer WHERE status = 'picked' AND queue_manager_id = '{owner}'");
+    let held =
+        format!("SELECT count(*) AS jobs FROM pgqueuer WHERE status = 'picked' AND queue_manager_id = '{owner}'");
     let put_back = "SELECT count(*) FROM pgqueuer_log WHERE traceback->>'exception_type' = 'WorkerLost'";
     database.count(&format!("SELECT sum(jobs)::bigint FROM ({held} UNION ALL {put_back}) AS parts")).await
 }
@@ -194,7 +208,8 @@ async fn connections_cut_again_and_again_lose_and_double_nothing() {
     host.stop().await;
 }
 
-/// Crashed in the true sense: no shutdown, and fsync on, since what was promised must be there after it.
+/// Crashed in the true sense: no shutdown, and fsync on, since what was promised must be there
+/// after it.
 #[tokio::test]
 async fn a_database_that_crashes_twice_loses_and_doubles_nothing() {
     let (home, plugins) = (tempfile::tempdir().unwrap(), Plugins::with(&["hostile"]));

@@ -1,4 +1,5 @@
-//! What may lie in a plugins folder besides plugins, and how much of it: the host serves what it can, at once, and stops when it is told to.
+//! What may lie in a plugins folder besides plugins, and how much of it: the host serves what it
+//! can, at once, and stops when it is told to.
 
 use std::time::Duration;
 
@@ -16,9 +17,12 @@ async fn pipes_devices_folders_and_giants_are_refused_and_a_host_beside_them_sto
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
     let at = |name: &str| plugins.path().join(name);
     rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe.wasm"), rustix::fs::Mode::RWXU).unwrap();
-    for (name, target) in
-        [("zero.wasm", "/dev/zero"), ("random.wasm", "/dev/urandom"), ("self.wasm", "self.wasm"), ("proc.wasm", "/proc/kcore")]
-    {
+    for (name, target) in [
+        ("zero.wasm", "/dev/zero"),
+        ("random.wasm", "/dev/urandom"),
+        ("self.wasm", "self.wasm"),
+        ("proc.wasm", "/proc/kcore"),
+    ] {
         std::os::unix::fs::symlink(target, at(name)).unwrap();
     }
     let _socket = std::os::unix::net::UnixListener::bind(at("socket.wasm")).unwrap();
@@ -36,7 +40,11 @@ async fn pipes_devices_folders_and_giants_are_refused_and_a_host_beside_them_sto
         ("folder.wasm", "a folder"),
         ("giant.wasm", "plugin-size-mib"),
     ] {
-        let said = || host.log().lines().any(|line| line.contains("plugin refused") && line.contains(file) && line.contains(cause));
+        let said = || {
+            host.log()
+                .lines()
+                .any(|line| line.contains("plugin refused") && line.contains(file) && line.contains(cause))
+        };
         eventually(&format!("{file}: {cause}"), async || said()).await;
     }
     host.stop().await;
@@ -94,7 +102,8 @@ async fn many_files_are_looked_at_few_at_a_time_and_a_stop_waits_for_none() {
     assert!(host.ended().await.success(), "{}", host.log());
 }
 
-/// Jobs of `nap` in this plugin beside those of another: each is claimed once, and the other does not wait.
+/// Jobs of `nap` in this plugin beside those of another: each is claimed once, and the other does
+/// not wait.
 async fn beside(bytes: Vec<u8>, naps: usize) {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
     plugins.write("hostile.wasm", bytes);
@@ -107,7 +116,10 @@ async fn beside(bytes: Vec<u8>, naps: usize) {
     for _ in 0..5 {
         hello(&database).await;
     }
-    assert!(database.count("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'nap'").await > 0, "the others were not waited for");
+    assert!(
+        database.count("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'nap'").await > 0,
+        "the others were not waited for"
+    );
     // A plugin that comes meanwhile is served.
     plugins.put("good");
     database.wait_for(database.enqueue("work", "").await, "successful").await;
@@ -138,8 +150,10 @@ async fn a_component_of_many_tables_takes_no_other_plugins_room() {
 async fn many_schedules_are_an_operators_decision() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello", "timetable"]));
     let host = Host::start(&database, &plugins, &[]).await;
-    host.wait_for_log("50 schedules of more than once a minute, and 10 are allowed; set max-schedules = 50 under [plugins.timetable]")
-        .await;
+    host.wait_for_log(
+        "50 schedules of more than once a minute, and 10 are allowed; set max-schedules = 50 under [plugins.timetable]",
+    )
+    .await;
     hello(&database).await;
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer_schedules").await, 0);
     plugins.write("pgq-host.toml", "[plugins.timetable]\nmax-schedules = 50\n");
@@ -184,7 +198,8 @@ async fn an_entrypoint_that_crashes_costs_few_attempts_before_it_is_paused_and_o
     assert!((1..=60).contains(&first), "{first} attempts until it was paused");
     // Three trials.
     eventually("it was tried again and again", async || host.log().matches("run after run crashes").count() >= 4).await;
-    let (all, held) = (database.count(counted).await, database.count("SELECT count(*) FROM pgqueuer WHERE status = 'failed'").await);
+    let (all, held) =
+        (database.count(counted).await, database.count("SELECT count(*) FROM pgqueuer WHERE status = 'failed'").await);
     assert!(all <= first + 6, "{first} attempts, and {all} after three trials");
     assert!(held <= 4, "{held} jobs are held");
     host.stop().await;
@@ -201,7 +216,8 @@ async fn a_canary_that_crashes_costs_no_more_than_it_may() {
     host.wait_for_log("canary loaded").await;
     database.enqueue_many("work", 400, "").await;
     database.wait_until_done().await;
-    let crashed = database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'queued' AND traceback IS NOT NULL").await;
+    let crashed =
+        database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'queued' AND traceback IS NOT NULL").await;
     // A quarter of the twenty that open a breaker, and no more than those under way at once.
     assert!((1..=10).contains(&crashed), "{crashed} runs crashed");
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'").await, 401);

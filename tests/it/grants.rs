@@ -1,4 +1,5 @@
-//! A worker under the privileges that `grant` gives: it can do all that a worker does, and nothing else.
+//! A worker under the privileges that `grant` gives: it can do all that a worker does, and nothing
+//! else.
 
 use pgq_host_tests::{Database, Host, Pages, Plugins, Said, eventually, pgq, pgq_host, said};
 use serde_json::json;
@@ -7,7 +8,8 @@ use tokio::process::Command;
 
 const PASSWORD: &str = "pw";
 
-/// A role that may log in, of a name that must be quoted. Roles belong to the server, so it goes with the test.
+/// A role that may log in, of a name that must be quoted. Roles belong to the server, so it goes
+/// with the test.
 struct Role {
     name: String,
     dsn: String,
@@ -91,7 +93,9 @@ async fn a_host_runs_under_the_granted_privileges_and_can_do_no_more() {
         role.must(args).await;
     }
     let ids = async |entrypoint: &str| {
-        database.count(&format!("SELECT job_id FROM pgqueuer_log WHERE entrypoint = '{entrypoint}' ORDER BY id LIMIT 1")).await
+        database
+            .count(&format!("SELECT job_id FROM pgqueuer_log WHERE entrypoint = '{entrypoint}' ORDER BY id LIMIT 1"))
+            .await
     };
     let (echo, fail) = (ids("echo").await, ids("fail").await);
     database.wait_for(echo, "successful").await;
@@ -154,7 +158,11 @@ async fn a_host_runs_under_the_granted_privileges_and_can_do_no_more() {
         "SELECT setval('pgqueuer_id_seq', 1)",
     ] {
         let error = connection.execute(AssertSqlSafe(sql)).await.expect_err(sql);
-        assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"), "{sql}: {error}");
+        assert_eq!(
+            error.as_database_error().and_then(|error| error.code()).as_deref(),
+            Some("42501"),
+            "{sql}: {error}"
+        );
     }
     for args in [&["durability", "volatile"][..], &["autovac"], &["uninstall", "--yes"]] {
         let said = role.ask(args).await;
@@ -197,7 +205,10 @@ async fn a_host_that_may_not_claim_is_not_ready() {
     let host = role.host(&plugins, &["--listen", &pages.address()]);
     host.wait_for_log("cannot reach the queue").await;
     let (status, said) = pages.get("/readyz");
-    assert!(status == 503 && said.contains("[-] worker: it cannot claim: ") && said.contains("permission denied"), "{said}");
+    assert!(
+        status == 503 && said.contains("[-] worker: it cannot claim: ") && said.contains("permission denied"),
+        "{said}"
+    );
     database.must(&["grant", &role.name, "--apply"]).await;
     eventually("it is ready", async || pages.get("/readyz").0 == 200).await;
     host.stop().await;
@@ -247,7 +258,9 @@ async fn prefix_and_schema_are_honoured() {
 #[tokio::test]
 async fn a_role_that_cannot_be_meant_is_refused() {
     let database = Database::new().await;
-    for (name, code, why) in [("public", 2, "everybody"), ("", 2, "1 to 63"), ("pgq_test_nobody_has_this_name", 1, "does not exist")] {
+    for (name, code, why) in
+        [("public", 2, "everybody"), ("", 2, "1 to 63"), ("pgq_test_nobody_has_this_name", 1, "does not exist")]
+    {
         let said = database.ask(&["grant", "--apply", name]).await;
         assert!(said.code == code && said.stderr.contains(why), "{said:?}");
     }

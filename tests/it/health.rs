@@ -77,7 +77,8 @@ async fn a_host_without_a_plugin_is_not_ready_and_one_that_stops_is_not_any_more
     plugins.put("hostile");
     wait_for(&pages, "/readyz", 200, "[+] plugins ok").await;
     database.enqueue("nap", "3000").await;
-    eventually("it runs", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 1).await;
+    eventually("it runs", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 1)
+        .await;
     assert!(pages.get("/metrics").1.contains("pgq_host_jobs_in_flight 1"));
     host.signal(Signal::TERM);
     wait_for(&pages, "/readyz", 503, "[-] worker: it is stopping").await;
@@ -93,7 +94,12 @@ async fn systemd_is_told_of_readiness_of_every_beat_and_of_the_stop() {
     let socket = UnixDatagram::bind(&path).unwrap();
     let start = || {
         let mut command = Command::new(host_binary());
-        command.arg("run").arg("--plugins").arg(plugins.path()).env("PGDSN", database.dsn()).env("PGQ_HOST_CONFIG", plugins.config());
+        command
+            .arg("run")
+            .arg("--plugins")
+            .arg(plugins.path())
+            .env("PGDSN", database.dsn())
+            .env("PGQ_HOST_CONFIG", plugins.config());
         command.env("PGQ_HOST_DEQUEUE_TIMEOUT", "0.5");
         // Systemd's minimum is far above; a third of it is the beat.
         command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "300000");

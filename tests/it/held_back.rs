@@ -1,6 +1,7 @@
-//! A transaction that is left open beside a sustained load: nothing that goes can be cleared away while it lasts, and whatever looks
-//! through what is gone gets slower and slower. A measurement of minutes on a quiet machine (`make held-back`); what claims read beside
-//! such a transaction is counted in `plans`.
+//! A transaction that is left open beside a sustained load: nothing that goes can be cleared away
+//! while it lasts, and whatever looks through what is gone gets slower and slower. A measurement of
+//! minutes on a quiet machine (`make held-back`); what claims read beside such a transaction is
+//! counted in `plans`.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,8 @@ struct Load {
 /// Over some time.
 struct Rate {
     jobs_per_second: f64,
-    /// Processor time of the host alone. Dead rows are nothing to it: it tells how fast the machine was meanwhile.
+    /// Processor time of the host alone. Dead rows are nothing to it: it tells how fast the machine
+    /// was meanwhile.
     host_per_1000_jobs: f64,
 }
 
@@ -48,7 +50,10 @@ impl Load {
             }
         }
         let jobs = (done - before) as f64;
-        Rate { jobs_per_second: jobs / begun.elapsed().as_secs_f64(), host_per_1000_jobs: (self.host.cpu_seconds() - cpu) / jobs * 1_000.0 }
+        Rate {
+            jobs_per_second: jobs / begun.elapsed().as_secs_f64(),
+            host_per_1000_jobs: (self.host.cpu_seconds() - cpu) / jobs * 1_000.0,
+        }
     }
 }
 
@@ -73,10 +78,12 @@ async fn a_transaction_left_open_leaves_most_of_the_throughput() {
     for _ in 0..WINDOWS {
         held.push(load.run(window).await);
     }
-    let dead = load.database.count("SELECT n_dead_tup::bigint FROM pg_stat_user_tables WHERE relname = 'pgqueuer'").await;
+    let dead =
+        load.database.count("SELECT n_dead_tup::bigint FROM pg_stat_user_tables WHERE relname = 'pgqueuer'").await;
     left_open.close().await.unwrap();
     let shown = |rate: &Rate| format!("{:.0} ({:.4} s)", rate.jobs_per_second, rate.host_per_1000_jobs);
-    let each: Vec<String> = held.iter().map(|rate| format!("{:.2} {}", rate.jobs_per_second / free.jobs_per_second, shown(rate))).collect();
+    let each: Vec<String> =
+        held.iter().map(|rate| format!("{:.2} {}", rate.jobs_per_second / free.jobs_per_second, shown(rate))).collect();
     eprintln!(
         "jobs/s (and processor time of the host per 1,000 of them): {}; beside a transaction left open for {seconds} s {}; {dead} dead rows",
         shown(&free),

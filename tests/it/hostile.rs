@@ -40,8 +40,14 @@ async fn each_ends_as_it_should_and_none_takes_another_job_or_the_host_with_it()
         }
     }
     let good = 20 * (FATES.len() as i64 + 1);
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'echo' AND status = 'successful'").await, good);
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'echo' AND status = 'picked'").await, good);
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'echo' AND status = 'successful'").await,
+        good
+    );
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'echo' AND status = 'picked'").await,
+        good
+    );
     let log = host.stop().await;
     assert!(log.contains("more than 1 MiB"), "the flood is cut off, and said so");
     assert!(log.len() < 8 << 20, "the host's log has {} bytes", log.len());
@@ -82,8 +88,9 @@ async fn memory_does_not_grow_with_hostile_jobs() {
         }
         database.wait_until_done().await;
     }
-    // These 300 jobs took 64 MiB of guest memory or 32 MiB of output each, 5 GiB in all. What the allocator keeps of eight at a time
-    // comes and goes between rounds (85 to 245 MB were seen over eight of them).
+    // These 300 jobs took 64 MiB of guest memory or 32 MiB of output each, 5 GiB in all. What the
+    // allocator keeps of eight at a time comes and goes between rounds (85 to 245 MB were seen over
+    // eight of them).
     host.wait_for_memory_below(512 << 20).await;
     host.stop().await;
 }

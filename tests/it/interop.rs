@@ -1,4 +1,5 @@
-//! The real PgQueuer (Python) and pgq-host on one queue: either's producers, command line, watchers and workers beside the other's.
+//! The real PgQueuer (Python) and pgq-host on one queue: either's producers, command line, watchers
+//! and workers beside the other's.
 
 use std::path::PathBuf;
 
@@ -6,7 +7,8 @@ use pgq_host_tests::{Database, Host, PATIENCE, Plugins, eventually, everything, 
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// Nothing but a notification explains what a host does within the patience of a test: its next poll is an hour away.
+/// Nothing but a notification explains what a host does within the patience of a test: its next
+/// poll is an hour away.
 const NO_POLLING: [&str; 2] = ["--dequeue-timeout", "3600"];
 
 fn programs() -> PathBuf {
@@ -54,14 +56,20 @@ fn ids(enqueued: &Value) -> Vec<i64> {
 }
 
 async fn running(database: &Database, count: i64) {
-    eventually("the jobs run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == count).await;
+    eventually("the jobs run", async || {
+        database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == count
+    })
+    .await;
 }
 
 /// A Python worker of these entrypoints. It serves when it has run a job.
 async fn python_worker(database: &Database, entrypoints: &[&str]) -> Host {
     database.execute("CREATE TABLE IF NOT EXISTS python_ran (job_id bigint NOT NULL)").await;
     let mut command = pgq(&database.dsn());
-    command.args(["run", "worker:main", "--log-level", "WARNING", "--", "python_ready"]).args(entrypoints).current_dir(programs());
+    command
+        .args(["run", "worker:main", "--log-level", "WARNING", "--", "python_ready"])
+        .args(entrypoints)
+        .current_dir(programs());
     let worker = Host::launch(command);
     let ready = database.enqueue("python_ready", "").await;
     let mut last = String::new();
@@ -78,7 +86,8 @@ async fn python_worker(database: &Database, entrypoints: &[&str]) -> Host {
 #[tokio::test]
 async fn a_job_of_pgqueuers_client_reaches_the_handler_whole() {
     let (database, _plugins, host) = hosted(&NO_POLLING).await;
-    let job = json!({ "entrypoint": "show", "payload": "héllo", "priority": 7, "headers": { "trace": "abc", "lang": "de" } });
+    let job =
+        json!({ "entrypoint": "show", "payload": "héllo", "priority": 7, "headers": { "trace": "abc", "lang": "de" } });
     let bare = json!({ "entrypoint": "show", "payload": "" });
     let ids = ids(&enqueue(&database, &json!([job, bare])).await);
     for id in &ids {
@@ -89,7 +98,10 @@ async fn a_job_of_pgqueuers_client_reaches_the_handler_whole() {
         .into_iter()
         .map(|output| serde_json::from_str(&output.unwrap()).unwrap())
         .collect();
-    assert_eq!(shown[0], json!({ "payload": "héllo", "priority": 7, "attempt": 1, "headers": { "trace": "abc", "lang": "de" } }));
+    assert_eq!(
+        shown[0],
+        json!({ "payload": "héllo", "priority": 7, "attempt": 1, "headers": { "trace": "abc", "lang": "de" } })
+    );
     assert_eq!(shown[1], json!({ "payload": "", "priority": 0, "attempt": 1, "headers": {} }));
     host.stop().await;
 }
@@ -107,7 +119,9 @@ async fn priority_delay_and_dedupe_key_of_pgqueuers_client_are_obeyed() {
     let one_at_a_time = ["--dequeue-timeout", "3600", "--max-concurrent-tasks", "1"];
     let host = Host::start(&database, &plugins, &one_at_a_time).await;
     database.wait_until_done().await;
-    let first = database.count("SELECT job_id FROM pgqueuer_log WHERE status = 'picked' AND entrypoint = 'nap' ORDER BY id LIMIT 1").await;
+    let first = database
+        .count("SELECT job_id FROM pgqueuer_log WHERE status = 'picked' AND entrypoint = 'nap' ORDER BY id LIMIT 1")
+        .await;
     assert_eq!(first, urgent);
     let waited = database
         .count(&format!(
@@ -126,7 +140,12 @@ async fn priority_delay_and_dedupe_key_of_pgqueuers_client_are_obeyed() {
 async fn pgq_queue_enqueues_what_pgq_host_runs() {
     let (database, _plugins, host) = hosted(&NO_POLLING).await;
     let said = cli(&database, &["queue", "echo", "from the shell", "--dedupe-key", "shell"]).await;
-    let id: i64 = said.trim().trim_start_matches("Enqueued job ").trim_end_matches('.').parse().unwrap_or_else(|_| panic!("{said}"));
+    let id: i64 = said
+        .trim()
+        .trim_start_matches("Enqueued job ")
+        .trim_end_matches('.')
+        .parse()
+        .unwrap_or_else(|_| panic!("{said}"));
     database.wait_for(id, "successful").await;
     assert_eq!(database.output(id).await.as_deref(), Some("from the shell"));
     // Without a payload there is SQL NULL, which `echo` cannot take: its failure, not the host's.
@@ -162,7 +181,9 @@ async fn pgq_failed_lists_what_pgq_host_holds_and_pgq_requeue_runs_it_again() {
     cli(&database, &["requeue", &id.to_string()]).await;
     // A requeue resets the attempts: it fails as often as before.
     let again = [once, once].concat();
-    let ran = tokio::time::timeout(PATIENCE / 2, eventually("it ran again", async || database.history(id).await == again)).await;
+    let ran =
+        tokio::time::timeout(PATIENCE / 2, eventually("it ran again", async || database.history(id).await == again))
+            .await;
     assert!(ran.is_ok(), "{:?}\n{}", database.history(id).await, host.log());
     host.stop().await;
 }
@@ -173,8 +194,11 @@ async fn pgq_workers_stale_and_backlog_show_what_pgq_host_does() {
     let nap = database.enqueue("nap", "3600000").await;
     database.enqueue_many("nobody_serves_this", 3, "x").await;
     running(&database, 1).await;
-    let owner: uuid::Uuid =
-        sqlx::query_scalar("SELECT queue_manager_id FROM pgqueuer WHERE id = $1").bind(nap).fetch_one(database.pool()).await.unwrap();
+    let owner: uuid::Uuid = sqlx::query_scalar("SELECT queue_manager_id FROM pgqueuer WHERE id = $1")
+        .bind(nap)
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
 
     let workers = cli_json(&database, &["workers", "--json"]).await;
     assert_eq!(workers.as_array().map(Vec::len), Some(1), "{workers}");
@@ -204,7 +228,8 @@ async fn a_completion_watcher_hears_how_a_job_of_pgq_host_ended() {
 #[tokio::test]
 async fn pgqueuers_readers_read_all_that_pgq_host_writes() {
     let (database, _plugins, host) = hosted(&[]).await;
-    // Each way to end that leaves something in a row or in the log, the ones with odd characters and backtraces included.
+    // Each way to end that leaves something in a row or in the log, the ones with odd characters
+    // and backtraces included.
     let ends = [
         ("echo", "successful", None),
         ("discard", "canceled", Some("Discard")),
@@ -222,7 +247,8 @@ async fn pgqueuers_readers_read_all_that_pgq_host_writes() {
     for (id, _, status, _) in &jobs {
         database.wait_for(*id, status).await;
     }
-    // What the host wrote is counted within a second or so, by the host; PgQueuer's readers count the rest of the log.
+    // What the host wrote is counted within a second or so, by the host; PgQueuer's readers count
+    // the rest of the log.
     eventually("the host has counted", async || database.count("SELECT count(*) FROM pgqueuer_tally").await == 0).await;
     let read = program(&database, "read.py", &[]).await;
     for (id, entrypoint, status, exception_type) in &jobs {
@@ -234,12 +260,19 @@ async fn pgqueuers_readers_read_all_that_pgq_host_writes() {
             assert_eq!(*traceback, Value::Null);
             continue;
         };
-        assert_eq!((&traceback["job_id"], &traceback["exception_type"]), (&json!(id), &json!(exception_type)), "{traceback}");
+        assert_eq!(
+            (&traceback["job_id"], &traceback["exception_type"]),
+            (&json!(id), &json!(exception_type)),
+            "{traceback}"
+        );
         assert_eq!(traceback["additional_context"]["entrypoint"], json!(entrypoint), "{traceback}");
         // A retry's entry says what PgQueuer's own says of one.
         if *entrypoint == "fail" {
             let context = &history[2]["traceback"]["additional_context"];
-            assert_eq!((&history[2]["status"], &context["attempt"], &context["reason"]), (&json!("queued"), &json!(1), &json!("text")));
+            assert_eq!(
+                (&history[2]["status"], &context["attempt"], &context["reason"]),
+                (&json!("queued"), &json!(1), &json!("text"))
+            );
             assert!(context["retry_delay"].as_str().is_some_and(|delay| delay.starts_with("0:00:00")), "{context}");
         }
     }
@@ -255,7 +288,11 @@ async fn pgqueuers_readers_read_all_that_pgq_host_writes() {
     assert_eq!((total("echo", "successful"), total("fail", "picked"), total("panics", "failed")), (1, 2, 1));
     let metrics = read["metrics"].to_string();
     assert!(metrics.contains("pgqueuer_logs_count") && metrics.contains("fail_deleted"), "{metrics}");
-    assert!(read["durations"].as_array().unwrap().iter().any(|row| row["entrypoint"] == "echo"), "{}", read["durations"]);
+    assert!(
+        read["durations"].as_array().unwrap().iter().any(|row| row["entrypoint"] == "echo"),
+        "{}",
+        read["durations"]
+    );
     host.stop().await;
 }
 
@@ -290,7 +327,8 @@ async fn pgqueuers_cancel_interrupts_a_running_guest() {
 
 #[tokio::test]
 async fn a_python_worker_and_a_host_share_a_queue_and_lose_and_double_nothing() {
-    // Batches as small as Python's, and `echo` first: the point is that both want the same rows all the time.
+    // Batches as small as Python's, and `echo` first: the point is that both want the same rows all
+    // the time.
     let (database, _plugins, host) = hosted(&["--batch-size", "10", "--max-concurrent-tasks", "10"]).await;
     let worker = python_worker(&database, &["python_only", "echo"]).await;
     let catalog = everything(&mut database.connect().await, "public").await;
@@ -351,8 +389,10 @@ async fn a_python_worker_and_a_host_keep_one_limit_together() {
     let host = Host::start(&database, &plugins, &[]).await;
     database.wait_until_done().await;
     assert_eq!(database.most_at_once("nap_limited").await, 2);
-    let (by_python, by_host) =
-        (database.count("SELECT count(*) FROM python_ran").await, database.count("SELECT count(*) FROM pgqueuer_output").await);
+    let (by_python, by_host) = (
+        database.count("SELECT count(*) FROM python_ran").await,
+        database.count("SELECT count(*) FROM pgqueuer_output").await,
+    );
     eprintln!("shared limit: Python ran {by_python}, pgq-host {by_host}");
     assert!(by_python > 0 && by_host > 0 && by_python + by_host == 60, "Python ran {by_python}, pgq-host {by_host}");
     worker.stop().await;
@@ -387,5 +427,9 @@ async fn each_takes_over_what_the_other_died_with() {
 
     let _worker = python();
     eventually("Python runs it", async || owner().await.is_some_and(|owner| Some(owner) != second)).await;
-    assert_eq!(database.history(hours).await, ["queued", "picked", "queued", "picked", "picked"], "PgQueuer takes over in place");
+    assert_eq!(
+        database.history(hours).await,
+        ["queued", "picked", "queued", "picked", "picked"],
+        "PgQueuer takes over in place"
+    );
 }

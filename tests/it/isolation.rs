@@ -1,4 +1,5 @@
-//! Several queues in one database, and a queue whose schema is brought up to date while it is in use.
+//! Several queues in one database, and a queue whose schema is brought up to date while it is in
+//! use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,7 +47,11 @@ async fn queues_by_prefix_and_by_schema_share_a_database_and_nothing_else() {
     for (_, table) in &queues {
         let right = format!("SELECT count(*) FROM {table}_output WHERE convert_from(output, 'UTF8') = '{table}'");
         eventually(&format!("{table} is served"), async || database.count(&right).await == 3).await;
-        assert_eq!(database.count(&format!("SELECT count(*) FROM {table}_output")).await, 3, "and by its own host only");
+        assert_eq!(
+            database.count(&format!("SELECT count(*) FROM {table}_output")).await,
+            3,
+            "and by its own host only"
+        );
     }
     for host in hosts {
         host.stop().await;
@@ -70,7 +75,8 @@ async fn a_release_in_use_is_upgraded_and_then_served_by_both() {
         let producer = tokio::spawn(async move {
             let mut produced = 0_i64;
             while !stop.load(Ordering::Acquire) || produced < 200 {
-                let insert = "INSERT INTO pgqueuer (priority, entrypoint, payload, status) VALUES (0, 'echo', 'x', 'queued')";
+                let insert =
+                    "INSERT INTO pgqueuer (priority, entrypoint, payload, status) VALUES (0, 'echo', 'x', 'queued')";
                 connection.execute(insert).await.unwrap_or_else(|error| panic!("{release}: {error}"));
                 produced += 1;
             }
@@ -91,12 +97,20 @@ async fn a_release_in_use_is_upgraded_and_then_served_by_both() {
         worker.args(["run", "worker:main", "--", "echo"]).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/interop"));
         let worker = Host::launch(worker);
         database.wait_until_done().await;
-        assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'").await, produced, "{release}");
+        assert_eq!(
+            database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'").await,
+            produced,
+            "{release}"
+        );
         // Python takes longer to start than the host to do all of that: a job more for it alone.
         host.stop().await;
         let last = database.enqueue("echo", "x").await;
         database.wait_for(last, "successful").await;
-        assert_eq!(database.count(&format!("SELECT count(*) FROM python_ran WHERE job_id = {last}")).await, 1, "{release}");
+        assert_eq!(
+            database.count(&format!("SELECT count(*) FROM python_ran WHERE job_id = {last}")).await,
+            1,
+            "{release}"
+        );
         worker.stop().await;
     }
 }

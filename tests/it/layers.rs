@@ -1,9 +1,11 @@
-//! The files of a crate form layers: what one imports never leads back to it. A file can be understood with what is below it.
+//! The files of a crate form layers: what one imports never leads back to it. A file can be
+//! understood with what is below it.
 //!
-//! Counted is each path in code that leads from one file to another, `use` included, up to the file that defines what is named. A
-//! re-export is a sign and no step, unless its file uses the name itself: a parent that only lists its children is in nobody's way. A
-//! parent that defines what its children build on is in a circle with them; the definition gets a file of its own. Tests within a file
-//! do not count.
+//! Counted is each path in code that leads from one file to another, `use` included, up to the file
+//! that defines what is named. A re-export is a sign and no step, unless its file uses the name
+//! itself: a parent that only lists its children is in nobody's way. A parent that defines what its
+//! children build on is in a circle with them; the definition gets a file of its own. Tests within
+//! a file do not count.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -49,7 +51,14 @@ fn a_circle_is_seen_through_re_exports_macros_and_attributes_and_a_list_of_child
     };
     let parent = ("lib.rs", "mod a;\nmod b;\npub use a::A;");
     let leaf = ("b.rs", "use crate::A;\npub const B: A = A;");
-    assert_eq!(crate_of(&[parent, ("a.rs", "pub struct A;\n#[cfg(test)]\nmod tests { use crate::b; const B: A = b::B; }"), leaf]), 0);
+    assert_eq!(
+        crate_of(&[
+            parent,
+            ("a.rs", "pub struct A;\n#[cfg(test)]\nmod tests { use crate::b; const B: A = b::B; }"),
+            leaf
+        ]),
+        0
+    );
     for back in [
         "use crate::b::B;",
         "fn f() { print!(\"{:?}\", crate::b::B) }",
@@ -146,7 +155,8 @@ impl Crate {
     }
 }
 
-/// Read this file, which is the module of this name, and those that it declares, which are in `folder`.
+/// Read this file, which is the module of this name, and those that it declares, which are in
+/// `folder`.
 fn read(file: &Path, folder: &Path, name: Name, modules: &mut BTreeMap<Name, Module>) {
     let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -154,8 +164,14 @@ fn read(file: &Path, folder: &Path, name: Name, modules: &mut BTreeMap<Name, Mod
 }
 
 fn read_items(items: &[syn::Item], file: &Path, folder: &Path, name: Name, modules: &mut BTreeMap<Name, Module>) {
-    let mut reader =
-        Reader { here: &name, children: HashSet::new(), uses: HashMap::new(), globs: Vec::new(), items: HashSet::new(), paths: Vec::new() };
+    let mut reader = Reader {
+        here: &name,
+        children: HashSet::new(),
+        uses: HashMap::new(),
+        globs: Vec::new(),
+        items: HashSet::new(),
+        paths: Vec::new(),
+    };
     for item in items {
         if let syn::Item::Mod(module) = item
             && !is_test(&module.attrs)
@@ -187,9 +203,9 @@ fn read_items(items: &[syn::Item], file: &Path, folder: &Path, name: Name, modul
 }
 
 fn is_test(attributes: &[syn::Attribute]) -> bool {
-    attributes
-        .iter()
-        .any(|attribute| attribute.path().is_ident("cfg") && attribute.parse_args::<syn::Ident>().is_ok_and(|cfg| cfg == "test"))
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg") && attribute.parse_args::<syn::Ident>().is_ok_and(|cfg| cfg == "test")
+    })
 }
 
 /// Collects what a module says, without what is said by modules within.
@@ -346,7 +362,9 @@ fn circles_of<'f>(imports: &BTreeMap<&'f Path, BTreeMap<&'f Path, BTreeSet<Strin
         reached
     };
     let reached: BTreeMap<&Path, BTreeSet<&Path>> = imports.keys().map(|file| (*file, reach(file))).collect();
-    let circle = |file: &&'f Path| reached[file].iter().copied().filter(|other| reached[other].contains(file)).collect::<BTreeSet<_>>();
+    let circle = |file: &&'f Path| {
+        reached[file].iter().copied().filter(|other| reached[other].contains(file)).collect::<BTreeSet<_>>()
+    };
     let circles: BTreeSet<BTreeSet<&Path>> = imports.keys().map(circle).filter(|circle| !circle.is_empty()).collect();
     circles.into_iter().collect()
 }

@@ -8,7 +8,10 @@ async fn refused(file: &str, bytes: Vec<u8>, texts: &[&str]) {
     plugins.write(file, bytes);
     let host = Host::start(&database, &plugins, &[]).await;
     let log = host.log();
-    let line = log.lines().find(|line| line.contains("plugin refused")).unwrap_or_else(|| panic!("nothing is refused:\n{log}"));
+    let line = log
+        .lines()
+        .find(|line| line.contains("plugin refused"))
+        .unwrap_or_else(|| panic!("nothing is refused:\n{log}"));
     for text in texts.iter().chain([&file]) {
         assert!(line.contains(text), "{text:?} is missing in: {line}");
     }
@@ -84,7 +87,8 @@ async fn a_few_modules_more_are_no_fault() {
 
 #[tokio::test]
 async fn memories_that_are_too_much_together_though_none_is_alone() {
-    refused("many.wasm", with_modules("hostile", "(module (memory 800))", 6), &["`describe` failed", "OutOfMemory"]).await;
+    refused("many.wasm", with_modules("hostile", "(module (memory 800))", 6), &["`describe` failed", "OutOfMemory"])
+        .await;
 }
 
 #[tokio::test]

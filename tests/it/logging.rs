@@ -22,7 +22,12 @@ async fn started(database: &Database, plugins: &Plugins, pages: &Pages, stderr: 
 
 fn run(database: &Database, plugins: &Plugins) -> Command {
     let mut command = pgq_host(&database.dsn());
-    command.arg("run").arg("--plugins").arg(plugins.path()).env("PGQ_HOST_CONFIG", plugins.config()).stdin(Stdio::null());
+    command
+        .arg("run")
+        .arg("--plugins")
+        .arg(plugins.path())
+        .env("PGQ_HOST_CONFIG", plugins.config())
+        .stdin(Stdio::null());
     command
 }
 
@@ -76,8 +81,13 @@ async fn jobs_run_while_nobody_reads_and_whoever_reads_again_hears_what_is_missi
     let (database, plugins, pages) = (Database::new().await, Plugins::with(&["hostile"]), Pages::anywhere());
     let mut host = started(&database, &plugins, &pages, Stdio::piped()).await;
     // Far more than a pipe and the queue take.
-    let dropped =
-        || pages.get("/metrics").1.lines().find_map(|line| line.strip_prefix("pgq_host_log_lines_dropped_total ")?.parse::<f64>().ok());
+    let dropped = || {
+        pages
+            .get("/metrics")
+            .1
+            .lines()
+            .find_map(|line| line.strip_prefix("pgq_host_log_lines_dropped_total ")?.parse::<f64>().ok())
+    };
     assert_eq!(dropped(), Some(0.0), "it is counted from the start");
     let mut flooded = 0;
     eventually("the queue is full", async || {
@@ -123,7 +133,8 @@ async fn a_stop_does_not_wait_for_a_reader_that_never_reads() {
     assert_eq!(stopped(host).await.code(), Some(0));
 }
 
-/// A terminal around a command. Says the pid, then what the terminal was shown; a line on stdin closes the terminal.
+/// A terminal around a command. Says the pid, then what the terminal was shown; a line on stdin
+/// closes the terminal.
 const TERMINAL: &str = "
 import os, pty, select, subprocess, sys
 ours, theirs = pty.openpty()
@@ -196,8 +207,10 @@ async fn colours_are_for_terminals_whose_user_wants_them() {
     assert!(!shown(&[("TERM", "dumb")]).await);
 }
 
-/// What would be a line of the host's, an end of line in every encoding, and what would drive a terminal.
-const FORGED: &str = "innocent\n2026-01-01T00:00:00.000000Z ERROR forged\r\x1b[2J\u{9b}31m\x07\u{85}\u{2028}\u{202e}backwards";
+/// What would be a line of the host's, an end of line in every encoding, and what would drive a
+/// terminal.
+const FORGED: &str =
+    "innocent\n2026-01-01T00:00:00.000000Z ERROR forged\r\x1b[2J\u{9b}31m\x07\u{85}\u{2028}\u{202e}backwards";
 
 #[tokio::test]
 async fn no_event_makes_up_another_or_drives_a_terminal() {
@@ -218,7 +231,8 @@ async fn no_event_makes_up_another_or_drives_a_terminal() {
             }
         }
         let events = log.lines().filter(|line| line.contains("forged")).count();
-        // The file; the message; two lines on stderr, which the guest's own line ends make; the end of the run.
+        // The file; the message; two lines on stderr, which the guest's own line ends make; the end
+        // of the run.
         assert_eq!(events, 4, "{log}");
     }
 }
@@ -239,25 +253,37 @@ async fn tables_and_errors_show_what_others_named_without_obeying_it() {
     assert!(list.contains("x\\ny\\x1b.wasm") && !list.contains('\x1b'), "{list:?}");
     let error = database.ask(&["plugin", "run", "no\nError: such\x1b.wasm"]).await;
     assert_eq!(error.code, 1);
-    assert!(error.stderr.lines().filter(|line| line.starts_with("Error: ")).count() == 1 && !error.stderr.contains('\x1b'), "{error:?}");
+    assert!(
+        error.stderr.lines().filter(|line| line.starts_with("Error: ")).count() == 1 && !error.stderr.contains('\x1b'),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_reader_of_data_that_has_seen_enough_is_no_error() {
     let database = Database::new().await;
-    for verb in [&["sql", "install"][..], &["queue", "echo"], &["backlog"], &["upgrade", "--plan"], &["sql", "uninstall"]] {
+    for verb in
+        [&["sql", "install"][..], &["queue", "echo"], &["backlog"], &["upgrade", "--plan"], &["sql", "uninstall"]]
+    {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let mut command = pgq_host(&database.dsn());
         let mut child = command.args(verb).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
         let mut errors = String::new();
         child.stderr.take().unwrap().read_to_string(&mut errors).await.unwrap();
-        assert_eq!((child.wait().await.unwrap().code(), errors.contains("panicked")), (Some(0), false), "{verb:?}: {errors}");
+        assert_eq!(
+            (child.wait().await.unwrap().code(), errors.contains("panicked")),
+            (Some(0), false),
+            "{verb:?}: {errors}"
+        );
     }
     // Whereas data that is lost for want of room is one.
     let mut command = pgq_host(&database.dsn());
     let full = File::options().write(true).open("/dev/full").unwrap();
-    assert_eq!(command.args(["sql", "install"]).stdout(full).stderr(Stdio::null()).status().await.unwrap().code(), Some(1));
+    assert_eq!(
+        command.args(["sql", "install"]).stdout(full).stderr(Stdio::null()).status().await.unwrap().code(),
+        Some(1)
+    );
 }
 
 /// Each line, as an object.
@@ -285,11 +311,16 @@ async fn json_has_numbers_and_lists_as_such_and_the_error_that_ends_it() {
         }
     }
     assert!(find(&events, "ready")["start_ms"].is_u64() && find(&events, "ready")["plugins"] == 1);
-    assert!(find(&events, "plugin loaded")["entrypoints"].as_array().is_some_and(|names| names.contains(&"echo".into())));
+    assert!(
+        find(&events, "plugin loaded")["entrypoints"].as_array().is_some_and(|names| names.contains(&"echo".into()))
+    );
     let ended = find(&events, "run ended");
     assert!(ended["job.id"] == id && ended["elapsed_us"].is_u64() && ended["crashed"] == false, "{ended}");
     let held = find(&events, "failed for good");
-    assert!(held["job.id"] == id && held["job.entrypoint"] == "says" && held["cause"] == "why" && held["level"] == "WARN", "{held}");
+    assert!(
+        held["job.id"] == id && held["job.entrypoint"] == "says" && held["cause"] == "why" && held["level"] == "WARN",
+        "{held}"
+    );
     let logged = find(&events, "why");
     assert!(logged["target"] == "pgq_host::guest" && logged["stream"] == "log" && logged["job.id"] == id, "{logged}");
     assert!(find(&events, "stopping")["drain_timeout_ms"] == 25_000);
@@ -298,7 +329,10 @@ async fn json_has_numbers_and_lists_as_such_and_the_error_that_ends_it() {
     fatal.args(["--log-format", "json", "--batch-size", "0"]);
     let said = said(fatal).await;
     let last = objects(&said.stderr).pop().unwrap();
-    assert!(last["level"] == "ERROR" && last["error"].as_str().is_some_and(|error| error.contains("batch-size is 0")), "{last}");
+    assert!(
+        last["level"] == "ERROR" && last["error"].as_str().is_some_and(|error| error.contains("batch-size is 0")),
+        "{last}"
+    );
     assert_eq!(said.code, 2);
 }
 
@@ -345,9 +379,16 @@ async fn a_cancelled_job_is_not_called_another_workers() {
 async fn a_filter_that_makes_no_sense_is_said_and_left_alone() {
     let (database, plugins) = (Database::new().await, Plugins::with(&[]));
     let mut command = Command::new(host_binary());
-    command.args(["run", "--mode", "drain", "--plugins"]).arg(plugins.path()).env("PGDSN", database.dsn()).env("RUST_LOG", "pgq_host=loud");
+    command
+        .args(["run", "--mode", "drain", "--plugins"])
+        .arg(plugins.path())
+        .env("PGDSN", database.dsn())
+        .env("RUST_LOG", "pgq_host=loud");
     let said = said(command).await;
-    assert!(said.stderr.contains("RUST_LOG") && said.stderr.contains("pgq_host=loud") && said.stderr.contains("ready"), "{said:?}");
+    assert!(
+        said.stderr.contains("RUST_LOG") && said.stderr.contains("pgq_host=loud") && said.stderr.contains("ready"),
+        "{said:?}"
+    );
 }
 
 #[tokio::test]

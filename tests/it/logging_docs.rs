@@ -1,4 +1,5 @@
-//! docs/logging.md beside the code: each field that the host logs stands in the table of fields, and no other does.
+//! docs/logging.md beside the code: each field that the host logs stands in the table of fields,
+//! and no other does.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -106,7 +107,10 @@ fn fields_are_those_of_the_code() {
     let documented = documented(&page, "Fields");
     let missing: Vec<_> = used.difference(&documented).collect();
     let gone: Vec<_> = documented.difference(&used).collect();
-    assert!(missing.is_empty() && gone.is_empty(), "docs/logging.md lacks {missing:?}, and has {gone:?}, which nothing logs");
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "docs/logging.md lacks {missing:?}, and has {gone:?}, which nothing logs"
+    );
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! The one test binary.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on ends, and some say what they measured")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on ends, and some say what they measured"
+)]
 
 mod bench;
 mod bodies;

@@ -56,7 +56,8 @@ async fn an_entrypoint_whose_runs_are_long_is_expected_to_go_on_so() {
     database.wait_for(echo, "successful").await;
     let log = host.stop().await;
     let began = |entrypoint: &str| {
-        let begins = |line: &&str| line.contains("run begins") && line.contains(&format!("job.entrypoint={entrypoint} "));
+        let begins =
+            |line: &&str| line.contains("run begins") && line.contains(&format!("job.entrypoint={entrypoint} "));
         log.lines().filter(begins).map(|line| line.ends_with("long=true")).collect::<Vec<_>>()
     };
     assert_eq!(began("spin")[..3], [false, false, true], "{log}");

@@ -1,5 +1,5 @@
-//! Networks that fall silent, servers that do not answer, locks that are not given: no wait is for ever, nothing is lost, and a stop is a
-//! stop.
+//! Networks that fall silent, servers that do not answer, locks that are not given: no wait is for
+//! ever, nothing is lost, and a stop is a stop.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,11 @@ async fn successes(database: &Database) -> (i64, i64) {
 async fn a_silent_network_costs_time_and_no_job() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let (proxy, pages) = (Proxy::before(&database.dsn()).await, Pages::anywhere());
-    let host = behind(&proxy, &plugins, &["--listen", &pages.address(), "--max-concurrent-tasks", "8", "--heartbeat-timeout", "20"]);
+    let host = behind(
+        &proxy,
+        &plugins,
+        &["--listen", &pages.address(), "--max-concurrent-tasks", "8", "--heartbeat-timeout", "20"],
+    );
     host.wait_for_log("ready").await;
     let ids = database.enqueue_many("nap", 40, "300").await;
     eventually("jobs run", async || successes(&database).await.0 > 4).await;
@@ -158,7 +162,12 @@ async fn a_host_that_is_not_ready_yet_stops_at_once_whatever_it_waits_for() {
     let signalled = Instant::now();
     host.signal(Signal::TERM);
     let status = host.ended().await;
-    assert!(status.success() && signalled.elapsed() < Duration::from_secs(10), "{status} {:?}\n{}", signalled.elapsed(), host.log());
+    assert!(
+        status.success() && signalled.elapsed() < Duration::from_secs(10),
+        "{status} {:?}\n{}",
+        signalled.elapsed(),
+        host.log()
+    );
 }
 
 #[tokio::test]
@@ -171,7 +180,8 @@ async fn rows_that_are_being_sent_to_a_host_that_does_not_read_are_free_again_so
     let id = database.enqueue("echo", vec![b'x'; 60 * 1024 * 1024]).await;
     eventually("it is being sent", async || proxy.is_silent()).await;
     let sent = Instant::now();
-    let sending = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite' AND datname = current_database()";
+    let sending =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite' AND datname = current_database()";
     eventually("the server waits", async || database.count(sending).await > 0).await;
     let free = format!("SELECT count(*) FROM (SELECT FROM pgqueuer WHERE id = {id} FOR UPDATE SKIP LOCKED) AS free");
     assert_eq!(database.count(&free).await, 1, "nothing is locked while it is being sent");
@@ -191,7 +201,10 @@ async fn a_verb_gives_up_a_database_that_does_not_answer() {
         command.args(args).args(["--statement-timeout", "2"]);
         let said = pgq_host_tests::said(command).await;
         if args[0] != "verify" {
-            assert!(said.code == 1 && (said.stderr.contains("within 2s") || said.stderr.contains("lock")), "{args:?}: {said:?}");
+            assert!(
+                said.code == 1 && (said.stderr.contains("within 2s") || said.stderr.contains("lock")),
+                "{args:?}: {said:?}"
+            );
         }
     }
     lock.execute("ROLLBACK").await.unwrap();

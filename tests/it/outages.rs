@@ -1,5 +1,5 @@
-//! The database is away or slow for longer than a lease: nobody is taken for dead who could not renew, and nothing begins on a lease that is
-//! over.
+//! The database is away or slow for longer than a lease: nobody is taken for dead who could not
+//! renew, and nothing begins on a lease that is over.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -49,7 +49,9 @@ async fn an_outage_of_three_leases(hosts: usize, presence: bool) {
         running.push(Host::start(&database, &plugins, &more).await);
     }
     // Some end while the database is away, and some after a host could judge.
-    let jobs = [database.enqueue_many("nap", hosts * 2, "25000").await, database.enqueue_many("nap", hosts, "4000").await].concat();
+    let jobs =
+        [database.enqueue_many("nap", hosts * 2, "25000").await, database.enqueue_many("nap", hosts, "4000").await]
+            .concat();
     eventually("all run", async || picked(&database).await == jobs.len() as i64).await;
     rustix::process::kill_process(Pid::from_raw(server.pid()).unwrap(), Signal::KILL).unwrap();
     server.ended().await;
@@ -116,8 +118,7 @@ async fn a_claim_that_waited_for_longer_than_a_lease_is_run_once() {
     .fetch_all(&mut locking)
     .await
     .unwrap();
-    let waits =
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%few AS%' AND datname = current_database()";
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%few AS%' AND datname = current_database()";
     eventually("a claim waits", async || database.count(waits).await >= 1).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     locking.execute("COMMIT").await.unwrap();
@@ -137,8 +138,10 @@ async fn a_claim_that_waited_for_longer_than_a_lease_is_run_once() {
 #[tokio::test]
 async fn a_host_that_wakes_begins_nothing_of_a_claim_that_is_over() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
-    // A stopped host keeps its sessions, and what waits for a place was claimed ahead of it: of short jobs, many.
-    let sleeper = Host::start(&database, &plugins, &[LEASE.as_slice(), &["--max-concurrent-tasks", "4"]].concat()).await;
+    // A stopped host keeps its sessions, and what waits for a place was claimed ahead of it: of
+    // short jobs, many.
+    let sleeper =
+        Host::start(&database, &plugins, &[LEASE.as_slice(), &["--max-concurrent-tasks", "4"]].concat()).await;
     database.enqueue_many("nap", 4_000, "5").await;
     let mut held = 0;
     for _ in 0..200 {
@@ -155,10 +158,11 @@ async fn a_host_that_wakes_begins_nothing_of_a_claim_that_is_over() {
     database.execute("DELETE FROM pgqueuer WHERE status = 'queued'").await;
     let other = Host::start(&database, &plugins, &LEASE).await;
     database.wait_until_done().await;
-    let put_back: Vec<i64> = sqlx::query_scalar("SELECT job_id FROM pgqueuer_log WHERE traceback->>'exception_type' = 'WorkerLost'")
-        .fetch_all(database.pool())
-        .await
-        .unwrap();
+    let put_back: Vec<i64> =
+        sqlx::query_scalar("SELECT job_id FROM pgqueuer_log WHERE traceback->>'exception_type' = 'WorkerLost'")
+            .fetch_all(database.pool())
+            .await
+            .unwrap();
     sleeper.signal(Signal::CONT);
     let woken = database.enqueue("nap", "1").await;
     database.wait_for(woken, "successful").await;
@@ -170,6 +174,10 @@ async fn a_host_that_wakes_begins_nothing_of_a_claim_that_is_over() {
         .filter_map(|line| line.split("job.id=").nth(1)?.split(' ').next()?.parse().ok())
         .collect();
     let again: Vec<&i64> = put_back.iter().filter(|id| begun.contains(id)).collect();
-    assert!(!put_back.is_empty() && again.is_empty(), "{again:?} of {} were begun after another worker had run them", put_back.len());
+    assert!(
+        !put_back.is_empty() && again.is_empty(),
+        "{again:?} of {} were begun after another worker had run them",
+        put_back.len()
+    );
     other.stop().await;
 }

@@ -29,8 +29,11 @@ async fn retry_counts_until_the_attempts_are_used_up_and_then_holds() {
     let id = database.enqueue("fail", "no luck").await;
     database.wait_for(id, "failed").await;
     assert_eq!(database.history(id).await, ["queued", "picked", "queued", "picked", "failed"]);
-    let (status, attempts): (String, i32) =
-        sqlx::query_as("SELECT status::text, attempts FROM pgqueuer WHERE id = $1").bind(id).fetch_one(database.pool()).await.unwrap();
+    let (status, attempts): (String, i32) = sqlx::query_as("SELECT status::text, attempts FROM pgqueuer WHERE id = $1")
+        .bind(id)
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
     assert_eq!((status.as_str(), attempts), ("failed", 2));
     let traceback = database.traceback(id).await;
     for key in ["job_id", "timestamp", "exception_type", "exception_message", "traceback", "additional_context"] {
@@ -94,7 +97,8 @@ async fn follow_ups_are_committed_with_the_outcome_complete() {
     .await
     .unwrap();
     assert_eq!(rows, [(3, Some(b"one".to_vec())), (3, Some(b"two".to_vec()))]);
-    // The `queued` row of a follow-up and the `successful` row of its parent have the time of one transaction.
+    // The `queued` row of a follow-up and the `successful` row of its parent have the time of one
+    // transaction.
     let transactions = database
         .count(&format!(
             "SELECT count(DISTINCT created) FROM pgqueuer_log
@@ -123,7 +127,10 @@ async fn a_job_can_enqueue_itself_under_the_dedupe_key_that_it_holds() {
         .execute("INSERT INTO pgqueuer (priority, entrypoint, payload, dedupe_key, status) VALUES (0, 'chain', '5', 'chain', 'queued')")
         .await;
     database.wait_until_done().await;
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'chain' AND status = 'successful'").await, 6);
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'chain' AND status = 'successful'").await,
+        6
+    );
     host.stop().await;
 }
 
@@ -146,7 +153,8 @@ const PASSED_ON: &str = "SELECT count(*) FROM pgqueuer_log AS next JOIN pgqueuer
 #[tokio::test]
 async fn a_slot_goes_to_the_next_job_in_the_transaction_that_ends_the_last() {
     let (database, _plugins, host) = hosted().await;
-    // All but the first two; fewer when an outcome came before its place was free, and none for a while after a statement that was slow.
+    // All but the first two; fewer when an outcome came before its place was free, and none for a
+    // while after a statement that was slow.
     eventually("slots are passed on", async || {
         database.enqueue_many("nap_limited", 40, "1").await;
         database.wait_until_done().await;
@@ -165,26 +173,37 @@ async fn slots_are_handed_over_under_the_fence_and_the_limit() {
     let ids = database.enqueue_many("limited", 8, "x").await;
     let record = |job: &Job| {
         let output = Some(b"y".to_vec());
-        let disposition = Disposition::Finished { status: Terminal::Successful, traceback: None, output, follow_ups: Vec::new() };
+        let disposition =
+            Disposition::Finished { status: Terminal::Successful, traceback: None, output, follow_ups: Vec::new() };
         Record { limited: Some(limited.clone()), ..Record::new(job.claim, disposition) }
     };
     let slots = "SELECT string_agg(id || ':' || slot, ' ' ORDER BY id) FROM pgqueuer WHERE status = 'picked'";
-    let slots = async || sqlx::query_scalar::<_, Option<String>>(slots).fetch_one(database.pool()).await.unwrap().unwrap_or_default();
+    let slots = async || {
+        sqlx::query_scalar::<_, Option<String>>(slots).fetch_one(database.pool()).await.unwrap().unwrap_or_default()
+    };
 
     let first = queue.claim_limited(&limited, 3).await.unwrap();
     let (held, taken) = (&first[0], &first[1]);
-    let slot = |of: &str, id: i64| of.split(' ').find_map(|pair| pair.strip_prefix(&format!("{id}:")).map(str::to_owned));
+    let slot =
+        |of: &str, id: i64| of.split(' ').find_map(|pair| pair.strip_prefix(&format!("{id}:")).map(str::to_owned));
     let before = slots().await;
     // Another worker has one of the two.
-    database.execute(&format!("UPDATE pgqueuer SET queue_manager_id = gen_random_uuid() WHERE id = {}", taken.id)).await;
+    database
+        .execute(&format!("UPDATE pgqueuer SET queue_manager_id = gen_random_uuid() WHERE id = {}", taken.id))
+        .await;
     let handed = queue.hand_over(&limited, &[record(held), record(taken)]).await.unwrap();
     assert_eq!(handed.ours, [held.id]);
     assert_eq!(handed.next.iter().map(|job| job.id).collect::<Vec<_>>(), [ids[3]]);
     let after = slots().await;
     assert_eq!(slot(&after, ids[3]), slot(&before, held.id), "{before}, then {after}");
     assert_eq!(slot(&after, taken.id), slot(&before, taken.id), "{before}, then {after}");
-    let log = database.count(&format!("SELECT count(*) FROM pgqueuer_log WHERE job_id = {} AND status = 'picked'", ids[3])).await;
-    assert_eq!((log, database.history(held.id).await), (1, ["queued", "picked", "successful"].map(str::to_owned).to_vec()));
+    let log = database
+        .count(&format!("SELECT count(*) FROM pgqueuer_log WHERE job_id = {} AND status = 'picked'", ids[3]))
+        .await;
+    assert_eq!(
+        (log, database.history(held.id).await),
+        (1, ["queued", "picked", "successful"].map(str::to_owned).to_vec())
+    );
 
     // Slots that a limit has not any more are not handed on.
     let one = ConcurrencyLimit { concurrency: 1, ..limited.clone() };
@@ -207,9 +226,11 @@ async fn slots_are_handed_over_under_the_fence_and_the_limit() {
 async fn a_cancelled_job_is_told_so_and_logged_as_canceled_whatever_it_makes_of_it() {
     let (database, _plugins, host) = hosted().await;
     let (polite, deaf) = (database.enqueue("obedient", "").await, database.enqueue("nap", "3600000").await);
-    eventually("both run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 2).await;
-    let event =
-        format!(r#"{{"channel":"ch_pgqueuer","sent_at":"2026-11-23T00:00:00Z","type":"cancellation_event","ids":[{polite},{deaf}]}}"#);
+    eventually("both run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 2)
+        .await;
+    let event = format!(
+        r#"{{"channel":"ch_pgqueuer","sent_at":"2026-11-23T00:00:00Z","type":"cancellation_event","ids":[{polite},{deaf}]}}"#
+    );
     database.execute(&format!("SELECT pg_notify('ch_pgqueuer', '{event}')")).await;
     // The one that asks ends by itself; the other is interrupted after its grace of 5 s.
     for id in [polite, deaf] {
@@ -232,8 +253,14 @@ async fn statistics_count_each_transition_once_whoever_counts() {
     });
     count(&queues[0]).await;
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE NOT aggregated").await, 0);
-    assert_eq!(database.count("SELECT sum(count)::bigint FROM pgqueuer_statistics WHERE entrypoint = 'echo'").await, 500);
-    assert_eq!(database.count("SELECT sum(count)::bigint FROM pgqueuer_statistics WHERE entrypoint = 'fail'").await, 100);
+    assert_eq!(
+        database.count("SELECT sum(count)::bigint FROM pgqueuer_statistics WHERE entrypoint = 'echo'").await,
+        500
+    );
+    assert_eq!(
+        database.count("SELECT sum(count)::bigint FROM pgqueuer_statistics WHERE entrypoint = 'fail'").await,
+        100
+    );
 }
 
 #[tokio::test]
@@ -244,7 +271,11 @@ async fn a_payload_of_megabytes_goes_through_and_sql_null_is_no_payload() {
     database.wait_for(large, "successful").await;
     assert_eq!(database.output(large).await.map(|output| output.len()), Some(8 << 20));
     database.wait_until_done().await;
-    assert!(database.traceback(large + 1).await["exception_message"].as_str().is_some_and(|message| message.contains("payload")));
+    assert!(
+        database.traceback(large + 1).await["exception_message"]
+            .as_str()
+            .is_some_and(|message| message.contains("payload"))
+    );
     host.stop().await;
 }
 

@@ -26,7 +26,8 @@ use tracing::{Event, Metadata, Subscriber, span};
 /// Jobs from this id on are those that the bug is about.
 const UNLUCKY: i64 = 7_000_000;
 
-/// Panics where the end of an unlucky job is logged: when the guest has returned, and before its outcome is handed over.
+/// Panics where the end of an unlucky job is logged: when the guest has returned, and before its
+/// outcome is handed over.
 struct Bug;
 
 struct Unlucky(bool);
@@ -83,10 +84,17 @@ async fn one_is_one_event_with_place_and_backtrace() {
             .env("RUST_BACKTRACE", backtrace)
             .env_remove("RUST_LOG");
         let said = said(command).await;
-        let events: Vec<Value> = said.stderr.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+        let events: Vec<Value> =
+            said.stderr.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
         let [panic, end] = &events[..] else { panic!("{events:?}") };
-        assert!(panic["level"] == "ERROR" && panic["message"].as_str().unwrap().ends_with("panicked: on\npurpose"), "{panic}");
-        assert!(panic["panic.location"].as_str().unwrap().contains("panics.rs:") && panic["panic.thread"] == "control", "{panic}");
+        assert!(
+            panic["level"] == "ERROR" && panic["message"].as_str().unwrap().ends_with("panicked: on\npurpose"),
+            "{panic}"
+        );
+        assert!(
+            panic["panic.location"].as_str().unwrap().contains("panics.rs:") && panic["panic.thread"] == "control",
+            "{panic}"
+        );
         let traced = panic["panic.backtrace"].as_str().is_some_and(|trace| trace.contains("a_process_that_panics"));
         assert_eq!(traced, backtrace == "1", "{panic}");
         assert_eq!(end["error"], "the end");
@@ -120,7 +128,12 @@ async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     let read = move || Ok(Config::load(Some(&config))?.folder(path.clone()));
     let rule = Config::load(Some(&plugins.config())).unwrap().breaker;
     let folder = read().unwrap();
-    let settings = EngineSettings { max_instances: 10, max_memory: folder.caps.memory, max_guest_memory: 1 << 30, compile_timeout: None };
+    let settings = EngineSettings {
+        max_instances: 10,
+        max_memory: folder.caps.memory,
+        max_guest_memory: 1 << 30,
+        compile_timeout: None,
+    };
     let engine = Engine::new(&settings).unwrap();
     let loader = Loader { engine: engine.clone(), cache: CodeCache::disabled() };
     let database = Database::new().await;
@@ -134,16 +147,23 @@ async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     let executor = Executor::new(engine, guests, database.queue(), Arc::clone(&capacity), Arc::clone(&leases), sender);
     let served = served.borrow().clone();
 
-    executor.start(vec![job(UNLUCKY, "echo"), job(1, "echo"), job(UNLUCKY + 1, "nap_limited")], &served, BootInstant::now());
+    executor.start(
+        vec![job(UNLUCKY, "echo"), job(1, "echo"), job(UNLUCKY + 1, "nap_limited")],
+        &served,
+        BootInstant::now(),
+    );
     let mut ended = Vec::new();
     for _ in 0..3 {
-        let record: Record = tokio::time::timeout(Duration::from_secs(60), records.recv()).await.expect("each is concluded").unwrap();
+        let record: Record =
+            tokio::time::timeout(Duration::from_secs(60), records.recv()).await.expect("each is concluded").unwrap();
         ended.push((record.claim.id, record));
     }
     ended.sort_by_key(|(id, _)| *id);
     assert!(matches!(ended[0].1.disposition, Disposition::Finished { .. }), "{ended:?}");
     for (id, record) in &ended[1..] {
-        let Disposition::Again { counts: true, traceback: Some(traceback), .. } = &record.disposition else { panic!("{id}: {record:?}") };
+        let Disposition::Again { counts: true, traceback: Some(traceback), .. } = &record.disposition else {
+            panic!("{id}: {record:?}")
+        };
         assert_eq!(traceback["exception_type"], "HostPanic", "{traceback}");
     }
     assert!(ended[2].1.limited.is_some(), "its slot is passed on");

@@ -1,4 +1,5 @@
-//! What statements cost must not depend on what PostgreSQL believes about the queue: its statistics are as good as never true.
+//! What statements cost must not depend on what PostgreSQL believes about the queue: its statistics
+//! are as good as never true.
 
 use std::sync::Arc;
 
@@ -13,7 +14,9 @@ async fn rows_read_per_job(database: &Database) -> i64 {
     let mut read = 0;
     // A backend reports what it did when it ends; the host has ended by now.
     eventually("the host's work is in the statistics", async || {
-        read = database.count("SELECT (seq_tup_read + idx_tup_fetch)::bigint FROM pg_stat_user_tables WHERE relname = 'pgqueuer'").await;
+        read = database
+            .count("SELECT (seq_tup_read + idx_tup_fetch)::bigint FROM pg_stat_user_tables WHERE relname = 'pgqueuer'")
+            .await;
         read >= 2 * JOBS
     })
     .await;
@@ -29,27 +32,41 @@ async fn drained(database: &Database, entrypoint: &str) -> i64 {
     rows_read_per_job(database).await
 }
 
-/// As after a vacuum of a queue that was empty at that moment and had been full: pages, and no row in them. What comes later is multiplied
-/// by none, however much it is.
+/// As after a vacuum of a queue that was empty at that moment and had been full: pages, and no row
+/// in them. What comes later is multiplied by none, however much it is.
 async fn believed_empty(database: &Database) {
     database.execute("ALTER TABLE pgqueuer SET (autovacuum_enabled = off)").await;
-    let tables = "oid = 'pgqueuer'::regclass OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'pgqueuer'::regclass)";
+    let tables =
+        "oid = 'pgqueuer'::regclass OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = 'pgqueuer'::regclass)";
     database.execute(&format!("UPDATE pg_class SET reltuples = 0, relpages = 1000 WHERE {tables}")).await;
 }
 
-/// One look for the claim's choice, one for its update, one for the outcome, and some for rows that others held: not thousands.
+/// One look for the claim's choice, one for its update, one for the outcome, and some for rows that
+/// others held: not thousands.
 const ENOUGH: i64 = 20;
 
 #[tokio::test]
 async fn a_job_that_becomes_due_just_after_a_look_is_not_slept_over() {
     let database = Database::new().await;
     let id = database.enqueue("echo", "x").await;
-    database.execute(&format!("UPDATE pgqueuer SET execute_after = clock_timestamp() - interval '100 milliseconds' WHERE id = {id}")).await;
+    database
+        .execute(&format!(
+            "UPDATE pgqueuer SET execute_after = clock_timestamp() - interval '100 milliseconds' WHERE id = {id}"
+        ))
+        .await;
     let queue = database.queue();
     let second = std::time::Duration::from_secs(1);
-    assert_eq!(queue.next_due([("echo", 10 * second)]).await.unwrap(), Some(std::time::Duration::ZERO), "it became due since the look");
+    assert_eq!(
+        queue.next_due([("echo", 10 * second)]).await.unwrap(),
+        Some(std::time::Duration::ZERO),
+        "it became due since the look"
+    );
     database.execute("UPDATE pgqueuer SET execute_after = clock_timestamp() - interval '1 hour'").await;
-    assert_eq!(queue.next_due([("echo", second)]).await.unwrap(), None, "the look saw it, and left it for another reason");
+    assert_eq!(
+        queue.next_due([("echo", second)]).await.unwrap(),
+        None,
+        "the look saw it, and left it for another reason"
+    );
     database.execute("UPDATE pgqueuer SET execute_after = clock_timestamp() + interval '1 hour'").await;
     assert!(queue.next_due([("echo", second)]).await.unwrap().unwrap() > 3_000 * second);
 }
@@ -83,7 +100,8 @@ async fn draining_reads_a_few_rows_per_job_without_any_statistics() {
     assert!(read < ENOUGH, "{read} rows read per job");
 }
 
-/// Entries of the queue's indexes that claims read, `most` jobs each, until nothing was left; and how many jobs that were.
+/// Entries of the queue's indexes that claims read, `most` jobs each, until nothing was left; and
+/// how many jobs that were.
 async fn entries_read_by_claims(database: &Database, most: usize) -> (i64, i64) {
     database.execute("SELECT pg_stat_reset()").await;
     let worker = Database::at(database.dsn()).await;
@@ -103,7 +121,9 @@ async fn entries_read_by_claims(database: &Database, most: usize) -> (i64, i64) 
 async fn entries_read(database: &Database, least: i64) -> i64 {
     let mut read = 0;
     eventually("what was read is in the statistics", async || {
-        read = database.count("SELECT coalesce(sum(idx_tup_read), 0)::bigint FROM pg_stat_user_indexes WHERE relname = 'pgqueuer'").await;
+        read = database
+            .count("SELECT coalesce(sum(idx_tup_read), 0)::bigint FROM pg_stat_user_indexes WHERE relname = 'pgqueuer'")
+            .await;
         read >= least
     })
     .await;
@@ -127,8 +147,8 @@ async fn a_claim_does_not_read_what_is_deferred() {
     assert!(read < 500, "{read} entries read for 20 jobs beside 19,980 deferred ones");
 }
 
-/// Each claim from the front reads what all before it took, which no vacuum can clear away while the transaction lasts: with 50 claims of a
-/// hundred, fifty entries and more per job.
+/// Each claim from the front reads what all before it took, which no vacuum can clear away while
+/// the transaction lasts: with 50 claims of a hundred, fifty entries and more per job.
 #[tokio::test]
 async fn claims_beside_a_transaction_left_open_do_not_read_again_and_again_what_is_gone() {
     const JOBS: i64 = 5_000;

@@ -1,4 +1,5 @@
-//! `pgq-host plugin …` and `dev --source`: from an empty folder to a job that runs, with the real cargo.
+//! `pgq-host plugin …` and `dev --source`: from an empty folder to a job that runs, with the real
+//! cargo.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// Where the guests were built: what a plugin depends on is there already, for one profile at least.
+/// Where the guests were built: what a plugin depends on is there already, for one profile at
+/// least.
 fn target() -> PathBuf {
     guest("hello").ancestors().nth(3).unwrap().to_owned()
 }
@@ -23,7 +25,12 @@ fn target() -> PathBuf {
 /// The binary, with what cargo needs of it.
 fn pgq_host(args: &[&str]) -> Command {
     let mut command = Command::new(host_binary());
-    command.args(args).env("CARGO_TARGET_DIR", target()).env_remove("PGQ_HOST_SDK").env_remove("RUST_LOG").kill_on_drop(true);
+    command
+        .args(args)
+        .env("CARGO_TARGET_DIR", target())
+        .env_remove("PGQ_HOST_SDK")
+        .env_remove("RUST_LOG")
+        .kill_on_drop(true);
     command
 }
 
@@ -37,8 +44,9 @@ async fn must(args: &[&str]) -> Said {
     said
 }
 
-/// A crate from `plugin new`, in a folder that every run of the tests uses again: cargo keeps one set of files for it, not one per run.
-/// Each test has a name of its own, since all share cargo's target folder.
+/// A crate from `plugin new`, in a folder that every run of the tests uses again: cargo keeps one
+/// set of files for it, not one per run. Each test has a name of its own, since all share cargo's
+/// target folder.
 struct Crate(PathBuf);
 
 impl Crate {
@@ -65,20 +73,28 @@ impl Crate {
     }
 
     async fn cargo(&self, args: &[&str]) -> String {
-        let output = Command::new("cargo").args(args).current_dir(&self.0).env("CARGO_TARGET_DIR", target()).output().await.unwrap();
+        let output = Command::new("cargo")
+            .args(args)
+            .current_dir(&self.0)
+            .env("CARGO_TARGET_DIR", target())
+            .output()
+            .await
+            .unwrap();
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "cargo {args:?}: {text}");
         text
     }
 }
 
-/// What a debug build depends on, built once, and cargo to itself as long as the guard lives: a test that waits for a build then
-/// waits for the plugin alone. Cargo builds one thing at a time in a folder, and a release build beside it takes minutes.
+/// What a debug build depends on, built once, and cargo to itself as long as the guard lives: a
+/// test that waits for a build then waits for the plugin alone. Cargo builds one thing at a time in
+/// a folder, and a release build beside it takes minutes.
 async fn cargo_to_itself() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::const_new(());
     static WARM: OnceCell<()> = OnceCell::const_new();
     let turn = TURN.lock().await;
-    let build = async || drop(Crate::new("warm-up").await.cargo(&["build", "--quiet", "--target", "wasm32-wasip2"]).await);
+    let build =
+        async || drop(Crate::new("warm-up").await.cargo(&["build", "--quiet", "--target", "wasm32-wasip2"]).await);
     WARM.get_or_init(build).await;
     turn
 }
@@ -119,16 +135,25 @@ async fn from_nothing_to_the_output_of_a_handler() {
     let entrypoint = &inspected[0]["entrypoints"][0];
     assert_eq!((&entrypoint["name"], &entrypoint["max_attempts"]), (&json!("first-steps"), &json!(5)));
     assert_eq!(entrypoint["timeout_ms"], 10_000);
-    assert_eq!(entrypoint["defaults"], json!(["backoff", "memory_bytes", "concurrency", "reuse", "batch", "on_failure"]));
+    assert_eq!(
+        entrypoint["defaults"],
+        json!(["backoff", "memory_bytes", "concurrency", "reuse", "batch", "on_failure"])
+    );
 
     let payload = made.0.join("payload.json");
     let ran = must(&["plugin", "run", file, "--payload-file", payload.to_str().unwrap(), "--attempt", "3"]).await;
     assert_eq!(ran.stdout, "Hello, Ada!");
-    assert!(ran.stderr.contains("greeting Ada") && ran.stderr.contains("attempt=3") && ran.stderr.contains("complete ("), "{ran:?}");
+    assert!(
+        ran.stderr.contains("greeting Ada") && ran.stderr.contains("attempt=3") && ran.stderr.contains("complete ("),
+        "{ran:?}"
+    );
 
     let again = must(&["plugin", "build", made.path(), "--out", plugins.path().to_str().unwrap()]).await;
     assert!(again.stderr.contains(&format!("Unchanged: {file}")), "{again:?}");
-    assert!(again.stdout.contains("max-attempts 5\n") && again.stdout.contains("memory       256 MiB (default)\n"), "{again:?}");
+    assert!(
+        again.stdout.contains("max-attempts 5\n") && again.stdout.contains("memory       256 MiB (default)\n"),
+        "{again:?}"
+    );
 }
 
 #[tokio::test]
@@ -148,11 +173,17 @@ async fn a_new_plugin_takes_the_sdk_of_the_checkout_it_is_in_and_never_overwrite
 
     std::fs::write(checkout.path().join("send-mail/mine"), "kept").unwrap();
     let again = new(&["send-mail"]).await;
-    assert!(again.code == 1 && again.stderr.contains("send-mail is there already") && again.stderr.contains("--path"), "{again:?}");
+    assert!(
+        again.code == 1 && again.stderr.contains("send-mail is there already") && again.stderr.contains("--path"),
+        "{again:?}"
+    );
     assert_eq!(std::fs::read_to_string(checkout.path().join("send-mail/mine")).unwrap(), "kept");
 
     let elsewhere = new(&["other", "--sdk", "/nowhere"]).await;
-    assert!(elsewhere.code == 1 && elsewhere.stderr.contains("/nowhere") && elsewhere.stderr.contains("plugin-sdk"), "{elsewhere:?}");
+    assert!(
+        elsewhere.code == 1 && elsewhere.stderr.contains("/nowhere") && elsewhere.stderr.contains("plugin-sdk"),
+        "{elsewhere:?}"
+    );
     for bad in ["Send", "2x", "../x", "test"] {
         let refused = new(&[bad]).await;
         assert!(refused.code == 2 && refused.stderr.contains(bad), "{refused:?}");
@@ -170,10 +201,19 @@ async fn outside_of_a_checkout_a_new_plugin_builds_with_the_sdk_that_is_in_the_b
     let mut command = pgq_host(&["plugin", "new", "far-away", "--path", path.to_str().unwrap(), "--json"]);
     command.current_dir(outside.path());
     let made = said(command).await;
-    assert!(made.code == 0 && made.stderr.contains("--sdk DIR") && made.stderr.contains("vendor/pgq-plugin-sdk"), "{made:?}");
-    assert_eq!(made.json(), json!({ "plugin": "far-away", "path": path.to_str().unwrap(), "sdk": "vendor/pgq-plugin-sdk" }));
-    assert!(std::fs::read_to_string(path.join("Cargo.toml")).unwrap().contains(r#"{ path = "vendor/pgq-plugin-sdk" }"#));
-    // The versions that are here already: the test needs no network. A user's cargo finds them in the registry.
+    assert!(
+        made.code == 0 && made.stderr.contains("--sdk DIR") && made.stderr.contains("vendor/pgq-plugin-sdk"),
+        "{made:?}"
+    );
+    assert_eq!(
+        made.json(),
+        json!({ "plugin": "far-away", "path": path.to_str().unwrap(), "sdk": "vendor/pgq-plugin-sdk" })
+    );
+    assert!(
+        std::fs::read_to_string(path.join("Cargo.toml")).unwrap().contains(r#"{ path = "vendor/pgq-plugin-sdk" }"#)
+    );
+    // The versions that are here already: the test needs no network. A user's cargo finds them in
+    // the registry.
     std::fs::copy(root().join("plugins-example/Cargo.lock"), path.join("Cargo.lock")).unwrap();
     let plugins = outside.path().join("plugins");
     let build = ["plugin", "build", path.to_str().unwrap(), "--debug", "--out", plugins.to_str().unwrap()];
@@ -196,7 +236,8 @@ async fn a_first_build_of_dev_shows_how_far_it_is() {
     let mut command = pgq_host(&["dev", "--source", source.to_str().unwrap()]);
     command.current_dir(folder.path()).env("PATH", programs.path());
     let mut dev = Host::launch(command);
-    for line in ["building; the first time its dependencies are compiled as well", "Compiling serde", "still building"] {
+    for line in ["building; the first time its dependencies are compiled as well", "Compiling serde", "still building"]
+    {
         dev.wait_for_log(line).await;
     }
     dev.signal(Signal::TERM);
@@ -215,7 +256,12 @@ async fn run_ends_with_the_code_of_its_outcome() {
         (&["snooze"][..], 0, "snooze", "would run again in"),
         (&["discard"], 0, "discard", "discarded: "),
         (&["fail", "--payload", "no luck"], 1, "retry", "Retry: no luck; attempt 2 of 2 would follow in 10ms to 20ms"),
-        (&["fail", "--payload", "no luck", "--attempt", "2"], 1, "retry", "the last attempt of 2: the job would be held"),
+        (
+            &["fail", "--payload", "no luck", "--attempt", "2"],
+            1,
+            "retry",
+            "the last attempt of 2: the job would be held",
+        ),
         (&["fail_deleted", "--payload", "x", "--attempt", "2"], 1, "retry", "would be deleted"),
         (&["reject", "--payload", "never"], 1, "reject", "Reject: never; the job would be held"),
         (&["panics"], 1, "retry", "Trap"),
@@ -227,7 +273,10 @@ async fn run_ends_with_the_code_of_its_outcome() {
         assert!(plain.code == code && plain.stdout.is_empty() && plain.stderr.contains(words), "{plain:?}");
     }
     let refused = run(&["--entrypoint", "follow_up", "--payload", "complete"]).await;
-    assert!(refused.code == 1 && refused.stderr.contains("enqueue"), "what is not granted to a plugin is not granted here: {refused:?}");
+    assert!(
+        refused.code == 1 && refused.stderr.contains("enqueue"),
+        "what is not granted to a plugin is not granted here: {refused:?}"
+    );
     let plugins = Plugins::with(&[]);
     let config = plugins.config();
     let run = async |args: &[&str]| run(&[args, &["--config", config.to_str().unwrap()]].concat()).await;
@@ -238,7 +287,10 @@ async fn run_ends_with_the_code_of_its_outcome() {
     assert_eq!((&neither["output"], &neither["follow_ups"]), (&Value::Null, &json!([])));
 
     let several = run(&[]).await;
-    assert!(several.code == 2 && several.stderr.contains("--entrypoint") && several.stderr.contains("\"echo\""), "{several:?}");
+    assert!(
+        several.code == 2 && several.stderr.contains("--entrypoint") && several.stderr.contains("\"echo\""),
+        "{several:?}"
+    );
     let none = run(&["--entrypoint", "ekko"]).await;
     assert!(none.code == 2 && none.stderr.contains("\"ekko\"") && none.stderr.contains("\"echo\""), "{none:?}");
     assert_eq!(run(&["--attempt", "0"]).await.code, 2, "usage");
@@ -250,15 +302,29 @@ async fn run_has_the_limits_and_grants_of_the_configuration() {
     let config = folder.path().join("pgq-host.toml");
     std::fs::write(&config, "[limits]\ntimeout = \"200ms\"\n").unwrap();
     let (hostile, webhook) = (guest("hostile"), guest("webhook"));
-    let looping = ["plugin", "run", hostile.to_str().unwrap(), "--entrypoint", "spin", "--json", "--config", config.to_str().unwrap()];
+    let looping = [
+        "plugin",
+        "run",
+        hostile.to_str().unwrap(),
+        "--entrypoint",
+        "spin",
+        "--json",
+        "--config",
+        config.to_str().unwrap(),
+    ];
     let looping = ask(&looping).await;
-    assert_eq!((looping.code, &looping.json()["fault"]["exception_type"]), (1, &json!("DeadlineExceeded")), "{looping:?}");
+    assert_eq!(
+        (looping.code, &looping.json()["fault"]["exception_type"]),
+        (1, &json!("DeadlineExceeded")),
+        "{looping:?}"
+    );
     assert!(looping.json()["elapsed_ms"].as_f64().unwrap() >= 200.0);
 
     std::fs::write(&config, "").unwrap();
     let receiver = pgq_host_tests::Receiver::start(vec![200]).await;
     let payload = json!({"url": receiver.origin(), "body": 1}).to_string();
-    let call = ["plugin", "run", webhook.to_str().unwrap(), "--payload", &payload, "--config", config.to_str().unwrap()];
+    let call =
+        ["plugin", "run", webhook.to_str().unwrap(), "--payload", &payload, "--config", config.to_str().unwrap()];
     let refused = ask(&call).await;
     assert!(refused.code == 1 && refused.stderr.contains("pgq-host.toml"), "{refused:?}");
     assert_eq!(receiver.requests().len(), 0);
@@ -293,7 +359,10 @@ async fn inspect_says_of_every_file_whether_it_loads() {
     }
     let hello = &reports[2];
     assert!(hello["imports"].as_array().unwrap().contains(&json!("pgq:plugin/jobs@0.1.0")), "{hello}");
-    assert_eq!(hello["exports"], json!(["pgq:plugin/batch-handler@0.1.0", "pgq:plugin/describe@0.1.0", "pgq:plugin/handler@0.1.0"]));
+    assert_eq!(
+        hello["exports"],
+        json!(["pgq:plugin/batch-handler@0.1.0", "pgq:plugin/describe@0.1.0", "pgq:plugin/handler@0.1.0"])
+    );
 
     let text = ask(&[&["plugin", "inspect"], &args[..]].concat()).await;
     assert!(text.code == 1 && text.stderr.contains("refuse 2 of 3 files"), "{text:?}");
@@ -306,14 +375,22 @@ async fn code_that_inspect_compiled_is_what_a_host_starts_with() {
     let cache = tempfile::tempdir().unwrap();
     let folder = cache.path().join("code");
     let file = plugins.path().join("hello.wasm");
-    let compile = ["plugin", "inspect", file.to_str().unwrap(), "--compile", "--json", "--cache-dir", folder.to_str().unwrap()];
+    let compile =
+        ["plugin", "inspect", file.to_str().unwrap(), "--compile", "--json", "--cache-dir", folder.to_str().unwrap()];
     let compiled = must(&compile).await.json()[0]["compiled"].as_str().unwrap().to_owned();
     let (before, inode) = (std::fs::read(&compiled).unwrap(), inode(Path::new(&compiled)));
-    let host = Host::start(&database, &plugins, &["--cache-dir", folder.to_str().unwrap(), "--max-concurrent-tasks", "7"]).await;
+    let host =
+        Host::start(&database, &plugins, &["--cache-dir", folder.to_str().unwrap(), "--max-concurrent-tasks", "7"])
+            .await;
     host.stop().await;
-    let compilations = std::fs::read_dir(&folder).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file()).count();
+    let compilations =
+        std::fs::read_dir(&folder).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file()).count();
     assert_eq!(compilations, 1, "the host found it");
-    assert_eq!((std::fs::read(&compiled).unwrap(), self::inode(Path::new(&compiled))), (before, inode), "and did not write it again");
+    assert_eq!(
+        (std::fs::read(&compiled).unwrap(), self::inode(Path::new(&compiled))),
+        (before, inode),
+        "and did not write it again"
+    );
 
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
     let unsafe_folder = ask(&compile).await;
@@ -331,15 +408,25 @@ async fn list_shows_the_folder_as_a_host_would_serve_it() {
     plugins.write("notes.txt", b"not looked at");
     let list = ["plugin", "list", "--plugins", plugins.path().to_str().unwrap()];
     let rows = must(&[&list[..], &["--json"]].concat()).await.json();
-    let states: Vec<(&str, &str)> =
-        rows.as_array().unwrap().iter().map(|row| (row["file"].as_str().unwrap(), row["state"].as_str().unwrap())).collect();
-    assert_eq!(states, [("broken.wasm", "refused"), ("hello.wasm", "served"), ("hostile.wasm", "served"), ("taken.wasm", "refused")]);
+    let states: Vec<(&str, &str)> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["file"].as_str().unwrap(), row["state"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        states,
+        [("broken.wasm", "refused"), ("hello.wasm", "served"), ("hostile.wasm", "served"), ("taken.wasm", "refused")]
+    );
     assert!(rows[0]["cause"].as_str().unwrap().contains("not WebAssembly"), "{rows}");
     assert!(rows[3]["cause"].as_str().unwrap().contains("\"echo\""), "{rows}");
     assert_eq!(rows[1]["entrypoints"], json!(["hello"]));
     let table = must(&list).await.stdout;
     let digest = &rows[1]["sha256"].as_str().unwrap()[..12];
-    assert!(table.lines().any(|line| line.contains("hello.wasm") && line.contains(digest) && line.contains("served")), "{table}");
+    assert!(
+        table.lines().any(|line| line.contains("hello.wasm") && line.contains(digest) && line.contains("served")),
+        "{table}"
+    );
 
     let nowhere = ask(&["plugin", "list", "--plugins", "/nowhere/plugins"]).await;
     assert!(nowhere.code == 1 && nowhere.stderr.contains("/nowhere/plugins"), "{nowhere:?}");
@@ -364,9 +451,14 @@ async fn a_build_that_cannot_be_says_what_to_do() {
     assert!(error.contains("cargo cannot be started") && error.contains("https://rustup.rs"), "{error}");
     let error = build(&[("cargo", "exit 101")]).await;
     assert!(error.contains("rustc does not work"), "{error}");
-    let error = build(&[("cargo", "exit 101"), ("rustc", "echo \"error: toolchain 'x' is not installed\" >&2; exit 1")]).await;
+    let error =
+        build(&[("cargo", "exit 101"), ("rustc", "echo \"error: toolchain 'x' is not installed\" >&2; exit 1")]).await;
     assert!(error.contains("toolchain 'x' is not installed") && error.contains("rustup"), "{error}");
-    let error = build(&[("cargo", "echo \"error[E0463]: can't find crate for core\" >&2; exit 101"), ("rustc", "echo /nowhere/lib")]).await;
+    let error = build(&[
+        ("cargo", "echo \"error[E0463]: can't find crate for core\" >&2; exit 101"),
+        ("rustc", "echo /nowhere/lib"),
+    ])
+    .await;
     assert!(error.contains("rustup target add wasm32-wasip2") && error.contains("E0463"), "{error}");
     let error = build(&[("cargo", "exit 101"), ("rustc", "echo /")]).await;
     assert!(error.contains("could not build") && error.contains("messages are above"), "{error}");
@@ -388,7 +480,8 @@ async fn a_build_that_is_interrupted_takes_cargo_and_its_compilers_with_it() {
         let pids = folder.path().join("pids");
         eventually("the compiler runs", async || pids.is_file()).await;
         let text = std::fs::read_to_string(&pids).unwrap();
-        let processes: Vec<Pid> = text.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap()).collect();
+        let processes: Vec<Pid> =
+            text.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap()).collect();
         assert_eq!(processes.len(), 2);
         build.signal(signal);
         assert_eq!(build.ended().await.code(), Some(1));
@@ -472,8 +565,12 @@ async fn dev_builds_what_is_saved_and_keeps_what_works_when_it_does_not_build() 
     // A folder that was made later counts, and so does what is saved in it after that.
     std::fs::create_dir(source.0.join("words")).unwrap();
     std::fs::write(source.0.join("words/greeting.txt"), "Servus").unwrap();
-    source.edit(r#""Good evening, {}!", greeting.name"#, r#""{}, {}!", include_str!("../words/greeting.txt"), greeting.name"#);
-    let contains = |word: &str| std::fs::read(&component).unwrap().windows(word.len()).any(|bytes| bytes == word.as_bytes());
+    source.edit(
+        r#""Good evening, {}!", greeting.name"#,
+        r#""{}, {}!", include_str!("../words/greeting.txt"), greeting.name"#,
+    );
+    let contains =
+        |word: &str| std::fs::read(&component).unwrap().windows(word.len()).any(|bytes| bytes == word.as_bytes());
     eventually("the file is in the component", async || contains("Servus")).await;
     std::fs::write(source.0.join("words/greeting.txt"), "Moin moin").unwrap();
     eventually("the file's new text is in the component", async || contains("Moin moin")).await;
@@ -488,6 +585,7 @@ async fn a_job_runs_on_the_code_that_was_saved_last() {
     let pool = dev.pool().await;
     assert_eq!(dev.output(&pool, "saved-and-run").await, "Hello, Ada!");
     source.edit("Hello, {}!", "Good evening, {}!");
-    eventually("a job runs on the new code", async || dev.output(&pool, "saved-and-run").await == "Good evening, Ada!").await;
+    eventually("a job runs on the new code", async || dev.output(&pool, "saved-and-run").await == "Good evening, Ada!")
+        .await;
     dev.host.stop().await;
 }

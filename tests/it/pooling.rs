@@ -1,4 +1,5 @@
-//! Behind the real PgBouncer. In transaction mode no two statements meet the same session; what needs one goes past it, or is done without.
+//! Behind the real PgBouncer. In transaction mode no two statements meet the same session; what
+//! needs one goes past it, or is done without.
 
 use std::time::Instant;
 
@@ -29,7 +30,8 @@ async fn ask(dsn: &str, args: &[&str]) -> Said {
 async fn assert_each_ran_once(database: &Database, count: usize) {
     for status in ["picked", "successful"] {
         let rows = database.count(&format!("SELECT count(*) FROM pgqueuer_log WHERE status = '{status}'")).await;
-        let jobs = database.count(&format!("SELECT count(DISTINCT job_id) FROM pgqueuer_log WHERE status = '{status}'")).await;
+        let jobs =
+            database.count(&format!("SELECT count(DISTINCT job_id) FROM pgqueuer_log WHERE status = '{status}'")).await;
         assert_eq!((rows, jobs), (count as i64, count as i64), "{status}");
     }
 }
@@ -39,7 +41,8 @@ async fn assert_nothing_is_left_behind(bouncer: &PgBouncer) {
     let mut connections = Vec::new();
     // All of them at once, so that each is looked at.
     for _ in 0..3 {
-        let mut connection = PgConnection::connect_with(&queue::connect_options(Some(bouncer.dsn())).unwrap()).await.unwrap();
+        let mut connection =
+            PgConnection::connect_with(&queue::connect_options(Some(bouncer.dsn())).unwrap()).await.unwrap();
         sqlx::raw_sql("BEGIN").execute(&mut connection).await.unwrap();
         let left = "SELECT name || ' = ' || setting AS what FROM pg_settings WHERE name ~ '^(enable_|jit$)' AND source = 'session'
                     UNION ALL SELECT statement FROM pg_prepared_statements
@@ -87,7 +90,8 @@ async fn with_a_direct_dsn_a_host_behind_a_transaction_pooler_is_woken_and_its_d
 
     // Its only session is cut, and it is back before anybody takes it for dead.
     let nap = database.enqueue_many("nap", 2, "3000").await;
-    eventually("they run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 2).await;
+    eventually("they run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 2)
+        .await;
     let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted
                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     assert_eq!(database.count(locks).await, 2, "one session each");
@@ -98,7 +102,8 @@ async fn with_a_direct_dsn_a_host_behind_a_transaction_pooler_is_woken_and_its_d
     }
 
     let id = database.enqueue("nap", "3600000").await;
-    let holder = "SELECT h.pid FROM pgqueuer q JOIN pgqueuer_host h ON h.id = q.queue_manager_id WHERE q.status = 'picked'";
+    let holder =
+        "SELECT h.pid FROM pgqueuer q JOIN pgqueuer_host h ON h.id = q.queue_manager_id WHERE q.status = 'picked'";
     let mut pid = 0;
     eventually("it runs", async || {
         pid = sqlx::query_scalar::<_, i32>(holder).fetch_optional(database.pool()).await.unwrap().unwrap_or_default();
@@ -133,8 +138,14 @@ async fn a_worker_that_was_not_told_of_a_transaction_pooler_says_what_to_do() {
 async fn verbs_work_behind_a_transaction_pooler_and_go_past_it_for_what_needs_a_session() {
     let database = Database::new().await;
     let Some(bouncer) = PgBouncer::start(&database, "transaction").await else { return };
-    for args in [&["queue", "echo", "x"][..], &["queue", "echo", "y"], &["backlog", "--json"], &["failed"], &["workers"], &["cancel", "1"]]
-    {
+    for args in [
+        &["queue", "echo", "x"][..],
+        &["queue", "echo", "y"],
+        &["backlog", "--json"],
+        &["failed"],
+        &["workers"],
+        &["cancel", "1"],
+    ] {
         let said = ask(bouncer.dsn(), &[&[POOLED], args].concat()).await;
         assert_eq!(said.code, 0, "{args:?}: {said:?}");
     }

@@ -1,5 +1,5 @@
-//! A host's sessions are its sign of life: its death is noticed at once, and nothing less than its death is taken for it. The leases are
-//! so long that none of them ends during a test.
+//! A host's sessions are its sign of life: its death is noticed at once, and nothing less than its
+//! death is taken for it. The leases are so long that none of them ends during a test.
 
 use std::time::{Duration, Instant};
 
@@ -27,11 +27,17 @@ async fn start(name: &str, database: &Database, plugins: &Plugins) -> Host {
 /// The worker of this process, by its announcement.
 async fn worker(database: &Database, host: &Host) -> Uuid {
     let sql = "SELECT id FROM pgqueuer_host WHERE pid = $1 AND presence IS NOT NULL";
-    sqlx::query_scalar(sql).bind(host.pid().cast_signed()).fetch_one(database.pool()).await.expect("announced when it is ready")
+    sqlx::query_scalar(sql)
+        .bind(host.pid().cast_signed())
+        .fetch_one(database.pool())
+        .await
+        .expect("announced when it is ready")
 }
 
 async fn held_by(database: &Database, worker: Uuid) -> i64 {
-    database.count(&format!("SELECT count(*) FROM pgqueuer WHERE status = 'picked' AND queue_manager_id = '{worker}'")).await
+    database
+        .count(&format!("SELECT count(*) FROM pgqueuer WHERE status = 'picked' AND queue_manager_id = '{worker}'"))
+        .await
 }
 
 async fn lost(database: &Database) -> i64 {
@@ -64,9 +70,17 @@ async fn jobs_of_a_killed_host_run_elsewhere_at_once() {
         eventually("the other runs them", async || held_by(&database, heirs).await == JOBS as i64).await;
         took.push(killed.elapsed());
         assert_eq!(lost(&database).await, round * JOBS as i64, "each once");
-        let suspects = database.count("SELECT count(*) FROM pgqueuer_suspect s JOIN pgqueuer q ON q.id = job_id WHERE attempts = 0").await;
-        assert_eq!(suspects, JOBS as i64, "none is charged with the death, and the job of PgQueuer's worker is left alone");
-        eventually("its announcement is gone", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 1).await;
+        let suspects = database
+            .count("SELECT count(*) FROM pgqueuer_suspect s JOIN pgqueuer q ON q.id = job_id WHERE attempts = 0")
+            .await;
+        assert_eq!(
+            suspects, JOBS as i64,
+            "none is charged with the death, and the job of PgQueuer's worker is left alone"
+        );
+        eventually("its announcement is gone", async || {
+            database.count("SELECT count(*) FROM pgqueuer_host").await == 1
+        })
+        .await;
         doomed = heir;
     }
     eprintln!("from SIGKILL to {JOBS} jobs running elsewhere: {took:.0?}");
@@ -92,7 +106,10 @@ async fn the_slots_of_a_killed_host_are_taken_elsewhere_and_the_limit_holds() {
     database.wait_until_done().await;
     assert!(before < JOBS, "it died too late to tell");
     assert_eq!(successful().await, JOBS, "none is lost, none is recorded twice");
-    assert_eq!(database.count("SELECT count(DISTINCT job_id) FROM pgqueuer_log WHERE status = 'successful'").await, JOBS);
+    assert_eq!(
+        database.count("SELECT count(DISTINCT job_id) FROM pgqueuer_log WHERE status = 'successful'").await,
+        JOBS
+    );
     // By what was claimed, and what ended or was taken from the dead.
     let most = "SELECT max(running)::bigint FROM (
         SELECT sum(CASE WHEN status = 'picked' THEN 1 WHEN status = 'successful' OR traceback IS NOT NULL THEN -1 ELSE 0 END) OVER (ORDER BY id) AS running
@@ -105,11 +122,14 @@ async fn the_slots_of_a_killed_host_are_taken_elsewhere_and_the_limit_holds() {
 async fn a_host_whose_sessions_are_cut_one_after_the_other_keeps_its_jobs() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let hosts = [start("cut", &database, &plugins).await, start("peer", &database, &plugins).await];
-    // The last session of a host may be the one that is cut: what is promised is for a host that is back in time, and on a machine that
-    // is too busy for that it is tried again.
+    // The last session of a host may be the one that is cut: what is promised is for a host that is
+    // back in time, and on a machine that is too busy for that it is tried again.
     for attempt in 1.. {
         let jobs = database.enqueue_many("nap", 10, "6000").await;
-        eventually("all run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 10).await;
+        eventually("all run", async || {
+            database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 10
+        })
+        .await;
         let (mut cuts, mut longest) = (0, Duration::ZERO);
         // Those that come in their stead, too.
         for _ in 0..3 {
@@ -148,7 +168,8 @@ async fn a_restart_of_the_database_is_nobodys_death() {
     let hosts = [start("one", &database, &plugins).await, start("two", &database, &plugins).await];
     // Longer than the others wait for a host that does not come back.
     let jobs = database.enqueue_many("nap", 10, "12000").await;
-    eventually("all run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 10).await;
+    eventually("all run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 10)
+        .await;
     rustix::process::kill_process(Pid::from_raw(server.pid()).unwrap(), Signal::KILL).unwrap();
     server.ended().await;
     drop(server);
@@ -185,7 +206,8 @@ async fn jobs_that_the_survivor_does_not_serve_are_put_back_by_the_next_that_doe
     let id = worker(&database, &heir).await;
     eventually("it runs there", async || held_by(&database, id).await == 1).await;
     assert_eq!(database.history(job).await, ["queued", "picked", "queued", "picked"]);
-    eventually("the announcement is gone", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 2).await;
+    eventually("the announcement is gone", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 2)
+        .await;
     drop(heir);
     other.stop().await;
 }
@@ -197,7 +219,8 @@ async fn a_database_that_knows_no_presence_leaves_it_to_the_leases() {
     let lease = ["--heartbeat-timeout", "1"];
     let doomed = Host::start(&database, &plugins, &lease).await;
     let job = database.enqueue("nap", "2000").await;
-    eventually("it runs", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 1).await;
+    eventually("it runs", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 1)
+        .await;
     doomed.kill().await;
     let heir = Host::start(&database, &plugins, &lease).await;
     database.wait_for(job, "successful").await;

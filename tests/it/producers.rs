@@ -1,4 +1,5 @@
-//! docs/producers.md: what the page shows are the files in docs/examples, and those do what it says, with a real host and its plugin.
+//! docs/producers.md: what the page shows are the files in docs/examples, and those do what it
+//! says, with a real host and its plugin.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,7 +23,9 @@ fn example(name: &str) -> String {
 /// The page's table of its reader's own, and a host that serves `hello`.
 async fn hosted() -> (Database, Plugins, Host) {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
-    database.execute("CREATE TABLE users (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL)").await;
+    database
+        .execute("CREATE TABLE users (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL)")
+        .await;
     let host = Host::start(&database, &plugins, &NO_POLLING).await;
     (database, plugins, host)
 }
@@ -89,7 +92,8 @@ fn the_page_shows_the_files_verbatim_and_nothing_else() {
         );
         shown.insert(name.to_owned());
     }
-    let files = fs::read_dir(docs().join("examples")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let files =
+        fs::read_dir(docs().join("examples")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let files: BTreeSet<String> = files.filter(|name| !name.ends_with(".json")).collect();
     assert_eq!(shown, files);
 }
@@ -142,12 +146,15 @@ async fn the_complete_insert_keeps_its_key_waits_its_time_and_needs_no_more_than
     database.execute(&example("grants.sql").replace("TO app;", &format!("TO {app};"))).await;
     let mut producer: PgConnection = database.connect().await;
     producer.execute(AssertSqlSafe(format!("SET ROLE {app}"))).await.unwrap();
-    for sql in [example("transaction.sql").replace("INSERT INTO users (name) VALUES ('Ada');", ""), example("minimal.sql")] {
+    for sql in
+        [example("transaction.sql").replace("INSERT INTO users (name) VALUES ('Ada');", ""), example("minimal.sql")]
+    {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut producer).await.unwrap();
     }
     let complete = example("complete.sql");
     let id: i64 = sqlx::query_scalar(AssertSqlSafe(complete.clone())).fetch_one(&mut producer).await.unwrap();
-    let again: Option<i64> = sqlx::query_scalar(AssertSqlSafe(complete.clone())).fetch_optional(&mut producer).await.unwrap();
+    let again: Option<i64> =
+        sqlx::query_scalar(AssertSqlSafe(complete.clone())).fetch_optional(&mut producer).await.unwrap();
     assert_eq!(again, None, "the key is taken");
 
     let host = Host::start(&database, &plugins, &NO_POLLING).await;

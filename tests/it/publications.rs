@@ -1,4 +1,5 @@
-//! A publication for logical replication that has our tables in it: nothing of a queue stops for it.
+//! A publication for logical replication that has our tables in it: nothing of a queue stops for
+//! it.
 
 use std::time::Duration;
 
@@ -22,7 +23,10 @@ async fn a_publication_for_all_tables_stops_nothing() {
     let (echo, failing) = (database.enqueue("echo", "kept").await, database.enqueue("fail", "no luck").await);
     database.wait_for(echo, "successful").await;
     database.wait_for(failing, "failed").await;
-    pgq_host_tests::eventually("both are counted", async || database.count("SELECT count(*) FROM pgqueuer_tally").await == 0).await;
+    pgq_host_tests::eventually("both are counted", async || {
+        database.count("SELECT count(*) FROM pgqueuer_tally").await == 0
+    })
+    .await;
     let log = host.stop().await;
     assert!(!log.contains("replica identity"), "{log}");
     database.must(&["requeue", "--all"]).await;
@@ -40,7 +44,12 @@ async fn a_publication_for_all_tables_stops_nothing() {
         database.execute(&format!("DELETE FROM {table}")).await;
     }
     let found = doctor(&database).await;
-    assert!(found.len() == 1 && found[0]["severity"] == "note" && found[0]["found"].to_string().contains("pgqueuer_attempt"), "{found:?}");
+    assert!(
+        found.len() == 1
+            && found[0]["severity"] == "note"
+            && found[0]["found"].to_string().contains("pgqueuer_attempt"),
+        "{found:?}"
+    );
     assert!(found[0]["remedy"].to_string().contains("on the subscriber"), "{found:?}");
 }
 
@@ -49,10 +58,14 @@ async fn a_published_table_without_an_identity_is_found_and_mended() {
     let database = Database::new().await;
     assert_eq!(doctor(&database).await[0]["severity"], "ok");
     // As a release before this one made it.
-    database.execute("ALTER TABLE pgqueuer_attempt REPLICA IDENTITY DEFAULT; ALTER TABLE pgqueuer REPLICA IDENTITY NOTHING").await;
+    database
+        .execute("ALTER TABLE pgqueuer_attempt REPLICA IDENTITY DEFAULT; ALTER TABLE pgqueuer REPLICA IDENTITY NOTHING")
+        .await;
     database.execute("INSERT INTO pgqueuer_attempt VALUES (now() - interval '1 year', 1, 1, 1, 1, 1)").await;
     assert_eq!(doctor(&database).await[0]["severity"], "ok", "nothing is published");
-    database.execute("CREATE PUBLICATION deletes FOR TABLE pgqueuer, pgqueuer_attempt WITH (publish = 'insert, delete')").await;
+    database
+        .execute("CREATE PUBLICATION deletes FOR TABLE pgqueuer, pgqueuer_attempt WITH (publish = 'insert, delete')")
+        .await;
     let refused = database.queue().prune_attempts(Duration::from_secs(3600)).await.expect_err("PostgreSQL refuses");
     assert!(refused.to_string().contains("replica identity"), "{refused}");
 
@@ -63,7 +76,10 @@ async fn a_published_table_without_an_identity_is_found_and_mended() {
     database.execute(found[0]["remedy"].as_str().unwrap().split(';').next().unwrap()).await;
     assert_eq!(found[1]["remedy"], "pgq-host upgrade");
     let differs = database.ask(&["verify", "--expect", "present"]).await;
-    assert!(differs.code == 1 && differs.stderr.contains("missing replica identity of pgqueuer_attempt"), "{differs:?}");
+    assert!(
+        differs.code == 1 && differs.stderr.contains("missing replica identity of pgqueuer_attempt"),
+        "{differs:?}"
+    );
     let plan = database.must(&["upgrade", "--plan"]).await.stdout;
     assert_eq!(plan.trim(), "ALTER TABLE \"pgqueuer_attempt\" REPLICA IDENTITY FULL;");
     // The script knows it, too.

@@ -45,7 +45,8 @@ async fn echo(database: &Database) -> String {
     versions.remove(0)
 }
 
-/// Jobs run on this version from now on. The first may still be of a claim that began before the version was published.
+/// Jobs run on this version from now on. The first may still be of a claim that began before the
+/// version was published.
 async fn runs_on(database: &Database, digest: &str) {
     eventually("jobs run on the version", async || echo(database).await == digest).await;
     assert_eq!(echo(database).await, digest);
@@ -55,8 +56,10 @@ async fn runs_on(database: &Database, digest: &str) {
 async fn announced(database: &Database, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
     eventually(what, async || {
-        let row: Option<Value> =
-            sqlx::query_scalar("SELECT plugins FROM pgqueuer_host").fetch_optional(database.pool()).await.expect("a row");
+        let row: Option<Value> = sqlx::query_scalar("SELECT plugins FROM pgqueuer_host")
+            .fetch_optional(database.pool())
+            .await
+            .expect("a row");
         last = row.unwrap_or_default();
         holds(&last)
     })
@@ -83,7 +86,8 @@ async fn a_file_added_replaced_and_removed_is_followed() {
     plugins.remove("hostile.wasm");
     host.wait_for_log("plugin removed").await;
     announced(&database, "nothing", |plugins| plugins.as_array().is_some_and(Vec::is_empty)).await;
-    // A plugin of another entrypoint comes and works: the host is alive, and its claims ask for what is served now.
+    // A plugin of another entrypoint comes and works: the host is alive, and its claims ask for
+    // what is served now.
     plugins.put("hello");
     let hello = async || database.wait_for(database.enqueue("hello", r#"{"name":"you"}"#).await, "successful").await;
     hello().await;
@@ -108,7 +112,10 @@ async fn a_file_written_in_place_little_by_little_is_served_when_it_is_whole() {
         }
         drop(file);
         let digest = sha256(bytes);
-        announced(&database, "the version", |plugins| plugins[0]["sha256"] == digest.as_str() && plugins[0]["error"].is_null()).await;
+        announced(&database, "the version", |plugins| {
+            plugins[0]["sha256"] == digest.as_str() && plugins[0]["error"].is_null()
+        })
+        .await;
         runs_on(&database, &digest).await;
     }
     host.stop().await;
@@ -119,7 +126,8 @@ async fn a_symlink_swap_as_kubernetes_does_it_is_followed() {
     let (database, plugins) = (Database::new().await, Plugins::with(&[]));
     let (one, two) = (version("hostile", 1), version("hostile", 2));
     let path = plugins.path();
-    // A mounted ConfigMap: the file is a link into `..data`, which is a link to a folder with a time in its name.
+    // A mounted ConfigMap: the file is a link into `..data`, which is a link to a folder with a
+    // time in its name.
     for (folder, bytes) in [("..one", &one), ("..two", &two)] {
         std::fs::create_dir(path.join(folder)).expect("made");
         std::fs::write(path.join(folder).join("hostile.wasm"), bytes).expect("written");
@@ -189,7 +197,8 @@ async fn whatever_is_wrong_with_a_new_version_the_old_one_stays() {
     let mut before = String::new();
     for (bytes, why) in bad {
         plugins.replace("hostile.wasm", bytes);
-        let is_new = |plugins: &Value| plugins[0]["error"].as_str().is_some_and(|error| error.contains(why) && error != before);
+        let is_new =
+            |plugins: &Value| plugins[0]["error"].as_str().is_some_and(|error| error.contains(why) && error != before);
         let state = announced(&database, why, is_new).await;
         before = state[0]["error"].as_str().unwrap().to_owned();
         assert_eq!(state[0]["sha256"], sha256(&good), "{state}");
@@ -261,12 +270,15 @@ async fn an_entrypoint_that_crashes_run_after_run_is_paused_and_its_jobs_wait() 
     // Once another job was claimed, claims ask for what is served now.
     echo(&database).await;
     database.enqueue_many("panics", 10, "").await;
-    // The plugin's other entrypoints are served on, and while they are, the paused one is not claimed.
+    // The plugin's other entrypoints are served on, and while they are, the paused one is not
+    // claimed.
     for _ in 0..3 {
         echo(&database).await;
     }
     assert_eq!(
-        database.count("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'panics' AND status = 'queued' AND attempts = 0").await,
+        database
+            .count("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'panics' AND status = 'queued' AND attempts = 0")
+            .await,
         10
     );
     let listed = ask(&database, &["plugin", "list", "--hosts"]).await;
@@ -277,12 +289,16 @@ async fn an_entrypoint_that_crashes_run_after_run_is_paused_and_its_jobs_wait() 
     assert!(unknown.code == 1 && unknown.stderr.contains("nobody"), "{unknown:?}");
     assert_eq!(ask(&database, &["plugin", "reset", "panics"]).await.code, 0);
     eventually("it was tried again", async || {
-        database.count("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'panics' AND status = 'queued' AND attempts = 0").await <= 6
+        database
+            .count("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'panics' AND status = 'queued' AND attempts = 0")
+            .await
+            <= 6
     })
     .await;
     // A new version is given its chance at once.
     plugins.replace("hostile.wasm", version("hostile", 2));
-    announced(&database, "the new version", |plugins| plugins[0]["sha256"] == sha256(&version("hostile", 2)).as_str()).await;
+    announced(&database, "the new version", |plugins| plugins[0]["sha256"] == sha256(&version("hostile", 2)).as_str())
+        .await;
     host.stop().await;
 }
 
@@ -304,7 +320,10 @@ async fn a_version_that_crashes_makes_room_for_the_one_before_it() {
         database.wait_for(job, "successful").await;
     }
     let state = announced(&database, "the good version", |plugins| plugins[0]["version"] == "1.0.0").await;
-    assert!(state[0]["error"].as_str().is_some_and(|error| error.contains("version 2.0.0 was taken out of service")), "{state}");
+    assert!(
+        state[0]["error"].as_str().is_some_and(|error| error.contains("version 2.0.0 was taken out of service")),
+        "{state}"
+    );
     // Asked to, the host tries the file again.
     assert_eq!(ask(&database, &["plugin", "reset", "job"]).await.code, 0);
     announced(&database, "the bad version again", |plugins| plugins[0]["version"] == "2.0.0").await;
@@ -315,12 +334,17 @@ async fn a_version_that_crashes_makes_room_for_the_one_before_it() {
 async fn a_canary_runs_a_share_of_the_jobs_until_it_has_proved_itself_or_failed() {
     let (database, plugins) = (Database::new().await, Plugins::with(&[]));
     plugins.put_as("good", "job.wasm");
-    let host = configured(&database, &plugins, &format!("{NERVOUS}[plugins.job]\ncanary = {{ percent = 30, runs = 50 }}\n")).await;
+    let host =
+        configured(&database, &plugins, &format!("{NERVOUS}[plugins.job]\ncanary = {{ percent = 30, runs = 50 }}\n"))
+            .await;
     plugins.put_as("bad", "job.wasm");
     announced(&database, "the bad canary", |plugins| plugins[0]["canary"]["version"] == "2.0.0").await;
     database.enqueue_many("work", 100, "").await;
     let state = announced(&database, "it is gone", |plugins| plugins[0]["canary"].is_null()).await;
-    assert!(state[0]["version"] == "1.0.0" && state[0]["error"].as_str().is_some_and(|error| error.contains("2.0.0")), "{state}");
+    assert!(
+        state[0]["version"] == "1.0.0" && state[0]["error"].as_str().is_some_and(|error| error.contains("2.0.0")),
+        "{state}"
+    );
     database.wait_until_done().await;
 
     let better = version("good", 3);
@@ -356,9 +380,10 @@ async fn a_component_that_takes_too_long_to_compile_is_given_up() {
     plugins.replace("bomb.wasm", component);
     let is_told = |plugins: &Value| {
         plugins.as_array().is_some_and(|files| {
-            files
-                .iter()
-                .any(|file| file["file"] == "bomb.wasm" && file["error"].as_str().is_some_and(|error| error.contains("longer than 300ms")))
+            files.iter().any(|file| {
+                file["file"] == "bomb.wasm"
+                    && file["error"].as_str().is_some_and(|error| error.contains("longer than 300ms"))
+            })
         })
     };
     announced(&database, "it is given up", is_told).await;

@@ -4,7 +4,8 @@ use pgq_host_tests::{Database, Host, Plugins, eventually};
 
 const ONE_AT_A_TIME: &[&str] = &["--max-concurrent-tasks", "1"];
 
-/// Run one job with this payload, and give what came of it: its output, or the type in its newest traceback.
+/// Run one job with this payload, and give what came of it: its output, or the type in its newest
+/// traceback.
 async fn run(database: &Database, entrypoint: &str, payload: &str) -> String {
     let id = database.enqueue(entrypoint, payload).await;
     over(database, id).await;
@@ -12,7 +13,11 @@ async fn run(database: &Database, entrypoint: &str, payload: &str) -> String {
         Some(output) => output,
         None => {
             let traceback = database.traceback(id).await;
-            format!("{}: {}", traceback["exception_type"].as_str().unwrap(), traceback["exception_message"].as_str().unwrap())
+            format!(
+                "{}: {}",
+                traceback["exception_type"].as_str().unwrap(),
+                traceback["exception_message"].as_str().unwrap()
+            )
         }
     }
 }
@@ -165,7 +170,10 @@ async fn a_bad_job_fails_alone_and_costs_the_others_of_its_batch_nothing() {
         let (ids, host) = batch(&database, &plugins, "batch", &["", bad, ""]).await;
         assert_eq!(fates(&database, &ids).await, ["1", fate, "1"], "{bad}");
         let history = database.history(ids[0]).await;
-        assert!(!history.iter().any(|status| status == "exception" || status == "failed"), "{bad}: no attempt was counted: {history:?}");
+        assert!(
+            !history.iter().any(|status| status == "exception" || status == "failed"),
+            "{bad}: no attempt was counted: {history:?}"
+        );
         host.stop().await;
     }
 }
@@ -199,6 +207,7 @@ async fn a_stop_releases_all_jobs_of_a_batch_and_counts_none() {
 async fn an_entrypoint_with_batches_needs_the_export() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["batch-lies", "hostile"]));
     let host = Host::start(&database, &plugins, &[]).await;
-    host.wait_for_log("entrypoint \"lies\" takes batches, but the component does not export pgq:plugin/batch-handler").await;
+    host.wait_for_log("entrypoint \"lies\" takes batches, but the component does not export pgq:plugin/batch-handler")
+        .await;
     host.stop().await;
 }

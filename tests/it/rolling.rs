@@ -1,4 +1,5 @@
-//! Expand and contract: hosts on the schema of the release before and of the release after, and an upgrade beside running hosts.
+//! Expand and contract: hosts on the schema of the release before and of the release after, and an
+//! upgrade beside running hosts.
 
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 use sqlx::AssertSqlSafe;
@@ -61,15 +62,22 @@ async fn a_host_runs_on_the_schema_before_its_own_and_beside_an_upgrade() {
     let twice = "SELECT count(*) FROM (SELECT FROM pgqueuer_log WHERE status = 'picked' AND entrypoint = 'nap' GROUP BY job_id HAVING count(*) > 1) AS t";
     assert_eq!(database.count(twice).await, 0, "each ran once");
     let noted = database.count("SELECT count(*) FROM pgqueuer_attempt").await;
-    assert!(0 < noted && noted < many, "the new host notes its attempts ({noted}), the old one goes without until it is started again");
+    assert!(
+        0 < noted && noted < many,
+        "the new host notes its attempts ({noted}), the old one goes without until it is started again"
+    );
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer_host").await, 1);
 
     let log = old.stop().await;
-    let complaints = log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).filter(|line| !line.contains("fail"));
+    let complaints = log
+        .lines()
+        .filter(|line| line.contains(" WARN ") || line.contains(" ERROR "))
+        .filter(|line| !line.contains("fail"));
     assert_eq!(complaints.count(), 1, "it said once what is lacking: {log}");
     let old = Host::start(&database, &plugins, &[]).await;
     assert!(!old.log().contains("earlier release"), "{}", old.log());
-    eventually("it announces itself now", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 2).await;
+    eventually("it announces itself now", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 2)
+        .await;
     all_outcomes(&database).await;
     old.stop().await;
     new.stop().await;
@@ -83,7 +91,10 @@ async fn without_suspects_a_lost_worker_counts_as_a_failed_run_until_the_upgrade
     all_outcomes(&database).await;
     let id = database.enqueue("nap", "3600000").await;
     for attempts in 1..=3 {
-        eventually("it runs", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 1).await;
+        eventually("it runs", async || {
+            database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 1
+        })
+        .await;
         // As if its worker had been another one, which is gone.
         let other = "queue_manager_id = gen_random_uuid(), heartbeat = now() - interval '1 hour'";
         database.execute(&format!("UPDATE pgqueuer SET {other} WHERE id = {id}")).await;

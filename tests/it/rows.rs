@@ -57,7 +57,8 @@ async fn odd(database: &Database, status: &str, column: &str, value: &str) {
 
 #[tokio::test]
 async fn odd_values_in_any_column_cost_nobody_anything() {
-    let (database, plugins, pages) = (Database::new().await, Plugins::with(&["hostile", "scheduled"]), Pages::anywhere());
+    let (database, plugins, pages) =
+        (Database::new().await, Plugins::with(&["hostile", "scheduled"]), Pages::anywhere());
     for status in ["queued", "picked", "failed"] {
         for column in ["created", "updated", "heartbeat", "execute_after"] {
             for time in TIMES {
@@ -110,7 +111,8 @@ async fn odd_values_in_any_column_cost_nobody_anything() {
     }
     let left = "SELECT count(*) FROM pgqueuer WHERE entrypoint = 'show'
          AND (status = 'queued' AND execute_after < now() + interval '1 year' OR status = 'picked' AND heartbeat < now())";
-    eventually("all that is due has run, and what its worker lost as well", async || database.count(left).await == 0).await;
+    eventually("all that is due has run, and what its worker lost as well", async || database.count(left).await == 0)
+        .await;
     assert_eq!(
         database.count(&format!("SELECT count(*) FROM pgqueuer WHERE status = 'picked' AND heartbeat IN {PAST}")).await,
         0,

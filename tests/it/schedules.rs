@@ -16,7 +16,8 @@ async fn scheduled(args: &[&str]) -> (Database, Plugins, Host) {
     (database, plugins, host)
 }
 
-/// Notes who took a tick, what the row was due at before and is due at after. Only Python holds rows as `picked`.
+/// Notes who took a tick, what the row was due at before and is due at after. Only Python holds
+/// rows as `picked`.
 async fn witness(database: &Database) {
     database
         .execute(
@@ -54,7 +55,8 @@ async fn made(database: &Database, entrypoint: &str) -> i64 {
     database.count(&format!("SELECT count(DISTINCT job_id) FROM pgqueuer_log WHERE entrypoint = '{entrypoint}'")).await
 }
 
-/// Make every schedule of an entrypoint due; hosts look at the next tick of `tick`, a second away at most.
+/// Make every schedule of an entrypoint due; hosts look at the next tick of `tick`, a second away
+/// at most.
 async fn make_due(database: &Database, entrypoint: &str, ago: &str) {
     database
         .execute(&format!(
@@ -75,18 +77,23 @@ async fn declared_schedules_stand_in_the_table_as_pgqueuer_writes_them() {
     let (database, _plugins, host) = scheduled(&NO_POLLING).await;
     let rows = "SELECT count(*) FROM pgqueuer_schedules";
     eventually("the rows are there", async || database.count(rows).await == 4).await;
-    let keys: Vec<String> =
-        sqlx::query("SELECT entrypoint, expression FROM pgqueuer_schedules ORDER BY entrypoint, expression COLLATE \"C\"")
-            .fetch_all(database.pool())
-            .await
-            .unwrap()
-            .iter()
-            .map(|row| format!("{}: {}", row.get::<String, _>(0), row.get::<String, _>(1)))
-            .collect();
-    let expected = ["flaky: 0 0 1 1 *", "report: 0 * * * *", "report: CRON_TZ=Europe/Berlin 0 9 * * mon", "tick: * * * * * *"];
+    let keys: Vec<String> = sqlx::query(
+        "SELECT entrypoint, expression FROM pgqueuer_schedules ORDER BY entrypoint, expression COLLATE \"C\"",
+    )
+    .fetch_all(database.pool())
+    .await
+    .unwrap()
+    .iter()
+    .map(|row| format!("{}: {}", row.get::<String, _>(0), row.get::<String, _>(1)))
+    .collect();
+    let expected =
+        ["flaky: 0 0 1 1 *", "report: 0 * * * *", "report: CRON_TZ=Europe/Berlin 0 9 * * mon", "tick: * * * * * *"];
     assert_eq!(keys, expected);
     // Nothing is due before its time: New Year, the full hour, and a Monday in Berlin.
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_schedules WHERE next_run <= now() - interval '2 s'").await, 0);
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer_schedules WHERE next_run <= now() - interval '2 s'").await,
+        0
+    );
     let local = "SELECT count(*) FROM pgqueuer_schedules WHERE expression LIKE 'CRON_TZ%'
                  AND to_char(next_run AT TIME ZONE 'Europe/Berlin', 'FMDay HH24:MI:SS') = 'Monday 09:00:00' AND next_run - now() < '8 days'";
     assert_eq!(database.count(local).await, 1);
@@ -102,7 +109,8 @@ async fn a_tick_each_second_becomes_a_job_with_its_log() {
     eventually("five ticks ran", async || ticks(&database, "tick").await.len() >= 5).await;
     host.stop().await;
     let ticks = ticks(&database, "tick").await;
-    // A machine out of breath may miss one, which is then left out; it never comes twice or out of turn.
+    // A machine out of breath may miss one, which is then left out; it never comes twice or out of
+    // turn.
     assert!(all_different(&ticks) && ticks.is_sorted() && ticks.iter().all(|tick| tick.nanosecond() == 0), "{ticks:?}");
     assert!((ticks[4] - ticks[0]).num_seconds() <= 6, "not each second: {ticks:?}");
     let id = database.count("SELECT min(job_id) FROM pgqueuer_log WHERE entrypoint = 'tick'").await;
@@ -128,14 +136,16 @@ async fn a_tick_is_retried_like_any_job() {
 async fn missed_ticks_make_one_late_run() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["scheduled"]));
     let host = Host::start(&database, &plugins, &NO_POLLING).await;
-    eventually("the rows are there", async || database.count("SELECT count(*) FROM pgqueuer_schedules").await == 4).await;
+    eventually("the rows are there", async || database.count("SELECT count(*) FROM pgqueuer_schedules").await == 4)
+        .await;
     host.stop().await;
     // Three hours of silence: each of `report`'s schedules has missed what it has missed.
     make_due(&database, "report", "3 hours").await;
-    let was: DateTime<Utc> = sqlx::query_scalar("SELECT next_run FROM pgqueuer_schedules WHERE expression = '0 * * * *'")
-        .fetch_one(database.pool())
-        .await
-        .unwrap();
+    let was: DateTime<Utc> =
+        sqlx::query_scalar("SELECT next_run FROM pgqueuer_schedules WHERE expression = '0 * * * *'")
+            .fetch_one(database.pool())
+            .await
+            .unwrap();
     let host = Host::start(&database, &plugins, &NO_POLLING).await;
     eventually("the late runs", async || ticks(&database, "report").await.len() == 2).await;
     let seen = ticks(&database, "tick").await.len();
@@ -188,15 +198,20 @@ async fn python_workers_and_hosts_share_a_schedule_and_no_tick_runs_twice() {
     host.stop().await;
     let before = database.count(theirs).await;
     eventually("Python goes on", async || database.count(theirs).await >= before + 2).await;
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_schedules WHERE expression = '* * * * * *'").await, 1, "one row for both");
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer_schedules WHERE expression = '* * * * * *'").await,
+        1,
+        "one row for both"
+    );
     python.kill().await;
     let steps = |which: &str| format!("SELECT count(*) FROM steps WHERE expression = '* * * * * *' AND {which}");
     assert_eq!(database.count(&steps("NOT python")).await, made(&database, "tick").await, "one job per step of a host");
     // Killed between a step and its note, Python may have one step more.
     let noted = database.count(theirs).await;
     assert!((noted..=noted + 1).contains(&database.count(&steps("python")).await));
-    // Asked a moment before a tick, PgQueuer takes it and leaves the row due at the very same tick, which then runs again. That is its
-    // own; where the row moves on, nobody takes a tick that somebody took.
+    // Asked a moment before a tick, PgQueuer takes it and leaves the row due at the very same tick,
+    // which then runs again. That is its own; where the row moves on, nobody takes a tick that
+    // somebody took.
     let ticks: Vec<(DateTime<Utc>, bool)> =
         sqlx::query_as("SELECT was, python FROM steps WHERE expression = '* * * * * *' AND is_now > was ORDER BY id")
             .fetch_all(database.pool())
@@ -209,7 +224,8 @@ async fn python_workers_and_hosts_share_a_schedule_and_no_tick_runs_twice() {
 #[tokio::test]
 async fn a_schedule_that_a_python_worker_died_with_is_taken_over_after_its_lease() {
     let (database, _plugins, host) = scheduled(&NO_POLLING).await;
-    eventually("the rows are there", async || database.count("SELECT count(*) FROM pgqueuer_schedules").await == 4).await;
+    eventually("the rows are there", async || database.count("SELECT count(*) FROM pgqueuer_schedules").await == 4)
+        .await;
     let held = |age: &str| {
         format!(
             "UPDATE pgqueuer_schedules SET status = 'picked', heartbeat = date_trunc('seconds', now()) - interval '{age}' WHERE entrypoint = 'flaky'"
@@ -221,7 +237,12 @@ async fn a_schedule_that_a_python_worker_died_with_is_taken_over_after_its_lease
     assert_eq!(made(&database, "flaky").await, 0, "whoever runs it is alive");
     database.execute(&held("31 s")).await;
     eventually("it is taken over", async || ticks(&database, "flaky").await.len() == 1).await;
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_schedules WHERE entrypoint = 'flaky' AND status = 'queued'").await, 1);
+    assert_eq!(
+        database
+            .count("SELECT count(*) FROM pgqueuer_schedules WHERE entrypoint = 'flaky' AND status = 'queued'")
+            .await,
+        1
+    );
     host.stop().await;
 }
 
@@ -241,7 +262,12 @@ async fn rows_of_nobody_are_reported_and_left_alone() {
     assert_eq!(log.matches("nobody runs this schedule").count(), 2, "once each: {log}");
     assert!(log.contains("5 4 * * *") && log.contains("plugin_gone") && !log.contains("6 4 * * *"), "{log}");
     assert_eq!(made(&database, "report").await + made(&database, "plugin_gone").await, 0);
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_schedules WHERE last_run IS NULL AND expression LIKE '_ 4 * * *'").await, 3);
+    assert_eq!(
+        database
+            .count("SELECT count(*) FROM pgqueuer_schedules WHERE last_run IS NULL AND expression LIKE '_ 4 * * *'")
+            .await,
+        3
+    );
 }
 
 #[tokio::test]
@@ -315,7 +341,8 @@ async fn schedules_follow_the_plugins_that_are_loaded_while_the_host_runs() {
     eventually("ticks come", async || database.count(jobs).await >= 2).await;
     plugins.remove("scheduled.wasm");
     // The row goes stale because nobody moves it on.
-    let stale = "SELECT count(*) FROM pgqueuer_schedules WHERE entrypoint = 'tick' AND next_run < now() - interval '2 seconds'";
+    let stale =
+        "SELECT count(*) FROM pgqueuer_schedules WHERE entrypoint = 'tick' AND next_run < now() - interval '2 seconds'";
     eventually("ticks stop", async || database.count(stale).await == 1).await;
     let before = database.count(jobs).await;
     plugins.put("scheduled");
@@ -327,14 +354,15 @@ async fn schedules_follow_the_plugins_that_are_loaded_while_the_host_runs() {
 #[tokio::test]
 async fn a_schedule_that_the_servers_clock_left_an_hour_ahead_is_moved_back_and_said() {
     let (database, plugins, host) = scheduled(&NO_POLLING).await;
-    eventually("the schedules are there", async || database.count("SELECT count(*) FROM pgqueuer_schedules").await >= 2).await;
+    eventually("the schedules are there", async || {
+        database.count("SELECT count(*) FROM pgqueuer_schedules").await >= 2
+    })
+    .await;
     host.stop().await;
-    let ahead =
-        "next_run = next_run + interval '1 hour', last_run = now() + interval '59 minutes', updated = now() + interval '59 minutes'";
+    let ahead = "next_run = next_run + interval '1 hour', last_run = now() + interval '59 minutes', updated = now() + interval '59 minutes'";
     database.execute(&format!("UPDATE pgqueuer_schedules SET {ahead} WHERE entrypoint = 'tick'")).await;
     // This one an operator put off.
-    let put_off =
-        "UPDATE pgqueuer_schedules SET next_run = now() + interval '1 hour', last_run = now(), updated = now() WHERE entrypoint <> 'tick'";
+    let put_off = "UPDATE pgqueuer_schedules SET next_run = now() + interval '1 hour', last_run = now(), updated = now() WHERE entrypoint <> 'tick'";
     database.execute(put_off).await;
     let examined = database.ask(&["doctor"]).await;
     assert!(examined.stdout.contains("ahead of the server's clock"), "{examined:?}");

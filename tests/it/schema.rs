@@ -1,9 +1,11 @@
-//! The schema against a real server and the real PgQueuer: made, compared, adopted, upgraded, removed, by either tool.
+//! The schema against a real server and the real PgQueuer: made, compared, adopted, upgraded,
+//! removed, by either tool.
 
 use pgq_host_tests::{Database, everything, pgq};
 use pgq_queue::names::{NameSettings, Names};
 use pgq_queue::schema::{
-    self, Durability, Expect, InstallOptions, Problem, SchemaError, UpgradeOptions, check_worker, plan_upgrade, upgrade, verify,
+    self, Durability, Expect, InstallOptions, Problem, SchemaError, UpgradeOptions, check_worker, plan_upgrade,
+    upgrade, verify,
 };
 use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -79,7 +81,9 @@ impl<'a> Pgq<'a> {
 }
 
 fn is_ours(line: &str) -> bool {
-    ["_output", "_requeued", "_plugin", "_attempt", "_tally", "_host", "_suspect", "_verdict"].iter().any(|name| line.contains(name))
+    ["_output", "_requeued", "_plugin", "_attempt", "_tally", "_host", "_suspect", "_verdict"]
+        .iter()
+        .any(|name| line.contains(name))
 }
 
 /// The same without pgq-host's additions.
@@ -90,7 +94,9 @@ async fn pgqueuers(conn: &mut PgConnection, namespace: &str) -> Vec<String> {
 /// Like `assert_eq`, but shows only the lines in which the two catalogs differ.
 #[track_caller]
 fn assert_same(left: &[String], right: &[String], context: &str) {
-    let only = |these: &[String], those: &[String]| these.iter().filter(|line| !those.contains(line)).cloned().collect::<Vec<_>>();
+    let only = |these: &[String], those: &[String]| {
+        these.iter().filter(|line| !those.contains(line)).cloned().collect::<Vec<_>>()
+    };
     assert!(left == right, "{context}\nonly left: {:#?}\nonly right: {:#?}", only(left, right), only(right, left));
 }
 
@@ -103,7 +109,9 @@ async fn reference() -> Vec<String> {
 
 #[tokio::test]
 async fn install_makes_what_pgqueuer_makes() {
-    for (prefix, schema, namespace) in [("", "", "public"), ("app_", "", "public"), ("", "jobs", "jobs"), ("app_", "jobs", "jobs")] {
+    for (prefix, schema, namespace) in
+        [("", "", "public"), ("app_", "", "public"), ("", "jobs", "jobs"), ("app_", "jobs", "jobs")]
+    {
         for durability in [Durability::Durable, Durability::Balanced, Durability::Volatile] {
             let (theirs, ours) = (Database::empty().await, Database::empty().await);
             let pgq = Pgq { dsn: theirs.dsn(), prefix, schema };
@@ -125,7 +133,8 @@ async fn install_makes_what_pgqueuer_makes() {
 
 #[tokio::test]
 async fn every_declaration_is_in_the_catalogs_spelling() {
-    // Also with names that fold to lower case, and when the search path decides how the catalog qualifies.
+    // Also with names that fold to lower case, and when the search path decides how the catalog
+    // qualifies.
     for (prefix, schema) in [("", ""), ("My_", ""), ("", "Jobs"), ("x", "public")] {
         let (db, names) = (Database::empty().await, names(prefix, schema));
         let mut conn = db.connect().await;
@@ -235,7 +244,8 @@ async fn pgqueuers_verbs_work_with_our_objects_present_and_leave_them_alone() {
     // The new queue counts its jobs from 1 again: the old output must not pass for the new job's.
     install(&mut conn, &names).await;
     assert_same(&everything(&mut conn, "public").await, &before, "");
-    let outputs: i64 = sqlx::query_scalar("SELECT count(*) FROM pgqueuer_output").fetch_one(&mut conn).await.expect("a count");
+    let outputs: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM pgqueuer_output").fetch_one(&mut conn).await.expect("a count");
     assert_eq!(outputs, 0);
 }
 
@@ -282,7 +292,10 @@ async fn install_is_all_or_nothing_and_refuses_a_part() {
 
     run(&mut conn, "DROP VIEW pgqueuer_statistics; CREATE TYPE pgqueuer_status AS ENUM ('queued')").await;
     let error = schema::install(&mut conn, &names, &InstallOptions::default()).await.expect_err("a part is there");
-    assert!(matches!(&error, SchemaError::AlreadyInstalled { found, .. } if found == "enum pgqueuer_status"), "{error}");
+    assert!(
+        matches!(&error, SchemaError::AlreadyInstalled { found, .. } if found == "enum pgqueuer_status"),
+        "{error}"
+    );
     upgrade(&mut conn, &names, &WIDEN).await.expect("completes a part");
     assert_same(&pgqueuers(&mut conn, "public").await, &reference().await, "");
 }
@@ -335,7 +348,10 @@ async fn a_job_that_is_queued_again_wakes_everybody_once_per_transaction() {
         ("UPDATE pgqueuer SET status = 'queued', attempts = 1 WHERE status = 'queued'", 0),
         ("UPDATE pgqueuer SET status = 'queued' WHERE status IN ('picked', 'failed')", 1),
         ("UPDATE pgqueuer SET status = 'picked'", 0),
-        ("BEGIN; UPDATE pgqueuer SET status = 'queued' WHERE id < 20; UPDATE pgqueuer SET status = 'queued' WHERE id > 20; COMMIT", 1),
+        (
+            "BEGIN; UPDATE pgqueuer SET status = 'queued' WHERE id < 20; UPDATE pgqueuer SET status = 'queued' WHERE id > 20; COMMIT",
+            1,
+        ),
     ] {
         run(&mut conn, statement).await;
         run(&mut conn, "NOTIFY ch_pgqueuer, 'end'").await;
@@ -414,7 +430,12 @@ async fn what_was_damaged_is_told_and_repaired_and_nothing_else_is_touched() {
     upgrade(&mut conn, &names, &WIDEN).await.expect("repairs");
     assert_eq!(findings(&mut conn, &names, Expect::Present).await, [""; 0]);
     let left = everything(&mut conn, "public").await;
-    for mine in ["relation pgqueuer_mine ", "index CREATE INDEX mine ", "column pgqueuer.note ", "trigger CREATE TRIGGER a_mine "] {
+    for mine in [
+        "relation pgqueuer_mine ",
+        "index CREATE INDEX mine ",
+        "column pgqueuer.note ",
+        "trigger CREATE TRIGGER a_mine ",
+    ] {
         assert!(left.iter().any(|line| line.starts_with(mine)), "{mine}: {left:#?}");
     }
     run(
@@ -455,7 +476,8 @@ async fn a_type_nobody_ever_gave_stops_the_upgrade_before_it_starts() {
     assert_same(&everything(&mut conn, "public").await, &before, "");
     // The lock is free again.
     let mut other = db.connect().await;
-    let free: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(2389487409)").fetch_one(&mut other).await.expect("a try");
+    let free: bool =
+        sqlx::query_scalar("SELECT pg_try_advisory_lock(2389487409)").fetch_one(&mut other).await.expect("a try");
     assert!(free);
 }
 
@@ -490,7 +512,10 @@ async fn statistics_of_before_0_19_are_folded() {
     .await;
     upgrade(&mut conn, &names, &WIDEN).await.expect("upgrades");
     let rows: Vec<(i64, String, i64)> =
-        sqlx::query_as("SELECT id, entrypoint, count FROM pgqueuer_statistics ORDER BY id").fetch_all(&mut conn).await.expect("rows");
+        sqlx::query_as("SELECT id, entrypoint, count FROM pgqueuer_statistics ORDER BY id")
+            .fetch_all(&mut conn)
+            .await
+            .expect("rows");
     assert_eq!(rows, [(1, "split".to_owned(), 7), (4, "alone".to_owned(), 5)]);
 }
 
@@ -510,7 +535,8 @@ async fn a_rebuild_that_fails_or_is_cut_off_leaves_an_index() {
     assert!(error.contains("CREATE UNIQUE INDEX") && error.contains("remove the duplicates"), "{error}");
     assert_same(&everything(&mut conn, "public").await, &before, "");
 
-    // Cut off between its statements: by hand, run all of the plan but the swap; then either tool goes on.
+    // Cut off between its statements: by hand, run all of the plan but the swap; then either tool
+    // goes on.
     run(&mut conn, "DELETE FROM pgqueuer").await;
     let plan = plan_upgrade(&mut conn, &names, &WIDEN).await.expect("a plan");
     assert_eq!(plan.len(), 3, "{plan:#?}");
@@ -570,7 +596,8 @@ async fn an_upgrade_does_not_block_the_queue_behind_a_long_transaction() {
     run(&mut reader, "INSERT INTO pgqueuer (priority, status, entrypoint) VALUES (0, 'queued', 'ep')").await;
     let ours = tokio::spawn(async move { upgrade(&mut conn, &names, &WIDEN).await });
     someone_waits(&mut producer, "relation").await;
-    // Queues behind the upgrade's lock, and gets through although the reader never lets go of the table.
+    // Queues behind the upgrade's lock, and gets through although the reader never lets go of the
+    // table.
     run(&mut producer, "INSERT INTO pgqueuer (priority, status, entrypoint) VALUES (0, 'queued', 'ep')").await;
     run(&mut reader, "COMMIT").await;
     ours.await.expect("no panic").expect("upgrades");
@@ -590,10 +617,11 @@ async fn durability_is_switched_as_pgqueuer_switches_it() {
         // From the second turn on our own table takes part.
         upgrade(&mut conn, &names, &WIDEN).await.expect("adopts");
         schema::set_durability(&mut conn, &names, level).await.expect("switches");
-        let unlogged: bool = sqlx::query_scalar("SELECT relpersistence = 'u' FROM pg_class WHERE relname = 'pgqueuer_output'")
-            .fetch_one(&mut conn)
-            .await
-            .expect("the table");
+        let unlogged: bool =
+            sqlx::query_scalar("SELECT relpersistence = 'u' FROM pg_class WHERE relname = 'pgqueuer_output'")
+                .fetch_one(&mut conn)
+                .await
+                .expect("the table");
         assert_eq!(unlogged, level != Durability::Durable);
     }
     assert!("safe".parse::<Durability>().expect_err("no such level").to_string().contains("`balanced`"));
@@ -604,10 +632,12 @@ async fn a_role_without_rights_can_be_told_what_is_missing() {
     let (db, names) = (Database::empty().await, names("", "jobs"));
     let mut conn = db.connect().await;
     install(&mut conn, &names).await;
-    // Roles belong to the server: this one exists only inside a transaction that is never committed.
+    // Roles belong to the server: this one exists only inside a transaction that is never
+    // committed.
     run(&mut conn, "BEGIN; CREATE ROLE pgq_host_test_nobody; SET LOCAL ROLE pgq_host_test_nobody").await;
     check_worker(&mut conn, &names).await.expect("reads catalogs only");
-    let denied = schema::set_durability(&mut conn, &names, Durability::Volatile).await.expect_err("no rights").to_string();
+    let denied =
+        schema::set_durability(&mut conn, &names, Durability::Volatile).await.expect_err("no rights").to_string();
     assert!(denied.contains("as the owner"), "{denied}");
     run(&mut conn, "ROLLBACK").await;
 }

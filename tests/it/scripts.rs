@@ -1,4 +1,5 @@
-//! `sql upgrade`: one script for any earlier schema, for those who may only hand scripts to somebody else.
+//! `sql upgrade`: one script for any earlier schema, for those who may only hand scripts to
+//! somebody else.
 
 use std::path::Path;
 

@@ -1,5 +1,6 @@
-//! What becomes of a host's sessions when something changes under them: the database is read-only for a while, tables are altered or made
-//! anew, passwords are rotated, the server has no more sessions to give.
+//! What becomes of a host's sessions when something changes under them: the database is read-only
+//! for a while, tables are altered or made anew, passwords are rotated, the server has no more
+//! sessions to give.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -31,7 +32,8 @@ impl Role {
 
     async fn gone(self, database: &Database) {
         database.execute(&format!("DROP OWNED BY {}", self.name)).await;
-        eventually("its sessions are gone", async || database.execute_ok(&format!("DROP ROLE {}", self.name)).await).await;
+        eventually("its sessions are gone", async || database.execute_ok(&format!("DROP ROLE {}", self.name)).await)
+            .await;
     }
 }
 
@@ -53,8 +55,7 @@ fn host(dsn: &str, plugins: &Plugins, args: &[&str]) -> Command {
 
 /// Ends all sessions of this role or application, and says how many there were.
 async fn cut(database: &Database, whose: &str) -> i64 {
-    let sql =
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
     database.count(&format!("{sql} AND {whose}")).await
 }
 
@@ -65,7 +66,8 @@ async fn sessions_that_were_opened_while_the_database_was_read_only_are_not_kept
     let host = Host::start(&database, &plugins, &["--dequeue-timeout", "1"]).await;
     let running = database.enqueue("nap", "6000").await;
     eventually("it has begun", async || host.log().contains("napping")).await;
-    // As a failover tool does it: read-only, and all sessions cut. Those that come now are read-only for good.
+    // As a failover tool does it: read-only, and all sessions cut. Those that come now are
+    // read-only for good.
     database.execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
     cut(&database, "application_name = 'pgq-host' AND state IS NOT NULL AND query NOT LIKE '%pg_terminate%'").await;
     host.wait_for_log("read-only transaction").await;

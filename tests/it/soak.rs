@@ -1,9 +1,10 @@
-//! Very many jobs, a tenth of them hostile: the host neither ends nor grows, and nothing is lost. `PGQ_SOAK_JOBS` says how many
-//! (`make soak`).
+//! Very many jobs, a tenth of them hostile: the host neither ends nor grows, and nothing is lost.
+//! `PGQ_SOAK_JOBS` says how many (`make soak`).
 
 use pgq_host_tests::{Database, Host, Plugins};
 
-/// Of a thousand hostile jobs, how many are of which kind: mostly quick ones, or the time would go into waiting for deadlines.
+/// Of a thousand hostile jobs, how many are of which kind: mostly quick ones, or the time would go
+/// into waiting for deadlines.
 const MIX: &[(&str, usize)] = &[
     ("panics", 300),
     ("exits", 250),
@@ -42,8 +43,16 @@ async fn a_tenth_of_hostile_jobs_costs_nothing_but_themselves() {
     assert_eq!(count("entrypoint = 'echo' AND status = 'picked'").await, good, "each good job was claimed once");
     assert_eq!(count("entrypoint = 'echo' AND status = 'successful'").await, good, "and did its work");
     assert_eq!(count("entrypoint <> 'echo' AND status = 'picked'").await, hostile, "each hostile job was run once");
-    assert_eq!(count("entrypoint <> 'echo' AND status IN ('failed', 'successful', 'canceled')").await, hostile, "and has its fate");
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status <> 'failed'").await, 0, "nothing is left over");
+    assert_eq!(
+        count("entrypoint <> 'echo' AND status IN ('failed', 'successful', 'canceled')").await,
+        hostile,
+        "and has its fate"
+    );
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer WHERE status <> 'failed'").await,
+        0,
+        "nothing is left over"
+    );
     // What the instance pool says at the end: nothing is in use.
     assert!(log.contains("stopped instances=0"), "{}", log.lines().last().unwrap_or_default());
     eprintln!("{} jobs, {hostile} of them hostile; resident MB after each 10,000: {memory:?}", good + hostile);

@@ -1,4 +1,5 @@
-//! Every statement of a worker, as its file has it: valid as it stands, of the types that its users bind and read, and of one plan.
+//! Every statement of a worker, as its file has it: valid as it stands, of the types that its users
+//! bind and read, and of one plan.
 
 use std::fmt::Write as _;
 
@@ -6,7 +7,8 @@ use pgq_host_tests::{Database, said};
 use pgq_queue::names::{NameSettings, Names};
 use pgq_queue::{SchemaFeatures, WORKER_STATEMENTS, session_settings, worker_statement};
 use sqlx::{
-    AssertSqlSafe, Column as _, Connection as _, Either, Executor as _, PgConnection, SqlSafeStr as _, Statement as _, TypeInfo as _,
+    AssertSqlSafe, Column as _, Connection as _, Either, Executor as _, PgConnection, SqlSafeStr as _, Statement as _,
+    TypeInfo as _,
 };
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/it/statements.txt");
@@ -15,11 +17,16 @@ const PLANS_OF: i64 = 15;
 
 /// Names and types of a statement's parameters and columns.
 async fn described(connection: &mut PgConnection, sql: &str) -> (Vec<String>, Vec<String>) {
-    let statement =
-        connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await.unwrap_or_else(|error| panic!("{error}:\n{sql}"));
+    let statement = connection
+        .prepare(AssertSqlSafe(sql.to_owned()).into_sql_str())
+        .await
+        .unwrap_or_else(|error| panic!("{error}:\n{sql}"));
     let Some(Either::Left(parameters)) = statement.parameters() else { panic!("no types for the parameters of {sql}") };
     let parameters = parameters.iter().map(|parameter| parameter.name().to_lowercase()).collect();
-    let columns = statement.columns().iter().map(|column| format!("{} {}", column.name(), column.type_info().name().to_lowercase()));
+    let columns = statement
+        .columns()
+        .iter()
+        .map(|column| format!("{} {}", column.name(), column.type_info().name().to_lowercase()));
     (parameters, columns.collect())
 }
 
@@ -29,7 +36,8 @@ async fn plan(connection: &mut PgConnection, sql: &str, parameters: usize) -> Ve
     let arguments = if parameters == 0 { String::new() } else { format!("({arguments})") };
     connection.execute(AssertSqlSafe(format!("PREPARE looked_at AS {sql}"))).await.expect("prepared");
     let explain = format!("EXPLAIN (COSTS OFF) EXECUTE looked_at{arguments}");
-    let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.expect("a plan");
+    let lines: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.expect("a plan");
     connection.execute("DEALLOCATE looked_at").await.expect("forgotten");
     let begins = |line: &str| ["CTE ", "InitPlan", "SubPlan"].iter().any(|word| line.starts_with(word));
     let is_node = |line: &&String| line.contains("->") || !line.starts_with(' ') || begins(line.trim_start());
@@ -47,7 +55,10 @@ async fn every_statement_has_the_types_and_the_plan_that_were_looked_at() {
         let (parameters, columns) = described(&mut connection, file).await;
         writeln!(found, "{name}\n  takes {}\n  returns {}", parameters.join(", "), columns.join(", ")).unwrap();
         if version == PLANS_OF {
-            plan(&mut connection, file, parameters.len()).await.iter().for_each(|node| writeln!(found, "    {node}").unwrap());
+            plan(&mut connection, file, parameters.len())
+                .await
+                .iter()
+                .for_each(|node| writeln!(found, "    {node}").unwrap());
         }
         found.push('\n');
     }
@@ -96,10 +107,12 @@ async fn statements_of_other_names_and_of_a_database_without_additions_are_valid
     let mut connection = PgConnection::connect(&database.dsn()).await.expect("it answers");
     for (name, file) in WORKER_STATEMENTS {
         described(&mut connection, &worker_statement(file, &names, SchemaFeatures::ALL)).await;
-        let none = SchemaFeatures { attempts: false, tally: false, presence: false, suspects: false, ..SchemaFeatures::ALL };
+        let none =
+            SchemaFeatures { attempts: false, tally: false, presence: false, suspects: false, ..SchemaFeatures::ALL };
         let sql = worker_statement(file, &names, none);
         described(&mut connection, &sql).await;
-        let is_about_them = ["prune_attempts", "begin_suspect", "clear_suspects", "prune_suspects", "schema_features"].contains(name);
+        let is_about_them =
+            ["prune_attempts", "begin_suspect", "clear_suspects", "prune_suspects", "schema_features"].contains(name);
         let used = ["_attempt\"", "_tally\"", "_suspect\""].iter().find(|table| sql.contains(*table));
         assert!(is_about_them || used.is_none(), "{name} uses {used:?}");
     }
@@ -112,7 +125,12 @@ async fn sql_worker_prints_what_can_be_prepared() {
     let printed = all.lines().filter(|line| line.ends_with(';') && !line.starts_with("--")).count();
     assert_eq!(printed, WORKER_STATEMENTS.len());
     let one = database.must(&["sql", "worker", "has_work"]).await.stdout;
-    assert!(one.starts_with("-- has_work\n--\n") && one.contains("-- $1 text[]  entrypoints\n") && one.trim_end().ends_with(';'), "{one}");
+    assert!(
+        one.starts_with("-- has_work\n--\n")
+            && one.contains("-- $1 text[]  entrypoints\n")
+            && one.trim_end().ends_with(';'),
+        "{one}"
+    );
     database.execute(&format!("PREPARE has_work AS {one}")).await;
     let mut unknown = pgq_host_tests::pgq_host(&database.dsn());
     unknown.args(["sql", "worker", "klaim"]);

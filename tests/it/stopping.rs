@@ -7,7 +7,10 @@ use rustix::process::Signal;
 use sqlx::{AssertSqlSafe, Executor as _};
 
 async fn running(database: &Database, count: i64) {
-    eventually("the jobs run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == count).await;
+    eventually("the jobs run", async || {
+        database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == count
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -48,8 +51,12 @@ async fn a_job_that_is_handed_a_slot_during_a_stop_is_run_or_put_back() {
     let ids = database.enqueue_many("nap_limited", 4, "500").await;
     running(&database, 2).await;
     let mut locking = database.connect().await;
-    locking.execute(AssertSqlSafe(format!("BEGIN; SELECT FROM pgqueuer WHERE id = {} FOR UPDATE", ids[0]))).await.unwrap();
-    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    locking
+        .execute(AssertSqlSafe(format!("BEGIN; SELECT FROM pgqueuer WHERE id = {} FOR UPDATE", ids[0])))
+        .await
+        .unwrap();
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     eventually("the outcome waits for the row", async || database.count(waiting).await > 0).await;
     host.signal(Signal::TERM);
     host.wait_for_log("stopping").await;
@@ -123,17 +130,25 @@ async fn a_drain_waits_for_what_a_circuit_breaker_holds_back() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     plugins.write("pgq-host.toml", "[circuit-breaker]\nwindow = 10\ncrashes = 4\npause = \"0.5s\"\n");
     database.enqueue_many("panics", 10, "").await;
-    let mut host = Host::start(&database, &plugins, &["--mode", "drain", "--max-concurrent-tasks", "1", "--batch-size", "1"]).await;
+    let mut host =
+        Host::start(&database, &plugins, &["--mode", "drain", "--max-concurrent-tasks", "1", "--batch-size", "1"])
+            .await;
     assert!(host.ended().await.success(), "{}", host.log());
     assert!(host.log().contains("held back by its circuit breaker"), "the breaker never opened: {}", host.log());
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'failed'").await, 10, "all were tried to the end");
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer WHERE status = 'failed'").await,
+        10,
+        "all were tried to the end"
+    );
 }
 
 #[tokio::test]
 async fn a_drain_waits_for_what_another_worker_holds() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let id = database.enqueue("nap", "1").await;
-    database.execute("UPDATE pgqueuer SET status = 'picked', queue_manager_id = gen_random_uuid(), heartbeat = now()").await;
+    database
+        .execute("UPDATE pgqueuer SET status = 'picked', queue_manager_id = gen_random_uuid(), heartbeat = now()")
+        .await;
     let mut host = Host::start(&database, &plugins, &["--mode", "drain"]).await;
     host.wait_for_log("the drain waits").await;
     assert!(host.log().contains("1 held by other workers"), "{}", host.log());
@@ -169,7 +184,10 @@ async fn jobs_of_a_killed_host_run_again_elsewhere_and_are_charged_nothing() {
     assert_eq!(database.history(id).await, ["queued", "picked", "queued", "picked", "successful"]);
     assert_eq!(database.output(id).await.as_deref(), Some("1"), "nobody knows that it failed");
     assert_eq!(database.traceback(id).await["exception_type"], "WorkerLost");
-    eventually("it is no suspect any more", async || database.count("SELECT count(*) FROM pgqueuer_suspect").await == 0).await;
+    eventually("it is no suspect any more", async || {
+        database.count("SELECT count(*) FROM pgqueuer_suspect").await == 0
+    })
+    .await;
     heir.stop().await;
 }
 
@@ -177,7 +195,8 @@ async fn jobs_of_a_killed_host_run_again_elsewhere_and_are_charged_nothing() {
 async fn a_job_that_keeps_losing_its_worker_is_held_in_the_end() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--heartbeat-timeout", "1"]).await;
-    // These have lost two workers each while they ran alone, and their third was last heard of an hour ago. One had not begun there.
+    // These have lost two workers each while they ran alone, and their third was last heard of an
+    // hour ago. One had not begun there.
     for (id, claim) in [(1, "updated"), (2, "NULL")] {
         database
             .execute(&format!(
@@ -191,8 +210,15 @@ async fn a_job_that_keeps_losing_its_worker_is_held_in_the_end() {
     database.wait_for(1, "failed").await;
     let traceback = database.traceback(1).await;
     let context = &traceback["additional_context"];
-    assert_eq!((&traceback["exception_type"], &context["crashes"], &context["max_crashes"]), (&"WorkerLost".into(), &3.into(), &3.into()));
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'failed' AND attempts = 0").await, 1, "no run of it failed");
+    assert_eq!(
+        (&traceback["exception_type"], &context["crashes"], &context["max_crashes"]),
+        (&"WorkerLost".into(), &3.into(), &3.into())
+    );
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer WHERE status = 'failed' AND attempts = 0").await,
+        1,
+        "no run of it failed"
+    );
     database.wait_for(2, "successful").await;
     host.stop().await;
 }
@@ -261,7 +287,8 @@ async fn a_lost_listener_heals_itself_or_ends_the_host_as_asked() {
     let polling = ["--dequeue-timeout", "3600"];
     let host = Host::start(&database, &plugins, &polling).await;
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgq-host' AND query ~ '^LISTEN|^SELECT id, CASE' AND datname = current_database()";
-    eventually("it listens", async || database.count(&cut.replace("pg_terminate_backend(pid)", "count(*)")).await == 1).await;
+    eventually("it listens", async || database.count(&cut.replace("pg_terminate_backend(pid)", "count(*)")).await == 1)
+        .await;
     database.execute(cut).await;
     host.wait_for_log("listening again").await;
     // Only a notification can explain that this is picked up: the next poll is an hour away.
@@ -271,7 +298,8 @@ async fn a_lost_listener_heals_itself_or_ends_the_host_as_asked() {
 
     let restarting = ["--shutdown-on-listener-failure", "--restart-on-failure", "--restart-delay", "0.1"];
     let phoenix = Host::start(&database, &plugins, &restarting).await;
-    eventually("it listens", async || database.count(&cut.replace("pg_terminate_backend(pid)", "count(*)")).await == 1).await;
+    eventually("it listens", async || database.count(&cut.replace("pg_terminate_backend(pid)", "count(*)")).await == 1)
+        .await;
     database.execute(cut).await;
     phoenix.wait_for_log("restart_in").await;
     let id = database.enqueue("echo", "x").await;
@@ -279,7 +307,8 @@ async fn a_lost_listener_heals_itself_or_ends_the_host_as_asked() {
     phoenix.stop().await;
 
     let mut strict = Host::start(&database, &plugins, &["--shutdown-on-listener-failure"]).await;
-    eventually("it listens", async || database.count(&cut.replace("pg_terminate_backend(pid)", "count(*)")).await == 1).await;
+    eventually("it listens", async || database.count(&cut.replace("pg_terminate_backend(pid)", "count(*)")).await == 1)
+        .await;
     database.execute(cut).await;
     assert_eq!(strict.ended().await.code(), Some(1), "{}", strict.log());
     assert!(strict.log().contains("listening connection was lost"));

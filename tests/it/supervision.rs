@@ -25,7 +25,10 @@ async fn a_host_whose_task_fails_names_it_puts_its_jobs_back_and_ends() {
         let (now, pages) = (folder.path().join(number.to_string()), Pages::anywhere());
         let mut command = pgq_host(&database.dsn());
         command.arg("run").arg("--plugins").arg(plugins.path()).env("PGQ_HOST_CONFIG", plugins.config());
-        command.args(["--listen", &pages.address()]).env("PGQ_HOST_TEST_PANIC", task).env("PGQ_HOST_TEST_PANIC_AT", &now);
+        command
+            .args(["--listen", &pages.address()])
+            .env("PGQ_HOST_TEST_PANIC", task)
+            .env("PGQ_HOST_TEST_PANIC_AT", &now);
         let mut host = Host::launch(command);
         host.wait_for_log("ready").await;
         let id = database.enqueue("nap", "3600000").await;

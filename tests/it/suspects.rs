@@ -1,4 +1,5 @@
-//! Losing a worker is charged to the job that ended it, and to no other: not to those that had not begun, nor to those that ran beside it.
+//! Losing a worker is charged to the job that ended it, and to no other: not to those that had not
+//! begun, nor to those that ran beside it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,15 +12,22 @@ use pgq_queue::{ConcurrencyLimit, Queue, Record, RescueRule};
 const ALONE: fn(u32) -> Option<Suspicion> = |crashes| Some(Suspicion::Alone { crashes });
 const FEW: Option<Suspicion> = Some(Suspicion::Few);
 
-/// A worker's death, as the others see it when the leases are over, and what one of them makes of it.
+/// A worker's death, as the others see it when the leases are over, and what one of them makes of
+/// it.
 async fn lost(database: &Database, entrypoint: &str) -> Vec<(i64, String)> {
     database.execute("UPDATE pgqueuer SET heartbeat = now() - interval '1 hour' WHERE status = 'picked'").await;
-    let rule = RescueRule { entrypoint: entrypoint.into(), max_attempts: 1, max_crashes: 3, on_failure: OnFailure::Hold };
-    let rescued = database.queue().rescue(&[rule], Duration::from_secs(60), chrono::Utc::now().timestamp_millis(), &[]).await.unwrap();
+    let rule =
+        RescueRule { entrypoint: entrypoint.into(), max_attempts: 1, max_crashes: 3, on_failure: OnFailure::Hold };
+    let rescued = database
+        .queue()
+        .rescue(&[rule], Duration::from_secs(60), chrono::Utc::now().timestamp_millis(), &[])
+        .await
+        .unwrap();
     rescued.into_iter().map(|job| (job.id, job.status)).collect()
 }
 
-/// All that is there. A worker whose last look at the front of the queue was slow does not look there for a while.
+/// All that is there. A worker whose last look at the front of the queue was slow does not look
+/// there for a while.
 async fn claim(queue: &Queue, entrypoint: &str) -> Vec<Job> {
     let mut jobs = Vec::new();
     eventually("there are jobs", async || {
@@ -35,7 +43,8 @@ fn suspicions(jobs: &[Job]) -> Vec<Option<Suspicion>> {
 }
 
 fn done(job: &Job) -> Record {
-    let disposition = Disposition::Finished { status: Terminal::Successful, traceback: None, output: None, follow_ups: Vec::new() };
+    let disposition =
+        Disposition::Finished { status: Terminal::Successful, traceback: None, output: None, follow_ups: Vec::new() };
     Record { suspect: true, ..Record::new(job.claim, disposition) }
 }
 
@@ -63,7 +72,11 @@ async fn only_a_job_that_had_begun_alone_is_charged() {
         let states: Vec<String> = lost(&database, "echo").await.into_iter().map(|(_, status)| status).collect();
         assert_eq!(states, [if crashes < 2 { "queued" } else { "failed" }, "queued", "queued"]);
     }
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE attempts > 0").await, 0, "no run of theirs is known to have failed");
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer WHERE attempts > 0").await,
+        0,
+        "no run of theirs is known to have failed"
+    );
     let said = database.traceback(ids[0]).await;
     assert!(said["exception_message"].to_string().contains("3 workers"), "{said}");
     assert_eq!(said["additional_context"]["crashes"], 3);
@@ -98,7 +111,11 @@ async fn a_slot_that_is_passed_on_brings_the_suspicion_along() {
     let second = worker.claim_limited(&limited, 1).await.unwrap();
     assert_eq!((second[0].id, second[0].suspicion), (ids[1], FEW));
     let handed = worker.hand_over(&limited, &[done(&second[0])]).await.unwrap();
-    assert_eq!((handed.next[0].id, handed.next[0].suspicion), (ids[2], FEW), "it was with the worker that was lost then");
+    assert_eq!(
+        (handed.next[0].id, handed.next[0].suspicion),
+        (ids[2], FEW),
+        "it was with the worker that was lost then"
+    );
 }
 
 #[tokio::test]
@@ -183,11 +200,16 @@ async fn a_host_that_crashes_in_a_loop_beside_a_healthy_one_costs_no_job_anythin
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let log = healthy.stop().await;
-    let lost = database.count("SELECT count(*) FROM pgqueuer_log WHERE traceback->>'exception_type' = 'WorkerLost'").await;
+    let lost =
+        database.count("SELECT count(*) FROM pgqueuer_log WHERE traceback->>'exception_type' = 'WorkerLost'").await;
     eprintln!("{deaths} deaths put {lost} jobs back");
     assert!(deaths >= 3 && lost > 0, "{log}");
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0, "none is held");
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_output WHERE output = '1'").await, JOBS, "none is charged");
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer_output WHERE output = '1'").await,
+        JOBS,
+        "none is charged"
+    );
     let twice = "SELECT count(*) FROM (SELECT FROM pgqueuer_log WHERE status = 'successful' GROUP BY job_id HAVING count(*) > 1) AS t";
     assert_eq!(database.count(twice).await, 0);
 }
@@ -216,11 +238,17 @@ async fn what_a_stop_gives_back_is_no_suspect() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--drain-timeout", "0.2"]).await;
     database.enqueue_many("nap", 30, "3600000").await;
-    eventually("they run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 30).await;
+    eventually("they run", async || {
+        database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 30
+    })
+    .await;
     host.stop().await;
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'queued' AND attempts = 0").await, 30);
     let heir = Host::start(&database, &plugins, &["--drain-timeout", "0.2"]).await;
-    eventually("they run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 30).await;
+    eventually("they run", async || {
+        database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 30
+    })
+    .await;
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer_suspect").await, 0);
     heir.stop().await;
 }

@@ -57,12 +57,18 @@ fn crates_know_what_they_are_meant_to_know() {
     assert_eq!(wanted.len(), crates().len() - 1, "a crate came or went");
     for (folder, ours) in wanted {
         let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
-        let named: Vec<&str> = manifest.lines().filter_map(|line| line.split('.').next().filter(|name| name.starts_with("pgq-"))).collect();
+        let named: Vec<&str> = manifest
+            .lines()
+            .filter_map(|line| line.split('.').next().filter(|name| name.starts_with("pgq-")))
+            .collect();
         assert_eq!(named, ours, "{folder}");
         let is_named = |name: &str| manifest.lines().any(|line| line.starts_with(name));
         assert!(folder.ends_with("engine") || !is_named("wasmtime"), "only the engine names wasmtime");
         assert!(!folder.ends_with("engine") || !is_named("sqlx"), "the engine knows no database");
-        assert!(!["job", "cron"].iter().any(|pure| folder.ends_with(pure)) || !is_named("tokio"), "{folder} is plain data");
+        assert!(
+            !["job", "cron"].iter().any(|pure| folder.ends_with(pure)) || !is_named("tokio"),
+            "{folder} is plain data"
+        );
     }
     let host = fs::read_to_string(root().join("host/Cargo.toml")).unwrap();
     assert!(!host.contains("wasmtime"), "only the engine names wasmtime");
@@ -77,7 +83,8 @@ fn cron_knows_no_clock() {
 
 #[test]
 fn only_app_spawns_what_outlives_a_call() {
-    // The executor spawns one task per job, on the guests' runtime; the embedded server is not part of a worker.
+    // The executor spawns one task per job, on the guests' runtime; the embedded server is not part
+    // of a worker.
     only("tokio::spawn", &["host/src/app", "crates/pgq-embedded"]);
 }
 
@@ -105,7 +112,8 @@ fn every_module_says_what_it_is_for() {
     }
 }
 
-/// What is included from outside of its folder is there by a link, which cargo packs as what it leads to.
+/// What is included from outside of its folder is there by a link, which cargo packs as what it
+/// leads to.
 #[test]
 fn crates_are_whole_in_their_packages() {
     for (package, needed) in [
@@ -126,7 +134,8 @@ fn crates_are_whole_in_their_packages() {
     for (name, text) in crates().iter().flat_map(|folder| sources(folder)).chain(sources("plugin-sdk/src")) {
         let package = if name.starts_with("crates/") { 3 } else { 2 };
         let own = name.split('/').count() - package;
-        let includes = text.lines().filter(|line| line.contains("include_str!(\"") || line.contains("include_bytes!(\""));
+        let includes =
+            text.lines().filter(|line| line.contains("include_str!(\"") || line.contains("include_bytes!(\""));
         let outside: Vec<&str> = includes.filter(|line| line.matches("../").count() > own).collect();
         assert!(outside.is_empty(), "{name} includes what is not in its package: {outside:?}");
     }

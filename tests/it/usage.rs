@@ -1,4 +1,5 @@
-//! What the verbs say to programs: exit codes, JSON, errors; and what they ask before something is lost.
+//! What the verbs say to programs: exit codes, JSON, errors; and what they ask before something is
+//! lost.
 
 use std::process::Stdio;
 
@@ -61,7 +62,8 @@ async fn what_cannot_be_meant_ends_with_2_and_what_fails_with_1() {
         assert!(said.stderr.contains(names) && said.stdout.is_empty(), "{args:?} {variables:?}: {said:?}");
     }
     // Nothing listens there.
-    for args in [&["backlog"][..], &["install"], &["uninstall"], &["plugin", "list", "--hosts"], &["plugin", "reload"]] {
+    for args in [&["backlog"][..], &["install"], &["uninstall"], &["plugin", "list", "--hosts"], &["plugin", "reload"]]
+    {
         let said = alone(args, &[]).await;
         assert!(said.code == 1 && said.stderr.contains("cannot connect"), "{args:?}: {said:?}");
     }
@@ -126,7 +128,10 @@ async fn every_result_is_to_be_had_as_json() {
     let missing = missing.json();
     let table = json!({ "problem": "missing", "object": "table pgqueuer", "detail": "" });
     assert!(missing.as_array().unwrap().contains(&table), "{missing}");
-    assert_eq!(database.must(&["install", "--durability", "balanced", "--json"]).await.json(), with("durability", json!("balanced")));
+    assert_eq!(
+        database.must(&["install", "--durability", "balanced", "--json"]).await.json(),
+        with("durability", json!("balanced"))
+    );
     assert_eq!(database.must(&["durability", "durable", "--json"]).await.json(), with("durability", json!("durable")));
     assert_eq!(database.must(&["autovac", "--json"]).await.json(), with("autovac", json!("recommended")));
     assert_eq!(database.must(&["autovac", "--rollback", "--json"]).await.json(), with("autovac", json!("server")));
@@ -140,7 +145,9 @@ async fn every_result_is_to_be_had_as_json() {
     let granted = database.must(&["grant", "worker", "--json"]).await.json();
     assert!(granted["planned"][2].as_str().unwrap().starts_with("GRANT SELECT"), "{granted}");
 
-    let queue = async |args: &[&str]| database.ask(&[&["queue", "work", "x", "--dedupe-key", "k", "--json"], args].concat()).await;
+    let queue = async |args: &[&str]| {
+        database.ask(&[&["queue", "work", "x", "--dedupe-key", "k", "--json"], args].concat()).await
+    };
     let first = queue(&[]).await.json();
     assert_eq!(first["result"], "enqueued");
     assert_eq!(queue(&["--on-conflict", "skip"]).await.json(), json!({ "result": "skipped", "dedupe_key": "k" }));
@@ -190,7 +197,11 @@ async fn uninstall_takes_nothing_that_is_in_use_unasked() {
         let Some((said, ended)) = at_a_terminal(&database, answer).await else { return };
         assert!(said.contains("2 queued") && said.contains("[y/N]"), "{said}");
         assert_eq!(ended, code, "{answer:?}: {said}");
-        assert_eq!(database.count("SELECT count(*) FROM pg_class WHERE relname = 'pgqueuer'").await == 1, left, "{answer:?}: {said}");
+        assert_eq!(
+            database.count("SELECT count(*) FROM pg_class WHERE relname = 'pgqueuer'").await == 1,
+            left,
+            "{answer:?}: {said}"
+        );
     }
     // As in PgQueuer, whose runbooks say nothing more: nothing is lost here.
     database.must(&["install"]).await;
@@ -198,7 +209,8 @@ async fn uninstall_takes_nothing_that_is_in_use_unasked() {
     database.must(&["uninstall"]).await;
 }
 
-/// `uninstall` with a terminal of its own, as `script` makes one; `None`, said aloud, on a machine without it.
+/// `uninstall` with a terminal of its own, as `script` makes one; `None`, said aloud, on a machine
+/// without it.
 async fn at_a_terminal(database: &Database, answer: &str) -> Option<(String, i32)> {
     let dsn = database.dsn();
     let command = format!("'{}' uninstall", pgq_host_tests::host_binary().display());
@@ -228,7 +240,8 @@ async fn at_a_terminal(database: &Database, answer: &str) -> Option<(String, i32
     Some((said, ended))
 }
 
-/// A server that lets everybody in and says which version it is, as much of one as a client needs to know that it is too old.
+/// A server that lets everybody in and says which version it is, as much of one as a client needs
+/// to know that it is too old.
 async fn old_server(version: &'static str) -> String {
     async fn serve(mut client: TcpStream, version: &str) -> std::io::Result<()> {
         loop {
@@ -285,7 +298,8 @@ async fn a_server_before_14_is_refused_by_every_verb() {
         command.args(args);
         let said = said(command).await;
         assert!(
-            said.code == 1 && said.stderr.contains("the server is PostgreSQL 13, and pgq-host needs PostgreSQL 14 or later"),
+            said.code == 1
+                && said.stderr.contains("the server is PostgreSQL 13, and pgq-host needs PostgreSQL 14 or later"),
             "{args:?}: {said:?}"
         );
     }

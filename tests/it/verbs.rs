@@ -1,4 +1,5 @@
-//! The verbs for operators: the same answers as the real PgQueuer's on the same database, and better ones where those are wrong.
+//! The verbs for operators: the same answers as the real PgQueuer's on the same database, and
+//! better ones where those are wrong.
 
 use pgq_host_tests::{Database, Host, Plugins, eventually, pgq, pgq_host, said};
 use serde_json::{Value, json};
@@ -133,7 +134,8 @@ async fn tables_show_what_a_person_needs_and_no_control_characters() {
     let database = Database::new().await;
     let id = database.enqueue("bell\u{7}\u{1b}[2J", "12345").await;
     database.execute("UPDATE pgqueuer SET status = 'failed', attempts = 5").await;
-    let traceback = json!({ "exception_type": "ValueError", "exception_message": format!("boom\n{}", "x".repeat(100)) });
+    let traceback =
+        json!({ "exception_type": "ValueError", "exception_message": format!("boom\n{}", "x".repeat(100)) });
     sqlx::query(
         "INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback) VALUES ($1, 'failed', 0, 'e', $2::text::jsonb)",
     )
@@ -176,7 +178,9 @@ async fn requeue_answers_for_each_id_and_one_conflict_keeps_no_other_back() {
     database.execute(&format!("UPDATE pgqueuer SET dedupe_key = 'taken' WHERE id = {queued}")).await;
     database.execute(&format!("DELETE FROM pgqueuer WHERE id = {done}")).await;
     database
-        .execute(&format!("INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint) VALUES ({done}, 'successful', 0, 'work')"))
+        .execute(&format!(
+            "INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint) VALUES ({done}, 'successful', 0, 'work')"
+        ))
         .await;
 
     // The real one fails as a whole.
@@ -203,8 +207,12 @@ async fn requeue_answers_for_each_id_and_one_conflict_keeps_no_other_back() {
         ])
     );
     assert!(said.stderr.contains("Re-queued 2 of 7 job(s)."), "{said:?}");
-    let fresh = "status = 'queued' AND attempts = 0 AND slot IS NULL AND queue_manager_id IS NULL AND execute_after <= now()";
-    assert_eq!(database.count(&format!("SELECT count(*) FROM pgqueuer WHERE id IN ({free}, {first}) AND {fresh}")).await, 2);
+    let fresh =
+        "status = 'queued' AND attempts = 0 AND slot IS NULL AND queue_manager_id IS NULL AND execute_after <= now()";
+    assert_eq!(
+        database.count(&format!("SELECT count(*) FROM pgqueuer WHERE id IN ({free}, {first}) AND {fresh}")).await,
+        2
+    );
     assert_eq!(database.history(free).await, ["queued", "queued"]);
     assert_eq!(database.history(taken).await, ["queued"]);
 
@@ -235,11 +243,12 @@ async fn a_key_that_is_taken_while_requeue_looks_is_reported_not_an_error() {
     let database = Database::new().await;
     let id = held(&database, Some("k")).await;
     let mut other = database.pool().begin().await.unwrap();
-    let (taker,): (i64,) =
-        sqlx::query_as("INSERT INTO pgqueuer (priority, entrypoint, status, dedupe_key) VALUES (0, 'e', 'queued', 'k') RETURNING id")
-            .fetch_one(&mut *other)
-            .await
-            .unwrap();
+    let (taker,): (i64,) = sqlx::query_as(
+        "INSERT INTO pgqueuer (priority, entrypoint, status, dedupe_key) VALUES (0, 'e', 'queued', 'k') RETURNING id",
+    )
+    .fetch_one(&mut *other)
+    .await
+    .unwrap();
     let mut command = pgq_host(&database.dsn());
     command.args(["requeue", "--json", &id.to_string()]);
     let requeue = tokio::spawn(said(command));
@@ -251,7 +260,11 @@ async fn a_key_that_is_taken_while_requeue_looks_is_reported_not_an_error() {
     .await;
     other.commit().await.unwrap();
     let said = requeue.await.unwrap();
-    assert_eq!(said.json(), json!([{ "id": id, "result": "dedupe_key_taken", "dedupe_key": "k", "taken_by": taker }]), "{said:?}");
+    assert_eq!(
+        said.json(),
+        json!([{ "id": id, "result": "dedupe_key_taken", "dedupe_key": "k", "taken_by": taker }]),
+        "{said:?}"
+    );
 }
 
 #[tokio::test]
@@ -259,8 +272,10 @@ async fn cancel_takes_queued_held_and_running_jobs_away_and_tells_the_worker() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--max-concurrent-tasks", "1"]).await;
     let running = database.enqueue("nap", "3600000").await;
-    eventually("it runs", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 1).await;
-    let (failed, queued, next) = (held(&database, None).await, database.enqueue("nap", "1").await, database.enqueue("echo", "on").await);
+    eventually("it runs", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 1)
+        .await;
+    let (failed, queued, next) =
+        (held(&database, None).await, database.enqueue("nap", "1").await, database.enqueue("echo", "on").await);
     let mut listener = sqlx::postgres::PgListener::connect_with(database.pool()).await.unwrap();
     listener.listen("ch_pgqueuer").await.unwrap();
 
@@ -293,7 +308,10 @@ async fn cancel_takes_queued_held_and_running_jobs_away_and_tells_the_worker() {
     assert!(host.stop().await.contains("cancelled while it ran"));
 
     let said = database.ask(&["cancel", &queued.to_string()]).await;
-    assert_eq!((said.code, said.stdout.trim()), (1, format!("Job {queued}: not there any more; its log ends with canceled.").as_str()));
+    assert_eq!(
+        (said.code, said.stdout.trim()),
+        (1, format!("Job {queued}: not there any more; its log ends with canceled.").as_str())
+    );
 }
 
 #[tokio::test]
@@ -367,8 +385,7 @@ async fn listen_prints_what_comes_over_the_channel() {
     let event: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
     assert_eq!((&event["type"], &event["operation"]), (&json!("table_changed_event"), &json!("insert")));
     // A lost connection is not passed over in silence.
-    let killed =
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    let killed = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
     assert_eq!(database.count(killed).await, 1);
     assert_eq!(child.wait().await.unwrap().code(), Some(1));
     assert!(status.next_line().await.unwrap().unwrap().contains("the listening connection is lost"));

@@ -1,4 +1,5 @@
-//! What a host found out about a version of a plugin, the others know, and its next start: in the database, as long as the file is there.
+//! What a host found out about a version of a plugin, the others know, and its next start: in the
+//! database, as long as the file is there.
 
 use pgq_host_tests::{Database, Host, Pages, Plugins, eventually, guest};
 use serde_json::Value;
@@ -19,7 +20,8 @@ struct Machine {
 
 impl Machine {
     fn new(guests: &[&str]) -> Machine {
-        let machine = Machine { plugins: Plugins::with(guests), cache: tempfile::tempdir().unwrap(), pages: Pages::anywhere() };
+        let machine =
+            Machine { plugins: Plugins::with(guests), cache: tempfile::tempdir().unwrap(), pages: Pages::anywhere() };
         machine.plugins.write("pgq-host.toml", NERVOUS);
         machine
     }
@@ -47,7 +49,8 @@ impl Machine {
 async fn announced(database: &Database, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let mut found = Value::Null;
     eventually(what, async || {
-        let rows: Vec<Value> = sqlx::query_scalar("SELECT plugins FROM pgqueuer_host").fetch_all(database.pool()).await.unwrap();
+        let rows: Vec<Value> =
+            sqlx::query_scalar("SELECT plugins FROM pgqueuer_host").fetch_all(database.pool()).await.unwrap();
         let files = rows.iter().filter_map(Value::as_array).flatten().find(|file| holds(file)).cloned();
         found = files.clone().unwrap_or_default();
         files.is_some()
@@ -62,7 +65,8 @@ async fn verdict(database: &Database, bytes: &[u8]) -> Option<String> {
 }
 
 async fn wait_for_verdict(database: &Database, bytes: &[u8], wanted: &str) {
-    eventually(&format!("the verdict is {wanted}"), async || verdict(database, bytes).await.as_deref() == Some(wanted)).await;
+    eventually(&format!("the verdict is {wanted}"), async || verdict(database, bytes).await.as_deref() == Some(wanted))
+        .await;
 }
 
 fn read(name: &str) -> Vec<u8> {
@@ -104,10 +108,16 @@ async fn what_was_rolled_back_is_not_tried_again_after_a_restart_and_the_version
     machine.ready(200, "[+] plugins ok").await;
     // Another file is another version, whatever was said about the one before it.
     machine.plugins.replace("job.wasm", version("good", 3));
-    announced(&database, "the new version", |file| file["sha256"] == sha256(&version("good", 3)).as_str() && file["error"].is_null()).await;
+    announced(&database, "the new version", |file| {
+        file["sha256"] == sha256(&version("good", 3)).as_str() && file["error"].is_null()
+    })
+    .await;
     // And asked to, the host tries the bad one again.
     machine.plugins.put_as("bad", "job.wasm");
-    announced(&database, "it is refused", |file| file["error"].as_str().is_some_and(|error| error.contains("taken out of service"))).await;
+    announced(&database, "it is refused", |file| {
+        file["error"].as_str().is_some_and(|error| error.contains("taken out of service"))
+    })
+    .await;
     database.must(&["plugin", "reset", "job"]).await;
     announced(&database, "the bad version again", |file| file["version"] == "2.0.0").await;
     assert_eq!(verdict(&database, &read("bad")).await, None);
@@ -121,7 +131,12 @@ async fn a_host_with_nothing_to_go_back_to_serves_nothing_of_what_its_fleet_roll
     other.plugins.put_as("bad", "job.wasm");
     let second = other.start(&database, &[]).await;
     second.wait_for_log("plugin refused").await;
-    other.ready(503, "[-] plugins: other hosts serve \"work\", and this one does not; job.wasm is refused: version 2.0.0").await;
+    other
+        .ready(
+            503,
+            "[-] plugins: other hosts serve \"work\", and this one does not; job.wasm is refused: version 2.0.0",
+        )
+        .await;
     one.ready(200, "[+] plugins ok").await;
     // It claims what it serves, all the same.
     database.wait_for(database.enqueue("hello", r#"{"name":"you"}"#).await, "successful").await;
@@ -153,8 +168,10 @@ async fn a_roll_back_on_one_host_is_one_on_all() {
         host: String::new(),
     };
     queue.judge(&[judgement]).await.unwrap();
-    let back =
-        |file: &Value| file["version"] == "1.0.0" && file["error"].as_str().is_some_and(|error| error.contains("all of its runs crashed"));
+    let back = |file: &Value| {
+        file["version"] == "1.0.0"
+            && file["error"].as_str().is_some_and(|error| error.contains("all of its runs crashed"))
+    };
     announced(&database, "it went back", back).await;
     second.stop().await;
 }
@@ -200,7 +217,12 @@ async fn what_may_pass_is_no_verdict_and_is_tried_again() {
     host.wait_for_log("`describe` failed").await;
     // The next try has twice the time.
     host.wait_for_log("took longer than 600ms").await;
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer_verdict WHERE verdict <> 'good'").await, 0, "{}", host.log());
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer_verdict WHERE verdict <> 'good'").await,
+        0,
+        "{}",
+        host.log()
+    );
     host.stop().await;
 }
 
@@ -214,7 +236,8 @@ async fn a_pause_outlives_the_host_and_a_good_version_is_known_as_such() {
     wait_for_verdict(&database, &read("hostile"), "good").await;
     database.enqueue_many("panics", 4, "").await;
     announced(&database, "it is paused", |file| file["paused"] == serde_json::json!(["panics"])).await;
-    let paused = "SELECT count(*) FROM pgqueuer_verdict WHERE verdict = 'paused' AND entrypoint = 'panics' AND until > now()";
+    let paused =
+        "SELECT count(*) FROM pgqueuer_verdict WHERE verdict = 'paused' AND entrypoint = 'panics' AND until > now()";
     eventually("it is kept", async || database.count(paused).await == 1).await;
     host.stop().await;
     let host = machine.start(&database, &[]).await;

@@ -1,4 +1,5 @@
-//! Every version of PostgreSQL that is supported: a queue is installed, verified, worked on, upgraded and removed. And one that is not.
+//! Every version of PostgreSQL that is supported: a queue is installed, verified, worked on,
+//! upgraded and removed. And one that is not.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -13,7 +14,8 @@ use tempfile::TempDir;
 async fn works_on(major: u32) {
     let Some(programs) = postgres(major).await else { return };
     let home = folder();
-    let mut settings = embedded::Settings { binaries: Some(programs), ..embedded::Settings::new(home.path().join("postgres")) };
+    let mut settings =
+        embedded::Settings { binaries: Some(programs), ..embedded::Settings::new(home.path().join("postgres")) };
     for (name, value) in [("fsync", "off"), ("full_page_writes", "off")] {
         settings.settings.push((name.into(), value.into()));
     }
@@ -52,17 +54,26 @@ async fn works_on(major: u32) {
     database.wait_for(limited, "successful").await;
     database.wait_for(failing, "failed").await;
     assert_eq!(database.output(echo).await.as_deref(), Some("kept"));
-    eventually("the log is counted", async || database.count("SELECT count(*) FROM pgqueuer_statistics WHERE status = 'failed'").await > 0)
-        .await;
-    for verb in
-        [&["failed"][..], &["stale"], &["workers"], &["backlog"], &["schedules"], &["plugin", "list", "--hosts"], &["requeue", "--all"]]
-    {
+    eventually("the log is counted", async || {
+        database.count("SELECT count(*) FROM pgqueuer_statistics WHERE status = 'failed'").await > 0
+    })
+    .await;
+    for verb in [
+        &["failed"][..],
+        &["stale"],
+        &["workers"],
+        &["backlog"],
+        &["schedules"],
+        &["plugin", "list", "--hosts"],
+        &["requeue", "--all"],
+    ] {
         database.must(&[verb, &["--json"]].concat()).await;
     }
     let examined = database.ask(&["doctor", "--json"]).await.json();
     // No folder of plugins is named.
-    let looked_at =
-        |finding: &serde_json::Value| finding["check"] == "plugins" || !finding["found"].as_str().unwrap().starts_with("not looked at");
+    let looked_at = |finding: &serde_json::Value| {
+        finding["check"] == "plugins" || !finding["found"].as_str().unwrap().starts_with("not looked at")
+    };
     assert!(examined.as_array().unwrap().iter().all(looked_at), "{examined}");
     let log = host.stop().await;
     let expected = |line: &str| line.contains("failed for good, held");
@@ -133,11 +144,24 @@ async fn postgresql_13_is_refused_by_host_and_verbs() {
     if rustix::process::geteuid().is_root() {
         chown(&data, Some(65534), Some(65534)).unwrap();
     }
-    let made = program(&programs.join("initdb")).args(["--auth=trust", "--username=postgres", "--no-sync", "-D"]).arg(&data).status();
+    let made = program(&programs.join("initdb"))
+        .args(["--auth=trust", "--username=postgres", "--no-sync", "-D"])
+        .arg(&data)
+        .status();
     assert!(made.unwrap().success());
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     let mut postgres = program(&programs.join("postgres"));
-    postgres.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off", "-D"]);
+    postgres.args([
+        "-p",
+        &port.to_string(),
+        "-c",
+        "listen_addresses=127.0.0.1",
+        "-c",
+        "unix_socket_directories=",
+        "-c",
+        "fsync=off",
+        "-D",
+    ]);
     let _server = Old(postgres.arg(&data).spawn().unwrap());
     let dsn = format!("postgresql://postgres@127.0.0.1:{port}/postgres");
     eventually("it answers", async || {
@@ -146,7 +170,13 @@ async fn postgresql_13_is_refused_by_host_and_verbs() {
     })
     .await;
     let refused = "the server is PostgreSQL 13, and pgq-host needs PostgreSQL 14 or later";
-    for args in [&["install"][..], &["verify", "--expect", "present"], &["upgrade"], &["queue", "work"], &["run", "--plugins", "/tmp"]] {
+    for args in [
+        &["install"][..],
+        &["verify", "--expect", "present"],
+        &["upgrade"],
+        &["queue", "work"],
+        &["run", "--plugins", "/tmp"],
+    ] {
         let mut command = pgq_host(&dsn);
         command.args(args);
         let said = said(command).await;
@@ -155,9 +185,12 @@ async fn postgresql_13_is_refused_by_host_and_verbs() {
     let mut doctor = pgq_host(&dsn);
     doctor.args(["doctor", "--json"]);
     let examined = said(doctor).await;
-    let server = examined.json().as_array().unwrap().iter().find(|finding| finding["check"] == "server").cloned().unwrap();
+    let server =
+        examined.json().as_array().unwrap().iter().find(|finding| finding["check"] == "server").cloned().unwrap();
     assert!(
-        examined.code == 1 && server["severity"] == "error" && server["remedy"].to_string().contains("PostgreSQL 14 or later"),
+        examined.code == 1
+            && server["severity"] == "error"
+            && server["remedy"].to_string().contains("PostgreSQL 14 or later"),
         "{server}"
     );
 }

@@ -2,7 +2,8 @@
 
 use sqlx::PgConnection;
 
-/// Everything in a namespace, one line per object, as the catalog prints it, whoever declared it; column order does not matter.
+/// Everything in a namespace, one line per object, as the catalog prints it, whoever declared it;
+/// column order does not matter.
 pub async fn everything(conn: &mut PgConnection, namespace: &str) -> Vec<String> {
     const SQL: &str = "
         SELECT line FROM (

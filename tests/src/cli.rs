@@ -6,7 +6,8 @@ use tokio::process::Command;
 use crate::{Database, host_binary};
 
 /// Variables that would change what a command does.
-const NOT_OURS: [&str; 6] = ["PGQUEUER_DSN", "PGQUEUER_SCHEMA", "PGQUEUER_PREFIX", "PGSERVICE", "PGSSLMODE", "RUST_LOG"];
+const NOT_OURS: [&str; 6] =
+    ["PGQUEUER_DSN", "PGQUEUER_SCHEMA", "PGQUEUER_PREFIX", "PGSERVICE", "PGSSLMODE", "RUST_LOG"];
 
 /// How a command ended.
 #[derive(Debug)]

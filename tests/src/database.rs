@@ -34,7 +34,8 @@ impl Database {
 
     /// With PgQueuer's tables and ours, in this encoding.
     pub async fn encoded(encoding: &str) -> Database {
-        let database = Database::made(&format!("TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'")).await;
+        let database =
+            Database::made(&format!("TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'")).await;
         database.install().await;
         database
     }
@@ -110,10 +111,11 @@ impl Database {
             .expect("a history")
     }
 
-    /// How many jobs of this entrypoint ran at once at most, by the slots that were taken and given back.
+    /// How many jobs of this entrypoint ran at once at most, by the slots that were taken and given
+    /// back.
     ///
-    /// In the order of the log's ids, not of its times: a claim that uses a slot again has seen the end of the job before, but the
-    /// clock of its transaction may have started earlier.
+    /// In the order of the log's ids, not of its times: a claim that uses a slot again has seen the
+    /// end of the job before, but the clock of its transaction may have started earlier.
     pub async fn most_at_once(&self, entrypoint: &str) -> i64 {
         sqlx::query_scalar(
             "SELECT max(running)::bigint FROM (
@@ -160,7 +162,9 @@ impl Database {
 
     /// Wait until no job is queued or running.
     pub async fn wait_until_done(&self) {
-        eventually("no job is queued or picked", async || self.count("SELECT count(*) FROM pgqueuer WHERE status <> 'failed'").await == 0)
-            .await;
+        eventually("no job is queued or picked", async || {
+            self.count("SELECT count(*) FROM pgqueuer WHERE status <> 'failed'").await == 0
+        })
+        .await;
     }
 }

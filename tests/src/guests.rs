@@ -26,7 +26,8 @@ impl Plugins {
         plugins
     }
 
-    /// A copy of this guest, there all at once, as a deployment does it: written beside, then renamed.
+    /// A copy of this guest, there all at once, as a deployment does it: written beside, then
+    /// renamed.
     pub fn put(&self, name: &str) {
         self.put_as(name, &format!("{name}.wasm"));
     }

@@ -11,16 +11,24 @@ use tokio::task::JoinHandle;
 
 use crate::{Database, PATIENCE, Plugins, eventually};
 
-/// The binary beside this test. Cargo does not build it for us: it belongs to another package. One that is older than its sources would test
-/// what is not there any more, so it is refused.
+/// The binary beside this test. Cargo does not build it for us: it belongs to another package. One
+/// that is older than its sources would test what is not there any more, so it is refused.
 pub fn host_binary() -> PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     let find = || {
         let test = std::env::current_exe().expect("this test");
         let binary = test.parent().and_then(|deps| deps.parent()).expect("a target folder").join("pgq-host");
-        assert!(binary.is_file(), "{} is missing: run `cargo build -p pgq-host` first, or `make test`", binary.display());
+        assert!(
+            binary.is_file(),
+            "{} is missing: run `cargo build -p pgq-host` first, or `make test`",
+            binary.display()
+        );
         if let Some(newer) = newer_source(&binary) {
-            panic!("{} is older than {}: run `cargo build -p pgq-host` first, or `make test`", binary.display(), newer.display());
+            panic!(
+                "{} is older than {}: run `cargo build -p pgq-host` first, or `make test`",
+                binary.display(),
+                newer.display()
+            );
         }
         binary
     };
@@ -34,8 +42,11 @@ fn newer_source(binary: &Path) -> Option<PathBuf> {
     let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified());
     let built = changed(binary).expect("the binary's time");
     // A commit changes no source, and a folder's time is no file's.
-    let mut sources =
-        sources.trim_end().split(' ').map(PathBuf::from).filter(|path| path.is_file() && !path.iter().any(|part| part == ".git"));
+    let mut sources = sources
+        .trim_end()
+        .split(' ')
+        .map(PathBuf::from)
+        .filter(|path| path.is_file() && !path.iter().any(|part| part == ".git"));
     sources.find(|path| changed(path).is_ok_and(|changed| changed > built))
 }
 
@@ -67,7 +78,12 @@ impl Host {
         // One cache for all tests, or each would compile the same guests again.
         let cache = std::env::temp_dir().join(format!("pgq-host-tests-code-{}", rustix::process::geteuid().as_raw()));
         command.env("PGQ_HOST_CACHE_DIR", std::env::var_os("PGQ_HOST_CACHE_DIR").unwrap_or(cache.into()));
-        command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         let mut child = command.spawn().expect("the host starts");
         let log = Arc::new(Mutex::new(Vec::new()));
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
@@ -92,7 +108,10 @@ impl Host {
             if log.contains(text) {
                 return;
             }
-            assert!(std::time::Instant::now() < deadline && !log.contains("Error: "), "the host never said {text:?}:\n{log}");
+            assert!(
+                std::time::Instant::now() < deadline && !log.contains("Error: "),
+                "the host never said {text:?}:\n{log}"
+            );
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
@@ -132,7 +151,8 @@ impl Host {
     /// Processor time since its start.
     pub fn cpu_seconds(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a process");
-        // Behind the name, which may have blanks: state is the first, utime and stime are the twelfth and thirteenth, in hundredths.
+        // Behind the name, which may have blanks: state is the first, utime and stime are the
+        // twelfth and thirteenth, in hundredths.
         let fields: Vec<&str> = stat.rsplit(')').next().expect("a name").split_whitespace().collect();
         (11..=12).map(|field| fields[field].parse::<f64>().expect("a number")).sum::<f64>() / 100.0
     }

@@ -1,4 +1,5 @@
-//! The harness: a private PostgreSQL, an isolated database per test, hosts as real processes, guests built from source.
+//! The harness: a private PostgreSQL, an isolated database per test, hosts as real processes,
+//! guests built from source.
 //!
 //! Tests wait for what they want to see, never for time to pass.
 

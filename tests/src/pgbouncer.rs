@@ -15,7 +15,8 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// In front of this database, in `transaction` or `session` mode; `None`, said aloud, on a machine without PgBouncer.
+    /// In front of this database, in `transaction` or `session` mode; `None`, said aloud, on a
+    /// machine without PgBouncer.
     pub async fn start(database: &Database, mode: &str) -> Option<PgBouncer> {
         let Some(binary) = binary() else {
             eprintln!("SKIPPED: pgbouncer is missing ('apt-get install pgbouncer'), so nothing was run through it");
@@ -23,11 +24,15 @@ impl PgBouncer {
         };
         // postgresql://user:password@host:port/database
         let dsn = database.dsn();
-        let (user, place) = dsn.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).expect("a DSN with a user");
+        let (user, place) =
+            dsn.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).expect("a DSN with a user");
         let (name, password) = user.split_once(':').unwrap_or((user, ""));
         let (address, database) = place.split_once('/').expect("a DSN with a database");
         let (host, server_port) = address.split_once(':').unwrap_or((address, "5432"));
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr()).expect("a free port").port();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .and_then(|socket| socket.local_addr())
+            .expect("a free port")
+            .port();
         // Fewer sessions than two hosts have connections: they have to be shared.
         let settings = format!(
             "[databases]\n{database} = host={host} port={server_port} user={name} password={password}\n\
@@ -45,9 +50,16 @@ impl PgBouncer {
             open_to_all(folder.path(), 0o755);
             open_to_all(&file, 0o644);
         }
-        let child =
-            command.arg("-q").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-        let bouncer = PgBouncer { child, _folder: folder, dsn: format!("postgresql://{name}@127.0.0.1:{port}/{database}") };
+        let child = command
+            .arg("-q")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let bouncer =
+            PgBouncer { child, _folder: folder, dsn: format!("postgresql://{name}@127.0.0.1:{port}/{database}") };
         eventually("pgbouncer answers", async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()).await;
         Some(bouncer)
     }

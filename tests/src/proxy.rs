@@ -1,4 +1,5 @@
-//! A network between hosts and their database that fails on demand: it can fall silent as if a cable were pulled, and cut what it carries.
+//! A network between hosts and their database that fails on demand: it can fall silent as if a
+//! cable were pulled, and cut what it carries.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use tokio::task::JoinHandle;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Network {
     Well,
-    /// Nothing is carried in either direction, nothing is closed, and nobody is told. New connections hear nothing either.
+    /// Nothing is carried in either direction, nothing is closed, and nobody is told. New
+    /// connections hear nothing either.
     Silent,
 }
 
@@ -40,7 +42,8 @@ impl Proxy {
         let cut = Arc::new(watch::Sender::new(0));
         let (open, left) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(u64::MAX)));
         let accepting = tokio::spawn({
-            let (network, cut, open, left) = (Arc::clone(&network), Arc::clone(&cut), Arc::clone(&open), Arc::clone(&left));
+            let (network, cut, open, left) =
+                (Arc::clone(&network), Arc::clone(&cut), Arc::clone(&open), Arc::clone(&left));
             async move {
                 while let Ok((client, _)) = listener.accept().await {
                     let (network, mut cut) = (Arc::clone(&network), cut.subscribe());
@@ -121,7 +124,12 @@ async fn carry(client: TcpStream, server: &str, network: &watch::Sender<Network>
     }
 }
 
-async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, network: &watch::Sender<Network>, left: &AtomicU64) {
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    network: &watch::Sender<Network>,
+    left: &AtomicU64,
+) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut buffer).await;

@@ -25,7 +25,8 @@ impl Receiver {
         Receiver::serve(answers, None).await
     }
 
-    /// The same over TLS, as `localhost`; and the certificate, in PEM, of the authority that says so.
+    /// The same over TLS, as `localhost`; and the certificate, in PEM, of the authority that says
+    /// so.
     pub async fn encrypted(answers: Vec<u16>) -> (Receiver, String) {
         let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
@@ -41,7 +42,8 @@ impl Receiver {
     async fn serve(answers: Vec<u16>, tls: Option<TlsAcceptor>) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
-        let origin = if tls.is_some() { format!("https://localhost:{}", address.port()) } else { format!("http://{address}") };
+        let origin =
+            if tls.is_some() { format!("https://localhost:{}", address.port()) } else { format!("http://{address}") };
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (sink, mut answers) = (Arc::clone(&requests), VecDeque::from(answers));
         tokio::spawn(async move {
@@ -92,13 +94,14 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, status: u16) ->
             }
         });
         if complete {
-            // Retry-After of 0: the test waits for an answer, not for a back-off.
-            // A redirect leads to where clouds keep their machines' credentials.
+            // Retry-After of 0: the test waits for an answer, not for a back-off. A redirect leads
+            // to where clouds keep their machines' credentials.
             let location = if (300..400).contains(&status) { "location: http://169.254.169.254/\r\n" } else { "" };
             let flood = text.strip_prefix(FLOOD).and_then(|rest| rest.split(' ').next()?.parse::<usize>().ok());
             let length = flood.unwrap_or(2);
-            let head =
-                format!("HTTP/1.1 {status} Told\r\n{location}retry-after: 0\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+            let head = format!(
+                "HTTP/1.1 {status} Told\r\n{location}retry-after: 0\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+            );
             stream.write_all(head.as_bytes()).await.ok()?;
             if let Some(length) = flood {
                 // Whoever has read enough hangs up.

@@ -1,4 +1,5 @@
-//! One PostgreSQL for all tests of a process: `DATABASE_URL`'s if set, else a private one that goes with the process.
+//! One PostgreSQL for all tests of a process: `DATABASE_URL`'s if set, else a private one that goes
+//! with the process.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -22,7 +23,8 @@ pub(crate) fn dsn(database: &str) -> String {
     format!("{}/{database}", &base[..end])
 }
 
-/// Runs on a thread of its own that lives as long as the process: the server is told to stop when that thread dies.
+/// Runs on a thread of its own that lives as long as the process: the server is told to stop when
+/// that thread dies.
 fn start() -> String {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
@@ -45,10 +47,11 @@ fn start() -> String {
     receiver.recv().expect("the tests' PostgreSQL starts")
 }
 
-/// The first place that no process has, empty, and the lock on it: two test runs at once do not meet, and what is left of the last one, a
-/// gigabyte, goes with the next.
+/// The first place that no process has, empty, and the lock on it: two test runs at once do not
+/// meet, and what is left of the last one, a gigabyte, goes with the next.
 fn place() -> (PathBuf, File) {
-    let folder = std::env::var_os("CARGO_TARGET_TMPDIR").map_or_else(|| std::env::temp_dir().join("pgq-host-tests"), PathBuf::from);
+    let folder = std::env::var_os("CARGO_TARGET_TMPDIR")
+        .map_or_else(|| std::env::temp_dir().join("pgq-host-tests"), PathBuf::from);
     fs::create_dir_all(&folder).expect("a folder for the tests' PostgreSQL");
     let free = (1..).find_map(|number| {
         let lock = File::create(folder.join(format!("postgres-{number}.lock"))).expect("a file to lock");
@@ -82,8 +85,11 @@ async fn prepare(dsn: &str) {
     }
     connection.execute(AssertSqlSafe(format!("CREATE DATABASE {TEMPLATE}"))).await.expect("the template");
     let end = dsn.rfind('/').expect("a DSN with a database");
-    let mut template = PgConnection::connect(&format!("{}/{TEMPLATE}", &dsn[..end])).await.expect("the template answers");
+    let mut template =
+        PgConnection::connect(&format!("{}/{TEMPLATE}", &dsn[..end])).await.expect("the template answers");
     let names = crate::database::default_names();
-    pgq_queue::schema::install(&mut template, &names, &pgq_queue::schema::InstallOptions::default()).await.expect("the schema");
+    pgq_queue::schema::install(&mut template, &names, &pgq_queue::schema::InstallOptions::default())
+        .await
+        .expect("the schema");
     template.close().await.expect("closed, so that it can be copied");
 }

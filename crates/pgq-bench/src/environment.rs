@@ -1,4 +1,5 @@
-//! Where a bench runs: a PostgreSQL of its own, or a schema of its own in a database that was named. Nothing of it is left behind.
+//! Where a bench runs: a PostgreSQL of its own, or a schema of its own in a database that was
+//! named. Nothing of it is left behind.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -15,15 +16,18 @@ use pgq_queue::schema::{self, InstallOptions};
 use pgq_queue::{check_server, connect_options, in_time};
 
 const DATABASE: &str = "bench";
-/// What the embedded server has otherwise than a stock one, taken back: figures are to be comparable.
-const STOCK: [(&str, &str); 4] = [("jit", "on"), ("wal_level", "replica"), ("max_wal_senders", "10"), ("max_wal_size", "1GB")];
+/// What the embedded server has otherwise than a stock one, taken back: figures are to be
+/// comparable.
+const STOCK: [(&str, &str); 4] =
+    [("jit", "on"), ("wal_level", "replica"), ("max_wal_senders", "10"), ("max_wal_size", "1GB")];
 /// Of a pool, and some for us.
 const CONNECTIONS_PER_HOST: usize = 6;
 
 /// Which database.
 #[derive(Debug)]
 pub enum Wanted {
-    /// A private server, in a folder that is made in this one (by default, where temporary files go).
+    /// A private server, in a folder that is made in this one (by default, where temporary files
+    /// go).
     Private(Option<PathBuf>),
     /// The one where these lead, and what a worker's environment has to say of it.
     Given(Box<PgConnectOptions>, Vec<(&'static str, String)>),
@@ -69,7 +73,9 @@ impl Environment {
             Wanted::Private(_) => {
                 let mut settings = embedded::Settings::new(folder.path().join("postgres"));
                 settings.settings = STOCK.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-                settings.settings.push(("max_connections".into(), (hosts * CONNECTIONS_PER_HOST + 20).max(100).to_string()));
+                settings
+                    .settings
+                    .push(("max_connections".into(), (hosts * CONNECTIONS_PER_HOST + 20).max(100).to_string()));
                 let server = embedded::start(settings).await?;
                 server.create_database_if_missing(DATABASE).await?;
                 let dsn = server.dsn(DATABASE);
@@ -77,10 +83,12 @@ impl Environment {
             }
         };
         let schema = format!("pgq_bench_{:08x}", fastrand::u32(..));
-        // The prefix is for the channel, which belongs to no schema: whoever else works in the database hears nothing of us.
+        // The prefix is for the channel, which belongs to no schema: whoever else works in the
+        // database hears nothing of us.
         let settings = NameSettings { prefix: Some(format!("{schema}_")), schema: Some(schema.clone()) };
         let names = Names::new(&settings, |_| None)?;
-        let environment = Environment { options: options.application_name(&schema), variables, schema, names, server, folder };
+        let environment =
+            Environment { options: options.application_name(&schema), variables, schema, names, server, folder };
         match environment.fresh().await {
             Ok(connection) => connection.close().await?,
             Err(error) => {
@@ -102,7 +110,8 @@ impl Environment {
         let options = InstallOptions { create_schema: false, ..InstallOptions::default() };
         schema::install(&mut connection, &self.names, &options).await?;
         if self.server.is_some() {
-            // Else whoever first writes a page after a checkpoint pays for all of it, and who that is would be chance.
+            // Else whoever first writes a page after a checkpoint pays for all of it, and who that
+            // is would be chance.
             connection.execute("CHECKPOINT").await?;
         }
         Ok(connection)
@@ -179,7 +188,9 @@ impl Environment {
             connection.execute(AssertSqlSafe(format!("DROP SCHEMA IF EXISTS {} CASCADE", self.schema))).await?;
             anyhow::Ok(connection.close().await?)
         };
-        gone.await.with_context(|| format!("the bench's schema is left behind; drop it with: DROP SCHEMA {} CASCADE", self.schema))
+        gone.await.with_context(|| {
+            format!("the bench's schema is left behind; drop it with: DROP SCHEMA {} CASCADE", self.schema)
+        })
     }
 
     async fn stop(self) {

@@ -162,6 +162,9 @@ mod tests {
         }
         let rows = rows.finish();
         assert_eq!((rows.len(), rows[0].rounds.len()), (1, 4));
-        assert_eq!((rows[0].median.get("rate"), rows[0].median.get("cpu"), rows[0].median.get("none")), (Some(2.5), Some(7.0), None));
+        assert_eq!(
+            (rows[0].median.get("rate"), rows[0].median.get("cpu"), rows[0].median.get("none")),
+            (Some(2.5), Some(7.0), None)
+        );
     }
 }

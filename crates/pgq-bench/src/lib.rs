@@ -1,7 +1,9 @@
-//! `bench`: what a host does on this machine and this database, measured from outside, as users and we compare versions by it.
+//! `bench`: what a host does on this machine and this database, measured from outside, as users and
+//! we compare versions by it.
 //!
-//! Hosts are processes of their own, jobs are enqueued as PgQueuer's client does it, and every job is accounted for: one that is
-//! missing, or that was run twice, is an error and not a figure. What the figures mean is in docs/cli.md.
+//! Hosts are processes of their own, jobs are enqueued as PgQueuer's client does it, and every job
+//! is accounted for: one that is missing, or that was run twice, is an error and not a figure. What
+//! the figures mean is in docs/cli.md.
 
 mod claims;
 mod counters;
@@ -39,13 +41,20 @@ pub fn check(settings: &Settings, scenarios: &[Scenario]) -> anyhow::Result<()> 
 }
 
 /// Run the scenarios, round by round; `say` hears how far it is.
-pub async fn run(environment: &Environment, settings: &Settings, scenarios: &[Scenario], say: &dyn Fn(&str)) -> anyhow::Result<Vec<Row>> {
+pub async fn run(
+    environment: &Environment,
+    settings: &Settings,
+    scenarios: &[Scenario],
+    say: &dyn Fn(&str),
+) -> anyhow::Result<Vec<Row>> {
     let setup = Setup { environment, settings, handler: &settings.handler, say };
     let mut rows = Rows::default();
     for round in 1..=settings.rounds {
         for scenario in scenarios {
             say(&format!("round {round} of {}: {}", settings.rounds, scenario.name()));
-            for measured in scenario.round(&setup).await.with_context(|| format!("the scenario {} failed", scenario.name()))? {
+            for measured in
+                scenario.round(&setup).await.with_context(|| format!("the scenario {} failed", scenario.name()))?
+            {
                 rows.add(scenario.name(), measured);
             }
         }

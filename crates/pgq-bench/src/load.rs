@@ -1,4 +1,5 @@
-//! What is put into the queue: jobs as PgQueuer's client enqueues them, and the masses of rows that a claim has to live with.
+//! What is put into the queue: jobs as PgQueuer's client enqueues them, and the masses of rows that
+//! a claim has to live with.
 
 use sqlx::{PgConnection, Row as _};
 
@@ -78,6 +79,7 @@ pub(super) async fn enqueue(
     payload: &[u8],
     count: i64,
 ) -> sqlx::Result<i64> {
-    let row = sqlx::query(environment.sql(ENQUEUE)).bind(entrypoints).bind(payload).bind(count).fetch_one(connection).await?;
+    let row =
+        sqlx::query(environment.sql(ENQUEUE)).bind(entrypoints).bind(payload).bind(count).fetch_one(connection).await?;
     row.try_get(0)
 }

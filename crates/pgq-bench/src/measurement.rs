@@ -1,4 +1,5 @@
-//! One measurement: hosts that are warm, jobs for them, and what both sides and the database spent on these jobs.
+//! One measurement: hosts that are warm, jobs for them, and what both sides and the database spent
+//! on these jobs.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,8 @@ use super::load::Mass;
 use super::setup::Setup;
 use super::workers::Workers;
 
-/// What is measured is told by the log, not by when we look: looking is paid for by the same processors.
+/// What is measured is told by the log, not by when we look: looking is paid for by the same
+/// processors.
 const POLL: Duration = Duration::from_millis(20);
 /// Starting takes a moment, a first compilation several; nothing takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -98,7 +100,11 @@ impl<'a> Measurement<'a> {
             let outcomes = self.counters().outcomes(Span::all(first)).await?;
             if outcomes.successful >= jobs {
                 if outcomes.successful + outcomes.other > jobs || outcomes.picked > jobs {
-                    bail!("{jobs} jobs were run {} times and ended {} times", outcomes.picked, outcomes.successful + outcomes.other);
+                    bail!(
+                        "{jobs} jobs were run {} times and ended {} times",
+                        outcomes.picked,
+                        outcomes.successful + outcomes.other
+                    );
                 }
                 return Ok(outcomes);
             }
@@ -146,7 +152,8 @@ impl<'a> Measurement<'a> {
         let outcomes = self.counters().outcomes(span).await?;
         let times = self.counters().times(span, "picked", "successful").await?;
         let (done, seconds) = (outcomes.successful, (end.at - start.at).as_seconds_f64());
-        let figures = Figures::of(done).with(measure::JOBS_PER_SECOND, Some(count(done) / seconds)).with_percentiles(times);
+        let figures =
+            Figures::of(done).with(measure::JOBS_PER_SECOND, Some(count(done) / seconds)).with_percentiles(times);
         let setup = self.setup;
         let all_jobs = backlog + self.warm_up;
         let Measurement { mut connection, workers, .. } = self;
@@ -161,8 +168,14 @@ impl<'a> Measurement<'a> {
         finish(figures, setup, connection, all.successful, end.wal, per(end.wal - start.wal, done)).await
     }
 
-    /// Enqueue so many jobs at this rate, each as soon as it is due, and wait for the last. The second figures are the wait for a claim.
-    pub(super) async fn pace(mut self, entrypoints: &[String], jobs: i64, rate: u32) -> anyhow::Result<(Figures, Figures)> {
+    /// Enqueue so many jobs at this rate, each as soon as it is due, and wait for the last. The
+    /// second figures are the wait for a claim.
+    pub(super) async fn pace(
+        mut self,
+        entrypoints: &[String],
+        jobs: i64,
+        rate: u32,
+    ) -> anyhow::Result<(Figures, Figures)> {
         let environment = self.setup.environment;
         let rows = self.counters().logged().await? + 3 * jobs;
         let start = self.mark().await?;
@@ -172,7 +185,9 @@ impl<'a> Measurement<'a> {
             #[expect(clippy::cast_possible_truncation, reason = "seconds times a rate, not more than there are jobs")]
             let due = ((begun.elapsed().as_secs_f64() * f64::from(rate)) as i64 + 1).min(jobs);
             if due > sent {
-                let id = load::enqueue(&mut self.connection, environment, entrypoints, self.setup.payload(), due - sent).await?;
+                let id =
+                    load::enqueue(&mut self.connection, environment, entrypoints, self.setup.payload(), due - sent)
+                        .await?;
                 first.get_or_insert(id);
                 sent = due;
             }
@@ -218,8 +233,8 @@ fn spent(figures: Figures, start: &Mark, end: &Mark, jobs: i64) -> Figures {
         .with(measure::POSTGRES_CPU, cpu(start.postgres_cpu, end.postgres_cpu))
 }
 
-/// Of all jobs that were run, warm-up included: dead row versions, and what counting the log adds to the rest of the WAL. Hosts that stop
-/// begin with it.
+/// Of all jobs that were run, warm-up included: dead row versions, and what counting the log adds
+/// to the rest of the WAL. Hosts that stop begin with it.
 async fn finish(
     figures: Figures,
     setup: &Setup<'_>,

@@ -1,4 +1,5 @@
-//! The handler that is measured where no other is named: reads its payload and is done. Made from text, compiled like any plugin.
+//! The handler that is measured where no other is named: reads its payload and is done. Made from
+//! text, compiled like any plugin.
 
 use anyhow::Context as _;
 
@@ -6,7 +7,8 @@ use anyhow::Context as _;
 const WIDTH: usize = "bench_0000".len();
 /// As many as the form has room for.
 pub const MOST_ENTRYPOINTS: u64 = 10_000;
-/// Where the names lie; below are the plugin's own name and the results, all of them zero: `ok(complete(none))`, `ok`.
+/// Where the names lie; below are the plugin's own name and the results, all of them zero:
+/// `ok(complete(none))`, `ok`.
 const NAMES: usize = 1024;
 const PAGE: usize = 64 << 10;
 

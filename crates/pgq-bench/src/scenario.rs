@@ -80,14 +80,18 @@ impl Scenario {
     pub(super) async fn round(self, setup: &Setup<'_>) -> anyhow::Result<Vec<Measured>> {
         let jobs = setup.settings.jobs;
         match self {
-            Scenario::Drain => Ok(vec![setup.drain(setup.instances(), self.hosts(setup.settings.hosts), setup.payload(), jobs).await?]),
+            Scenario::Drain => {
+                Ok(vec![setup.drain(setup.instances(), self.hosts(setup.settings.hosts), setup.payload(), jobs).await?])
+            }
             Scenario::Latency => setup.pace((jobs + 99) / 100, LATENCY_RATE).await,
             Scenario::Sustained => setup.pace(jobs, setup.settings.rate).await,
             Scenario::Reuse => {
                 let mut measured = Vec::new();
                 for reuse in [false, true] {
                     let setup = Setup { handler: &Handler::Ours { reuse }, ..*setup };
-                    measured.push(setup.drain(setup.instances(), self.hosts(setup.settings.hosts), setup.payload(), jobs).await?);
+                    measured.push(
+                        setup.drain(setup.instances(), self.hosts(setup.settings.hosts), setup.payload(), jobs).await?,
+                    );
                 }
                 Ok(measured)
             }
@@ -103,7 +107,8 @@ impl Scenario {
             Scenario::Fleet => {
                 let most = self.hosts(setup.settings.hosts);
                 let mut measured = Vec::new();
-                let doubling = std::iter::successors(Some(1), |hosts| Some(hosts * 2)).take_while(|hosts| *hosts < most);
+                let doubling =
+                    std::iter::successors(Some(1), |hosts| Some(hosts * 2)).take_while(|hosts| *hosts < most);
                 for hosts in doubling.chain([most]) {
                     let case = if hosts == 1 { "1 host".to_owned() } else { format!("{hosts} hosts") };
                     measured.push(setup.drain(case, hosts, setup.payload(), jobs).await?);
@@ -129,7 +134,9 @@ impl Setup<'_> {
     async fn pace(&self, jobs: i64, rate: u32) -> anyhow::Result<Vec<Measured>> {
         (self.say)(&format!("  {} jobs, {} a second", grouped(jobs.unsigned_abs()), grouped(rate.into())));
         let entrypoints = [self.entrypoint()];
-        let measurement = Measurement::start(self, self.environment.fresh().await?, self.settings.hosts.unwrap_or(1), &entrypoints).await?;
+        let measurement =
+            Measurement::start(self, self.environment.fresh().await?, self.settings.hosts.unwrap_or(1), &entrypoints)
+                .await?;
         let (done, claimed) = measurement.pace(&entrypoints, jobs, rate).await?;
         let case = format!("{}/s, {}", grouped(rate.into()), self.instances());
         let wait = Measured { case: format!("{case}, claim"), timed: "enqueued to claimed", figures: claimed };
@@ -151,7 +158,8 @@ impl Setup<'_> {
         // Those that run have a slot each.
         let slots = u32::try_from(SLOTS + if mass == Mass::InFlight { size } else { 0 })?;
         let limited = |entrypoint: &str, slots: u32| Target::Limited(entrypoint.to_owned(), slots);
-        let mut targets = vec![("no limit", Target::Unlimited(vec![entrypoint.clone()])), ("limited", limited(&entrypoint, slots))];
+        let mut targets =
+            vec![("no limit", Target::Unlimited(vec![entrypoint.clone()])), ("limited", limited(&entrypoint, slots))];
         if mass == Mass::InFlight {
             targets.push(("limited, others run", limited(&plugin::entrypoint(1), u32::try_from(SLOTS)?)));
         }
@@ -160,13 +168,25 @@ impl Setup<'_> {
         let (entrypoints, hosts) = ([entrypoint.clone()], self.settings.hosts.unwrap_or(1));
         let jobs = self.settings.jobs;
         let figures = if mass == Mass::Backlog {
-            (self.say)(&format!("  putting {what} jobs into the queue, until {} are done", grouped(jobs.min(count).unsigned_abs())));
-            Measurement::start(self, connection, hosts, &entrypoints).await?.take(&entrypoint, jobs.min(count), count).await?
+            (self.say)(&format!(
+                "  putting {what} jobs into the queue, until {} are done",
+                grouped(jobs.min(count).unsigned_abs())
+            ));
+            Measurement::start(self, connection, hosts, &entrypoints)
+                .await?
+                .take(&entrypoint, jobs.min(count), count)
+                .await?
         } else {
-            (self.say)(&format!("  putting {what} jobs into the queue, and {} beside them", grouped(jobs.unsigned_abs())));
+            (self.say)(&format!(
+                "  putting {what} jobs into the queue, and {} beside them",
+                grouped(jobs.unsigned_abs())
+            ));
             mass.put(&mut connection, self.environment, &entrypoint, self.payload(), count).await?;
             load::tidy(&mut connection, self.environment).await?;
-            Measurement::start(self, connection, hosts, &entrypoints).await?.drain(&entrypoints, self.payload(), jobs).await?
+            Measurement::start(self, connection, hosts, &entrypoints)
+                .await?
+                .drain(&entrypoints, self.payload(), jobs)
+                .await?
         };
         let mut measured = vec![Measured { case: format!("{what}, jobs"), timed: DONE, figures }];
         measured.extend(self.claims(&what, &targets, empty).await?);
@@ -181,11 +201,14 @@ impl Setup<'_> {
         );
         let names: Vec<String> = (0..size).map(plugin::entrypoint).collect();
         let what = format!("{} entrypoints", grouped(size));
-        let one =
-            [("no limit", Target::Unlimited(names[..1].to_vec())), ("limited", Target::Limited(names[0].clone(), u32::try_from(SLOTS)?))];
+        let one = [
+            ("no limit", Target::Unlimited(names[..1].to_vec())),
+            ("limited", Target::Limited(names[0].clone(), u32::try_from(SLOTS)?)),
+        ];
         let empty = self.empty(&one).await?;
         (self.say)(&format!("  {} jobs of {what}", grouped(self.settings.jobs.unsigned_abs())));
-        let measurement = Measurement::start(self, self.environment.fresh().await?, self.settings.hosts.unwrap_or(1), &names).await?;
+        let measurement =
+            Measurement::start(self, self.environment.fresh().await?, self.settings.hosts.unwrap_or(1), &names).await?;
         let figures = measurement.drain(&names, self.payload(), self.settings.jobs).await?;
         let mut measured = vec![Measured { case: format!("{what}, jobs"), timed: DONE, figures }];
         // Each has jobs that wait, or all but one of them would be out of the claim's way.
@@ -210,14 +233,22 @@ impl Setup<'_> {
     }
 
     /// Claims of the queue as it is now, beside those of the empty one.
-    async fn claims(&self, what: &str, targets: &[(&str, Target)], empty: Vec<Measured>) -> anyhow::Result<Vec<Measured>> {
+    async fn claims(
+        &self,
+        what: &str,
+        targets: &[(&str, Target)],
+        empty: Vec<Measured>,
+    ) -> anyhow::Result<Vec<Measured>> {
         (self.say)("  claims beside them");
         let mut connection = self.environment.connect().await?;
         let mut measured = Vec::new();
         for ((name, target), empty) in targets.iter().zip(empty) {
             load::tidy(&mut connection, self.environment).await?;
-            let mut claims = claims::measure(self.environment, &mut connection, target, self.samples(), format!("{what}, {name}")).await?;
-            let ratio = claims.figures.get(measure::P99).zip(empty.figures.get(measure::P99)).map(|(now, empty)| now / empty);
+            let mut claims =
+                claims::measure(self.environment, &mut connection, target, self.samples(), format!("{what}, {name}"))
+                    .await?;
+            let ratio =
+                claims.figures.get(measure::P99).zip(empty.figures.get(measure::P99)).map(|(now, empty)| now / empty);
             claims.figures = claims.figures.with(measure::P99_RATIO, ratio);
             measured.extend([empty, claims]);
         }

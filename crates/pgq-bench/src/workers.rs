@@ -1,4 +1,5 @@
-//! The hosts under test: processes of this very binary, so that what they compute is theirs and nobody else's.
+//! The hosts under test: processes of this very binary, so that what they compute is theirs and
+//! nobody else's.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -21,8 +22,15 @@ pub const WORKER_VERB: &str = "bench-worker";
 const STOP: Duration = Duration::from_secs(40);
 const TAIL: usize = 15;
 /// Names that PgQueuer reads without its prefix.
-const BARE: [&str; 7] =
-    ["CHANNEL", "QUEUE_TABLE", "QUEUE_TABLE_LOG", "STATISTICS_TABLE", "SCHEDULES_TABLE", "QUEUE_STATUS_TYPE", "FUNCTION"];
+const BARE: [&str; 7] = [
+    "CHANNEL",
+    "QUEUE_TABLE",
+    "QUEUE_TABLE_LOG",
+    "STATISTICS_TABLE",
+    "SCHEDULES_TABLE",
+    "QUEUE_STATUS_TYPE",
+    "FUNCTION",
+];
 
 /// What to start.
 pub(super) struct Start<'a> {
@@ -66,7 +74,11 @@ impl Start<'_> {
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             let ours = text.starts_with("PGQ_HOST_") && !matches!(&*text, "PGQ_HOST_CONFIG" | "PGQ_HOST_CACHE_DIR");
-            if ours || (text.starts_with("PGQUEUER_") && text != "PGQUEUER_DSN") || text == "RUST_LOG" || BARE.contains(&&*text) {
+            if ours
+                || (text.starts_with("PGQUEUER_") && text != "PGQUEUER_DSN")
+                || text == "RUST_LOG"
+                || BARE.contains(&&*text)
+            {
                 command.env_remove(name);
             }
         }

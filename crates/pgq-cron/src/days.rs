@@ -40,11 +40,12 @@ enum WeekDay {
 }
 
 impl Days {
-    /// When both fields are restricted a day of either will do, as in every cron. croniter splits the expression in two for that,
-    /// with the other field's star in each half, but `#` and `W` stay in both halves. So do they here, and then both halves must
-    /// be able to come true.
+    /// When both fields are restricted a day of either will do, as in every cron. croniter splits
+    /// the expression in two for that, with the other field's star in each half, but `#` and `W`
+    /// stay in both halves. So do they here, and then both halves must be able to come true.
     pub(super) fn new(day: Field, weekday: Field) -> Result<Days, String> {
-        let plain: Vec<u32> = weekday.values.iter().copied().filter(|value| !weekday.nth.iter().any(|(of, _)| of == value)).collect();
+        let plain: Vec<u32> =
+            weekday.values.iter().copied().filter(|value| !weekday.nth.iter().any(|(of, _)| of == value)).collect();
         if !weekday.nth.is_empty() && !plain.is_empty() && weekday.len() != 7 {
             return Err("mixes plain days of the week with `#` or `L` ones; write two schedules".into());
         }
@@ -61,7 +62,11 @@ impl Days {
             WeekDay::Any if !weekday.star => WeekDay::Of(weekday.values),
             week => week,
         };
-        let rules = if split { vec![Rule { month, week: week_any }, Rule { month: month_any, week }] } else { vec![Rule { month, week }] };
+        let rules = if split {
+            vec![Rule { month, week: week_any }, Rule { month: month_any, week }]
+        } else {
+            vec![Rule { month, week }]
+        };
         Ok(Days { rules, all_must_come_true })
     }
 
@@ -84,7 +89,9 @@ impl MonthDay {
     fn has(&self, date: Date) -> bool {
         match self {
             MonthDay::Any => true,
-            MonthDay::Of { days, last } => days.contains(&number(date.day())) || (*last && date.day() == date.days_in_month()),
+            MonthDay::Of { days, last } => {
+                days.contains(&number(date.day())) || (*last && date.day() == date.days_in_month())
+            }
             MonthDay::Nearest(day) => date.day() == nearest_working_day(date, *day),
         }
     }
@@ -107,7 +114,8 @@ impl WeekDay {
     }
 }
 
-/// In the month of `date`: Saturday goes to Friday and Sunday to Monday, unless that would be another month.
+/// In the month of `date`: Saturday goes to Friday and Sunday to Monday, unless that would be
+/// another month.
 fn nearest_working_day(date: Date, day: i8) -> i8 {
     let last = date.days_in_month();
     let day = day.min(last);

@@ -36,21 +36,30 @@ impl Expression {
         let lower = text.to_lowercase();
         let expanded = MACROS.iter().find(|(name, _)| *name == lower).map_or(lower.as_str(), |(_, expanded)| expanded);
         // Other blanks than these separate no fields, in croniter as in cron.
-        let texts: Vec<&str> = expanded.split([' ', '\t', '\n', '\r', '\x0b', '\x0c']).filter(|text| !text.is_empty()).collect();
+        let texts: Vec<&str> =
+            expanded.split([' ', '\t', '\n', '\r', '\x0b', '\x0c']).filter(|text| !text.is_empty()).collect();
         if texts.len() == 1 && texts[0].starts_with('@') {
             let names = MACROS.map(|(name, _)| name).join(", ");
             return Err(format!("is no macro that is known; there are {names}"));
         }
         if !(5..=7).contains(&texts.len()) {
-            return Err(format!("has {} fields; a cron expression has 5, 6 (the last for seconds) or 7 (the last for years)", texts.len()));
+            return Err(format!(
+                "has {} fields; a cron expression has 5, 6 (the last for seconds) or 7 (the last for years)",
+                texts.len()
+            ));
         }
-        let fields = Kind::ALL.iter().zip(&texts).map(|(kind, text)| Field::parse(*kind, text)).collect::<Result<Vec<_>, _>>()?;
+        let fields = Kind::ALL
+            .iter()
+            .zip(&texts)
+            .map(|(kind, text)| Field::parse(*kind, text))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut fields = fields.into_iter();
         let mut field = |kind: Kind| fields.next().unwrap_or_else(|| Field::absent(kind));
         let (minute, hour, day, month, weekday) =
             (field(Kind::Minute), field(Kind::Hour), field(Kind::Day), field(Kind::Month), field(Kind::Weekday));
         let (second, year) = (field(Kind::Second), field(Kind::Year));
-        // A day field that lists all days restricts nothing, but only counts as a star when the other one has a star in it.
+        // A day field that lists all days restricts nothing, but only counts as a star when the
+        // other one has a star in it.
         let days = Days::new(day.collapsed_if(texts[4].contains('*')), weekday.collapsed_if(texts[2].contains('*')))?;
         Ok(Expression {
             normalised: texts.join(" "),
@@ -72,7 +81,8 @@ impl Expression {
         self.hours.len() == 24
     }
 
-    /// The first local time after this one, up to the end of a year. Times have no fractions of a second.
+    /// The first local time after this one, up to the end of a year. Times have no fractions of a
+    /// second.
     pub(super) fn next(&self, after: DateTime, last_year: i16) -> Option<DateTime> {
         let from = after.checked_add(jiff::Span::new().seconds(1)).ok()?;
         let mut found = None;

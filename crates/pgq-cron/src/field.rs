@@ -34,10 +34,13 @@ impl Field {
     /// Of lower-case text without blanks.
     pub(super) fn parse(kind: Kind, text: &str) -> Result<Field, String> {
         refuse_hashed(text)?;
-        let mut field = Field { kind, star: false, values: BTreeSet::new(), last: false, nearest: None, nth: BTreeSet::new() };
+        let mut field =
+            Field { kind, star: false, values: BTreeSet::new(), last: false, nearest: None, nth: BTreeSet::new() };
         if text.contains('?') {
             if text != "?" || !matches!(kind, Kind::Day | Kind::Weekday) {
-                return Err("has a `?` where none can be: it stands alone, for the day of the month or of the week".into());
+                return Err(
+                    "has a `?` where none can be: it stands alone, for the day of the month or of the week".into()
+                );
             }
             field.star = true;
             return Ok(field);
@@ -75,9 +78,12 @@ impl Field {
 
     /// `1#2`, `mon#2`, `mon-fri#2`; ranges only of names, as in croniter.
     fn add_nth(&mut self, item: &str) -> Result<(), String> {
-        let wrong = || format!("has {item:?}; the n-th weekday of a month is written like 5#2 or fri#2, with a number from 1 to 5");
+        let wrong = || {
+            format!("has {item:?}; the n-th weekday of a month is written like 5#2 or fri#2, with a number from 1 to 5")
+        };
         let (days, nth) = item.split_once('#').ok_or_else(wrong)?;
-        let nth = number(nth).and_then(|nth| i8::try_from(nth).ok()).filter(|nth| (1..=5).contains(nth)).ok_or_else(wrong)?;
+        let nth =
+            number(nth).and_then(|nth| i8::try_from(nth).ok()).filter(|nth| (1..=5).contains(nth)).ok_or_else(wrong)?;
         let names_only = |(from, to): (&str, &str)| WEEKDAYS.contains(&from) && WEEKDAYS.contains(&to);
         if days.contains('/') || days.split_once('-').is_some_and(|range| !names_only(range)) {
             return Err(wrong());
@@ -137,11 +143,13 @@ impl Field {
         self.values.len() + usize::from(self.star) + usize::from(self.last)
     }
 
-    /// As a star, if it lists as many things as the field has values (croniter counts an `L` as one of them) and `allowed`.
+    /// As a star, if it lists as many things as the field has values (croniter counts an `L` as one
+    /// of them) and `allowed`.
     pub(super) fn collapsed_if(mut self, allowed: bool) -> Field {
         let (min, max) = self.kind.bounds();
         if self.star || (allowed && self.len() == index(max - min + 1)) {
-            // Where a star stands among other things, those are kept for the count of what is listed.
+            // Where a star stands among other things, those are kept for the count of what is
+            // listed.
             let alone = !self.star || self.len() == index(max - min + 1) && allowed;
             self.star = true;
             if alone {
@@ -165,7 +173,8 @@ impl Field {
     }
 }
 
-/// A range past the end of its field, like `fri-mon`. How a step goes on behind the end is croniter's.
+/// A range past the end of its field, like `fri-mon`. How a step goes on behind the end is
+/// croniter's.
 fn around(low: u32, high: u32, step: u32, (min, max): (u32, u32)) -> Vec<u32> {
     let mut values: Vec<u32> = (low..=max).step_by(index(step)).collect();
     let last = values.last().copied().unwrap_or(low);
@@ -177,9 +186,12 @@ fn around(low: u32, high: u32, step: u32, (min, max): (u32, u32)) -> Vec<u32> {
 
 /// Hashed and random values are new at each start: no two workers would agree on the row.
 fn refuse_hashed(text: &str) -> Result<(), String> {
-    let hashed = |letter: char| text.strip_prefix(letter).is_some_and(|rest| rest.is_empty() || rest.starts_with(['(', '/']));
+    let hashed =
+        |letter: char| text.strip_prefix(letter).is_some_and(|rest| rest.is_empty() || rest.starts_with(['(', '/']));
     match () {
-        () if hashed('r') => Err(format!("has {text:?}: random values would differ from worker to worker; write a value")),
+        () if hashed('r') => {
+            Err(format!("has {text:?}: random values would differ from worker to worker; write a value"))
+        }
         () if hashed('h') => Err(format!("has {text:?}: hashed values (`h`) are not supported; write a value")),
         () => Ok(()),
     }

@@ -16,7 +16,8 @@ const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "au
 pub(super) const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 impl Kind {
-    pub(super) const ALL: [Kind; 7] = [Kind::Minute, Kind::Hour, Kind::Day, Kind::Month, Kind::Weekday, Kind::Second, Kind::Year];
+    pub(super) const ALL: [Kind; 7] =
+        [Kind::Minute, Kind::Hour, Kind::Day, Kind::Month, Kind::Weekday, Kind::Second, Kind::Year];
 
     pub(super) fn bounds(self) -> (u32, u32) {
         match self {

@@ -1,8 +1,10 @@
-//! Cron expressions: what they mean, how PgQueuer's schedules table spells them, and when they are due next.
+//! Cron expressions: what they mean, how PgQueuer's schedules table spells them, and when they are
+//! due next.
 //!
-//! Pure: no clock, no database. The dialect is the one of croniter, which PgQueuer reads expressions with, down to its oddities:
-//! Python workers and hosts share a row by its text, so both must mean the same times by it. `docs/schedules.md` has the dialect,
-//! and a test compares this module with croniter itself.
+//! Pure: no clock, no database. The dialect is the one of croniter, which PgQueuer reads
+//! expressions with, down to its oddities: Python workers and hosts share a row by its text, so
+//! both must mean the same times by it. `docs/schedules.md` has the dialect, and a test compares
+//! this module with croniter itself.
 
 mod days;
 mod expression;
@@ -17,7 +19,8 @@ use jiff::civil::date;
 use expression::Expression;
 use zone::{HORIZON_YEARS, Zone};
 
-/// Marks an expression of a time zone in the schedules table. No Python worker can register it: to croniter it is a mistake.
+/// Marks an expression of a time zone in the schedules table. No Python worker can register it: to
+/// croniter it is a mistake.
 const ZONE_PREFIX: &str = "CRON_TZ=";
 
 /// Why an expression is refused.
@@ -38,7 +41,8 @@ pub struct Schedule {
 impl Schedule {
     /// Read an expression, in the time zone of this IANA name.
     ///
-    /// What is right in form but cannot be due in any year is refused as well: it is surely not what its author wants.
+    /// What is right in form but cannot be due in any year is refused as well: it is surely not
+    /// what its author wants.
     pub fn new(expression: &str, zone: &str) -> Result<Schedule, CronError> {
         let refused = |problem: String| CronError { expression: expression.to_owned(), problem };
         let zone = Zone::named(zone).map_err(refused)?;
@@ -57,7 +61,8 @@ impl Schedule {
         }
     }
 
-    /// The text in the column `expression`: in UTC what PgQueuer would write there, else the same behind `CRON_TZ=Zone/Name`.
+    /// The text in the column `expression`: in UTC what PgQueuer would write there, else the same
+    /// behind `CRON_TZ=Zone/Name`.
     pub fn key(&self) -> String {
         match self.zone.name() {
             None => self.expression.normalised().to_owned(),
@@ -97,20 +102,35 @@ mod tests {
             next("30 2 * * *", "Europe/Berlin", "2026-03-28T00:00:00Z", 3),
             ["03-28 02:30 CET", "03-29 03:00 CEST", "03-30 02:30 CEST"]
         );
-        assert_eq!(next("0,30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", 2), ["03-29 03:00 CEST", "03-30 02:00 CEST"]);
+        assert_eq!(
+            next("0,30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", 2),
+            ["03-29 03:00 CEST", "03-30 02:00 CEST"]
+        );
         // The time that the gap ends at is due as well: still once.
-        assert_eq!(next("0 2,3 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", 2), ["03-29 03:00 CEST", "03-30 02:00 CEST"]);
-        assert_eq!(next("30 2 * * *", "America/New_York", "2026-03-07T12:00:00Z", 2), ["03-08 03:00 EDT", "03-09 02:30 EDT"]);
+        assert_eq!(
+            next("0 2,3 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", 2),
+            ["03-29 03:00 CEST", "03-30 02:00 CEST"]
+        );
+        assert_eq!(
+            next("30 2 * * *", "America/New_York", "2026-03-07T12:00:00Z", 2),
+            ["03-08 03:00 EDT", "03-09 02:30 EDT"]
+        );
     }
 
     #[test]
     fn a_time_that_the_autumn_brings_twice_comes_once() {
-        assert_eq!(next("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 2), ["10-25 02:30 CEST", "10-26 02:30 CET"]);
+        assert_eq!(
+            next("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 2),
+            ["10-25 02:30 CEST", "10-26 02:30 CET"]
+        );
         assert_eq!(
             next("*/30 1,2 * * *", "Europe/Berlin", "2026-10-24T23:30:00Z", 4),
             ["10-25 02:00 CEST", "10-25 02:30 CEST", "10-26 01:00 CET", "10-26 01:30 CET"]
         );
-        assert_eq!(next("30 1 * * *", "America/New_York", "2026-10-31T12:00:00Z", 2), ["11-01 01:30 EDT", "11-02 01:30 EST"]);
+        assert_eq!(
+            next("30 1 * * *", "America/New_York", "2026-10-31T12:00:00Z", 2),
+            ["11-01 01:30 EDT", "11-02 01:30 EST"]
+        );
         // Asked in the second hour of the same name.
         assert_eq!(next("30 1 * * *", "America/New_York", "2026-11-01T06:10:00Z", 1), ["11-02 01:30 EST"]);
     }
@@ -121,20 +141,27 @@ mod tests {
             next("30 * * * *", "Europe/Berlin", "2026-10-24T23:00:00Z", 4),
             ["10-25 01:30 CEST", "10-25 02:30 CEST", "10-25 02:30 CET", "10-25 03:30 CET"]
         );
-        assert_eq!(next("30 * * * *", "Europe/Berlin", "2026-03-29T00:00:00Z", 2), ["03-29 01:30 CET", "03-29 03:30 CEST"]);
-        assert_eq!(next("*/30 * * * *", "America/New_York", "2026-03-08T06:30:00Z", 2), ["03-08 03:00 EDT", "03-08 03:30 EDT"]);
+        assert_eq!(
+            next("30 * * * *", "Europe/Berlin", "2026-03-29T00:00:00Z", 2),
+            ["03-29 01:30 CET", "03-29 03:30 CEST"]
+        );
+        assert_eq!(
+            next("*/30 * * * *", "America/New_York", "2026-03-08T06:30:00Z", 2),
+            ["03-08 03:00 EDT", "03-08 03:30 EDT"]
+        );
         assert_eq!(
             next("0 * * * *", "America/New_York", "2026-11-01T04:00:00Z", 3),
             ["11-01 01:00 EDT", "11-01 01:00 EST", "11-01 02:00 EST"]
         );
     }
 
-    /// The rules minute by minute: what hands of a clock pass for the first time is due, and what they show again is not; for what is
-    /// due in every hour, whatever they show.
+    /// The rules minute by minute: what hands of a clock pass for the first time is due, and what
+    /// they show again is not; for what is due in every hour, whatever they show.
     #[test]
     fn clocks_minute_by_minute() {
         let zones = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"];
-        let expressions = ["*/15 * * * *", "30 * * * *", "15,45 1-3 * * *", "0 */2 * * *", "*/20 2 * * 0", "59 1 1-31/2 * *"];
+        let expressions =
+            ["*/15 * * * *", "30 * * * *", "15,45 1-3 * * *", "0 */2 * * *", "*/20 2 * * 0", "59 1 1-31/2 * *"];
         for (zone, expression) in zones.iter().flat_map(|zone| expressions.map(|expression| (zone, expression))) {
             let timezone = jiff::tz::TimeZone::get(zone).unwrap();
             let parsed = Expression::parse(expression).unwrap();
@@ -155,7 +182,9 @@ mod tests {
                     expected.extend(due.then_some(second));
                 }
                 let first = DateTime::from_timestamp(start, 0);
-                let found = std::iter::successors(first, |time| schedule.next_after(*time)).skip(1).map(|time| time.timestamp());
+                let found = std::iter::successors(first, |time| schedule.next_after(*time))
+                    .skip(1)
+                    .map(|time| time.timestamp());
                 let found: Vec<i64> = found.take_while(|second| *second < start + days * 86_400).collect();
                 assert_eq!(found, expected, "{expression} in {zone}");
             }

@@ -20,8 +20,9 @@ impl Zone {
             return Ok(Zone(None));
         }
         let zone = TimeZone::get(name).ok().filter(|zone| zone.iana_name().is_some());
-        zone.map(|zone| Zone(Some(zone)))
-            .ok_or_else(|| format!("is in the time zone {name:?}, which is not known; write an IANA name like Europe/Berlin"))
+        zone.map(|zone| Zone(Some(zone))).ok_or_else(|| {
+            format!("is in the time zone {name:?}, which is not known; write an IANA name like Europe/Berlin")
+        })
     }
 
     pub(super) fn name(&self) -> Option<&str> {
@@ -41,16 +42,20 @@ fn next_local(expression: &Expression, after: DateTime) -> Option<DateTime> {
     expression.next(after, after.year().saturating_add(HORIZON_YEARS))
 }
 
-/// For an expression that names hours: each local time once, at its first occurrence, or right after the gap that swallows it.
+/// For an expression that names hours: each local time once, at its first occurrence, or right
+/// after the gap that swallows it.
 ///
-/// Local times never run ahead of their instants' order, so the first one whose instant is later is the answer; in the second hour
-/// of an autumn night the local times that follow were all due an hour ago, and are passed over.
+/// Local times never run ahead of their instants' order, so the first one whose instant is later is
+/// the answer; in the second hour of an autumn night the local times that follow were all due an
+/// hour ago, and are passed over.
 fn instant(expression: &Expression, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let mut local = zone.to_datetime(after);
     loop {
         local = next_local(expression, local)?;
         let due = match zone.to_ambiguous_timestamp(local).offset() {
-            AmbiguousOffset::Unambiguous { offset } | AmbiguousOffset::Fold { before: offset, .. } => offset.to_timestamp(local).ok()?,
+            AmbiguousOffset::Unambiguous { offset } | AmbiguousOffset::Fold { before: offset, .. } => {
+                offset.to_timestamp(local).ok()?
+            }
             AmbiguousOffset::Gap { before, .. } => end_of_gap(before.to_timestamp(local).ok()?, zone)?,
         };
         if due > after {
@@ -65,16 +70,18 @@ fn end_of_gap(within: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     zone.preceding(later).next().map(|change| change.timestamp())
 }
 
-/// For an expression that is due in every hour: what the clock on the wall shows when it shows it, so that neither change of the
-/// clocks makes a pause or a hurry. Between two changes the offset is fixed and there is nothing to decide.
+/// For an expression that is due in every hour: what the clock on the wall shows when it shows it,
+/// so that neither change of the clocks makes a pause or a hurry. Between two changes the offset is
+/// fixed and there is nothing to decide.
 fn elapsed(expression: &Expression, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let mut from = after;
     loop {
         let offset = zone.to_offset(from);
         let due = offset.to_timestamp(next_local(expression, offset.to_datetime(from))?).ok()?;
         match zone.following(from).next().map(|change| change.timestamp()) {
-            // The instant of the change is already on the new offset's clock: look again from a second before it. `from` is on
-            // the old offset then, so the new one is asked for by name.
+            // The instant of the change is already on the new offset's clock: look again from a
+            // second before it. `from` is on the old offset then, so the new one is asked for by
+            // name.
             Some(change) if due >= change => {
                 let offset = zone.to_offset(change);
                 let before = Timestamp::from_second(change.as_second() - 1).ok()?;

@@ -32,7 +32,12 @@ pub(super) struct Binaries {
 }
 
 /// The programs for a cluster of version `made_by`, or for a new one.
-pub(super) async fn find(named: Option<&Path>, made_by: Option<u32>, data: &Path, user: &ServerUser) -> Result<Binaries, EmbeddedError> {
+pub(super) async fn find(
+    named: Option<&Path>,
+    made_by: Option<u32>,
+    data: &Path,
+    user: &ServerUser,
+) -> Result<Binaries, EmbeddedError> {
     let variable = std::env::var_os(VARIABLE).filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let named = named.map(|dir| ("the configuration", dir.to_owned())).or(variable.map(|dir| (VARIABLE, dir)));
     if let Some((origin, dir)) = named {
@@ -104,17 +109,22 @@ fn newest_first(mut versions: Vec<(f64, PathBuf)>) -> Vec<PathBuf> {
     versions.into_iter().map(|(_, dir)| dir).collect()
 }
 
-/// Run `postgres --version` as the server's user: that shows the version, and that this user gets at it and it runs here at all.
+/// Run `postgres --version` as the server's user: that shows the version, and that this user gets
+/// at it and it runs here at all.
 fn probe(dir: &Path, user: &ServerUser) -> Result<Binaries, String> {
     let dir = dir.canonicalize().map_err(|e| e.to_string())?;
     if !dir.join("initdb").is_file() {
         return Err("initdb is not in it".into());
     }
     let mut postgres = user.command(&dir.join("postgres"), Path::new("/"), Signal::KILL);
-    let out = postgres.arg("--version").output().map_err(|e| format!("user {} cannot run postgres: {e}", user.name()))?;
+    let out =
+        postgres.arg("--version").output().map_err(|e| format!("user {} cannot run postgres: {e}", user.name()))?;
     let text = String::from_utf8_lossy(&out.stdout);
     let Some(major) = major_of(&text) else {
-        return Err(format!("postgres --version says {:?}", format!("{text}{}", String::from_utf8_lossy(&out.stderr)).trim()));
+        return Err(format!(
+            "postgres --version says {:?}",
+            format!("{text}{}", String::from_utf8_lossy(&out.stderr)).trim()
+        ));
     };
     if major < OLDEST {
         return Err(format!("it is PostgreSQL {major}, and {OLDEST} is the oldest supported"));
@@ -122,7 +132,8 @@ fn probe(dir: &Path, user: &ServerUser) -> Result<Binaries, String> {
     Ok(Binaries { dir, major })
 }
 
-/// `postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)` is 15, and so are `15beta1` and `15devel`.
+/// `postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)` is 15, and so are `15beta1` and
+/// `15devel`.
 fn major_of(version: &str) -> Option<u32> {
     let number = version.split_once("(PostgreSQL) ")?.1;
     let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
@@ -157,6 +168,9 @@ mod tests {
     fn a_cluster_of_another_version_is_refused_by_name() {
         let found = Binaries { dir: "/usr/lib/postgresql/15/bin".into(), major: 15 };
         let said = agree(found, Some(13), Path::new("/srv/db/data")).expect_err("13 is not 15").to_string();
-        assert!(said.contains("made by PostgreSQL 13") && said.contains("PostgreSQL 15 in /usr/lib/postgresql/15/bin"), "{said}");
+        assert!(
+            said.contains("made by PostgreSQL 13") && said.contains("PostgreSQL 15 in /usr/lib/postgresql/15/bin"),
+            "{said}"
+        );
     }
 }

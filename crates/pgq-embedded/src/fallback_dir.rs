@@ -1,4 +1,5 @@
-//! Where the database lives when PostgreSQL's user cannot enter the folder asked for: a project under `/root`, started by root.
+//! Where the database lives when PostgreSQL's user cannot enter the folder asked for: a project
+//! under `/root`, started by root.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -12,7 +13,8 @@ use super::user::ServerUser;
 /// Both survive a reboot.
 const PLACES: [&str; 2] = ["/var/lib/pgq-host", "/var/tmp/pgq-host"];
 
-/// See that we can write into the folder and that the server's user can enter it; open the folder itself if that is all it takes.
+/// See that we can write into the folder and that the server's user can enter it; open the folder
+/// itself if that is all it takes.
 pub(super) fn let_in(path: &Path, user: &ServerUser) -> Result<(), String> {
     let meta = fs::metadata(path).map_err(|e| e.to_string())?;
     if !user.is_switched() {
@@ -51,7 +53,8 @@ pub(super) fn let_in(path: &Path, user: &ServerUser) -> Result<(), String> {
     ))
 }
 
-/// The stand-in for a folder: the same for every run, and safe from whoever else may write beside it.
+/// The stand-in for a folder: the same for every run, and safe from whoever else may write beside
+/// it.
 pub(super) fn of(path: &Path) -> Result<PathBuf, EmbeddedError> {
     let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
     let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -69,7 +72,8 @@ pub(super) fn of(path: &Path) -> Result<PathBuf, EmbeddedError> {
     })
 }
 
-/// A folder that only we can write to; one that is there already has to be ours, and no link to somewhere else.
+/// A folder that only we can write to; one that is there already has to be ours, and no link to
+/// somewhere else.
 fn make_private(folder: &Path) -> std::io::Result<()> {
     match fs::DirBuilder::new().mode(0o711).create(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),

@@ -21,7 +21,8 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Make or find the folder, or its stand-in where the server's user cannot enter it, and lock it.
+    /// Make or find the folder, or its stand-in where the server's user cannot enter it, and lock
+    /// it.
     pub(super) fn open(wanted: &Path) -> Result<(Self, ServerUser), EmbeddedError> {
         fs::create_dir_all(wanted).map_err(EmbeddedError::io("make the data folder", wanted))?;
         let path = wanted.canonicalize().map_err(EmbeddedError::io("find the data folder", wanted))?;
@@ -68,7 +69,8 @@ impl Folder {
         self.lock.previous_holder
     }
 
-    /// The superuser's password; `true` when it was made just now, and no existing database knows it.
+    /// The superuser's password; `true` when it was made just now, and no existing database knows
+    /// it.
     pub(super) fn password(&self) -> Result<(String, bool), EmbeddedError> {
         let file = self.password_file();
         match fs::read_to_string(&file) {
@@ -103,8 +105,8 @@ impl Folder {
         }
     }
 
-    /// The value of `unix_socket_directories`: the data folder (which only the server's user can enter), or none where its path is
-    /// too long for a socket or would need quoting.
+    /// The value of `unix_socket_directories`: the data folder (which only the server's user can
+    /// enter), or none where its path is too long for a socket or would need quoting.
     pub(super) fn socket_folder(&self) -> String {
         let data = self.data();
         let plain = |path: &&str| path.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c));

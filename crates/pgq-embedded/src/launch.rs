@@ -16,7 +16,8 @@ use super::process::Process;
 use super::session;
 use super::user::ServerUser;
 
-/// What suits a private database on a developer's machine. Settings of the caller come after these and win.
+/// What suits a private database on a developer's machine. Settings of the caller come after these
+/// and win.
 const DEFAULTS: [(&str, &str); 15] = [
     ("jit", "off"), // costs a queue's short statements more than they take
     ("max_connections", "100"),
@@ -46,7 +47,8 @@ const POLL: Duration = Duration::from_millis(10);
 /// Free ports that may be snatched from under us before we give up.
 const PORTS_TRIED: u32 = 5;
 
-/// Start the server and wait until it answers to the role and the password; returns it with its port.
+/// Start the server and wait until it answers to the role and the password; returns it with its
+/// port.
 pub(super) async fn launch(
     folder: &Folder,
     user: &ServerUser,
@@ -116,7 +118,8 @@ async fn spawn(
     Ok((process, begin))
 }
 
-/// The server says so itself, in its pid file; asking by connecting would fill its log with refusals.
+/// The server says so itself, in its pid file; asking by connecting would fill its log with
+/// refusals.
 async fn wait_until_ready(process: &Process, data: &Path) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {

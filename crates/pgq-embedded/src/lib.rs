@@ -1,7 +1,8 @@
-//! The embedded PostgreSQL of `pgq-host dev`: a private server in a folder of the project, kept across runs.
+//! The embedded PostgreSQL of `pgq-host dev`: a private server in a folder of the project, kept
+//! across runs.
 //!
-//! What it never does: listen beyond 127.0.0.1, run as root, outlive us unnoticed (Linux: at all), share its folder with a second
-//! process, or touch a database that it did not make.
+//! What it never does: listen beyond 127.0.0.1, run as root, outlive us unnoticed (Linux: at all),
+//! share its folder with a second process, or touch a database that it did not make.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -29,12 +30,13 @@ use self::process::Process;
 /// What the user may decide.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Holds the data, the password, the log. Made when missing; started by root in a place that an unprivileged user cannot enter,
-    /// a stand-in is used: ask [`Server::data_dir`].
+    /// Holds the data, the password, the log. Made when missing; started by root in a place that an
+    /// unprivileged user cannot enter, a stand-in is used: ask [`Server::data_dir`].
     pub data_dir: PathBuf,
     /// Exactly this port; `None` takes that of the last run, or a free one.
     pub port: Option<u16>,
-    /// The folder of `postgres` and `initdb`; `None` looks in `PGQ_HOST_PG_BIN`, on `PATH`, where packages put them, and downloads.
+    /// The folder of `postgres` and `initdb`; `None` looks in `PGQ_HOST_PG_BIN`, on `PATH`, where
+    /// packages put them, and downloads.
     pub binaries: Option<PathBuf>,
     /// Server settings, over our defaults.
     pub settings: Vec<(String, String)>,
@@ -62,7 +64,8 @@ pub struct Server {
     folder: Folder,
 }
 
-/// Start the server of this folder, or take over the one that still runs there. It answers when this returns.
+/// Start the server of this folder, or take over the one that still runs there. It answers when
+/// this returns.
 pub async fn start(settings: Settings) -> Result<Server, EmbeddedError> {
     let (folder, user) = Folder::open(&settings.data_dir)?;
     let (password, is_new) = folder.password()?;
@@ -120,16 +123,25 @@ impl Server {
         session::create_database_if_missing(self.port, &self.password, name).await
     }
 
-    /// Wait for an end that nobody asked for (somebody killed it, the disk is full); returns how it ended, with the end of its log.
+    /// Wait for an end that nobody asked for (somebody killed it, the disk is full); returns how it
+    /// ended, with the end of its log.
     pub async fn ended(&self) -> String {
         let how = self.process.ended().await;
-        format!("PostgreSQL ended ({how}); its log {} ends with:\n{}", self.folder.log().display(), log::tail(&self.folder.log(), 0))
+        format!(
+            "PostgreSQL ended ({how}); its log {} ends with:\n{}",
+            self.folder.log().display(),
+            log::tail(&self.folder.log(), 0)
+        )
     }
 
-    /// Fast shutdown: cuts connections, keeps all that was committed, returns when the server is gone.
+    /// Fast shutdown: cuts connections, keeps all that was committed, returns when the server is
+    /// gone.
     pub async fn stop(self) {
         if !self.process.stop().await {
-            tracing::warn!(pid = self.process.pid(), "the embedded PostgreSQL did not stop and was killed; the next start recovers");
+            tracing::warn!(
+                pid = self.process.pid(),
+                "the embedded PostgreSQL did not stop and was killed; the next start recovers"
+            );
         }
     }
 }
@@ -143,6 +155,10 @@ impl Drop for Server {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Server");
-        debug.field("data_dir", &self.data_dir()).field("port", &self.port).field("pid", &self.pid()).finish_non_exhaustive()
+        debug
+            .field("data_dir", &self.data_dir())
+            .field("port", &self.port)
+            .field("pid", &self.pid())
+            .finish_non_exhaustive()
     }
 }

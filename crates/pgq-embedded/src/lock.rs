@@ -1,4 +1,5 @@
-//! The lock that gives a folder to one process at a time. The kernel takes it back with the process, however that ends.
+//! The lock that gives a folder to one process at a time. The kernel takes it back with the
+//! process, however that ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -20,7 +21,14 @@ impl Lock {
     pub(super) fn take(path: &Path) -> Result<Self, EmbeddedError> {
         let name = path.join("lock");
         let doing = || EmbeddedError::io("lock", &name);
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&name).map_err(doing())?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&name)
+            .map_err(doing())?;
         let mut text = String::new();
         match file.try_lock() {
             Ok(()) => {}

@@ -1,6 +1,8 @@
-//! The server's log: a file beside the data that is bounded in size, and whose end goes into every error.
+//! The server's log: a file beside the data that is bounded in size, and whose end goes into every
+//! error.
 //!
-//! The server writes to the file itself rather than through a pipe of ours, so its last words are kept when we are killed.
+//! The server writes to the file itself rather than through a pipe of ours, so its last words are
+//! kept when we are killed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};

@@ -14,7 +14,8 @@ pub(super) enum Status {
     Stopping,
 }
 
-/// The lines that matter here. A server writes the file line by line while it starts, so all but the first may be missing.
+/// The lines that matter here. A server writes the file line by line while it starts, so all but
+/// the first may be missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PidFile {
     pub(super) pid: i32,
@@ -66,7 +67,10 @@ pub(super) fn is_alive(pid: i32) -> bool {
     if cfg!(target_os = "linux") {
         // The state follows the program's name, which may hold anything, in parentheses.
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        return stat.rsplit(')').next().is_some_and(|rest| !matches!(rest.trim_start().chars().next(), None | Some('Z' | 'X')));
+        return stat
+            .rsplit(')')
+            .next()
+            .is_some_and(|rest| !matches!(rest.trim_start().chars().next(), None | Some('Z' | 'X')));
     }
     let Some(pid) = Pid::from_raw(pid) else { return false };
     !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
@@ -91,7 +95,8 @@ fn is_server_on(pid: i32, data: &Path) -> bool {
     if !comm.starts_with("postgres") && !comm.starts_with("postmaster") {
         return false;
     }
-    // A server works in its data folder. Root without CAP_SYS_PTRACE (a container) cannot see that, but can see the command line.
+    // A server works in its data folder. Root without CAP_SYS_PTRACE (a container) cannot see that,
+    // but can see the command line.
     match fs::read_link(format!("/proc/{pid}/cwd")) {
         Ok(folder) => folder == data,
         Err(_) => fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {

@@ -28,7 +28,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// A thread of its own spawns the server and lives as long as that: the kernel's "signal me when my parent dies" means the thread.
+    /// A thread of its own spawns the server and lives as long as that: the kernel's "signal me
+    /// when my parent dies" means the thread.
     pub(super) async fn spawn(mut command: Command, data: &Path) -> std::io::Result<Self> {
         let (spawned, pid) = oneshot::channel();
         let (ending, ended) = watch::channel(None);
@@ -83,7 +84,8 @@ impl Process {
         how.unwrap_or_default()
     }
 
-    /// Fast shutdown: open connections are cut, everything committed is kept. `false` when it had to be killed.
+    /// Fast shutdown: open connections are cut, everything committed is kept. `false` when it had
+    /// to be killed.
     pub(super) async fn stop(&self) -> bool {
         for (signal, patience) in [(Signal::INT, FAST), (Signal::QUIT, IMMEDIATE)] {
             self.signal(signal);
@@ -111,7 +113,8 @@ impl Process {
     }
 }
 
-/// For a start that failed or was cancelled, and an owner that cannot wait: the server goes, in its own time.
+/// For a start that failed or was cancelled, and an owner that cannot wait: the server goes, in its
+/// own time.
 impl Drop for Process {
     fn drop(&mut self) {
         self.signal(Signal::INT);

@@ -24,11 +24,13 @@ pub(super) fn dsn(port: u16, password: &str, database: &str) -> String {
             _ => name.push_str(&format!("%{byte:02X}")),
         }
     }
-    // Nothing of the password, which is hexadecimal, needs an escape. No parameters: clients differ in those they know.
+    // Nothing of the password, which is hexadecimal, needs an escape. No parameters: clients differ
+    // in those they know.
     format!("postgresql://{ROLE}:{password}@127.0.0.1:{port}/{name}")
 }
 
-/// Does this very cluster answer on the port? A refused password is an error, since waiting will not help.
+/// Does this very cluster answer on the port? A refused password is an error, since waiting will
+/// not help.
 pub(super) async fn greet(port: u16, password: &str, folder: &Folder) -> Result<bool, EmbeddedError> {
     let ask = async {
         let mut connection = connect(port, password).await?;

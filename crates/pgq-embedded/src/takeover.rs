@@ -1,4 +1,5 @@
-//! What an earlier run left running: taken over when it serves, waited for when it stops, cleared away when it is only a file.
+//! What an earlier run left running: taken over when it serves, waited for when it stops, cleared
+//! away when it is only a file.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,8 @@ const LAST_BREATH: Duration = Duration::from_secs(1);
 
 const POLL: Duration = Duration::from_millis(10);
 
-/// The running server of this folder with its port, if there is one that serves. `password` is the kept one, if it is known to it.
+/// The running server of this folder with its port, if there is one that serves. `password` is the
+/// kept one, if it is known to it.
 pub(super) async fn find(
     folder: &Folder,
     password: Option<&str>,
@@ -29,7 +31,8 @@ pub(super) async fn find(
     let (mut waited, mut told_to_stop) = (false, false);
     while let Some(file) = PidFile::read(&data) {
         match pidfile::holder(file.pid, &data) {
-            // The server itself clears such a file, after it has looked for the dead one's children.
+            // The server itself clears such a file, after it has looked for the dead one's
+            // children.
             Holder::Nobody => return Ok(None),
             // The server would take this process for another server, and refuse.
             Holder::Stranger => {
@@ -55,7 +58,8 @@ pub(super) async fn find(
                     Err(error) => return Err(error),
                 }
             }
-            // It serves on another port than wanted, or with a password that is lost: it has to start anew.
+            // It serves on another port than wanted, or with a password that is lost: it has to
+            // start anew.
             (Status::Ready, ..) if !told_to_stop => told_to_stop = stop(file.pid),
             _ => {}
         }
@@ -69,10 +73,13 @@ pub(super) async fn find(
     Ok(None)
 }
 
-/// A killed process gives up its lock a moment before the kernel tells its server to stop, and a server found "ready" in this moment
-/// is about to go. Once the process is gone the server has been told, and it heeds that before it accepts a connection.
+/// A killed process gives up its lock a moment before the kernel tells its server to stop, and a
+/// server found "ready" in this moment is about to go. Once the process is gone the server has been
+/// told, and it heeds that before it accepts a connection.
 async fn wait_for_last_breath(folder: &Folder) {
-    let Some(previous) = folder.previous_holder().filter(|pid| i32::try_from(std::process::id()) != Ok(*pid)) else { return };
+    let Some(previous) = folder.previous_holder().filter(|pid| i32::try_from(std::process::id()) != Ok(*pid)) else {
+        return;
+    };
     let deadline = Instant::now() + LAST_BREATH;
     while pidfile::is_alive(previous) && Instant::now() < deadline {
         tokio::time::sleep(POLL).await;

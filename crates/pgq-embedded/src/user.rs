@@ -1,7 +1,8 @@
 //! The system user that the server runs as, and the one way to start one of its programs.
 //!
-//! PostgreSQL refuses to run as root, so root hands over to an unprivileged user. No program starts other than through
-//! [`ServerUser::command`]: it drops privileges, hides our environment, and ties the program's life to ours.
+//! PostgreSQL refuses to run as root, so root hands over to an unprivileged user. No program starts
+//! other than through [`ServerUser::command`]: it drops privileges, hides our environment, and ties
+//! the program's life to ours.
 
 use std::fs;
 use std::io;
@@ -12,7 +13,8 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
-/// Variables that the server's programs may see; ours hold secrets, and `PG*` would change what they do.
+/// Variables that the server's programs may see; ours hold secrets, and `PG*` would change what
+/// they do.
 const PASSED_ON: [&str; 5] = ["PATH", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"];
 
 #[derive(Debug, Clone)]
@@ -23,7 +25,8 @@ pub(super) struct ServerUser {
 }
 
 impl ServerUser {
-    /// Whoever owns what is there already (the first of `existing` that is not root's), else `postgres`, else `nobody`.
+    /// Whoever owns what is there already (the first of `existing` that is not root's), else
+    /// `postgres`, else `nobody`.
     pub(super) fn choose(existing: &[&Path]) -> Self {
         if !rustix::process::geteuid().is_root() {
             return Self { name: "you".into(), switch_to: None };
@@ -36,7 +39,8 @@ impl ServerUser {
             return Self { name, switch_to: Some((uid, gid)) };
         }
         let unprivileged = |wanted| account(&accounts, |name, uid| name == wanted && uid != 0);
-        let (name, uid, gid) = unprivileged("postgres").or_else(|| unprivileged("nobody")).unwrap_or(("nobody".into(), 65534, 65534));
+        let (name, uid, gid) =
+            unprivileged("postgres").or_else(|| unprivileged("nobody")).unwrap_or(("nobody".into(), 65534, 65534));
         Self { name, switch_to: Some((uid, gid)) }
     }
 
@@ -53,7 +57,8 @@ impl ServerUser {
         let mut command = Command::new(program);
         command.env_clear().env("LC_ALL", "C").current_dir(folder).stdin(Stdio::null());
         command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        // Its own process group: a Ctrl-C at the terminal must reach us alone, or the server is gone before its clients have drained.
+        // Its own process group: a Ctrl-C at the terminal must reach us alone, or the server is
+        // gone before its clients have drained.
         command.process_group(0);
         if let Some((uid, gid)) = self.switch_to {
             command.uid(uid).gid(gid);
@@ -62,7 +67,8 @@ impl ServerUser {
         command
     }
 
-    /// Can the server's user get into this folder? Asked of the kernel, since mode bits tell nothing of ACLs and security modules.
+    /// Can the server's user get into this folder? Asked of the kernel, since mode bits tell
+    /// nothing of ACLs and security modules.
     pub(super) fn can_enter(&self, folder: &Path) -> bool {
         let mut probe = self.command(Path::new("/bin/sh"), folder, Signal::KILL);
         match probe.args(["-c", ":"]).stdout(Stdio::null()).stderr(Stdio::null()).status() {
@@ -79,7 +85,8 @@ impl ServerUser {
         }
     }
 
-    /// Make a whole folder the server's, when it is not (a copy made by root, say). Symbolic links are not followed.
+    /// Make a whole folder the server's, when it is not (a copy made by root, say). Symbolic links
+    /// are not followed.
     pub(super) fn own_all(&self, folder: &Path) -> io::Result<()> {
         let Some((uid, gid)) = self.switch_to else { return Ok(()) };
         if fs::metadata(folder)?.uid() == uid {
@@ -108,8 +115,9 @@ fn account(passwd: &str, matches: impl Fn(&str, u32) -> bool) -> Option<(String,
     })
 }
 
-/// A SIGKILL leaves us no chance to stop the server, so the kernel does it. The request has to come after the change of user, which
-/// clears it, and holds for the life of the thread that spawns: see `process::spawn`.
+/// A SIGKILL leaves us no chance to stop the server, so the kernel does it. The request has to come
+/// after the change of user, which clears it, and holds for the life of the thread that spawns: see
+/// `process::spawn`.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "std has no other hook between the change of user and exec")]
 fn die_with_us(command: &mut Command, signal: Signal) {
@@ -134,7 +142,8 @@ fn die_with_us(_: &mut Command, _: Signal) {}
 mod tests {
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\nbroken\npostgres:x:101:104:,,,:/var/lib/postgresql:/bin/bash\n";
+    const PASSWD: &str =
+        "root:x:0:0:root:/root:/bin/bash\nbroken\npostgres:x:101:104:,,,:/var/lib/postgresql:/bin/bash\n";
 
     #[test]
     fn accounts_are_found_by_name_and_by_id() {

@@ -1,4 +1,5 @@
-//! Which addresses are the operator's own network: those a plugin reaches only where `private-networks` says so.
+//! Which addresses are the operator's own network: those a plugin reaches only where
+//! `private-networks` says so.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -46,7 +47,8 @@ impl fmt::Display for Network {
     }
 }
 
-/// The IPv4 address inside an IPv6 one that stands for it (mapped, compatible, NAT64, 6to4), where a gateway may take it to.
+/// The IPv4 address inside an IPv6 one that stands for it (mapped, compatible, NAT64, 6to4), where
+/// a gateway may take it to.
 pub(super) fn unwrapped(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     let octets = v6.octets();
@@ -63,8 +65,11 @@ pub(super) fn unwrapped(address: IpAddr) -> IpAddr {
 /// Whether it is an ordinary address of the public internet.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match unwrapped(address) {
-        IpAddr::V4(address) => !PRIVATE_V4.iter().any(|(network, prefix)| v4_in(address, Ipv4Addr::from(*network), *prefix)),
-        // Only 2000::/3 is given out to the public at all; loopback, link-local, ULA and multicast are outside it.
+        IpAddr::V4(address) => {
+            !PRIVATE_V4.iter().any(|(network, prefix)| v4_in(address, Ipv4Addr::from(*network), *prefix))
+        }
+        // Only 2000::/3 is given out to the public at all; loopback, link-local, ULA and multicast
+        // are outside it.
         IpAddr::V6(address) => {
             v6_in(address, Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3)
                 && !PRIVATE_V6.iter().any(|(network, prefix)| v6_in(address, Ipv6Addr::from(*network), *prefix))
@@ -176,7 +181,9 @@ mod tests {
     #[test]
     fn a_network_holds_its_addresses_in_every_wrapping_and_no_others() {
         let network: Network = "10.1.0.0/16".parse().expect("network");
-        for (address, inside) in [("10.1.255.255", true), ("10.2.0.0", false), ("::ffff:10.1.0.1", true), ("fd00::1", false)] {
+        for (address, inside) in
+            [("10.1.255.255", true), ("10.2.0.0", false), ("::ffff:10.1.0.1", true), ("fd00::1", false)]
+        {
             assert_eq!(network.contains(address.parse().expect("address")), inside, "{address}");
         }
         assert!("0.0.0.0/0".parse::<Network>().expect("all").contains(IpAddr::from([127, 0, 0, 1])));

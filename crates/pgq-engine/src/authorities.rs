@@ -1,5 +1,5 @@
-//! Who may have signed the certificates of origins: the public authorities, and those of an operator's own from a file, since origins inside a
-//! company are rarely signed by a public one.
+//! Who may have signed the certificates of origins: the public authorities, and those of an
+//! operator's own from a file, since origins inside a company are rarely signed by a public one.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -9,7 +9,8 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// The file, what was in it when it was read, and connections that trust it besides the public ones.
+/// The file, what was in it when it was read, and connections that trust it besides the public
+/// ones.
 #[derive(Debug, Clone)]
 pub struct Authorities {
     pub(super) file: PathBuf,

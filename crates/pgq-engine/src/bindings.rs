@@ -1,4 +1,5 @@
-//! The generated half of `wit/`. Private to `wasm`: what the rest of the host sees is `job`'s plain data.
+//! The generated half of `wit/`. Private to `wasm`: what the rest of the host sees is `job`'s plain
+//! data.
 
 wasmtime::component::bindgen!({
     path: "wit",

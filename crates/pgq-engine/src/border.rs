@@ -1,6 +1,8 @@
-//! Where a guest leaves its own code: each call of the host, ours or WASI's, passes here before anything of it is copied.
+//! Where a guest leaves its own code: each call of the host, ours or WASI's, passes here before
+//! anything of it is copied.
 //!
-//! The epoch interrupts a guest at its loops and at the beginning of its functions. A straight line of calls has neither.
+//! The epoch interrupts a guest at its loops and at the beginning of its functions. A straight line
+//! of calls has neither.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,13 +17,14 @@ use super::limits::{Exhausted, Limits};
 
 /// Bytes that a call may pass: texts, headers, a piece of a body.
 pub(super) const ARGUMENT_BYTES: usize = 256 << 10;
-/// Bytes that it may pass while there is a job to be enqueued: the payload. Twice of what is accepted, so that a little too much is
-/// refused with a reason instead of a trap.
+/// Bytes that it may pass while there is a job to be enqueued: the payload. Twice of what is
+/// accepted, so that a little too much is refused with a reason instead of a trap.
 pub(super) const PAYLOAD_BYTES: usize = 32 << 20;
 /// Bytes that a handler may return, over all jobs of a batch.
 pub(super) const RESULT_BYTES: usize = 64 << 20;
 
-/// The hook of a store. `F` shows it what it checks; a type and no pointer, so that the compiler sees through it.
+/// The hook of a store. `F` shows it what it checks; a type and no pointer, so that the compiler
+/// sees through it.
 pub(super) struct Border<F>(pub(super) F);
 
 /// What the border has of a store.

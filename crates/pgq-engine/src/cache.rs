@@ -1,9 +1,11 @@
 //! Compiled code on disk, so that a host starts in milliseconds.
 //!
-//! Deserializing compiled code is running it: what is loaded must be, byte for byte, what this very compiler made. So the folder is
-//! private to the user (0700, owned by it), a file's name is the digest of the component plus a hash of the full compiler version
-//! and configuration, and the file opens with a digest over that name and its body. A file that does not match is never executed;
-//! it is deleted and the component compiled again. Files are read, not mapped: nobody can change them under a running plugin.
+//! Deserializing compiled code is running it: what is loaded must be, byte for byte, what this very
+//! compiler made. So the folder is private to the user (0700, owned by it), a file's name is the
+//! digest of the component plus a hash of the full compiler version and configuration, and the file
+//! opens with a digest over that name and its body. A file that does not match is never executed;
+//! it is deleted and the component compiled again. Files are read, not mapped: nobody can change
+//! them under a running plugin.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
@@ -34,7 +36,8 @@ impl CodeCache {
         CodeCache::default()
     }
 
-    /// Create the folder where it is missing, refuse it where others could write to it, and drop files long unused.
+    /// Create the folder where it is missing, refuse it where others could write to it, and drop
+    /// files long unused.
     pub fn open(folder: &Path) -> anyhow::Result<CodeCache> {
         make_private(folder).with_context(|| format!("cannot use {} as cache of compiled code", folder.display()))?;
         prune(folder);
@@ -51,7 +54,8 @@ impl CodeCache {
         Some(self.folder.as_ref()?.join(format!("{}.cwasm", key(engine, wasm))))
     }
 
-    /// The component of these bytes: from the cache, or compiled now and kept. `tries`: how often that took too long.
+    /// The component of these bytes: from the cache, or compiled now and kept. `tries`: how often
+    /// that took too long.
     pub(super) async fn component(&self, engine: &Engine, wasm: &[u8], tries: u32) -> Result<Component, CompileError> {
         let Some(folder) = &self.folder else {
             return load(engine, &engine.compiler().compile(wasm, tries).await?);
@@ -78,18 +82,22 @@ impl CodeCache {
 }
 
 fn load(engine: &Engine, code: &[u8]) -> Result<Component, CompileError> {
-    #[expect(unsafe_code, reason = "the one place that turns bytes into native code; the module's opening lines say why it is sound")]
+    #[expect(
+        unsafe_code,
+        reason = "the one place that turns bytes into native code; the module's opening lines say why it is sound"
+    )]
     // SAFETY: these bytes come from our own compiler, over a pipe to a process of this very binary; or `read_checked` compared their digest
-    // with the one written beside them by `write`, which had them from the same compiler (the key holds its full version and
-    // configuration), in a folder only we can write.
+    // with the one written beside them by `write`, which had them from the same compiler (the key
+    // holds its full version and configuration), in a folder only we can write.
     let component = unsafe { Component::deserialize(engine.inner(), code) };
-    // The compiler made it a moment ago, for this engine: what is wrong is here, such as memory that cannot be had.
+    // The compiler made it a moment ago, for this engine: what is wrong is here, such as memory
+    // that cannot be had.
     component.map_err(|error| CompileError::GaveUp(format!("the compiled code cannot be loaded: {error:#}")))
 }
 
 fn key(engine: &Engine, wasm: &[u8]) -> String {
-    // wasmtime's own version check looks at the major version only; this hash covers the full one, so that no code outlives a
-    // patch release that fixed its compiler.
+    // wasmtime's own version check looks at the major version only; this hash covers the full one,
+    // so that no code outlives a patch release that fixed its compiler.
     let mut hasher = DefaultHasher::new();
     engine.inner().precompile_compatibility_hash().hash(&mut hasher);
     format!("{}-{:016x}", crate::digest::hex(&Sha256::digest(wasm)), hasher.finish())
@@ -119,8 +127,8 @@ fn write(folder: &Path, path: &Path, key: &str, code: &[u8]) -> anyhow::Result<(
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(&body_digest(key, code))?;
     file.write_all(code)?;
-    // Not synced, which would keep the first job waiting behind all that the disk has to do: what a power cut leaves of it does not match
-    // its digest.
+    // Not synced, which would keep the first job waiting behind all that the disk has to do: what a
+    // power cut leaves of it does not match its digest.
     file.persist(path)?;
     Ok(())
 }
@@ -157,10 +165,16 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
         bail!("it is not a folder (a link is not followed)");
     }
     if folder.uid() != rustix::process::geteuid().as_raw() {
-        bail!("it belongs to user {}, who could plant native code there; choose another with --cache-dir", folder.uid());
+        bail!(
+            "it belongs to user {}, who could plant native code there; choose another with --cache-dir",
+            folder.uid()
+        );
     }
     if folder.mode() & 0o022 != 0 {
-        bail!("others can write to it (mode {:o}) and could plant native code there; chmod 700 it", folder.mode() & 0o777);
+        bail!(
+            "others can write to it (mode {:o}) and could plant native code there; chmod 700 it",
+            folder.mode() & 0o777
+        );
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! Compiling, in a process of its own.
 //!
-//! Compiling is the one thing that a hostile file can make arbitrarily slow or large before it is even a plugin, and a compiler cannot be
-//! interrupted from within. So this binary starts itself once more, at a lower priority when it takes long, with a limit on its memory; past its time it is
-//! killed. A compiler that crashes is an error about a file, nothing more.
+//! Compiling is the one thing that a hostile file can make arbitrarily slow or large before it is
+//! even a plugin, and a compiler cannot be interrupted from within. So this binary starts itself
+//! once more, at a lower priority when it takes long, with a limit on its memory; past its time it
+//! is killed. A compiler that crashes is an error about a file, nothing more.
 
 mod memory;
 
@@ -26,10 +27,12 @@ use memory::CompilerMemory;
 pub const COMPILE_VERB: &str = "compile-component";
 
 const NICE: i32 = 10;
-/// A compilation that has taken no more of the processors competes as an equal: a new version is to be there at once, whatever the load.
+/// A compilation that has taken no more of the processors competes as an equal: a new version is to
+/// be there at once, whatever the load.
 const ALLOWANCE: Duration = Duration::from_secs(1);
-/// Threads of a compiler per core, while that makes no more than so many. The kernel shares a busy machine out by threads: with one per core
-/// a new version under full load came after more than a second, and most were replaced before they had run a job.
+/// Threads of a compiler per core, while that makes no more than so many. The kernel shares a busy
+/// machine out by threads: with one per core a new version under full load came after more than a
+/// second, and most were replaced before they had run a job.
 const THREADS_PER_CORE: usize = 4;
 const MANY_THREADS: usize = 16;
 /// A file that took too long has at most so many times twice the time when it is tried again.
@@ -64,8 +67,8 @@ impl Compiler {
         Compiler { engine: engine.clone(), settings: Arc::clone(settings), pooled, permits }
     }
 
-    /// `tries`: how often these bytes took too long; each try has twice the time of the one before, since a busy machine is no fault of
-    /// the file's.
+    /// `tries`: how often these bytes took too long; each try has twice the time of the one before,
+    /// since a busy machine is no fault of the file's.
     pub(super) async fn compile(&self, wasm: &[u8], tries: u32) -> Result<Vec<u8>, CompileError> {
         let Some(timeout) = self.settings.compile_timeout else {
             let code = self.engine.precompile_component(wasm);
@@ -73,7 +76,8 @@ impl Compiler {
         };
         let timeout = timeout.saturating_mul(1 << tries.min(MOST_DOUBLINGS));
         let _permit = self.permits.acquire().await;
-        let mut compiler = self.start().map_err(|error| CompileError::GaveUp(format!("the compiler cannot be started: {error}")))?;
+        let mut compiler =
+            self.start().map_err(|error| CompileError::GaveUp(format!("the compiler cannot be started: {error}")))?;
         match tokio::time::timeout(timeout, converse(&mut compiler, wasm)).await {
             Ok(Ok(result)) => result,
             Ok(Err(error)) => Err(CompileError::GaveUp(format!("the compiler cannot be spoken to: {error}"))),
@@ -89,7 +93,11 @@ impl Compiler {
         let me = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
         Command::new(me)
             .arg(COMPILE_VERB)
-            .args([self.settings.max_instances.to_string(), self.settings.max_memory.to_string(), self.pooled.to_string()])
+            .args([
+                self.settings.max_instances.to_string(),
+                self.settings.max_memory.to_string(),
+                self.pooled.to_string(),
+            ])
             .env_clear()
             .env("RAYON_NUM_THREADS", threads().to_string())
             .stdin(Stdio::piped())
@@ -106,7 +114,9 @@ fn threads() -> usize {
 }
 
 async fn converse(compiler: &mut Child, wasm: &[u8]) -> std::io::Result<Result<Vec<u8>, CompileError>> {
-    let (Some(mut stdin), Some(mut stdout), Some(stderr)) = (compiler.stdin.take(), compiler.stdout.take(), compiler.stderr.take()) else {
+    let (Some(mut stdin), Some(mut stdout), Some(stderr)) =
+        (compiler.stdin.take(), compiler.stdout.take(), compiler.stderr.take())
+    else {
         unreachable!("all three are piped")
     };
     let (mut code, mut said) = (Vec::new(), String::new());
@@ -137,7 +147,8 @@ async fn converse(compiler: &mut Child, wasm: &[u8]) -> std::io::Result<Result<V
     }))
 }
 
-/// What the other process does: component on stdin, compiled code on stdout, what is wrong on stderr.
+/// What the other process does: component on stdin, compiled code on stdout, what is wrong on
+/// stderr.
 pub fn child(settings: &EngineSettings, pooled: bool) -> anyhow::Result<()> {
     // Not to outlive a host that was killed, and not to take what jobs need.
     #[cfg(target_os = "linux")]
@@ -152,7 +163,8 @@ pub fn child(settings: &EngineSettings, pooled: bool) -> anyhow::Result<()> {
     let engine = settings.engine(pooled)?;
     let code = match engine.precompile_component(&wasm) {
         Ok(code) => code,
-        // Told from all that can go wrong with this process: it is the file's fault, now and for ever.
+        // Told from all that can go wrong with this process: it is the file's fault, now and for
+        // ever.
         Err(error) => {
             let _ = write!(std::io::stderr(), "{error:#}");
             std::process::exit(INVALID);

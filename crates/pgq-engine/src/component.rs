@@ -1,4 +1,5 @@
-//! From a file's bytes to a plugin that can run: every way in which that can fail has its cause and remedy.
+//! From a file's bytes to a plugin that can run: every way in which that can fail has its cause and
+//! remedy.
 
 use std::sync::Arc;
 
@@ -43,7 +44,8 @@ impl Loaded {
         bits.unwrap_or_default().cast_signed()
     }
 
-    /// How many more runs of it the allocator's pool has room for; `None` is as many as there are places.
+    /// How many more runs of it the allocator's pool has room for; `None` is as many as there are
+    /// places.
     pub fn room(&self) -> Option<u32> {
         self.large.as_ref().map(|large| large.room())
     }
@@ -63,7 +65,8 @@ impl Loaded {
         exports(self.linked.component())
     }
 
-    /// The same plugin under other grants. Instances that were kept for the next job were made under the old ones, and stay with those.
+    /// The same plugin under other grants. Instances that were kept for the next job were made
+    /// under the old ones, and stay with those.
     pub fn regranted(&self, grants: Grants) -> Result<Loaded, LoadError> {
         if !grants.hold_for(&self.sha256) {
             return Err(LoadError::OtherFile { plugin: self.name.to_string(), sha256: self.sha256.clone() });
@@ -93,9 +96,10 @@ impl std::fmt::Debug for Loaded {
     }
 }
 
-/// Check, compile (or find compiled), link and describe. Takes as long as the compiler takes: keep it off the runtimes' threads
-/// by calling it on a thread of its own. `stem` is the file's name without its ending; `grants_for` looks up
-/// what the operator grants to the plugin of that name; `tries` is how often the file took too long to compile.
+/// Check, compile (or find compiled), link and describe. Takes as long as the compiler takes: keep
+/// it off the runtimes' threads by calling it on a thread of its own. `stem` is the file's name
+/// without its ending; `grants_for` looks up what the operator grants to the plugin of that name;
+/// `tries` is how often the file took too long to compile.
 pub async fn load(
     engine: &Engine,
     cache: &CodeCache,

@@ -1,7 +1,8 @@
 //! From an origin that is granted to a connection with an address that was checked.
 //!
-//! A name is looked up once, here, and the connection goes to an address of that answer: a name that changes its mind between check
-//! and connection (DNS rebinding) has no second look-up to change it for.
+//! A name is looked up once, here, and the connection goes to an address of that answer: a name
+//! that changes its mind between check and connection (DNS rebinding) has no second look-up to
+//! change it for.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +26,9 @@ pub(super) type Resolver = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<V
 
 pub(super) fn system_resolver() -> Resolver {
     static SYSTEM: LazyLock<Resolver> = LazyLock::new(|| {
-        Arc::new(|name| Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect()) }))
+        Arc::new(|name| {
+            Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect()) })
+        })
     });
     Arc::clone(&SYSTEM)
 }
@@ -58,14 +61,19 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Connect to the first address that is allowed and answers.
-pub(super) async fn connect(grants: &Grants, origin: &Origin, resolver: &Resolver) -> Result<Box<dyn Stream>, ConnectError> {
+pub(super) async fn connect(
+    grants: &Grants,
+    origin: &Origin,
+    resolver: &Resolver,
+) -> Result<Box<dyn Stream>, ConnectError> {
     let found = match &origin.host {
         Host::Address(address) => vec![*address],
-        Host::Name(name) => resolver(name.clone())
-            .await
-            .map_err(|_| ConnectError::Failed(Error::DnsError { rcode: Some("the name has no address".into()), info_code: None }))?,
+        Host::Name(name) => resolver(name.clone()).await.map_err(|_| {
+            ConnectError::Failed(Error::DnsError { rcode: Some("the name has no address".into()), info_code: None })
+        })?,
     };
-    let allowed: Vec<IpAddr> = found.iter().copied().filter(|address| grants.allows_address(&origin.host, *address)).collect();
+    let allowed: Vec<IpAddr> =
+        found.iter().copied().filter(|address| grants.allows_address(&origin.host, *address)).collect();
     if allowed.is_empty() && !found.is_empty() {
         return Err(ConnectError::Prohibited(found));
     }
@@ -87,9 +95,12 @@ async fn encrypt(stream: TcpStream, host: &Host, grants: &Grants) -> Result<Box<
     let tls = grants.authorities.as_ref().map_or_else(authorities::public, |authorities| Arc::clone(&authorities.tls));
     let name = match host {
         Host::Address(address) => ServerName::from(*address),
-        Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| ConnectError::Failed(Error::HttpRequestUriInvalid))?,
+        Host::Name(name) => {
+            ServerName::try_from(name.clone()).map_err(|_| ConnectError::Failed(Error::HttpRequestUriInvalid))?
+        }
     };
-    let stream = TlsConnector::from(tls).connect(name, stream).await.map_err(|error| ConnectError::Failed(Error::Tls(error)))?;
+    let stream =
+        TlsConnector::from(tls).connect(name, stream).await.map_err(|error| ConnectError::Failed(Error::Tls(error)))?;
     Ok(Box::new(stream))
 }
 
@@ -139,11 +150,20 @@ mod tests {
     #[tokio::test]
     async fn a_name_of_the_operators_own_network_is_refused_in_every_wrapping() {
         let (_listener, origin) = listener().await;
-        for private in [&["127.0.0.1"][..], &["::ffff:127.0.0.1"], &["::1", "10.0.0.1"], &["169.254.169.254"], &["64:ff9b::7f00:1"]] {
+        for private in [
+            &["127.0.0.1"][..],
+            &["::ffff:127.0.0.1"],
+            &["::1", "10.0.0.1"],
+            &["169.254.169.254"],
+            &["64:ff9b::7f00:1"],
+        ] {
             let answers: &'static [&'static [&'static str]] = Box::leak(vec![private].into_boxed_slice());
             let (resolver, asked) = liar(answers);
             let refused = connect(&open(&["192.168.0.0/16"]), &origin, &resolver).await;
-            assert!(matches!(refused, Err(ConnectError::Prohibited(found)) if found.len() == private.len()), "{private:?}");
+            assert!(
+                matches!(refused, Err(ConnectError::Prohibited(found)) if found.len() == private.len()),
+                "{private:?}"
+            );
             assert_eq!(asked.load(Ordering::SeqCst), 1, "{private:?}");
         }
     }

@@ -43,8 +43,8 @@ const CANCELLED: u8 = 2;
 const STOP_LEASE_LOST: u8 = 3;
 const STOP_SHUTDOWN: u8 = 4;
 
-/// Shared between the job's run, its lease and the worker. The word only ever rises: what was said first is not taken back by
-/// something weaker.
+/// Shared between the job's run, its lease and the worker. The word only ever rises: what was said
+/// first is not taken back by something weaker.
 #[derive(Debug, Default)]
 pub struct Control {
     word: AtomicU8,
@@ -58,13 +58,15 @@ impl Control {
         self.raise(WIND_DOWN);
     }
 
-    /// Tell a guest that asks that its job is over; one that does not is interrupted after its grace.
+    /// Tell a guest that asks that its job is over; one that does not is interrupted after its
+    /// grace.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
         self.raise(CANCELLED);
     }
 
-    /// Interrupt the run, whether it computes or waits in a host call: the job belongs to another worker.
+    /// Interrupt the run, whether it computes or waits in a host call: the job belongs to another
+    /// worker.
     pub fn lose_lease(&self) {
         self.raise(STOP_LEASE_LOST);
     }
@@ -114,7 +116,8 @@ impl Control {
         }
     }
 
-    /// Resolves when the run has to end: at once for a stop, after the grace for a cancellation. One waiter: the run.
+    /// Resolves when the run has to end: at once for a stop, after the grace for a cancellation.
+    /// One waiter: the run.
     async fn stopped(&self, grace: Duration) -> StopCause {
         loop {
             if let Some(cause) = self.stop_cause() {
@@ -152,7 +155,8 @@ impl Controls {
             [] => std::future::pending().await,
             controls => {
                 let causes = join_all(controls.iter().map(|control| control.stopped(grace))).await;
-                // A job that was cancelled or lost has its own end, whatever is said here; what is left was shut down.
+                // A job that was cancelled or lost has its own end, whatever is said here; what is
+                // left was shut down.
                 causes.into_iter().find(|cause| *cause == StopCause::Shutdown).unwrap_or(StopCause::LeaseLost)
             }
         }

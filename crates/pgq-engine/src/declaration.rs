@@ -1,4 +1,5 @@
-//! What a plugin says about itself when it is loaded: kept for as long as it is, and so bounded in bytes.
+//! What a plugin says about itself when it is loaded: kept for as long as it is, and so bounded in
+//! bytes.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +55,9 @@ impl Declaration {
     pub(super) fn check_batches(&mut self, exported: bool) {
         let batched = self.entrypoints.iter().find(|(_, options)| options.batch.is_some());
         if let Some((name, _)) = batched.filter(|_| !exported) {
-            let mistake = format!("entrypoint {name:?} takes batches, but the component does not export pgq:plugin/batch-handler");
+            let mistake = format!(
+                "entrypoint {name:?} takes batches, but the component does not export pgq:plugin/batch-handler"
+            );
             self.mistake(mistake);
         }
     }

@@ -1,4 +1,5 @@
-//! `describe.register`: one call in an instance without any capability, on a thread of its own, which is left behind if it does not come back.
+//! `describe.register`: one call in an instance without any capability, on a thread of its own,
+//! which is left behind if it does not come back.
 
 use std::sync::Arc;
 use std::thread;
@@ -26,14 +27,19 @@ use pgq_job::{FaultKind, Verdict};
 
 /// It has nothing to wait for.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// What the guest does is over after `TIMEOUT`. This is for what the host does on its behalf, on a machine that is out of breath.
+/// What the guest does is over after `TIMEOUT`. This is for what the host does on its behalf, on a
+/// machine that is out of breath.
 const PATIENCE: Duration = Duration::from_secs(30);
 const MEMORY: usize = 256 << 20;
 /// What it may return: an error's text.
 const RETURNS: usize = 64 << 10;
 
 /// Call it. Whatever the guest does, this comes back.
-pub(super) async fn describe(engine: &Engine, linked: &Arc<LinkedComponent>, stem: &str) -> Result<Declaration, LoadError> {
+pub(super) async fn describe(
+    engine: &Engine,
+    linked: &Arc<LinkedComponent>,
+    stem: &str,
+) -> Result<Declaration, LoadError> {
     let _permit = engine.describes().acquire().await;
     let (engine, linked, stem) = (engine.clone(), Arc::clone(linked), stem.to_owned());
     let (sender, described) = oneshot::channel();
@@ -81,7 +87,8 @@ async fn register(engine: &Engine, linked: &LinkedComponent, stem: &str) -> Resu
     let registrar = Registrar::default();
     let call = async {
         let instance = linked.pre().instantiate_async(&mut store).await?;
-        // Only now are the types of exports compared; one that does not fit is better known before the first job.
+        // Only now are the types of exports compared; one that does not fit is better known before
+        // the first job.
         let plugin = Plugin::new(&mut store, &instance)?;
         linked.batch.as_ref().map(|batch| batch.load(&mut store, &instance)).transpose()?;
         let handle = store.data_mut().table.push(registrar.clone())?;

@@ -1,4 +1,5 @@
-//! Open files and connections: how many this process may have, and how many of these are for guests.
+//! Open files and connections: how many this process may have, and how many of these are for
+//! guests.
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,8 +11,8 @@ const OWN: usize = 256;
 /// Where there is no limit, or one beyond all reason.
 const MOST: usize = 100_000;
 
-/// Raise the limit to what the system lets every process have for the asking. Most systems give 1,024 to those that do not ask, for the
-/// sake of programs that use `select`.
+/// Raise the limit to what the system lets every process have for the asking. Most systems give
+/// 1,024 to those that do not ask, for the sake of programs that use `select`.
 pub fn raise() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -20,7 +21,8 @@ pub fn raise() {
     }
 }
 
-/// What guests may have open together: files, folders and connections. Of the process, as the limit is.
+/// What guests may have open together: files, folders and connections. Of the process, as the limit
+/// is.
 pub fn of_guests() -> Arc<Semaphore> {
     static GUESTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
         let limit = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());

@@ -1,4 +1,5 @@
-//! The one wasmtime engine of a host: its allocator, its limits and the clock that interrupts guests.
+//! The one wasmtime engine of a host: its allocator, its limits and the clock that interrupts
+//! guests.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,7 +25,8 @@ pub const ENGINE_VERSION: &str = wasmtime_environ::VERSION;
 /// How often running guests are looked at. A guest past its deadline is gone within two ticks.
 const TICK: Duration = Duration::from_millis(10);
 
-/// An engine whose epoch moves while guests run and stands still while none does, so that an idle host costs nothing.
+/// An engine whose epoch moves while guests run and stands still while none does, so that an idle
+/// host costs nothing.
 #[derive(Clone)]
 pub struct Engine {
     engine: wasmtime::Engine,
@@ -50,7 +52,8 @@ impl Engine {
         let (engine, pooled) = match settings.engine(true) {
             Ok(engine) => (engine, true),
             Err(CannotStart(error)) => {
-                // Address space is limited here (a container's ulimit -v, a 32-bit or emulated machine): slower, but it works.
+                // Address space is limited here (a container's ulimit -v, a 32-bit or emulated
+                // machine): slower, but it works.
                 tracing::warn!(error = %format!("{error:#}"), "cannot reserve the instance pool; instances are allocated one by one");
                 (settings.engine(false)?, false)
             }
@@ -104,7 +107,8 @@ impl Engine {
         &self.room
     }
 
-    /// Instances that hold a place in the pool now: those that run, and those that are kept for the next job. `None` without a pool.
+    /// Instances that hold a place in the pool now: those that run, and those that are kept for the
+    /// next job. `None` without a pool.
     pub fn instances(&self) -> Option<u64> {
         self.engine.pooling_allocator_metrics().map(|pool| pool.component_instances())
     }
@@ -132,7 +136,11 @@ impl Drop for Running {
     }
 }
 
-fn spawn_ticker(engine: &wasmtime::Engine, running: Arc<AtomicUsize>, pool: Weak<InstancePool<Instance>>) -> anyhow::Result<Thread> {
+fn spawn_ticker(
+    engine: &wasmtime::Engine,
+    running: Arc<AtomicUsize>,
+    pool: Weak<InstancePool<Instance>>,
+) -> anyhow::Result<Thread> {
     // Weak, so that the thread ends with the engine instead of keeping it alive.
     let weak = engine.weak();
     let tick = move || {
@@ -152,6 +160,7 @@ fn spawn_ticker(engine: &wasmtime::Engine, running: Arc<AtomicUsize>, pool: Weak
             }
         }
     };
-    let handle = thread::Builder::new().name("pgq-epoch".into()).spawn(tick).context("cannot start the epoch thread")?;
+    let handle =
+        thread::Builder::new().name("pgq-epoch".into()).spawn(tick).context("cannot start the epoch thread")?;
     Ok(handle.thread().clone())
 }

@@ -1,7 +1,7 @@
 //! What an engine is made from: how much its allocator reserves, and what of WebAssembly is on.
 //!
-//! The host and the process that compiles for it make their engines here: code that one of them compiled is only run by another of the
-//! same settings.
+//! The host and the process that compiles for it make their engines here: code that one of them
+//! compiled is only run by another of the same settings.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 
 use super::shares::{DESCRIBES, MOST_CORE_INSTANCES, MOST_MEMORIES, MOST_TABLES, Slots};
 
-/// The stack of a guest. Deep recursion traps here, well inside the fiber's stack, of which host calls get the rest.
+/// The stack of a guest. Deep recursion traps here, well inside the fiber's stack, of which host
+/// calls get the rest.
 const GUEST_STACK_BYTES: usize = 512 << 10;
 const FIBER_STACK_BYTES: usize = 2 << 20;
 
@@ -22,7 +23,8 @@ pub struct EngineSettings {
     pub max_memory: usize,
     /// What all guests may have together, in bytes.
     pub max_guest_memory: usize,
-    /// Time for one compilation, in a process of its own; `None` compiles in this one, for programs that are not `pgq-host`.
+    /// Time for one compilation, in a process of its own; `None` compiles in this one, for programs
+    /// that are not `pgq-host`.
     pub compile_timeout: Option<Duration>,
 }
 
@@ -58,7 +60,8 @@ impl EngineSettings {
         let n = self.max_instances.max(1) + DESCRIBES;
         let Slots { memories, tables } = Slots::of_pool(self.max_instances.max(1));
         let mut pool = PoolingAllocationConfig::new();
-        // Core instances are only counted, not reserved for: a limit for all of them together would be one more thing to run out of.
+        // Core instances are only counted, not reserved for: a limit for all of them together would
+        // be one more thing to run out of.
         pool.total_component_instances(n)
             .total_core_instances(n.saturating_mul(MOST_CORE_INSTANCES))
             .total_memories(memories)
@@ -74,7 +77,8 @@ impl EngineSettings {
             .max_core_instance_size(4 << 20)
             .max_memory_size(self.max_memory)
             .max_unused_warm_slots(n)
-            // A run that took more than stays resident gives it back when it ends: waiting for others to make a batch would keep it for ever.
+            // A run that took more than stays resident gives it back when it ends: waiting for
+            // others to make a batch would keep it for ever.
             .decommit_batch_size(1)
             .linear_memory_keep_resident(256 << 10)
             .table_keep_resident(64 << 10)

@@ -17,7 +17,8 @@ use pgq_job::NewJob;
 
 /// Of an entrypoint's name that is not granted, so much is said.
 const SAID_BYTES: usize = 255;
-const OF_ANOTHER_CALL: &str = "the request was made while another job ran, and ended with that; make one for the job at hand";
+const OF_ANOTHER_CALL: &str =
+    "the request was made while another job ran, and ended with that; make one for the job at hand";
 
 /// What the interface keeps of a store.
 pub(super) struct EnqueueCtx {
@@ -33,8 +34,8 @@ impl EnqueueCtx {
         EnqueueCtx { outbox, requests: 0, call: 0 }
     }
 
-    /// For the next call of the same store. Requests that were made and not enqueued end with their call: nobody could tell what they
-    /// were about. Their handles are the guest's.
+    /// For the next call of the same store. Requests that were made and not enqueued end with their
+    /// call: nobody could tell what they were about. Their handles are the guest's.
     pub(super) fn renew(&mut self, outbox: Outbox, table: &mut ResourceTable) {
         self.outbox = outbox;
         self.call += 1;
@@ -73,7 +74,10 @@ impl HasData for HasEnqueue {
     type Data<'a> = EnqueueView<'a>;
 }
 
-pub(super) fn add_to_linker<T: Send + 'static>(linker: &mut Linker<T>, view: fn(&mut T) -> EnqueueView<'_>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> EnqueueView<'_>,
+) -> wasmtime::Result<()> {
     enqueue::add_to_linker::<T, HasEnqueue>(linker, view)
 }
 
@@ -90,7 +94,8 @@ impl Host for EnqueueView<'_> {}
 impl HostRequest for EnqueueView<'_> {
     fn new(&mut self, entrypoint: String) -> wasmtime::Result<Resource<Request>> {
         self.limits.settle(holdings::ENTRY + entrypoint.len());
-        let request = self.table.push(Request { job: NewJob { entrypoint, ..NewJob::default() }, call: self.ctx.call })?;
+        let request =
+            self.table.push(Request { job: NewJob { entrypoint, ..NewJob::default() }, call: self.ctx.call })?;
         self.ctx.requests += 1;
         Ok(request)
     }
@@ -118,7 +123,10 @@ impl HostRequest for EnqueueView<'_> {
     }
 
     fn header(&mut self, this: Resource<Request>, name: String, value: String) -> wasmtime::Result<()> {
-        self.fill(&this, name.len() + value.len() + HEADER_BYTES)?.headers.get_or_insert_default().insert(name, value.into());
+        self.fill(&this, name.len() + value.len() + HEADER_BYTES)?
+            .headers
+            .get_or_insert_default()
+            .insert(name, value.into());
         Ok(())
     }
 

@@ -1,4 +1,5 @@
-//! One request and its answer over a connection: HTTP/1.1, within the guest's timeouts and what is left of its bytes.
+//! One request and its answer over a connection: HTTP/1.1, within the guest's timeouts and what is
+//! left of its bytes.
 
 use std::io;
 use std::pin::Pin;
@@ -19,7 +20,8 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::connector::{ConnectionPermit, Stream};
 
-/// As long as any run may last, when the guest says nothing: the run's deadline is what counts then.
+/// As long as any run may last, when the guest says nothing: the run's deadline is what counts
+/// then.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Bytes before an answer's head is complete, interim answers included.
@@ -59,7 +61,8 @@ pub(super) async fn exchange(
 ) -> Result<(http::Response<WasiBody>, Transmission), Error> {
     let before_head = Arc::new(AtomicUsize::new(MAX_HEAD));
     let stream = Arriving { stream, left: Arc::clone(&before_head), _permit: permit };
-    let (mut sender, connection) = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
     let mut connection = Box::pin(connection).fuse();
     let sending = tokio::time::timeout(timeouts.first_byte, sender.send_request(request));
     tokio::pin!(sending);
@@ -73,13 +76,16 @@ pub(super) async fn exchange(
     };
     before_head.store(usize::MAX, Ordering::Relaxed);
     let silence = Box::pin(tokio::time::sleep(timeouts.between_bytes));
-    let response = response.map(|incoming| Received { incoming, patience: timeouts.between_bytes, silence, left }.boxed_unsync());
-    let transmission = async move { if connection.is_terminated() { Ok(()) } else { connection.await.map_err(Error::from) } };
+    let response =
+        response.map(|incoming| Received { incoming, patience: timeouts.between_bytes, silence, left }.boxed_unsync());
+    let transmission =
+        async move { if connection.is_terminated() { Ok(()) } else { connection.await.map_err(Error::from) } };
     Ok((response, Box::new(transmission)))
 }
 
-/// What comes over a connection. Before an answer there may be any number of interim ones (1xx), which the parser reads over in a loop that
-/// lets nobody else on: so all that comes before the answer's head is bounded.
+/// What comes over a connection. Before an answer there may be any number of interim ones (1xx),
+/// which the parser reads over in a loop that lets nobody else on: so all that comes before the
+/// answer's head is bounded.
 struct Arriving {
     stream: Box<dyn Stream>,
     left: Arc<AtomicUsize>,
@@ -87,7 +93,11 @@ struct Arriving {
 }
 
 impl AsyncRead for Arriving {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let left = self.left.load(Ordering::Relaxed);
         if left == usize::MAX {
             return Pin::new(&mut self.stream).poll_read(context, buffer);
@@ -95,7 +105,9 @@ impl AsyncRead for Arriving {
         let mut some = [0; 4 << 10];
         let most = some.len().min(left).min(buffer.remaining());
         if most == 0 && buffer.remaining() > 0 {
-            return Poll::Ready(Err(io::Error::other("the answer's head is too long, or too many interim answers come before it")));
+            return Poll::Ready(Err(io::Error::other(
+                "the answer's head is too long, or too many interim answers come before it",
+            )));
         }
         let mut read = ReadBuf::new(&mut some[..most]);
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut read))?;

@@ -1,4 +1,5 @@
-//! `wasi:filesystem`, where it takes something of the system's: so many files at a time, and nothing that is neither file nor folder.
+//! `wasi:filesystem`, where it takes something of the system's: so many files at a time, and
+//! nothing that is neither file nor folder.
 
 use std::time::Duration;
 
@@ -6,7 +7,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorFlags, DescriptorType, DirectoryEntryStream, ErrorCode, Filesize, HostDescriptor as _, OpenFlags, PathFlags,
+    DescriptorFlags, DescriptorType, DirectoryEntryStream, ErrorCode, Filesize, HostDescriptor as _, OpenFlags,
+    PathFlags,
 };
 use wasmtime_wasi::p2::{DynInputStream, FsResult};
 
@@ -45,23 +47,39 @@ pub(super) struct FilesView<'a> {
 }
 
 /// In the place of those of wasmtime-wasi, which they call.
-pub(super) fn add_to_linker<T: Send + 'static>(linker: &mut Linker<T>, view: fn(&mut T) -> FilesView<'_>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> FilesView<'_>,
+) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    // The version that wasmtime-wasi has: under another name, these would be a second interface, which the test `budgets` would find.
+    // The version that wasmtime-wasi has: under another name, these would be a second interface,
+    // which the test `budgets` would find.
     let mut types = linker.instance("wasi:filesystem/types@0.2.12")?;
     types.func_wrap_async(
         "[method]descriptor.open-at",
         move |mut context,
-              (this, path_flags, path, open_flags, flags): (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags)| {
+              (this, path_flags, path, open_flags, flags): (
+            Resource<Descriptor>,
+            PathFlags,
+            String,
+            OpenFlags,
+            DescriptorFlags,
+        )| {
             Box::new(async move { view(context.data_mut()).open_at(this, path_flags, path, open_flags, flags).await })
         },
     )?;
-    types.func_wrap_async("[method]descriptor.read-directory", move |mut context, (this,): (Resource<Descriptor>,)| {
-        Box::new(async move { view(context.data_mut()).read_directory(this).await })
-    })?;
-    types.func_wrap("[method]descriptor.read-via-stream", move |mut context, (this, offset): (Resource<Descriptor>, Filesize)| {
-        view(context.data_mut()).read_via_stream(this, offset)
-    })?;
+    types.func_wrap_async(
+        "[method]descriptor.read-directory",
+        move |mut context, (this,): (Resource<Descriptor>,)| {
+            Box::new(async move { view(context.data_mut()).read_directory(this).await })
+        },
+    )?;
+    types.func_wrap(
+        "[method]descriptor.read-via-stream",
+        move |mut context, (this, offset): (Resource<Descriptor>, Filesize)| {
+            view(context.data_mut()).read_via_stream(this, offset)
+        },
+    )?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -79,9 +97,14 @@ impl FilesView<'_> {
             return Ok((Err(ErrorCode::NameTooLong),));
         }
         let Some(place) = self.place_for_a_file().await else { return Ok((Err(ErrorCode::Quota),)) };
-        // To open a FIFO waits for its other end, on a thread that nobody gets back, and to open a device may do anything.
+        // To open a FIFO waits for its other end, on a thread that nobody gets back, and to open a
+        // device may do anything.
         match self.wasi.stat_at(Resource::new_borrow(this.rep()), path_flags, path.clone()).await {
-            Ok(found) if matches!(found.type_, DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink) => {}
+            Ok(found)
+                if matches!(
+                    found.type_,
+                    DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink
+                ) => {}
             Ok(_) => return Ok((Err(ErrorCode::NotPermitted),)),
             Err(error) => return Ok((Err(error.downcast()?),)),
         }

@@ -73,7 +73,8 @@ impl Grants {
         Err(format!("http = [{{ origin = \"{origin}\", methods = [\"{method}\"] }}]"))
     }
 
-    /// Whether a request to this host may be sent to this address. A grant of a literal address grants that address.
+    /// Whether a request to this host may be sent to this address. A grant of a literal address
+    /// grants that address.
     pub(super) fn allows_address(&self, host: &Host, address: IpAddr) -> bool {
         *host == Host::Address(address::unwrapped(address))
             || address::is_public(address)
@@ -105,7 +106,8 @@ impl Grants {
     /// All of it, for people: what, and which. Values stay out of it.
     pub fn list(&self) -> Vec<(&'static str, String)> {
         let names = |kind: Kind, names: Vec<String>| names.into_iter().map(move |name| (kind.label(), name));
-        let mut list: Vec<_> = names(Kind::Http, self.http.iter().map(|grant| grant.origin.to_string()).collect()).collect();
+        let mut list: Vec<_> =
+            names(Kind::Http, self.http.iter().map(|grant| grant.origin.to_string()).collect()).collect();
         list.extend(self.private_networks.iter().map(|network| ("private-network", network.to_string())));
         list.extend(self.authorities.iter().map(|authorities| ("ca-file", authorities.file.display().to_string())));
         list.extend(names(Kind::Enqueue, self.enqueue.iter().cloned().collect()));
@@ -129,8 +131,10 @@ mod tests {
     #[test]
     fn only_the_very_origin_is_allowed() {
         let grants = grants(&["https://Hooks.example.com"]);
-        let allows =
-            |uri: &str| Origin::of(&uri.parse().expect("uri")).is_some_and(|origin| grants.check_http(&origin, &Method::GET).is_ok());
+        let allows = |uri: &str| {
+            Origin::of(&uri.parse().expect("uri"))
+                .is_some_and(|origin| grants.check_http(&origin, &Method::GET).is_ok())
+        };
         assert!(allows("https://hooks.example.com/a?b"));
         assert!(allows("https://hooks.example.com.:443/"));
         for other in [

@@ -1,8 +1,10 @@
-//! Where guests run: threads of their own, so that none of them can keep a heartbeat or a claim waiting; and two kinds of them, so that
-//! no guest that computes for long keeps the short jobs waiting.
+//! Where guests run: threads of their own, so that none of them can keep a heartbeat or a claim
+//! waiting; and two kinds of them, so that no guest that computes for long keeps the short jobs
+//! waiting.
 //!
-//! A run starts on the threads for short runs, unless those before it were long. Once it has computed for 20 ms, the rest of it goes to the
-//! threads for long runs, to which the kernel gives what the others leave, and always some: a multi-level feedback queue of two levels.
+//! A run starts on the threads for short runs, unless those before it were long. Once it has
+//! computed for 20 ms, the rest of it goes to the threads for long runs, to which the kernel gives
+//! what the others leave, and always some: a multi-level feedback queue of two levels.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -13,13 +15,15 @@ use anyhow::Context as _;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// A run that has computed for longer, host calls included, is a long one: two ticks of the clock that interrupts guests.
+/// A run that has computed for longer, host calls included, is a long one: two ticks of the clock
+/// that interrupts guests.
 const ALLOWANCE: Duration = Duration::from_millis(20);
 
 /// A poll that takes longer, by the wall's clock, is no short run's.
 const BRIEF: Duration = Duration::from_millis(1);
 
-/// How much a thread for long runs steps back behind the others. Ten steps are a tenth of the share of a thread that does not.
+/// How much a thread for long runs steps back behind the others. Ten steps are a tenth of the share
+/// of a thread that does not.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 
@@ -39,8 +43,10 @@ pub struct Guests {
 impl GuestRuntime {
     pub fn start() -> anyhow::Result<(GuestRuntime, Guests)> {
         let short = Builder::new_multi_thread().thread_name("pgq-guest").enable_all().build();
-        let long = Builder::new_multi_thread().thread_name("pgq-guest-long").enable_all().on_thread_start(step_back).build();
-        let (short, long) = (short.context("cannot start the guests' threads")?, long.context("cannot start the guests' threads")?);
+        let long =
+            Builder::new_multi_thread().thread_name("pgq-guest-long").enable_all().on_thread_start(step_back).build();
+        let (short, long) =
+            (short.context("cannot start the guests' threads")?, long.context("cannot start the guests' threads")?);
         let guests = Guests { short: short.handle().clone(), long: long.handle().clone() };
         Ok((GuestRuntime { short: Some(short), long: Some(long) }, guests))
     }
@@ -48,7 +54,8 @@ impl GuestRuntime {
 
 impl Drop for GuestRuntime {
     fn drop(&mut self) {
-        // A plain drop waits for its threads, which tokio forbids within another runtime; a stuck guest would have it wait for ever.
+        // A plain drop waits for its threads, which tokio forbids within another runtime; a stuck
+        // guest would have it wait for ever.
         for runtime in [self.short.take(), self.long.take()].into_iter().flatten() {
             runtime.shutdown_background();
         }
@@ -67,13 +74,19 @@ impl Guests {
         matches!(tokio::time::timeout(within, async { tokio::join!(short, long) }).await, Ok((Ok(()), Ok(()))))
     }
 
-    /// Poll a run here, on a thread for short runs, until it ends or is known to be long; then have it end there. One that is expected to be
-    /// long goes there at once. What it came to, and whether it was long; `None` when the threads for long runs were stopped under it.
+    /// Poll a run here, on a thread for short runs, until it ends or is known to be long; then have
+    /// it end there. One that is expected to be long goes there at once. What it came to, and
+    /// whether it was long; `None` when the threads for long runs were stopped under it.
     ///
-    /// What counts is the thread's own time within polls: neither waiting nor a busy machine makes a run long, and host calls that
-    /// compute do. To read that clock takes a system call, which would be a tenth of what nearly all runs take: so it is read once a poll
-    /// was not brief by the wall's clock.
-    pub async fn run<T: Send + 'static>(&self, long: bool, run: impl Future<Output = T> + Send + 'static) -> Option<(T, bool)> {
+    /// What counts is the thread's own time within polls: neither waiting nor a busy machine makes
+    /// a run long, and host calls that compute do. To read that clock takes a system call, which
+    /// would be a tenth of what nearly all runs take: so it is read once a poll was not brief by
+    /// the wall's clock.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        long: bool,
+        run: impl Future<Output = T> + Send + 'static,
+    ) -> Option<(T, bool)> {
         let mut run: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(run);
         let mut timer = CpuTimer::default();
         let here = poll_fn(|context| match timer.measure(|| run.as_mut().poll(context)) {

@@ -1,4 +1,5 @@
-//! What the host holds for a guest behind its handles, in bytes: exact for what the guest filled itself, the most there can be for the rest.
+//! What the host holds for a guest behind its handles, in bytes: exact for what the guest filled
+//! itself, the most there can be for the rest.
 
 use std::any::Any;
 
@@ -32,7 +33,9 @@ pub(super) fn of(table: &mut ResourceTable) -> usize {
 
 /// Files, folders and streams, each of which may hold a file of the system's.
 pub(super) fn files(table: &mut ResourceTable) -> usize {
-    let is_file = |entry: &&mut (dyn Any + Send)| entry.is::<Descriptor>() || entry.is::<DynInputStream>() || entry.is::<ReaddirIterator>();
+    let is_file = |entry: &&mut (dyn Any + Send)| {
+        entry.is::<Descriptor>() || entry.is::<DynInputStream>() || entry.is::<ReaddirIterator>()
+    };
     table.iter_mut().filter(is_file).count()
 }
 
@@ -44,7 +47,8 @@ fn bytes(entry: &(dyn Any + Send)) -> usize {
     } else if let Some(request) = entry.downcast_ref::<HostOutgoingRequest>() {
         let method = if let Method::Other(method) = &request.method { method.len() } else { 0 };
         let scheme = if let Some(Scheme::Other(scheme)) = &request.scheme { scheme.len() } else { 0 };
-        let texts = [&request.authority, &request.path_with_query].into_iter().flatten().map(String::len).sum::<usize>();
+        let texts =
+            [&request.authority, &request.path_with_query].into_iter().flatten().map(String::len).sum::<usize>();
         headers(&request.headers) + method + scheme + texts + if request.body.is_some() { 2 * BODY_CHUNK } else { 0 }
     } else if let Some(response) = entry.downcast_ref::<HostIncomingResponse>() {
         headers(&response.headers) + CONNECTION

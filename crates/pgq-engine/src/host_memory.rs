@@ -6,15 +6,20 @@ use std::path::{Path, PathBuf};
 /// Where no limit can be read.
 const ASSUMED: u64 = 2 << 30;
 
-/// The memory limit of this process in bytes: the smallest limit of its control groups (v2 or v1), or the machine's memory.
+/// The memory limit of this process in bytes: the smallest limit of its control groups (v2 or v1),
+/// or the machine's memory.
 pub fn limit() -> u64 {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| mem_total(&text));
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let limits = limit_files(&groups).into_iter().filter_map(|file| fs::read_to_string(file).ok()).filter_map(|text| parse_limit(&text));
+    let limits = limit_files(&groups)
+        .into_iter()
+        .filter_map(|file| fs::read_to_string(file).ok())
+        .filter_map(|text| parse_limit(&text));
     limits.chain(machine).min().unwrap_or(ASSUMED)
 }
 
-/// The files that may hold a limit of a process in these control groups (`/proc/self/cgroup`): those of each group and of its parents.
+/// The files that may hold a limit of a process in these control groups (`/proc/self/cgroup`):
+/// those of each group and of its parents.
 fn limit_files(groups: &str) -> Vec<PathBuf> {
     let root = Path::new("/sys/fs/cgroup");
     let mut files = Vec::new();
@@ -24,10 +29,13 @@ fn limit_files(groups: &str) -> Vec<PathBuf> {
         let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else { continue };
         let (base, name) = match controllers {
             "" => (root.to_owned(), "memory.max"),
-            _ if controllers.split(',').any(|controller| controller == "memory") => (root.join("memory"), "memory.limit_in_bytes"),
+            _ if controllers.split(',').any(|controller| controller == "memory") => {
+                (root.join("memory"), "memory.limit_in_bytes")
+            }
             _ => continue,
         };
-        // Inside a container the path may be that of the machine, and only the root of the mount is ours.
+        // Inside a container the path may be that of the machine, and only the root of the mount is
+        // ours.
         let groups = Path::new(path.trim_start_matches('/')).ancestors();
         files.extend(groups.map(|group| base.join(group).join(name)));
     }

@@ -57,7 +57,11 @@ impl HttpHooks {
     fn check(&self, request: &mut Request<WasiBody>) -> Result<Origin, Error> {
         let Some(origin) = Origin::of(request.uri()) else {
             let target = request.uri().authority().map(|authority| authority.host().to_owned()).unwrap_or_default();
-            self.denials.deny("http", &target, "the request's target is not beyond doubt; write it like https://host[:port]/path");
+            self.denials.deny(
+                "http",
+                &target,
+                "the request's target is not beyond doubt; write it like https://host[:port]/path",
+            );
             return Err(Error::HttpRequestDenied);
         };
         if let Err(line) = self.grants.check_http(&origin, request.method()) {
@@ -66,13 +70,21 @@ impl HttpHooks {
             return Err(Error::HttpRequestDenied);
         }
         // With a whole URL in the place of the path, a server that is a proxy would fetch that.
-        let path = request.uri().path_and_query().filter(|path| path.as_str().starts_with('/')).ok_or(Error::HttpRequestUriInvalid)?;
+        let path = request
+            .uri()
+            .path_and_query()
+            .filter(|path| path.as_str().starts_with('/'))
+            .ok_or(Error::HttpRequestUriInvalid)?;
         *request.uri_mut() = Uri::from(path.clone());
         // One `Host`, and that of the origin that was checked, in its plain spelling.
         let host = HeaderValue::from_str(&origin.authority()).map_err(|_| Error::HttpRequestUriInvalid)?;
         request.headers_mut().insert(HOST, host);
         if let Err(why) = secret::substitute(request.headers_mut(), &self.grants.secrets, &origin) {
-            self.denials.deny("secret", &origin.to_string(), &format!("{why} in the plugin's section of pgq-host.toml"));
+            self.denials.deny(
+                "secret",
+                &origin.to_string(),
+                &format!("{why} in the plugin's section of pgq-host.toml"),
+            );
             return Err(Error::HttpRequestDenied);
         }
         Ok(origin)
@@ -86,7 +98,12 @@ impl WasiHttpHooks for HttpHooks {
         BODY_CHUNK
     }
 
-    fn send_request(&mut self, mut request: Request<WasiBody>, options: Option<RequestOptions>, _guest_done: Transmission) -> Answer {
+    fn send_request(
+        &mut self,
+        mut request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _guest_done: Transmission,
+    ) -> Answer {
         self.sent += 1;
         if self.sent > MAX_REQUESTS {
             return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
@@ -98,7 +115,8 @@ impl WasiHttpHooks for HttpHooks {
         let (grants, denials) = (Arc::clone(&self.grants), Arc::clone(&self.denials));
         let (resolver, left, timeouts) = (Arc::clone(&self.resolver), Arc::clone(&self.left), Timeouts::from(options));
         let connections = Arc::clone(&self.connections);
-        // Redirects are an answer like any other: the guest may ask for where they lead, and is checked again.
+        // Redirects are an answer like any other: the guest may ask for where they lead, and is
+        // checked again.
         Box::new(async move {
             let connecting = async {
                 // Waiting for one's turn is a part of connecting.
@@ -112,7 +130,10 @@ impl WasiHttpHooks for HttpHooks {
                     ConnectError::Failed(error) => error,
                     ConnectError::Prohibited(found) => {
                         let line = format!("private-networks = [\"{}\"]", found[0]);
-                        let why = format!("it leads to {found:?}, not to the public internet; to allow that, {}", denials.remedy(&line));
+                        let why = format!(
+                            "it leads to {found:?}, not to the public internet; to allow that, {}",
+                            denials.remedy(&line)
+                        );
                         denials.deny("address", &origin.to_string(), &why);
                         Error::DestinationIpProhibited
                     }

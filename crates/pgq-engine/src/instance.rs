@@ -38,7 +38,12 @@ impl Instance {
     }
 
     /// Run these jobs of one entrypoint: all in one call if `batched`, else the only one there is.
-    pub(super) async fn call(&mut self, linked: &LinkedComponent, jobs: Vec<CurrentJob>, batched: bool) -> wasmtime::Result<Answers> {
+    pub(super) async fn call(
+        &mut self,
+        linked: &LinkedComponent,
+        jobs: Vec<CurrentJob>,
+        batched: bool,
+    ) -> wasmtime::Result<Answers> {
         self.jobs = self.jobs.saturating_add(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
         if self.guest.is_none() {
             self.guest = Some(Guest::new(&mut self.store, linked).await?);
@@ -61,7 +66,8 @@ impl Instance {
         Ok(answers)
     }
 
-    /// No job outlives its call. The handles of a batch are the guest's: one that it did not drop must not become that of another job.
+    /// No job outlives its call. The handles of a batch are the guest's: one that it did not drop
+    /// must not become that of another job.
     fn take_back(&mut self, handles: &[u32], guests: bool) {
         let table = &mut self.store.data_mut().table;
         for rep in handles {

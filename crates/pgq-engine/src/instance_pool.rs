@@ -1,4 +1,5 @@
-//! Instances between two jobs: kept because their entrypoint asked for it, for a while, and never in the way of a fresh one.
+//! Instances between two jobs: kept because their entrypoint asked for it, for a while, and never
+//! in the way of a fresh one.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +9,8 @@ use std::time::{Duration, Instant};
 /// An instance that nobody needed for so long goes: an idle host holds no guest's memory.
 const MAX_IDLE: Duration = Duration::from_secs(30);
 
-/// All idle instances of a host, within what its allocator has room for. What an instance is makes no difference here.
+/// All idle instances of a host, within what its allocator has room for. What an instance is makes
+/// no difference here.
 pub(super) struct InstancePool<I> {
     /// Instances that there may be, running ones included.
     capacity: usize,
@@ -27,7 +29,8 @@ struct Idle<I> {
     since: Instant,
 }
 
-/// Which runs may have an instance: those of the same version of a plugin, of the same entrypoint, under the same limit.
+/// Which runs may have an instance: those of the same version of a plugin, of the same entrypoint,
+/// under the same limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PoolKey {
     /// [`PluginId::number`].
@@ -47,8 +50,9 @@ impl<I> InstancePool<I> {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A permit for a run, and the instance of this key that was used last, if one is idle. Without one there is room for a fresh
-    /// instance: the one that was idle for longest made it, if need be.
+    /// A permit for a run, and the instance of this key that was used last, if one is idle. Without
+    /// one there is room for a fresh instance: the one that was idle for longest made it, if need
+    /// be.
     pub(super) fn acquire(&self, key: &PoolKey) -> (Permit<'_, I>, Option<I>) {
         let mut instances = self.lock();
         let found = instances.idle.iter().rposition(|idle| idle.key == *key);
@@ -105,7 +109,8 @@ impl<I> Drop for Permit<'_, I> {
     }
 }
 
-/// A loaded version of a plugin, as its pool knows it. Goes with the version, and takes the instances with it.
+/// A loaded version of a plugin, as its pool knows it. Goes with the version, and takes the
+/// instances with it.
 pub(super) struct PluginId<I> {
     number: u64,
     pool: Weak<InstancePool<I>>,

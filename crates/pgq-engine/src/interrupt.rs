@@ -1,4 +1,5 @@
-//! When a run has to end, and when it has to let others on: asked at every call of the host, and at every tick while the guest computes.
+//! When a run has to end, and when it has to let others on: asked at every call of the host, and at
+//! every tick while the guest computes.
 
 use std::time::{Duration, Instant};
 
@@ -62,7 +63,10 @@ mod tests {
         let interrupt = Interrupt::new(controls, now + TURN);
         assert_eq!((interrupt.cause(now), interrupt.cause(now + TURN)), (None, Some(StopCause::Deadline)));
         control.lose_lease();
-        assert_eq!((interrupt.cause(now), interrupt.cause(now + TURN)), (Some(StopCause::LeaseLost), Some(StopCause::LeaseLost)));
+        assert_eq!(
+            (interrupt.cause(now), interrupt.cause(now + TURN)),
+            (Some(StopCause::LeaseLost), Some(StopCause::LeaseLost))
+        );
     }
 
     #[test]

@@ -22,7 +22,10 @@ impl HasData for HasJobs {
     type Data<'a> = JobsView<'a>;
 }
 
-pub(super) fn add_to_linker<T: Send + 'static>(linker: &mut Linker<T>, view: fn(&mut T) -> JobsView<'_>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> JobsView<'_>,
+) -> wasmtime::Result<()> {
     jobs::add_to_linker::<T, HasJobs>(linker, view)
 }
 

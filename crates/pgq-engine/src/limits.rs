@@ -1,4 +1,5 @@
-//! The account of one store: what it may have, what it has in linear memory and in the host's hands, and whether a limit was met.
+//! The account of one store: what it may have, what it has in linear memory and in the host's
+//! hands, and whether a limit was met.
 
 use std::time::Duration;
 
@@ -16,8 +17,9 @@ pub struct RunLimits {
     pub max_attempts: u32,
 }
 
-/// One account for everything: linear memories, each of which wasmtime's own `StoreLimits` would compare separately, and what the host
-/// holds for the guest (`holdings`). The latter is counted now and then; what was passed to the host since counts as if all of it were held.
+/// One account for everything: linear memories, each of which wasmtime's own `StoreLimits` would
+/// compare separately, and what the host holds for the guest (`holdings`). The latter is counted
+/// now and then; what was passed to the host since counts as if all of it were held.
 #[derive(Debug)]
 pub(super) struct Limits {
     max_memory: usize,
@@ -32,7 +34,8 @@ pub(super) struct Limits {
     since: usize,
     table_elements: usize,
     share: RoomShare,
-    /// A request was refused. The guest then usually aborts, which looks like any other trap: this tells the two apart.
+    /// A request was refused. The guest then usually aborts, which looks like any other trap: this
+    /// tells the two apart.
     pub(super) exhausted: Option<Exhausted>,
     /// The most that it had, or was refused for want of room.
     peak: usize,
@@ -57,7 +60,8 @@ const MAX_INSTANCES: usize = 200;
 const MAX_TABLES: usize = 64;
 const MAX_MEMORIES: usize = 16;
 pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
-/// What the host may hold for a guest that has all of its memory in use: without it, such a guest could not even say so.
+/// What the host may hold for a guest that has all of its memory in use: without it, such a guest
+/// could not even say so.
 const HOST_SHARE: usize = 1 << 20;
 /// So many bytes may have been passed to the host before it counts what it holds.
 const UNCOUNTED: usize = 4 << 20;
@@ -95,10 +99,12 @@ impl Limits {
         self.peak
     }
 
-    /// Let the guest pass so many bytes in a call of the host. Not before what the host holds was counted again, if it says no.
+    /// Let the guest pass so many bytes in a call of the host. Not before what the host holds was
+    /// counted again, if it says no.
     pub(super) fn pass(&mut self, bytes: usize) -> bool {
         let passed = self.passed.saturating_add(bytes);
-        // A single call may pass more than that: then there is nothing to wait for but its own word (`settle`).
+        // A single call may pass more than that: then there is nothing to wait for but its own word
+        // (`settle`).
         let may = self.since <= UNCOUNTED && (passed <= UNCOUNTED || self.passed == 0) && passed <= self.left();
         if may {
             (self.passed, self.last, self.squeezed) = (passed, bytes, false);
@@ -171,7 +177,8 @@ impl ResourceLimiter for Limits {
         if error.is::<NoRoom>() {
             return Err(error);
         }
-        // Counted in `memory_growing` but not granted by the allocator (its own cap): the run cannot have more either way.
+        // Counted in `memory_growing` but not granted by the allocator (its own cap): the run
+        // cannot have more either way.
         self.exhausted = Some(Exhausted::Memory);
         Ok(())
     }

@@ -31,10 +31,14 @@ pub enum LoadError {
         /// The interface it names.
         found: String,
     },
-    #[error("it does not export {0}; a plugin exports pgq:plugin/describe and pgq:plugin/handler (in Rust: `pgq_plugin_sdk::export!`)")]
+    #[error(
+        "it does not export {0}; a plugin exports pgq:plugin/describe and pgq:plugin/handler (in Rust: `pgq_plugin_sdk::export!`)"
+    )]
     MissingExport(String),
     /// It wants something that does not exist here.
-    #[error("it imports {0}, which this host does not have; remove the import, or build with a tool chain for WASI 0.2")]
+    #[error(
+        "it imports {0}, which this host does not have; remove the import, or build with a tool chain for WASI 0.2"
+    )]
     UnknownImport(String),
     /// It imports or exports the right name with the wrong type.
     #[error("it does not fit the contract pgq:plugin@{WIT_VERSION}: {0}; build it against the wit folder of this host")]
@@ -72,12 +76,14 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Whether the same file may load a while later: what is wrong may be that the machine is busy, or out of memory.
+    /// Whether the same file may load a while later: what is wrong may be that the machine is busy,
+    /// or out of memory.
     pub fn may_pass(&self) -> bool {
         matches!(self, LoadError::NotCompiled(_) | LoadError::NotDescribed(_))
     }
 
-    /// Whether what is wrong is in the file alone, and nobody can set it right but who replaces the file.
+    /// Whether what is wrong is in the file alone, and nobody can set it right but who replaces the
+    /// file.
     pub fn is_in_the_bytes(&self) -> bool {
         !self.may_pass() && !matches!(self, LoadError::OtherFile { .. } | LoadError::Schedules { .. })
     }

@@ -24,7 +24,10 @@ impl HasData for HasLog {
     type Data<'a> = LogView<'a>;
 }
 
-pub(super) fn add_to_linker<T: Send + 'static>(linker: &mut Linker<T>, view: fn(&mut T) -> LogView<'_>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> LogView<'_>,
+) -> wasmtime::Result<()> {
     log::add_to_linker::<T, HasLog>(linker, view)
 }
 

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::bindings::pgq::plugin::log::Level;
 use super::log_context::LogContext;
 
-/// All that one run may log, over stdout, stderr and `log.emit`, and what the host writes around it.
+/// All that one run may log, over stdout, stderr and `log.emit`, and what the host writes around
+/// it.
 const MAX_LOG_BYTES: usize = 1 << 20;
-/// What the host writes around a line: its time, the job's id, entrypoint and plugin. A run of empty lines is not for free.
+/// What the host writes around a line: its time, the job's id, entrypoint and plugin. A run of
+/// empty lines is not for free.
 const LINE_BYTES: usize = 200;
 /// The end of stderr that is kept for a traceback: a panic's message with room to spare.
 const STDERR_TAIL_BYTES: usize = 2 << 10;
@@ -107,7 +109,8 @@ impl Sink {
     }
 }
 
-/// Bytes that a text takes in a log, in which what would end a line or drive a terminal is written as an escape.
+/// Bytes that a text takes in a log, in which what would end a line or drive a terminal is written
+/// as an escape.
 fn shown(text: &str) -> usize {
     text.len() + text.bytes().filter(u8::is_ascii_control).count() * 3
 }

@@ -1,4 +1,5 @@
-//! What a plugin says it needs. Saying it grants nothing: it makes a missing grant visible before the first job fails.
+//! What a plugin says it needs. Saying it grants nothing: it makes a missing grant visible before
+//! the first job fails.
 
 use std::fmt;
 
@@ -57,7 +58,12 @@ pub struct Missing(pub Need);
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Need { kind, what } = &self.0;
-        write!(f, "it needs {} {what:?}; grant it with `{}` in the plugin's section of pgq-host.toml", kind.label(), self.0.line())
+        write!(
+            f,
+            "it needs {} {what:?}; grant it with `{}` in the plugin's section of pgq-host.toml",
+            kind.label(),
+            self.0.line()
+        )
     }
 }
 

@@ -1,4 +1,5 @@
-//! Origins of HTTP requests, in one spelling: what a grant names and what a request goes to are compared after the same rules.
+//! Origins of HTTP requests, in one spelling: what a grant names and what a request goes to are
+//! compared after the same rules.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -38,7 +39,8 @@ impl Origin {
             return None;
         }
         let host = Host::parse(authority.host())?;
-        // "host:" and "host:0" are spelt so by nobody who means well; a port that is no number is not the default port.
+        // "host:" and "host:0" are spelt so by nobody who means well; a port that is no number is
+        // not the default port.
         let rest = authority.as_str().strip_prefix(authority.host())?;
         let port = match rest.strip_prefix(':') {
             Some(port) => port.parse::<u16>().ok().filter(|port| *port != 0)?,
@@ -56,7 +58,11 @@ impl Origin {
 
     /// For the `Host` header: the port only where it is not the scheme's own.
     pub(super) fn authority(&self) -> String {
-        if self.port == if self.https { 443 } else { 80 } { self.host.to_string() } else { format!("{}:{}", self.host, self.port) }
+        if self.port == if self.https { 443 } else { 80 } {
+            self.host.to_string()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -67,13 +73,16 @@ impl Host {
             return Some(Host::Address(address::unwrapped(address.into())));
         }
         let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-        let label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let label = |label: &str| {
+            !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
         if name.len() > 253 || !name.split('.').all(label) {
             return None;
         }
         let last = name.rsplit('.').next()?;
         // The rule of browsers: a host that ends in a number is an address, or nothing.
-        if last.bytes().all(|b| b.is_ascii_digit()) || last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
+        if last.bytes().all(|b| b.is_ascii_digit())
+            || last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
         {
             return ipv4(&name).map(|address| Host::Address(address.into()));
         }
@@ -102,7 +111,11 @@ impl FromStr for Origin {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Origin, String> {
-        let bad = || format!("{text:?} is not an origin; write it like \"https://hooks.example.com\" or \"http://127.0.0.1:8080\"");
+        let bad = || {
+            format!(
+                "{text:?} is not an origin; write it like \"https://hooks.example.com\" or \"http://127.0.0.1:8080\""
+            )
+        };
         let uri: Uri = text.parse().map_err(|_| bad())?;
         let plain = matches!(uri.path(), "" | "/") && uri.query().is_none();
         Origin::of(&uri).filter(|_| plain).ok_or_else(bad)

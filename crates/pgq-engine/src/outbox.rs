@@ -8,7 +8,8 @@ const MAX_JOBS: usize = 1_000;
 /// Their payloads, headers and names together.
 const MAX_BYTES: usize = 16 << 20;
 
-/// The buffer. Closed, with the reason, where there is no one job whose outcome could carry a request.
+/// The buffer. Closed, with the reason, where there is no one job whose outcome could carry a
+/// request.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     jobs: Vec<NewJob>,
@@ -48,7 +49,9 @@ impl Outbox {
         }
         if self.bytes + size > MAX_BYTES {
             self.full = true;
-            return Err(format!("the jobs that a run enqueues can have {MAX_BYTES} bytes at most, and this one of {size} is past that"));
+            return Err(format!(
+                "the jobs that a run enqueues can have {MAX_BYTES} bytes at most, and this one of {size} is past that"
+            ));
         }
         self.bytes += size;
         self.jobs.push(request.job.clone());
@@ -73,7 +76,9 @@ mod tests {
         };
         let mut keyed = request("ok", 0);
         keyed.job.dedupe_key = Some("k".repeat(3_000));
-        for bad in [request("", 0), request(&"x".repeat(256), 0), request("a\0b", 0), request("big", MAX_BYTES + 1), keyed] {
+        for bad in
+            [request("", 0), request(&"x".repeat(256), 0), request("a\0b", 0), request("big", MAX_BYTES + 1), keyed]
+        {
             outbox.push(&bad).expect_err("refused");
         }
         for _ in 0..MAX_JOBS {

@@ -1,13 +1,16 @@
-//! Text of others, made fit to be shown: on one line, and without a say in what a terminal does or where a line ends.
+//! Text of others, made fit to be shown: on one line, and without a say in what a terminal does or
+//! where a line ends.
 //!
-//! Guests, producers, file names and the database's own messages all end up in logs, tables and errors. A line break in one of them
-//! would make up a line of ours, an escape sequence would move the cursor or set the title, and a bidirectional override would show
-//! another text than the one that is there.
+//! Guests, producers, file names and the database's own messages all end up in logs, tables and
+//! errors. A line break in one of them would make up a line of ours, an escape sequence would move
+//! the cursor or set the title, and a bidirectional override would show another text than the one
+//! that is there.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// What is shown as an escape: control characters (C0, DEL, C1), Unicode's two line ends, and the marks that change the direction of text.
+/// What is shown as an escape: control characters (C0, DEL, C1), Unicode's two line ends, and the
+/// marks that change the direction of text.
 pub fn is_unfit(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
@@ -23,7 +26,8 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The same for text of several lines, of which all but the first are indented: none of them can pass for a line of somebody else.
+/// The same for text of several lines, of which all but the first are indented: none of them can
+/// pass for a line of somebody else.
 pub fn printable_lines(text: &str, indent: &str) -> String {
     text.trim_end().split('\n').map(printable).collect::<Vec<_>>().join(&format!("\n{indent}"))
 }

@@ -35,7 +35,10 @@ impl HasData for HasRegistry {
     type Data<'a> = RegistryView<'a>;
 }
 
-pub(super) fn add_to_linker<T: Send + 'static>(linker: &mut Linker<T>, view: fn(&mut T) -> RegistryView<'_>) -> wasmtime::Result<()> {
+pub(super) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> RegistryView<'_>,
+) -> wasmtime::Result<()> {
     registry::add_to_linker::<T, HasRegistry>(linker, view)
 }
 
@@ -47,7 +50,8 @@ impl HostRegistrar for RegistryView<'_> {
         let first_ok = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
         let rest_ok = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-');
         if !first_ok || !rest_ok || name.len() > MAX_PLUGIN_NAME_BYTES {
-            declaration.mistake(format!("the plugin's name {name:?} is not made of a-z, 0-9, `-` and `_` (64 at most)"));
+            declaration
+                .mistake(format!("the plugin's name {name:?} is not made of a-z, 0-9, `-` and `_` (64 at most)"));
         }
         if version.is_empty() || version.len() > MAX_PLUGIN_NAME_BYTES || version.contains(char::is_control) {
             declaration.mistake(format!("the plugin's version {version:?} is not a text of 1 to 64 bytes"));
@@ -125,7 +129,13 @@ impl HostEntrypoint for RegistryView<'_> {
         Ok(())
     }
 
-    fn backoff(&mut self, this: Resource<EntrypointHandle>, initial_ms: u64, multiplier: f64, max_ms: u64) -> wasmtime::Result<()> {
+    fn backoff(
+        &mut self,
+        this: Resource<EntrypointHandle>,
+        initial_ms: u64,
+        multiplier: f64,
+        max_ms: u64,
+    ) -> wasmtime::Result<()> {
         self.table.get(&this)?.set(|options| {
             if !(1.0..=1000.0).contains(&multiplier) {
                 return Err(format!("a back-off multiplier of {multiplier} is not between 1 and 1000"));
@@ -210,7 +220,12 @@ impl HostEntrypoint for RegistryView<'_> {
         Ok(())
     }
 
-    fn schedule_in(&mut self, this: Resource<EntrypointHandle>, expression: String, time_zone: String) -> wasmtime::Result<()> {
+    fn schedule_in(
+        &mut self,
+        this: Resource<EntrypointHandle>,
+        expression: String,
+        time_zone: String,
+    ) -> wasmtime::Result<()> {
         schedule(self.table.get(&this)?, &expression, &time_zone);
         Ok(())
     }
@@ -243,5 +258,9 @@ fn add_schedule(options: &mut EntrypointOptions, expression: &str, time_zone: &s
 }
 
 fn at_least_one(value: u32, what: &str) -> Result<u32, String> {
-    if value == 0 { Err(format!("{what} of 0: nothing would ever run; leave it out for the default")) } else { Ok(value) }
+    if value == 0 {
+        Err(format!("{what} of 0: nothing would ever run; leave it out for the default"))
+    } else {
+        Ok(value)
+    }
 }

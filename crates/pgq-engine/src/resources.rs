@@ -1,4 +1,5 @@
-//! What stands behind the handles of `pgq:plugin`: the types that the generated bindings name for its resources.
+//! What stands behind the handles of `pgq:plugin`: the types that the generated bindings name for
+//! its resources.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +10,8 @@ use pgq_job::{EntrypointOptions, Job, NewJob};
 /// A header's place in its map.
 pub(super) const HEADER_BYTES: usize = 64;
 
-/// The resource `job`. The handles of a batch are the guest's, and those that it keeps are of no job any more.
+/// The resource `job`. The handles of a batch are the guest's, and those that it keeps are of no
+/// job any more.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct JobHandle(Option<CurrentJob>);
 
@@ -83,7 +85,9 @@ impl Request {
     /// What the host holds for it.
     pub(super) fn bytes(&self) -> usize {
         let NewJob { entrypoint, payload, dedupe_key, headers, .. } = &self.job;
-        let header = |(name, value): (&String, &serde_json::Value)| name.len() + value.as_str().map_or(0, str::len) + HEADER_BYTES;
+        let header = |(name, value): (&String, &serde_json::Value)| {
+            name.len() + value.as_str().map_or(0, str::len) + HEADER_BYTES
+        };
         let headers: usize = headers.iter().flatten().map(header).sum();
         payload.as_ref().map_or(0, Vec::len) + entrypoint.len() + dedupe_key.as_ref().map_or(0, String::len) + headers
     }

@@ -1,29 +1,40 @@
-//! The memory of all guests of a host together: what they may have, what they have, and who waits for some.
+//! The memory of all guests of a host together: what they may have, what they have, and who waits
+//! for some.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Mutex, Notify};
 
-/// Runs begin when there is room for what runs of their plugin took before; what one takes beyond that has to be free when it takes it.
+/// Runs begin when there is room for what runs of their plugin took before; what one takes beyond
+/// that has to be free when it takes it.
 #[derive(Debug)]
 pub(super) struct Room {
     most: usize,
     taken: AtomicUsize,
     given_back: Notify,
-    /// Whoever has to wait waits in turn, and those that come later behind them: a large run would never begin beside many small ones.
+    /// Whoever has to wait waits in turn, and those that come later behind them: a large run would
+    /// never begin beside many small ones.
     turn: Mutex<()>,
     waiting: AtomicUsize,
 }
 
 /// The sum over all guests is used up. No fault of this one's: its job goes back, uncounted.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the guests of this host have no more memory together than they have now; raise max-guest-memory, or lower max-concurrent-tasks")]
+#[error(
+    "the guests of this host have no more memory together than they have now; raise max-guest-memory, or lower max-concurrent-tasks"
+)]
 pub(super) struct NoRoom;
 
 impl Room {
     pub(super) fn new(most: usize) -> Arc<Room> {
-        Arc::new(Room { most, taken: AtomicUsize::new(0), given_back: Notify::new(), turn: Mutex::new(()), waiting: AtomicUsize::new(0) })
+        Arc::new(Room {
+            most,
+            taken: AtomicUsize::new(0),
+            given_back: Notify::new(),
+            turn: Mutex::new(()),
+            waiting: AtomicUsize::new(0),
+        })
     }
 
     /// What all have now, what was set aside for them included.
@@ -51,7 +62,8 @@ impl Room {
         RoomShare { room: Arc::clone(self), bytes }
     }
 
-    /// A share of what is there already, whether there is room for it or not. Others wait for longer.
+    /// A share of what is there already, whether there is room for it or not. Others wait for
+    /// longer.
     pub(super) fn hold(self: &Arc<Room>, bytes: usize) -> RoomShare {
         self.taken.fetch_add(bytes, Ordering::AcqRel);
         RoomShare { room: Arc::clone(self), bytes }
@@ -136,7 +148,8 @@ impl Appetite {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// A run took so many bytes, or would have. A large one is remembered for some dozens of small ones.
+    /// A run took so many bytes, or would have. A large one is remembered for some dozens of small
+    /// ones.
     pub(super) fn learn(&self, bytes: usize) {
         let known = self.bytes();
         self.0.store(bytes.max(known - known / 16), Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! One call of a guest: for one job or for several of one entrypoint, in a fresh instance or in one that was kept.
+//! One call of a guest: for one job or for several of one entrypoint, in a fresh instance or in one
+//! that was kept.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,13 +25,16 @@ use crate::descriptors;
 use crate::printable::cut;
 use pgq_job::{Fault, FaultKind, Job, Verdict};
 
-/// An output larger than this is refused: results belong into a table or a store, the queue keeps the receipt.
+/// An output larger than this is refused: results belong into a table or a store, the queue keeps
+/// the receipt.
 const MAX_OUTPUT_BYTES: usize = 16 << 20;
 const MAX_TEXT_BYTES: usize = 8 << 10;
-/// Outputs and follow-ups of a call that are smaller are not counted: there are only as many as the recorder's backlog has room for.
+/// Outputs and follow-ups of a call that are smaller are not counted: there are only as many as the
+/// recorder's backlog has room for.
 const UNCOUNTED: usize = 4 << 10;
 
-/// How long after its deadline a guest that computes may take to notice, before the run is abandoned as if it waited.
+/// How long after its deadline a guest that computes may take to notice, before the run is
+/// abandoned as if it waited.
 const GRACE: Duration = Duration::from_millis(20);
 
 /// More than there may be places would be waited for without end.
@@ -64,7 +68,8 @@ pub struct CallSpec {
 pub struct CallReport {
     /// How it ended for each job, in their order.
     pub verdicts: Vec<Verdict>,
-    /// Whether the call did not return as it should: a trap, a deadline, not a failure that the guest reports.
+    /// Whether the call did not return as it should: a trap, a deadline, not a failure that the
+    /// guest reports.
     pub crashed: bool,
     /// The limits that it met, each once.
     pub limit_hits: Vec<LimitHit>,
@@ -72,18 +77,27 @@ pub struct CallReport {
     pub elapsed: Duration,
     /// Peak bytes of linear memory, over all jobs of the instance.
     pub memory: usize,
-    /// What outputs and follow-ups take of the memory of all guests. To be kept until they are recorded.
+    /// What outputs and follow-ups take of the memory of all guests. To be kept until they are
+    /// recorded.
     pub share: Option<Arc<RoomShare>>,
 }
 
 impl CallReport {
     /// The same for each of so many jobs, before or without a guest.
     pub fn nothing(verdict: Verdict, jobs: usize, crashed: bool) -> CallReport {
-        CallReport { verdicts: vec![verdict; jobs], crashed, limit_hits: Vec::new(), elapsed: Duration::ZERO, memory: 0, share: None }
+        CallReport {
+            verdicts: vec![verdict; jobs],
+            crashed,
+            limit_hits: Vec::new(),
+            elapsed: Duration::ZERO,
+            memory: 0,
+            share: None,
+        }
     }
 }
 
-/// Run these jobs in one call; one job, unless the entrypoint takes batches. Never fails: whatever happens is a verdict.
+/// Run these jobs in one call; one job, unless the entrypoint takes batches. Never fails: whatever
+/// happens is a verdict.
 pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> CallReport {
     let _ticking = engine.running();
     let CallSpec { plugin, limits, .. } = spec;
@@ -119,7 +133,8 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
     let mut report = CallReport { verdicts: Vec::new(), crashed: false, limit_hits, elapsed, memory, share: None };
     match called {
         Ok(answers) if answers.len() == jobs.len() => {
-            report.verdicts = answers.into_iter().map(|answer| verdict(answer, state, &mut report.limit_hits)).collect();
+            report.verdicts =
+                answers.into_iter().map(|answer| verdict(answer, state, &mut report.limit_hits)).collect();
             // The instance's own share goes with it, and what it leaves stays.
             let bytes = report.verdicts.iter().map(Verdict::bytes).sum();
             report.share = (bytes > UNCOUNTED).then(|| Arc::new(engine.room().hold(bytes)));
@@ -129,9 +144,13 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
             }
         }
         Ok(answers) => {
-            let message =
-                format!("handle-batch was given {} jobs and returned {} results; it returns one per job", jobs.len(), answers.len());
-            report.verdicts = vec![Verdict::Retry { fault: Fault::new(FaultKind::BatchMismatch, message), after: None }; jobs.len()];
+            let message = format!(
+                "handle-batch was given {} jobs and returned {} results; it returns one per job",
+                jobs.len(),
+                answers.len()
+            );
+            report.verdicts =
+                vec![Verdict::Retry { fault: Fault::new(FaultKind::BatchMismatch, message), after: None }; jobs.len()];
             report.crashed = true;
         }
         Err(error) => {
@@ -143,7 +162,8 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
     report
 }
 
-/// The epoch interrupts a guest that computes; the timer and the controls one that waits in a host call.
+/// The epoch interrupts a guest that computes; the timer and the controls one that waits in a host
+/// call.
 async fn call_within(instance: &mut Instance, spec: &CallSpec, jobs: &[AssignedJob]) -> wasmtime::Result<Answers> {
     let interrupt = &instance.store.data().interrupt;
     let (controls, deadline) = (interrupt.controls().clone(), interrupt.deadline());
@@ -161,7 +181,8 @@ async fn call_within(instance: &mut Instance, spec: &CallSpec, jobs: &[AssignedJ
 }
 
 impl CallSpec {
-    /// A fresh instance, once the host has room for it: as much memory as runs of the plugin took before. The run's time begins then.
+    /// A fresh instance, once the host has room for it: as much memory as runs of the plugin took
+    /// before. The run's time begins then.
     async fn fresh(&self, engine: &Engine, jobs: &[AssignedJob]) -> Result<(Instant, Instance), StopCause> {
         let bytes = self.plugin.appetite.bytes().min(self.limits.memory);
         let tidy = || {
@@ -170,7 +191,8 @@ impl CallSpec {
         let places = async {
             let share = engine.room().enter(bytes, tidy).await;
             let folders = u32::try_from(self.plugin.grants.directories.len()).unwrap_or(u32::MAX).min(MOST_FOLDERS);
-            let folders = if folders == 0 { None } else { descriptors::of_guests().acquire_many_owned(folders).await.ok() };
+            let folders =
+                if folders == 0 { None } else { descriptors::of_guests().acquire_many_owned(folders).await.ok() };
             (share, folders)
         };
         let controls = self.controls(jobs);
@@ -219,7 +241,9 @@ fn verdict(answer: Result<Outcome, Failure>, state: &mut State, limit_hits: &mut
                 limit_hits.push(LimitHit::Output);
                 Verdict::Reject(Fault::new(
                     FaultKind::OutputTooLarge,
-                    format!("the output has {size} bytes; {MAX_OUTPUT_BYTES} are kept at most: store it elsewhere and return where"),
+                    format!(
+                        "the output has {size} bytes; {MAX_OUTPUT_BYTES} are kept at most: store it elsewhere and return where"
+                    ),
                 ))
             }
             _ => Verdict::Complete { output, follow_ups: state.enqueue.take_jobs() },

@@ -32,7 +32,8 @@ fn count(declaration: &Declaration) -> (usize, usize) {
     (schedules().count(), schedules().filter(often).count())
 }
 
-/// Whether two of its first ticks, from a time that is the same for all hosts on, are less than a minute apart.
+/// Whether two of its first ticks, from a time that is the same for all hosts on, are less than a
+/// minute apart.
 fn is_frequent(schedule: &Schedule) -> bool {
     let mut last = DateTime::from_timestamp(1_800_000_000, 0).unwrap_or_default();
     (0..TICKS_COMPARED).any(|tick| match schedule.next_after(last) {

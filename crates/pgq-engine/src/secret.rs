@@ -1,4 +1,5 @@
-//! Secrets: what the host puts into a request's headers in place of `{{secret:NAME}}`, and nobody prints.
+//! Secrets: what the host puts into a request's headers in place of `{{secret:NAME}}`, and nobody
+//! prints.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,12 +51,18 @@ impl SecretGrant {
 const OPEN: &[u8] = b"{{secret:";
 const CLOSE: &[u8] = b"}}";
 
-/// Put the secrets in. An error says why the request must not be sent; it names the secret, never its value.
-pub(super) fn substitute(headers: &mut HeaderMap, secrets: &BTreeMap<String, SecretGrant>, origin: &Origin) -> Result<(), String> {
+/// Put the secrets in. An error says why the request must not be sent; it names the secret, never
+/// its value.
+pub(super) fn substitute(
+    headers: &mut HeaderMap,
+    secrets: &BTreeMap<String, SecretGrant>,
+    origin: &Origin,
+) -> Result<(), String> {
     for value in headers.values_mut() {
         if find(value.as_bytes(), OPEN).is_some() {
             let filled = fill(value.as_bytes(), secrets, origin)?;
-            *value = HeaderValue::from_bytes(&filled).map_err(|_| "with a secret in it, it is no header's value".to_owned())?;
+            *value = HeaderValue::from_bytes(&filled)
+                .map_err(|_| "with a secret in it, it is no header's value".to_owned())?;
             value.set_sensitive(true);
         }
     }

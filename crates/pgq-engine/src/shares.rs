@@ -1,8 +1,9 @@
 //! What of the allocator's pool a run of each component takes, and who may have how much of it.
 //!
-//! A place has room for a component as tool chains make them. What needs more is counted, and only ever has what is set aside for such:
-//! however many runs of it there are, every other component has its places. Core instances are no part of this: the pool only counts them, and
-//! is told of as many as there could be.
+//! A place has room for a component as tool chains make them. What needs more is counted, and only
+//! ever has what is set aside for such: however many runs of it there are, every other component
+//! has its places. Core instances are no part of this: the pool only counts them, and is told of as
+//! many as there could be.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,7 +37,8 @@ impl Slots {
         }
     }
 
-    /// What of that is for components that need more than a place has: four of the largest at least.
+    /// What of that is for components that need more than a place has: four of the largest at
+    /// least.
     fn set_aside(places: u32) -> Slots {
         Slots { memories: (places / 4).max(4 * MOST_MEMORIES), tables: places.max(4 * MOST_TABLES) }
     }
@@ -100,11 +102,15 @@ impl Large {
         Some(Arc::new(Large { need, runs: AtomicU32::new(0), shares: Arc::clone(shares) }))
     }
 
-    /// How many more runs of it there is room for: what is free, and no more than an equal part for each such component.
+    /// How many more runs of it there is room for: what is free, and no more than an equal part for
+    /// each such component.
     pub(super) fn room(&self) -> u32 {
         let taken = *self.shares.lock();
         let all = self.shares.all;
-        let free = Slots { memories: all.memories.saturating_sub(taken.memories), tables: all.tables.saturating_sub(taken.tables) };
+        let free = Slots {
+            memories: all.memories.saturating_sub(taken.memories),
+            tables: all.tables.saturating_sub(taken.tables),
+        };
         let part = (all.times(self.need) / self.shares.large.load(Ordering::Acquire).max(1)).max(1);
         free.times(self.need).min(part.saturating_sub(self.runs.load(Ordering::Acquire)))
     }
@@ -164,7 +170,9 @@ mod tests {
     fn the_pool_has_all_that_can_be_taken() {
         for places in [1, 100, 5_000] {
             let (pool, aside) = (Slots::of_pool(places), Slots::set_aside(places));
-            assert!(pool.memories >= places * MEMORIES + aside.memories && pool.tables >= places * TABLES + aside.tables);
+            assert!(
+                pool.memories >= places * MEMORIES + aside.memories && pool.tables >= places * TABLES + aside.tables
+            );
         }
     }
 }

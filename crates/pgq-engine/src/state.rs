@@ -1,6 +1,8 @@
-//! What one instance sees of the world. Made for one run and dropped with it, or renewed for the next.
+//! What one instance sees of the world. Made for one run and dropped with it, or renewed for the
+//! next.
 //!
-//! The parts know nothing of each other, nor of this: each interface is shown what it needs of a store (`linker`), and so is the border.
+//! The parts know nothing of each other, nor of this: each interface is shown what it needs of a
+//! store (`linker`), and so is the border.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -114,7 +116,8 @@ impl State {
         store.call_hook_async(Border(State::border));
         store.set_hostcall_fuel(ARGUMENT_BYTES);
         store.set_epoch_deadline(1);
-        // Every tick the guest steps aside for the others on its thread; past its deadline, or once stopped, it ends here.
+        // Every tick the guest steps aside for the others on its thread; past its deadline, or once
+        // stopped, it ends here.
         store.epoch_deadline_callback(|mut context| {
             let (interrupt, now) = (&mut context.data_mut().interrupt, Instant::now());
             if let Some(cause) = interrupt.cause(now) {
@@ -126,8 +129,8 @@ impl State {
         store
     }
 
-    /// Make the store ready for one more call: all that is counted per call starts anew. What the guest holds (memory, handles) it
-    /// still holds, and it still counts.
+    /// Make the store ready for one more call: all that is counted per call starts anew. What the
+    /// guest holds (memory, handles) it still holds, and it still counts.
     pub(super) fn renew(store: &mut Store<State>, call: Call) {
         let Call { log_context, controls, deadline, outbox } = call;
         let state = store.data_mut();
@@ -165,7 +168,10 @@ impl State {
 /// What the interfaces have of a store.
 impl State {
     pub(super) fn files(&mut self) -> FilesView<'_> {
-        FilesView { ctx: &mut self.files, wasi: WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table } }
+        FilesView {
+            ctx: &mut self.files,
+            wasi: WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table },
+        }
     }
 
     pub(super) fn jobs(&mut self) -> JobsView<'_> {
@@ -191,7 +197,8 @@ impl State {
     }
 }
 
-/// No arguments, sockets or names, and no environment and folders but those granted: the builder grants nothing that is not asked for here.
+/// No arguments, sockets or names, and no environment and folders but those granted: the builder
+/// grants nothing that is not asked for here.
 fn wasi(grants: &Grants, stdout: &LineStream, stderr: &LineStream) -> WasiCtx {
     let mut builder = WasiCtxBuilder::new();
     builder.stdout(stdout.clone()).stderr(stderr.clone()).max_random_size(MAX_RANDOM_BYTES);
@@ -199,7 +206,8 @@ fn wasi(grants: &Grants, stdout: &LineStream, stderr: &LineStream) -> WasiCtx {
         builder.env(name, value.expose());
     }
     for (seen_as, folder) in &grants.directories {
-        // It was there when the configuration was read. Without it the guest finds nothing, and says so in its own words.
+        // It was there when the configuration was read. Without it the guest finds nothing, and
+        // says so in its own words.
         if let Err(error) = builder.preopened_dir(folder, seen_as, FsPerms::ReadOnly) {
             tracing::error!(folder = %folder.display(), error = %format!("{error:#}"), "a granted folder cannot be opened; put it back");
         }

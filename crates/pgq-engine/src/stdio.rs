@@ -11,7 +11,8 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::log_sink::LogSink;
 
-/// A line longer than this is cut in two: a guest that never ends its line must not make the host hold it.
+/// A line longer than this is cut in two: a guest that never ends its line must not make the host
+/// hold it.
 const MAX_LINE_BYTES: usize = 8 << 10;
 
 /// One of the two streams. Clones share their unfinished line, as WASI asks of streams of one file.

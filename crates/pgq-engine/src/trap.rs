@@ -1,4 +1,5 @@
-//! From wasmtime's errors to verdicts: what the guest did, what the host had to do, and what was neither's fault.
+//! From wasmtime's errors to verdicts: what the guest did, what the host had to do, and what was
+//! neither's fault.
 
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
@@ -38,7 +39,9 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
                     state.limits.max_memory() >> 20
                 )
             }
-            Exhausted::Tables => format!("the run asked for more than {MAX_TABLE_ELEMENTS} elements over all its tables"),
+            Exhausted::Tables => {
+                format!("the run asked for more than {MAX_TABLE_ELEMENTS} elements over all its tables")
+            }
         };
         (FaultKind::OutOfMemory, message)
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
@@ -52,13 +55,17 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
         let kib = state.argument_bytes() >> 10;
         (
             FaultKind::HostError,
-            format!("a call of the host passed more than {kib} KiB, or the result had more than {} KiB", state.returns >> 10),
+            format!(
+                "a call of the host passed more than {kib} KiB, or the result had more than {} KiB",
+                state.returns >> 10
+            ),
         )
     } else {
         (FaultKind::HostError, format!("{error:#}"))
     };
     let stderr = state.log.stderr_tail();
-    // A message is one line, and a panic's is what one wants to read there; all of it stands in the traceback.
+    // A message is one line, and a panic's is what one wants to read there; all of it stands in the
+    // traceback.
     let message = match stderr.split_whitespace().collect::<Vec<_>>().join(" ").as_str() {
         "" => message,
         stderr => format!("{message}; stderr: {}", cut(stderr, 300)),
@@ -78,7 +85,10 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
 pub(super) fn stopped(cause: StopCause, limits: &RunLimits) -> Verdict {
     match cause {
         StopCause::Deadline => Verdict::Retry {
-            fault: Fault::new(FaultKind::DeadlineExceeded, format!("the run was interrupted after its {:?}", limits.timeout)),
+            fault: Fault::new(
+                FaultKind::DeadlineExceeded,
+                format!("the run was interrupted after its {:?}", limits.timeout),
+            ),
             after: None,
         },
         StopCause::Cancelled => Verdict::Discard("cancelled while it ran".into()),

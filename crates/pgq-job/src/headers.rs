@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-/// Headers as a handler gets them: a string as its text, any other value as JSON, to the last digit and however deep. Headers that are no
-/// object have no names, so that the map is empty.
+/// Headers as a handler gets them: a string as its text, any other value as JSON, to the last digit
+/// and however deep. Headers that are no object have no names, so that the map is empty.
 ///
 /// # Errors
 /// If the text is not JSON.

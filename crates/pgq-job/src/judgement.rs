@@ -1,4 +1,5 @@
-//! What hosts found out about a version of a plugin, for all hosts and for their next start. Plain data.
+//! What hosts found out about a version of a plugin, for all hosts and for their next start. Plain
+//! data.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -54,7 +55,8 @@ impl Judgement {
         }
     }
 
-    /// Whether it may take the place of a verdict on the same subject: a good run does not undo that the version was taken out of service.
+    /// Whether it may take the place of a verdict on the same subject: a good run does not undo
+    /// that the version was taken out of service.
     pub fn outweighs(&self, known: &Judgement) -> bool {
         self.standing != Standing::Good || known.standing == Standing::Good
     }
@@ -130,7 +132,10 @@ mod tests {
         let refused: Judgements = [judgement(Standing::Refused)].into_iter().collect();
         assert!(refused.against("ab", "these").is_some() && refused.against("ab", "those").is_none());
         let mut back: Judgements = [judgement(Standing::RolledBack), judgement(Standing::Good)].into_iter().collect();
-        assert!(back.against("ab", "those").is_some() && !back.is_good("ab"), "good runs of another host do not undo it");
+        assert!(
+            back.against("ab", "those").is_some() && !back.is_good("ab"),
+            "good runs of another host do not undo it"
+        );
         back.forget("work");
         assert!(back.against("ab", "those").is_none());
     }

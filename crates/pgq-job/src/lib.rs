@@ -1,4 +1,5 @@
-//! Plain data about jobs: what a job is, how its entrypoint runs, and how a run ended. Knows neither SQL nor wasm.
+//! Plain data about jobs: what a job is, how its entrypoint runs, and how a run ended. Knows
+//! neither SQL nor wasm.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -53,15 +54,16 @@ pub struct Job {
 pub enum Suspicion {
     /// Among a few suspects at a time: a worker that held it was lost.
     Few,
-    /// Alone, with no other run beginning beside it: it had begun among a few, and that worker was lost, too.
+    /// Alone, with no other run beginning beside it: it had begun among a few, and that worker was
+    /// lost, too.
     Alone {
         /// Workers that were lost while it ran alone.
         crashes: u32,
     },
 }
 
-/// One claim of one job. The time of the claim tells it from other claims of the same job, by the same worker too. A write that names an
-/// old claim finds no row.
+/// One claim of one job. The time of the claim tells it from other claims of the same job, by the
+/// same worker too. A write that names an old claim finds no row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Claim {
     pub id: JobId,

@@ -22,7 +22,8 @@ pub struct NewJob {
 }
 
 const MAX_ENTRYPOINT_BYTES: usize = 255;
-/// An index entry has up to 2,704 bytes, 12 of them its header. (Longer keys that compress well would fit.)
+/// An index entry has up to 2,704 bytes, 12 of them its header. (Longer keys that compress well
+/// would fit.)
 const MAX_DEDUPE_KEY_BYTES: usize = 2_692;
 
 impl NewJob {
@@ -38,7 +39,8 @@ impl NewJob {
     pub fn check(&self) -> Result<(), String> {
         NewJob::check_entrypoint(&self.entrypoint)?;
         self.dedupe_key.as_deref().map_or(Ok(()), NewJob::check_dedupe_key)?;
-        let mut headers = self.headers.iter().flatten().flat_map(|(name, value)| [name.as_str(), value.as_str().unwrap_or_default()]);
+        let mut headers =
+            self.headers.iter().flatten().flat_map(|(name, value)| [name.as_str(), value.as_str().unwrap_or_default()]);
         headers.try_for_each(without_nul)?;
         NewJob::check_delay(self.delay)
     }
@@ -49,7 +51,10 @@ impl NewJob {
     /// See [`NewJob::check`].
     pub fn check_entrypoint(name: &str) -> Result<(), String> {
         if name.is_empty() || name.len() > MAX_ENTRYPOINT_BYTES {
-            return Err(format!("the entrypoint's name has {} bytes; 1 to {MAX_ENTRYPOINT_BYTES} are allowed", name.len()));
+            return Err(format!(
+                "the entrypoint's name has {} bytes; 1 to {MAX_ENTRYPOINT_BYTES} are allowed",
+                name.len()
+            ));
         }
         without_nul(name)
     }
@@ -82,7 +87,9 @@ impl NewJob {
 
 fn without_nul(text: &str) -> Result<(), String> {
     if text.contains('\0') {
-        return Err("names, keys and headers cannot contain the character NUL: PostgreSQL's text has no place for it".into());
+        return Err(
+            "names, keys and headers cannot contain the character NUL: PostgreSQL's text has no place for it".into()
+        );
     }
     Ok(())
 }

@@ -29,8 +29,9 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The delay after this many failures (1 or more). `jitter` in 0..1 picks a point in the upper half of the span: jobs that failed
-    /// together do not come back together, and none comes back before half of its delay.
+    /// The delay after this many failures (1 or more). `jitter` in 0..1 picks a point in the upper
+    /// half of the span: jobs that failed together do not come back together, and none comes back
+    /// before half of its delay.
     pub fn delay(&self, failures: u32, jitter: f64) -> Duration {
         let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
         // In floating point an overflow is infinity, which the cap handles.
@@ -52,7 +53,8 @@ pub struct EntrypointOptions {
     pub concurrency: Option<u32>,
     /// Jobs that one instance runs, one after the other. 1: a fresh instance per job.
     pub reuse: u32,
-    /// Jobs in one call of `batch-handler`, at most; `None`: the export `handler`, one job per call.
+    /// Jobs in one call of `batch-handler`, at most; `None`: the export `handler`, one job per
+    /// call.
     pub batch: Option<u32>,
     pub on_failure: OnFailure,
     /// Cron expressions, as the schedules table has them.

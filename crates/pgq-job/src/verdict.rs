@@ -25,7 +25,8 @@ pub enum Verdict {
         after: Option<Duration>,
     },
     Reject(Fault),
-    /// The host could not run the job or had to stop it. It is queued again, and no attempt is counted.
+    /// The host could not run the job or had to stop it. It is queued again, and no attempt is
+    /// counted.
     Release(ReleaseReason),
 }
 
@@ -80,7 +81,8 @@ pub enum FaultKind {
     /// The handler asked for another run.
     Retry,
     Reject,
-    /// The handler has no use for the job, or somebody cancelled it. Not a failure, but a traceback as well.
+    /// The handler has no use for the job, or somebody cancelled it. Not a failure, but a traceback
+    /// as well.
     Discard,
     /// The guest's code trapped, which is what a panic of it comes to.
     Trap,

@@ -1,5 +1,5 @@
-//! How long the database has answered this worker without a break. After an outage, a worker cannot tell a dead worker from one that
-//! could not renew its leases either.
+//! How long the database has answered this worker without a break. After an outage, a worker cannot
+//! tell a dead worker from one that could not renew its leases either.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,11 +9,13 @@ use tokio::sync::watch;
 use super::millis::millis;
 use crate::boot_clock::BootInstant;
 
-/// Between two readings, the server's clock and ours drift apart by less than this. More is a jump of one clock or a pause of a process.
+/// Between two readings, the server's clock and ours drift apart by less than this. More is a jump
+/// of one clock or a pause of a process.
 const JUMP: Duration = Duration::from_secs(2);
 /// The slowest answer that counts as good, until [`Access::expect_within`] sets it.
 const SLOW: Duration = Duration::from_secs(15);
-/// The least that can be set. A busy machine takes as long now and then; with short leases, nobody would ever be judged.
+/// The least that can be set. A busy machine takes as long now and then; with short leases, nobody
+/// would ever be judged.
 const LEAST_SLOW: Duration = Duration::from_secs(3);
 
 /// Cheap to clone. The [`Pool`](super::Pool) reports every statement to it.
@@ -49,7 +51,8 @@ impl Access {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Set the slowest answer that counts as good to half a lease: leases can run out behind a slower one.
+    /// Set the slowest answer that counts as good to half a lease: leases can run out behind a
+    /// slower one.
     pub fn expect_within(&self, half_lease: Duration) {
         self.lock().slow = half_lease.max(LEAST_SLOW);
     }
@@ -71,7 +74,8 @@ impl Access {
     fn answered_at(&self, now: BootInstant, took: Duration) {
         let mut state = self.lock();
         let was_lost = state.since.is_none();
-        // Leases are scanned more often than this. A longer silence means that this process or the server did not run.
+        // Leases are scanned more often than this. A longer silence means that this process or the
+        // server did not run.
         let was_silent = state.last.is_some_and(|last| now - last > state.slow.mul_f64(1.5).max(JUMP));
         if was_lost || was_silent || took > state.slow {
             state.since = Some(now);
@@ -93,8 +97,9 @@ impl Access {
         self.lock().since.map(|since| since.elapsed())
     }
 
-    /// Report the server's clock, read between these two moments. A clock that jumped ahead, or a server that was paused, makes all leases
-    /// look old: every worker must get time to renew. Returns the jump in milliseconds.
+    /// Report the server's clock, read between these two moments. A clock that jumped ahead, or a
+    /// server that was paused, makes all leases look old: every worker must get time to renew.
+    /// Returns the jump in milliseconds.
     pub fn server_clock(&self, clock_ms: i64, asked: BootInstant, answered: BootInstant) -> Option<i64> {
         let mut state = self.lock();
         if answered - asked > state.slow {

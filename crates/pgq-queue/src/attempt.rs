@@ -1,4 +1,5 @@
-//! Which version of a plugin ran each attempt. The statement that records the outcome writes the row; old rows are pruned.
+//! Which version of a plugin ran each attempt. The statement that records the outcome writes the
+//! row; old rows are pruned.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Reading payload and headers of a job that was claimed without them, because they are large or the server could not send them.
+//! Reading payload and headers of a job that was claimed without them, because they are large or
+//! the server could not send them.
 
 use sqlx::Row as _;
 
@@ -7,7 +8,8 @@ use super::claimed::is_unreadable;
 use super::text::Lossy;
 use pgq_job::Job;
 
-/// Bytes of headers as text, at most. They can be far smaller in the database: a number of a few bytes can have 131,072 digits.
+/// Bytes of headers as text, at most. They can be far smaller in the database: a number of a few
+/// bytes can have 131,072 digits.
 const MOST_HEADERS: i64 = 16 << 20;
 
 /// What became of reading a job's body.
@@ -37,7 +39,9 @@ impl Queue {
             read => read,
         };
         match read {
-            Err(error) if is_unreadable(&error) => Ok(Body::Unreadable(format!("the database cannot send payload and headers: {error}"))),
+            Err(error) if is_unreadable(&error) => {
+                Ok(Body::Unreadable(format!("the database cannot send payload and headers: {error}")))
+            }
             read => read,
         }
     }
@@ -47,7 +51,9 @@ impl Queue {
         let query = sqlx::query(sql.clone()).bind(job.id).bind(job.claim.at).bind(self.me).bind(MOST_HEADERS);
         let Some(row) = query.fetch_optional(&self.pool.for_large()).await? else { return Ok(Body::Gone) };
         if let Some(bytes) = row.try_get::<Option<i64>, _>("headers_bytes")?.filter(|bytes| *bytes > MOST_HEADERS) {
-            return Ok(Body::Unreadable(format!("the headers have {bytes} bytes as text; up to {MOST_HEADERS} can be read")));
+            return Ok(Body::Unreadable(format!(
+                "the headers have {bytes} bytes as text; up to {MOST_HEADERS} can be read"
+            )));
         }
         job.payload = row.try_get("payload")?;
         job.headers = row.try_get::<Option<Lossy>, _>("headers")?.map(|headers| headers.0);

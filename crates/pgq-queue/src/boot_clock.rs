@@ -1,5 +1,6 @@
-//! A clock that goes on while the machine sleeps. Leases run out by the database's clock; [`std::time::Instant`] stands still while a laptop
-//! or a virtual machine is suspended, and what was claimed before would look fresh after it.
+//! A clock that goes on while the machine sleeps. Leases run out by the database's clock;
+//! [`std::time::Instant`] stands still while a laptop or a virtual machine is suspended, and what
+//! was claimed before would look fresh after it.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;

@@ -1,16 +1,19 @@
-//! Bytes of payloads and headers that a host holds for claimed jobs. It claims no more than it has memory for.
+//! Bytes of payloads and headers that a host holds for claimed jobs. It claims no more than it has
+//! memory for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
-/// A job of up to this many bytes is not counted: the number of jobs that run or are claimed ahead bounds them.
+/// A job of up to this many bytes is not counted: the number of jobs that run or are claimed ahead
+/// bounds them.
 pub const UNCOUNTED: u64 = 4 << 10;
-/// The share of a host's memory, one part in this many, that claimed jobs take by default. A job is in memory up to three times while it is
-/// handed to its guest.
+/// The share of a host's memory, one part in this many, that claimed jobs take by default. A job is
+/// in memory up to three times while it is handed to its guest.
 const SHARE: u64 = 8;
-/// One part in this many is the most that a single job may take. With its copies, a larger one would exhaust the memory.
+/// One part in this many is the most that a single job may take. With its copies, a larger one
+/// would exhaust the memory.
 const SINGLE_SHARE: u64 = 4;
 
 /// The budget of one host.

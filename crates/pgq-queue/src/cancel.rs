@@ -1,4 +1,5 @@
-//! Cancelling jobs as PgQueuer does: delete the row, log it, and notify the worker that runs the job.
+//! Cancelling jobs as PgQueuer does: delete the row, log it, and notify the worker that runs the
+//! job.
 
 use std::collections::HashSet;
 
@@ -61,7 +62,8 @@ impl Operator {
         let mut report = Vec::with_capacity(asked.len());
         for batch in asked.chunks(BATCH) {
             let (channel, now) = (self.names().channel.as_str(), Utc::now());
-            let event = CancellationEvent { channel, sent_at: now, r#type: "cancellation_event", received_at: now, ids: batch };
+            let event =
+                CancellationEvent { channel, sent_at: now, r#type: "cancellation_event", received_at: now, ids: batch };
             let event = serde_json::to_string(&event).map_err(|error| sqlx::Error::Encode(error.into()))?;
             let rows = self.cancel_batch(batch, &event).await?;
             report.extend(rows.into_iter().map(|row| Cancel {
@@ -75,7 +77,8 @@ impl Operator {
         Ok(report)
     }
 
-    /// Workers that record outcomes lock the same rows in another order, so that a deadlock is possible; it is retried.
+    /// Workers that record outcomes lock the same rows in another order, so that a deadlock is
+    /// possible; it is retried.
     async fn cancel_batch(&self, ids: &[JobId], event: &str) -> sqlx::Result<Vec<Answer>> {
         let mut tries = 0;
         loop {
@@ -88,7 +91,8 @@ impl Operator {
                 .fetch_all(&self.pool)
                 .await
             {
-                Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == DEADLOCK) && tries < TRIES => {}
+                Err(sqlx::Error::Database(error))
+                    if error.code().is_some_and(|code| code == DEADLOCK) && tries < TRIES => {}
                 done => return done,
             }
         }

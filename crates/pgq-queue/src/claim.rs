@@ -13,10 +13,12 @@ use super::{Claimed, ConcurrencyLimit, Queue, Remedy, sqlstate};
 use crate::byte_budget::Reservation;
 use crate::told::Told as _;
 
-/// Each entrypoint is a look into the index by time; past so many, few jobs are due anyway or many are.
+/// Each entrypoint is a look into the index by time; past so many, few jobs are due anyway or many
+/// are.
 const FEW_ENTRYPOINTS: usize = 64;
-/// A job of more bytes is claimed without its payload and headers. They are read when the claim is committed, job by job: the rows of a
-/// claim are locked until its whole answer is sent, and a host that has stopped reading would keep them from all others.
+/// A job of more bytes is claimed without its payload and headers. They are read when the claim is
+/// committed, job by job: the rows of a claim are locked until its whole answer is sent, and a host
+/// that has stopped reading would keep them from all others.
 const INLINE_BYTES: i32 = 64 << 10;
 
 /// Whether jobs come with their payloads.
@@ -38,8 +40,9 @@ impl Bodies {
 }
 
 impl Queue {
-    /// Claim up to `max` due jobs of entrypoints without a limit: highest priority first, oldest first. For a while after a full scan, jobs
-    /// behind the cursor come first; see `claim_cursor.rs`.
+    /// Claim up to `max` due jobs of entrypoints without a limit: highest priority first, oldest
+    /// first. For a while after a full scan, jobs behind the cursor come first; see
+    /// `claim_cursor.rs`.
     pub async fn claim(&self, entrypoints: &[Arc<str>], max: usize) -> sqlx::Result<Claimed> {
         let mut claimed = Claimed::default();
         let position = self.cursor.position();
@@ -62,7 +65,8 @@ impl Queue {
             // What was claimed already must not be lost with it.
             Err(_) => return Ok(claimed),
         };
-        // What was passed over for its bytes stands before what was taken: the next claim must find it.
+        // What was passed over for its bytes stands before what was taken: the next claim must find
+        // it.
         let taken = if scanned.too_heavy { &[] } else { &*scanned.jobs };
         self.cursor.scanned(asked.elapsed(), taken, scanned.len() == left || scanned.too_many);
         claimed.jobs.extend(scanned.jobs);
@@ -74,9 +78,16 @@ impl Queue {
         self.claim_by(&self.sql.claim, std::slice::from_ref(entrypoint), max, None).await
     }
 
-    async fn claim_by(&self, sql: &SqlStr, entrypoints: &[Arc<str>], max: usize, position: Option<Position>) -> sqlx::Result<Claimed> {
+    async fn claim_by(
+        &self,
+        sql: &SqlStr,
+        entrypoints: &[Arc<str>],
+        max: usize,
+        position: Option<Position>,
+    ) -> sqlx::Result<Claimed> {
         let query = |reserved: &Reservation, bodies: Bodies| {
-            let texts: Vec<String> = entrypoints.iter().map(|entrypoint| self.charset.name(entrypoint).into_owned()).collect();
+            let texts: Vec<String> =
+                entrypoints.iter().map(|entrypoint| self.charset.name(entrypoint).into_owned()).collect();
             let query = sqlx::query(sql.clone()).bind(texts).bind(i64::try_from(max).unwrap_or(i64::MAX)).bind(self.me);
             let query = bounded(query, reserved, bodies);
             match position {
@@ -88,8 +99,9 @@ impl Queue {
         Ok(self.read_claimed(&rows, entrypoints, &reserved))
     }
 
-    /// The rows of a claim. The server cannot send every row: headers may be no text in its encoding, and a row of gigabytes is too much.
-    /// Then jobs are claimed without their bodies. Reading these later finds out which job it is, and all others run.
+    /// The rows of a claim. The server cannot send every row: headers may be no text in its
+    /// encoding, and a row of gigabytes is too much. Then jobs are claimed without their bodies.
+    /// Reading these later finds out which job it is, and all others run.
     async fn rows(
         &self,
         query: impl Fn(&Reservation, Bodies) -> Query<'static, Postgres, PgArguments>,
@@ -114,7 +126,8 @@ impl Queue {
         claimed
     }
 
-    /// Claim up to `max` due jobs of an entrypoint with a limit, as far as slots are free. A lost race for a slot is an empty claim.
+    /// Claim up to `max` due jobs of an entrypoint with a limit, as far as slots are free. A lost
+    /// race for a slot is an empty claim.
     pub async fn claim_limited(&self, limited: &ConcurrencyLimit, max: usize) -> sqlx::Result<Claimed> {
         let begin = i64::from(self.slots.begin(limited));
         let query = |reserved: &Reservation, bodies: Bodies| {
@@ -133,7 +146,8 @@ impl Queue {
                 }
                 Ok(self.read_claimed(&rows, std::slice::from_ref(&limited.entrypoint), &reserved))
             }
-            // Two workers that race for the same slot: a violation of the unique index, or a deadlock.
+            // Two workers that race for the same slot: a violation of the unique index, or a
+            // deadlock.
             Err(error) if Remedy::of(&error) == Remedy::AtOnce || sqlstate::is(&error, sqlstate::UNIQUE_VIOLATION) => {
                 Ok(Claimed::default())
             }

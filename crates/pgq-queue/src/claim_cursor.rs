@@ -1,17 +1,20 @@
-//! Where in the queue the last claim ended. Finished jobs leave dead entries at the front of the queue's index until vacuum removes them,
-//! and vacuum has to wait for every transaction that is older. A claim that scans from the front reads them all.
+//! Where in the queue the last claim ended. Finished jobs leave dead entries at the front of the
+//! queue's index until vacuum removes them, and vacuum has to wait for every transaction that is
+//! older. A claim that scans from the front reads them all.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pgq_job::{Job, JobId};
 
-/// After a full scan that took T, claims resume from the cursor for 19 T, so that full scans take at most 5 % of the time. A job that came
-/// to stand before the cursor meanwhile (a retry, a higher priority) waits for as long.
+/// After a full scan that took T, claims resume from the cursor for 19 T, so that full scans take
+/// at most 5 % of the time. A job that came to stand before the cursor meanwhile (a retry, a higher
+/// priority) waits for as long.
 const SHARE: u32 = 19;
 /// The longest that claims resume from the cursor, whatever a full scan costs.
 const LONGEST: Duration = Duration::from_secs(30);
-/// A full scan that takes less is repeated whenever there is room for more jobs than stand after the cursor.
+/// A full scan that takes less is repeated whenever there is room for more jobs than stand after
+/// the cursor.
 const CHEAP: Duration = Duration::from_millis(50);
 
 /// A position in the order of claims: jobs of this priority, after this one.
@@ -120,7 +123,11 @@ mod tests {
         cursor.advance(&jobs(&[(0, 12)]));
         assert_eq!(cursor.position(), Some(Position { priority: 0, after: 12 }));
         cursor.scanned(SOME, &jobs(&[(0, 13)]), false);
-        assert_eq!((cursor.position(), cursor.last_was_full()), (None, false), "nothing is left that a scan could miss");
+        assert_eq!(
+            (cursor.position(), cursor.last_was_full()),
+            (None, false),
+            "nothing is left that a scan could miss"
+        );
     }
 
     #[test]

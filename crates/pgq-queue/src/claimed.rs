@@ -35,13 +35,18 @@ impl std::ops::Deref for Claimed {
 impl Claimed {
     /// A row that cannot be read costs nobody but itself: it is put back when its lease is over.
     pub(super) fn read(rows: &[PgRow], entrypoints: &[Arc<str>], reserved: &Reservation) -> Claimed {
-        let left = |why: &str| rows.first().and_then(|row| row.try_get::<i64, _>(why).ok()).is_some_and(|jobs| jobs > 0);
-        let mut claimed = Claimed { jobs: Vec::with_capacity(rows.len()), too_many: left("too_many"), too_heavy: left("too_heavy") };
-        let known: HashMap<&str, &Arc<str>> = entrypoints.iter().map(|entrypoint| (&**entrypoint, entrypoint)).collect();
+        let left =
+            |why: &str| rows.first().and_then(|row| row.try_get::<i64, _>(why).ok()).is_some_and(|jobs| jobs > 0);
+        let mut claimed =
+            Claimed { jobs: Vec::with_capacity(rows.len()), too_many: left("too_many"), too_heavy: left("too_heavy") };
+        let known: HashMap<&str, &Arc<str>> =
+            entrypoints.iter().map(|entrypoint| (&**entrypoint, entrypoint)).collect();
         for row in rows {
             match job(row, &known, reserved) {
                 Ok(job) => claimed.jobs.extend(job),
-                Err(error) => tracing::error!(error = %error.told(), "a claimed row cannot be read; it is put back when its lease is over"),
+                Err(error) => {
+                    tracing::error!(error = %error.told(), "a claimed row cannot be read; it is put back when its lease is over")
+                }
             }
         }
         claimed

@@ -19,7 +19,8 @@ pub struct Database {
     pub source: Source,
     /// `source` is a pooler in transaction mode: two transactions may run on different sessions.
     pub transaction_pooling: bool,
-    /// A way around the pooler, for what needs a session: LISTEN, the advisory lock that shows life, changes of the schema.
+    /// A way around the pooler, for what needs a session: LISTEN, the advisory lock that shows
+    /// life, changes of the schema.
     pub direct: Option<Source>,
     /// Deadline of a worker's statement, round trip included; `None` is the default.
     pub statement_timeout: Option<Duration>,

@@ -23,8 +23,8 @@ pub struct Depth {
 }
 
 impl Queue {
-    /// What the queue holds, or nothing where it is another host's turn to say so. A host is there that announced itself within so many
-    /// seconds.
+    /// What the queue holds, or nothing where it is another host's turn to say so. A host is there
+    /// that announced itself within so many seconds.
     pub async fn depth(&self, announced_within: f64) -> sqlx::Result<Vec<Depth>> {
         if !self.sql.features.hosts {
             return Ok(Vec::new());

@@ -1,7 +1,8 @@
-//! A DSN as libpq reads it, checked and rewritten into the one form that the driver reads correctly: everything in the query.
+//! A DSN as libpq reads it, checked and rewritten into the one form that the driver reads
+//! correctly: everything in the query.
 //!
-//! The driver takes any scheme, resolves IPv6 addresses with their brackets, and ignores what it does not know, such as a misspelt
-//! `sslmode`. No error here repeats what may be a password.
+//! The driver takes any scheme, resolves IPv6 addresses with their brackets, and ignores what it
+//! does not know, such as a misspelt `sslmode`. No error here repeats what may be a password.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
@@ -70,14 +71,20 @@ impl Dsn {
             });
         };
         if !matches!(scheme.to_ascii_lowercase().as_str(), "postgresql" | "postgres") {
-            let shown =
-                if scheme.len() <= 20 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) { scheme } else { "?" };
+            let shown = if scheme.len() <= 20 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+            {
+                scheme
+            } else {
+                "?"
+            };
             return Err(format!("the DSN begins with {shown}://, which is no address of PostgreSQL; {FORM}"));
         }
         check_characters(rest)?;
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = place.split_once('/').unwrap_or((place, ""));
-        if database.contains('@') || query.split('&').next().is_some_and(|first| !first.contains('=') && first.contains('@')) {
+        if database.contains('@')
+            || query.split('&').next().is_some_and(|first| !first.contains('=') && first.contains('@'))
+        {
             return Err("the DSN has an @ behind its address: write / ? @ and : within a user or a password as %2F %3F %40 and %3A".into());
         }
         let (login, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
@@ -103,8 +110,9 @@ impl Dsn {
     fn push(&mut self, name: &str, value: &str) -> Result<(), String> {
         match name {
             "connect_timeout" => {
-                let seconds: i64 =
-                    value.parse().map_err(|_| format!("connect_timeout in the DSN is {value:?}, not a number of seconds"))?;
+                let seconds: i64 = value
+                    .parse()
+                    .map_err(|_| format!("connect_timeout in the DSN is {value:?}, not a number of seconds"))?;
                 // To libpq, zero or less is no limit. A year is as good as none.
                 self.connect_timeout = Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
                 if seconds <= 0 {
@@ -121,7 +129,9 @@ impl Dsn {
             name if READ.contains(&name) || name.starts_with("options[") => {}
             // Refused elsewhere, with a reason of its own.
             name if super::unsupported::is_refused(name) => return Ok(()),
-            name => return Err(format!("the DSN has a parameter {name:?} that nobody knows; correct it, or take it out")),
+            name => {
+                return Err(format!("the DSN has a parameter {name:?} that nobody knows; correct it, or take it out"));
+            }
         }
         // A plus is a plus to libpq, but a blank in the query of a URL.
         let value = value.replace('+', "%2B").replace('&', "%26").replace('#', "%23");
@@ -139,7 +149,9 @@ fn check_characters(rest: &str) -> Result<(), String> {
     }
     let hex = |at: usize| rest.as_bytes().get(at).is_some_and(u8::is_ascii_hexdigit);
     match rest.match_indices('%').find(|(at, _)| !hex(at + 1) || !hex(at + 2) || &rest[at + 1..at + 3] == "00") {
-        Some(_) => Err("the DSN has a % that is not followed by two hexadecimal digits: write a % itself as %25".into()),
+        Some(_) => {
+            Err("the DSN has a % that is not followed by two hexadecimal digits: write a % itself as %25".into())
+        }
         None => Ok(()),
     }
 }
@@ -165,7 +177,9 @@ fn address(text: &str) -> Result<(String, &str), String> {
         return Err(several(text));
     }
     match text.split_once(':') {
-        Some((_, port)) if port.contains(':') => Err(format!("an IPv6 address in a DSN stands in brackets; {FORM}, with [::1] as host")),
+        Some((_, port)) if port.contains(':') => {
+            Err(format!("an IPv6 address in a DSN stands in brackets; {FORM}, with [::1] as host"))
+        }
         Some((host, port)) => Ok((host.to_owned(), checked_port(port)?)),
         None => Ok((text.to_owned(), "")),
     }
@@ -214,7 +228,11 @@ mod tests {
             ("postgresql://", "postgresql:///?"),
             ("postgresql://h:/db?keepalives=1&sslmode=require", "postgresql:///db?host=h&sslmode=require"),
         ] {
-            assert_eq!(url(dsn), read.trim_end_matches('?').to_owned() + if read.ends_with('?') { "?" } else { "" }, "{dsn}");
+            assert_eq!(
+                url(dsn),
+                read.trim_end_matches('?').to_owned() + if read.ends_with('?') { "?" } else { "" },
+                "{dsn}"
+            );
         }
         let timeout = |dsn| Dsn::read(dsn).ok().and_then(|dsn| dsn.connect_timeout);
         assert_eq!(timeout("postgresql://h/d?connect_timeout=7"), Some(Duration::from_secs(7)));

@@ -13,21 +13,28 @@ impl Queue {
         self.bytes.freed().await;
     }
 
-    /// Time until the next job of these entrypoints is due; while a full scan is too expensive, until that will be made.
+    /// Time until the next job of these entrypoints is due; while a full scan is too expensive,
+    /// until that will be made.
     ///
-    /// `back`, per entrypoint: how far back to include jobs that became due after the last claim began, which it may have missed. It needs
-    /// room for the time that this question takes, and an end: the index is full of jobs that were due once.
-    pub async fn next_due<'a>(&self, back: impl IntoIterator<Item = (&'a str, Duration)>) -> sqlx::Result<Option<Duration>> {
+    /// `back`, per entrypoint: how far back to include jobs that became due after the last claim
+    /// began, which it may have missed. It needs room for the time that this question takes, and an
+    /// end: the index is full of jobs that were due once.
+    pub async fn next_due<'a>(
+        &self,
+        back: impl IntoIterator<Item = (&'a str, Duration)>,
+    ) -> sqlx::Result<Option<Duration>> {
         if let Some(wait) = self.cursor.retry_after() {
             return Ok(Some(wait));
         }
         let (entrypoints, back): (Vec<Cow<'_, str>>, Vec<i64>) =
             back.into_iter().map(|(entrypoint, back)| (self.charset.name(entrypoint), millis(back))).unzip();
-        let ms: Option<i64> = sqlx::query_scalar(self.sql.next_due.clone()).bind(entrypoints).bind(back).fetch_one(&self.pool).await?;
+        let ms: Option<i64> =
+            sqlx::query_scalar(self.sql.next_due.clone()).bind(entrypoints).bind(back).fetch_one(&self.pool).await?;
         Ok(ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
     }
 
-    /// What is queued or picked of these entrypoints, by any worker: their names, and how many of either.
+    /// What is queued or picked of these entrypoints, by any worker: their names, and how many of
+    /// either.
     pub async fn count_left(&self, entrypoints: &[Arc<str>]) -> sqlx::Result<Vec<(String, i64, i64)>> {
         sqlx::query_as(self.sql.count_left.clone()).bind(self.names_of(entrypoints)).fetch_all(&self.pool).await
     }

@@ -37,7 +37,8 @@ pub struct Placed {
 }
 
 impl Queue {
-    /// Enqueue this job. Where a queued or running job has its dedupe key, raise that job's priority to this one's instead.
+    /// Enqueue this job. Where a queued or running job has its dedupe key, raise that job's
+    /// priority to this one's instead.
     pub async fn enqueue_or_update_priority(&self, job: &NewJob) -> Result<Placed, EnqueueError> {
         let columns = Columns::of([job]);
         let row = sqlx::query(self.sql.enqueue_or_raise_priority.clone())
@@ -50,7 +51,9 @@ impl Queue {
             .fetch_one(self.pool())
             .await
             .map_err(EnqueueError::Database)?;
-        let placed = || Ok(Placed { id: row.try_get("id")?, priority: row.try_get("priority")?, is_new: row.try_get("is_new")? });
+        let placed = || {
+            Ok(Placed { id: row.try_get("id")?, priority: row.try_get("priority")?, is_new: row.try_get("is_new")? })
+        };
         placed().map_err(EnqueueError::Database)
     }
 
@@ -100,7 +103,9 @@ impl<'a> Columns<'a> {
             columns.payload.push(job.payload.as_deref());
             columns.delay_ms.push(millis(job.delay));
             columns.dedupe_key.push(job.dedupe_key.as_deref());
-            columns.headers.push(job.headers.as_ref().map(|headers| serde_json::Value::Object(headers.clone()).to_string()));
+            columns
+                .headers
+                .push(job.headers.as_ref().map(|headers| serde_json::Value::Object(headers.clone()).to_string()));
         }
         columns
     }

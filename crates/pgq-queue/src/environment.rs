@@ -1,5 +1,5 @@
-//! Variables of the environment: one rule for all of them. An empty one is an unset one, as Compose files leave what they do not have; a
-//! truth is said in any of the usual ways.
+//! Variables of the environment: one rule for all of them. An empty one is an unset one, as Compose
+//! files leave what they do not have; a truth is said in any of the usual ways.
 
 /// A variable that is set, and not to nothing.
 pub fn variable(name: &str) -> Option<String> {
@@ -22,9 +22,16 @@ mod tests {
 
     #[test]
     fn truths_are_said_in_any_of_the_usual_ways() {
-        for (said, meant) in
-            [("1", true), ("TRUE", true), ("Yes", true), ("on", true), ("0", false), ("False", false), ("no", false), ("OFF", false)]
-        {
+        for (said, meant) in [
+            ("1", true),
+            ("TRUE", true),
+            ("Yes", true),
+            ("on", true),
+            ("0", false),
+            ("False", false),
+            ("no", false),
+            ("OFF", false),
+        ] {
             assert_eq!(truth(said), Ok(meant));
         }
         assert!(truth("maybe").is_err_and(|error| error.contains("true or false")));

@@ -1,14 +1,16 @@
-//! How far back to scan for leases that ran out. Beside a transaction that is left open, the index of heartbeats is full of dead entries,
-//! and a full scan is expensive.
+//! How far back to scan for leases that ran out. Beside a transaction that is left open, the index
+//! of heartbeats is full of dead entries, and a full scan is expensive.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::boot_clock::BootInstant;
 
-/// After a full scan that took T, scans only look at leases that ran out since the last one, for 50 T.
+/// After a full scan that took T, scans only look at leases that ran out since the last one, for 50
+/// T.
 const SHARE: u32 = 50;
-/// But no longer. Jobs of entrypoints that this host serves only now, and claims whose answer was lost, wait for a full scan.
+/// But no longer. Jobs of entrypoints that this host serves only now, and claims whose answer was
+/// lost, wait for a full scan.
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// What a worker remembers between its scans.

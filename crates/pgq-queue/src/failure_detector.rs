@@ -1,5 +1,6 @@
-//! Detecting workers whose sessions have all ended. All workers of a queue take turns at polling, so that there is a poll every 200 ms
-//! however many workers there are. There is no leader to fail over. A worker that is alone, or whose queue is idle, polls rarely.
+//! Detecting workers whose sessions have all ended. All workers of a queue take turns at polling,
+//! so that there is a poll every 200 ms however many workers there are. There is no leader to fail
+//! over. A worker that is alone, or whose queue is idle, polls rarely.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -22,19 +23,22 @@ const STEP: Duration = Duration::from_millis(200);
 const CONFIRM: Duration = Duration::from_millis(350);
 /// After its own start, how long this worker waits for workers that it has never seen alive.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The same after a restart of the server or a lost connection. Workers come back one after the other, the last of them once it has given up
-/// a connection that hangs.
+/// The same after a restart of the server or a lost connection. Workers come back one after the
+/// other, the last of them once it has given up a connection that hangs.
 const PATIENCE_AFTER_LOSS: Duration = Duration::from_secs(15);
-/// After this long without a notification about jobs, ask whether other workers hold any. If none does, poll once per `REST`.
+/// After this long without a notification about jobs, ask whether other workers hold any. If none
+/// does, poll once per `REST`.
 const QUIET: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_secs(10);
 /// A worker that is alone is notified when another joins.
 const ALONE: Duration = Duration::from_secs(60);
-/// A gone worker whose jobs only others can rescue stays announced; it is reported again after this time.
+/// A gone worker whose jobs only others can rescue stays announced; it is reported again after this
+/// time.
 const AGAIN: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One worker's part. It polls on the session that it is given, whose start is part of the evidence.
+/// One worker's part. It polls on the session that it is given, whose start is part of the
+/// evidence.
 #[derive(Debug)]
 pub struct FailureDetector {
     me: Uuid,
@@ -86,7 +90,8 @@ impl FailureDetector {
         }
     }
 
-    /// A notification about jobs came. All workers receive it at once, so each spreads its next poll over a round.
+    /// A notification about jobs came. All workers receive it at once, so each spreads its next
+    /// poll over a round.
     pub(super) fn heard(&mut self) {
         self.heard = Instant::now();
         if self.history.resting && self.history.workers > 1 {
@@ -100,7 +105,12 @@ impl FailureDetector {
         let asked = sqlx::query_as(self.find_gone_workers.clone()).bind(self.me).bind(quiet).fetch_all(session);
         let peers: Vec<Peer> = match tokio::time::timeout(TIMEOUT, asked).await {
             Ok(peers) => peers?,
-            Err(_) => return Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer to a look at the other workers"))),
+            Err(_) => {
+                return Err(sqlx::Error::Io(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "no answer to a look at the other workers",
+                )));
+            }
         };
         if !peers.iter().any(|peer| peer.id == self.me) {
             self.unannounced.send_modify(|times| *times += 1);
@@ -108,7 +118,8 @@ impl FailureDetector {
         let now = Instant::now();
         let (gone, wait) = self.history.judge(self.me, now, &peers);
         for worker in gone {
-            // Full only when the database does not keep up with the rescue: this worker is reported again.
+            // Full only when the database does not keep up with the rescue: this worker is reported
+            // again.
             let _ = self.lost.try_send(worker);
         }
         self.next = now + wait;
@@ -135,7 +146,15 @@ struct History {
 
 impl History {
     fn new(began: Instant, patience: Duration) -> History {
-        History { began, patience, workers: 1, resting: false, seen: HashSet::new(), missing: HashMap::new(), reported: HashMap::new() }
+        History {
+            began,
+            patience,
+            workers: 1,
+            resting: false,
+            seen: HashSet::new(),
+            missing: HashMap::new(),
+            reported: HashMap::new(),
+        }
     }
 
     fn round(&self) -> Duration {
@@ -160,7 +179,8 @@ impl History {
                 continue;
             }
             let since = *self.missing.entry(peer.id).or_insert(now);
-            let patient = if self.seen.contains(&peer.id) { self.began } else { (self.began + self.patience).max(settled) };
+            let patient =
+                if self.seen.contains(&peer.id) { self.began } else { (self.began + self.patience).max(settled) };
             let sure = (since + CONFIRM).max(patient);
             if now < sure {
                 wait = wait.min(sure - now);
@@ -208,7 +228,8 @@ mod tests {
     fn a_worker_that_was_seen_is_gone_when_it_is_missing_twice_in_a_row() {
         let began = Instant::now();
         let mut history = History::new(began, PATIENCE);
-        let mut at = |ms: u32, gone: bool| history.judge(ME, began + ms * MS, &peers(&[(ME, false), (OTHER, gone)], true));
+        let mut at =
+            |ms: u32, gone: bool| history.judge(ME, began + ms * MS, &peers(&[(ME, false), (OTHER, gone)], true));
         assert!(at(0, false).0.is_empty());
         let (gone, wait) = at(500, true);
         assert!(gone.is_empty() && wait == CONFIRM, "{wait:?}");
@@ -237,11 +258,15 @@ mod tests {
         let began = Instant::now();
         let mut history = History::new(began, PATIENCE);
         let mut at = |ms: u32, up_ms: i64| {
-            let state = [(ME, false), (OTHER, true)].map(|(id, gone)| Peer { id, gone, clock_ms: 0, up_ms, busy: true });
+            let state =
+                [(ME, false), (OTHER, true)].map(|(id, gone)| Peer { id, gone, clock_ms: 0, up_ms, busy: true });
             history.judge(ME, began + ms * MS, &state).0
         };
         assert!(at(0, 1_000).is_empty());
-        assert!(at(13_900, 14_900).is_empty(), "a worker that came after the restart has not seen who was there before");
+        assert!(
+            at(13_900, 14_900).is_empty(),
+            "a worker that came after the restart has not seen who was there before"
+        );
         assert_eq!(at(14_000, 15_000), [OTHER]);
     }
 
@@ -250,7 +275,8 @@ mod tests {
         for workers in 1..7 {
             let history = History { workers, ..History::new(Instant::now(), PATIENCE) };
             for clock in (0..10_000).step_by(37) {
-                let at: HashSet<i64> = (0..workers).map(|place| (clock + millis(history.turn(clock, place))) / 200).collect();
+                let at: HashSet<i64> =
+                    (0..workers).map(|place| (clock + millis(history.turn(clock, place))) / 200).collect();
                 assert_eq!(at.len(), workers, "{workers} at {clock}");
                 for place in 0..workers {
                     let wait = history.turn(clock, place);

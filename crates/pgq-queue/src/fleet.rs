@@ -67,7 +67,8 @@ pub struct PluginVersion {
     pub sha256: String,
 }
 
-/// A command to all hosts of a queue, over a channel of their own: PgQueuer's workers could not read it.
+/// A command to all hosts of a queue, over a channel of their own: PgQueuer's workers could not
+/// read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FleetCommand {
@@ -80,8 +81,16 @@ pub enum FleetCommand {
 }
 
 impl Queue {
-    /// Announce this host, its version of pgq-host and what it serves. `present`: its sessions show that it lives. `anew`: tell the other hosts.
-    pub async fn announce(&self, build: &str, plugins: &Value, versions: &[PluginVersion], present: bool, anew: bool) -> sqlx::Result<()> {
+    /// Announce this host, its version of pgq-host and what it serves. `present`: its sessions show
+    /// that it lives. `anew`: tell the other hosts.
+    pub async fn announce(
+        &self,
+        build: &str,
+        plugins: &Value,
+        versions: &[PluginVersion],
+        present: bool,
+        anew: bool,
+    ) -> sqlx::Result<()> {
         if !self.sql.features.hosts {
             return Ok(());
         }
@@ -109,10 +118,16 @@ impl Queue {
         if !self.sql.features.hosts {
             return Ok(Vec::new());
         }
-        let hosts: Vec<Value> = sqlx::query_scalar(self.sql.fleet_files.clone()).bind(self.me).fetch_all(&self.pool).await?;
+        let hosts: Vec<Value> =
+            sqlx::query_scalar(self.sql.fleet_files.clone()).bind(self.me).fetch_all(&self.pool).await?;
         let file = |file: &Value| {
-            let texts = |value: &Value| value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-            FleetFile { name: file["file"].as_str().unwrap_or_default().to_owned(), entrypoints: texts(&file["entrypoints"]) }
+            let texts = |value: &Value| {
+                value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+            };
+            FleetFile {
+                name: file["file"].as_str().unwrap_or_default().to_owned(),
+                entrypoints: texts(&file["entrypoints"]),
+            }
         };
         Ok(hosts.iter().filter_map(Value::as_array).flatten().map(file).collect())
     }
@@ -142,7 +157,11 @@ impl Operator {
     /// Tell all hosts that run now.
     pub async fn command(&self, command: &FleetCommand) -> sqlx::Result<()> {
         let text = serde_json::to_string(command).map_err(|error| sqlx::Error::Encode(error.into()))?;
-        sqlx::query("SELECT pg_notify($1, $2)").bind(self.names().fleet_channel()).bind(text).execute(&self.pool).await?;
+        sqlx::query("SELECT pg_notify($1, $2)")
+            .bind(self.names().fleet_channel())
+            .bind(text)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
-//! A slot of an entrypoint's limit goes from a job that is done to the one that is due next, in one transaction. With two it would stand
-//! empty between them, a tenth of the time when jobs are short.
+//! A slot of an entrypoint's limit goes from a job that is done to the one that is due next, in one
+//! transaction. With two it would stand empty between them, a tenth of the time when jobs are
+//! short.
 
 use sqlx::Row as _;
 
@@ -17,8 +18,9 @@ pub struct HandedOver {
 }
 
 impl Queue {
-    /// Record these final outcomes of one entrypoint, and claim as many due jobs of it as slots become free by that. All of it is done, or
-    /// nothing: on an error the outcomes are still to be recorded.
+    /// Record these final outcomes of one entrypoint, and claim as many due jobs of it as slots
+    /// become free by that. All of it is done, or nothing: on an error the outcomes are still to be
+    /// recorded.
     pub async fn hand_over(&self, limited: &ConcurrencyLimit, records: &[Record]) -> sqlx::Result<HandedOver> {
         let records: Vec<&Record> = records.iter().collect();
         let (handing, reserved) = (self.with_extras(self.sql.hand_over.clone(), &records), self.bytes.reserve());

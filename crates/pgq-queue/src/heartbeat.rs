@@ -16,7 +16,8 @@ pub struct Beaten {
 }
 
 impl Queue {
-    /// Renew the leases of these claims. A job that is missing from the answer is gone, or under another claim.
+    /// Renew the leases of these claims. A job that is missing from the answer is gone, or under
+    /// another claim.
     pub async fn heartbeat(&self, claims: &[Claim]) -> sqlx::Result<Beaten> {
         let (ids, claimed): (Vec<JobId>, Vec<DateTime<Utc>>) = claims.iter().map(|claim| (claim.id, claim.at)).unzip();
         let heartbeat = sqlx::query(self.sql.renew_leases.clone()).bind(ids).bind(self.me).bind(claimed);

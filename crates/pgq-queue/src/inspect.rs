@@ -1,6 +1,7 @@
 //! Reading the queue: held jobs, stale jobs, workers, backlog.
 //!
-//! Names and order of the fields in JSON are PgQueuer's, so that scripts that read its `--json` read ours.
+//! Names and order of the fields in JSON are PgQueuer's, so that scripts that read its `--json`
+//! read ours.
 
 use std::time::Duration;
 
@@ -129,7 +130,11 @@ impl Operator {
 
     /// Running jobs whose last heartbeat is older than the threshold, the oldest first.
     pub async fn stale(&self, threshold: Duration, limit: i64) -> sqlx::Result<Vec<StaleJob>> {
-        sqlx::query_as(self.sql(include_str!("sql/operator/stale.sql"))).bind(millis(threshold)).bind(limit).fetch_all(&self.pool).await
+        sqlx::query_as(self.sql(include_str!("sql/operator/stale.sql")))
+            .bind(millis(threshold))
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
     }
 
     /// Workers that hold jobs.

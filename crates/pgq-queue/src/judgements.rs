@@ -29,7 +29,8 @@ impl Queue {
         let mut judgements = Vec::with_capacity(rows.len());
         for row in rows {
             let left: Option<i64> = row.try_get("left_ms")?;
-            let left = Duration::from_millis(left.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)).min(Duration::from_secs(86_400));
+            let left = Duration::from_millis(left.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0))
+                .min(Duration::from_secs(86_400));
             let standing = match row.try_get("verdict")? {
                 "good" => Standing::Good,
                 "refused" => Standing::Refused,
@@ -60,7 +61,8 @@ impl Queue {
             _ => None,
         };
         let all = |text: fn(&Judgement) -> String| judgements.iter().map(text).collect::<Vec<String>>();
-        let some = |text: fn(&Judgement) -> Option<String>| judgements.iter().map(text).collect::<Vec<Option<String>>>();
+        let some =
+            |text: fn(&Judgement) -> Option<String>| judgements.iter().map(text).collect::<Vec<Option<String>>>();
         sqlx::query(self.sql.record_verdicts.clone())
             .bind(all(Judgement::subject))
             .bind(all(|judgement| judgement.sha256.clone()))
@@ -81,7 +83,11 @@ impl Queue {
 impl Operator {
     /// Delete the verdicts on this plugin or entrypoint. Returns how many there were.
     pub async fn forget_judgements(&self, name: &str) -> sqlx::Result<u64> {
-        match sqlx::query(self.sql(include_str!("sql/operator/forget_verdicts.sql"))).bind(name).execute(&self.pool).await {
+        match sqlx::query(self.sql(include_str!("sql/operator/forget_verdicts.sql")))
+            .bind(name)
+            .execute(&self.pool)
+            .await
+        {
             Ok(done) => Ok(done.rows_affected()),
             // The schema of an earlier release lacks the table.
             Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == "42P01") => Ok(0),

@@ -1,8 +1,9 @@
-//! The queue in PostgreSQL: every statement about jobs is in this module, one function per transition. A worker has a [`Queue`], a
-//! command that looks or changes something by hand an [`Operator`].
+//! The queue in PostgreSQL: every statement about jobs is in this module, one function per
+//! transition. A worker has a [`Queue`], a command that looks or changes something by hand an
+//! [`Operator`].
 //!
-//! Each write after a claim is fenced: it names the claim's owner, so that a job which another worker has taken over is left alone.
-//! Knows nothing of wasm.
+//! Each write after a claim is fenced: it names the claim's owner, so that a job which another
+//! worker has taken over is left alone. Knows nothing of wasm.
 
 pub mod boot_clock;
 pub mod byte_budget;

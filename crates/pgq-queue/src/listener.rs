@@ -1,4 +1,5 @@
-//! LISTEN: notifications are hints that there may be work. Polling makes sure; a lost listener costs time, never a job.
+//! LISTEN: notifications are hints that there may be work. Polling makes sure; a lost listener
+//! costs time, never a job.
 
 use std::io;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::told::Told as _;
 use pgq_job::JobId;
 
 const FIRST_RETRY: Duration = Duration::from_millis(20);
-/// The longest pause between two reconnections. Shorter than other workers wait, after a restart of the server, for this one to be back.
+/// The longest pause between two reconnections. Shorter than other workers wait, after a restart of
+/// the server, for this one to be back.
 const LAST_RETRY: Duration = Duration::from_secs(2);
 /// Silence after which the connection is probed.
 const ECHO_PERIOD: Duration = Duration::from_secs(60);
@@ -82,7 +84,8 @@ pub struct Listener {
     pub watch: Option<FailureDetector>,
     /// Whether the listening session is open.
     pub present: watch::Sender<bool>,
-    /// Set after the first attempt, successful or not: from then on notifications are heard, or known to be lost.
+    /// Set after the first attempt, successful or not: from then on notifications are heard, or
+    /// known to be lost.
     pub tried: oneshot::Sender<()>,
 }
 
@@ -128,8 +131,13 @@ pub async fn listen(listener: Listener) {
     }
 }
 
-async fn subscribe(from: &ListenFrom, channels: &[&str], watch: Option<&mut FailureDetector>) -> sqlx::Result<PgListener> {
-    // The driver would reconnect silently. Notifications are lost meanwhile, so the worker must be told to poll.
+async fn subscribe(
+    from: &ListenFrom,
+    channels: &[&str],
+    watch: Option<&mut FailureDetector>,
+) -> sqlx::Result<PgListener> {
+    // The driver would reconnect silently. Notifications are lost meanwhile, so the worker must be
+    // told to poll.
     let mut listener = from.listener().await?;
     match tokio::time::timeout(ECHO_TIMEOUT, listener.listen_all(channels.iter().copied())).await {
         Ok(listening) => listening?,
@@ -149,7 +157,8 @@ async fn forward(
     commands: &mpsc::Sender<FleetCommand>,
     mut watch: Option<&mut FailureDetector>,
 ) -> sqlx::Result<()> {
-    // A connection whose other end vanished (a failover, a firewall that dropped its state) looks idle for ever: ask for an echo now and then.
+    // A connection whose other end vanished (a failover, a firewall that dropped its state) looks
+    // idle for ever: ask for an echo now and then.
     let me = Uuid::new_v4();
     let mut echo = Echo::Due(Instant::now() + ECHO_PERIOD);
     loop {
@@ -183,7 +192,9 @@ async fn forward(
             }
             match serde_json::from_str(notification.payload()) {
                 Ok(command) => drop(commands.send(command).await),
-                Err(error) => tracing::debug!(payload = notification.payload(), error = %error.told(), "no command of this version's"),
+                Err(error) => {
+                    tracing::debug!(payload = notification.payload(), error = %error.told(), "no command of this version's")
+                }
             }
         } else if let Some(event) = Event::parse(notification.payload()) {
             watch.iter_mut().for_each(|watch| watch.heard());

@@ -1,6 +1,8 @@
-//! The names of the objects in the database: PgQueuer's defaults, its prefix, schema and overrides, and ours derived from them.
+//! The names of the objects in the database: PgQueuer's defaults, its prefix, schema and overrides,
+//! and ours derived from them.
 //!
-//! All SQL is rendered from a checked [`Names`], once, at start-up; no name ever comes from a producer.
+//! All SQL is rendered from a checked [`Names`], once, at start-up; no name ever comes from a
+//! producer.
 
 use std::fmt;
 
@@ -22,7 +24,8 @@ pub struct NameSettings {
     pub schema: Option<String>,
 }
 
-/// Checked names. Those of tables, enum and function are ready to be put into SQL (quoted where they need it, qualified).
+/// Checked names. Those of tables, enum and function are ready to be put into SQL (quoted where
+/// they need it, qualified).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     /// The schema that holds all objects; `None` is the connection's `search_path`.
@@ -41,14 +44,16 @@ pub struct Names {
     pub function: String,
     /// `tg_pgqueuer_changed`, bare: triggers live in their table's schema.
     pub trigger: String,
-    /// `pgqueuer_statistics_status`, bare: an enum of PgQueuer before 0.27, known only to be dropped.
+    /// `pgqueuer_statistics_status`, bare: an enum of PgQueuer before 0.27, known only to be
+    /// dropped.
     pub retired_type: String,
     /// `ch_pgqueuer`. Channels belong to the database, not to a schema.
     pub channel: String,
 }
 
 impl Names {
-    /// Check the settings; `env` looks a variable up (PgQueuer's `PGQUEUER_QUEUE_TABLE` and so on override single names).
+    /// Check the settings; `env` looks a variable up (PgQueuer's `PGQUEUER_QUEUE_TABLE` and so on
+    /// override single names).
     pub fn new(settings: &NameSettings, env: impl Fn(&str) -> Option<String>) -> Result<Names, NameError> {
         let prefix = settings.prefix.clone().unwrap_or_default();
         if !prefix.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
@@ -88,8 +93,10 @@ impl Names {
             }
         };
         let channel = env("PGQUEUER_CHANNEL").or_else(|| env("CHANNEL")).unwrap_or(format!("{prefix}ch_pgqueuer"));
-        let channel_ok =
-            channel.chars().enumerate().all(|(i, c)| c.is_ascii_alphanumeric() || c == '_' || (i > 0 && (c == '.' || c == '-')));
+        let channel_ok = channel
+            .chars()
+            .enumerate()
+            .all(|(i, c)| c.is_ascii_alphanumeric() || c == '_' || (i > 0 && (c == '.' || c == '-')));
         if channel.is_empty() || channel.len() > 63 || !channel_ok {
             return Err(NameError {
                 source_of: "the channel (PGQUEUER_CHANNEL)".into(),
@@ -127,7 +134,8 @@ impl Names {
         }
     }
 
-    /// pgq-host's table of job outputs, bare. Derived from the queue table, so that prefix and override carry over.
+    /// pgq-host's table of job outputs, bare. Derived from the queue table, so that prefix and
+    /// override carry over.
     pub fn output_table(&self) -> String {
         format!("{}_output", self.queue_table)
     }
@@ -178,9 +186,11 @@ impl Names {
         format!("tg_{}_requeued", self.queue_table)
     }
 
-    /// Fill a SQL template: `{queue}`, `{log}`, `{statistics}`, `{schedules}`, `{status}`, `{function}`, `{output}`,
-    /// `{plugin}`, `{attempt}`, `{tally}`, `{host}`, `{suspect}`, `{verdict}` and `{requeued_function}` are qualified and quoted; `{x.bare}` is the name alone (for index and trigger names, unquoted), and
-    /// `{x.dotted}` the qualified name as PgQueuer writes it, without quotes (where it hashes a name for a lock).
+    /// Fill a SQL template: `{queue}`, `{log}`, `{statistics}`, `{schedules}`, `{status}`,
+    /// `{function}`, `{output}`, `{plugin}`, `{attempt}`, `{tally}`, `{host}`, `{suspect}`,
+    /// `{verdict}` and `{requeued_function}` are qualified and quoted; `{x.bare}` is the name alone
+    /// (for index and trigger names, unquoted), and `{x.dotted}` the qualified name as PgQueuer
+    /// writes it, without quotes (where it hashes a name for a lock).
     pub fn render(&self, template: &str) -> String {
         let pairs = [
             ("queue", self.queue_table.clone()),
@@ -204,7 +214,9 @@ impl Names {
         let mut sql = template.to_owned();
         for (key, name) in pairs {
             sql = sql.replace(&format!("{{{key}}}"), &self.qualified(&name));
-            sql = sql.replace(&format!("{{{key}.bare}}"), &name).replace(&format!("{{{key}.dotted}}"), &self.dotted(&name));
+            sql = sql
+                .replace(&format!("{{{key}.bare}}"), &name)
+                .replace(&format!("{{{key}.dotted}}"), &self.dotted(&name));
         }
         sql.replace("{channel}", &self.channel)
     }
@@ -217,10 +229,13 @@ impl fmt::Display for Names {
 }
 
 fn is_identifier(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// PgQueuer writes names bare, so PostgreSQL folds them to lower case; ours must name the same object.
+/// PgQueuer writes names bare, so PostgreSQL folds them to lower case; ours must name the same
+/// object.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.to_lowercase())
 }
@@ -237,7 +252,10 @@ mod tests {
     #[test]
     fn defaults_are_pgqueuers() {
         let names = names("", "", &[]).expect("valid");
-        assert_eq!(names.render("{queue} {log} {channel} {queue.bare}_idx"), "\"pgqueuer\" \"pgqueuer_log\" ch_pgqueuer pgqueuer_idx");
+        assert_eq!(
+            names.render("{queue} {log} {channel} {queue.bare}_idx"),
+            "\"pgqueuer\" \"pgqueuer_log\" ch_pgqueuer pgqueuer_idx"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The queue as an operator's command or a dashboard sees it: looks at it, and changes single jobs by hand. No worker's statement is here.
+//! The queue as an operator's command or a dashboard sees it: looks at it, and changes single jobs
+//! by hand. No worker's statement is here.
 
 use std::sync::Arc;
 
@@ -7,7 +8,8 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 use super::{Pool, SchemaFeatures, template};
 use crate::names::Names;
 
-/// Unlike [`Queue`](super::Queue) it claims nothing, so it has no worker's id and holds no statements: a command sends one or two.
+/// Unlike [`Queue`](super::Queue) it claims nothing, so it has no worker's id and holds no
+/// statements: a command sends one or two.
 #[derive(Debug, Clone)]
 pub struct Operator {
     pub(super) pool: Pool,

@@ -17,10 +17,12 @@ use pgq_job::{Disposition, JobId};
 const LARGE_BYTES: usize = 1 << 20;
 
 impl Queue {
-    /// Record these outcomes. Returns the jobs that were still ours; the others belong to another worker by now and are left alone. There
-    /// are up to three statements, each atomic; after an error, the remaining ones are not tried.
+    /// Record these outcomes. Returns the jobs that were still ours; the others belong to another
+    /// worker by now and are left alone. There are up to three statements, each atomic; after an
+    /// error, the remaining ones are not tried.
     pub async fn record(&self, records: &[Record]) -> sqlx::Result<Vec<JobId>> {
-        let (plain, rest): (Vec<&Record>, Vec<&Record>) = records.iter().partition(|record| record.disposition.is_plain());
+        let (plain, rest): (Vec<&Record>, Vec<&Record>) =
+            records.iter().partition(|record| record.disposition.is_plain());
         let (done, back): (Vec<&Record>, Vec<&Record>) = rest.into_iter().partition(|record| record.is_final());
         let mut ours = Vec::with_capacity(records.len());
         if !plain.is_empty() {
@@ -90,7 +92,9 @@ impl Queue {
         let (mut statuses, mut delays, mut failures, mut tracebacks) = (vec![], vec![], vec![], vec![]);
         for record in records {
             let (status, delay, failed, traceback) = match &record.disposition {
-                Disposition::Again { delay, counts, traceback } => ("queued", *delay, i32::from(*counts), traceback.as_ref()),
+                Disposition::Again { delay, counts, traceback } => {
+                    ("queued", *delay, i32::from(*counts), traceback.as_ref())
+                }
                 Disposition::Held { traceback } => ("failed", Duration::ZERO, 1, Some(traceback)),
                 Disposition::Finished { .. } => unreachable!("they were sorted"),
             };
@@ -105,7 +109,8 @@ impl Queue {
 
     /// The parameters that all statements begin with: claims, worker, and figures of the runs.
     fn ours(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
-        let (ids, claimed): (Vec<JobId>, Vec<DateTime<Utc>>) = records.iter().map(|record| (record.claim.id, record.claim.at)).unzip();
+        let (ids, claimed): (Vec<JobId>, Vec<DateTime<Utc>>) =
+            records.iter().map(|record| (record.claim.id, record.claim.at)).unzip();
         let attempts = Attempts::of(records.iter().map(|record| record.attempt));
         sqlx::query(sql)
             .bind(ids)

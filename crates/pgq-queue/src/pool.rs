@@ -1,7 +1,9 @@
-//! Where statements go: to sessions of our own or, behind a pooler in transaction mode, to whichever session it lends for a transaction.
+//! Where statements go: to sessions of our own or, behind a pooler in transaction mode, to
+//! whichever session it lends for a transaction.
 //!
-//! Every statement has a deadline. One that is not answered by then, or whose caller is gone, takes its connection with it: a connection in
-//! an unknown state is closed, because its next user would read the answer to another statement.
+//! Every statement has a deadline. One that is not answered by then, or whose caller is gone, takes
+//! its connection with it: a connection in an unknown state is closed, because its next user would
+//! read the answer to another statement.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +25,8 @@ use super::timeout::timed_out;
 
 const ROLLBACK: Duration = Duration::from_secs(3);
 
-/// An executor like the driver's own pool. Callers need not know which of the two kinds it is. Cheap to clone.
+/// An executor like the driver's own pool. Callers need not know which of the two kinds it is.
+/// Cheap to clone.
 #[derive(Clone)]
 pub struct Pool {
     sessions: Arc<SessionPool>,
@@ -36,7 +39,10 @@ pub struct Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("by_transaction", &self.by_transaction).field("deadline", &self.deadline).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("by_transaction", &self.by_transaction)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }
 
@@ -56,13 +62,19 @@ impl Pool {
         let options = connections.connect_options().as_ref().clone();
         let size = connections.options().get_max_connections() as usize;
         let timeout = connections.options().get_acquire_timeout();
-        let connector = Connector { source: options.into(), sessions: Sessions::Lent { prepare }, timeout, deadlines: Deadlines::of(None) };
+        let connector = Connector {
+            source: options.into(),
+            sessions: Sessions::Lent { prepare },
+            timeout,
+            deadlines: Deadlines::of(None),
+        };
         Pool::new(connector, 0, size)
     }
 
     /// Up to `most` sessions, of which `least` stay open when idle.
     pub(super) fn new(connector: Connector, least: usize, most: usize) -> Pool {
-        let (by_transaction, deadlines) = (matches!(connector.sessions, Sessions::Lent { prepare: false }), connector.deadlines);
+        let (by_transaction, deadlines) =
+            (matches!(connector.sessions, Sessions::Lent { prepare: false }), connector.deadlines);
         let sessions = Arc::new(SessionPool::new(connector, least, most));
         Pool { sessions, by_transaction, deadline: deadlines.statement, upkeep: deadlines.upkeep, shrinks: false }
     }
@@ -77,7 +89,8 @@ impl Pool {
         Pool { deadline: self.upkeep, ..self.clone() }
     }
 
-    /// The same pool for a statement that sends or receives megabytes, whose session would keep buffers of that size.
+    /// The same pool for a statement that sends or receives megabytes, whose session would keep
+    /// buffers of that size.
     pub(super) fn for_large(&self) -> Pool {
         Pool { shrinks: true, ..self.clone() }
     }
@@ -92,8 +105,9 @@ impl Pool {
         self.sessions.access()
     }
 
-    /// Run several statements in one transaction with one deadline. They must not be `persistent`: a prepared statement would stay behind in
-    /// a session that a pooler lent. After an error, nothing of them is committed.
+    /// Run several statements in one transaction with one deadline. They must not be `persistent`:
+    /// a prepared statement would stay behind in a session that a pooler lent. After an error,
+    /// nothing of them is committed.
     pub async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send,
@@ -129,13 +143,17 @@ impl Pool {
         AssertSqlSafe(format!("BEGIN ISOLATION LEVEL READ COMMITTED; {settings}")).into_sql_str()
     }
 
-    async fn run<'q, E: Execute<'q, Postgres> + 'q>(&self, query: E) -> sqlx::Result<Vec<Either<PgQueryResult, PgRow>>> {
+    async fn run<'q, E: Execute<'q, Postgres> + 'q>(
+        &self,
+        query: E,
+    ) -> sqlx::Result<Vec<Either<PgQueryResult, PgRow>>> {
         let (mut session, began) = (self.sessions.acquire().await?, Instant::now());
         let answers = async {
             if !self.by_transaction {
                 return session.fetch_many(query).try_collect().await;
             }
-            // To prepare and to execute are two messages. Between two transactions, the pooler would lend the session to another client.
+            // To prepare and to execute are two messages. Between two transactions, the pooler
+            // would lend the session to another client.
             session.execute(self.begin()).await?;
             let answers = session.fetch_many(Unnamed(query)).try_collect().await?;
             // Nothing is passed on before the commit.
@@ -180,7 +198,8 @@ type Results<'e> = BoxStream<'e, sqlx::Result<Either<PgQueryResult, PgRow>>>;
 impl<'p> Executor<'p> for &'p Pool {
     type Database = Postgres;
 
-    /// All rows are there before the first is passed on: a session is never held for longer than its statement.
+    /// All rows are there before the first is passed on: a session is never held for longer than
+    /// its statement.
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> Results<'e>
     where
         'p: 'e,

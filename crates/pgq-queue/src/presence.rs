@@ -1,16 +1,19 @@
-//! A worker's sessions show that it lives. Each holds a shared advisory lock on the worker's key, which PostgreSQL releases with the
-//! session. A worker is gone when none of its sessions holds the lock: milliseconds after a SIGKILL, since the kernel closes its sockets.
-//! One session that is cut means nothing.
+//! A worker's sessions show that it lives. Each holds a shared advisory lock on the worker's key,
+//! which PostgreSQL releases with the session. A worker is gone when none of its sessions holds the
+//! lock: milliseconds after a SIGKILL, since the kernel closes its sockets. One session that is cut
+//! means nothing.
 
 use sqlx::{AssertSqlSafe, FromRow, SqlSafeStr as _, SqlStr};
 use uuid::Uuid;
 
-/// The key of a worker's lock. All but two of its bits are random, so that it meets no other worker's key and no application's.
+/// The key of a worker's lock. All but two of its bits are random, so that it meets no other
+/// worker's key and no application's.
 pub(super) fn key(worker: Uuid) -> i64 {
     worker.as_u64_pair().1.cast_signed()
 }
 
-/// What a session of a worker does first. It waits only for `find_gone_workers` of another worker, which ends at once.
+/// What a session of a worker does first. It waits only for `find_gone_workers` of another worker,
+/// which ends at once.
 pub(super) fn lock(worker: Uuid) -> SqlStr {
     AssertSqlSafe(format!("SELECT pg_advisory_lock_shared({})", key(worker))).into_sql_str()
 }

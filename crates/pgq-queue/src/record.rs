@@ -29,7 +29,8 @@ impl Record {
         Record { claim, disposition, attempt: None, limited: None, suspect: false, cancelled: false, share: None }
     }
 
-    /// Whether the job leaves the queue. One that stays may be due again at once, before all others.
+    /// Whether the job leaves the queue. One that stays may be due again at once, before all
+    /// others.
     pub fn is_final(&self) -> bool {
         matches!(self.disposition, Disposition::Finished { .. })
     }

@@ -1,4 +1,5 @@
-//! Putting held jobs back into the queue, each for itself: one that cannot be put back keeps no other.
+//! Putting held jobs back into the queue, each for itself: one that cannot be put back keeps no
+//! other.
 
 use std::collections::HashSet;
 
@@ -12,7 +13,8 @@ use pgq_job::JobId;
 
 /// Ids in one statement: many enough to be fast, few enough not to lock rows for long.
 const BATCH: usize = 1_000;
-/// Between read and write, a producer can take the dedupe key or another operator the job. The next try sees that.
+/// Between read and write, a producer can take the dedupe key or another operator the job. The next
+/// try sees that.
 const TRIES: usize = 10;
 
 /// What became of one id.
@@ -68,7 +70,9 @@ impl Answer {
     fn outcome(self) -> Option<RequeueOutcome> {
         match (self.requeued, self.taken_by, self.status) {
             (true, ..) => Some(RequeueOutcome::Requeued),
-            (_, Some(taken_by), _) => Some(RequeueOutcome::DedupeKeyTaken { dedupe_key: self.dedupe_key.unwrap_or_default(), taken_by }),
+            (_, Some(taken_by), _) => {
+                Some(RequeueOutcome::DedupeKeyTaken { dedupe_key: self.dedupe_key.unwrap_or_default(), taken_by })
+            }
             (_, _, None) => Some(RequeueOutcome::NotFound { last_status: self.last_status }),
             // It was held when the statement began, and somebody else was faster.
             (_, _, Some(status)) if status == "failed" && !self.held => None,
@@ -91,7 +95,10 @@ impl Operator {
 
     /// The ids of held jobs; with `entrypoints`, of these only.
     pub async fn held_ids(&self, entrypoints: Option<&[String]>) -> sqlx::Result<Vec<JobId>> {
-        sqlx::query_scalar(self.sql(include_str!("sql/operator/held_ids.sql"))).bind(entrypoints).fetch_all(&self.pool).await
+        sqlx::query_scalar(self.sql(include_str!("sql/operator/held_ids.sql")))
+            .bind(entrypoints)
+            .fetch_all(&self.pool)
+            .await
     }
 
     async fn requeue_batch(&self, ids: &[JobId]) -> sqlx::Result<Vec<Requeue>> {
@@ -99,12 +106,15 @@ impl Operator {
         for attempt in 1..=TRIES {
             let open: Vec<usize> = (0..ids.len()).filter(|place| report[*place].is_none()).collect();
             let asked: Vec<JobId> = open.iter().map(|place| ids[*place]).collect();
-            let rows: Vec<Answer> =
-                match sqlx::query_as(self.sql(include_str!("sql/operator/requeue.sql"))).bind(asked).fetch_all(&self.pool).await {
-                    Ok(rows) => rows,
-                    Err(sqlx::Error::Database(error)) if error.is_unique_violation() && attempt < TRIES => continue,
-                    Err(error) => return Err(error),
-                };
+            let rows: Vec<Answer> = match sqlx::query_as(self.sql(include_str!("sql/operator/requeue.sql")))
+                .bind(asked)
+                .fetch_all(&self.pool)
+                .await
+            {
+                Ok(rows) => rows,
+                Err(sqlx::Error::Database(error)) if error.is_unique_violation() && attempt < TRIES => continue,
+                Err(error) => return Err(error),
+            };
             for (place, row) in open.into_iter().zip(rows) {
                 debug_assert_eq!(ids[place], row.id);
                 report[place] = row.outcome();
@@ -114,7 +124,9 @@ impl Operator {
             }
         }
         // What changed ten times meanwhile is left to the others.
-        let of = |outcome: Option<RequeueOutcome>| outcome.unwrap_or(RequeueOutcome::NotFailed { status: "changing".into() });
+        let of = |outcome: Option<RequeueOutcome>| {
+            outcome.unwrap_or(RequeueOutcome::NotFailed { status: "changing".into() })
+        };
         Ok(ids.iter().zip(report).map(|(id, outcome)| Requeue { id: *id, outcome: of(outcome) }).collect())
     }
 }

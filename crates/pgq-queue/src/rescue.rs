@@ -49,18 +49,24 @@ pub struct Overdue {
 }
 
 impl Queue {
-    /// Whether any lease of these entrypoints has run out. Jobs that this host holds are left out: their renewal is only late.
+    /// Whether any lease of these entrypoints has run out. Jobs that this host holds are left out:
+    /// their renewal is only late.
     pub async fn any_lost(&self, rules: &[RescueRule], lease: Duration, held: &[JobId]) -> sqlx::Result<Overdue> {
         let entrypoints: Vec<_> = rules.iter().map(|rule| self.charset.name(&rule.entrypoint)).collect();
         let began = BootInstant::now();
         let since = self.expiry_scans.since(began);
         let back = since.map(|last| began - last + lease + MARGIN);
-        let any = sqlx::query(self.sql.find_expired.clone()).bind(&entrypoints).bind(millis(lease)).bind(held).bind(back.map(millis));
+        let any = sqlx::query(self.sql.find_expired.clone())
+            .bind(&entrypoints)
+            .bind(millis(lease))
+            .bind(held)
+            .bind(back.map(millis));
         let row = any.fetch_one(&self.pool.patient()).await?;
         let any = row.try_get("found")?;
         let ended = BootInstant::now();
         if any {
-            // One statement may not rescue all of them, may fail, or may have to wait: the next scan is a full one.
+            // One statement may not rescue all of them, may fail, or may have to wait: the next
+            // scan is a full one.
             self.expiry_scans.forget();
         } else {
             self.expiry_scans.found_nothing(since.is_none(), began, ended);
@@ -71,9 +77,16 @@ impl Queue {
         Ok(Overdue { any, clock_ms, server_up, clock_jumped_ms })
     }
 
-    /// Rescue up to 1,000 jobs whose lease had run out at this time of the server's clock, except those that this host holds. (A row can
-    /// bear our id and not be held: the connection broke between a claim and its answer.)
-    pub async fn rescue(&self, rules: &[RescueRule], lease: Duration, clock_ms: i64, held: &[JobId]) -> sqlx::Result<Vec<Rescued>> {
+    /// Rescue up to 1,000 jobs whose lease had run out at this time of the server's clock, except
+    /// those that this host holds. (A row can bear our id and not be held: the connection broke
+    /// between a claim and its answer.)
+    pub async fn rescue(
+        &self,
+        rules: &[RescueRule],
+        lease: Duration,
+        clock_ms: i64,
+        held: &[JobId],
+    ) -> sqlx::Result<Vec<Rescued>> {
         self.ruled(self.sql.rescue_expired.clone(), rules)
             .bind(millis(lease))
             .bind(held)
@@ -91,7 +104,8 @@ impl Queue {
     fn ruled(&self, sql: SqlStr, rules: &[RescueRule]) -> QueryAs<'static, Postgres, Rescued, PgArguments> {
         let by_attempts = !self.sql.features.suspects;
         let most = |rule: &RescueRule| if by_attempts { rule.max_attempts } else { rule.max_crashes };
-        let entrypoints: Vec<String> = rules.iter().map(|rule| self.charset.name(&rule.entrypoint).into_owned()).collect();
+        let entrypoints: Vec<String> =
+            rules.iter().map(|rule| self.charset.name(&rule.entrypoint).into_owned()).collect();
         let most: Vec<i32> = rules.iter().map(|rule| i32::try_from(most(rule)).unwrap_or(i32::MAX)).collect();
         let hold: Vec<bool> = rules.iter().map(|rule| rule.on_failure == OnFailure::Hold).collect();
         sqlx::query_as(sql).bind(entrypoints).bind(most).bind(hold)

@@ -1,8 +1,9 @@
 //! Schedules: their rows, and the ticks that become jobs.
 //!
-//! The table is PgQueuer's, and Python workers use it by the same rules. A row is due when it is `queued` and its `next_run` has come, or
-//! when it is `picked` and its Python worker has been silent for 30 seconds. A host never holds a row as `picked`: by the end of its
-//! statement, the tick is a job like any other.
+//! The table is PgQueuer's, and Python workers use it by the same rules. A row is due when it is
+//! `queued` and its `next_run` has come, or when it is `picked` and its Python worker has been
+//! silent for 30 seconds. A host never holds a row as `picked`: by the end of its statement, the
+//! tick is a job like any other.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
@@ -57,7 +58,8 @@ impl Queue {
     pub async fn schedules(&self, keys: &[ScheduleKey]) -> sqlx::Result<(DateTime<Utc>, Vec<ScheduleRow>)> {
         let (expressions, entrypoints) = columns(keys);
         let entrypoints: Vec<_> = entrypoints.into_iter().map(|entrypoint| self.charset.name(entrypoint)).collect();
-        let rows = sqlx::query(self.sql.schedules.clone()).bind(expressions).bind(entrypoints).fetch_all(&self.pool).await?;
+        let rows =
+            sqlx::query(self.sql.schedules.clone()).bind(expressions).bind(entrypoints).fetch_all(&self.pool).await?;
         let now = rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get("now")?;
         let mut schedules = Vec::with_capacity(rows.len());
         for row in rows {
@@ -83,11 +85,17 @@ impl Queue {
         let (keys, times): (Vec<ScheduleKey>, Vec<DateTime<Utc>>) =
             new.iter().filter(|(key, _)| self.charset.name(&key.entrypoint) == key.entrypoint).cloned().unzip();
         let (expressions, entrypoints) = columns(&keys);
-        sqlx::query(self.sql.add_schedules.clone()).bind(expressions).bind(entrypoints).bind(times).execute(&self.pool).await?;
+        sqlx::query(self.sql.add_schedules.clone())
+            .bind(expressions)
+            .bind(entrypoints)
+            .bind(times)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 
-    /// Move the next ticks of these schedules back, after the server's clock was ahead. Returns how many rows were still as seen.
+    /// Move the next ticks of these schedules back, after the server's clock was ahead. Returns how
+    /// many rows were still as seen.
     pub async fn move_back(&self, ticks: &[Tick<'_>]) -> sqlx::Result<u64> {
         let ids: Vec<i64> = ticks.iter().map(|tick| tick.row.id).collect();
         let seen: Vec<DateTime<Utc>> = ticks.iter().map(|tick| tick.row.next_run).collect();
@@ -96,13 +104,20 @@ impl Queue {
         Ok(moving.execute(&self.pool).await?.rows_affected())
     }
 
-    /// Enqueue a job for each of these ticks and move its schedule on, in one statement. Ticks that another worker took are left out.
+    /// Enqueue a job for each of these ticks and move its schedule on, in one statement. Ticks that
+    /// another worker took are left out.
     pub async fn fire(&self, ticks: &[Tick<'_>]) -> sqlx::Result<Vec<Fired>> {
         let ids: Vec<i64> = ticks.iter().map(|tick| tick.row.id).collect();
         let seen: Vec<DateTime<Utc>> = ticks.iter().map(|tick| tick.row.next_run).collect();
         let next: Vec<DateTime<Utc>> = ticks.iter().map(|tick| tick.next).collect();
         let headers: Vec<String> = ticks.iter().map(|tick| headers(tick.row)).collect();
-        let rows = sqlx::query(self.sql.fire_schedules.clone()).bind(ids).bind(seen).bind(next).bind(headers).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(self.sql.fire_schedules.clone())
+            .bind(ids)
+            .bind(seen)
+            .bind(next)
+            .bind(headers)
+            .fetch_all(&self.pool)
+            .await?;
         rows.iter().map(|row| Ok(Fired { id: row.try_get("id")?, entrypoint: text(row, "entrypoint")? })).collect()
     }
 }

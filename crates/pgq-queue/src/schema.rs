@@ -1,8 +1,10 @@
-//! The objects in the database: made, compared with what the migrations declare, brought up to date, removed.
+//! The objects in the database: made, compared with what the migrations declare, brought up to
+//! date, removed.
 //!
-//! One declaration (`migrations/*.sql`) is compared with the catalog, so that any earlier release of PgQueuer, a database that
-//! PgQueuer made and a half-finished upgrade all take the same way. No table or column is ever dropped by an upgrade, and no object is
-//! touched that the declaration does not name.
+//! One declaration (`migrations/*.sql`) is compared with the catalog, so that any earlier release
+//! of PgQueuer, a database that PgQueuer made and a half-finished upgrade all take the same way. No
+//! table or column is ever dropped by an upgrade, and no object is touched that the declaration
+//! does not name.
 
 mod advisory;
 mod autovac;

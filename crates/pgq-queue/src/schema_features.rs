@@ -1,5 +1,6 @@
-//! Which of the newest additions to the schema the database has. A worker goes without the others until its next start, so that hosts and
-//! schema may be rolled in either order (migrations/README.md, expand and contract).
+//! Which of the newest additions to the schema the database has. A worker goes without the others
+//! until its next start, so that hosts and schema may be rolled in either order
+//! (migrations/README.md, expand and contract).
 
 use sqlx::FromRow;
 
@@ -8,7 +9,8 @@ use sqlx::FromRow;
 pub struct SchemaFeatures {
     /// Which version ran each attempt is noted.
     pub attempts: bool,
-    /// What hosts write to the log is counted at once. Without it, the next count finds it, as PgQueuer does it.
+    /// What hosts write to the log is counted at once. Without it, the next count finds it, as
+    /// PgQueuer does it.
     pub tally: bool,
     /// Hosts announce themselves.
     pub hosts: bool,

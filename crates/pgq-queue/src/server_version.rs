@@ -1,4 +1,5 @@
-//! Which versions of PostgreSQL this works with. One check, of what the server says of itself at the connect; no statement is sent.
+//! Which versions of PostgreSQL this works with. One check, of what the server says of itself at
+//! the connect; no statement is sent.
 
 use sqlx::PgConnection;
 
@@ -21,7 +22,8 @@ impl From<ServerTooOld> for sqlx::Error {
     }
 }
 
-/// Refuse a server that is too old. One that does not say its version (a pooler, perhaps) is left to its answers.
+/// Refuse a server that is too old. One that does not say its version (a pooler, perhaps) is left
+/// to its answers.
 pub fn check_server(connection: &PgConnection) -> Result<(), ServerTooOld> {
     match connection.server_version_num().map(|number| number / 10_000) {
         Some(major) if major < OLDEST_SERVER => Err(ServerTooOld(major)),

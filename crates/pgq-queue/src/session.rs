@@ -15,16 +15,19 @@ use super::timeout::within;
 
 use crate::told::Told as _;
 
-/// Every statement is written for one plan, of index look-ups. The statistics of a queue table are outdated as soon as they are taken, and
-/// can only mislead the planner (a claim that sorts the whole backlog takes 50 ms instead of 1). JIT compilation of such a statement takes
-/// longer than the statement.
+/// Every statement is written for one plan, of index look-ups. The statistics of a queue table are
+/// outdated as soon as they are taken, and can only mislead the planner (a claim that sorts the
+/// whole backlog takes 50 ms instead of 1). JIT compilation of such a statement takes longer than
+/// the statement.
 ///
-/// Statements are written for READ COMMITTED. Where `serializable` is the default, PostgreSQL would fail workers that read no common row.
+/// Statements are written for READ COMMITTED. Where `serializable` is the default, PostgreSQL would
+/// fail workers that read no common row.
 const PLANNER: &str = "SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
     SET plan_cache_mode = force_generic_plan";
 const READ_COMMITTED: &str = "SET default_transaction_isolation = 'read committed'";
 
-/// In a database with the encoding SQL_ASCII, texts are bytes. To a client that says UTF8, a statement fails with the first text that is not.
+/// In a database with the encoding SQL_ASCII, texts are bytes. To a client that says UTF8, a
+/// statement fails with the first text that is not.
 pub const AS_BYTES: &str =
     "SELECT set_config('client_encoding', 'SQL_ASCII', {local}) WHERE current_setting('server_encoding') = 'SQL_ASCII'";
 
@@ -39,11 +42,13 @@ pub fn worker_settings() -> String {
     settings(false)
 }
 
-/// Timeouts that make the server release what a dead or frozen client holds (rows, slots, its advisory lock) at about the time when the
-/// client itself would have given up: the connection ends whether nobody answers or a stopped process does not read. A statement whose
-/// client hung up is cancelled. Shorter settings of the server stay.
+/// Timeouts that make the server release what a dead or frozen client holds (rows, slots, its
+/// advisory lock) at about the time when the client itself would have given up: the connection ends
+/// whether nobody answers or a stopped process does not read. A statement whose client hung up is
+/// cancelled. Shorter settings of the server stay.
 ///
-/// `statement_timeout` is the last resort, above the longest deadline of ours. Settings that the platform lacks are left out.
+/// `statement_timeout` is the last resort, above the longest deadline of ours. Settings that the
+/// platform lacks are left out.
 const LIMITS: &str = "
 SELECT set_config(ours.name, ours.value::text, false)
 FROM (VALUES ('tcp_keepalives_idle', {seconds} / 2), ('tcp_keepalives_interval', {seconds} / 6), ('tcp_keepalives_count', 3),
@@ -52,9 +57,11 @@ FROM (VALUES ('tcp_keepalives_idle', {seconds} / 2), ('tcp_keepalives_interval',
 JOIN pg_settings AS theirs ON theirs.name = ours.name
 WHERE theirs.setting::bigint = 0 OR theirs.setting::bigint > ours.value";
 
-/// Long enough for a lock that a migration holds for a moment, and for a payload of tens of megabytes. As long as a lease.
+/// Long enough for a lock that a migration holds for a moment, and for a payload of tens of
+/// megabytes. As long as a lease.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
-/// A full scan of the leases of a long queue, beside a transaction that is left open, takes minutes.
+/// A full scan of the leases of a long queue, beside a transaction that is left open, takes
+/// minutes.
 const UPKEEP_TIMEOUT: Duration = Duration::from_secs(600);
 
 const FIRST_RETRY: Duration = Duration::from_millis(20);
@@ -63,11 +70,13 @@ const LAST_RETRY: Duration = Duration::from_secs(1);
 /// Who owns the sessions behind our connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Sessions {
-    /// We do, for as long as the connection lasts. A session of a worker takes the worker's advisory lock first.
+    /// We do, for as long as the connection lasts. A session of a worker takes the worker's
+    /// advisory lock first.
     Ours(Option<Uuid>),
     /// A pooler: nothing is set in them.
     Lent {
-        /// Whether statements may be prepared by name, because the pooler lends a session for longer than a transaction.
+        /// Whether statements may be prepared by name, because the pooler lends a session for
+        /// longer than a transaction.
         prepare: bool,
     },
 }
@@ -81,7 +90,8 @@ pub(super) struct Connector {
     pub(super) deadlines: Deadlines,
 }
 
-/// Deadlines of statements, round trip included. Past its deadline, a statement's connection is closed.
+/// Deadlines of statements, round trip included. Past its deadline, a statement's connection is
+/// closed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadlines {
     /// Claims, outcomes, heartbeats, which take milliseconds.
@@ -125,7 +135,8 @@ impl Connector {
     /// The driver's listener wants a pool: one with a single session.
     pub(super) async fn alone(&self) -> sqlx::Result<PgPool> {
         let (options, this) = (self.options().await?, self.clone());
-        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(self.timeout).max_lifetime(None).idle_timeout(None);
+        let pool =
+            PgPoolOptions::new().max_connections(1).acquire_timeout(self.timeout).max_lifetime(None).idle_timeout(None);
         let pool = pool.after_connect(move |connection, _| {
             let this = this.clone();
             Box::pin(async move { this.set_up(connection).await })

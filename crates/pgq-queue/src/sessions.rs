@@ -1,7 +1,9 @@
-//! The session pool: a few sessions stay open, more are opened as they are needed, as many as the server grants.
+//! The session pool: a few sessions stay open, more are opened as they are needed, as many as the
+//! server grants.
 //!
-//! The driver's pool does not serve here. Before it lends a session again, it waits for the answer to a statement that was given up, without
-//! end where the network is silent. Where the server grants no more sessions it waits for a new one, beside idle sessions of its own.
+//! The driver's pool does not serve here. Before it lends a session again, it waits for the answer
+//! to a statement that was given up, without end where the network is silent. Where the server
+//! grants no more sessions it waits for a new one, beside idle sessions of its own.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,13 +22,15 @@ use crate::told::Told as _;
 
 /// Surplus sessions that are idle for this long are closed.
 const IDLE: Duration = Duration::from_secs(600);
-/// Sessions are replaced at this age: memory of the server process is released, and changed defaults take effect.
+/// Sessions are replaced at this age: memory of the server process is released, and changed
+/// defaults take effect.
 const LIFETIME: Duration = Duration::from_secs(1800);
 /// A session that answered within this time is not probed before use.
 const FRESH: Duration = Duration::from_secs(1);
 const PING: Duration = Duration::from_secs(3);
 const FAREWELL: Duration = Duration::from_secs(1);
-/// After the server refused a session for lack of free ones, no more are asked for during this time.
+/// After the server refused a session for lack of free ones, no more are asked for during this
+/// time.
 const FULL: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 const LAST_RETRY: Duration = Duration::from_secs(1);
@@ -152,7 +156,8 @@ impl SessionPool {
             if self.closed.load(Ordering::Acquire) {
                 return Err(sqlx::Error::PoolClosed);
             }
-            // Subscribed before the check, so that a session that is given back after it is not missed.
+            // Subscribed before the check, so that a session that is given back after it is not
+            // missed.
             let given_back = self.given_back.notified();
             while let Some(session) = self.pop() {
                 if let Some(session) = self.checked(session).await {
@@ -179,7 +184,12 @@ impl SessionPool {
     fn opened(&self, connection: PgConnection) -> Session {
         let now = Instant::now();
         self.open.fetch_add(1, Ordering::AcqRel);
-        Session { connection, opened: now, answered: now, _open: Open(Arc::clone(&self.open), Arc::clone(&self.given_back)) }
+        Session {
+            connection,
+            opened: now,
+            answered: now,
+            _open: Open(Arc::clone(&self.open), Arc::clone(&self.given_back)),
+        }
     }
 
     /// The most recently used session, so that surplus ones become idle.
@@ -253,7 +263,8 @@ impl SessionPool {
         }
         state.idle.push(session);
         // The least recently used sessions are at the bottom.
-        let superfluous = self.open.load(Ordering::Acquire) > self.least.max(1) && state.idle[0].answered.elapsed() > IDLE;
+        let superfluous =
+            self.open.load(Ordering::Acquire) > self.least.max(1) && state.idle[0].answered.elapsed() > IDLE;
         let old = superfluous.then(|| state.idle.remove(0));
         drop(state);
         drop((old, place));

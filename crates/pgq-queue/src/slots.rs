@@ -1,5 +1,5 @@
-//! Where to begin the search for a free slot of an entrypoint's limit. From slot 0, each claim would read over all that are taken, and all
-//! workers would race for the same one.
+//! Where to begin the search for a free slot of an entrypoint's limit. From slot 0, each claim
+//! would read over all that are taken, and all workers would race for the same one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

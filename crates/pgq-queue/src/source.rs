@@ -1,4 +1,5 @@
-//! Address and password of the database. Both are read again for each session, because passwords are rotated while hosts run.
+//! Address and password of the database. Both are read again for each session, because passwords
+//! are rotated while hosts run.
 
 use std::fmt;
 use std::ops::Deref;
@@ -85,11 +86,15 @@ impl Source {
         let Some(dsn) = &self.origin else { return Ok(self.options.clone()) };
         let (options, _) = options::read(dsn.as_deref()).map_err(configuration)?;
         let password = match (variable(PASSWORD_FILE), variable(PASSWORD_COMMAND)) {
-            (Some(file), _) => Some(read(&file).await.map_err(|error| configuration(format!("{PASSWORD_FILE} is {file:?}: {error}")))?),
+            (Some(file), _) => Some(
+                read(&file).await.map_err(|error| configuration(format!("{PASSWORD_FILE} is {file:?}: {error}")))?,
+            ),
             // The message does not repeat the command, which may hold a secret.
-            (None, Some(command)) => {
-                Some(run(&command).await.map_err(|error| configuration(format!("the command of {PASSWORD_COMMAND} {error}")))?)
-            }
+            (None, Some(command)) => Some(
+                run(&command)
+                    .await
+                    .map_err(|error| configuration(format!("the command of {PASSWORD_COMMAND} {error}")))?,
+            ),
             (None, None) => None,
         };
         Ok(match password {
@@ -120,7 +125,8 @@ async fn run(command: &str) -> Result<String, String> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        // In a process group of its own: Ctrl-C is for the host alone, and children of the command can be killed with it.
+        // In a process group of its own: Ctrl-C is for the host alone, and children of the command
+        // can be killed with it.
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
@@ -129,7 +135,11 @@ async fn run(command: &str) -> Result<String, String> {
     let finished = async {
         let mut text = String::new();
         let printed = child.stdout.take().ok_or("prints nowhere")?;
-        printed.take(LONGEST_PASSWORD).read_to_string(&mut text).await.map_err(|error| format!("prints no text: {error}"))?;
+        printed
+            .take(LONGEST_PASSWORD)
+            .read_to_string(&mut text)
+            .await
+            .map_err(|error| format!("prints no text: {error}"))?;
         let status = child.wait().await.map_err(|error| format!("is lost: {error}"))?;
         if status.success() { password(&text) } else { Err(format!("ended with {status}")) }
     };

@@ -27,9 +27,11 @@ pub(super) const UNIQUE_VIOLATION: &str = "23505";
 
 /// Codes, or the classes that they begin with. The first match counts.
 const TABLE: [(&str, Remedy); 40] = [
-    // The session is read-only: the database was when it was opened, or the server is a standby by now.
+    // The session is read-only: the database was when it was opened, or the server is a standby by
+    // now.
     ("25006", Remedy::NewSession),
-    // A prepared statement is missing, or exists already: after DISCARD or DEALLOCATE, or behind a pooler.
+    // A prepared statement is missing, or exists already: after DISCARD or DEALLOCATE, or behind a
+    // pooler.
     ("26000", Remedy::NewSession),
     ("42P05", Remedy::NewSession),
     // A type, table or function that the session knows by its OID is gone: `cache lookup failed`.
@@ -56,7 +58,8 @@ const TABLE: [(&str, Remedy); 40] = [
     ("53300", Remedy::Full),
     // Disk full, out of memory, a limit that was configured.
     ("53", Remedy::Later),
-    // A lock that was not to be had in time, a statement that was cancelled or took too long, objects in use.
+    // A lock that was not to be had in time, a statement that was cancelled or took too long,
+    // objects in use.
     ("55", Remedy::Later),
     ("57", Remedy::Later),
     // I/O errors, files that are missing.
@@ -96,14 +99,23 @@ impl Remedy {
         match error {
             Error::Database(database) => {
                 let code = database.code().unwrap_or_default();
-                let routine = database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().and_then(|error| error.routine());
-                if code == CACHED_PLAN.0 && routine == Some(CACHED_PLAN.1) { Remedy::NewSession } else { Remedy::of_code(&code) }
+                let routine =
+                    database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().and_then(|error| error.routine());
+                if code == CACHED_PLAN.0 && routine == Some(CACHED_PLAN.1) {
+                    Remedy::NewSession
+                } else {
+                    Remedy::of_code(&code)
+                }
             }
-            Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed | Error::PoolTimedOut => Remedy::SessionLost,
+            Error::Io(_) | Error::Tls(_) | Error::Protocol(_) | Error::WorkerCrashed | Error::PoolTimedOut => {
+                Remedy::SessionLost
+            }
             // The driver cannot encode or decode a value: it fails at every try with the same row.
             Error::Encode(_) | Error::Decode(_) | Error::ColumnDecode { .. } => Remedy::Isolate,
             // The driver cached a type by its name and OID.
-            Error::TypeNotFound { .. } | Error::ColumnNotFound(_) | Error::ColumnIndexOutOfBounds { .. } => Remedy::NewSession,
+            Error::TypeNotFound { .. } | Error::ColumnNotFound(_) | Error::ColumnIndexOutOfBounds { .. } => {
+                Remedy::NewSession
+            }
             Error::Configuration(_) => Remedy::Operator,
             _ => Remedy::Later,
         }
@@ -118,11 +130,16 @@ impl Remedy {
         matches!(self, Remedy::SessionLost | Remedy::NewSession)
     }
 
-    /// Whether a failed connection attempt is worth a retry: the server is starting, or has no free connection.
+    /// Whether a failed connection attempt is worth a retry: the server is starting, or has no free
+    /// connection.
     pub(super) fn may_pass_while_connecting(error: &Error) -> bool {
         match error {
-            Error::Io(error) => matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset),
-            error => matches!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("53300" | "57P03")),
+            Error::Io(error) => {
+                matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
+            }
+            error => {
+                matches!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("53300" | "57P03"))
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A worker's statements, rendered once for the names of this deployment and for the database as it is.
+//! A worker's statements, rendered once for the names of this deployment and for the database as it
+//! is.
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
@@ -85,8 +86,14 @@ mod tests {
         let names = Names::new(&settings, |_| None).expect("valid names");
         for bits in 0..64_u8 {
             let has = |bit: u8| bits & (1 << bit) != 0;
-            let features =
-                SchemaFeatures { attempts: has(0), tally: has(1), hosts: has(2), presence: has(3), suspects: has(4), verdicts: has(5) };
+            let features = SchemaFeatures {
+                attempts: has(0),
+                tally: has(1),
+                hosts: has(2),
+                presence: has(3),
+                suspects: has(4),
+                verdicts: has(5),
+            };
             let sql = format!("{:?}", Statements::render(&names, features));
             assert!(!sql.contains("/*") && !sql.contains("--"), "a marker or a comment is left over");
         }

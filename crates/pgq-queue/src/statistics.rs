@@ -1,7 +1,8 @@
 //! PgQueuer's statistics: the log, counted per second, entrypoint, priority and status.
 //!
-//! The statements that claim and finish jobs count what they log, into the tally. The rest of the log (producers, PgQueuer's workers, rare
-//! events) is counted row by row, as PgQueuer does it. Aggregation adds up both.
+//! The statements that claim and finish jobs count what they log, into the tally. The rest of the
+//! log (producers, PgQueuer's workers, rare events) is counted row by row, as PgQueuer does it.
+//! Aggregation adds up both.
 
 use super::Queue;
 
@@ -31,8 +32,15 @@ impl Queue {
     /// Count up to this many rows of the log, and of the tally, that are not counted yet.
     pub async fn aggregate(&self, logged: usize, tallied: usize) -> sqlx::Result<Counted> {
         let most = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
-        let (turn, logged, tallied): (bool, i64, i64) =
-            sqlx::query_as(self.sql.aggregate.clone()).bind(most(logged)).bind(most(tallied)).fetch_one(&self.pool.patient()).await?;
-        Ok(Counted { turn, logged: usize::try_from(logged).unwrap_or(0), tallied: usize::try_from(tallied).unwrap_or(0) })
+        let (turn, logged, tallied): (bool, i64, i64) = sqlx::query_as(self.sql.aggregate.clone())
+            .bind(most(logged))
+            .bind(most(tallied))
+            .fetch_one(&self.pool.patient())
+            .await?;
+        Ok(Counted {
+            turn,
+            logged: usize::try_from(logged).unwrap_or(0),
+            tallied: usize::try_from(tallied).unwrap_or(0),
+        })
     }
 }

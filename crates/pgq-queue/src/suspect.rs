@@ -1,5 +1,5 @@
-//! Jobs that a lost worker held. Any of them may have ended it, and most did not. They run apart from the others, and only a job that was
-//! running alone is charged with the loss.
+//! Jobs that a lost worker held. Any of them may have ended it, and most did not. They run apart
+//! from the others, and only a job that was running alone is charged with the loss.
 
 use super::Queue;
 use pgq_job::{Claim, JobId, Suspicion};
@@ -13,7 +13,8 @@ pub(super) fn suspicion(column: Option<i32>) -> Option<Suspicion> {
 }
 
 impl Queue {
-    /// Note that the run of a suspect begins under this claim, and renew its lease. False: the claim is over, and the run must not begin.
+    /// Note that the run of a suspect begins under this claim, and renew its lease. False: the
+    /// claim is over, and the run must not begin.
     pub async fn begin_suspect(&self, claim: Claim, suspicion: Suspicion) -> sqlx::Result<bool> {
         let alone = matches!(suspicion, Suspicion::Alone { .. });
         let begin = sqlx::query(self.sql.begin_suspect.clone()).bind(claim.id).bind(claim.at).bind(self.me).bind(alone);

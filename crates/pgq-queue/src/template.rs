@@ -1,13 +1,16 @@
-//! A statement's file, made into what is sent: with the names of this deployment, and without what the database has not.
+//! A statement's file, made into what is sent: with the names of this deployment, and without what
+//! the database has not.
 //!
-//! The files under `sql/` are valid SQL with PgQueuer's default names, so that they can be pasted into psql as they are. A name is swapped as
-//! a whole word. A part that needs an addition to the schema stands between `/* IF feature */` and `/* END */`, or between
-//! `/* IF feature */` and `/* ELSE what is there without it */`. Comments are not sent.
+//! The files under `sql/` are valid SQL with PgQueuer's default names, so that they can be pasted
+//! into psql as they are. A name is swapped as a whole word. A part that needs an addition to the
+//! schema stands between `/* IF feature */` and `/* END */`, or between `/* IF feature */` and `/*
+//! ELSE what is there without it */`. Comments are not sent.
 
 use super::SchemaFeatures;
 use crate::names::Names;
 
-/// Statements are constants of this program, and a test renders all of them: a mistake in one is a bug, and no statement is made of it.
+/// Statements are constants of this program, and a test renders all of them: a mistake in one is a
+/// bug, and no statement is made of it.
 pub(super) fn render(file: &str, names: &Names, features: SchemaFeatures) -> String {
     let swap = Swap::new(names);
     let (mut sql, mut part, mut rest) = (String::with_capacity(file.len()), Part::Kept, file);
@@ -30,7 +33,13 @@ pub(super) fn render(file: &str, names: &Names, features: SchemaFeatures) -> Str
     }
     assert!(part == Part::Kept, "an IF without END or ELSE in {file}");
     // Lines that were comments are empty.
-    sql.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n").trim_start().to_owned()
+    sql.lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
+        .trim_start()
+        .to_owned()
 }
 
 /// Where in the statement the renderer is.
@@ -185,8 +194,7 @@ mod tests {
 
     #[test]
     fn optional_parts_are_kept_or_replaced_and_comments_go() {
-        let sql =
-            "-- What it does.\nSELECT /* IF tally */ a, /* END */ -- why\n  /* IF suspects */ s /* ELSE NULL::int */ AS s FROM pgqueuer";
+        let sql = "-- What it does.\nSELECT /* IF tally */ a, /* END */ -- why\n  /* IF suspects */ s /* ELSE NULL::int */ AS s FROM pgqueuer";
         let none = SchemaFeatures { tally: false, suspects: false, ..SchemaFeatures::ALL };
         assert_eq!(render(sql, &names(""), SchemaFeatures::ALL), "SELECT a,\n  s AS s FROM \"my_pgqueuer\"");
         assert_eq!(render(sql, &names(""), none), "SELECT\n  NULL::int AS s FROM \"my_pgqueuer\"");
@@ -194,8 +202,13 @@ mod tests {
 
     #[test]
     fn leftovers_are_mistakes() {
-        let mistakes =
-            ["SELECT FROM pgqueuer_unknown", "SELECT 'pgqueuer_unknown'", "/* IF tally */ x", "x /* END */", "/* IF colour */ x /* END */"];
+        let mistakes = [
+            "SELECT FROM pgqueuer_unknown",
+            "SELECT 'pgqueuer_unknown'",
+            "/* IF tally */ x",
+            "x /* END */",
+            "/* IF colour */ x /* END */",
+        ];
         for sql in mistakes {
             let rendered = std::panic::catch_unwind(|| render(sql, &names(""), SchemaFeatures::ALL));
             assert!(rendered.is_err(), "{sql}");

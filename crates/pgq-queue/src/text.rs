@@ -1,5 +1,6 @@
-//! Texts between the host and a database of any encoding. The host's own texts (tracebacks, announcements, versions of plugins) pass through
-//! [`Charset`]: a character that the encoding lacks is replaced, and the outcome is recorded all the same. Texts of a producer or a handler
+//! Texts between the host and a database of any encoding. The host's own texts (tracebacks,
+//! announcements, versions of plugins) pass through [`Charset`]: a character that the encoding
+//! lacks is replaced, and the outcome is recorded all the same. Texts of a producer or a handler
 //! (names, keys, headers, payloads) are never changed; one that does not fit is refused.
 
 use std::borrow::Cow;
@@ -9,7 +10,8 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgHasArrayType, PgRow, PgTypeInfo, PgValueRef, Postgres};
 use sqlx::{Decode, Row as _, Type};
 
-/// A text of a row. In a database with the encoding SQL_ASCII, a text is bytes; those that are not UTF-8 become U+FFFD.
+/// A text of a row. In a database with the encoding SQL_ASCII, a text is bytes; those that are not
+/// UTF-8 become U+FFFD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lossy(pub(super) String);
 
@@ -52,7 +54,8 @@ impl Charset {
         }
     }
 
-    /// The text made fit: characters that the encoding lacks become their code points, and a long text is cut.
+    /// The text made fit: characters that the encoding lacks become their code points, and a long
+    /// text is cut.
     pub(super) fn fit(self, text: &str) -> Cow<'_, str> {
         let end = text.floor_char_boundary(MOST_BYTES);
         let (begin, rest) = text.split_at(end);
@@ -73,7 +76,8 @@ impl Charset {
         Cow::Owned(fit)
     }
 
-    /// A name to search for. One that the encoding lacks becomes a name that no row has; as it is, it would fail the whole statement.
+    /// A name to search for. One that the encoding lacks becomes a name that no row has; as it is,
+    /// it would fail the whole statement.
     pub(super) fn name(self, name: &str) -> Cow<'_, str> {
         match self {
             Charset::Latin1 => self.fit(name),
@@ -86,7 +90,9 @@ impl Charset {
         match value {
             Value::String(text) => self.fit(text).into(),
             Value::Array(items) => items.iter().map(|item| self.json(item)).collect(),
-            Value::Object(pairs) => pairs.iter().map(|(name, value)| (self.fit(name).into_owned(), self.json(value))).collect(),
+            Value::Object(pairs) => {
+                pairs.iter().map(|(name, value)| (self.fit(name).into_owned(), self.json(value))).collect()
+            }
             other => other.clone(),
         }
     }
@@ -136,7 +142,10 @@ mod tests {
         assert_eq!(Charset::of("EUC_JP").fit(text), "caf\\u{e9} \\u{2603}\\u{0}");
         assert!(matches!(Charset::Latin1.fit("plain"), Cow::Borrowed("plain")));
         let name = "\u{2603}";
-        assert_eq!(["UTF8", "LATIN1", "EUC_JP"].map(|encoding| Charset::of(encoding).name(name) == name), [true, false, true]);
+        assert_eq!(
+            ["UTF8", "LATIN1", "EUC_JP"].map(|encoding| Charset::of(encoding).name(name) == name),
+            [true, false, true]
+        );
     }
 
     #[test]
@@ -144,7 +153,8 @@ mod tests {
         let text = "\u{20ac}".repeat(MOST_BYTES);
         let fit = Charset::Any.fit(&text);
         assert!(
-            fit.len() < MOST_BYTES + 40 && fit.ends_with(&format!(" ... ({} bytes more)", 3 * MOST_BYTES - MOST_BYTES / 3 * 3)),
+            fit.len() < MOST_BYTES + 40
+                && fit.ends_with(&format!(" ... ({} bytes more)", 3 * MOST_BYTES - MOST_BYTES / 3 * 3)),
             "{}",
             fit.len()
         );

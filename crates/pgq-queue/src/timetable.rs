@@ -41,6 +41,10 @@ impl Operator {
 
     /// Remove the schedules with these ids and those of these entrypoints.
     pub async fn remove_schedules(&self, ids: &[i64], entrypoints: &[String]) -> sqlx::Result<Vec<RemovedSchedule>> {
-        sqlx::query_as(self.sql(include_str!("sql/operator/remove_schedules.sql"))).bind(ids).bind(entrypoints).fetch_all(&self.pool).await
+        sqlx::query_as(self.sql(include_str!("sql/operator/remove_schedules.sql")))
+            .bind(ids)
+            .bind(entrypoints)
+            .fetch_all(&self.pool)
+            .await
     }
 }

@@ -1,4 +1,5 @@
-//! What an error says to a person: each cause once, and of PostgreSQL's errors what its clients show: message, detail, hint, SQLSTATE.
+//! What an error says to a person: each cause once, and of PostgreSQL's errors what its clients
+//! show: message, detail, hint, SQLSTATE.
 
 use std::error::Error;
 
@@ -18,8 +19,9 @@ impl<E: Error + 'static> Told for E {
 
 /// The error and its causes in one line.
 ///
-/// The driver's own text of a server's error ends with a line number, which is one of PostgreSQL's C source and is taken for one of the
-/// statement. It is replaced wherever it stands, also in the text of an error that repeats its cause's.
+/// The driver's own text of a server's error ends with a line number, which is one of PostgreSQL's
+/// C source and is taken for one of the statement. It is replaced wherever it stands, also in the
+/// text of an error that repeats its cause's.
 pub fn told(error: &(dyn Error + 'static)) -> String {
     let refusal = causes(error).find_map(refusal);
     let drivers = refusal.map(ToString::to_string);
@@ -51,8 +53,16 @@ fn refusal<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a PgDatabaseError> 
 }
 
 fn of_server(error: &PgDatabaseError) -> String {
-    let part = |word: &str, text: Option<&str>| text.map(|text| format!("; {word}{}", text.replace('\n', "; "))).unwrap_or_default();
-    format!("{}{}{} (SQLSTATE {})", error.message(), part("", error.detail()), part("hint: ", error.hint()), error.code())
+    let part = |word: &str, text: Option<&str>| {
+        text.map(|text| format!("; {word}{}", text.replace('\n', "; "))).unwrap_or_default()
+    };
+    format!(
+        "{}{}{} (SQLSTATE {})",
+        error.message(),
+        part("", error.detail()),
+        part("hint: ", error.hint()),
+        error.code()
+    )
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Environment variables about connections: PgQueuer's, and those of libpq's that the driver does not read.
+//! Environment variables about connections: PgQueuer's, and those of libpq's that the driver does
+//! not read.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -48,14 +49,15 @@ pub(super) struct Variables {
 impl Variables {
     pub(super) fn read(env: impl Fn(&str) -> Option<String>) -> Result<Variables, String> {
         let mut mistakes = Vec::new();
-        let mut number = |name: &str, default: u32, least: u32| match env(name).map(|value| (value.trim().parse::<u32>(), value)) {
-            None => default,
-            Some((Ok(number), _)) if number >= least => number,
-            Some((_, value)) => {
-                mistakes.push(format!("{name} is {value:?}, which is not a number from {least} on"));
-                default
-            }
-        };
+        let mut number =
+            |name: &str, default: u32, least: u32| match env(name).map(|value| (value.trim().parse::<u32>(), value)) {
+                None => default,
+                Some((Ok(number), _)) if number >= least => number,
+                Some((_, value)) => {
+                    mistakes.push(format!("{name} is {value:?}, which is not a number from {least} on"));
+                    default
+                }
+            };
         let pool_max_size = number("PGQUEUER_POOL_MAX_SIZE", POOL_MAX_SIZE, 1).max(POOL_LEAST_SIZE);
         // More sessions to keep than to have is no mistake worth stopping for.
         let pool_min_size = number("PGQUEUER_POOL_MIN_SIZE", 0, 0).min(pool_max_size);
@@ -66,8 +68,8 @@ impl Variables {
                 CONNECT_TIMEOUT
             }
         };
-        if let Some(Err(mistake)) =
-            env("PGPORT").map(|port| if port.contains(',') { Err(several(&port)) } else { checked_port(port.trim()).map(drop) })
+        if let Some(Err(mistake)) = env("PGPORT")
+            .map(|port| if port.contains(',') { Err(several(&port)) } else { checked_port(port.trim()).map(drop) })
         {
             mistakes.push(format!("PGPORT: {mistake}"));
         }
@@ -81,14 +83,19 @@ impl Variables {
             && mode.parse::<PgSslMode>().is_err()
         {
             // The driver would fall back to `prefer`, which accepts a connection without TLS.
-            mistakes.push(format!("PGSSLMODE is {mode:?}; use disable, allow, prefer, require, verify-ca or verify-full"));
+            mistakes
+                .push(format!("PGSSLMODE is {mode:?}; use disable, allow, prefer, require, verify-ca or verify-full"));
         }
         for (name, _, harmless, remedy) in NOT_SUPPORTED {
             if env(name).is_some_and(|value| !harmless.contains(&value.as_str())) {
                 mistakes.push(format!("{name} is set, which pgq-host cannot honour: {remedy}; then unset it"));
             }
         }
-        if mistakes.is_empty() { Ok(Variables { pool_min_size, pool_max_size, connect_timeout }) } else { Err(mistakes.join("\n")) }
+        if mistakes.is_empty() {
+            Ok(Variables { pool_min_size, pool_max_size, connect_timeout })
+        } else {
+            Err(mistakes.join("\n"))
+        }
     }
 }
 
@@ -118,10 +125,15 @@ mod tests {
     fn defaults_and_pgqueuers_variables() {
         let defaults = Variables { pool_min_size: 0, pool_max_size: 5, connect_timeout: CONNECT_TIMEOUT };
         assert_eq!(read(&[]), Ok(defaults));
-        let set = [("PGQUEUER_POOL_MIN_SIZE", "2"), ("PGQUEUER_POOL_MAX_SIZE", "8"), ("PGQUEUER_CONNECT_TIMEOUT", "2.5")];
+        let set =
+            [("PGQUEUER_POOL_MIN_SIZE", "2"), ("PGQUEUER_POOL_MAX_SIZE", "8"), ("PGQUEUER_CONNECT_TIMEOUT", "2.5")];
         let all = Variables { pool_min_size: 2, pool_max_size: 8, connect_timeout: Duration::from_millis(2500) };
         assert_eq!(read(&set), Ok(all));
-        assert_eq!(read(&[("PGQUEUER_POOL_MAX_SIZE", "1")]).map(|s| s.pool_max_size), Ok(2), "the listener has one for itself");
+        assert_eq!(
+            read(&[("PGQUEUER_POOL_MAX_SIZE", "1")]).map(|s| s.pool_max_size),
+            Ok(2),
+            "the listener has one for itself"
+        );
     }
 
     #[test]

@@ -65,7 +65,8 @@ impl Queue {
 
     /// Make the host's texts fit the encoding of the database.
     pub async fn fitted(self) -> sqlx::Result<Queue> {
-        let encoding: String = sqlx::query_scalar("SELECT current_setting('server_encoding')").fetch_one(&self.pool).await?;
+        let encoding: String =
+            sqlx::query_scalar("SELECT current_setting('server_encoding')").fetch_one(&self.pool).await?;
         Ok(Queue { charset: Charset::of(&encoding), ..self })
     }
 
@@ -89,7 +90,8 @@ impl Queue {
         FailureDetector::new(self.me, self.sql.find_gone_workers.clone(), lost, Arc::clone(&self.unannounced))
     }
 
-    /// Changes whenever this worker finds that it is not announced: the tables are new, or its row was deleted.
+    /// Changes whenever this worker finds that it is not announced: the tables are new, or its row
+    /// was deleted.
     pub fn unannounced(&self) -> Receiver<u64> {
         self.unannounced.subscribe()
     }

@@ -9,17 +9,23 @@ const FOLDER: &str = ".pgq-host/demo";
 
 pub(crate) struct Folder {
     path: PathBuf,
-    /// The host's standard error, and locked: the lock lives as long as the last process that has it open, the host included.
+    /// The host's standard error, and locked: the lock lives as long as the last process that has
+    /// it open, the host included.
     log: File,
 }
 
 impl Folder {
-    /// Make it, or empty it. The database is kept: `pgq-host dev` starts it again in a fraction of the time.
+    /// Make it, or empty it. The database is kept: `pgq-host dev` starts it again in a fraction of
+    /// the time.
     pub(crate) fn open() -> anyhow::Result<Folder> {
         let path = PathBuf::from(FOLDER);
         fs::create_dir_all(&path).with_context(|| format!("cannot make {FOLDER}"))?;
         let name = path.join("host.log");
-        let log = OpenOptions::new().create(true).append(true).open(&name).with_context(|| format!("cannot write {}", name.display()))?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&name)
+            .with_context(|| format!("cannot write {}", name.display()))?;
         if log.try_lock().is_err() {
             bail!("a demo is running in {FOLDER}, or is still stopping; end it first");
         }
@@ -32,7 +38,8 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The one grant that the demo needs: the webhook plugin may talk to our receiver, and to nobody else.
+    /// The one grant that the demo needs: the webhook plugin may talk to our receiver, and to
+    /// nobody else.
     pub(crate) fn write_config(&self, origin: &str) -> anyhow::Result<()> {
         let text = format!(
             "# What the demo grants. Without it the webhook plugin has no network at all.\n[plugins.webhook]\nhttp = [\"{origin}\"]\n"

@@ -28,11 +28,21 @@ impl Host {
         for entrypoint in ENTRYPOINTS {
             let file = plugins.join(entrypoint).with_extension("wasm");
             if !file.is_file() {
-                bail!("{} is missing; plugins-example/README.md says how to build it, or run `make demo`", file.display());
+                bail!(
+                    "{} is missing; plugins-example/README.md says how to build it, or run `make demo`",
+                    file.display()
+                );
             }
         }
         let mut command = Command::new(binary);
-        command.arg("dev").arg("--plugins").arg(plugins).arg("--config").arg(folder.config()).arg("--data-dir").arg(folder.database());
+        command
+            .arg("dev")
+            .arg("--plugins")
+            .arg(plugins)
+            .arg("--config")
+            .arg(folder.config())
+            .arg("--data-dir")
+            .arg(folder.database());
         // Whatever is set for a deployment is not meant for a demo.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
@@ -42,12 +52,13 @@ impl Host {
             }
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(folder.log_file()?).kill_on_drop(true);
-        // A group of its own, so that ctrl-c reaches the demo alone, which then stops the host in order.
+        // A group of its own, so that ctrl-c reaches the demo alone, which then stops the host in
+        // order.
         command.process_group(0);
         die_with_us(&mut command);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {}; build it with `cargo build --release -p pgq-host`", binary.display()))?;
+        let child = command.spawn().with_context(|| {
+            format!("cannot start {}; build it with `cargo build --release -p pgq-host`", binary.display())
+        })?;
         let host = Host { child, log: folder.log() };
         eprintln!("starting {} dev; its log is {}", binary.display(), host.log.display());
         Ok(host)
@@ -107,7 +118,8 @@ fn tail(log: &Path) -> String {
     format!("its log {} ends with:\n{}", log.display(), lines[lines.len().saturating_sub(TAIL)..].join("\n"))
 }
 
-/// Killed without a chance to clean up, we leave nothing running: the kernel tells the host, and the host's database goes with it.
+/// Killed without a chance to clean up, we leave nothing running: the kernel tells the host, and
+/// the host's database goes with it.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "std has no other hook between fork and exec")]
 fn die_with_us(command: &mut Command) {

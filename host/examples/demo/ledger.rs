@@ -1,4 +1,5 @@
-//! What the queue's tables know of the demo's jobs. The statements are those that a user would send.
+//! What the queue's tables know of the demo's jobs. The statements are those that a user would
+//! send.
 
 use std::collections::HashMap;
 

@@ -3,8 +3,9 @@
 //!     cargo build --release -p pgq-host --bins --example demo
 //!     target/release/examples/demo
 //!
-//! Starts `pgq-host dev` (which brings its own PostgreSQL) and a webhook receiver, enqueues jobs for the four example plugins, a few
-//! of them broken on purpose, and ends with 1 unless every single job ended as it should.
+//! Starts `pgq-host dev` (which brings its own PostgreSQL) and a webhook receiver, enqueues jobs
+//! for the four example plugins, a few of them broken on purpose, and ends with 1 unless every
+//! single job ended as it should.
 
 mod folder;
 mod host;
@@ -145,7 +146,10 @@ async fn enqueue(queue: &Queue, orders: &mut [Order]) -> anyhow::Result<String> 
     }
     let seconds = start.elapsed().as_secs_f64();
     let megabytes = bytes as f64 / 1e6;
-    Ok(format!("enqueued {total} jobs with {megabytes:.0} MB in {seconds:.1} s ({:.0} jobs/s) while they ran", total as f64 / seconds))
+    Ok(format!(
+        "enqueued {total} jobs with {megabytes:.0} MB in {seconds:.1} s ({:.0} jobs/s) while they ran",
+        total as f64 / seconds
+    ))
 }
 
 /// Until no job is queued or running.

@@ -88,7 +88,8 @@ fn hello(number: u32) -> Order {
 }
 
 fn webhook(number: u32, origin: &str) -> Order {
-    let payload = json!({ "url": format!("{origin}/orders/{number}"), "body": { "order": number, "status": "shipped" } });
+    let payload =
+        json!({ "url": format!("{origin}/orders/{number}"), "body": { "order": number, "status": "shipped" } });
     order("webhook", payload.to_string(), Value::Null, Due::Delivery)
 }
 
@@ -108,7 +109,12 @@ fn broken() -> [Order; 4] {
     let elsewhere = json!({ "url": "https://example.com/hook" }).to_string();
     [
         order("hello", "{\"name\": ", Value::Null, Due::Held("not the JSON expected")),
-        order("webhook", elsewhere, Value::Null, Due::Held("does not let this plugin send requests to https://example.com")),
+        order(
+            "webhook",
+            elsewhere,
+            Value::Null,
+            Due::Held("does not let this plugin send requests to https://example.com"),
+        ),
         order("thumbnail", torn, Value::Null, Due::Held("decode")),
         order("report", WEATHER, json!({ "group-by": "colour", "value": "temp_max" }), Due::Held("no column `colour`")),
     ]
@@ -136,17 +142,23 @@ impl Order {
             (Due::Held(_), ..) | (_, None, _) | (_, _, Some(_)) => true,
             (Due::Greeting(text), Some(output), None) => output != text.as_bytes(),
             (Due::Picture, Some(output), None) => {
-                !output.starts_with(&[0xff, 0xd8, 0xff]) || !output.ends_with(&[0xff, 0xd9]) || output.len() >= self.size
+                !output.starts_with(&[0xff, 0xd8, 0xff])
+                    || !output.ends_with(&[0xff, 0xd9])
+                    || output.len() >= self.size
             }
             (Due::Rows(rows), Some(output), None) => {
                 let report: Value = serde_json::from_slice(output).unwrap_or_default();
                 report["rows"] != *rows || report["skipped"] != 0
             }
-            (Due::Delivery, Some(output), None) => serde_json::from_slice::<Value>(output).unwrap_or_default()["status"] != 200,
+            (Due::Delivery, Some(output), None) => {
+                serde_json::from_slice::<Value>(output).unwrap_or_default()["status"] != 200
+            }
         };
         let ended = match (output, held) {
             (_, Some(reason)) => format!("held: {reason}"),
-            (Some(output), None) => format!("done, with {:?}", String::from_utf8_lossy(&output[..output.len().min(60)])),
+            (Some(output), None) => {
+                format!("done, with {:?}", String::from_utf8_lossy(&output[..output.len().min(60)]))
+            }
             (None, None) => "neither done nor held".to_owned(),
         };
         wrong.then(|| format!("job {} ({}) did not end as it should: {ended}", self.id, self.entrypoint))

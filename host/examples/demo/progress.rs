@@ -1,4 +1,5 @@
-//! What is going on: a line per entrypoint that is drawn over again, or a plain line a second where nobody watches.
+//! What is going on: a line per entrypoint that is drawn over again, or a plain line a second where
+//! nobody watches.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -38,7 +39,8 @@ impl Progress {
 
     fn draw(&mut self, standings: &[Standing], wanted: &Tally) {
         let mut text = String::new();
-        // To the first of the lines drawn before; each is then written over, and what was longer is erased.
+        // To the first of the lines drawn before; each is then written over, and what was longer is
+        // erased.
         if self.drawn > 0 {
             let _ = write!(text, "\x1b[{}A", self.drawn);
         }
@@ -58,7 +60,8 @@ impl Progress {
 
     fn say(&self, standings: &[Standing]) {
         let parts = standings.iter().map(|Standing { entrypoint, queued, running, held, done, retried }| {
-            let counts = [(queued, "queued"), (running, "running"), (done, "done"), (retried, "retried"), (held, "failed")];
+            let counts =
+                [(queued, "queued"), (running, "running"), (done, "done"), (retried, "retried"), (held, "failed")];
             let counts: Vec<String> =
                 counts.iter().filter(|(count, _)| **count > 0).map(|(count, what)| format!("{count} {what}")).collect();
             format!("{entrypoint}: {}", if counts.is_empty() { "-".to_owned() } else { counts.join(", ") })

@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Every so manieth delivery is refused at its first try. Half of the refusals say when to come back; after the others, the plugin's
-/// own back-off decides.
+/// Every so manieth delivery is refused at its first try. Half of the refusals say when to come
+/// back; after the others, the plugin's own back-off decides.
 const REFUSED: usize = 5;
 const COME_BACK: &str = "retry-after: 2\r\n";
 
@@ -101,7 +101,8 @@ async fn serve(stream: TcpStream, tally: &Mutex<Tally>) -> std::io::Result<()> {
     tokio::io::copy(&mut (&mut stream).take(length), &mut tokio::io::sink()).await?;
     let (status, header) = tally.lock().unwrap_or_else(PoisonError::into_inner).answer(key);
     let body = format!("{{\"answer\": \"{status}\"}}");
-    let answer = format!("HTTP/1.1 {status}\r\n{header}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+    let answer =
+        format!("HTTP/1.1 {status}\r\n{header}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
     stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await
 }

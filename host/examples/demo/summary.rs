@@ -16,7 +16,8 @@ use crate::order::{self, Due, Order};
 use crate::receiver;
 
 /// Enough to see that it is real.
-const SAMPLES: [(&str, &str, usize); 4] = [("thumbnail", "jpg", 4), ("report", "json", 1), ("hello", "txt", 1), ("webhook", "json", 1)];
+const SAMPLES: [(&str, &str, usize); 4] =
+    [("thumbnail", "jpg", 4), ("report", "json", 1), ("hello", "txt", 1), ("webhook", "json", 1)];
 const MISTAKES: usize = 10;
 
 pub(crate) struct Summary<'a> {
@@ -29,7 +30,11 @@ pub(crate) struct Summary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    pub(crate) async fn gather(ledger: &Ledger, orders: &'a [Order], received: receiver::Tally) -> anyhow::Result<Summary<'a>> {
+    pub(crate) async fn gather(
+        ledger: &Ledger,
+        orders: &'a [Order],
+        received: receiver::Tally,
+    ) -> anyhow::Result<Summary<'a>> {
         Ok(Summary {
             orders,
             standings: ledger.standings().await?,
@@ -49,7 +54,12 @@ impl<'a> Summary<'a> {
         );
         println!("Held, because they were broken on purpose:");
         for order in self.orders.iter().filter(|order| matches!(order.due, Due::Held(_))) {
-            println!("  {:<9}  job {}: {}", order.entrypoint, order.id, self.held.get(&order.id).map_or("not held", String::as_str));
+            println!(
+                "  {:<9}  job {}: {}",
+                order.entrypoint,
+                order.id,
+                self.held.get(&order.id).map_or("not held", String::as_str)
+            );
         }
         let (requests, accepted, refused) = (self.received.requests(), self.received.accepted(), self.received.refused);
         println!(
@@ -74,7 +84,11 @@ impl<'a> Summary<'a> {
             let speed = self.speeds.get(*entrypoint).copied().unwrap_or_default();
             let [p50, p95] = [speed.p50, speed.p95].map(|seconds| format!("{:.0}", seconds * 1e3));
             let counts = [done, held, retried].map(ToString::to_string);
-            table.push_record([(*entrypoint).to_owned()].into_iter().chain(counts).chain([p50, p95, format!("{:.0}", speed.rate)]));
+            table.push_record([(*entrypoint).to_owned()].into_iter().chain(counts).chain([
+                p50,
+                p95,
+                format!("{:.0}", speed.rate),
+            ]));
         }
         let mut table = table.build();
         table.with(Style::sharp()).modify(Columns::new(1..), Alignment::right());
@@ -107,7 +121,11 @@ impl<'a> Summary<'a> {
             counts.push((format!("{} jobs held", standing.entrypoint), standing.held, wanted.held));
             if standing.entrypoint == "webhook" {
                 counts.push(("deliveries accepted".into(), self.received.accepted(), wanted.done));
-                counts.push(("deliveries refused once".into(), self.received.refused, receiver::Tally::refusals_of(wanted.done)));
+                counts.push((
+                    "deliveries refused once".into(),
+                    self.received.refused,
+                    receiver::Tally::refusals_of(wanted.done),
+                ));
                 counts.push(("requests received".into(), self.received.requests(), standing.done + standing.retried));
             }
         }
@@ -122,15 +140,21 @@ pub(crate) fn invite(host: &Path, folder: &Folder) {
     eprintln!("\nEverything is left running; ctrl-c stops it. From another terminal:");
     eprintln!("  export PGDSN=$(cat {})", dsn.display());
     eprintln!("  {host} queue hello '{{\"name\": \"you\"}}'");
-    eprintln!("  {host} queue thumbnail --payload-file plugins-example/thumbnail/samples/rocket.jpg --header width=200");
+    eprintln!(
+        "  {host} queue thumbnail --payload-file plugins-example/thumbnail/samples/rocket.jpg --header width=200"
+    );
     eprintln!("  psql \"$PGDSN\" -c \"{OUTPUT}\"");
     eprintln!("  psql \"$PGDSN\" -c \"{FAILED}\"");
 }
 
 /// The database is kept, and so is the way to it.
 pub(crate) fn remember(host: &Path, plugins: &Path, folder: &Folder) {
-    let (host, plugins, config, database) =
-        (host.display(), plugins.display(), folder.config().display().to_string(), folder.database().display().to_string());
+    let (host, plugins, config, database) = (
+        host.display(),
+        plugins.display(),
+        folder.config().display().to_string(),
+        folder.database().display().to_string(),
+    );
     eprintln!("\nThe host stopped in order. To look further, start it again (or run the demo with --keep):");
     eprintln!("  {host} dev --plugins {plugins} --config {config} --data-dir {database}");
     eprintln!("and from another terminal:");
@@ -138,4 +162,5 @@ pub(crate) fn remember(host: &Path, plugins: &Path, folder: &Folder) {
 }
 
 const OUTPUT: &str = "SELECT job_id, entrypoint, length(output) FROM pgqueuer_output ORDER BY job_id DESC LIMIT 5";
-const FAILED: &str = "SELECT job_id, entrypoint, traceback ->> 'exception_message' AS why FROM pgqueuer_log WHERE status = 'failed'";
+const FAILED: &str =
+    "SELECT job_id, entrypoint, traceback ->> 'exception_message' AS why FROM pgqueuer_log WHERE status = 'failed'";

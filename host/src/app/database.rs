@@ -17,12 +17,20 @@ pub(super) async fn connect(database: &Database, names: &Names, me: Uuid) -> any
         error @ ConnectError::TransactionPooler => error.into(),
     })?;
     let names = names.clone();
-    connected.pool.transaction(move |connection| Box::pin(async move { schema::check_worker(connection, &names).await })).await?;
+    connected
+        .pool
+        .transaction(move |connection| Box::pin(async move { schema::check_worker(connection, &names).await }))
+        .await?;
     Ok(connected)
 }
 
 /// The queue, and which additions to the schema the database has.
-pub(super) async fn open_queue(pool: Pool, names: &Names, me: Uuid, max_claimed_bytes: u64) -> anyhow::Result<(Queue, SchemaFeatures)> {
+pub(super) async fn open_queue(
+    pool: Pool,
+    names: &Names,
+    me: Uuid,
+    max_claimed_bytes: u64,
+) -> anyhow::Result<(Queue, SchemaFeatures)> {
     let queue = Queue::of_worker(pool, names.clone(), me);
     let features = queue.schema_features().await?;
     if features != SchemaFeatures::ALL {
@@ -32,6 +40,7 @@ pub(super) async fn open_queue(pool: Pool, names: &Names, me: Uuid, max_claimed_
              `pgq-host upgrade`, `pgq-host grant ROLE --apply`, then a restart, bring what is lacking"
         );
     }
-    let queue = queue.with_features(features).within(ByteBudget::new(max_claimed_bytes, host_memory::limit())).fitted().await?;
+    let queue =
+        queue.with_features(features).within(ByteBudget::new(max_claimed_bytes, host_memory::limit())).fitted().await?;
     Ok((queue, features))
 }

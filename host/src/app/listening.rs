@@ -6,7 +6,8 @@ use uuid::Uuid;
 use super::tasks::Tasks;
 use pgq_queue::{self as queue, Event, FleetCommand, ListenFrom, Listener, Queue};
 
-/// The ends of the listener's channels. Nothing comes over them where there is no session to listen on.
+/// The ends of the listener's channels. Nothing comes over them where there is no session to listen
+/// on.
 pub(super) struct Listening {
     pub(super) events: mpsc::Receiver<Event>,
     /// For what looks after the plugins.
@@ -17,10 +18,12 @@ pub(super) struct Listening {
     pub(super) present: watch::Receiver<bool>,
 }
 
-/// Have a task listen, and wait until it has tried to: a cancellation of what is claimed from then on is heard, or known to be lost.
+/// Have a task listen, and wait until it has tried to: a cancellation of what is claimed from then
+/// on is heard, or known to be lost.
 ///
-/// Behind a pooler there may be no session to listen on; then the worker polls, and its lease is all that speaks for it. `watches`: whether
-/// the sessions of the other workers are watched as well.
+/// Behind a pooler there may be no session to listen on; then the worker polls, and its lease is
+/// all that speaks for it. `watches`: whether the sessions of the other workers are watched as
+/// well.
 pub(super) async fn listen(from: Option<ListenFrom>, queue: &Queue, watches: bool, tasks: &mut Tasks) -> Listening {
     let (event_sender, events) = mpsc::channel(1024);
     let (command_sender, commands) = mpsc::channel(16);

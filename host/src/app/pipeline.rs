@@ -31,6 +31,7 @@ pub(super) fn build(settings: &Settings, queue: &Queue, sandbox: &Sandbox) -> Pi
     let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
     let (next, next_jobs) = mpsc::channel(recorder::NEXT);
     let (engine, guests) = (sandbox.engine.clone(), sandbox.guests.clone());
-    let executor = Executor::new(engine, guests, queue.clone(), Arc::clone(&capacity), Arc::clone(&leases), record_sender);
+    let executor =
+        Executor::new(engine, guests, queue.clone(), Arc::clone(&capacity), Arc::clone(&leases), record_sender);
     Pipeline { leases, capacity, executor, records, next, next_jobs }
 }

@@ -1,4 +1,5 @@
-//! The plugins, loaded before the first claim, and what keeps them in step with the folder and with the other hosts.
+//! The plugins, loaded before the first claim, and what keeps them in step with the folder and with
+//! the other hosts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use crate::reload::{self, Fleet, Loader, Reload, Sources};
 use crate::worker::Mode;
 use pgq_queue::Queue;
 
-/// Jobs are claimed for the plugins that are loaded by then. What is compiled already is there in milliseconds.
+/// Jobs are claimed for the plugins that are loaded by then. What is compiled already is there in
+/// milliseconds.
 const LOADS_FIRST: Duration = Duration::from_secs(1);
 
 pub(super) struct Plugins {
@@ -22,7 +24,8 @@ pub(super) struct Plugins {
 
 pub(super) async fn load(settings: &Settings, queue: &Queue, loader: Loader) -> anyhow::Result<Plugins> {
     let (link, verdicts) = reload::join(queue.clone()).await;
-    let sources = Sources { folder: settings.folder.clone(), reread: settings.reread.clone(), rule: settings.breaker, link };
+    let sources =
+        Sources { folder: settings.folder.clone(), reread: settings.reread.clone(), rule: settings.breaker, link };
     // A host that ends when no job is left has to know first whose jobs those are.
     let patience = (settings.worker.mode == Mode::Continuous).then_some(LOADS_FIRST);
     let (reload, served) = Reload::start(sources, loader, patience).await?;

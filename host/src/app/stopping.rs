@@ -1,7 +1,8 @@
-//! The end of a worker, in order: claims, runs, outcomes. Heartbeats go on until the last outcome is written.
+//! The end of a worker, in order: claims, runs, outcomes. Heartbeats go on until the last outcome
+//! is written.
 //!
-//! Whatever hangs, it is over fifteen seconds after the drain timeout: each step has its time, and a further signal cuts the one short that
-//! is under way.
+//! Whatever hangs, it is over fifteen seconds after the drain timeout: each step has its time, and
+//! a further signal cuts the one short that is under way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +21,11 @@ use crate::watchdog::Watchdog;
 use crate::worker::Ended;
 use pgq_engine::Control;
 
-/// A claim that is under way has so long to bring what it took; then its connection is given up, and the server with it.
+/// A claim that is under way has so long to bring what it took; then its connection is given up,
+/// and the server with it.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(3);
-/// Interrupted guests are gone within two ticks of the epoch; this is for a machine that is out of breath.
+/// Interrupted guests are gone within two ticks of the epoch; this is for a machine that is out of
+/// breath.
 const INTERRUPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Outcomes of a stop have so long to be written before the process ends without.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(6);
@@ -84,10 +87,16 @@ impl Stopping<'_> {
                 Step::Done(Ok(_)) => {}
                 Step::Done(Err(error)) => cause = Cause::Fault(lost("claim loop", error)),
                 step => {
-                    tracing::warn!("a claim is under way that the database does not answer; its connection is given up");
+                    tracing::warn!(
+                        "a claim is under way that the database does not answer; its connection is given up"
+                    );
                     if let Step::Signal(name) = step {
                         patient = false;
-                        tracing::warn!(signal = name, running = self.capacity.active(), "running jobs are interrupted and queued again");
+                        tracing::warn!(
+                            signal = name,
+                            running = self.capacity.active(),
+                            "running jobs are interrupted and queued again"
+                        );
                     }
                     worker.abort();
                     let _ = worker.await;
@@ -108,21 +117,35 @@ impl Stopping<'_> {
         match self.step(drain, drained).await {
             Step::Done(None) => {}
             Step::Done(Some(fault)) => {
-                tracing::error!(error = fault, running = capacity.active(), "running jobs are interrupted and queued again");
+                tracing::error!(
+                    error = fault,
+                    running = capacity.active(),
+                    "running jobs are interrupted and queued again"
+                );
                 cause = Cause::Fault(anyhow::anyhow!(fault));
             }
             Step::Late if !patient => {}
             Step::Late => {
-                tracing::warn!(running = capacity.active(), "the drain timeout is over; running jobs are interrupted and queued again");
+                tracing::warn!(
+                    running = capacity.active(),
+                    "the drain timeout is over; running jobs are interrupted and queued again"
+                );
             }
             Step::Signal(name) => {
-                tracing::warn!(signal = name, running = capacity.active(), "running jobs are interrupted and queued again");
+                tracing::warn!(
+                    signal = name,
+                    running = capacity.active(),
+                    "running jobs are interrupted and queued again"
+                );
             }
         }
         self.leases.tell_all(Control::shut_down);
         // Not cut short by a signal: what ended may still be recorded.
         if tokio::time::timeout(INTERRUPT_TIMEOUT, idle(&capacity)).await.is_err() {
-            tracing::error!(running = capacity.active(), "some runs could not be interrupted; they run again when their leases are over");
+            tracing::error!(
+                running = capacity.active(),
+                "some runs could not be interrupted; they run again when their leases are over"
+            );
         }
         let recorded = if records { self.recorded(recorder).await } else { Ok(()) };
         match cause {
@@ -132,8 +155,8 @@ impl Stopping<'_> {
         }
     }
 
-    /// The executor holds the recorder's last sender, here and where jobs that were handed over are started, which ends by itself: without it
-    /// the recorder writes what it has and ends.
+    /// The executor holds the recorder's last sender, here and where jobs that were handed over are
+    /// started, which ends by itself: without it the recorder writes what it has and ends.
     async fn recorded(self, mut recorder: JoinHandle<()>) -> anyhow::Result<()> {
         let Stopping { executor, stops, signals, .. } = self;
         drop(executor);

@@ -1,5 +1,6 @@
-//! The tasks that work beside the claim loop. None of them ends unseen: each runs until it is told to stop, so that an end of its own, or a
-//! panic, is a fault of the host, which then ends too. Whoever started it starts a whole one.
+//! The tasks that work beside the claim loop. None of them ends unseen: each runs until it is told
+//! to stop, so that an end of its own, or a panic, is a fault of the host, which then ends too.
+//! Whoever started it starts a whole one.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -77,7 +78,10 @@ impl Tasks {
         let name = self.name(error.id());
         match error.try_into_panic() {
             Ok(panic) => {
-                let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+                let said = panic
+                    .downcast_ref::<&str>()
+                    .copied()
+                    .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
                 format!("the task {name:?} panicked: {}", said.unwrap_or("it did not say why"))
             }
             Err(error) => format!("the task {name:?} is lost: {error}"),
@@ -85,12 +89,12 @@ impl Tasks {
     }
 }
 
-/// For tests of what becomes of a host whose task fails: `PGQ_HOST_TEST_PANIC` names one that panics when the file of `PGQ_HOST_TEST_PANIC_AT`
-/// is there. Builds for use do not have it.
+/// For tests of what becomes of a host whose task fails: `PGQ_HOST_TEST_PANIC` names one that
+/// panics when the file of `PGQ_HOST_TEST_PANIC_AT` is there. Builds for use do not have it.
 #[cfg(debug_assertions)]
 async fn faulty(name: &'static str, task: impl Future<Output = ()>) {
-    let Some(at) =
-        std::env::var_os("PGQ_HOST_TEST_PANIC_AT").filter(|_| std::env::var("PGQ_HOST_TEST_PANIC").is_ok_and(|wanted| wanted == name))
+    let Some(at) = std::env::var_os("PGQ_HOST_TEST_PANIC_AT")
+        .filter(|_| std::env::var("PGQ_HOST_TEST_PANIC").is_ok_and(|wanted| wanted == name))
     else {
         return task.await;
     };

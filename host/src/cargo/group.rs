@@ -14,7 +14,8 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn spawn(command: &mut Command) -> io::Result<Group> {
-        // Killing cargo alone would leave its compilers at work; a terminal's Ctrl-C reaches us, and we pass it on.
+        // Killing cargo alone would leave its compilers at work; a terminal's Ctrl-C reaches us,
+        // and we pass it on.
         let child = command.process_group(0).kill_on_drop(true).spawn()?;
         let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         Ok(Group { child, leader })

@@ -20,9 +20,14 @@ pub fn install(component: &Path, folder: &Path) -> io::Result<Installed> {
     if std::fs::read(&path).is_ok_and(|there| there == bytes) {
         return Ok(Installed { path, unchanged: true });
     }
-    // Hidden and without `.wasm` at its end: whoever watches the folder does not look at it before it is renamed. Readable for the
-    // user that hosts run as, whatever it is, as far as the umask has it.
-    let mut file = tempfile::Builder::new().prefix(".").suffix(".part").permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
+    // Hidden and without `.wasm` at its end: whoever watches the folder does not look at it before
+    // it is renamed. Readable for the user that hosts run as, whatever it is, as far as the umask
+    // has it.
+    let mut file = tempfile::Builder::new()
+        .prefix(".")
+        .suffix(".part")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)?;
     file.write_all(&bytes)?;
     file.as_file().sync_all()?;
     file.persist(&path)?;

@@ -12,7 +12,9 @@ use super::run::RunArgs;
 use super::usage::IsUsage as _;
 use super::{output, run};
 use crate::signal::Signals;
-use pgq_bench::{self as bench, Database, Environment, Figures, Handler, Row, Scenario, Settings, Wanted, measure, noise};
+use pgq_bench::{
+    self as bench, Database, Environment, Figures, Handler, Row, Scenario, Settings, Wanted, measure, noise,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
@@ -34,7 +36,8 @@ pub(super) struct BenchArgs {
     /// Jobs a second, for sustained
     #[arg(long, default_value = "2000", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: u32,
-    /// Rows (wide: entrypoints) that the scenario is about [default: 1000000; in-flight: 50000; wide: 1000]
+    /// Rows (wide: entrypoints) that the scenario is about [default: 1000000; in-flight: 50000;
+    /// wide: 1000]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     size: Option<u64>,
     /// Of every job, random ones
@@ -55,7 +58,8 @@ pub(super) struct BenchArgs {
     /// Use a private PostgreSQL, even though a database is named
     #[arg(long)]
     embedded: bool,
-    /// Where the private PostgreSQL keeps its data while it is there [default: where temporary files go]
+    /// Where the private PostgreSQL keeps its data while it is there [default: where temporary
+    /// files go]
     #[arg(long)]
     data_dir: Option<PathBuf>,
     /// JSON instead of a table
@@ -99,10 +103,15 @@ pub(super) async fn worker(database: &DatabaseArgs, args: RunArgs) -> anyhow::Re
     run::run(database, args).await
 }
 
-async fn measure(environment: &Environment, settings: &Settings, scenarios: &[Scenario]) -> anyhow::Result<(Database, Vec<Row>)> {
+async fn measure(
+    environment: &Environment,
+    settings: &Settings,
+    scenarios: &[Scenario],
+) -> anyhow::Result<(Database, Vec<Row>)> {
     let database = environment.database().await?;
     let Database { version, fsync, synchronous_commit, private } = &database;
-    let whose = if *private { "a private one".to_owned() } else { format!("the one given, schema {}", environment.schema()) };
+    let whose =
+        if *private { "a private one".to_owned() } else { format!("the one given, schema {}", environment.schema()) };
     output::status(&format!("PostgreSQL {version}, {whose}; fsync {fsync}, synchronous_commit {synchronous_commit}"));
     Ok((database, bench::run(environment, settings, scenarios, &output::status).await?))
 }
@@ -117,7 +126,9 @@ impl BenchArgs {
 
     fn settings(&self) -> anyhow::Result<Settings> {
         let handler = match (&self.plugins, &self.entrypoint) {
-            (Some(plugins), Some(entrypoint)) => Handler::Yours { plugins: plugins.clone(), entrypoint: entrypoint.clone() },
+            (Some(plugins), Some(entrypoint)) => {
+                Handler::Yours { plugins: plugins.clone(), entrypoint: entrypoint.clone() }
+            }
             _ => Handler::Ours { reuse: self.reuse },
         };
         let payload = match &self.payload_file {
@@ -137,7 +148,8 @@ impl BenchArgs {
         })
     }
 
-    /// A database that is named for the other verbs is meant here, too: by a DSN, or by libpq's variables.
+    /// A database that is named for the other verbs is meant here, too: by a DSN, or by libpq's
+    /// variables.
     async fn wanted(&self, database: &DatabaseArgs) -> anyhow::Result<Wanted> {
         let named = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let variables = database.environment();
@@ -199,7 +211,9 @@ fn print_table(rows: &[Row]) -> anyhow::Result<()> {
         ]
     });
     output::table(HEAD, lines, "Nothing was measured.")?;
-    output::status("CPU: seconds per 1,000 jobs. WAL: bytes per job, enqueueing and statistics included. Txns, Dead: per job.");
+    output::status(
+        "CPU: seconds per 1,000 jobs. WAL: bytes per job, enqueueing and statistics included. Txns, Dead: per job.",
+    );
     Ok(())
 }
 

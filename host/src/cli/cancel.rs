@@ -35,9 +35,13 @@ pub(super) async fn run(database: &DatabaseArgs, args: CancelArgs) -> anyhow::Re
 
 fn line(job: &Cancel) -> String {
     let what = match &job.outcome {
-        CancelOutcome::Canceled { was } if was == "picked" => "cancelled while it ran; its worker is told to stop it".to_owned(),
+        CancelOutcome::Canceled { was } if was == "picked" => {
+            "cancelled while it ran; its worker is told to stop it".to_owned()
+        }
         CancelOutcome::Canceled { was } => format!("cancelled; it was {was}"),
-        CancelOutcome::NotFound { last_status: Some(status) } => format!("not there any more; its log ends with {status}"),
+        CancelOutcome::NotFound { last_status: Some(status) } => {
+            format!("not there any more; its log ends with {status}")
+        }
         CancelOutcome::NotFound { last_status: None } => "there is no such job".to_owned(),
     };
     format!("Job {}: {what}.", job.id)

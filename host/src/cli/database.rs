@@ -30,7 +30,8 @@ pub(super) struct DatabaseArgs {
         help = "postgresql://user@host:5432/database; without it PGQUEUER_DSN, then libpq's variables (PGHOST, PGUSER, ...)"
     )]
     pg_dsn: Option<String>,
-    /// What is there is a pooler in transaction mode (PgBouncer, Supavisor, ...): every statement is a transaction
+    /// What is there is a pooler in transaction mode (PgBouncer, Supavisor, ...): every statement
+    /// is a transaction
     #[arg(long, global = true, env = "PGQ_HOST_TRANSACTION_POOLING", help_heading = "Database")]
     transaction_pooling: bool,
     #[arg(
@@ -42,15 +43,19 @@ pub(super) struct DatabaseArgs {
         help = "The same database past the pooler, for what needs a session: listening, and changes of the tables"
     )]
     listen_dsn: Option<String>,
-    /// How long the database may take to answer a statement, in seconds; past that, the connection is given up [default: 30 for a host; what
-    /// is counted or changed in whole tables has longer]
+    /// How long the database may take to answer a statement, in seconds; past that, the connection
+    /// is given up [default: 30 for a host; what is counted or changed in whole tables has longer]
     #[arg(long, global = true, env = "PGQ_HOST_STATEMENT_TIMEOUT", value_name = "TIME", value_parser = parse_time, help_heading = "Database")]
     pub(super) statement_timeout: Option<Duration>,
 }
 
 fn parse_time(text: &str) -> Result<Duration, String> {
     let time = parse_duration(text)?;
-    if time < Duration::from_millis(100) { Err("a statement needs a tenth of a second at least".into()) } else { Ok(time) }
+    if time < Duration::from_millis(100) {
+        Err("a statement needs a tenth of a second at least".into())
+    } else {
+        Ok(time)
+    }
 }
 
 impl DatabaseArgs {
@@ -63,7 +68,11 @@ impl DatabaseArgs {
     /// The names as flags, for a command that is proposed.
     pub(super) fn flags(&self) -> String {
         let flag = |name: &str, value: &Option<String>| {
-            value.as_deref().filter(|value| !value.is_empty()).map(|value| format!(" --{name} {value}")).unwrap_or_default()
+            value
+                .as_deref()
+                .filter(|value| !value.is_empty())
+                .map(|value| format!(" --{name} {value}"))
+                .unwrap_or_default()
         };
         flag("prefix", &self.prefix) + &flag("schema", &self.schema)
     }
@@ -74,7 +83,12 @@ impl DatabaseArgs {
         Ok(Database {
             source: source(self.dsn().as_deref())?,
             transaction_pooling: self.transaction_pooling,
-            direct: self.listen_dsn.as_ref().filter(|dsn| given(dsn)).map(|dsn| source(Some(dsn)).context("--listen-dsn")).transpose()?,
+            direct: self
+                .listen_dsn
+                .as_ref()
+                .filter(|dsn| given(dsn))
+                .map(|dsn| source(Some(dsn)).context("--listen-dsn"))
+                .transpose()?,
             statement_timeout: self.statement_timeout,
         })
     }
@@ -90,7 +104,8 @@ impl DatabaseArgs {
         Ok(database.direct.unwrap_or(database.source))
     }
 
-    /// The flags as variables, for a process that is to reach the same; libpq's variables it has from us.
+    /// The flags as variables, for a process that is to reach the same; libpq's variables it has
+    /// from us.
     pub(super) fn environment(&self) -> Vec<(&'static str, String)> {
         let pooling = self.transaction_pooling.then(|| "true".to_owned());
         let timeout = self.statement_timeout.map(|time| time.as_secs_f64().to_string());
@@ -116,7 +131,8 @@ impl DatabaseArgs {
     /// Connections as a worker has them.
     pub(super) async fn pool(&self) -> anyhow::Result<Pool> {
         let database = self.database()?;
-        // A pool tries again and again, as suits a worker that starts before its database. Somebody at a terminal wants to know now.
+        // A pool tries again and again, as suits a worker that starts before its database. Somebody
+        // at a terminal wants to know now.
         connected(&database.source).await?.close().await?;
         database.connect().await.map_err(|error| pgq_queue::unreachable_database(&database.source, &error))
     }
@@ -138,7 +154,9 @@ pub(super) fn explain(error: sqlx::Error) -> anyhow::Error {
         Some("42P01") => {
             "the queue's tables are not there: run `pgq-host install`, or `pgq-host upgrade` where PgQueuer made them; or name the right --prefix and --schema"
         }
-        Some("26000" | "42P05") => "a pooler in transaction mode is between us and the database: set --transaction-pooling",
+        Some("26000" | "42P05") => {
+            "a pooler in transaction mode is between us and the database: set --transaction-pooling"
+        }
         Some("42501") => "the role may not do that: see `pgq-host grant`",
         _ => "the database refused",
     };

@@ -37,7 +37,8 @@ pub(super) struct DevArgs {
     /// The folder of plugins: every *.wasm in it is loaded
     #[arg(long, env = "PGQ_HOST_PLUGINS", default_value = "plugins")]
     plugins: PathBuf,
-    /// Build the plugin of this crate, and again whenever a file of it is saved; may be given several times
+    /// Build the plugin of this crate, and again whenever a file of it is saved; may be given
+    /// several times
     #[arg(long = "source", value_name = "DIR")]
     sources: Vec<PathBuf>,
     /// Where the private PostgreSQL keeps its data
@@ -56,7 +57,8 @@ pub(super) async fn run(database: &DatabaseArgs, args: DevArgs) -> anyhow::Resul
     let (config, names) = (Config::load(args.worker.config.as_deref()).or_usage()?, database.names()?);
     if !args.sources.is_empty() {
         let plugins = &args.plugins;
-        std::fs::create_dir_all(plugins).with_context(|| format!("cannot make the plugins folder {}", plugins.display()))?;
+        std::fs::create_dir_all(plugins)
+            .with_context(|| format!("cannot make the plugins folder {}", plugins.display()))?;
     } else if !args.plugins.is_dir() {
         bail!("the plugins folder {} is not there; create it, or name another with --plugins", args.plugins.display());
     }
@@ -100,7 +102,8 @@ async fn prepare(server: &Server, args: &DevArgs, names: &Names) -> anyhow::Resu
     let dsn = server.dsn(DATABASE);
     let dsn_file = write_dsn(&args.data_dir, &dsn)?;
     let options = connect_options(Some(&dsn)).map_err(anyhow::Error::msg)?;
-    let mut connection = PgConnection::connect_with(&options).await.context("cannot connect to the private PostgreSQL")?;
+    let mut connection =
+        PgConnection::connect_with(&options).await.context("cannot connect to the private PostgreSQL")?;
     schema::upgrade(&mut connection, names, &UpgradeOptions { widen_id: true }).await?;
     connection.close().await?;
     tracing::info!(

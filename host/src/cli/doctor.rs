@@ -88,7 +88,8 @@ fn text(finding: &Finding) -> String {
     let Finding { check, severity, found, why, remedy } = finding;
     // What others named must neither move the terminal's cursor nor look like a finding.
     let shown = |text: &str| printable_lines(text, &" ".repeat(25));
-    let part =
-        |word: &str, text: &Option<String>| text.as_ref().map(|text| format!("\n{:23}{word}: {}", "", shown(text))).unwrap_or_default();
+    let part = |word: &str, text: &Option<String>| {
+        text.as_ref().map(|text| format!("\n{:23}{word}: {}", "", shown(text))).unwrap_or_default()
+    };
     format!("{severity:<9}{check:<14}{}{}{}", shown(found), part("why", why), part("mend", remedy))
 }

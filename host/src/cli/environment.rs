@@ -1,5 +1,6 @@
-//! Variables that stand for flags, under the rule of [`crate::environment`]: clap by itself takes an empty one for a value, knows two ways to
-//! say yes, and does not tell that a value came from a variable.
+//! Variables that stand for flags, under the rule of [`crate::environment`]: clap by itself takes
+//! an empty one for a value, knows two ways to say yes, and does not tell that a value came from a
+//! variable.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -10,7 +11,8 @@ use clap::{Arg, ArgAction, Command};
 
 use pgq_queue::environment::truth;
 
-/// The command with all its variables as they are meant. `is_empty` tells of those that are set to nothing.
+/// The command with all its variables as they are meant. `is_empty` tells of those that are set to
+/// nothing.
 pub(super) fn heed(command: Command, is_empty: &impl Fn(&OsStr) -> bool) -> Command {
     let one = |arg: Arg| {
         let Some(name) = arg.get_env().map(OsStr::to_owned) else { return arg };
@@ -28,25 +30,34 @@ pub(super) fn is_empty(name: &OsStr) -> bool {
 /// The same error, naming the variable that the refused value came from, if it came from one.
 pub(super) fn explain(command: &Command, error: clap::Error, env: impl Fn(&OsStr) -> Option<OsString>) -> clap::Error {
     if error.kind() == ErrorKind::InvalidUtf8 {
-        let names =
-            all(command).into_iter().filter_map(Arg::get_env).filter(|name| env(name).is_some_and(|value| value.to_str().is_none()));
+        let names = all(command)
+            .into_iter()
+            .filter_map(Arg::get_env)
+            .filter(|name| env(name).is_some_and(|value| value.to_str().is_none()));
         let names: BTreeSet<_> = names.map(|name| name.display().to_string()).collect();
         if !names.is_empty() {
             let names = names.into_iter().collect::<Vec<_>>().join(", ");
-            return clap::Error::raw(error.kind(), format!("the value of a variable is not UTF-8, as it has to be: {names}\n"));
+            return clap::Error::raw(
+                error.kind(),
+                format!("the value of a variable is not UTF-8, as it has to be: {names}\n"),
+            );
         }
     }
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
-    let (Some(arg), Some(value)) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue)) else { return error };
+    let (Some(arg), Some(value)) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue)) else {
+        return error;
+    };
     let came_from = |name: &&OsStr| env(name).is_some_and(|set| set.to_string_lossy() == value);
     let mut named = all(command).into_iter().filter(|known| known.to_string() == arg).filter_map(Arg::get_env);
     let Some(name) = named.find(came_from) else { return error };
     let accepted = match error.get(ContextKind::ValidValue) {
         Some(ContextValue::Strings(values)) if !values.is_empty() => format!("use {}", values.join(", ")),
-        _ => std::error::Error::source(&error).map(ToString::to_string).unwrap_or_else(|| format!("see {arg} in --help")),
+        _ => {
+            std::error::Error::source(&error).map(ToString::to_string).unwrap_or_else(|| format!("see {arg} in --help"))
+        }
     };
     // As if it had been a flag: the same kind, and the same exit code.
     clap::Error::raw(ErrorKind::ValueValidation, format!("the variable {} is {value:?}: {accepted}\n", name.display()))

@@ -23,7 +23,8 @@ pub(super) struct FailedArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct StaleArgs {
-    /// Seconds since the last heartbeat (or 15m, 2h, ...) from which on a running job counts as stale
+    /// Seconds since the last heartbeat (or 15m, 2h, ...) from which on a running job counts as
+    /// stale
     #[arg(short, long, default_value = "300", value_parser = parse_duration)]
     threshold: Duration,
     /// Jobs to show, at most
@@ -48,7 +49,14 @@ pub(super) async fn failed(database: &DatabaseArgs, args: FailedArgs) -> anyhow:
     }
     let rows = jobs.into_iter().map(|job| {
         let error = output::short(&job.error, ERROR_CHARACTERS);
-        [job.id.to_string(), job.entrypoint, job.attempts.to_string(), output::time(job.created), job.payload_bytes.to_string(), error]
+        [
+            job.id.to_string(),
+            job.entrypoint,
+            job.attempts.to_string(),
+            output::time(job.created),
+            job.payload_bytes.to_string(),
+            error,
+        ]
     });
     output::table(["ID", "Entrypoint", "Attempts", "Created", "Payload bytes", "Last error"], rows, "No failed jobs.")
 }
@@ -102,5 +110,9 @@ pub(super) async fn backlog(database: &DatabaseArgs, args: JsonArgs) -> anyhow::
             format!("{:.0}", entry.avg_age_seconds),
         ]
     });
-    output::table(["Entrypoint", "Queued", "Oldest created", "Oldest age (s)", "Average age (s)"], rows, "No queued jobs.")
+    output::table(
+        ["Entrypoint", "Queued", "Oldest created", "Oldest age (s)", "Average age (s)"],
+        rows,
+        "No queued jobs.",
+    )
 }

@@ -1,4 +1,5 @@
-//! `listen`: print what comes over the channel, for whoever wonders what producers and workers tell each other.
+//! `listen`: print what comes over the channel, for whoever wonders what producers and workers tell
+//! each other.
 
 use anyhow::Context as _;
 use clap::Args;
@@ -29,7 +30,8 @@ pub(super) async fn run(database: &DatabaseArgs, args: ListenArgs) -> anyhow::Re
     database.connect().await?.close().await?;
     let pool = queue::connect(database.session()?.read_again().await?).await.context("cannot listen")?;
     let mut listener = PgListener::connect_with(&pool).await.context("cannot listen")?;
-    // What is sent while the connection is down is lost: better to end than to go on as if nothing had been missed.
+    // What is sent while the connection is down is lost: better to end than to go on as if nothing
+    // had been missed.
     listener.eager_reconnect(false);
     listener.listen(&channel).await.with_context(|| format!("cannot listen on the channel {channel:?}"))?;
     output::status(&format!("Listening on {channel}; stop with Ctrl-C."));

@@ -1,4 +1,5 @@
-//! What commands print: data to stdout, as a table for people or as JSON for programs; status to stderr.
+//! What commands print: data to stdout, as a table for people or as JSON for programs; status to
+//! stderr.
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
@@ -16,7 +17,8 @@ pub(super) fn data(text: &str) -> anyhow::Result<()> {
     write(text.as_bytes(), b"\n").map(drop)
 }
 
-/// Print what others wrote byte for byte. A terminal gets what it can show, and its prompt begins a line of its own.
+/// Print what others wrote byte for byte. A terminal gets what it can show, and its prompt begins a
+/// line of its own.
 pub(super) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
     if std::io::stdout().is_terminal() {
         return data(&printable_lines(&String::from_utf8_lossy(bytes), ""));
@@ -24,7 +26,8 @@ pub(super) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
     write(bytes, b"").map(drop)
 }
 
-/// Print what others wrote as a line, which it is on a terminal whatever is in it. Says whether anybody reads on.
+/// Print what others wrote as a line, which it is on a terminal whatever is in it. Says whether
+/// anybody reads on.
 pub(super) fn line(text: &str) -> anyhow::Result<bool> {
     let text = if std::io::stdout().is_terminal() { printable(text) } else { text.into() };
     write(text.as_bytes(), b"\n")
@@ -50,7 +53,11 @@ pub(super) fn object(object: &Value) -> anyhow::Result<()> {
 }
 
 /// Print rows as a table, or say on stderr that there are none.
-pub(super) fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>, none: &str) -> anyhow::Result<()> {
+pub(super) fn table<const N: usize>(
+    head: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+    none: &str,
+) -> anyhow::Result<()> {
     let mut builder = Builder::default();
     builder.push_record(head);
     let mut empty = true;

@@ -1,4 +1,5 @@
-//! `plugin`: make, build, look at, try and list plugins. Only what concerns the hosts that run needs a database.
+//! `plugin`: make, build, look at, try and list plugins. Only what concerns the hosts that run
+//! needs a database.
 
 mod build;
 mod exit;
@@ -30,9 +31,11 @@ enum PluginCommand {
     Inspect(inspect::InspectArgs),
     /// Run one handler once, under its limits and grants, without a queue.
     Run(run::RunArgs),
-    /// List a folder of plugins as a host would serve it, or what the hosts that run make of theirs.
+    /// List a folder of plugins as a host would serve it, or what the hosts that run make of
+    /// theirs.
     List(list::ListArgs),
-    /// Have all hosts try a plugin or an entrypoint again that they paused or rolled back because its runs crashed.
+    /// Have all hosts try a plugin or an entrypoint again that they paused or rolled back because
+    /// its runs crashed.
     Reset(fleet::ResetArgs),
     /// Have all hosts look at their plugins folders again, and read again what they grant, now.
     Reload(fleet::ReloadArgs),

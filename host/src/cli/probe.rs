@@ -1,4 +1,5 @@
-//! `probe`: what a container's health check calls, since small images have nothing that speaks HTTP.
+//! `probe`: what a container's health check calls, since small images have nothing that speaks
+//! HTTP.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -32,15 +33,19 @@ pub(super) struct ProbeArgs {
 pub(super) async fn run(args: ProbeArgs) -> anyhow::Result<()> {
     let address = reachable(args.listen);
     let path = if args.ready { "/readyz" } else { "/healthz" };
-    let page = tokio::time::timeout(args.timeout, get(address, path)).await.map_err(anyhow::Error::from).and_then(|page| page);
-    let page = page.with_context(|| format!("no answer from http://{address}{path}; does the host run with --listen {}?", args.listen))?;
+    let page =
+        tokio::time::timeout(args.timeout, get(address, path)).await.map_err(anyhow::Error::from).and_then(|page| page);
+    let page = page.with_context(|| {
+        format!("no answer from http://{address}{path}; does the host run with --listen {}?", args.listen)
+    })?;
     let (head, body) = page.split_once("\r\n\r\n").unwrap_or((&page, ""));
     if !head.starts_with("HTTP/1.1 200 ") {
         bail!("http://{address}{path} said no:\n{}", body.trim_end());
     }
     if args.plugins {
         let page = tokio::time::timeout(args.timeout, get(address, "/readyz")).await??;
-        // What else keeps it from being ready is no fault of its files, such as a database that is away.
+        // What else keeps it from being ready is no fault of its files, such as a database that is
+        // away.
         if let Some(fault) = page.lines().find(|line| line.starts_with("[-] plugins: ")) {
             bail!("http://{address}/readyz said no:\n{fault}");
         }

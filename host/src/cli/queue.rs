@@ -37,7 +37,8 @@ pub(super) struct QueueArgs {
     /// At most one queued or running job has this key
     #[arg(long, value_parser = parse_dedupe_key)]
     dedupe_key: Option<String>,
-    /// When the key is taken: exit with an error, exit with 0, or raise the priority of the job that has it to this one's
+    /// When the key is taken: exit with an error, exit with 0, or raise the priority of the job
+    /// that has it to this one's
     #[arg(long, default_value = "raise")]
     on_conflict: Conflict,
     /// Print a JSON object: `result`, and `id` or `dedupe_key`
@@ -103,7 +104,8 @@ pub(super) async fn run(database: &DatabaseArgs, args: QueueArgs) -> anyhow::Res
             json!({ "result": "priority_updated", "id": id, "priority": priority }),
         );
     }
-    // As in PgQueuer: a job that was skipped is the duplicate, and the mode only decides how to exit.
+    // As in PgQueuer: a job that was skipped is the duplicate, and the mode only decides how to
+    // exit.
     if let Some(id) = queue.enqueue(std::slice::from_ref(&job), OnConflict::Skip).await.map_err(explain)?.first() {
         return enqueued(*id);
     }
@@ -117,7 +119,9 @@ pub(super) async fn run(database: &DatabaseArgs, args: QueueArgs) -> anyhow::Res
     if args.json {
         output::object(&json!({ "result": "dedupe_key_taken", "dedupe_key": key }))?;
     }
-    bail!("a queued or running job has the dedupe key {key:?} already; --on-conflict skip or update_priority accepts that")
+    bail!(
+        "a queued or running job has the dedupe key {key:?} already; --on-conflict skip or update_priority accepts that"
+    )
 }
 
 pub(super) fn read_payload(path: &Path) -> anyhow::Result<Vec<u8>> {

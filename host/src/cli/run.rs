@@ -23,8 +23,8 @@ use pgq_queue::byte_budget::ByteBudget;
 use pgq_queue::names::Names;
 use pgq_queue::told::told;
 
-/// Jobs in one claim. PgQueuer's default of 10 is as many round trips as jobs are short; what is claimed is bounded by the places
-/// that are free either way.
+/// Jobs in one claim. PgQueuer's default of 10 is as many round trips as jobs are short; what is
+/// claimed is bounded by the places that are free either way.
 const DEFAULT_BATCH_SIZE: usize = 1_000;
 const DEFAULT_MAX_CONCURRENT_TASKS: usize = 100;
 /// The pool reserves address space for each, and there are 128 TiB of it.
@@ -69,10 +69,12 @@ pub(super) struct WorkerArgs {
     batch_size: Option<usize>,
     #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", value_parser = values::whole_number::<usize>, help = format!("Jobs that run at a time in this process; 0 is as many as can be, {MOST_CONCURRENT_TASKS} [default: {DEFAULT_MAX_CONCURRENT_TASKS}]"))]
     max_concurrent_tasks: Option<usize>,
-    /// Memory that all running guests may have together, like 512MiB; jobs that do not fit wait [default: three eighths of the memory]
+    /// Memory that all running guests may have together, like 512MiB; jobs that do not fit wait
+    /// [default: three eighths of the memory]
     #[arg(long, env = "PGQ_HOST_MAX_GUEST_MEMORY", value_name = "BYTES", value_parser = parse_bytes)]
     max_guest_memory: Option<u64>,
-    /// Bytes of payloads and headers that claimed jobs may hold, like 64MiB; a job above it runs alone [default: an eighth of the memory]
+    /// Bytes of payloads and headers that claimed jobs may hold, like 64MiB; a job above it runs
+    /// alone [default: an eighth of the memory]
     #[arg(long, env = "PGQ_HOST_MAX_CLAIMED_BYTES", value_name = "BYTES", value_parser = parse_bytes)]
     max_claimed_bytes: Option<u64>,
     #[arg(long, env = "PGQ_HOST_DEQUEUE_TIMEOUT", value_parser = parse_duration, help = format!("The longest wait between two looks at the queue, in seconds; {} where nothing wakes it [default: {}]", POLLING_DEQUEUE_TIMEOUT.as_secs(), DEFAULT_DEQUEUE_TIMEOUT.as_secs()))]
@@ -86,10 +88,12 @@ pub(super) struct WorkerArgs {
     /// Run for ever, or until no job is left
     #[arg(long, default_value = "continuous", env = "PGQ_HOST_MODE")]
     mode: worker::Mode,
-    /// Stop (and exit with 1) when the listening connection is lost, instead of polling until it is back
+    /// Stop (and exit with 1) when the listening connection is lost, instead of polling until it is
+    /// back
     #[arg(long, env = "PGQ_HOST_SHUTDOWN_ON_LISTENER_FAILURE")]
     shutdown_on_listener_failure: bool,
-    /// What this host must have to be ready, beyond what other hosts serve of the files that are refused here
+    /// What this host must have to be ready, beyond what other hosts serve of the files that are
+    /// refused here
     #[arg(long, env = "PGQ_HOST_REQUIRE", value_delimiter = ',', value_name = "WHAT")]
     require: Vec<Requirement>,
     /// Serve /healthz, /readyz and /metrics (for Prometheus) at this address
@@ -126,7 +130,13 @@ pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Resul
 
 impl WorkerArgs {
     /// Flags and environment over the file over the defaults; all mistakes at once.
-    pub(super) fn settings(&self, config: Config, plugins: PathBuf, database: Database, names: Names) -> anyhow::Result<app::Settings> {
+    pub(super) fn settings(
+        &self,
+        config: Config,
+        plugins: PathBuf,
+        database: Database,
+        names: Names,
+    ) -> anyhow::Result<app::Settings> {
         let mut mistakes = Vec::new();
         let mut time = |flag: Option<Duration>, file: Option<f64>, default: Duration, name: &str, zero: bool| {
             let time = flag.or_else(|| match file.map(Duration::try_from_secs_f64)? {
@@ -145,9 +155,15 @@ impl WorkerArgs {
         let deaf = database.transaction_pooling && database.direct.is_none();
         let look = if deaf { POLLING_DEQUEUE_TIMEOUT } else { DEFAULT_DEQUEUE_TIMEOUT };
         let dequeue_timeout = time(self.dequeue_timeout, config.run.dequeue_timeout, look, "dequeue-timeout", false);
-        let heartbeat_timeout =
-            time(self.heartbeat_timeout, config.run.heartbeat_timeout, DEFAULT_HEARTBEAT_TIMEOUT, "heartbeat-timeout", false);
-        let drain_timeout = time(self.drain_timeout, config.run.drain_timeout, DEFAULT_DRAIN_TIMEOUT, "drain-timeout", true);
+        let heartbeat_timeout = time(
+            self.heartbeat_timeout,
+            config.run.heartbeat_timeout,
+            DEFAULT_HEARTBEAT_TIMEOUT,
+            "heartbeat-timeout",
+            false,
+        );
+        let drain_timeout =
+            time(self.drain_timeout, config.run.drain_timeout, DEFAULT_DRAIN_TIMEOUT, "drain-timeout", true);
         let log_aggregation_interval = time(
             self.log_aggregation_interval,
             config.run.log_aggregation_interval,
@@ -159,20 +175,30 @@ impl WorkerArgs {
         if !(1..=10_000).contains(&batch_size) {
             mistakes.push(format!("batch-size is {batch_size}; it must be from 1 to 10000"));
         }
-        let tasks = self.max_concurrent_tasks.or(config.run.max_concurrent_tasks).unwrap_or(DEFAULT_MAX_CONCURRENT_TASKS);
+        let tasks =
+            self.max_concurrent_tasks.or(config.run.max_concurrent_tasks).unwrap_or(DEFAULT_MAX_CONCURRENT_TASKS);
         if tasks > MOST_CONCURRENT_TASKS {
-            mistakes.push(format!("max-concurrent-tasks is {tasks}; it must be up to {MOST_CONCURRENT_TASKS}: start more hosts for more"));
+            mistakes.push(format!(
+                "max-concurrent-tasks is {tasks}; it must be up to {MOST_CONCURRENT_TASKS}: start more hosts for more"
+            ));
         }
-        let max_guest_memory = self.max_guest_memory.or(config.run.max_guest_memory).unwrap_or_else(default_guest_memory);
+        let max_guest_memory =
+            self.max_guest_memory.or(config.run.max_guest_memory).unwrap_or_else(default_guest_memory);
         if max_guest_memory < LEAST_GUEST_MEMORY {
-            mistakes.push(format!("max-guest-memory is {max_guest_memory} bytes; it must be at least {LEAST_GUEST_MEMORY}"));
+            mistakes.push(format!(
+                "max-guest-memory is {max_guest_memory} bytes; it must be at least {LEAST_GUEST_MEMORY}"
+            ));
         }
-        let max_claimed_bytes =
-            self.max_claimed_bytes.or(config.run.max_claimed_bytes).unwrap_or_else(|| ByteBudget::default_bytes(host_memory::limit()));
+        let max_claimed_bytes = self
+            .max_claimed_bytes
+            .or(config.run.max_claimed_bytes)
+            .unwrap_or_else(|| ByteBudget::default_bytes(host_memory::limit()));
         if max_claimed_bytes == 0 {
-            mistakes.push("max-claimed-bytes is 0; it must be more, or leave it out for an eighth of the memory".into());
+            mistakes
+                .push("max-claimed-bytes is 0; it must be more, or leave it out for an eighth of the memory".into());
         }
-        let shutdown_on_listener_failure = self.shutdown_on_listener_failure || config.run.shutdown_on_listener_failure.unwrap_or_default();
+        let shutdown_on_listener_failure =
+            self.shutdown_on_listener_failure || config.run.shutdown_on_listener_failure.unwrap_or_default();
         if deaf && shutdown_on_listener_failure {
             mistakes
                 .push("shutdown-on-listener-failure needs a listener, and --transaction-pooling leaves none without --listen-dsn".into());
@@ -205,8 +231,9 @@ impl WorkerArgs {
     }
 }
 
-/// Three eighths of what this process may use. The rest is for payloads and outcomes on their way with their copies (an eighth of the memory,
-/// twice), compiled code, and compilers, which are processes of the same container.
+/// Three eighths of what this process may use. The rest is for payloads and outcomes on their way
+/// with their copies (an eighth of the memory, twice), compiled code, and compilers, which are
+/// processes of the same container.
 fn default_guest_memory() -> u64 {
     (host_memory::limit() / 8 * 3).max(LEAST_GUEST_MEMORY)
 }
@@ -214,7 +241,9 @@ fn default_guest_memory() -> u64 {
 pub(super) fn default_cache_dir() -> anyhow::Result<PathBuf> {
     let folder = |key: &str| std::env::var_os(key).filter(|value| !value.is_empty()).map(PathBuf::from);
     // systemd's CacheDirectory= comes first: a service has no home.
-    let base = folder("CACHE_DIRECTORY").or_else(|| folder("XDG_CACHE_HOME")).or_else(|| folder("HOME").map(|home| home.join(".cache")));
+    let base = folder("CACHE_DIRECTORY")
+        .or_else(|| folder("XDG_CACHE_HOME"))
+        .or_else(|| folder("HOME").map(|home| home.join(".cache")));
     let base = base.context("no cache folder is known (HOME is not set); name one with --cache-dir").or_usage()?;
     Ok(base.join("pgq-host").join("code"))
 }

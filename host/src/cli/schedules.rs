@@ -19,9 +19,14 @@ pub(super) struct SchedulesArgs {
 
 pub(super) async fn run(database: &DatabaseArgs, args: SchedulesArgs) -> anyhow::Result<()> {
     // As in PgQueuer: digits are an id, anything else a name.
-    let (ids, names): (Vec<_>, Vec<_>) = args.remove.into_iter().partition(|what| what.bytes().all(|byte| byte.is_ascii_digit()));
+    let (ids, names): (Vec<_>, Vec<_>) =
+        args.remove.into_iter().partition(|what| what.bytes().all(|byte| byte.is_ascii_digit()));
     let removes = !ids.is_empty() || !names.is_empty();
-    let ids = ids.iter().map(|id| id.parse().with_context(|| format!("--remove {id}"))).collect::<Result<Vec<i64>, _>>().or_usage()?;
+    let ids = ids
+        .iter()
+        .map(|id| id.parse().with_context(|| format!("--remove {id}")))
+        .collect::<Result<Vec<i64>, _>>()
+        .or_usage()?;
     let operator = database.operator().await?;
     if removes {
         let removed = operator.remove_schedules(&ids, &names).await.map_err(explain)?;

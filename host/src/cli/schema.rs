@@ -24,7 +24,8 @@ pub(super) struct InstallArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct InstallChoices {
-    /// Which tables survive a crash of the server: volatile, balanced or durable [default: `PGQUEUER_DURABILITY`, or durable]
+    /// Which tables survive a crash of the server: volatile, balanced or durable [default:
+    /// `PGQUEUER_DURABILITY`, or durable]
     #[arg(short, long)]
     durability: Option<Durability>,
     #[command(flatten)]
@@ -47,7 +48,8 @@ pub(super) struct VerifyArgs {
     /// What should be found
     #[arg(long)]
     expect: Expect,
-    /// Print a JSON array: an object with problem, object and detail for each object that is not as expected
+    /// Print a JSON array: an object with problem, object and detail for each object that is not as
+    /// expected
     #[arg(long)]
     json: bool,
 }
@@ -63,7 +65,8 @@ pub(super) struct UpgradeArgs {
     /// Print what would be done, and do nothing
     #[arg(long)]
     plan: bool,
-    /// Then give this role what a worker needs, as `grant ROLE --apply` does: an upgrade may have added tables
+    /// Then give this role what a worker needs, as `grant ROLE --apply` does: an upgrade may have
+    /// added tables
     #[arg(long, value_name = "ROLE", env = "PGQ_HOST_GRANT")]
     grant: Option<String>,
     #[command(flatten)]
@@ -75,8 +78,8 @@ pub(super) struct UpgradeArgs {
 
 #[derive(Debug, Args)]
 struct WidenId {
-    /// Widen int4 ids of early releases to bigint (the default, unless `PGQUEUER_WIDEN_ID` says false); rewrites each table under an
-    /// exclusive lock
+    /// Widen int4 ids of early releases to bigint (the default, unless `PGQUEUER_WIDEN_ID` says
+    /// false); rewrites each table under an exclusive lock
     #[arg(long, overrides_with = "no_widen_id")]
     widen_id: bool,
     /// Leave int4 ids as they are
@@ -133,7 +136,8 @@ pub(super) enum SqlCommand {
     Install(InstallChoices),
     /// What `uninstall` runs
     Uninstall,
-    /// A script that brings the tables of any earlier release up to date; for what this very database needs, see `upgrade --plan`
+    /// A script that brings the tables of any earlier release up to date; for what this very
+    /// database needs, see `upgrade --plan`
     Upgrade(SqlUpgradeArgs),
     /// What `durability` runs
     Durability(DurabilityChoices),
@@ -159,7 +163,9 @@ impl WidenId {
             (_, true) => false,
             _ => match either("PGQUEUER_WIDEN_ID", "WIDEN_ID") {
                 None => true,
-                Some((name, value)) => truth(&value).map_err(|accepted| usage(format!("the variable {name} is {value:?}: {accepted}")))?,
+                Some((name, value)) => {
+                    truth(&value).map_err(|accepted| usage(format!("the variable {name} is {value:?}: {accepted}")))?
+                }
             },
         };
         Ok(UpgradeOptions { widen_id })
@@ -247,8 +253,11 @@ pub(super) async fn durability(database: &DatabaseArgs, args: DurabilityArgs) ->
 pub(super) async fn autovac(database: &DatabaseArgs, args: AutovacArgs) -> anyhow::Result<()> {
     let names = database.names()?;
     schema::set_autovac(&mut database.connect().await?, &names, args.choices.rollback).await?;
-    let what =
-        if args.choices.rollback { "the server's autovacuum settings again" } else { "PgQueuer's recommended autovacuum settings now" };
+    let what = if args.choices.rollback {
+        "the server's autovacuum settings again"
+    } else {
+        "PgQueuer's recommended autovacuum settings now"
+    };
     status(&format!("{names} has {what}."));
     about(args.json, &names, "autovac", json!(if args.choices.rollback { "server" } else { "recommended" }))
 }

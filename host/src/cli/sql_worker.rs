@@ -21,7 +21,11 @@ impl SqlWorkerArgs {
             .filter(wanted)
             .map(|(name, file)| {
                 let header: Vec<&str> = file.lines().take_while(|line| line.starts_with("--")).collect();
-                format!("-- {name}\n--\n{}\n{};\n", header.join("\n"), worker_statement(file, names, SchemaFeatures::ALL))
+                format!(
+                    "-- {name}\n--\n{}\n{};\n",
+                    header.join("\n"),
+                    worker_statement(file, names, SchemaFeatures::ALL)
+                )
             })
             .collect();
         match &self.name {

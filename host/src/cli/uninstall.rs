@@ -31,7 +31,10 @@ pub(super) async fn run(database: &DatabaseArgs, args: UninstallArgs) -> anyhow:
         bail!("{names} stays as it is");
     }
     schema::uninstall(&mut connection, &names).await?;
-    output::status(&format!("Removed {names}{}.", if loss.is_nothing() { String::new() } else { format!(" with {loss}") }));
+    output::status(&format!(
+        "Removed {names}{}.",
+        if loss.is_nothing() { String::new() } else { format!(" with {loss}") }
+    ));
     if args.json {
         let Loss { queued, running, failed, hosts } = loss;
         let lost = json!({ "queued": queued, "running": running, "failed": failed, "hosts": hosts });
@@ -44,9 +47,13 @@ pub(super) async fn run(database: &DatabaseArgs, args: UninstallArgs) -> anyhow:
 fn confirmed(names: &Names, loss: &Loss) -> anyhow::Result<bool> {
     let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
     if !stdin.is_terminal() || !stderr.is_terminal() {
-        bail!("{names} is in use, and uninstall would remove it with {loss}: stop the hosts and drain the queue, or say --yes");
+        bail!(
+            "{names} is in use, and uninstall would remove it with {loss}: stop the hosts and drain the queue, or say --yes"
+        );
     }
-    write!(stderr, "This removes {names} with {loss}. Go on? [y/N] ").and_then(|()| stderr.flush()).context("cannot ask")?;
+    write!(stderr, "This removes {names} with {loss}. Go on? [y/N] ")
+        .and_then(|()| stderr.flush())
+        .context("cannot ask")?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer).context("cannot read the answer")?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))

@@ -1,10 +1,12 @@
-//! What was asked for cannot be meant: a value, a variable or a setting that is wrong whatever the machine and the database are like, or
-//! options that contradict each other. It ends the process with 2, where a command that was tried and failed ends it with 1.
+//! What was asked for cannot be meant: a value, a variable or a setting that is wrong whatever the
+//! machine and the database are like, or options that contradict each other. It ends the process
+//! with 2, where a command that was tried and failed ends it with 1.
 
 use std::error::Error;
 use std::fmt;
 
-/// Nothing was begun, and nothing will change until the command line, the environment or the configuration does.
+/// Nothing was begun, and nothing will change until the command line, the environment or the
+/// configuration does.
 #[derive(Debug)]
 pub(super) struct UsageError(anyhow::Error);
 

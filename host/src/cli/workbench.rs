@@ -1,4 +1,5 @@
-//! What a host has for its plugins, without the host: configuration, engine, cache of compiled code, threads for guests.
+//! What a host has for its plugins, without the host: configuration, engine, cache of compiled
+//! code, threads for guests.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,7 +80,8 @@ impl Workbench {
         let mut rollouts = Rollouts::new(folder.clone(), config.breaker, Arc::default());
         for loading in rollouts.scan(folder.list()?, false).due {
             let (folder, engine, cache) = (folder.clone(), self.engine.clone(), self.cache.clone());
-            rollouts.settle(self.guests.handle().spawn(async move { loading.look(&folder, &engine, &cache).await }).await?);
+            rollouts
+                .settle(self.guests.handle().spawn(async move { loading.look(&folder, &engine, &cache).await }).await?);
         }
         Ok(rollouts.snapshot().files().to_vec())
     }
@@ -92,7 +94,11 @@ impl Workbench {
             let grants_for = |name: &str| grants.get(name).cloned().unwrap_or_default();
             wasm::load(&engine, &cache, &stem, &bytes, 0, grants_for).await
         };
-        self.guests.handle().spawn(load).await.with_context(|| format!("the host panicked while it loaded {}", path.display()))
+        self.guests
+            .handle()
+            .spawn(load)
+            .await
+            .with_context(|| format!("the host panicked while it loaded {}", path.display()))
     }
 }
 

@@ -15,10 +15,12 @@ pub(super) struct CanarySection {
 impl CanarySection {
     pub(super) fn canary(&self, plugin: &str, mistakes: &mut Vec<String>) -> Canary {
         if !(self.percent > 0.0 && self.percent < 100.0) {
-            mistakes.push(format!("plugins.{plugin}.canary.percent is {}, which is not between 0 and 100", self.percent));
+            mistakes
+                .push(format!("plugins.{plugin}.canary.percent is {}, which is not between 0 and 100", self.percent));
         }
         if self.runs == 0 {
-            mistakes.push(format!("plugins.{plugin}.canary.runs is 0: that proves nothing; leave the canary out instead"));
+            mistakes
+                .push(format!("plugins.{plugin}.canary.runs is 0: that proves nothing; leave the canary out instead"));
         }
         Canary { share: self.percent / 100.0, runs: self.runs }
     }

@@ -36,7 +36,10 @@ enum Digests {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "not a grant; write \"https://host\" or { origin = \"https://host\", methods = [\"GET\"] }")]
+#[serde(
+    untagged,
+    expecting = "not a grant; write \"https://host\" or { origin = \"https://host\", methods = [\"GET\"] }"
+)]
 enum HttpSection {
     Origin(String),
     With(HttpTable),
@@ -67,7 +70,8 @@ impl Mistakes<'_> {
 }
 
 impl PluginSection {
-    /// Values are read here, from files and variables too: a plugin whose secret is missing must not start without it.
+    /// Values are read here, from files and variables too: a plugin whose secret is missing must
+    /// not start without it.
     pub(super) fn check(self, plugin: &str, all: &mut Vec<String>) -> (Grants, Option<Canary>) {
         let canary = self.canary.as_ref().map(|canary| canary.canary(plugin, all));
         let mut mistakes = Mistakes { plugin, all };
@@ -98,8 +102,13 @@ impl PluginSection {
                 mistakes.say(&key, "the plugin sees absolute paths; begin it with `/`");
             }
             if !folder.is_absolute() || !folder.is_dir() {
-                mistakes
-                    .say(&key, format_args!("{} is not the absolute path of a folder; make the folder, or name another", folder.display()));
+                mistakes.say(
+                    &key,
+                    format_args!(
+                        "{} is not the absolute path of a folder; make the folder, or name another",
+                        folder.display()
+                    ),
+                );
             }
         }
         grants.directories = self.directories;
@@ -114,7 +123,8 @@ fn digests(section: Option<Digests>, mistakes: &mut Mistakes<'_>) -> Vec<String>
         Some(Digests::Some(list)) => list,
     };
     if list.is_empty() {
-        mistakes.say("sha256", "the list is empty, so that no file could be loaded; name a digest, or leave the key out");
+        mistakes
+            .say("sha256", "the list is empty, so that no file could be loaded; name a digest, or leave the key out");
     }
     for text in list.iter().filter(|text| text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit())) {
         mistakes.say("sha256", format_args!("{text:?} is not 64 hexadecimal digits; `sha256sum FILE` prints them"));
@@ -129,17 +139,29 @@ impl HttpSection {
             HttpSection::With(table) => table,
         };
         let method = |text: &String| match text.parse::<Method>() {
-            Ok(method) if *text == text.to_ascii_uppercase() && !matches!(method, Method::CONNECT | Method::TRACE) => Ok(method),
+            Ok(method) if *text == text.to_ascii_uppercase() && !matches!(method, Method::CONNECT | Method::TRACE) => {
+                Ok(method)
+            }
             _ => Err(format!("{text:?} is not a method that can be granted; write it like \"GET\" or \"POST\"")),
         };
         if table.methods.is_empty() {
-            return Err(format!("no method is granted for {:?}; name some, or write the origin alone for all", table.origin));
+            return Err(format!(
+                "no method is granted for {:?}; name some, or write the origin alone for all",
+                table.origin
+            ));
         }
-        Ok(HttpGrant { origin: table.origin.parse()?, methods: Some(table.methods.iter().map(method).collect::<Result<_, _>>()?) })
+        Ok(HttpGrant {
+            origin: table.origin.parse()?,
+            methods: Some(table.methods.iter().map(method).collect::<Result<_, _>>()?),
+        })
     }
 }
 
-fn values(key: &str, sections: BTreeMap<String, ValueSection>, mistakes: &mut Mistakes<'_>) -> BTreeMap<String, Secret> {
+fn values(
+    key: &str,
+    sections: BTreeMap<String, ValueSection>,
+    mistakes: &mut Mistakes<'_>,
+) -> BTreeMap<String, Secret> {
     let read = |(name, section): (String, ValueSection)| {
         let value = mistakes.take(&format!("{key}.{name}"), section.read())?;
         Some((name, value))

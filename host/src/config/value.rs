@@ -32,7 +32,10 @@ pub(super) struct SecretSection {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a secret's place, { file = \"/path\" } or { env = \"NAME\" }, and maybe its origins")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a secret's place, { file = \"/path\" } or { env = \"NAME\" }, and maybe its origins"
+)]
 struct SecretTable {
     file: Option<PathBuf>,
     env: Option<String>,
@@ -59,8 +62,9 @@ impl Source {
     pub(super) fn read(&self) -> Result<Secret, String> {
         match (&self.file, &self.env) {
             (Some(path), None) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| format!("the file {} cannot be read: {error}; create it, or name another", path.display()))?;
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    format!("the file {} cannot be read: {error}; create it, or name another", path.display())
+                })?;
                 // The newline is the editor's.
                 let text = text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text));
                 Ok(Secret::new(text))

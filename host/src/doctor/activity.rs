@@ -8,7 +8,8 @@ use sqlx::{FromRow, Row as _};
 use super::finding::{Finding, Seen};
 use super::target::{Target, quoted};
 
-/// Where the time is not to be seen: so many transactions later is long, for a queue with hundreds of jobs a second.
+/// Where the time is not to be seen: so many transactions later is long, for a queue with hundreds
+/// of jobs a second.
 const MANY_LATER: i32 = 100_000;
 
 const WHY: &str = "no row that died since its begin can be cleared, in any table of the database: claims wade through the rows of all jobs \
@@ -38,7 +39,8 @@ impl FromRow<'_, PgRow> for Holder {
     }
 }
 
-/// Only this database's, and standbys': others do not matter to our tables. An autovacuum worker's snapshot holds nothing back.
+/// Only this database's, and standbys': others do not matter to our tables. An autovacuum worker's
+/// snapshot holds nothing back.
 const SESSIONS: &str = "SELECT pid, usename::text AS role, coalesce(application_name, '') AS application, state, \
         extract(epoch FROM clock_timestamp() - xact_start)::float8 AS open, \
         greatest(age(backend_xmin), age(backend_xid)) AS age \
@@ -50,7 +52,8 @@ const SESSIONS: &str = "SELECT pid, usename::text AS role, coalesce(application_
 const PREPARED: &str = "SELECT gid, owner::text, extract(epoch FROM clock_timestamp() - prepared)::float8 FROM pg_prepared_xacts \
     WHERE database = current_database() ORDER BY prepared";
 
-const SLOTS: &str = "SELECT slot_name::text, active, age(xmin) FROM pg_replication_slots WHERE xmin IS NOT NULL ORDER BY 1";
+const SLOTS: &str =
+    "SELECT slot_name::text, active, age(xmin) FROM pg_replication_slots WHERE xmin IS NOT NULL ORDER BY 1";
 
 pub(super) async fn check(target: &Target<'_>) -> Seen {
     let limit = target.deployment.long_transaction;
@@ -86,16 +89,24 @@ impl Holder {
         match self.open {
             Some(open) if open > limit.as_secs_f64() => {
                 let state = self.state.as_deref().unwrap_or("open");
-                let what = format!("{who} has a transaction of {} ({state}), {} transactions ago", long(open), self.age);
+                let what =
+                    format!("{who} has a transaction of {} ({state}), {} transactions ago", long(open), self.age);
                 let role = quoted(self.role.as_deref().unwrap_or("?"));
-                let remedy =
-                    format!("{end} so that it does not come back: ALTER ROLE {role} SET idle_in_transaction_session_timeout = '1min';");
+                let remedy = format!(
+                    "{end} so that it does not come back: ALTER ROLE {role} SET idle_in_transaction_session_timeout = '1min';"
+                );
                 Some(Finding::warning(what, WHY, remedy))
             }
             None if self.age > MANY_LATER => {
-                let what =
-                    format!("{who} has a transaction since {} transactions ago; for how long is not to be seen by this role", self.age);
-                Some(Finding::warning(what, WHY, format!("{end} (or GRANT pg_read_all_stats to the role that runs this, to see more)")))
+                let what = format!(
+                    "{who} has a transaction since {} transactions ago; for how long is not to be seen by this role",
+                    self.age
+                );
+                Some(Finding::warning(
+                    what,
+                    WHY,
+                    format!("{end} (or GRANT pg_read_all_stats to the role that runs this, to see more)"),
+                ))
             }
             _ => None,
         }

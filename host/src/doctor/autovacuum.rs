@@ -51,14 +51,17 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     let settings = setting::read(target, &["autovacuum", "track_counts"]).await?;
     for (name, setting) in settings.iter().filter(|(_, setting)| setting.is_off()) {
         let why = match name.as_str() {
-            "autovacuum" => "nobody clears the rows of finished jobs: the tables grow without end, and claims wade through dead rows",
+            "autovacuum" => {
+                "nobody clears the rows of finished jobs: the tables grow without end, and claims wade through dead rows"
+            }
             _ => "autovacuum does not know where dead rows are, and does nothing",
         };
         found.push(Finding::error(format!("{name} = off"), why, setting.remedy(target, name, "on")));
     }
     let names = &target.deployment.names;
     let mut look = target.look().await?;
-    let tables: Vec<Table> = sqlx::query_as(TABLES).bind(names.schema.as_deref()).bind(schema::tables(names)).fetch_all(&mut *look).await?;
+    let tables: Vec<Table> =
+        sqlx::query_as(TABLES).bind(names.schema.as_deref()).bind(schema::tables(names)).fetch_all(&mut *look).await?;
     for table in &tables {
         let name = names.qualified(&table.name);
         if table.disabled {
@@ -67,17 +70,26 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
             found.push(Finding::error(format!("autovacuum is off for {}", table.name), why, remedy));
         }
         if table.dead > MANY_DEAD.max(table.live) {
-            let when = table.vacuumed.as_ref().map_or("never vacuumed".to_owned(), |when| format!("last vacuumed {when} UTC"));
+            let when =
+                table.vacuumed.as_ref().map_or("never vacuumed".to_owned(), |when| format!("last vacuumed {when} UTC"));
             let what = format!("{} has {} dead rows beside {} live ones, {when}", table.name, table.dead, table.live);
-            let why = "claims wade through them; a long transaction (see `transactions`) may keep them from being cleared";
-            found.push(Finding::warning(what, why, format!("VACUUM (ANALYZE) {name}; and {}", target.command("autovac"))));
+            let why =
+                "claims wade through them; a long transaction (see `transactions`) may keep them from being cleared";
+            found.push(Finding::warning(
+                what,
+                why,
+                format!("VACUUM (ANALYZE) {name}; and {}", target.command("autovac")),
+            ));
         }
     }
     let queue = names.queue_table.to_lowercase();
     if tables.iter().any(|table| table.name == queue && !table.tuned) {
-        let why =
-            "under the server's defaults a fifth of the queue's rows may be dead before it is vacuumed: 200,000 of a backlog of a million";
-        found.push(Finding::note(format!("{queue} is vacuumed by the server's defaults"), why, target.command("autovac")));
+        let why = "under the server's defaults a fifth of the queue's rows may be dead before it is vacuumed: 200,000 of a backlog of a million";
+        found.push(Finding::note(
+            format!("{queue} is vacuumed by the server's defaults"),
+            why,
+            target.command("autovac"),
+        ));
     }
     found.extend(wraparound(target, &mut look).await?);
     if found.is_empty() {
@@ -91,9 +103,11 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
 }
 
 async fn wraparound(target: &Target<'_>, look: &mut sqlx::PgConnection) -> sqlx::Result<Option<Finding>> {
-    let age: i32 =
-        sqlx::query_scalar("SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()").fetch_one(look).await?;
+    let age: i32 = sqlx::query_scalar("SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()")
+        .fetch_one(look)
+        .await?;
     let why = "at two billion the server takes no more writes; something keeps autovacuum from freezing old rows (see `transactions`)";
     let found = || format!("the oldest unfrozen transaction of the database is {age} transactions old");
-    Ok((age > OLD_AGE).then(|| Finding::error(found(), why, format!("vacuumdb --freeze --dbname {}", quoted(&target.database)))))
+    Ok((age > OLD_AGE)
+        .then(|| Finding::error(found(), why, format!("vacuumdb --freeze --dbname {}", quoted(&target.database)))))
 }

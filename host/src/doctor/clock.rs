@@ -42,7 +42,11 @@ impl Reading {
     fn finding(self) -> Finding {
         let skew = self.ahead.abs();
         if skew - self.error < SKEWED.as_secs_f64() {
-            return Finding::ok(format!("the server's is {:.0} ms off this machine's (± {:.0} ms)", skew * 1e3, self.error * 1e3));
+            return Finding::ok(format!(
+                "the server's is {:.0} ms off this machine's (± {:.0} ms)",
+                skew * 1e3,
+                self.error * 1e3
+            ));
         }
         let direction = if self.ahead > 0.0 { "ahead of" } else { "behind" };
         let why = "leases and due times go by the server's clock alone, so no job is lost; but PgQueuer's Python workers compute the next \

@@ -15,7 +15,9 @@ const FAR: Duration = Duration::from_millis(20);
 
 pub(super) async fn check(deployment: &Deployment) -> Result<(Target<'_>, Finding), Finding> {
     // Alone, because a pool tries again and again, and then does not say why each try failed.
-    let mut alone = queue::in_time(PgConnection::connect_with(&deployment.database)).await.map_err(|error| refused(deployment, &error))?;
+    let mut alone = queue::in_time(PgConnection::connect_with(&deployment.database))
+        .await
+        .map_err(|error| refused(deployment, &error))?;
     let mut round_trip = Duration::MAX;
     for _ in 0..3 {
         let asked = Instant::now();
@@ -26,12 +28,12 @@ pub(super) async fn check(deployment: &Deployment) -> Result<(Target<'_>, Findin
     let target = Target::connect(deployment).await.map_err(|error| refused(deployment, &error))?;
     let place = format!("{}:{}", deployment.database.get_host(), deployment.database.get_port());
     let (me, database) = (&target.me, &target.database);
-    let found = format!("{place} answers role {me:?} in database {database:?}, in {:.1} ms", round_trip.as_secs_f64() * 1e3);
+    let found =
+        format!("{place} answers role {me:?} in database {database:?}, in {:.1} ms", round_trip.as_secs_f64() * 1e3);
     let finding = if round_trip < FAR {
         Finding::ok(found)
     } else {
-        let why =
-            "every claim waits for an answer, and every outcome; a host that is far from its database needs many jobs at a time to be fast";
+        let why = "every claim waits for an answer, and every outcome; a host that is far from its database needs many jobs at a time to be fast";
         Finding::note(found, why, "run hosts beside the database; otherwise raise --max-concurrent-tasks")
     };
     Ok((target, finding))
@@ -45,7 +47,9 @@ fn refused(deployment: &Deployment, error: &sqlx::Error) -> Finding {
             "SELECT usename, application_name, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC; then raise max_connections, \
              or the role's or the database's limit (ALTER ROLE ... CONNECTION LIMIT, ALTER DATABASE ... CONNECTION LIMIT)"
         }
-        "08P01" if message.contains("extra_float_digits") => "ignore_startup_parameters = extra_float_digits in pgbouncer.ini",
+        "08P01" if message.contains("extra_float_digits") => {
+            "ignore_startup_parameters = extra_float_digits in pgbouncer.ini"
+        }
         "42501" => "GRANT CONNECT ON DATABASE ... TO the role; `pgq-host grant ROLE` has it",
         _ => "set --pg-dsn, or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
     };

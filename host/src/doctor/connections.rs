@@ -36,8 +36,8 @@ impl FromRow<'_, PgRow> for Budget {
     }
 }
 
-/// Sessions of hosts, and of commands such as this one, are told from others' by their name. `reserved_connections` came with
-/// PostgreSQL 16.
+/// Sessions of hosts, and of commands such as this one, are told from others' by their name.
+/// `reserved_connections` came with PostgreSQL 16.
 const BUDGET: &str = "WITH others AS ( \
         SELECT usename, datname FROM pg_stat_activity \
         WHERE usesysid IS NOT NULL AND backend_type IS DISTINCT FROM 'walsender' AND application_name IS DISTINCT FROM $2 \
@@ -52,7 +52,8 @@ const BUDGET: &str = "WITH others AS ( \
 
 pub(super) async fn check(target: &Target<'_>) -> Seen {
     let application = target.deployment.database.get_application_name();
-    let budget: Budget = sqlx::query_as(BUDGET).bind(&target.role).bind(application).fetch_one(&mut *target.look().await?).await?;
+    let budget: Budget =
+        sqlx::query_as(BUDGET).bind(&target.role).bind(application).fetch_one(&mut *target.look().await?).await?;
     let each = queue::pool_size().map_err(|mistake| sqlx::Error::Configuration(mistake.into()))?;
     // One that does not run yet may be what this is asked for.
     let hosts = match target.deployment.hosts {
@@ -61,9 +62,19 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     };
     let (role, database) = (quoted(&target.role), quoted(&target.database));
     let limits = [
-        ("the server", budget.most, budget.others, "ALTER SYSTEM SET max_connections = ...; and a restart of the server".to_owned()),
+        (
+            "the server",
+            budget.most,
+            budget.others,
+            "ALTER SYSTEM SET max_connections = ...; and a restart of the server".to_owned(),
+        ),
         ("the role", budget.role_limit, budget.role_others, format!("ALTER ROLE {role} CONNECTION LIMIT ...;")),
-        ("the database", budget.database_limit, budget.database_others, format!("ALTER DATABASE {database} CONNECTION LIMIT ...;")),
+        (
+            "the database",
+            budget.database_limit,
+            budget.database_others,
+            format!("ALTER DATABASE {database} CONNECTION LIMIT ...;"),
+        ),
     ];
     let wanted = hosts * each;
     let mut found = Vec::new();
@@ -74,13 +85,22 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         if left >= wanted {
             continue;
         }
-        let what = format!("{hosts} host(s) of up to {each} connections want {wanted}; {whose} allows {limit}, and others use {others}");
+        let what = format!(
+            "{hosts} host(s) of up to {each} connections want {wanted}; {whose} allows {limit}, and others use {others}"
+        );
         let why = "a host that gets no connection waits for one, and its heartbeats with it";
-        let remedy = format!("{raise} or fewer connections per host (PGQUEUER_POOL_MAX_SIZE, {LEAST} at least), or fewer hosts");
-        found.push(if left < hosts * LEAST { Finding::error(what, why, remedy) } else { Finding::warning(what, why, remedy) });
+        let remedy =
+            format!("{raise} or fewer connections per host (PGQUEUER_POOL_MAX_SIZE, {LEAST} at least), or fewer hosts");
+        found.push(if left < hosts * LEAST {
+            Finding::error(what, why, remedy)
+        } else {
+            Finding::warning(what, why, remedy)
+        });
     }
     if found.is_empty() {
-        found.push(Finding::ok(format!("{hosts} host(s) of up to {each} connections want {wanted}; there is room for {room}")));
+        found.push(Finding::ok(format!(
+            "{hosts} host(s) of up to {each} connections want {wanted}; there is room for {room}"
+        )));
     }
     Ok(found)
 }

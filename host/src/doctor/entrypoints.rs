@@ -11,11 +11,16 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     let (_, hosts) = fleet::hosts(target).await?;
     let mut served: BTreeSet<String> = BTreeSet::new();
     for file in hosts.iter().filter_map(|host| host.plugins.as_array()).flatten() {
-        served.extend(file["entrypoints"].as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)));
+        served.extend(
+            file["entrypoints"].as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)),
+        );
     }
     if let Some(files) = target.deployment.plugins.as_ref().and_then(|plugins| plugins.files.as_ref().ok()) {
         served.extend(
-            files.iter().filter_map(|file| file.serving.as_ref()).flat_map(|plugin| plugin.declaration.entrypoints.keys().cloned()),
+            files
+                .iter()
+                .filter_map(|file| file.serving.as_ref())
+                .flat_map(|plugin| plugin.declaration.entrypoints.keys().cloned()),
         );
     }
     // A Python worker that holds a job of it serves it.
@@ -30,7 +35,8 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
                 waiting.entrypoint,
                 humantime::format_duration(std::time::Duration::from_secs(waiting.oldest_age_seconds.max(0.0) as u64))
             );
-            let why = "a Python worker that is idle is not to be seen in the database; if there is none, they wait for ever";
+            let why =
+                "a Python worker that is idle is not to be seen in the database; if there is none, they wait for ever";
             Finding::note(what, why, "put the plugin into the folder; or `pgq-host cancel` what nobody wants any more")
         })
         .collect();

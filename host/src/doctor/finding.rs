@@ -60,7 +60,12 @@ impl Finding {
         Finding::bad(Severity::Error, found, why, remedy)
     }
 
-    pub(super) fn bad(severity: Severity, found: impl Into<String>, why: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    pub(super) fn bad(
+        severity: Severity,
+        found: impl Into<String>,
+        why: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Finding {
         let some = |text: String| Some(text).filter(|text| !text.is_empty());
         Finding { check: "", severity, found: found.into(), why: some(why.into()), remedy: some(remedy.into()) }
     }

@@ -16,7 +16,9 @@ pub(super) async fn hosts(target: &Target<'_>) -> sqlx::Result<(Vec<HostRow>, Ve
     // Hosts announce themselves by the server's clock.
     let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&mut *target.look().await?).await?;
     // Twice its longest pause between two signs of life.
-    let recent = |host: &&HostRow| (now - host.seen).to_std().is_ok_and(|silent| silent < announce::PERIOD.mul_f64(2.5)) || host.seen > now;
+    let recent = |host: &&HostRow| {
+        (now - host.seen).to_std().is_ok_and(|silent| silent < announce::PERIOD.mul_f64(2.5)) || host.seen > now
+    };
     let alive = all.iter().filter(recent).cloned().collect();
     Ok((all, alive))
 }
@@ -27,7 +29,11 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     for host in all.iter().filter(|host| !alive.iter().any(|one| one.id == host.id)) {
         let why = "it was killed, or does not reach the database any more; its jobs run elsewhere after the heartbeat timeout";
         let what = format!("{} was last heard of at {}", name(host), host.seen.format("%Y-%m-%d %H:%M:%SZ"));
-        found.push(Finding::note(what, why, "none, if it is meant to be gone: its announcement is cleared after a day"));
+        found.push(Finding::note(
+            what,
+            why,
+            "none, if it is meant to be gone: its announcement is cleared after a day",
+        ));
     }
     found.extend(versions(&alive));
     found.extend(plugins(&alive, &target.command("plugin list --hosts")));
@@ -52,10 +58,11 @@ fn files(host: &HostRow) -> &[Value] {
 fn versions(alive: &[HostRow]) -> Option<Finding> {
     let mut versions: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     alive.iter().for_each(|host| versions.entry(&host.version).or_default().push(name(host)));
-    let told: Vec<String> = versions.iter().map(|(version, hosts)| format!("{version} ({})", hosts.join(", "))).collect();
-    let why =
-        "while a fleet rolls that is as it should be (migrations/README.md, expand and contract); for longer, it was forgotten half-way";
-    (versions.len() > 1).then(|| Finding::warning(format!("hosts of several versions: {}", told.join("; ")), why, "roll the rest"))
+    let told: Vec<String> =
+        versions.iter().map(|(version, hosts)| format!("{version} ({})", hosts.join(", "))).collect();
+    let why = "while a fleet rolls that is as it should be (migrations/README.md, expand and contract); for longer, it was forgotten half-way";
+    (versions.len() > 1)
+        .then(|| Finding::warning(format!("hosts of several versions: {}", told.join("; ")), why, "roll the rest"))
 }
 
 /// Each plugin by the versions of it, and by the hosts that lack it.
@@ -73,16 +80,26 @@ fn plugins(alive: &[HostRow], list: &str) -> Vec<Finding> {
         let having: BTreeSet<&String> = versions.values().flatten().collect();
         let lacking: Vec<String> = alive.iter().map(name).filter(|host| !having.contains(host)).collect();
         if versions.len() > 1 {
-            let told: Vec<String> =
-                versions.iter().map(|(sha256, hosts)| format!("{} on {}", sha256.get(..12).unwrap_or(sha256), hosts.join(", "))).collect();
+            let told: Vec<String> = versions
+                .iter()
+                .map(|(sha256, hosts)| format!("{} on {}", sha256.get(..12).unwrap_or(sha256), hosts.join(", ")))
+                .collect();
             let why = "which code runs a job depends on who claims it";
             let remedy = format!("put the same files into all folders; {list} says what is where");
-            found.push(Finding::warning(format!("several versions of the plugin {plugin:?}: {}", told.join("; ")), why, remedy));
+            found.push(Finding::warning(
+                format!("several versions of the plugin {plugin:?}: {}", told.join("; ")),
+                why,
+                remedy,
+            ));
         }
         if !lacking.is_empty() {
             let why = "only some hosts run its jobs; if that is not meant, they have less room than it seems";
             let remedy = format!("put the same files into all folders; {list} says what is where");
-            found.push(Finding::warning(format!("the plugin {plugin:?} is not on {}", lacking.join(", ")), why, remedy));
+            found.push(Finding::warning(
+                format!("the plugin {plugin:?} is not on {}", lacking.join(", ")),
+                why,
+                remedy,
+            ));
         }
     }
     found
@@ -93,7 +110,11 @@ fn troubled(target: &Target<'_>, host: &HostRow, file: &Value) -> Option<Finding
     let paused: Vec<&str> = file["paused"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     match (file["error"].as_str(), paused.as_slice()) {
         (Some(error), _) => {
-            let why = if file["plugin"].is_string() { "the version before it is served" } else { "its entrypoints are not served" };
+            let why = if file["plugin"].is_string() {
+                "the version before it is served"
+            } else {
+                "its entrypoints are not served"
+            };
             Some(Finding::warning(format!("{host} refuses {file_name}: {error}"), why, "replace the file"))
         }
         (None, [_, ..]) => {

@@ -1,7 +1,7 @@
 //! Whether all workers agree on how long one may be silent before its jobs are another's.
 //!
-//! No worker of PgQueuer's announces its timeout. What can be seen is how long jobs go without a heartbeat, and the log of jobs that
-//! were taken from a worker that lives.
+//! No worker of PgQueuer's announces its timeout. What can be seen is how long jobs go without a
+//! heartbeat, and the log of jobs that were taken from a worker that lives.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,15 @@ use super::finding::{Finding, Seen};
 use super::fleet;
 use super::target::Target;
 
-/// PgQueuer's workers beat at half their timeout and write an eighth later, hosts at three eighths: nobody who has the same timeout is
-/// silent for longer than this share of it.
+/// PgQueuer's workers beat at half their timeout and write an eighth later, hosts at three eighths:
+/// nobody who has the same timeout is silent for longer than this share of it.
 const SILENT: f64 = 0.7;
 /// The newest rows of the log, so that the look does not grow with it.
 const RECENT: i64 = 20_000;
 const MOST_JOBS: i64 = 1_000;
 
-/// A job that was picked twice in a row was taken over in place, as PgQueuer does; one that a host puts back says whose it was.
+/// A job that was picked twice in a row was taken over in place, as PgQueuer does; one that a host
+/// puts back says whose it was.
 #[derive(Debug)]
 struct Taken {
     in_place: i64,
@@ -68,16 +69,24 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         found.push(Finding::warning(what, why, remedy));
     }
     let taken: Taken = sqlx::query_as(target.sql(TAKEN)).bind(RECENT).fetch_one(&mut *target.look().await?).await?;
-    // A worker that holds jobs now was not dead when its jobs were taken. Workers do not come back under the same id.
+    // A worker that holds jobs now was not dead when its jobs were taken. Workers do not come back
+    // under the same id.
     let holders: Vec<Uuid> = operator.workers().await?.into_iter().map(|worker| worker.queue_manager_id).collect();
-    let robbed = taken.put_back.iter().filter_map(|id| id.parse::<Uuid>().ok()).filter(|id| holders.contains(id) || is_host(*id));
+    let robbed = taken
+        .put_back
+        .iter()
+        .filter_map(|id| id.parse::<Uuid>().ok())
+        .filter(|id| holders.contains(id) || is_host(*id));
     for worker in robbed {
         let what = format!("jobs were taken from {worker}, which lives");
         let why = "its timeout is longer than that of a host, or it was stopped for a while; such a job runs twice";
         found.push(Finding::warning(what, why, remedy));
     }
     if taken.in_place > 0 {
-        let what = format!("{} job(s) of the last day were taken over by a Python worker while another worker had them", taken.in_place);
+        let what = format!(
+            "{} job(s) of the last day were taken over by a Python worker while another worker had them",
+            taken.in_place
+        );
         let why = "their workers had died, or beat more rarely than the Python worker's timeout allows; such a job runs twice";
         found.push(Finding::note(what, why, remedy));
     }

@@ -31,7 +31,11 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
             Err(_) => {
                 let why = "a new job is found at the next poll only (30 s apart by default), and nobody hears of a cancellation";
                 let remedy = "see `pooling`; without a pooler, see whether something between here and the server drops idle connections";
-                return Ok(vec![Finding::error(format!("a notification did not come back within {PATIENCE:?}"), why, remedy)]);
+                return Ok(vec![Finding::error(
+                    format!("a notification did not come back within {PATIENCE:?}"),
+                    why,
+                    remedy,
+                )]);
             }
         }
         best = Some(sent.elapsed().min(best.unwrap_or(Duration::MAX)));
@@ -40,14 +44,23 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     let mut found = Vec::new();
     if best >= SLOW {
         let what = format!("a notification takes {} ms to come back", best.as_millis());
-        found.push(Finding::note(what, "an idle host begins each job as much later", "run hosts nearer to the database"));
+        found.push(Finding::note(
+            what,
+            "an idle host begins each job as much later",
+            "run hosts nearer to the database",
+        ));
     }
-    let used: f64 = sqlx::query_scalar("SELECT pg_notification_queue_usage()").fetch_one(&mut *target.look().await?).await?;
+    let used: f64 =
+        sqlx::query_scalar("SELECT pg_notification_queue_usage()").fetch_one(&mut *target.look().await?).await?;
     if used > FULL {
         let why = "some session that listens is in a transaction and reads nothing; when the queue is full, every enqueue fails";
         let remedy = "SELECT pid, usename, application_name, xact_start FROM pg_stat_activity WHERE state LIKE 'idle in%' ORDER BY xact_start; \
             and SELECT pg_terminate_backend(pid);";
-        found.push(Finding::error(format!("{:.0} % of the server's queue of notifications is used", used * 100.0), why, remedy));
+        found.push(Finding::error(
+            format!("{:.0} % of the server's queue of notifications is used", used * 100.0),
+            why,
+            remedy,
+        ));
     }
     if found.is_empty() {
         found.push(Finding::ok(format!("a notification comes back in {:.1} ms", best.as_secs_f64() * 1e3)));

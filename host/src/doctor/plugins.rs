@@ -18,7 +18,9 @@ pub(super) fn check(plugins: Option<&PluginsFolder>) -> Vec<Finding> {
     let place = folder.display();
     let files = match files {
         Ok(files) => files,
-        Err(error) => return vec![Finding::error(error.as_str(), "a host does not start without", format!("mkdir -p {place}"))],
+        Err(error) => {
+            return vec![Finding::error(error.as_str(), "a host does not start without", format!("mkdir -p {place}"))];
+        }
     };
     let mut found = Vec::new();
     if files.is_empty() {
@@ -26,7 +28,8 @@ pub(super) fn check(plugins: Option<&PluginsFolder>) -> Vec<Finding> {
         found.push(Finding::warning(format!("{place} has no *.wasm"), why, format!("cp PLUGIN.wasm {place}")));
     }
     files.iter().for_each(|file| found.extend(of(file)));
-    let names: Vec<&str> = files.iter().filter_map(|file| file.serving.as_deref()).map(|plugin| &*plugin.name).collect();
+    let names: Vec<&str> =
+        files.iter().filter_map(|file| file.serving.as_deref()).map(|plugin| &*plugin.name).collect();
     for section in sections.iter().filter(|section| !names.contains(&section.as_str())) {
         let why = "a plugin is granted what is under its own name, as `pgq-host plugin list` shows it";
         found.push(Finding::note(
@@ -40,9 +43,15 @@ pub(super) fn check(plugins: Option<&PluginsFolder>) -> Vec<Finding> {
         found.push(Finding::warning(format!("everybody may write to {place}"), why, format!("chmod o-w {place}")));
     }
     if found.is_empty() {
-        let entrypoints: usize =
-            files.iter().filter_map(|file| file.serving.as_ref()).map(|plugin| plugin.declaration.entrypoints.len()).sum();
-        found.push(Finding::ok(format!("{} plugin(s) with {entrypoints} entrypoint(s) in {place}, all needs granted", names.len())));
+        let entrypoints: usize = files
+            .iter()
+            .filter_map(|file| file.serving.as_ref())
+            .map(|plugin| plugin.declaration.entrypoints.len())
+            .sum();
+        found.push(Finding::ok(format!(
+            "{} plugin(s) with {entrypoints} entrypoint(s) in {place}, all needs granted",
+            names.len()
+        )));
     }
     found
 }

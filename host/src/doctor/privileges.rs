@@ -8,7 +8,8 @@ use super::target::{Target, quoted, shell};
 use pgq_queue::schema;
 
 /// Predefined roles that lead out of the database.
-const DANGEROUS: [&str; 4] = ["pg_execute_server_program", "pg_write_server_files", "pg_read_server_files", "pg_write_all_data"];
+const DANGEROUS: [&str; 4] =
+    ["pg_execute_server_program", "pg_write_server_files", "pg_read_server_files", "pg_write_all_data"];
 
 #[derive(Debug)]
 struct Attributes {
@@ -37,7 +38,8 @@ const ATTRIBUTES: &str = "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplic
     ARRAY(SELECT d.rolname::text FROM pg_roles d WHERE d.rolname = ANY ($2) AND pg_has_role(r.oid, d.oid, 'USAGE')) AS member_of \
     FROM pg_roles r WHERE r.rolname = $1";
 
-/// As `pg_class` has them: what the role may do to our tables beyond their rows, and to those of others.
+/// As `pg_class` has them: what the role may do to our tables beyond their rows, and to those of
+/// others.
 const BEYOND: &str = "WITH place AS ( \
         SELECT oid, nspname FROM pg_namespace WHERE nspname = coalesce($2, current_schema()) \
     ), ours AS ( \
@@ -59,10 +61,17 @@ const THERE: &str = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n O
 pub(super) async fn check(target: &Target<'_>) -> Seen {
     let (names, role) = (&target.deployment.names, target.role.as_str());
     let mut look = target.look().await?;
-    let Some(attributes) =
-        sqlx::query_as::<_, Attributes>(ATTRIBUTES).bind(role).bind(DANGEROUS.as_slice()).fetch_optional(&mut *look).await?
+    let Some(attributes) = sqlx::query_as::<_, Attributes>(ATTRIBUTES)
+        .bind(role)
+        .bind(DANGEROUS.as_slice())
+        .fetch_optional(&mut *look)
+        .await?
     else {
-        let remedy = format!("CREATE ROLE {} LOGIN; then {}", quoted(role), target.command(&format!("grant --apply {}", shell(role))));
+        let remedy = format!(
+            "CREATE ROLE {} LOGIN; then {}",
+            quoted(role),
+            target.command(&format!("grant --apply {}", shell(role)))
+        );
         return Ok(vec![Finding::error(format!("there is no role {role:?}"), "hosts cannot connect as it", remedy)]);
     };
     let mut found = Vec::new();
@@ -81,7 +90,8 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     }
     if found.is_empty() {
         let queue = names.queue_table.to_lowercase();
-        let there: bool = sqlx::query_scalar(THERE).bind(names.schema.as_deref()).bind(&queue).fetch_one(&mut *look).await?;
+        let there: bool =
+            sqlx::query_scalar(THERE).bind(names.schema.as_deref()).bind(&queue).fetch_one(&mut *look).await?;
         found.push(if there {
             Finding::ok(format!("the role {role:?} may do what a host needs, and no more"))
         } else {
@@ -118,7 +128,8 @@ impl Attributes {
             remedy.push(format!("REVOKE {group} FROM {};", quoted(role)));
         }
         let why = "no host needs it, and whoever takes over a host's process has it";
-        (!what.is_empty()).then(|| Finding::warning(format!("the role {role:?} has {}", what.join(", ")), why, remedy.join(" ")))
+        (!what.is_empty())
+            .then(|| Finding::warning(format!("the role {role:?} has {}", what.join(", ")), why, remedy.join(" ")))
     }
 }
 
@@ -134,7 +145,8 @@ async fn beyond(target: &Target<'_>, look: &mut PgConnection, bypasses: bool) ->
     let mut found = Vec::new();
     if !row_security.is_empty() && !bypasses {
         let why = "policies hide rows without a word: jobs that a host does not see never run";
-        let remedy = row_security.iter().map(|table| format!("ALTER TABLE {} DISABLE ROW LEVEL SECURITY;", quoted(table)));
+        let remedy =
+            row_security.iter().map(|table| format!("ALTER TABLE {} DISABLE ROW LEVEL SECURITY;", quoted(table)));
         found.push(Finding::error(
             format!("row-level security is on for {}", row_security.join(", ")),
             why,
@@ -148,10 +160,16 @@ async fn beyond(target: &Target<'_>, look: &mut PgConnection, bypasses: bool) ->
         let why = "a host needs neither TRUNCATE nor TRIGGER";
         let tables = altered.iter().map(|table| quoted(table)).collect::<Vec<_>>().join(", ");
         let remedy = format!("REVOKE TRUNCATE, TRIGGER ON {tables} FROM {};", quoted(role));
-        found.push(Finding::warning(format!("the role {role:?} may truncate, or put triggers on, {}", altered.join(", ")), why, remedy));
+        found.push(Finding::warning(
+            format!("the role {role:?} may truncate, or put triggers on, {}", altered.join(", ")),
+            why,
+            remedy,
+        ));
     }
     if !schemas.is_empty() && owned.is_empty() {
-        let remedy = schemas.iter().map(|schema| format!("REVOKE CREATE ON SCHEMA {0} FROM PUBLIC, {1};", quoted(schema), quoted(role)));
+        let remedy = schemas
+            .iter()
+            .map(|schema| format!("REVOKE CREATE ON SCHEMA {0} FROM PUBLIC, {1};", quoted(schema), quoted(role)));
         let why = "a host makes no objects";
         found.push(Finding::note(
             format!("the role {role:?} may create objects in {}", schemas.join(", ")),
@@ -160,13 +178,21 @@ async fn beyond(target: &Target<'_>, look: &mut PgConnection, bypasses: bool) ->
         ));
     }
     if let Some(first) = others.first() {
-        let which = if others.len() == 1 { first.clone() } else { format!("{first} and {} other tables", others.len() - 1) };
+        let which =
+            if others.len() == 1 { first.clone() } else { format!("{first} and {} other tables", others.len() - 1) };
         let why = "no plugin reaches the database, but whoever takes over a host's process does";
-        found.push(Finding::note(format!("the role {role:?} may also read or write {which}"), why, another_role(target)));
+        found.push(Finding::note(
+            format!("the role {role:?} may also read or write {which}"),
+            why,
+            another_role(target),
+        ));
     }
     Ok(found)
 }
 
 fn another_role(target: &Target<'_>) -> String {
-    format!("CREATE ROLE pgq_worker LOGIN; then {}, and have hosts connect as it", target.command("grant --apply pgq_worker"))
+    format!(
+        "CREATE ROLE pgq_worker LOGIN; then {}, and have hosts connect as it",
+        target.command("grant --apply pgq_worker")
+    )
 }

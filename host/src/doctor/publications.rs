@@ -1,12 +1,12 @@
-//! Tables whose changes are published for logical replication. One without an identity refuses to update or delete rows: a queue that
-//! cannot claim, or attempts that pile up.
+//! Tables whose changes are published for logical replication. One without an identity refuses to
+//! update or delete rows: a queue that cannot claim, or attempts that pile up.
 
 use super::finding::{Finding, Seen};
 use super::target::{Target, quoted};
 use pgq_queue::schema;
 
-/// Each published table of ours, with all publications that it is in, which of UPDATE and DELETE they publish, and its identity: `key`,
-/// `full` or `none`. An unlogged table is not published.
+/// Each published table of ours, with all publications that it is in, which of UPDATE and DELETE
+/// they publish, and its identity: `key`, `full` or `none`. An unlogged table is not published.
 const PUBLISHED: &str = "SELECT c.relname::text, string_agg(p.pubname::text, ', ' ORDER BY p.pubname), bool_or(p.pubupdate), bool_or(p.pubdelete), \
         CASE WHEN c.relreplident = 'f' THEN 'full' \
              WHEN EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisvalid \
@@ -19,8 +19,11 @@ const PUBLISHED: &str = "SELECT c.relname::text, string_agg(p.pubname::text, ', 
 
 pub(super) async fn check(target: &Target<'_>) -> Seen {
     let names = &target.deployment.names;
-    let published: Vec<(String, String, bool, bool, String)> =
-        sqlx::query_as(PUBLISHED).bind(names.schema.as_deref()).bind(schema::tables(names)).fetch_all(&mut *target.look().await?).await?;
+    let published: Vec<(String, String, bool, bool, String)> = sqlx::query_as(PUBLISHED)
+        .bind(names.schema.as_deref())
+        .bind(schema::tables(names))
+        .fetch_all(&mut *target.look().await?)
+        .await?;
     let mut found = Vec::new();
     for (table, publications, updates, deletes, identity) in &published {
         let verbs = match (updates, deletes) {
@@ -30,11 +33,15 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         };
         match identity.as_str() {
             "none" => {
-                let why = format!("PostgreSQL refuses it that rows of a published table without an identity are {verbs}");
+                let why =
+                    format!("PostgreSQL refuses it that rows of a published table without an identity are {verbs}");
                 let remedy = if *table == names.attempt_table() {
                     target.command("upgrade")
                 } else {
-                    format!("ALTER TABLE {} REPLICA IDENTITY DEFAULT; or take it out of the publication", names.qualified(table))
+                    format!(
+                        "ALTER TABLE {} REPLICA IDENTITY DEFAULT; or take it out of the publication",
+                        names.qualified(table)
+                    )
                 };
                 found.push(Finding::error(
                     format!("{table} is in the publication {publications} and has no replica identity"),
@@ -50,7 +57,11 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
                     quoted(table),
                     if *table == names.attempt_table() { "job_id" } else { "id" },
                 );
-                found.push(Finding::note(format!("{table} is in the publication {publications}, identified by whole rows"), why, remedy));
+                found.push(Finding::note(
+                    format!("{table} is in the publication {publications}, identified by whole rows"),
+                    why,
+                    remedy,
+                ));
             }
             _ => {}
         }

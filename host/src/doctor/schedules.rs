@@ -5,7 +5,8 @@ use sqlx::Row as _;
 use super::finding::{Finding, Seen};
 use super::target::Target;
 
-/// Written at a time that is still to come, by more than clocks are steered by, and not due before that.
+/// Written at a time that is still to come, by more than clocks are steered by, and not due before
+/// that.
 const AHEAD: &str = "
 SELECT count(*) AS schedules, min(expression) AS expression, min(entrypoint) AS entrypoint,
        coalesce(extract(epoch FROM max(greatest(last_run, updated)) - now()), 0)::float8 AS seconds

@@ -36,7 +36,11 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     if !unlogged.is_empty() {
         let why = "they are empty after a crash of the server or a fail-over, and a standby has none of their rows";
         let found_text = format!("not written to the WAL (unlogged): {}", unlogged.join(", "));
-        found.push(Finding::note(found_text, why, format!("{}, unless that is intended", target.command("durability durable"))));
+        found.push(Finding::note(
+            found_text,
+            why,
+            format!("{}, unless that is intended", target.command("durability durable")),
+        ));
     }
     if found.is_empty() {
         found.push(Finding::ok(format!("{names}: as version {} declares, all tables logged", version::BUILD)));

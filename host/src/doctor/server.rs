@@ -1,4 +1,5 @@
-//! The server itself: whether it can be written to, and whether its version is one that this is tried with.
+//! The server itself: whether it can be written to, and whether its version is one that this is
+//! tried with.
 
 use super::finding::{Finding, Seen};
 use super::target::Target;
@@ -15,7 +16,11 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     let mut found = Vec::new();
     if standby {
         let why = "a standby takes no writes: no job can be enqueued, claimed or finished";
-        found.push(Finding::error("the server is a standby (pg_is_in_recovery)", why, "name the primary server in --pg-dsn or PGHOST"));
+        found.push(Finding::error(
+            "the server is a standby (pg_is_in_recovery)",
+            why,
+            "name the primary server in --pg-dsn or PGHOST",
+        ));
     }
     match u32::try_from(number / 10_000).unwrap_or_default() {
         major if major < OLDEST_SERVER => {

@@ -26,7 +26,8 @@ enum Source {
 /// Not the values of this session, which sets some for itself, but those that it started with.
 const OWN: &str = "SELECT name, lower(coalesce(reset_val, '')), unit, source FROM pg_settings WHERE name = ANY ($1)";
 
-/// What another role would get: what is set for it here, then for it anywhere, then for this database.
+/// What another role would get: what is set for it here, then for it anywhere, then for this
+/// database.
 const OF_ROLE: &str = "SELECT DISTINCT ON (name) name, lower(value), setrole <> 0 FROM ( \
         SELECT split_part(item, '=', 1) AS name, substr(item, strpos(item, '=') + 1) AS value, setrole, \
             (setrole <> 0)::int * 2 + (setdatabase <> 0)::int AS rank \
@@ -38,7 +39,8 @@ const OF_ROLE: &str = "SELECT DISTINCT ON (name) name, lower(value), setrole <> 
 /// These settings; one that this server does not know is left out.
 pub(super) async fn read(target: &Target<'_>, names: &[&str]) -> sqlx::Result<BTreeMap<String, Setting>> {
     let mut look = target.look_unbounded().await?;
-    let own: Vec<(String, String, Option<String>, String)> = sqlx::query_as(OWN).bind(names).fetch_all(&mut *look).await?;
+    let own: Vec<(String, String, Option<String>, String)> =
+        sqlx::query_as(OWN).bind(names).fetch_all(&mut *look).await?;
     let another = target.role != target.me;
     let mut settings: BTreeMap<String, Setting> = own
         .into_iter()
@@ -53,7 +55,8 @@ pub(super) async fn read(target: &Target<'_>, names: &[&str]) -> sqlx::Result<BT
         })
         .collect();
     if another {
-        let of_role: Vec<(String, String, bool)> = sqlx::query_as(OF_ROLE).bind(names).bind(&target.role).fetch_all(&mut *look).await?;
+        let of_role: Vec<(String, String, bool)> =
+            sqlx::query_as(OF_ROLE).bind(names).bind(&target.role).fetch_all(&mut *look).await?;
         for (name, value, of_the_role) in of_role {
             if let Some(setting) = settings.get_mut(&name) {
                 setting.value = value;
@@ -99,7 +102,8 @@ impl Setting {
         }
     }
 
-    /// What makes it `better`, no wider than it has to be; a setting of the server alone can only be made there.
+    /// What makes it `better`, no wider than it has to be; a setting of the server alone can only
+    /// be made there.
     pub(super) fn remedy(&self, target: &Target<'_>, name: &str, better: &str) -> String {
         let (role, database) = (quoted(&target.role), quoted(&target.database));
         match self.from {
@@ -112,7 +116,8 @@ impl Setting {
 
     /// What makes it `better` for the hosts' role alone.
     pub(super) fn remedy_for_role(&self, target: &Target<'_>, name: &str, better: &str) -> String {
-        let role_only = Setting { from: if self.from == Source::Client { Source::Client } else { Source::Role }, ..self.clone() };
+        let role_only =
+            Setting { from: if self.from == Source::Client { Source::Client } else { Source::Role }, ..self.clone() };
         role_only.remedy(target, name, better)
     }
 }
@@ -124,7 +129,9 @@ mod tests {
     #[test]
     fn times_are_read_as_postgresql_writes_them() {
         let time = |value: &str, unit: Option<&str>| {
-            Setting { value: value.into(), unit: unit.map(str::to_owned), from: Source::Server }.time().map(|time| time.as_secs_f64())
+            Setting { value: value.into(), unit: unit.map(str::to_owned), from: Source::Server }
+                .time()
+                .map(|time| time.as_secs_f64())
         };
         assert_eq!(time("0", Some("ms")), None);
         assert_eq!(time("-1", Some("ms")), None);

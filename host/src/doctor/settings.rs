@@ -118,12 +118,14 @@ async fn lonely(target: &Target<'_>, standbys: &Setting, commit: Option<&Setting
     .fetch_one(&mut *target.look().await?)
     .await?;
     let what = format!("synchronous_standby_names = {}", standbys.value);
-    let why = "every commit waits for a standby's answer: enqueueing, claiming and finishing stand still until one comes";
+    let why =
+        "every commit waits for a standby's answer: enqueueing, claiming and finishing stand still until one comes";
     let remedy = "bring the standby back; or ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();";
     Ok(if synchronous > 0 {
         None
     } else if hidden > 0 {
-        let remedy = "GRANT pg_read_all_stats TO the role that runs this, to see whether one of them is the synchronous one";
+        let remedy =
+            "GRANT pg_read_all_stats TO the role that runs this, to see whether one of them is the synchronous one";
         Some(Finding::note(format!("{what}, and {connected} standbys are connected"), why, remedy))
     } else {
         Some(Finding::error(format!("{what}, and no such standby is connected"), why, remedy))

@@ -1,4 +1,5 @@
-//! The database that is looked at, through transactions that can change nothing and wait for nobody.
+//! The database that is looked at, through transactions that can change nothing and wait for
+//! nobody.
 
 use std::time::Duration;
 
@@ -29,7 +30,8 @@ impl<'a> Target<'a> {
         let options = PgPoolOptions::new().max_connections(MOST_CONNECTIONS).acquire_timeout(TIMEOUT);
         let pool = options.connect_lazy_with(deployment.database.clone());
         let mut look = begin(&pool).await?;
-        // Behind a pooler, what is prepared by name stays in a session that is somebody else's next.
+        // Behind a pooler, what is prepared by name stays in a session that is somebody else's
+        // next.
         let who = sqlx::query_as("SELECT current_user::text, current_database()::text").persistent(false);
         let (me, database): (String, String) = who.fetch_one(&mut *look).await?;
         look.rollback().await?;

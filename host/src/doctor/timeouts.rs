@@ -6,7 +6,8 @@ use super::finding::{Finding, Seen, Severity};
 use super::setting;
 use super::target::Target;
 
-/// A claim takes milliseconds, but counting a long log, or looking for lost jobs in a long queue, can take seconds.
+/// A claim takes milliseconds, but counting a long log, or looking for lost jobs in a long queue,
+/// can take seconds.
 const LEAST_STATEMENT: Duration = Duration::from_secs(30);
 
 const NAMES: [&str; 4] = ["statement_timeout", "transaction_timeout", "lock_timeout", "idle_session_timeout"];
@@ -21,12 +22,16 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
                 Severity::Warning,
                 "a connection that listens is idle from the server's point of view: it is ended, and until it is back jobs wait for the next poll",
             ),
-            "lock_timeout" => (Severity::Note, "a statement that waits for a table's lock fails instead; the host tries again"),
+            "lock_timeout" => {
+                (Severity::Note, "a statement that waits for a table's lock fails instead; the host tries again")
+            }
             _ if time < LEAST_STATEMENT => (
                 Severity::Warning,
                 "counting a long log, or looking for lost jobs in a long queue, can take longer: it is given up each time and never done",
             ),
-            _ => (Severity::Note, "a worker's statements take milliseconds, those that count a long log can take longer"),
+            _ => {
+                (Severity::Note, "a worker's statements take milliseconds, those that count a long log can take longer")
+            }
         };
         let what = format!("{name} = {} {}", humantime::format_duration(time), setting.place());
         found.push(Finding::bad(severity, what, why, setting.remedy_for_role(target, name, "0")));

@@ -15,12 +15,18 @@ use pgq_queue::boot_clock::BootInstant;
 
 impl Shared {
     /// Run these jobs in a task of their own.
-    pub(super) fn spawn(self: &Arc<Self>, jobs: Vec<AssignedJob>, served: Served, exposure: Exposure, asked: BootInstant) {
+    pub(super) fn spawn(
+        self: &Arc<Self>,
+        jobs: Vec<AssignedJob>,
+        served: Served,
+        exposure: Exposure,
+        asked: BootInstant,
+    ) {
         let (shared, active) = (Arc::clone(self), self.capacity.begin());
         self.guests.handle().spawn(async move {
             let mut left = VecDeque::from(jobs);
-            // A panic in the call itself is caught there. Any other panic costs these jobs a run: a lease that was left behind would be renewed
-            // for ever.
+            // A panic in the call itself is caught there. Any other panic costs these jobs a run: a
+            // lease that was left behind would be renewed for ever.
             let _ = AssertUnwindSafe(shared.run(&mut left, &served, asked)).catch_unwind().await;
             shared.abandon(left, &served).await;
             // Before the worker is told that there is room.
@@ -29,7 +35,8 @@ impl Shared {
         });
     }
 
-    /// Run these jobs. Those that are concluded, or run again on their own, are taken out of `left`.
+    /// Run these jobs. Those that are concluded, or run again on their own, are taken out of
+    /// `left`.
     async fn run(self: &Arc<Self>, left: &mut VecDeque<AssignedJob>, served: &Served, asked: BootInstant) {
         let place = self.begin(left.make_contiguous(), asked).await;
         // A claim that is lost is another worker's, and must not begin.
@@ -47,21 +54,28 @@ impl Shared {
             return;
         }
         let report = match place {
-            // The circuit breaker opened since the claim. The jobs do not begin, and no attempt is counted.
+            // The circuit breaker opened since the claim. The jobs do not begin, and no attempt is
+            // counted.
             Some(_place) if served.breaker.is_open() => {
                 CallReport::nothing(Verdict::Release(ReleaseReason::EntrypointPaused), count, false)
             }
             Some(_place) => self.call(left.make_contiguous(), served).await,
             None => CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
         };
-        // One bad job must not cost the others an attempt, and nobody can tell which it was: each runs again alone.
+        // One bad job must not cost the others an attempt, and nobody can tell which it was: each
+        // runs again alone.
         let alone = report.crashed && count > 1;
         for verdict in report.verdicts {
             let Some(assigned) = left.front().cloned() else { break };
             if alone && !assigned.control.is_over() {
                 self.spawn(vec![assigned], served.clone(), served.expose(1), asked);
             } else {
-                let cost = Cost { elapsed: report.elapsed, memory: report.memory, crashed: report.crashed, share: report.share.clone() };
+                let cost = Cost {
+                    elapsed: report.elapsed,
+                    memory: report.memory,
+                    crashed: report.crashed,
+                    share: report.share.clone(),
+                };
                 self.conclude(&assigned, served, verdict, &cost).await;
             }
             left.pop_front();

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use pgq_job::Job;
 
-/// Jobs of one entrypoint together, in the order of the claim, up to `size` of the entrypoint; 1 where it takes no batches.
+/// Jobs of one entrypoint together, in the order of the claim, up to `size` of the entrypoint; 1
+/// where it takes no batches.
 pub(super) fn batches(jobs: Vec<Job>, size: impl Fn(&str) -> usize) -> Vec<Vec<Job>> {
     let mut batches: Vec<Vec<Job>> = Vec::with_capacity(jobs.len());
     let mut open: HashMap<Arc<str>, usize> = HashMap::new();
@@ -27,7 +28,9 @@ pub(super) fn batches(jobs: Vec<Job>, size: impl Fn(&str) -> usize) -> Vec<Vec<J
 /// The same jobs in order, at most `size` at a time.
 pub(super) fn chunks(jobs: Vec<Job>, size: usize) -> impl Iterator<Item = Vec<Job>> {
     let mut jobs = jobs.into_iter();
-    std::iter::from_fn(move || Some(jobs.by_ref().take(size.max(1)).collect::<Vec<_>>()).filter(|chunk| !chunk.is_empty()))
+    std::iter::from_fn(move || {
+        Some(jobs.by_ref().take(size.max(1)).collect::<Vec<_>>()).filter(|chunk| !chunk.is_empty())
+    })
 }
 
 #[cfg(test)]
@@ -58,7 +61,8 @@ mod tests {
             "three" => 3,
             _ => 1,
         };
-        let ids: Vec<Vec<i64>> = batches(jobs, size).iter().map(|batch| batch.iter().map(|job| job.id).collect()).collect();
+        let ids: Vec<Vec<i64>> =
+            batches(jobs, size).iter().map(|batch| batch.iter().map(|job| job.id).collect()).collect();
         assert_eq!(ids, [vec![1], vec![2, 5], vec![3], vec![4, 6], vec![7], vec![8]]);
     }
 }

@@ -1,4 +1,5 @@
-//! Reading payloads that are too large for the answer of a claim, one at a time, before their jobs start.
+//! Reading payloads that are too large for the answer of a claim, one at a time, before their jobs
+//! start.
 
 use std::sync::Arc;
 
@@ -12,10 +13,12 @@ use pgq_queue::Body;
 use pgq_queue::boot_clock::BootInstant;
 
 impl Shared {
-    /// Read the payloads that the claim left in the database, and start each job when its payload is there. Leases are renewed meanwhile.
+    /// Read the payloads that the claim left in the database, and start each job when its payload
+    /// is there. Leases are renewed meanwhile.
     pub(super) fn read(self: &Arc<Self>, jobs: Vec<Job>, plugins: &PluginSet, asked: BootInstant) {
         let (shared, plugins) = (Arc::clone(self), plugins.clone());
-        let jobs: Vec<(ActiveCall, AssignedJob)> = jobs.into_iter().map(|job| (shared.capacity.begin(), self.assign(job, asked))).collect();
+        let jobs: Vec<(ActiveCall, AssignedJob)> =
+            jobs.into_iter().map(|job| (shared.capacity.begin(), self.assign(job, asked))).collect();
         // On the control runtime, where no guest makes a connection wait.
         self.control.spawn(async move {
             for (_active, assigned) in jobs {

@@ -15,11 +15,13 @@ use pgq_engine::{AssignedJob, RoomShare};
 use pgq_job::{Disposition, Fault, FaultKind, Verdict};
 use pgq_queue::{Attempt, ConcurrencyLimit, Record};
 
-/// A job that has failed this often and still comes back at once is in a loop. With the default back-off, it waits for minutes by then.
+/// A job that has failed this often and still comes back at once is in a loop. With the default
+/// back-off, it waits for minutes by then.
 const MANY_ATTEMPTS: u32 = 10;
 
 impl Shared {
-    /// The one place where runs end. Sends the record to the recorder, unless the job is not ours any more.
+    /// The one place where runs end. Sends the record to the recorder, unless the job is not ours
+    /// any more.
     pub(super) async fn conclude(&self, assigned: &AssignedJob, served: &Served, verdict: Verdict, cost: &Cost) {
         let AssignedJob { job, control } = assigned;
         let (id, claim) = (job.id, job.claim);
@@ -38,8 +40,8 @@ impl Shared {
             }
             return self.leases.release([claim]);
         }
-        // A cancelled job is over, whatever the guest made of it. (PgQueuer 1.6 has deleted the row by then, and there is nothing left to
-        // write; 2.0 leaves that to us.)
+        // A cancelled job is over, whatever the guest made of it. (PgQueuer 1.6 has deleted the row
+        // by then, and there is nothing left to write; 2.0 leaves that to us.)
         let cancelled = control.is_cancelled();
         let verdict = if cancelled { retry_policy::cancelled() } else { verdict };
         let case = retry_policy::Case { id, attempt: job.attempt(), me: self.queue.me(), served };
@@ -53,17 +55,26 @@ impl Shared {
             *delay = served.throttle.delay(*delay);
         }
         log_end(id, served, &disposition);
-        let attempt =
-            cost.ran().then(|| Attempt { number: job.attempt(), plugin: served.plugin.key(), elapsed: cost.elapsed, memory: cost.memory });
-        // Waits while the recorder is behind: a database that does not keep up slows the claims down.
+        let attempt = cost.ran().then(|| Attempt {
+            number: job.attempt(),
+            plugin: served.plugin.key(),
+            elapsed: cost.elapsed,
+            memory: cost.memory,
+        });
+        // Waits while the recorder is behind: a database that does not keep up slows the claims
+        // down.
         let limited = limited(served);
         let share = cost.share.clone().map(|share| share as Arc<dyn Any + Send + Sync>);
-        if self.records.send(Record { claim, disposition, attempt, limited, suspect, cancelled, share }).await.is_err() {
-            tracing::error!("an outcome came after the recorder had stopped; the job runs again when its lease is over");
+        if self.records.send(Record { claim, disposition, attempt, limited, suspect, cancelled, share }).await.is_err()
+        {
+            tracing::error!(
+                "an outcome came after the recorder had stopped; the job runs again when its lease is over"
+            );
         }
     }
 
-    /// Record a failed run for jobs that a panic of the host left behind. One for which that fails as well runs again when its lease is over.
+    /// Record a failed run for jobs that a panic of the host left behind. One for which that fails
+    /// as well runs again when its lease is over.
     pub(super) async fn abandon(&self, left: VecDeque<AssignedJob>, served: &Served) {
         for AssignedJob { job, .. } in left {
             let fault = Fault::new(FaultKind::HostPanic, "the host panicked while it concluded this run");
@@ -105,7 +116,10 @@ impl Cost {
 
 /// The limit that jobs of this entrypoint run under, if any.
 fn limited(served: &Served) -> Option<ConcurrencyLimit> {
-    served.options.concurrency.map(|concurrency| ConcurrencyLimit { entrypoint: Arc::clone(&served.entrypoint), concurrency })
+    served
+        .options
+        .concurrency
+        .map(|concurrency| ConcurrencyLimit { entrypoint: Arc::clone(&served.entrypoint), concurrency })
 }
 
 fn cause(traceback: &serde_json::Value) -> Option<&str> {
@@ -115,19 +129,47 @@ fn cause(traceback: &serde_json::Value) -> Option<&str> {
 fn log_end(id: i64, served: &Served, disposition: &Disposition) {
     let (entrypoint, plugin) = (&*served.entrypoint, &*served.plugin.name);
     match disposition {
-        Disposition::Finished { traceback: None, .. } => tracing::debug!(job.id = id, job.entrypoint = entrypoint, plugin, "done"),
+        Disposition::Finished { traceback: None, .. } => {
+            tracing::debug!(job.id = id, job.entrypoint = entrypoint, plugin, "done")
+        }
         Disposition::Finished { status, traceback: Some(traceback), .. } => {
-            tracing::info!(job.id = id, job.entrypoint = entrypoint, plugin, status = status.label(), cause = cause(traceback), "ended");
+            tracing::info!(
+                job.id = id,
+                job.entrypoint = entrypoint,
+                plugin,
+                status = status.label(),
+                cause = cause(traceback),
+                "ended"
+            );
         }
         Disposition::Again { delay, counts: true, traceback } => {
             let cause = traceback.as_ref().and_then(cause);
-            tracing::info!(job.id = id, job.entrypoint = entrypoint, plugin, delay_ms = delay.as_millis(), cause, "failed, runs again");
+            tracing::info!(
+                job.id = id,
+                job.entrypoint = entrypoint,
+                plugin,
+                delay_ms = delay.as_millis(),
+                cause,
+                "failed, runs again"
+            );
         }
         Disposition::Again { delay, .. } => {
-            tracing::debug!(job.id = id, job.entrypoint = entrypoint, plugin, delay_ms = delay.as_millis(), "queued again")
+            tracing::debug!(
+                job.id = id,
+                job.entrypoint = entrypoint,
+                plugin,
+                delay_ms = delay.as_millis(),
+                "queued again"
+            )
         }
         Disposition::Held { traceback } => {
-            tracing::warn!(job.id = id, job.entrypoint = entrypoint, plugin, cause = cause(traceback), "failed for good, held");
+            tracing::warn!(
+                job.id = id,
+                job.entrypoint = entrypoint,
+                plugin,
+                cause = cause(traceback),
+                "failed for good, held"
+            );
         }
     }
 }

@@ -14,8 +14,8 @@ use pgq_job::{Claim, Fault, FaultKind, ReleaseReason, Verdict};
 use pgq_queue::boot_clock::BootInstant;
 
 impl Shared {
-    /// A place to run in, once these jobs may begin: no suspect runs alone, and their leases are good for a while or known to be lost. `None`
-    /// when the host stops.
+    /// A place to run in, once these jobs may begin: no suspect runs alone, and their leases are
+    /// good for a while or known to be lost. `None` when the host stops.
     pub(super) async fn begin(&self, jobs: &[AssignedJob], asked: BootInstant) -> Option<SemaphorePermit<'_>> {
         loop {
             if !self.lane.is_open() {
@@ -41,7 +41,8 @@ impl Shared {
         }
     }
 
-    /// Call the guest, on the threads for short or long runs. Never fails: a panic of the host is a verdict, too.
+    /// Call the guest, on the threads for short or long runs. Never fails: a panic of the host is a
+    /// verdict, too.
     pub(super) async fn call(&self, jobs: &[AssignedJob], served: &Served) -> CallReport {
         let options = &served.options;
         let spec = CallSpec {

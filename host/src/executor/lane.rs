@@ -1,5 +1,5 @@
-//! Where suspects run: a few at a time, or alone. One of them may be the job that ends its workers, and the fewer begin together, the fewer
-//! are suspected the next time.
+//! Where suspects run: a few at a time, or alone. One of them may be the job that ends its workers,
+//! and the fewer begin together, the fewer are suspected the next time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use pgq_job::{Job, Suspicion};
 
 /// Suspects that begin at once.
 const FEW: u32 = 8;
-/// A suspect that has run for this long makes room for others. One that runs alone gets more time after each lost worker, and in the end all
-/// the time that it takes.
+/// A suspect that has run for this long makes room for others. One that runs alone gets more time
+/// after each lost worker, and in the end all the time that it takes.
 const BRIEF: Duration = Duration::from_secs(10);
 const LONGER: Duration = Duration::from_secs(60);
 
@@ -58,7 +58,8 @@ impl Lane {
         })
     }
 
-    /// A place among the few, or all places. First come, first served. Never `None`: the semaphore is not closed.
+    /// A place among the few, or all places. First come, first served. Never `None`: the semaphore
+    /// is not closed.
     pub(super) async fn place(&self, suspicion: Suspicion) -> Option<OwnedSemaphorePermit> {
         let places = match suspicion {
             Suspicion::Few => 1,
@@ -77,8 +78,9 @@ pub(super) fn stay(suspicion: Suspicion) -> Option<Duration> {
     }
 }
 
-/// The suspects among these jobs, in the order in which they begin. Those that run alone come first, since all others wait for them; among
-/// these, the ones that lost the fewest workers, or an innocent job could be the first to begin time after time.
+/// The suspects among these jobs, in the order in which they begin. Those that run alone come
+/// first, since all others wait for them; among these, the ones that lost the fewest workers, or an
+/// innocent job could be the first to begin time after time.
 pub(super) fn part(jobs: Vec<Job>) -> (Vec<(Job, Suspicion)>, Vec<Job>) {
     if jobs.iter().all(|job| job.suspicion.is_none()) {
         return (Vec::new(), jobs);
@@ -109,7 +111,8 @@ mod tests {
     fn nothing_begins_beside_a_job_that_is_to_be_alone() {
         let lane = Arc::new(Lane::default());
         assert!(lane.is_open());
-        let few: Vec<_> = (0..FEW).map(|_| lane.place(Suspicion::Few).now_or_never().flatten().expect("room")).collect();
+        let few: Vec<_> =
+            (0..FEW).map(|_| lane.place(Suspicion::Few).now_or_never().flatten().expect("room")).collect();
         assert!(lane.place(Suspicion::Few).now_or_never().is_none());
         let quiet = lane.quiet(ALONE).expect("it needs it");
         assert!(lane.quiet(Suspicion::Few).is_none());

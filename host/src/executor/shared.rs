@@ -24,7 +24,8 @@ pub(super) struct Shared {
     pub(super) control: Handle,
     pub(super) lane: Arc<Lane>,
     pub(super) closed: CancellationToken,
-    /// Large payloads are read one at a time, because each takes a connection and is in memory twice for a moment.
+    /// Large payloads are read one at a time, because each takes a connection and is in memory
+    /// twice for a moment.
     pub(super) reading: Semaphore,
     pub(super) running: Semaphore,
     pub(super) capacity: Arc<Capacity>,

@@ -23,7 +23,9 @@ impl Shared {
             match plugins.pick(&entrypoint, fastrand::f64()) {
                 // A canary may take smaller batches than the version that it is to replace.
                 Some(served) => chunks(jobs, batch(served)).for_each(|jobs| self.start_call(jobs, served, asked)),
-                None => tracing::error!(job.entrypoint = %entrypoint, jobs = jobs.len(), "claimed jobs that nobody asked for"),
+                None => {
+                    tracing::error!(job.entrypoint = %entrypoint, jobs = jobs.len(), "claimed jobs that nobody asked for")
+                }
             }
         }
     }

@@ -34,7 +34,12 @@ struct Suspect {
 
 impl Shared {
     /// Start each in a call of its own, in this order.
-    pub(super) fn start_suspects(self: &Arc<Self>, suspects: Vec<(Job, Suspicion)>, plugins: &PluginSet, asked: BootInstant) {
+    pub(super) fn start_suspects(
+        self: &Arc<Self>,
+        suspects: Vec<(Job, Suspicion)>,
+        plugins: &PluginSet,
+        asked: BootInstant,
+    ) {
         let mut started = Vec::with_capacity(suspects.len());
         for (job, suspicion) in suspects {
             match plugins.pick(&job.entrypoint, fastrand::f64()) {
@@ -49,12 +54,15 @@ impl Shared {
                         exposure: served.expose(1),
                     });
                 }
-                None => tracing::error!(job.entrypoint = %job.entrypoint, jobs = 1, "claimed jobs that nobody asked for"),
+                None => {
+                    tracing::error!(job.entrypoint = %job.entrypoint, jobs = 1, "claimed jobs that nobody asked for")
+                }
             }
         }
         tracing::info!(jobs = started.len(), "jobs that a lost worker held are run apart from the others");
         let shared = Arc::clone(self);
-        let started: Vec<(Suspect, ActiveCall)> = started.into_iter().map(|suspect| (suspect, shared.capacity.begin())).collect();
+        let started: Vec<(Suspect, ActiveCall)> =
+            started.into_iter().map(|suspect| (suspect, shared.capacity.begin())).collect();
         self.guests.handle().spawn(async move {
             for (suspect, active) in started {
                 let place = shared.closed.run_until_cancelled(shared.lane.place(suspect.suspicion)).await.flatten();
@@ -107,24 +115,32 @@ impl Shared {
             Err(reason) => CallReport::nothing(Verdict::Release(reason), 1, false),
         };
         drop(place);
-        let cost = Cost { elapsed: report.elapsed, memory: report.memory, crashed: report.crashed, share: report.share.clone() };
+        let cost = Cost {
+            elapsed: report.elapsed,
+            memory: report.memory,
+            crashed: report.crashed,
+            share: report.share.clone(),
+        };
         for verdict in report.verdicts {
             self.conclude(&assigned, &served, verdict, &cost).await;
         }
-        // Until its outcome is written, the next suspect could end this host, and this one would be charged.
+        // Until its outcome is written, the next suspect could end this host, and this one would be
+        // charged.
         if apart.is_some() && matches!(suspicion, Suspicion::Alone { .. }) {
             self.recorded(assigned.job.claim).await;
         }
     }
 
-    /// Resolves when the outcome of this claim is written or is not ours to write, or when the host stops.
+    /// Resolves when the outcome of this claim is written or is not ours to write, or when the host
+    /// stops.
     async fn recorded(&self, claim: Claim) {
         while self.leases.standing(claim) != Standing::Lost && !self.closed.is_cancelled() {
             tokio::time::sleep(RECORDED_POLL).await;
         }
     }
 
-    /// Note that a suspect begins. Returns whether its claim still stands, or why it cannot begin now.
+    /// Note that a suspect begins. Returns whether its claim still stands, or why it cannot begin
+    /// now.
     async fn note(&self, claim: Claim, suspicion: Suspicion) -> Result<bool, ReleaseReason> {
         let queue = self.queue.clone();
         let noting = async move { tokio::time::timeout(NOTE_TIMEOUT, queue.begin_suspect(claim, suspicion)).await };
@@ -136,7 +152,11 @@ impl Shared {
                     Ok(_) => format!("no answer within {NOTE_TIMEOUT:?}"),
                     Err(error) => error.to_string(),
                 };
-                tracing::warn!(job.id = claim.id, error, "cannot note that this job begins, whose worker was lost; it is queued again");
+                tracing::warn!(
+                    job.id = claim.id,
+                    error,
+                    "cannot note that this job begins, whose worker was lost; it is queued again"
+                );
                 Err(ReleaseReason::BeginningUnnoted)
             }
         }

@@ -12,7 +12,8 @@ use pgq_engine::printable::Escaping;
 /// A message or a value that is longer is cut.
 pub(super) const MOST_BYTES: usize = 32 << 10;
 
-/// `message name=value name="value"`, with everything escaped that could end the line or drive a terminal.
+/// `message name=value name="value"`, with everything escaped that could end the line or drive a
+/// terminal.
 #[derive(Debug)]
 pub(super) struct TextFields;
 

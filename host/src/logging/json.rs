@@ -90,7 +90,8 @@ fn string(to: &mut String, text: &str) -> fmt::Result {
     Ok(())
 }
 
-/// JSON that passes all but C0 controls through within its strings, without what a terminal would act on.
+/// JSON that passes all but C0 controls through within its strings, without what a terminal would
+/// act on.
 fn ascii(json: &str) -> String {
     json.chars().map(|c| if is_unfit(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect()
 }
@@ -103,7 +104,11 @@ struct JsonVisitor {
 // A string takes whatever is written to it.
 impl Visit for JsonVisitor {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        let _ = if value.is_finite() { self.object.plain(field.name(), value) } else { self.object.plain(field.name(), "null") };
+        let _ = if value.is_finite() {
+            self.object.plain(field.name(), value)
+        } else {
+            self.object.plain(field.name(), "null")
+        };
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
@@ -160,6 +165,8 @@ mod tests {
         }
         let mut json = String::new();
         string(&mut json, &"ä".repeat(MOST_BYTES)).expect("written");
-        assert!(serde_json::from_str::<String>(&json).expect("JSON").ends_with(&format!("ä... [{MOST_BYTES} bytes more]")));
+        assert!(
+            serde_json::from_str::<String>(&json).expect("JSON").ends_with(&format!("ä... [{MOST_BYTES} bytes more]"))
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! What is logged waits here for a thread of its own to write it: whoever logs waits for nobody who reads.
+//! What is logged waits here for a thread of its own to write it: whoever logs waits for nobody who
+//! reads.
 //!
-//! A reader that is slow or gone, a terminal that was closed and a disk that is full cost log lines and nothing else. tracing-appender's
-//! writer is not used: it bounds its queue by lines and not by bytes, and a line that cannot be written is lost there without being counted.
+//! A reader that is slow or gone, a terminal that was closed and a disk that is full cost log lines
+//! and nothing else. tracing-appender's writer is not used: it bounds its queue by lines and not by
+//! bytes, and a line that cannot be written is lost there without being counted.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
@@ -14,7 +16,8 @@ pub(crate) const DROPPED: &str = "pgq_host_log_lines_dropped_total";
 
 /// What waits to be written, besides what is being written, is at most so long.
 const MOST_BYTES: usize = 4 << 20;
-/// So much is written to a pipe without another process's line in between. A longer line is written alone.
+/// So much is written to a pipe without another process's line in between. A longer line is written
+/// alone.
 const AT_ONCE: usize = 4096;
 /// Between two tries to write where writing fails.
 const FIRST_RETRY: Duration = Duration::from_millis(10);
@@ -67,15 +70,18 @@ impl Queue {
         drop(self.done.wait_timeout_while(pending, within, busy));
     }
 
-    /// Write what comes, for ever. `gap` is told how many lines are missing behind those that are written next; what it logs stands in
-    /// their place.
+    /// Write what comes, for ever. `gap` is told how many lines are missing behind those that are
+    /// written next; what it logs stands in their place.
     pub(super) fn write(&self, mut to: File, gap: impl Fn(u64)) -> ! {
         let _ = self.writer.set(thread::current().id());
         loop {
             let mut pending = self.lock();
             pending.writing = false;
             self.done.notify_all();
-            let mut pending = self.more.wait_while(pending, |pending| pending.text.is_empty()).unwrap_or_else(PoisonError::into_inner);
+            let mut pending = self
+                .more
+                .wait_while(pending, |pending| pending.text.is_empty())
+                .unwrap_or_else(PoisonError::into_inner);
             pending.writing = true;
             let (text, dropped) = (std::mem::take(&mut pending.text), std::mem::take(&mut pending.dropped));
             drop(pending);
@@ -99,8 +105,9 @@ fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Until it is written: a disk is cleared, a terminal that was set not to block takes more after a while. Where nobody will ever read again,
-/// this tries once a second, and what is logged meanwhile is dropped.
+/// Until it is written: a disk is cleared, a terminal that was set not to block takes more after a
+/// while. Where nobody will ever read again, this tries once a second, and what is logged meanwhile
+/// is dropped.
 fn persist(to: &mut File, mut piece: &[u8]) {
     let mut retry = FIRST_RETRY;
     while !piece.is_empty() {
@@ -160,7 +167,8 @@ mod tests {
         let (mut reader, writer) = pipe();
         let (queue, missing) = written_to(writer);
         let line = [vec![b'x'; 99_999], b"\n".to_vec()].concat();
-        // A pipe takes 64 KiB, one batch is being written, one waits: most of these find no room, and none of them waits.
+        // A pipe takes 64 KiB, one batch is being written, one waits: most of these find no room,
+        // and none of them waits.
         (0..200).for_each(|_| queue.push(&line));
         let before = Instant::now();
         queue.flush(Duration::from_millis(50));

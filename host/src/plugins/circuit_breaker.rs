@@ -1,8 +1,9 @@
-//! The circuit breaker of one entrypoint of one plugin version: a version that crashes run after run is taken out of service before it has
-//! burnt the attempts of a whole queue.
+//! The circuit breaker of one entrypoint of one plugin version: a version that crashes run after
+//! run is taken out of service before it has burnt the attempts of a whole queue.
 //!
-//! Results alone come too late for that, since hundreds of runs can be under way before the first of them is known. So what is being tried
-//! (a canary, an entrypoint after a pause) is given few jobs at a time, and one more for each that went well.
+//! Results alone come too late for that, since hundreds of runs can be under way before the first
+//! of them is known. So what is being tried (a canary, an entrypoint after a pause) is given few
+//! jobs at a time, and one more for each that went well.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +24,8 @@ const STRICTER: u32 = 4;
 pub struct CircuitBreaker {
     rule: BreakerRule,
     state: Mutex<State>,
-    /// What the state's phase means to those who claim and begin runs: for every one of them, without the lock.
+    /// What the state's phase means to those who claim and begin runs: for every one of them,
+    /// without the lock.
     gate: AtomicU8,
     /// Jobs that were claimed for it and have not ended.
     under_way: AtomicU32,
@@ -76,7 +78,13 @@ impl CircuitBreaker {
         let phase = if canary { Phase::Canary } else { Phase::Closed };
         let rule = BreakerRule { window: rule.window.clamp(1, 64), ..rule };
         let state = State { crashes: 0, runs: 0, good: 0, opened: 0, phase };
-        CircuitBreaker { rule, state: Mutex::new(state), gate: AtomicU8::new(phase.gate()), under_way: AtomicU32::new(0), opened }
+        CircuitBreaker {
+            rule,
+            state: Mutex::new(state),
+            gate: AtomicU8::new(phase.gate()),
+            under_way: AtomicU32::new(0),
+            opened,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -214,7 +222,9 @@ mod tests {
         let breaker = breaker(false);
         for _ in 0..20 {
             // Three of any ten runs.
-            [true, false, false, true, false, false, true, false, false, false].iter().for_each(|crashed| breaker.observe(*crashed));
+            [true, false, false, true, false, false, true, false, false, false]
+                .iter()
+                .for_each(|crashed| breaker.observe(*crashed));
         }
         assert_eq!(breaker.open_until(), None);
         breaker.observe(true);

@@ -1,5 +1,5 @@
-//! What is in a file of the folder: its stamp, and its bytes. Only regular files count, and no more of them is read than is allowed: a pipe
-//! would never end, and neither would a device.
+//! What is in a file of the folder: its stamp, and its bytes. Only regular files count, and no more
+//! of them is read than is allowed: a pipe would never end, and neither would a device.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use super::RefusedCause;
 
-/// What tells one content of a file from the next without reading it. The time of the last change of the inode is part of it, so that a
-/// file written in place with its old size and time of modification is noticed as well.
+/// What tells one content of a file from the next without reading it. The time of the last change
+/// of the inode is part of it, so that a file written in place with its old size and time of
+/// modification is noticed as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
@@ -57,13 +58,15 @@ pub(super) enum Content {
     Refused(RefusedCause),
 }
 
-/// The bytes of the file that has this stamp, if they are `most` or fewer. May wait for a disk, never for a writer.
+/// The bytes of the file that has this stamp, if they are `most` or fewer. May wait for a disk,
+/// never for a writer.
 pub(super) fn read(path: &Path, stamp: Stamp, most: u64) -> Content {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Content::Changing,
         _ => Content::Refused(RefusedCause::Unreadable(error.to_string())),
     };
-    // To look at the type before opening is not enough: the file may be another one by then. Opened so, a pipe does not wait for a writer.
+    // To look at the type before opening is not enough: the file may be another one by then. Opened
+    // so, a pipe does not wait for a writer.
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC | rustix::fs::OFlags::NOCTTY;
     let mut options = OpenOptions::new();
     let file = match options.read(true).custom_flags(flags.bits().cast_signed()).open(path) {
@@ -130,7 +133,9 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), rustix::fs::Mode::RWXU).expect("a pipe");
         let _socket = std::os::unix::net::UnixListener::bind(at("socket")).expect("a socket");
-        for (link, target) in [("zero", "/dev/zero"), ("tty", "/dev/tty"), ("endless", "/proc/kallsyms"), ("self", "/proc/self/maps")] {
+        for (link, target) in
+            [("zero", "/dev/zero"), ("tty", "/dev/tty"), ("endless", "/proc/kallsyms"), ("self", "/proc/self/maps")]
+        {
             std::os::unix::fs::symlink(target, at(link)).expect("a link");
         }
         std::fs::create_dir(at("folder")).expect("a folder");

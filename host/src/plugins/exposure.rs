@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{CircuitBreaker, Served};
 use pgq_engine::PoolShare;
 
-/// Claimed jobs that one call runs, until it is dropped: their part in what is tried at a time, and in the pool of instances.
+/// Claimed jobs that one call runs, until it is dropped: their part in what is tried at a time, and
+/// in the pool of instances.
 #[derive(Debug)]
 pub struct Exposure {
     breaker: Arc<CircuitBreaker>,
@@ -14,7 +15,8 @@ pub struct Exposure {
 }
 
 impl Served {
-    /// How many more jobs may be claimed for it now: few while it is being tried, and what there are instances for; `None` is any number.
+    /// How many more jobs may be claimed for it now: few while it is being tried, and what there
+    /// are instances for; `None` is any number.
     pub fn allowance(&self) -> Option<u32> {
         [self.breaker.allowance(), self.plugin.room()].into_iter().flatten().min()
     }

@@ -78,9 +78,16 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// What a refusal by a host of this build depends on besides the file: one of other hosts may be none here.
+    /// What a refusal by a host of this build depends on besides the file: one of other hosts may
+    /// be none here.
     pub(super) fn rules(&self) -> String {
-        let rules = format!("{} {} {} {:?}", crate::version::BUILD, self.caps.memory, self.caps.plugin_size, std::env::consts::ARCH);
+        let rules = format!(
+            "{} {} {} {:?}",
+            crate::version::BUILD,
+            self.caps.memory,
+            self.caps.plugin_size,
+            std::env::consts::ARCH
+        );
         pgq_engine::digest::sha256(rules.as_bytes())[..16].to_owned()
     }
 
@@ -115,7 +122,8 @@ impl fmt::Debug for Reread {
 pub type Files = BTreeMap<PathBuf, Stamp>;
 
 impl Folder {
-    /// The files that count, with their stamps. A file whose stamp cannot be had (a link that leads nowhere) is passed over.
+    /// The files that count, with their stamps. A file whose stamp cannot be had (a link that leads
+    /// nowhere) is passed over.
     pub fn list(&self) -> Result<Files, FolderError> {
         let error = |source| FolderError { folder: self.path.clone(), source };
         let mut files = BTreeMap::new();

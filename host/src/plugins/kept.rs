@@ -1,7 +1,8 @@
-//! Versions that were served, kept on disk, so that there is something to go back to after a restart as well.
+//! Versions that were served, kept on disk, so that there is something to go back to after a
+//! restart as well.
 //!
-//! They are components, not compiled code, in the private folder of compiled code. A version's name is its digest, and a file that does not
-//! match its name is deleted unread.
+//! They are components, not compiled code, in the private folder of compiled code. A version's name
+//! is its digest, and a file that does not match its name is deleted unread.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,7 +12,8 @@ use std::time::SystemTime;
 use super::content::{self, Content, Stamp};
 use pgq_engine::digest;
 
-/// Of one file of the plugins folder: the version that is served, the one before it, and one more while neither has proved itself.
+/// Of one file of the plugins folder: the version that is served, the one before it, and one more
+/// while neither has proved itself.
 const VERSIONS: usize = 3;
 /// Of all files together. The oldest go.
 const MOST_BYTES: u64 = 1 << 30;
@@ -28,8 +30,9 @@ impl KeptVersions {
         KeptVersions { folder }
     }
 
-    /// The place of this file's versions. By its whole path, as it was named: hosts of several plugins folders may share a cache, and a file of
-    /// one is no version of its namesake in another.
+    /// The place of this file's versions. By its whole path, as it was named: hosts of several
+    /// plugins folders may share a cache, and a file of one is no version of its namesake in
+    /// another.
     fn place(&self, file: &Path) -> PathBuf {
         let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         self.folder.join(&digest::sha256(path.as_os_str().as_encoded_bytes())[..32])

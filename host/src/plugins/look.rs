@@ -1,4 +1,5 @@
-//! One look at one file: read, check, compile, link, describe. Called off when the file goes or changes meanwhile.
+//! One look at one file: read, check, compile, link, describe. Called off when the file goes or
+//! changes meanwhile.
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ use super::{Folder, RefusedCause};
 use pgq_engine::{self as wasm, CodeCache, Engine, Loaded};
 use pgq_job::judgement::Judgements;
 
-/// A look that is under way. Dropped, because the file went or changed, it is called off: nobody waits for a compiler for nothing.
+/// A look that is under way. Dropped, because the file went or changed, it is called off: nobody
+/// waits for a compiler for nothing.
 #[derive(Debug)]
 pub(super) struct Flight {
     number: u64,
@@ -106,11 +108,14 @@ impl Loading {
         }
     }
 
-    /// Read, check, compile, link and describe. Takes as long as the compiler takes. Never fails: whatever happens is about the file.
+    /// Read, check, compile, link and describe. Takes as long as the compiler takes. Never fails:
+    /// whatever happens is about the file.
     pub async fn look(self, folder: &Folder, engine: &Engine, cache: &CodeCache) -> LookedAt {
         let looking = async {
             match &self.want {
-                Want::Now { stamp, looked_at, bare } => self.now(folder, engine, cache, *stamp, looked_at.as_deref(), *bare).await,
+                Want::Now { stamp, looked_at, bare } => {
+                    self.now(folder, engine, cache, *stamp, looked_at.as_deref(), *bare).await
+                }
                 Want::Before { sha256 } => Fetched::Before(self.before(folder, engine, cache, Some(sha256)).await),
             }
         };
@@ -126,7 +131,15 @@ impl Loading {
     }
 
     /// Read the file once, and judge those bytes.
-    async fn now(&self, folder: &Folder, engine: &Engine, cache: &CodeCache, stamp: Stamp, looked_at: Option<&str>, bare: bool) -> Fetched {
+    async fn now(
+        &self,
+        folder: &Folder,
+        engine: &Engine,
+        cache: &CodeCache,
+        stamp: Stamp,
+        looked_at: Option<&str>,
+        bare: bool,
+    ) -> Fetched {
         let (sha256, loaded) = match content::read(&self.path, stamp, folder.caps.plugin_size) {
             Content::Changing => return Fetched::Changing,
             Content::Refused(cause) => (None, Err(cause)),
@@ -149,7 +162,13 @@ impl Loading {
         Fetched::New { sha256, loaded, instead }
     }
 
-    async fn load(&self, folder: &Folder, engine: &Engine, cache: &CodeCache, bytes: &[u8]) -> Result<Arc<Loaded>, RefusedCause> {
+    async fn load(
+        &self,
+        folder: &Folder,
+        engine: &Engine,
+        cache: &CodeCache,
+        bytes: &[u8],
+    ) -> Result<Arc<Loaded>, RefusedCause> {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let loaded = wasm::load(engine, cache, &stem, bytes, self.tries, |name| folder.grants_of(name)).await?;
         if let Some(kept) = &self.known.kept {
@@ -160,17 +179,27 @@ impl Loading {
     }
 
     /// The last version that was served, but for this one and those that were taken out of service.
-    async fn before(&self, folder: &Folder, engine: &Engine, cache: &CodeCache, not: Option<&str>) -> Option<Arc<Loaded>> {
+    async fn before(
+        &self,
+        folder: &Folder,
+        engine: &Engine,
+        cache: &CodeCache,
+        not: Option<&str>,
+    ) -> Option<Arc<Loaded>> {
         let Known { judgements, rules, kept } = &self.known;
         let kept = kept.as_ref()?;
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
-        let good =
-            kept.versions(&self.path).into_iter().filter(|sha256| not != Some(sha256) && judgements.against(sha256, rules).is_none());
+        let good = kept
+            .versions(&self.path)
+            .into_iter()
+            .filter(|sha256| not != Some(sha256) && judgements.against(sha256, rules).is_none());
         for sha256 in good {
             let Some(bytes) = kept.read(&self.path, &sha256, folder.caps.plugin_size) else { continue };
             match wasm::load(engine, cache, &stem, &bytes, self.tries, |name| folder.grants_of(name)).await {
                 Ok(loaded) => return Some(Arc::new(loaded)),
-                Err(error) => tracing::warn!(file = %self.path.display(), sha256, error = %error, "a version of before cannot be served"),
+                Err(error) => {
+                    tracing::warn!(file = %self.path.display(), sha256, error = %error, "a version of before cannot be served")
+                }
             }
         }
         None

@@ -1,4 +1,5 @@
-//! What follows from how versions do, here and on other hosts: which are taken out of service, and which verdicts are told.
+//! What follows from how versions do, here and on other hosts: which are taken out of service, and
+//! which verdicts are told.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +15,9 @@ const CANARY_REVIEW: Duration = Duration::from_secs(1);
 const SAME: Duration = Duration::from_secs(5);
 
 impl Rollouts {
-    /// Draw the consequences of how versions do: a canary that crashes goes, one that has proved itself takes over, a version that crashes
-    /// makes room for the one before it, and a pause that is over ends. Says whether anything changed, and when to ask again at the latest.
+    /// Draw the consequences of how versions do: a canary that crashes goes, one that has proved
+    /// itself takes over, a version that crashes makes room for the one before it, and a pause that
+    /// is over ends. Says whether anything changed, and when to ask again at the latest.
     pub fn review(&mut self) -> (bool, Option<Instant>) {
         let mut changed = false;
         let mut next: Option<Instant> = None;
@@ -45,10 +47,19 @@ impl Rollouts {
                 }
             }
             let crashing = serving.crashing().is_some();
-            if crashing && rollout.back.is_none() && rollout.no_way_back.as_ref() != Some(sha256) && self.known.kept.is_some() {
+            if crashing
+                && rollout.back.is_none()
+                && rollout.no_way_back.as_ref() != Some(sha256)
+                && self.known.kept.is_some()
+            {
                 stuck.push((path.clone(), sha256.clone()));
             } else if !crashing && serving.runs() >= self.rule.window && !self.known.judgements.is_good(sha256) {
-                found.push(judgement(serving, None, Standing::Good, format!("{} runs, and no circuit breaker open", serving.runs())));
+                found.push(judgement(
+                    serving,
+                    None,
+                    Standing::Good,
+                    format!("{} runs, and no circuit breaker open", serving.runs()),
+                ));
             }
         }
         found.extend(gone.iter().filter_map(rolled_back));
@@ -87,8 +98,8 @@ impl Rollouts {
         std::mem::take(&mut self.found)
     }
 
-    /// What all hosts know by now. A version that another one took out of service goes here as well, and what was forgotten is tried again.
-    /// Says whether anything changed.
+    /// What all hosts know by now. A version that another one took out of service goes here as
+    /// well, and what was forgotten is tried again. Says whether anything changed.
     pub fn adopt(&mut self, judgements: Arc<Judgements>) -> bool {
         self.known.judgements = Arc::clone(&judgements);
         let (mut changed, mut back) = (false, Vec::new());
@@ -108,7 +119,8 @@ impl Rollouts {
                 if rollout.previous.is_none() {
                     back.push((path.clone(), judgement.sha256.clone()));
                 }
-                (rollout.serving, rollout.fault) = (rollout.previous.take(), Some(RefusedCause::Judged(Box::new(judgement))));
+                (rollout.serving, rollout.fault) =
+                    (rollout.previous.take(), Some(RefusedCause::Judged(Box::new(judgement))));
                 changed = true;
             }
             if let Some(serving) = &rollout.serving {
@@ -118,7 +130,9 @@ impl Rollouts {
                 }
             }
             let forgotten = |judged: &Judgement| judgements.against(&judged.sha256, &self.known.rules).is_none();
-            if matches!(&rollout.fault, Some(RefusedCause::Judged(judged)) if forgotten(judged)) && rollout.loading.is_none() {
+            if matches!(&rollout.fault, Some(RefusedCause::Judged(judged)) if forgotten(judged))
+                && rollout.loading.is_none()
+            {
                 rollout.forget();
             }
         }
@@ -131,7 +145,11 @@ impl Rollouts {
         Arc::make_mut(&mut self.known.judgements).forget(name);
         let mut found = false;
         for (path, rollout) in &mut self.by_file {
-            let versions = rollout.serving.iter().chain(rollout.canary.iter().map(|(_, version)| version)).chain(&rollout.previous);
+            let versions = rollout
+                .serving
+                .iter()
+                .chain(rollout.canary.iter().map(|(_, version)| version))
+                .chain(&rollout.previous);
             let mut mine = path.file_stem().is_some_and(|stem| stem == name);
             for version in versions {
                 let whole = *version.loaded.name == *name;
@@ -140,7 +158,8 @@ impl Rollouts {
                     mine = true;
                 }
             }
-            let judged = |judgement: &Judgement| judgement.plugin == name || judgement.entrypoint.as_deref() == Some(name);
+            let judged =
+                |judgement: &Judgement| judgement.plugin == name || judgement.entrypoint.as_deref() == Some(name);
             mine |= matches!(&rollout.fault, Some(RefusedCause::Judged(judgement)) if judged(judgement));
             if mine && rollout.fault.as_ref().is_some_and(RefusedCause::is_of_a_version) {
                 // The content that was taken out of service is looked at again.

@@ -7,7 +7,8 @@ use super::look::Flight;
 use super::version::Version;
 use super::{Canary, Folder, RefusedCause};
 
-/// The first wait before a file is looked at again that was refused for a cause that may pass; each further one is twice as long.
+/// The first wait before a file is looked at again that was refused for a cause that may pass; each
+/// further one is twice as long.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const LAST_RETRY: Duration = Duration::from_secs(600);
 
@@ -55,8 +56,8 @@ impl Rollout {
         (self.stamp, self.sha256, self.again) = (None, None, None);
     }
 
-    /// Have each version do what it is granted now, and no more: the one to go back to as well. One that the grants are not for is not
-    /// served any more.
+    /// Have each version do what it is granted now, and no more: the one to go back to as well. One
+    /// that the grants are not for is not served any more.
     pub(super) fn regrant(&mut self, folder: &Folder) {
         // What is being looked at is looked at under the old ones.
         (self.loading, self.back) = (None, None);
@@ -74,7 +75,8 @@ impl Rollout {
         }
     }
 
-    /// The canary that crashes goes, and one that has proved itself takes over. What went, and whether anything changed.
+    /// The canary that crashes goes, and one that has proved itself takes over. What went, and
+    /// whether anything changed.
     pub(super) fn review_canary(&mut self) -> (Option<Version>, bool) {
         let Some((rule, version)) = &self.canary else { return (None, false) };
         if let Some(fault) = version.crashing() {

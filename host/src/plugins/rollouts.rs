@@ -1,5 +1,5 @@
-//! What the host knows about each file of the folder: which content it looked at, which version of the plugin it serves, and which it
-//! served before. Decides; spawns nothing and waits for nothing.
+//! What the host knows about each file of the folder: which content it looked at, which version of
+//! the plugin it serves, and which it served before. Decides; spawns nothing and waits for nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -53,7 +53,18 @@ impl Rollouts {
     pub fn new(folder: Folder, rule: BreakerRule, opened: Arc<Notify>) -> Rollouts {
         let known = Known { judgements: Arc::default(), rules: folder.rules().into(), kept: None };
         let (by_file, ever) = (BTreeMap::new(), BTreeSet::new());
-        Rollouts { folder, rule, by_file, known, found: Vec::new(), due: Vec::new(), ever, starting: true, looks: 0, opened }
+        Rollouts {
+            folder,
+            rule,
+            by_file,
+            known,
+            found: Vec::new(),
+            due: Vec::new(),
+            ever,
+            starting: true,
+            looks: 0,
+            opened,
+        }
     }
 
     /// The same with what is known of versions, and a place for those that were served.
@@ -61,7 +72,8 @@ impl Rollouts {
         Rollouts { known: Known { judgements: Arc::new(judgements), kept, ..self.known }, ..self }
     }
 
-    /// Compare what is in the folder with what is known. With `settle`, files that changed a moment ago are left for the next time.
+    /// Compare what is in the folder with what is known. With `settle`, files that changed a moment
+    /// ago are left for the next time.
     pub fn scan(&mut self, files: Files, settle: bool) -> Scan {
         let before = self.by_file.len();
         self.by_file.retain(|path, _| files.contains_key(path));
@@ -101,7 +113,8 @@ impl Rollouts {
         self.looks += 1;
         let (known, number) = (self.known.clone(), self.looks);
         let Some(rollout) = self.by_file.get_mut(path) else { return };
-        let (loading, flight) = Loading::new(path.to_owned(), Want::Before { sha256: sha256.to_owned() }, known, 0, number);
+        let (loading, flight) =
+            Loading::new(path.to_owned(), Want::Before { sha256: sha256.to_owned() }, known, 0, number);
         rollout.back = Some(flight);
         self.due.push(loading);
     }
@@ -111,7 +124,8 @@ impl Rollouts {
         std::mem::take(&mut self.due)
     }
 
-    /// Forget what was looked at, so that the next scan looks at everything again; what is served stays.
+    /// Forget what was looked at, so that the next scan looks at everything again; what is served
+    /// stays.
     pub fn forget(&mut self) {
         self.by_file.values_mut().for_each(Rollout::forget);
     }
@@ -124,7 +138,8 @@ impl Rollouts {
         }
     }
 
-    /// All files that came with the start were looked at: from now on, what is served stays with the file that serves it.
+    /// All files that came with the start were looked at: from now on, what is served stays with
+    /// the file that serves it.
     pub fn started(&mut self) {
         self.starting = false;
     }
@@ -210,7 +225,10 @@ impl Rollouts {
     fn offer(&mut self, path: &Path, loaded: Arc<Loaded>) {
         let Some(rollout) = self.by_file.get_mut(path) else { return };
         // Back to what is served: a roll-back by hand, or a canary withdrawn.
-        if rollout.serving.as_ref().is_some_and(|serving| serving.loaded.sha256 == loaded.sha256 && serving.loaded.grants == loaded.grants)
+        if rollout
+            .serving
+            .as_ref()
+            .is_some_and(|serving| serving.loaded.sha256 == loaded.sha256 && serving.loaded.grants == loaded.grants)
         {
             rollout.canary = None;
             return;
@@ -228,7 +246,8 @@ impl Rollouts {
         let Some(version) = self.by_file.get(path).and_then(|rollout| rollout.blocked.clone()) else { return };
         let mut evicted = Vec::new();
         let mut conflict = self.conflict(path, &version.loaded);
-        // Files that come together, as at the start, may be looked at in any order: the first by name wins.
+        // Files that come together, as at the start, may be looked at in any order: the first by
+        // name wins.
         while let Some((by, _)) = conflict.as_ref().filter(|(by, _)| self.starting && path < by.as_path()) {
             let by = by.clone();
             if let Some(rollout) = self.by_file.get_mut(&by) {
@@ -254,17 +273,25 @@ impl Rollouts {
         evicted.iter().for_each(|by| self.unblock(by));
     }
 
-    /// A file never takes what another one serves, whatever the names of the two: a bad deploy of one plugin must not take another out of
-    /// service.
+    /// A file never takes what another one serves, whatever the names of the two: a bad deploy of
+    /// one plugin must not take another out of service.
     fn conflict(&self, path: &Path, plugin: &Loaded) -> Option<(PathBuf, RefusedCause)> {
         for (by, rollout) in self.by_file.iter().filter(|(other, _)| *other != path) {
             for version in rollout.serving.iter().chain(rollout.canary.iter().map(|(_, version)| version)) {
                 if version.loaded.name == plugin.name {
-                    return Some((by.clone(), RefusedCause::NameTaken { name: plugin.name.to_string(), by: by.clone() }));
+                    return Some((
+                        by.clone(),
+                        RefusedCause::NameTaken { name: plugin.name.to_string(), by: by.clone() },
+                    ));
                 }
                 let entrypoints = &version.loaded.declaration.entrypoints;
-                if let Some(entrypoint) = plugin.declaration.entrypoints.keys().find(|name| entrypoints.contains_key(*name)) {
-                    return Some((by.clone(), RefusedCause::EntrypointTaken { entrypoint: entrypoint.clone(), by: by.clone() }));
+                if let Some(entrypoint) =
+                    plugin.declaration.entrypoints.keys().find(|name| entrypoints.contains_key(*name))
+                {
+                    return Some((
+                        by.clone(),
+                        RefusedCause::EntrypointTaken { entrypoint: entrypoint.clone(), by: by.clone() },
+                    ));
                 }
             }
         }

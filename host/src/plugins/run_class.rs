@@ -19,7 +19,8 @@ impl RunClass {
     pub fn observe(&self, long: bool) {
         let step = |long_runs: u8| if long { (long_runs + 1).min(MOST) } else { long_runs.saturating_sub(1) };
         let long_runs = self.0.load(Ordering::Relaxed);
-        // Runs that end at the same time may count as one, which is good enough; and nearly all are as the one before.
+        // Runs that end at the same time may count as one, which is good enough; and nearly all are
+        // as the one before.
         if step(long_runs) != long_runs {
             self.0.store(step(long_runs), Ordering::Relaxed);
         }

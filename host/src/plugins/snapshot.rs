@@ -11,8 +11,12 @@ use crate::meter::EntrypointMetrics;
 impl Rollouts {
     pub fn snapshot(&mut self) -> PluginSet {
         // Where a file went, another may have waited for its name.
-        let waiting: Vec<PathBuf> =
-            self.by_file.iter().filter(|(_, rollout)| rollout.blocked.is_some()).map(|(path, _)| path.clone()).collect();
+        let waiting: Vec<PathBuf> = self
+            .by_file
+            .iter()
+            .filter(|(_, rollout)| rollout.blocked.is_some())
+            .map(|(path, _)| path.clone())
+            .collect();
         waiting.iter().for_each(|path| self.unblock(path));
         let mut set = PluginSet { files: Vec::new(), entries: HashMap::new(), loading: Vec::new(), lost: Vec::new() };
         for (path, rollout) in &self.by_file {
@@ -34,8 +38,10 @@ impl Rollouts {
                 let entry = Entry { stable: served.clone(), canary: None, paused: until.is_some() };
                 set.entries.insert(served.entrypoint, entry);
             }
-            for (canary, served) in
-                rollout.canary.iter().flat_map(|(canary, version)| self.served(version).map(move |served| (canary, served)))
+            for (canary, served) in rollout
+                .canary
+                .iter()
+                .flat_map(|(canary, version)| self.served(version).map(move |served| (canary, served)))
             {
                 let name = Arc::clone(&served.entrypoint);
                 match set.entries.get_mut(&name) {

@@ -1,11 +1,13 @@
-//! How often jobs of one entrypoint may come back at once. A handler that snoozes for no time, or fails over and over and wants to run again at
-//! once, would else spend the database on its turns: three log rows each, thousands of times a second.
+//! How often jobs of one entrypoint may come back at once. A handler that snoozes for no time, or
+//! fails over and over and wants to run again at once, would else spend the database on its turns:
+//! three log rows each, thousands of times a second.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A job that comes back sooner than this waits for its turn, and no longer than this: ten thousand jobs that fail together, and ask for another
-/// run at once, have it a second later, and none of them has more than one a second.
+/// A job that comes back sooner than this waits for its turn, and no longer than this: ten thousand
+/// jobs that fail together, and ask for another run at once, have it a second later, and none of
+/// them has more than one a second.
 const SOON: Duration = Duration::from_secs(1);
 /// Jobs that come back soon, per second and host.
 const RATE: u32 = 100;

@@ -1,7 +1,8 @@
-//! Handing slots over: the outcome of a job with a limit and the claim of the next job are one statement.
+//! Handing slots over: the outcome of a job with a limit and the claim of the next job are one
+//! statement.
 //!
-//! The next jobs go to the worker by a channel. The recorder cannot start them itself: the executor sends its outcomes to the recorder, which
-//! would keep its own channel open.
+//! The next jobs go to the worker by a channel. The recorder cannot start them itself: the executor
+//! sends its outcomes to the recorder, which would keep its own channel open.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,9 +19,11 @@ use pgq_job::{Job, JobId};
 use pgq_queue::boot_clock::BootInstant;
 use pgq_queue::{ConcurrencyLimit, Queue, Record};
 
-/// Entrypoints whose slots are handed over per batch. Each is a statement, and later outcomes wait for all of them.
+/// Entrypoints whose slots are handed over per batch. Each is a statement, and later outcomes wait
+/// for all of them.
 const MOST: usize = 8;
-/// A statement that takes longer makes other outcomes wait. After one that took T, the claim loop alone claims for 20 T.
+/// A statement that takes longer makes other outcomes wait. After one that took T, the claim loop
+/// alone claims for 20 T.
 const LONG: Duration = Duration::from_millis(50);
 const SHARE: u32 = 20;
 
@@ -54,7 +57,8 @@ pub(super) struct Passing {
 }
 
 impl SlotHandover {
-    /// Until `stop`, claim jobs of entrypoints that are served, as far as there are places, and send them to `next`.
+    /// Until `stop`, claim jobs of entrypoints that are served, as far as there are places, and
+    /// send them to `next`.
     pub fn new(
         plugins: watch::Receiver<Arc<PluginSet>>,
         capacity: Arc<Capacity>,
@@ -64,7 +68,8 @@ impl SlotHandover {
         SlotHandover { plugins, capacity, next, stop, rest: None }
     }
 
-    /// Take the outcomes out of the batch whose slots this host would fill again at once, as far as it has places.
+    /// Take the outcomes out of the batch whose slots this host would fill again at once, as far as
+    /// it has places.
     pub(super) fn take(&self, batch: &mut Vec<Record>) -> Vec<Passing> {
         let rests = self.rest.is_some_and(|until| Instant::now() < until);
         if rests || self.stop.is_cancelled() || batch.iter().all(|record| record.limited.is_none()) {
@@ -87,9 +92,14 @@ impl SlotHandover {
         passing.into_values().collect()
     }
 
-    /// Record the outcomes and send the next jobs. Returns the recorded jobs that were still ours. After an error nothing is recorded, nor
-    /// after `None`, when the worker has stopped.
-    pub(super) async fn pass_on(&mut self, queue: &Queue, leases: &Leases, passing: &Passing) -> sqlx::Result<Option<Vec<JobId>>> {
+    /// Record the outcomes and send the next jobs. Returns the recorded jobs that were still ours.
+    /// After an error nothing is recorded, nor after `None`, when the worker has stopped.
+    pub(super) async fn pass_on(
+        &mut self,
+        queue: &Queue,
+        leases: &Leases,
+        passing: &Passing,
+    ) -> sqlx::Result<Option<Vec<JobId>>> {
         let Passing { limited, records, plugins } = passing;
         // Before the claim, so that its jobs are received however late in a stop.
         let Ok(next) = self.next.reserve().await else { return Ok(None) };
@@ -98,7 +108,8 @@ impl SlotHandover {
         let took = asked.elapsed();
         self.rest = (took > LONG).then(|| Instant::now() + took * SHARE);
         let handed = handed?;
-        // From now on and not only from their start: this host must never look as if it held nothing.
+        // From now on and not only from their start: this host must never look as if it held
+        // nothing.
         for job in &handed.next {
             leases.hold(job.claim, asked);
         }
@@ -111,6 +122,7 @@ impl SlotHandover {
 fn limit<'r>(record: &'r Record, plugins: &PluginSet) -> Option<&'r ConcurrencyLimit> {
     let limited = record.limited.as_ref().filter(|_| record.is_final())?;
     let served = plugins.get_claimable(&limited.entrypoint)?;
-    // Entrypoints on trial are claimed by the number that may run. A limit that changed meanwhile is left to the claim loop.
+    // Entrypoints on trial are claimed by the number that may run. A limit that changed meanwhile
+    // is left to the claim loop.
     (served.allowance().is_none() && served.options.concurrency == Some(limited.concurrency)).then_some(limited)
 }

@@ -1,5 +1,6 @@
-//! Verdicts on versions, between this host and the others of its queue: what is found out here is kept in the database, and what is there is
-//! known here. Where there is no place for them, they are this host's own.
+//! Verdicts on versions, between this host and the others of its queue: what is found out here is
+//! kept in the database, and what is there is known here. Where there is no place for them, they
+//! are this host's own.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -62,7 +63,8 @@ impl Link {
     }
 }
 
-/// Both ends, with what is known at the start. A database that does not answer is asked again later.
+/// Both ends, with what is known at the start. A database that does not answer is asked again
+/// later.
 pub async fn join(queue: Queue) -> (Link, Fleet) {
     let known: Judgements = match tokio::time::timeout(ANSWER, queue.judgements()).await {
         Ok(Ok(judgements)) => judgements.into_iter().collect(),
@@ -145,7 +147,9 @@ impl Fleet {
         match self.queue.judge(&judgements).await {
             Ok(()) => {}
             // Bad data is no better the next time.
-            Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23")) => {
+            Err(sqlx::Error::Database(error))
+                if error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23")) =>
+            {
                 tracing::warn!(error = %error, "the database refuses what was found out about plugins; it is forgotten with this host's end");
             }
             Err(error) => return Err(error),

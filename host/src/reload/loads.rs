@@ -1,4 +1,5 @@
-//! Looks at files that are under way, and those that wait: few at a time, and no more bytes of files in memory than there is room for.
+//! Looks at files that are under way, and those that wait: few at a time, and no more bytes of
+//! files in memory than there is room for.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use super::loader::Loader;
 use crate::plugins::{Folder, Loading, LookedAt};
 use pgq_engine::host_memory;
 
-/// Looks at a time: each has a thread, most of the time waits for a compiler, and leaves the others to what is compiled already.
+/// Looks at a time: each has a thread, most of the time waits for a compiler, and leaves the others
+/// to what is compiled already.
 const AT_A_TIME: usize = 16;
 /// Bytes of files in memory at a time, where there is plenty of it. One file always fits.
 const BYTES: u64 = 192 << 20;
@@ -52,7 +54,8 @@ impl Loads {
         looked
     }
 
-    /// On threads of their own: neither the control runtime nor the guests wait for a compiler or for a plugin's `describe`.
+    /// On threads of their own: neither the control runtime nor the guests wait for a compiler or
+    /// for a plugin's `describe`.
     fn begin(&mut self) {
         while self.running.len() < AT_A_TIME
             && let Some((loading, folder)) = self.waiting.pop_front()

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::logging::list;
 use crate::plugins::{File, Folder, PluginSet};
 
-/// Of a long list, so much is said: a plugin that declares a thousand things must not fill the log with them.
+/// Of a long list, so much is said: a plugin that declares a thousand things must not fill the log
+/// with them.
 const SAID: usize = 20;
 
 /// What only the start can tell.
@@ -71,7 +72,8 @@ fn faults(old: Option<&File>, file: &File) {
 fn pauses(old: Option<&File>, file: &File) {
     let was = |name: &str| old.is_some_and(|old| old.paused.iter().any(|(paused, _)| **paused == *name));
     for (entrypoint, until) in file.paused.iter().filter(|(name, _)| !was(name)) {
-        let pause = Duration::from_secs(until.saturating_duration_since(std::time::Instant::now()).as_secs_f64().ceil() as u64);
+        let pause =
+            Duration::from_secs(until.saturating_duration_since(std::time::Instant::now()).as_secs_f64().ceil() as u64);
         tracing::error!(file = %file.path.display(), job.entrypoint = %entrypoint, pause_ms = pause.as_millis(), "run after run crashes: the entrypoint is not claimed for a while; its jobs stay in the queue");
     }
     for (entrypoint, _) in old.into_iter().flat_map(|old| &old.paused) {

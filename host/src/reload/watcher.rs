@@ -55,9 +55,13 @@ impl Watcher {
     fn watch(&self) -> notify::Result<RecommendedWatcher> {
         let hint = Arc::clone(&self.hint);
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading a file is no change of it; our own reads would keep us busy for ever. An error may hide a change.
+            // Reading a file is no change of it; our own reads would keep us busy for ever. An
+            // error may hide a change.
             if event.is_ok_and(|event| {
-                matches!(event.kind, EventKind::Access(notify::event::AccessKind::Open(_) | notify::event::AccessKind::Read))
+                matches!(
+                    event.kind,
+                    EventKind::Access(notify::event::AccessKind::Open(_) | notify::event::AccessKind::Read)
+                )
             }) {
                 return;
             }

@@ -133,7 +133,10 @@ mod tests {
         }
         let long = "a".repeat(65);
         for bad in ["", "Send", "2x", "-x", "_x", "a b", "a/b", "..", "ä", &long] {
-            assert!(bad.parse::<PluginName>().is_err_and(|error| error.to_string().contains(&format!("{bad:?}"))), "{bad}");
+            assert!(
+                bad.parse::<PluginName>().is_err_and(|error| error.to_string().contains(&format!("{bad:?}"))),
+                "{bad}"
+            );
         }
         for taken in ["test", "fn", "serde"] {
             assert_eq!(taken.parse::<PluginName>().expect_err("taken"), NameError::Taken(taken.into()));

@@ -7,9 +7,11 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use crate::logging;
 
 /// Upper bounds of times, from those of a claim to those of a long job.
-const SECONDS: &[f64] = &[0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0];
+const SECONDS: &[f64] =
+    &[0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0];
 /// A backlog's jobs wait for longer than any run.
-const PICKUP_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 3600.0];
+const PICKUP_SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 3600.0];
 /// Upper bounds of numbers of jobs.
 const JOBS: &[f64] = &[0.0, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0];
 
@@ -33,7 +35,11 @@ fn describe() {
         Unit::Seconds,
         "Wall time of runs, instantiation included; a batch's is that of each of its jobs"
     );
-    describe_histogram!("pgq_host_pickup_seconds", Unit::Seconds, "From when a job was due to its claim, by the database's clock");
+    describe_histogram!(
+        "pgq_host_pickup_seconds",
+        Unit::Seconds,
+        "From when a job was due to its claim, by the database's clock"
+    );
     describe_histogram!("pgq_host_batch_jobs", Unit::Count, "Jobs that went into one call of a handler");
     describe_histogram!("pgq_host_claim_jobs", Unit::Count, "Jobs that a claim brought");
     describe_histogram!("pgq_host_record_jobs", Unit::Count, "Outcomes that were recorded in one write");
@@ -53,9 +59,15 @@ fn describe() {
     );
     describe_counter!("pgq_host_limit_hits_total", "Limits that runs met");
     describe_counter!("pgq_host_denied_total", "What plugins tried without a grant");
-    describe_counter!(logging::DROPPED, "Log lines that found no room, because stderr took them more slowly than they came, or not at all");
+    describe_counter!(
+        logging::DROPPED,
+        "Log lines that found no room, because stderr took them more slowly than they came, or not at all"
+    );
     // So that the first of them is a change that an alert can see.
     metrics::counter!(logging::DROPPED).increment(0);
-    describe_counter!("pgq_host_no_instance_total", "Runs and descriptions that found no instance free, which is a mistake of the host's");
+    describe_counter!(
+        "pgq_host_no_instance_total",
+        "Runs and descriptions that found no instance free, which is a mistake of the host's"
+    );
     describe_counter!("pgq_host_reloads_total", "Versions of plugins that came into service");
 }

@@ -1,5 +1,6 @@
-//! How things stand at the moment of a scrape, in Prometheus' text format. Written anew each time, so that a plugin or an entrypoint
-//! that is gone is gone from the page, which a gauge that was once set never is.
+//! How things stand at the moment of a scrape, in Prometheus' text format. Written anew each time,
+//! so that a plugin or an entrypoint that is gone is gone from the page, which a gauge that was
+//! once set never is.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -40,7 +41,11 @@ pub(super) async fn write(page: &mut String, worker: &WorkerHandles, sample: &Sa
     };
     let plain = |value: f64| [(Labels::default(), value)];
     family("pgq_host_build_info", "This host's version", &[(labels(&[("version", env!("CARGO_PKG_VERSION"))]), 1.0)]);
-    family("pgq_host_jobs_in_flight", "Jobs that this host has claimed and not recorded yet", &plain(worker.leases.len() as f64));
+    family(
+        "pgq_host_jobs_in_flight",
+        "Jobs that this host has claimed and not recorded yet",
+        &plain(worker.leases.len() as f64),
+    );
     family("pgq_host_places", "Jobs that this host runs at a time", &plain(worker.places as f64));
     family(
         "pgq_host_listener_up",
@@ -48,7 +53,11 @@ pub(super) async fn write(page: &mut String, worker: &WorkerHandles, sample: &Sa
         &plain(truth(worker.listening.as_ref().is_some_and(|listening| *listening.borrow()))),
     );
     let plugins = worker.plugins.borrow().clone();
-    family("pgq_host_plugin_info", "1 for each plugin version that is served: stable, or canary beside it", &served(&plugins));
+    family(
+        "pgq_host_plugin_info",
+        "1 for each plugin version that is served: stable, or canary beside it",
+        &served(&plugins),
+    );
     family("pgq_host_plugin_refused", "1 while a file's content is not what is served", &refused(&plugins));
     family("pgq_host_entrypoint_paused", "1 while the circuit breaker of an entrypoint is open", &paused(&plugins));
     let depths = sample.take(worker).await;
@@ -79,7 +88,8 @@ impl Sample {
             _ => {}
         }
         let at = Instant::now();
-        // Hosts announce themselves every period, a quarter of it sooner or later; one that missed two is gone.
+        // Hosts announce themselves every period, a quarter of it sooner or later; one that missed
+        // two is gone.
         let announced = announce::PERIOD.as_secs_f64() * 2.5;
         let depths = match tokio::time::timeout(LOOK_TIMEOUT, worker.queue.depth(announced)).await {
             Ok(Ok(depths)) => depths,
@@ -88,7 +98,9 @@ impl Sample {
                 Vec::new()
             }
             Err(_) => {
-                tracing::warn!("the queue's depth took longer than {LOOK_TIMEOUT:?} to count; it is left out of the metrics for a while");
+                tracing::warn!(
+                    "the queue's depth took longer than {LOOK_TIMEOUT:?} to count; it is left out of the metrics for a while"
+                );
                 Vec::new()
             }
         };
@@ -102,7 +114,12 @@ fn served(plugins: &PluginSet) -> Vec<(Labels, f64)> {
         let versions = [(&file.serving, "stable"), (&file.canary, "canary")];
         let known = versions.map(|(plugin, role)| {
             let plugin = plugin.as_ref()?;
-            let pairs = [("plugin", &*plugin.name), ("version", &*plugin.version), ("sha256", &plugin.sha256[..12]), ("role", role)];
+            let pairs = [
+                ("plugin", &*plugin.name),
+                ("version", &*plugin.version),
+                ("sha256", &plugin.sha256[..12]),
+                ("role", role),
+            ];
             Some((labels(&pairs), 1.0))
         });
         known.into_iter().flatten().collect::<Vec<_>>()

@@ -1,4 +1,5 @@
-//! Whether this host lives, and whether it is ready for work: two questions, since only the first one's no is cured by a restart.
+//! Whether this host lives, and whether it is ready for work: two questions, since only the first
+//! one's no is cured by a restart.
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use pgq_queue::Queue;
 use pgq_queue::schema::{self, SchemaError};
 use pgq_queue::told::Told as _;
 
-/// Guests are interrupted every 10 ms, and a machine that is out of breath is no reason for a restart.
+/// Guests are interrupted every 10 ms, and a machine that is out of breath is no reason for a
+/// restart.
 const GUESTS_ANSWER: Duration = Duration::from_secs(8);
 /// Below what a probe waits for by default where it waits for longer than a second.
 const DATABASE_ANSWERS: Duration = Duration::from_secs(2);
@@ -26,11 +28,16 @@ impl Report {
             let guests = worker.guests.answer(GUESTS_ANSWER).await;
             checks.push((
                 "guests",
-                guests.then_some(()).ok_or_else(|| format!("a thread of theirs did not answer within {GUESTS_ANSWER:?}")),
+                guests
+                    .then_some(())
+                    .ok_or_else(|| format!("a thread of theirs did not answer within {GUESTS_ANSWER:?}")),
             ));
             // A worker that stops claims no more.
             let silence = if worker.stopping.is_cancelled() { None } else { worker.watchdog.stalled_for() };
-            checks.push(("claims", silence.map_or(Ok(()), |silence| Err(format!("the claim loop has been silent for {silence:.0?}")))));
+            checks.push((
+                "claims",
+                silence.map_or(Ok(()), |silence| Err(format!("the claim loop has been silent for {silence:.0?}"))),
+            ));
         }
         Report(checks)
     }
@@ -51,7 +58,13 @@ impl Report {
             _ => Ok(()),
         };
         let plugins = worker.readiness.plugins().await;
-        Report(vec![("worker", claims), ("database", database), ("schema", schema), ("listener", listener), ("plugins", plugins)])
+        Report(vec![
+            ("worker", claims),
+            ("database", database),
+            ("schema", schema),
+            ("listener", listener),
+            ("plugins", plugins),
+        ])
     }
 
     pub(super) fn is_ok(&self) -> bool {
@@ -75,7 +88,8 @@ impl std::fmt::Display for Report {
 /// Both are one question to the catalog.
 async fn database(queue: &Queue) -> (Result<(), String>, Result<(), String>) {
     let names = queue.names().clone();
-    let ask = queue.pool().transaction(|connection| Box::pin(async move { schema::check_worker(connection, &names).await }));
+    let ask =
+        queue.pool().transaction(|connection| Box::pin(async move { schema::check_worker(connection, &names).await }));
     match tokio::time::timeout(DATABASE_ANSWERS, ask).await {
         Ok(Ok(())) => (Ok(()), Ok(())),
         Ok(Err(SchemaError::Catalog(error))) => (Err(error.told()), Err("not known".into())),

@@ -8,7 +8,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::gauges;
 use super::worker_handles::WorkerHandles;
 
-/// The pages, from the start of the process to its end; and the worker that they are about, while there is one.
+/// The pages, from the start of the process to its end; and the worker that they are about, while
+/// there is one.
 pub struct Pages {
     pub(super) counts: PrometheusHandle,
     worker: Mutex<Option<Arc<WorkerHandles>>>,

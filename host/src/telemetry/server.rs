@@ -21,8 +21,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::health::Report;
 use super::pages::Pages;
 
-/// Scrapers and probes are few: who holds more connections than these is neither. One more takes the place of the oldest that has not
-/// asked for anything: a probe asks at once.
+/// Scrapers and probes are few: who holds more connections than these is neither. One more takes
+/// the place of the oldest that has not asked for anything: a probe asks at once.
 const CONNECTIONS: usize = 32;
 /// To send a request's head, and between two requests.
 const PATIENCE: Duration = Duration::from_secs(60);

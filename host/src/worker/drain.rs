@@ -1,4 +1,5 @@
-//! When a drain is over: not before the last job of every entrypoint that was served, whatever keeps that job waiting.
+//! When a drain is over: not before the last job of every entrypoint that was served, whatever
+//! keeps that job waiting.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ const SAY: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
 pub(super) struct Drain {
-    /// All entrypoints that were served since the drain began. One that is not served any more may still have jobs.
+    /// All entrypoints that were served since the drain began. One that is not served any more may
+    /// still have jobs.
     served: BTreeSet<Arc<str>>,
     said: Option<Instant>,
 }
@@ -42,7 +44,8 @@ impl Drain {
         if left.is_empty() {
             return Ok(Some(Ended::Drained));
         }
-        let said: Vec<String> = left.iter().map(|(entrypoint, queued, picked)| why(plugins, entrypoint, *queued, *picked)).collect();
+        let said: Vec<String> =
+            left.iter().map(|(entrypoint, queued, picked)| why(plugins, entrypoint, *queued, *picked)).collect();
         let said = said.join("; ");
         if left.iter().all(|(entrypoint, ..)| plugins.get(entrypoint).is_none()) {
             return Ok(Some(Ended::Left(said)));

@@ -1,5 +1,5 @@
-//! Starting the jobs that the recorder claimed with the outcomes of those before them. The claim loop may be waiting, so this is a task of
-//! its own.
+//! Starting the jobs that the recorder claimed with the outcomes of those before them. The claim
+//! loop may be waiting, so this is a task of its own.
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 use crate::executor::Executor;
 use crate::recorder::NextJobs;
 
-/// Start jobs as they come, until `stop` and then until none can come any more. The executor releases jobs that come after it was closed.
+/// Start jobs as they come, until `stop` and then until none can come any more. The executor
+/// releases jobs that come after it was closed.
 pub async fn start_handed_over(executor: Executor, mut next: mpsc::Receiver<NextJobs>, stop: CancellationToken) {
     let start = |NextJobs { jobs, plugins, asked }| executor.start(jobs, &plugins, asked);
     loop {

@@ -1,13 +1,15 @@
 //! How many jobs to claim beyond the free places.
 //!
-//! With long jobs none, so that another host can have them. With short jobs as many as end while the next claim is under way; without them,
-//! places would be idle during the claim (Little's law: jobs in flight are their rate times the time of a claim).
+//! With long jobs none, so that another host can have them. With short jobs as many as end while
+//! the next claim is under way; without them, places would be idle during the claim (Little's law:
+//! jobs in flight are their rate times the time of a claim).
 
 use std::time::{Duration, Instant};
 
 /// Time of a claim under load, from the decision to the first run.
 const CLAIM_TIME: Duration = Duration::from_millis(50);
-/// Claims ahead: one is worked off while the next is under way. With a single one, places were idle for a tenth of a drain.
+/// Claims ahead: one is worked off while the next is under way. With a single one, places were idle
+/// for a tenth of a drain.
 const CLAIMS_AHEAD: usize = 2;
 /// A rate measured over a shorter time is noise.
 const MIN_SPAN: Duration = Duration::from_millis(5);

@@ -8,7 +8,8 @@ pub enum Mode {
     /// For ever.
     #[default]
     Continuous,
-    /// Until no job of the served entrypoints is queued (deferred ones included) or running, here or elsewhere.
+    /// Until no job of the served entrypoints is queued (deferred ones included) or running, here
+    /// or elsewhere.
     Drain,
 }
 

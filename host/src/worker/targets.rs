@@ -21,11 +21,16 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    /// How far to look back for jobs that became due since the last claim began. A due job without a limit that was left is claimed next, so
-    /// finding it does no harm. One with a limit may wait for a slot, and one on trial for its turn: that is no reason to claim again.
+    /// How far to look back for jobs that became due since the last claim began. A due job without
+    /// a limit that was left is claimed next, so finding it does no harm. One with a limit may wait
+    /// for a slot, and one on trial for its turn: that is no reason to claim again.
     pub(super) fn back(&self, since_look: Duration) -> impl Iterator<Item = (&str, Duration)> {
         let unlimited = self.unlimited.iter().map(move |entrypoint| (&**entrypoint, since_look + LOOK_BACK));
-        let limited = self.limited.iter().map(|(limited, _)| &limited.entrypoint).chain(self.few.iter().map(|(entrypoint, _)| entrypoint));
+        let limited = self
+            .limited
+            .iter()
+            .map(|(limited, _)| &limited.entrypoint)
+            .chain(self.few.iter().map(|(entrypoint, _)| entrypoint));
         unlimited.chain(limited.map(move |entrypoint| (&**entrypoint, since_look + LOOK_BACK_LIMITED)))
     }
 
@@ -41,7 +46,9 @@ impl Targets {
             let entrypoint = Arc::clone(&served.entrypoint);
             // Its circuit breaker may have opened since the snapshot was made.
             match (served.options.concurrency, served.allowance()) {
-                (Some(concurrency), allowance) => targets.limited.push((ConcurrencyLimit { entrypoint, concurrency }, allowance)),
+                (Some(concurrency), allowance) => {
+                    targets.limited.push((ConcurrencyLimit { entrypoint, concurrency }, allowance))
+                }
                 (None, Some(most)) => targets.few.push((entrypoint, most)),
                 (None, None) => targets.unlimited.push(entrypoint),
             }

@@ -31,8 +31,9 @@ fn column(job: &Job, header: &str) -> Result<String> {
 }
 
 fn plugin() -> Plugin {
-    Plugin::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
-        .entrypoint(Entrypoint::new("report", report).max_attempts(3).timeout(Duration::from_secs(60)).memory(256 << 20))
+    Plugin::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")).entrypoint(
+        Entrypoint::new("report", report).max_attempts(3).timeout(Duration::from_secs(60)).memory(256 << 20),
+    )
 }
 
 pgq_plugin_sdk::export!(plugin);
@@ -55,7 +56,9 @@ mod tests {
     }
 
     fn output(job: TestJob) -> Value {
-        let Ok(Outcome::Complete(Some(json))) = TestRun::of(&plugin(), job).result else { panic!("the job did not complete") };
+        let Ok(Outcome::Complete(Some(json))) = TestRun::of(&plugin(), job).result else {
+            panic!("the job did not complete")
+        };
         serde_json::from_slice(&json).unwrap()
     }
 

@@ -68,7 +68,8 @@ pub(crate) enum Stop {
 impl<'a> Table<'a> {
     /// Read the head line of a file that may be gzipped.
     pub(crate) fn open(file: &'a [u8], group_by: &str, value: &str) -> Result<Self, String> {
-        let plain: Box<dyn Read> = if file.starts_with(GZIP) { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        let plain: Box<dyn Read> =
+            if file.starts_with(GZIP) { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
         let mut rows = Reader::from_reader(plain);
         let head = match rows.headers() {
             Ok(head) => head,

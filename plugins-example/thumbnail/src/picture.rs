@@ -40,7 +40,8 @@ pub(crate) enum DecodeError {
 
 /// Decode a JPEG or a PNG.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Picture, DecodeError> {
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().expect("reading from memory cannot fail");
+    let mut reader =
+        ImageReader::new(Cursor::new(bytes)).with_guessed_format().expect("reading from memory cannot fail");
     if !matches!(reader.format(), Some(ImageFormat::Jpeg | ImageFormat::Png)) {
         return Err(DecodeError::Format);
     }
@@ -104,7 +105,10 @@ fn on_white(pixels: &DynamicImage) -> RgbImage {
 
 /// Whether width and height change places.
 fn lies(orientation: Orientation) -> bool {
-    matches!(orientation, Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH)
+    matches!(
+        orientation,
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+    )
 }
 
 impl Size {
@@ -150,7 +154,8 @@ mod tests {
 
     /// The photograph with the note of a camera that was turned: an EXIF segment with that one tag.
     fn turned(orientation: u8) -> Vec<u8> {
-        let tiff = [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(), &[orientation, 0, 0, 0, 0, 0, 0, 0]].concat();
+        let tiff =
+            [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(), &[orientation, 0, 0, 0, 0, 0, 0, 0]].concat();
         let length = (2 + 6 + tiff.len() as u16).to_be_bytes();
         let (start, rest) = ROCKET.split_at(2);
         [start, b"\xff\xe1", &length, b"Exif\0\0", &tiff, rest].concat()
@@ -197,6 +202,8 @@ mod tests {
     }
 
     fn crc32(bytes: &[u8]) -> u32 {
-        !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1))))
+        !bytes
+            .iter()
+            .fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1))))
     }
 }

@@ -74,7 +74,9 @@ pub(crate) fn judge(origin: &str, answer: Result<Answer, SendError>) -> Result<O
                 None => failure,
             })
         }
-        300..=399 => Err(Failure::reject(format!("{message} (redirects are not followed: use the address it leads to)"))),
+        300..=399 => {
+            Err(Failure::reject(format!("{message} (redirects are not followed: use the address it leads to)")))
+        }
         _ => Err(Failure::reject(message)),
     }
 }
@@ -95,7 +97,9 @@ fn undelivered(origin: &str, error: SendError) -> Failure {
 fn delay(retry_after: &str) -> Option<Duration> {
     let delay = match retry_after.trim().parse() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(retry_after.trim()).ok()?.duration_since(SystemTime::now()).unwrap_or_default(),
+        Err(_) => {
+            httpdate::parse_http_date(retry_after.trim()).ok()?.duration_since(SystemTime::now()).unwrap_or_default()
+        }
     };
     Some(delay.min(MAX_RETRY_AFTER))
 }

@@ -168,7 +168,10 @@ mod tests {
     fn a_server_in_trouble_gets_another_try() {
         let answer = Ok(Answer { status: 503, retry_after: Some("120".to_owned()), body: b"maintenance".to_vec() });
         let (_, result) = deliver(job(json!({ "url": "https://example.com/secret" })), answer);
-        assert_eq!(result, Err(Failure::retry("https://example.com answered 503: maintenance").after(Duration::from_secs(120))));
+        assert_eq!(
+            result,
+            Err(Failure::retry("https://example.com answered 503: maintenance").after(Duration::from_secs(120)))
+        );
     }
 
     #[test]

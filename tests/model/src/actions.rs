@@ -49,7 +49,16 @@ impl Action {
         use Action::*;
         matches!(
             self,
-            Kill(_) | Freeze(_) | Silence(_) | Reset(_) | GoAway | Stall | Slow(..) | Cancel(_) | Stop(_) | End(_, _, Outcome::Fail)
+            Kill(_)
+                | Freeze(_)
+                | Silence(_)
+                | Reset(_)
+                | GoAway
+                | Stall
+                | Slow(..)
+                | Cancel(_)
+                | Stop(_)
+                | End(_, _, Outcome::Fail)
         )
     }
 }
@@ -131,7 +140,9 @@ impl Protocol {
                 Phase::Waiting if worker.stopping => actions.push(Action::End(place, job, Outcome::Release)),
                 Phase::Waiting => {
                     let good = held.age + 1 < LEASE || !self.rules.nothing_begins_on_an_expired_lease;
-                    if place == PYTHON || good && (self.rules.losses == Losses::ChargeAll || self.has_room(state, place, held)) {
+                    if place == PYTHON
+                        || good && (self.rules.losses == Losses::ChargeAll || self.has_room(state, place, held))
+                    {
                         actions.push(Action::Begin(place, job));
                     }
                 }
@@ -203,7 +214,9 @@ impl Protocol {
         let connected = state.connected(place);
         match one.suspicion {
             // Not even while one waits that has to be alone.
-            Suspicion::None => all(&|held| held.suspicion != Suspicion::Alone || !runs(held) && held.phase != Phase::Waiting),
+            Suspicion::None => {
+                all(&|held| held.suspicion != Suspicion::Alone || !runs(held) && held.phase != Phase::Waiting)
+            }
             Suspicion::Few => connected && all(&|held| held.suspicion != Suspicion::Alone || !runs(held)),
             Suspicion::Alone => connected && all(&|held| held.suspicion == Suspicion::None || !runs(held)),
         }
@@ -212,7 +225,9 @@ impl Protocol {
     fn seems_gone(&self, state: &State, judge: usize, who: Who) -> bool {
         let old = state.workers[judge].session_age >= 1 || !self.rules.patience_after_a_restart;
         // A session that is missing was asked for twice; who can be back by then is.
-        let twice = state.is_dead(who) || state.workers[who.place as usize].missing >= 1 || !self.rules.patience_after_a_restart;
+        let twice = state.is_dead(who)
+            || state.workers[who.place as usize].missing >= 1
+            || !self.rules.patience_after_a_restart;
         old && twice && state.is_missing(who)
     }
 
@@ -220,10 +235,16 @@ impl Protocol {
         let worker = &state.workers[place];
         for message in worker.sent.iter().flatten().filter(|message| message.answer.is_none()) {
             match message.ask {
-                Ask::Claim if message.age >= LEASE && self.rules.claims_time_out && place != PYTHON => actions.push(Action::TimeOut(place)),
+                Ask::Claim if message.age >= LEASE && self.rules.claims_time_out && place != PYTHON => {
+                    actions.push(Action::TimeOut(place))
+                }
                 Ask::Claim => {
                     let before = actions.len();
-                    actions.extend((1..4).filter(|which| self.claimable(state, place, *which)).map(|which| Action::Claim(place, which)));
+                    actions.extend(
+                        (1..4)
+                            .filter(|which| self.claimable(state, place, *which))
+                            .map(|which| Action::Claim(place, which)),
+                    );
                     if actions.len() == before {
                         actions.push(Action::Claim(place, 0));
                     }
@@ -266,7 +287,8 @@ impl Protocol {
         }
         let picked = |job: &Job| matches!(job.row, Row::Picked { .. });
         if self.size.limited
-            && (which.count_ones() > 1 || asked.clone().any(|job| !picked(&state.jobs[job])) && state.jobs.iter().any(picked))
+            && (which.count_ones() > 1
+                || asked.clone().any(|job| !picked(&state.jobs[job])) && state.jobs.iter().any(picked))
         {
             return false;
         }

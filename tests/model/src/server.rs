@@ -56,9 +56,9 @@ impl Protocol {
             }
             // A slot is passed on by who gave it back, while it is not stopping.
             let next = (0..JOBS).find(|next| self.claimable(state, place, 1 << next) && *next != job as usize);
-            if let Some(next) =
-                next.filter(|_| self.size.limited && !python && outcome == Outcome::Success && !state.workers[place].stopping)
-            {
+            if let Some(next) = next.filter(|_| {
+                self.size.limited && !python && outcome == Outcome::Success && !state.workers[place].stopping
+            }) {
                 answer[next] = Some(pick(&mut state.jobs[next], me, message.age));
             }
         }

@@ -9,7 +9,13 @@ impl Protocol {
         let mut state = before.clone();
         if matches!(
             action,
-            Action::Kill(_) | Action::Freeze(_) | Action::Silence(_) | Action::Reset(_) | Action::GoAway | Action::Stall | Action::Slow(..)
+            Action::Kill(_)
+                | Action::Freeze(_)
+                | Action::Silence(_)
+                | Action::Reset(_)
+                | Action::GoAway
+                | Action::Stall
+                | Action::Slow(..)
         ) {
             state.faults -= 1;
         }
@@ -24,7 +30,9 @@ impl Protocol {
             }
             Action::Record(place) => self.record(&mut state, place),
             Action::JudgeLeases(place) => {
-                let held = (0..JOBS).filter(|job| state.workers[place].held[*job].is_some()).fold(0, |held, job| held | 1 << job);
+                let held = (0..JOBS)
+                    .filter(|job| state.workers[place].held[*job].is_some())
+                    .fold(0, |held, job| held | 1 << job);
                 send(&mut state, place, JUDGEMENT, Ask::JudgeLeases { held });
             }
             Action::JudgeGone(place, who) => send(&mut state, place, JUDGEMENT, Ask::JudgeGone(who)),
@@ -102,7 +110,8 @@ impl Protocol {
         let age = if self.rules.lease_from_asking { message.age } else { 0 };
         for (job, claimed) in message.answer.into_iter().flatten().enumerate() {
             if let Some((claim, suspicion)) = claimed {
-                held[job] = Some(Held { claim, age, suspicion, phase: Phase::Waiting, excused: message.age, idle: false });
+                held[job] =
+                    Some(Held { claim, age, suspicion, phase: Phase::Waiting, excused: message.age, idle: false });
             }
         }
     }
@@ -177,7 +186,8 @@ fn tick(state: &mut State) {
             let Some(held) = held else { continue };
             older(&mut held.age);
             if connected {
-                held.idle |= matches!(before[job].row, Row::Picked { claim, age, .. } if claim == held.claim && age > 0);
+                held.idle |=
+                    matches!(before[job].row, Row::Picked { claim, age, .. } if claim == held.claim && age > 0);
             } else if up {
                 older(&mut held.excused);
             }

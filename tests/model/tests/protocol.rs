@@ -19,7 +19,8 @@ const SMALL: Size = Size {
     killer: false,
     respawn: false,
 };
-const KILLER: Size = Size { killer: true, respawn: true, hosts: 1, faults: 1, of: Faults { kill: true, ..Faults::NONE }, ..SMALL };
+const KILLER: Size =
+    Size { killer: true, respawn: true, hosts: 1, faults: 1, of: Faults { kill: true, ..Faults::NONE }, ..SMALL };
 const ONE_JOB: Size = Size { jobs: 1, ..SMALL };
 
 fn look(what: &str, rules: Rules, size: Size) -> Found {
@@ -74,7 +75,10 @@ fn cancelled_and_stopped() {
 fn a_limit_of_one() {
     holds("a limit, deaths", Size { limited: true, of: DEATHS, ..SMALL });
     holds("a limit, any fault", Size { limited: true, faults: 1, ..SMALL });
-    holds("a limit while one stops", Size { limited: true, stops: 1, faults: 1, of: Faults { kill: true, ..Faults::NONE }, ..SMALL });
+    holds(
+        "a limit while one stops",
+        Size { limited: true, stops: 1, faults: 1, of: Faults { kill: true, ..Faults::NONE }, ..SMALL },
+    );
 }
 
 #[test]

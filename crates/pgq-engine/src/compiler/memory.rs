@@ -1,4 +1,5 @@
-//! How much memory compilers may take: together no more than half of what the host may use, so that none takes the host down with it.
+//! How much memory compilers may take: together no more than half of what the host may use, so that
+//! none takes the host down with it.
 
 use crate::host_memory;
 
@@ -35,7 +36,9 @@ mod tests {
 
     #[test]
     fn compilers_together_leave_the_host_half_of_its_memory() {
-        for (limit, at_once, bytes) in [(1 << 30, 1, 512 << 20), (2 << 30, 1, 1 << 30), (8 << 30, 2, 2 << 30), (64 << 30, 2, 4 << 30)] {
+        for (limit, at_once, bytes) in
+            [(1 << 30, 1, 512 << 20), (2 << 30, 1, 1 << 30), (8 << 30, 2, 2 << 30), (64 << 30, 2, 4 << 30)]
+        {
             let memory = CompilerMemory::within(limit);
             assert_eq!(memory, CompilerMemory { at_once, bytes });
             assert!(memory.at_once as u64 * memory.bytes <= limit / 2);

@@ -1,11 +1,13 @@
-//! The lock that keeps two upgrades of one installation apart; the key is PgQueuer's, so that the two tools exclude each other as well.
+//! The lock that keeps two upgrades of one installation apart; the key is PgQueuer's, so that the
+//! two tools exclude each other as well.
 
 use sqlx::PgConnection;
 
 use super::error::SchemaError;
 use crate::names::Names;
 
-/// CRC-32 of the queue table's name as PgQueuer spells it: unquoted, after the schema if one is set, in the given case.
+/// CRC-32 of the queue table's name as PgQueuer spells it: unquoted, after the schema if one is
+/// set, in the given case.
 pub(super) fn key(names: &Names) -> i64 {
     let table = &names.queue_table;
     let qualified = names.schema.as_ref().map_or_else(|| table.clone(), |schema| format!("{schema}.{table}"));
@@ -52,8 +54,9 @@ mod tests {
 
     #[test]
     fn the_key_is_pgqueuers() {
-        let names =
-            |schema: Option<&str>| Names::new(&NameSettings { prefix: None, schema: schema.map(Into::into) }, |_| None).expect("valid");
+        let names = |schema: Option<&str>| {
+            Names::new(&NameSettings { prefix: None, schema: schema.map(Into::into) }, |_| None).expect("valid")
+        };
         assert_eq!(key(&names(None)), 2_389_487_409);
         assert_eq!(key(&names(Some("Jobs"))), i64::from(crc32(b"jobs.pgqueuer")));
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);

@@ -1,4 +1,5 @@
-//! When autovacuum comes by: PgQueuer's settings for tables whose rows live for milliseconds, and for those that only grow.
+//! When autovacuum comes by: PgQueuer's settings for tables whose rows live for milliseconds, and
+//! for those that only grow.
 
 use sqlx::PgConnection;
 
@@ -8,7 +9,8 @@ use super::object::Owner;
 use super::statement;
 use crate::names::Names;
 
-/// Rows come and go: dead ones must be cleared before claims wade through them, and HOT updates need room in the page.
+/// Rows come and go: dead ones must be cleared before claims wade through them, and HOT updates
+/// need room in the page.
 const CHURNING: [(&str, &str); 7] = [
     ("autovacuum_vacuum_scale_factor", "0.01"),
     ("autovacuum_vacuum_threshold", "1000"),

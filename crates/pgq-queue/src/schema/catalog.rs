@@ -1,4 +1,5 @@
-//! What is in the database, read from `pg_catalog`: only objects that the declaration names, in the spelling it is written in.
+//! What is in the database, read from `pg_catalog`: only objects that the declaration names, in the
+//! spelling it is written in.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,8 @@ use crate::names::Names;
 /// The live counterpart of a [`Manifest`].
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
-    /// The schema that was looked into, quoted where it needs it; `None` where the search path leads nowhere.
+    /// The schema that was looked into, quoted where it needs it; `None` where the search path
+    /// leads nowhere.
     pub(super) schema: Option<String>,
     pub(super) schema_exists: bool,
     pub(super) enums: BTreeMap<String, Vec<String>>,
@@ -80,7 +82,8 @@ const SEQUENCES: &str = "SELECT c.relname::text, format('%I.%I', sn.nspname, s.r
     JOIN pg_sequence q ON q.seqrelid = s.oid \
     WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = ANY ($2)";
 
-/// Every index of the tables: a rebuilt one has a name that is not declared. Those of constraints belong to the constraint.
+/// Every index of the tables: a rebuilt one has a name that is not declared. Those of constraints
+/// belong to the constraint.
 const INDEXES: &str = "SELECT i.relname::text, c.relname::text, x.indisunique, x.indisvalid, pg_get_indexdef(x.indexrelid) \
     FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid \
     JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -97,13 +100,17 @@ const TRIGGERS: &str = "SELECT c.relname::text, t.tgname::text, t.tgenabled IN (
     JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = ANY ($2) AND NOT t.tgisinternal";
 
-/// What servers, databases and roles set, and what changes how the catalog is printed: as the declaration is written. It ends with the
-/// transaction, also in a session that a pooler lent.
+/// What servers, databases and roles set, and what changes how the catalog is printed: as the
+/// declaration is written. It ends with the transaction, also in a session that a pooler lent.
 const SPELLING: &str = "SET LOCAL quote_all_identifiers = off; SET LOCAL standard_conforming_strings = on; SET LOCAL bytea_output = hex; \
     SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = postgres; SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 1";
 
 impl Catalog {
-    pub(super) async fn read(conn: &mut PgConnection, names: &Names, manifest: &Manifest) -> Result<Catalog, sqlx::Error> {
+    pub(super) async fn read(
+        conn: &mut PgConnection,
+        names: &Names,
+        manifest: &Manifest,
+    ) -> Result<Catalog, sqlx::Error> {
         let mut look = conn.begin().await?;
         look.execute(SPELLING).await?;
         let catalog = Catalog::read_as_spelt(&mut look, names, manifest).await?;
@@ -111,7 +118,11 @@ impl Catalog {
         Ok(catalog)
     }
 
-    async fn read_as_spelt(conn: &mut PgConnection, names: &Names, manifest: &Manifest) -> Result<Catalog, sqlx::Error> {
+    async fn read_as_spelt(
+        conn: &mut PgConnection,
+        names: &Names,
+        manifest: &Manifest,
+    ) -> Result<Catalog, sqlx::Error> {
         let schema = names.schema.as_deref();
         let of_kind = |wanted: fn(&Kind) -> bool| -> Vec<String> {
             manifest.objects.iter().filter(|object| wanted(&object.kind)).map(|object| object.name.clone()).collect()
@@ -121,7 +132,8 @@ impl Catalog {
         let mut types = of_kind(|kind| matches!(kind, Kind::Enum { .. }));
         types.push(manifest.retired.type_name.clone());
 
-        let (found, schema_exists): (Option<String>, bool) = sqlx::query_as(SCHEMA).bind(schema).fetch_one(&mut *conn).await?;
+        let (found, schema_exists): (Option<String>, bool) =
+            sqlx::query_as(SCHEMA).bind(schema).fetch_one(&mut *conn).await?;
         if let Some(found) = &found {
             // Quoted by the server itself.
             conn.execute(AssertSqlSafe(format!("SET LOCAL search_path = {found}"))).await?;
@@ -145,16 +157,19 @@ impl Catalog {
             let column = LiveColumn { type_name: live.bare(&type_name, manifest), not_null, default, kind };
             live.tables.entry(table).or_default().columns.insert(name, column);
         }
-        let rows: Vec<(String, bool, Vec<String>)> = sqlx::query_as(CONSTRAINTS).bind(schema).bind(&tables).fetch_all(&mut *conn).await?;
+        let rows: Vec<(String, bool, Vec<String>)> =
+            sqlx::query_as(CONSTRAINTS).bind(schema).bind(&tables).fetch_all(&mut *conn).await?;
         for (table, primary, columns) in rows {
             let table = live.tables.entry(table).or_default();
             if primary { table.primary_key = columns } else { table.uniques.push(columns) }
         }
-        let rows: Vec<(String, String, String)> = sqlx::query_as(SEQUENCES).bind(schema).bind(&tables).fetch_all(&mut *conn).await?;
+        let rows: Vec<(String, String, String)> =
+            sqlx::query_as(SEQUENCES).bind(schema).bind(&tables).fetch_all(&mut *conn).await?;
         for (table, sequence, type_name) in rows {
             live.tables.entry(table).or_default().sequence = Some((sequence, type_name));
         }
-        let full: Vec<String> = sqlx::query_scalar(FULL_IDENTITIES).bind(schema).bind(&tables).fetch_all(&mut *conn).await?;
+        let full: Vec<String> =
+            sqlx::query_scalar(FULL_IDENTITIES).bind(schema).bind(&tables).fetch_all(&mut *conn).await?;
         for table in full {
             live.tables.entry(table).or_default().full_identity = true;
         }
@@ -165,9 +180,11 @@ impl Catalog {
             let tail = live.bare(tail, manifest);
             live.indexes.insert(name, LiveIndex { table, unique, valid, tail });
         }
-        let rows: Vec<(String, String)> = sqlx::query_as(FUNCTIONS).bind(schema).bind(&functions).fetch_all(&mut *conn).await?;
+        let rows: Vec<(String, String)> =
+            sqlx::query_as(FUNCTIONS).bind(schema).bind(&functions).fetch_all(&mut *conn).await?;
         live.functions = rows.into_iter().map(|(name, body)| (name, one_line(&body))).collect();
-        let rows: Vec<(String, String, bool, String)> = sqlx::query_as(TRIGGERS).bind(schema).bind(&tables).fetch_all(&mut *conn).await?;
+        let rows: Vec<(String, String, bool, String)> =
+            sqlx::query_as(TRIGGERS).bind(schema).bind(&tables).fetch_all(&mut *conn).await?;
         for (table, name, enabled, definition) in rows {
             let definition = live.bare(&definition, manifest);
             live.triggers.insert((table, name), (definition, enabled));
@@ -189,12 +206,18 @@ impl Catalog {
 
     /// Where was looked, in words.
     pub(super) fn place(&self) -> String {
-        self.schema.as_ref().map_or_else(|| "the search_path, which names no schema".to_owned(), |schema| format!("schema {schema}"))
+        self.schema
+            .as_ref()
+            .map_or_else(|| "the search_path, which names no schema".to_owned(), |schema| format!("schema {schema}"))
     }
 
-    /// The text without the schema before declared names: PostgreSQL prints it or not by the search path.
+    /// The text without the schema before declared names: PostgreSQL prints it or not by the search
+    /// path.
     fn bare(&self, text: &str, manifest: &Manifest) -> String {
         let schema = self.schema.as_deref().unwrap_or_default();
-        manifest.objects.iter().fold(text.to_owned(), |text, object| text.replace(&format!("{schema}.{}", object.name), &object.name))
+        manifest
+            .objects
+            .iter()
+            .fold(text.to_owned(), |text, object| text.replace(&format!("{schema}.{}", object.name), &object.name))
     }
 }

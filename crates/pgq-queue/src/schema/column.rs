@@ -6,7 +6,12 @@ use super::object::{Column, Kind, Object};
 use super::template::ColumnKind;
 
 /// What differs in a table that is there.
-pub(super) fn differences(live: &LiveTable, table: &Object, columns: &[Column], uniques: &[Vec<&'static str>]) -> Vec<Difference> {
+pub(super) fn differences(
+    live: &LiveTable,
+    table: &Object,
+    columns: &[Column],
+    uniques: &[Vec<&'static str>],
+) -> Vec<Difference> {
     let mut found = Vec::new();
     for column in columns {
         let object = format!("column {}.{}", table.name, column.name);
@@ -19,7 +24,12 @@ pub(super) fn differences(live: &LiveTable, table: &Object, columns: &[Column], 
     for unique in uniques.iter().filter(|unique| !live.uniques.iter().any(|columns| columns == *unique)) {
         let columns = unique.join(", ");
         let cure = Cure::Run(vec![format!("ALTER TABLE {} ADD UNIQUE ({columns});", table.sql_name)]);
-        found.push(Difference::new(Problem::Missing, format!("constraint UNIQUE ({columns}) of {table}"), String::new(), cure));
+        found.push(Difference::new(
+            Problem::Missing,
+            format!("constraint UNIQUE ({columns}) of {table}"),
+            String::new(),
+            cure,
+        ));
     }
     found
 }
@@ -36,11 +46,15 @@ fn absent(table: &Object, column: &Column) -> Cure {
 
 fn changed(live: &LiveTable, installed: &LiveColumn, table: &Object, column: &Column, object: &str) -> Vec<Difference> {
     let mut found = Vec::new();
-    let mut differs = |detail: String, cure: Cure| found.push(Difference::new(Problem::Differs, object.to_owned(), detail, cure));
+    let mut differs =
+        |detail: String, cure: Cure| found.push(Difference::new(Problem::Differs, object.to_owned(), detail, cure));
     let alter = format!("ALTER TABLE {} ALTER COLUMN {}", table.sql_name, column.name);
 
     if installed.kind != column.kind {
-        differs("its values are made in another way than by a sequence or by nothing, as declared".to_owned(), Cure::ByHand);
+        differs(
+            "its values are made in another way than by a sequence or by nothing, as declared".to_owned(),
+            Cure::ByHand,
+        );
     }
     if installed.type_name != column.type_name {
         let detail = format!("it is {}, declared {}", installed.type_name, column.type_name);
@@ -56,7 +70,10 @@ fn changed(live: &LiveTable, installed: &LiveColumn, table: &Object, column: &Co
             None => format!("{alter} DROP DEFAULT;"),
         };
         let word = |default: &Option<String>| default.clone().unwrap_or_else(|| "none".to_owned());
-        differs(format!("its default is {}, declared {}", word(&installed.default), word(&column.default)), Cure::Run(vec![change]));
+        differs(
+            format!("its default is {}, declared {}", word(&installed.default), word(&column.default)),
+            Cure::Run(vec![change]),
+        );
     }
     if column.primary_key && live.primary_key != [column.name] {
         differs("it is not the primary key".to_owned(), Cure::ByHand);

@@ -1,4 +1,5 @@
-//! The declaration as statements that do nothing where everything is there: an upgrade for those who may only run scripts.
+//! The declaration as statements that do nothing where everything is there: an upgrade for those
+//! who may only run scripts.
 
 use super::index::fold_buckets;
 use super::install::create_schema;
@@ -26,7 +27,11 @@ pub(super) fn statements(names: &Names, widen_id: bool) -> Vec<String> {
             Kind::Enum { labels } => {
                 sql.push(guarded(&object.create, "duplicate_object"));
                 // One statement each: a label cannot be used in the transaction that added it.
-                sql.extend(labels.iter().map(|label| format!("ALTER TYPE {} ADD VALUE IF NOT EXISTS '{label}';", object.sql_name)));
+                sql.extend(
+                    labels
+                        .iter()
+                        .map(|label| format!("ALTER TYPE {} ADD VALUE IF NOT EXISTS '{label}';", object.sql_name)),
+                );
             }
             Kind::Table { columns, .. } => {
                 sql.push(once(&object.create, "CREATE TABLE "));
@@ -51,12 +56,24 @@ fn column_statements(names: &Names, table: &Object, column: &Column, widen_id: b
     let mut sql = Vec::new();
     let alter = format!("ALTER TABLE {} ALTER COLUMN {}", table.sql_name, column.name);
     if column.kind == ColumnKind::Plain && !column.primary_key {
-        sql.push(format!("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} {};", table.sql_name, column.name, column.definition));
+        sql.push(format!(
+            "ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} {};",
+            table.sql_name, column.name, column.definition
+        ));
         if column.type_name != column.type_sql {
-            // Only the enum has another name in DDL than in the catalog. Statistics had one of their own once.
-            let retype =
-                format!("{alter} DROP DEFAULT; {alter} TYPE {} USING {}::text::{};", column.type_sql, column.name, column.type_sql);
-            sql.push(if_column(names, &table.name, column.name, &format!("udt_name <> '{}'", column.type_name), &retype));
+            // Only the enum has another name in DDL than in the catalog. Statistics had one of
+            // their own once.
+            let retype = format!(
+                "{alter} DROP DEFAULT; {alter} TYPE {} USING {}::text::{};",
+                column.type_sql, column.name, column.type_sql
+            );
+            sql.push(if_column(
+                names,
+                &table.name,
+                column.name,
+                &format!("udt_name <> '{}'", column.type_name),
+                &retype,
+            ));
         }
         sql.push(match &column.default_sql {
             Some(default) => format!("{alter} SET DEFAULT {default};"),
@@ -74,7 +91,8 @@ fn column_statements(names: &Names, table: &Object, column: &Column, widen_id: b
     sql
 }
 
-/// An index that an earlier release declared otherwise, or that is invalid. One statement: nobody sees the table without it.
+/// An index that an earlier release declared otherwise, or that is invalid. One statement: nobody
+/// sees the table without it.
 fn rebuilt_if_other(names: &Names, index: &Object, table: &str, (unique, tail): (bool, &str), before: &str) -> String {
     let (schema, tail) = (schema(names), tail.replace('\'', "''"));
     format!(

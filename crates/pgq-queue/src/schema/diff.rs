@@ -1,4 +1,5 @@
-//! The difference between the catalog and the declaration: one list, which `verify` tells and `upgrade` works off.
+//! The difference between the catalog and the declaration: one list, which `verify` tells and
+//! `upgrade` works off.
 
 use super::catalog::Catalog;
 use super::finding::{Cure, Difference, Problem};
@@ -7,8 +8,8 @@ use super::object::{Kind, Object, Owner};
 use super::{column, index, install};
 use crate::names::Names;
 
-/// All differences, in an order in which their cures can run: labels before what uses them, columns before the indexes over them,
-/// retired types after the columns that had them.
+/// All differences, in an order in which their cures can run: labels before what uses them, columns
+/// before the indexes over them, retired types after the columns that had them.
 pub(super) fn differences(names: &Names, live: &Catalog, declared: &Manifest) -> Vec<Difference> {
     let mut found = Vec::new();
     // PgQueuer 2.0.0 is known by this index of its own.
@@ -27,7 +28,9 @@ pub(super) fn differences(names: &Names, live: &Catalog, declared: &Manifest) ->
                 Some(table) => found.extend(column::differences(table, object, columns, uniques)),
                 None => found.push(Difference::missing(object, vec![object.create.clone()])),
             },
-            Kind::Index { table, unique, tail } => found.extend(index::difference(names, live, object, table, *unique, tail)),
+            Kind::Index { table, unique, tail } => {
+                found.extend(index::difference(names, live, object, table, *unique, tail))
+            }
             Kind::ReplicaIdentity if live.has(object) => {}
             Kind::ReplicaIdentity => found.push(Difference::missing(object, vec![object.create.clone()])),
             Kind::Function { body } => {
@@ -38,7 +41,12 @@ pub(super) fn differences(names: &Names, live: &Catalog, declared: &Manifest) ->
                 found.extend(routine(newer, object, installed.map(|(definition, _)| definition), definition));
                 if installed.is_some_and(|(_, fires)| !fires) {
                     let cure = Cure::Run(vec![format!("ALTER TABLE {table_sql} ENABLE TRIGGER {};", object.name)]);
-                    found.push(Difference::new(Problem::Differs, object.to_string(), "it is disabled".to_owned(), cure));
+                    found.push(Difference::new(
+                        Problem::Differs,
+                        object.to_string(),
+                        "it is disabled".to_owned(),
+                        cure,
+                    ));
                 }
             }
         }
@@ -52,7 +60,12 @@ pub(super) fn differences(names: &Names, live: &Catalog, declared: &Manifest) ->
 }
 
 fn leftover(object: String, cure: Vec<String>) -> Difference {
-    Difference::new(Problem::Unexpected, object, "an earlier release of PgQueuer left it behind".to_owned(), Cure::Run(cure))
+    Difference::new(
+        Problem::Unexpected,
+        object,
+        "an earlier release of PgQueuer left it behind".to_owned(),
+        Cure::Run(cure),
+    )
 }
 
 fn retired_objects(names: &Names, live: &Catalog, declared: &Manifest) -> Vec<Difference> {
@@ -87,7 +100,8 @@ fn labels_of(live: &Catalog, object: &Object, labels: &[String]) -> Vec<Differen
 fn routine(newer: bool, object: &Object, installed: Option<&String>, declared: &str) -> Option<Difference> {
     match installed {
         Some(installed) if installed == declared => None,
-        // A newer PgQueuer's own function and trigger are its own business: putting 1.6.0's back would undo its upgrade.
+        // A newer PgQueuer's own function and trigger are its own business: putting 1.6.0's back
+        // would undo its upgrade.
         Some(_) if newer && object.owner == Owner::PgQueuer => None,
         Some(_) => {
             let detail = "its definition is another".to_owned();
@@ -97,11 +111,13 @@ fn routine(newer: bool, object: &Object, installed: Option<&String>, declared: &
     }
 }
 
-/// Outputs and attempts that outlived their queue (`pgq uninstall` leaves them): job numbers start again, so they would pass for the new
-/// jobs'.
+/// Outputs and attempts that outlived their queue (`pgq uninstall` leaves them): job numbers start
+/// again, so they would pass for the new jobs'.
 fn outdated(live: &Catalog, declared: &Manifest) -> Vec<Difference> {
     let queue_is_gone = declared.tables().any(|(table, role)| role == "queue" && !live.has(table));
-    let tables = declared.tables().filter(|(table, role)| queue_is_gone && matches!(*role, "output" | "attempt") && live.has(table));
+    let tables = declared
+        .tables()
+        .filter(|(table, role)| queue_is_gone && matches!(*role, "output" | "attempt") && live.has(table));
     let outdated = tables.map(|(table, _)| {
         let cure = Cure::Run(vec![format!("TRUNCATE {};", table.sql_name)]);
         let detail = "its rows belong to a queue that is gone".to_owned();

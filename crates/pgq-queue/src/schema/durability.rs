@@ -52,8 +52,9 @@ impl fmt::Display for Durability {
 }
 
 impl Durability {
-    /// Whether the table of this role (its placeholder in the migrations) stays out of the WAL. Outputs and attempts go with the log: all tell
-    /// of jobs that are over; and a host announces itself again.
+    /// Whether the table of this role (its placeholder in the migrations) stays out of the WAL.
+    /// Outputs and attempts go with the log: all tell of jobs that are over; and a host announces
+    /// itself again.
     fn unlogged(self, role: &str) -> bool {
         match self {
             Durability::Volatile => true,
@@ -64,11 +65,16 @@ impl Durability {
 
     /// The CREATE TABLE of this role at this level.
     pub(super) fn create(self, role: &str, create: &str) -> String {
-        if self.unlogged(role) { create.replacen("CREATE TABLE", "CREATE UNLOGGED TABLE", 1) } else { create.to_owned() }
+        if self.unlogged(role) {
+            create.replacen("CREATE TABLE", "CREATE UNLOGGED TABLE", 1)
+        } else {
+            create.to_owned()
+        }
     }
 }
 
-/// Switch the tables to another level, one transaction each. A table that changes is rewritten under an exclusive lock.
+/// Switch the tables to another level, one transaction each. A table that changes is rewritten
+/// under an exclusive lock.
 pub async fn set_durability(conn: &mut PgConnection, names: &Names, durability: Durability) -> Result<(), SchemaError> {
     for sql in statements(names, durability) {
         statement::run_patiently(conn, &sql).await?;

@@ -4,7 +4,9 @@
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
     /// `install` met something of PgQueuer's, be it only a part.
-    #[error("PgQueuer's objects exist already in {place}: {found}; run `pgq-host upgrade`, which adopts them and adds what is missing")]
+    #[error(
+        "PgQueuer's objects exist already in {place}: {found}; run `pgq-host upgrade`, which adopts them and adds what is missing"
+    )]
     AlreadyInstalled {
         /// Where it was looked for.
         place: String,
@@ -57,7 +59,8 @@ pub enum SchemaError {
         /// PostgreSQL's own words.
         source: sqlx::Error,
     },
-    /// The catalog could not be read, or a transaction not be ended: most likely the connection is gone.
+    /// The catalog could not be read, or a transaction not be ended: most likely the connection is
+    /// gone.
     #[error("could not read the database's catalog; check the connection")]
     Catalog(#[from] sqlx::Error),
 }
@@ -67,7 +70,9 @@ impl SchemaError {
         let code = source.as_database_error().and_then(|error| error.code()).unwrap_or_default();
         let remedy = match &*code {
             "42501" => "; run it as the owner of PgQueuer's objects or as a superuser",
-            "42P01" => "; it is not there: run `pgq-host install`, or `pgq-host upgrade` where PgQueuer made the tables",
+            "42P01" => {
+                "; it is not there: run `pgq-host install`, or `pgq-host upgrade` where PgQueuer made the tables"
+            }
             "42704" => "; create it first",
             "2BP01" => "; something that is neither PgQueuer's nor pgq-host's depends on it: drop that first",
             "23505" => "; rows contradict the unique index: remove the duplicates, then run the command again",

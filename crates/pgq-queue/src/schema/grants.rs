@@ -1,4 +1,5 @@
-//! The least that a worker's role needs: rows of the declared tables, and nothing that changes a table.
+//! The least that a worker's role needs: rows of the declared tables, and nothing that changes a
+//! table.
 
 use sqlx::{Connection, PgConnection};
 
@@ -8,7 +9,8 @@ use super::object::{Kind, Owner};
 use super::statement;
 use crate::names::Names;
 
-/// PgQueuer's checklist has all four: its aggregation updates the log, its clean-up deletes from the log and the statistics.
+/// PgQueuer's checklist has all four: its aggregation updates the log, its clean-up deletes from
+/// the log and the statistics.
 const PRIVILEGES: &str = "SELECT, INSERT, UPDATE, DELETE";
 
 /// The name of no role that privileges could be meant for.
@@ -23,7 +25,8 @@ pub struct Role(String);
 impl Role {
     /// PostgreSQL takes `public` and `none` for words, quoted or not.
     pub fn new(name: &str) -> Result<Role, UnknownRole> {
-        let usable = !name.is_empty() && name.len() <= 63 && !name.contains('\0') && !["public", "none"].contains(&name);
+        let usable =
+            !name.is_empty() && name.len() <= 63 && !name.contains('\0') && !["public", "none"].contains(&name);
         if usable { Ok(Role(name.to_owned())) } else { Err(UnknownRole(name.to_owned())) }
     }
 
@@ -55,7 +58,8 @@ pub fn sql_grant(names: &Names, role: &Role) -> String {
 pub fn grant_statements(names: &Names, role: &Role) -> Vec<String> {
     let (manifest, to) = (Manifest::new(names), role.quoted());
     let mut grants = Vec::new();
-    // By default everybody may connect; where that was revoked, a worker needs to be told. The database is the one that runs this.
+    // By default everybody may connect; where that was revoked, a worker needs to be told. The
+    // database is the one that runs this.
     let to_in_format = to.replace('%', "%%");
     grants.push(on_current(&format!("CONNECT ON DATABASE %I TO {to_in_format}"), "current_database()"));
     grants.push(match &names.schema {
@@ -67,7 +71,8 @@ pub fn grant_statements(names: &Names, role: &Role) -> Vec<String> {
         match &object.kind {
             Kind::Table { columns, .. } => {
                 grants.push(format!("GRANT {PRIVILEGES} ON TABLE {name} TO {to};"));
-                // PgQueuer's client draws ids itself, so it reads the sequence as well; its name is what an early release called it.
+                // PgQueuer's client draws ids itself, so it reads the sequence as well; its name is
+                // what an early release called it.
                 if object.owner == Owner::PgQueuer && columns.iter().any(|column| column.name == "id") {
                     let sequence = format!("pg_get_serial_sequence('{}', 'id')::regclass", name.replace('\'', "''"));
                     grants.push(on_current(&format!("USAGE, SELECT ON SEQUENCE %s TO {to_in_format}"), &sequence));
@@ -98,12 +103,16 @@ mod tests {
 
     #[test]
     fn roles_are_quoted_and_everybody_is_refused() {
-        let names = Names::new(&NameSettings { prefix: Some("p_".into()), schema: Some("jobs".into()) }, |_| None).expect("valid");
+        let names = Names::new(&NameSettings { prefix: Some("p_".into()), schema: Some("jobs".into()) }, |_| None)
+            .expect("valid");
         let sql = sql_grant(&names, &Role::new("o'brien \"x\"").expect("a role"));
         assert!(sql.contains("ON TABLE \"jobs\".\"p_pgqueuer\" TO \"o'brien \"\"x\"\"\";"), "{sql}");
         assert!(sql.contains("TO \"o''brien \"\"x\"\"\"', current_database())"), "{sql}");
         let odd = sql_grant(&names, &Role::new("100% $grant$").expect("a role"));
-        assert!(odd.contains("DO $_grant$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO \"100%% $grant$\"'"), "{odd}");
+        assert!(
+            odd.contains("DO $_grant$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO \"100%% $grant$\"'"),
+            "{odd}"
+        );
         for bad in ["", "public", "none", "a\0b", &"r".repeat(64)] {
             assert_eq!(Role::new(bad), Err(UnknownRole(bad.to_owned())));
         }

@@ -26,7 +26,8 @@ impl Default for InstallOptions {
     }
 }
 
-/// Make PgQueuer's objects and pgq-host's, all or none. Refuses where any table or enum of PgQueuer's is there already.
+/// Make PgQueuer's objects and pgq-host's, all or none. Refuses where any table or enum of
+/// PgQueuer's is there already.
 pub async fn install(conn: &mut PgConnection, names: &Names, options: &InstallOptions) -> Result<(), SchemaError> {
     let manifest = Manifest::new(names);
     let mut transaction = conn.begin().await?;
@@ -38,7 +39,9 @@ pub async fn install(conn: &mut PgConnection, names: &Names, options: &InstallOp
     let found: Vec<String> = manifest
         .objects
         .iter()
-        .filter(|object| object.owner == Owner::PgQueuer && matches!(object.kind, Kind::Table { .. } | Kind::Enum { .. }))
+        .filter(|object| {
+            object.owner == Owner::PgQueuer && matches!(object.kind, Kind::Table { .. } | Kind::Enum { .. })
+        })
         .filter(|object| live.has(object))
         .map(ToString::to_string)
         .collect();
@@ -49,10 +52,12 @@ pub async fn install(conn: &mut PgConnection, names: &Names, options: &InstallOp
         statement::run(&mut transaction, &sql).await?;
     }
     for (table, _) in manifest.tables().filter(|(table, _)| table.owner == Owner::PgqHost && live.has(table)) {
-        // Left over from an earlier installation, whose job numbers now start again: its outputs and attempts would pass for the new jobs'.
+        // Left over from an earlier installation, whose job numbers now start again: its outputs
+        // and attempts would pass for the new jobs'.
         statement::run(&mut transaction, &format!("TRUNCATE {};", table.sql_name)).await?;
     }
-    // Hosts that run already have lost their announcements with the old tables: they look, and announce themselves anew.
+    // Hosts that run already have lost their announcements with the old tables: they look, and
+    // announce themselves anew.
     sqlx::query("SELECT pg_notify($1, $2)").bind(names.fleet_channel()).bind(JOINED).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())
@@ -60,7 +65,8 @@ pub async fn install(conn: &mut PgConnection, names: &Names, options: &InstallOp
 
 /// What [`install`] runs, as a script for psql or a migration tool; needs no connection.
 pub fn sql_install(names: &Names, options: &InstallOptions) -> String {
-    let header = format!("-- PgQueuer 1.6.0's schema and pgq-host's additions for {names}, durability {}", options.durability);
+    let header =
+        format!("-- PgQueuer 1.6.0's schema and pgq-host's additions for {names}, durability {}", options.durability);
     let mut script = vec![header];
     script.extend(statements(names, &Manifest::new(names), options));
     script.join("\n\n") + "\n"

@@ -38,16 +38,23 @@ impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Loss { queued, running, failed, hosts } = self;
         let least = if queued + running + failed >= MOST_COUNTED { "at least " } else { "" };
-        write!(f, "{least}{queued} queued, {running} running and {failed} failed job(s), and {hosts} host(s) that run on it")
+        write!(
+            f,
+            "{least}{queued} queued, {running} running and {failed} failed job(s), and {hosts} host(s) that run on it"
+        )
     }
 }
 
-/// Look at the tables, as far as they are there. A host that was not seen for longer than `silence` is gone.
+/// Look at the tables, as far as they are there. A host that was not seen for longer than `silence`
+/// is gone.
 pub async fn loss(conn: &mut PgConnection, names: &Names, silence: Duration) -> Result<Loss, SchemaError> {
     let mut loss = Loss::default();
     if is_there(conn, names, "{queue}").await? {
-        (loss.queued, loss.running, loss.failed) =
-            sqlx::query_as(AssertSqlSafe(names.render(JOBS))).bind(MOST_COUNTED).fetch_one(&mut *conn).await.map_err(refused(JOBS))?;
+        (loss.queued, loss.running, loss.failed) = sqlx::query_as(AssertSqlSafe(names.render(JOBS)))
+            .bind(MOST_COUNTED)
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(refused(JOBS))?;
     }
     if is_there(conn, names, "{host}").await? {
         let hosts = sqlx::query_scalar(AssertSqlSafe(names.render(HOSTS))).bind(silence.as_secs_f64());

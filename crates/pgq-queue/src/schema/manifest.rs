@@ -1,4 +1,5 @@
-//! What PgQueuer 1.6.0 and pgq-host declare: the migrations, rendered for one set of names and read as comparable objects.
+//! What PgQueuer 1.6.0 and pgq-host declare: the migrations, rendered for one set of names and read
+//! as comparable objects.
 
 use super::object::{Column, Kind, Object, Owner};
 use super::template::{self, ColumnLine};
@@ -26,7 +27,8 @@ pub(super) struct Manifest {
 impl Manifest {
     pub(super) fn new(names: &Names) -> Manifest {
         let spelling = Spelling::new(names);
-        let parse = |template, owner| template::statements(template).into_iter().map(move |statement| (statement, owner));
+        let parse =
+            |template, owner| template::statements(template).into_iter().map(move |statement| (statement, owner));
         let statements = parse(PGQUEUER, Owner::PgQueuer).chain(parse(PGQ_HOST, Owner::PgqHost));
         Manifest {
             objects: statements.map(|(statement, owner)| spelling.object(statement, owner)).collect(),
@@ -46,7 +48,8 @@ impl Manifest {
     }
 }
 
-/// The two ways to write a name: for SQL that is run, and as the catalog prints it when its schema comes first in the search path.
+/// The two ways to write a name: for SQL that is run, and as the catalog prints it when its schema
+/// comes first in the search path.
 struct Spelling<'a> {
     names: &'a Names,
     bare: Names,
@@ -88,7 +91,8 @@ impl<'a> Spelling<'a> {
     fn kind(&self, statement: &'static str) -> (Kind, &'static str) {
         let whole = statement.trim_end_matches(';');
         let (head, tail) = whole.split_once(['(', '\n']).unwrap_or((whole, ""));
-        let words: Vec<&str> = head.split_whitespace().filter(|w| !["OR", "REPLACE", "IF", "NOT", "EXISTS"].contains(w)).collect();
+        let words: Vec<&str> =
+            head.split_whitespace().filter(|w| !["OR", "REPLACE", "IF", "NOT", "EXISTS"].contains(w)).collect();
         match words[..] {
             ["CREATE", "TYPE", name, "AS", "ENUM"] => {
                 let labels = tail.trim_end_matches(')').split(", ").map(|label| label.trim_matches('\'').to_owned());
@@ -97,7 +101,10 @@ impl<'a> Spelling<'a> {
             ["CREATE", "TABLE", name] => {
                 let (columns, uniques) = template::table_body(statement);
                 let role = name.trim_matches(['{', '}']);
-                (Kind::Table { role, columns: columns.into_iter().map(|line| self.column(line)).collect(), uniques }, name)
+                (
+                    Kind::Table { role, columns: columns.into_iter().map(|line| self.column(line)).collect(), uniques },
+                    name,
+                )
             }
             ["CREATE", "INDEX", name, "ON", table, ..] => (self.index(statement, table, false), name),
             ["CREATE", "UNIQUE", "INDEX", name, "ON", table, ..] => (self.index(statement, table, true), name),
@@ -135,7 +142,8 @@ impl<'a> Spelling<'a> {
     }
 }
 
-/// Bodies and definitions compare by their tokens, as PgQueuer compares them, not by their indentation.
+/// Bodies and definitions compare by their tokens, as PgQueuer compares them, not by their
+/// indentation.
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -6,7 +6,8 @@ use super::manifest::Manifest;
 use super::object::{Kind, Owner};
 use crate::names::Names;
 
-/// Not EXECUTE on the triggers' functions: it is asked for when a trigger is made, never when it fires.
+/// Not EXECUTE on the triggers' functions: it is asked for when a trigger is made, never when it
+/// fires.
 const MISSING: &str = "WITH place AS ( \
         SELECT oid, nspname FROM pg_namespace WHERE nspname = coalesce($1, current_schema()) \
     ), relation AS ( \
@@ -29,11 +30,19 @@ pub fn tables(names: &Names) -> Vec<String> {
     Manifest::new(names).tables().map(|(table, _)| table.name.clone()).collect()
 }
 
-/// What the role lacks, as `UPDATE on pgqueuer`. Tables that are not there are not asked for. The role must exist.
+/// What the role lacks, as `UPDATE on pgqueuer`. Tables that are not there are not asked for. The
+/// role must exist.
 pub async fn missing_privileges(conn: &mut PgConnection, names: &Names, role: &str) -> sqlx::Result<Vec<String>> {
     let manifest = Manifest::new(names);
-    let has_id = |kind: &Kind| matches!(kind, Kind::Table { columns, .. } if columns.iter().any(|column| column.name == "id"));
+    let has_id =
+        |kind: &Kind| matches!(kind, Kind::Table { columns, .. } if columns.iter().any(|column| column.name == "id"));
     let numbered = manifest.tables().filter(|(table, _)| table.owner == Owner::PgQueuer && has_id(&table.kind));
     let numbered: Vec<String> = numbered.map(|(table, _)| table.name.clone()).collect();
-    sqlx::query_scalar(MISSING).bind(names.schema.as_deref()).bind(role).bind(tables(names)).bind(numbered).fetch_all(conn).await
+    sqlx::query_scalar(MISSING)
+        .bind(names.schema.as_deref())
+        .bind(role)
+        .bind(tables(names))
+        .bind(numbered)
+        .fetch_all(conn)
+        .await
 }

@@ -6,8 +6,9 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::error::SchemaError;
 
-/// How long a statement may queue for a table's lock. Everything that wants the table afterwards queues behind it, so this is also
-/// how long enqueues and claims may stand still because of somebody's long transaction.
+/// How long a statement may queue for a table's lock. Everything that wants the table afterwards
+/// queues behind it, so this is also how long enqueues and claims may stand still because of
+/// somebody's long transaction.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = 0";
 /// How often the lock is tried for, with [`PAUSE`] in between for the jobs to go on.
 const ATTEMPTS: u32 = 15;

@@ -8,7 +8,8 @@ use super::object::Kind;
 use super::{advisory, statement};
 use crate::names::Names;
 
-/// Drop PgQueuer's objects and pgq-host's, all or none; those that are not there do not matter. The schema itself stays.
+/// Drop PgQueuer's objects and pgq-host's, all or none; those that are not there do not matter. The
+/// schema itself stays.
 pub async fn uninstall(conn: &mut PgConnection, names: &Names) -> Result<(), SchemaError> {
     let mut transaction = conn.begin().await?;
     advisory::lock_transaction(&mut transaction, names).await?;
@@ -24,14 +25,17 @@ pub fn sql_uninstall(names: &Names) -> String {
     statements(names).join("\n") + "\n"
 }
 
-/// Triggers before functions before tables before types: what depends on something goes first. Indexes go with their table.
+/// Triggers before functions before tables before types: what depends on something goes first.
+/// Indexes go with their table.
 fn statements(names: &Names) -> Vec<String> {
     let manifest = Manifest::new(names);
     let mut drops: Vec<(u8, String)> = Vec::new();
     for object in &manifest.objects {
         let (name, sql_name) = (&object.name, &object.sql_name);
         match &object.kind {
-            Kind::Trigger { table_sql, .. } => drops.push((0, format!("DROP TRIGGER IF EXISTS {name} ON {table_sql};"))),
+            Kind::Trigger { table_sql, .. } => {
+                drops.push((0, format!("DROP TRIGGER IF EXISTS {name} ON {table_sql};")))
+            }
             Kind::Function { .. } => drops.push((1, format!("DROP FUNCTION IF EXISTS {sql_name}();"))),
             Kind::Table { .. } => drops.push((2, format!("DROP TABLE IF EXISTS {sql_name};"))),
             Kind::Enum { .. } => drops.push((3, format!("DROP TYPE IF EXISTS {sql_name};"))),

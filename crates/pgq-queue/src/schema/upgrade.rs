@@ -1,4 +1,5 @@
-//! Brings any earlier schema of PgQueuer or pgq-host up to the declaration, on a live database, as often as one likes.
+//! Brings any earlier schema of PgQueuer or pgq-host up to the declaration, on a live database, as
+//! often as one likes.
 
 use sqlx::PgConnection;
 
@@ -13,7 +14,8 @@ use crate::names::Names;
 /// The choices that `upgrade` leaves to the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UpgradeOptions {
-    /// Turn 32-bit ids of early releases into bigint. That rewrites the table under an exclusive lock.
+    /// Turn 32-bit ids of early releases into bigint. That rewrites the table under an exclusive
+    /// lock.
     pub widen_id: bool,
 }
 
@@ -24,7 +26,11 @@ impl Default for UpgradeOptions {
 }
 
 /// The statements that [`upgrade`] would run now; none when the database is up to date.
-pub async fn plan_upgrade(conn: &mut PgConnection, names: &Names, options: &UpgradeOptions) -> Result<Vec<String>, SchemaError> {
+pub async fn plan_upgrade(
+    conn: &mut PgConnection,
+    names: &Names,
+    options: &UpgradeOptions,
+) -> Result<Vec<String>, SchemaError> {
     let manifest = Manifest::new(names);
     let live = Catalog::read(conn, names, &manifest).await?;
     let mut statements = Vec::new();
@@ -41,9 +47,14 @@ pub async fn plan_upgrade(conn: &mut PgConnection, names: &Names, options: &Upgr
     Ok(statements)
 }
 
-/// Run the plan, one transaction per statement, while no other upgrade of this installation runs; returns what was run. The
-/// connection must not be in a transaction. Cut off anywhere, the next upgrade continues.
-pub async fn upgrade(conn: &mut PgConnection, names: &Names, options: &UpgradeOptions) -> Result<Vec<String>, SchemaError> {
+/// Run the plan, one transaction per statement, while no other upgrade of this installation runs;
+/// returns what was run. The connection must not be in a transaction. Cut off anywhere, the next
+/// upgrade continues.
+pub async fn upgrade(
+    conn: &mut PgConnection,
+    names: &Names,
+    options: &UpgradeOptions,
+) -> Result<Vec<String>, SchemaError> {
     advisory::lock(conn, names).await?;
     let done = run_plan(conn, names, options).await;
     let unlocked = advisory::unlock(conn, names).await;
@@ -51,8 +62,9 @@ pub async fn upgrade(conn: &mut PgConnection, names: &Names, options: &UpgradeOp
     unlocked.map(|()| done)
 }
 
-/// A script that brings any earlier schema up to date without having seen it; needs no connection. What it cannot know, it leaves as it
-/// is: an index or a default of the right name and the wrong definition, for which there is [`plan_upgrade`].
+/// A script that brings any earlier schema up to date without having seen it; needs no connection.
+/// What it cannot know, it leaves as it is: an index or a default of the right name and the wrong
+/// definition, for which there is [`plan_upgrade`].
 pub fn sql_upgrade(names: &Names, options: &UpgradeOptions) -> String {
     let header = format!(
         "-- Brings PgQueuer's schema and pgq-host's additions for {names} up to date, from any release, as often as you like.\n\
@@ -62,7 +74,11 @@ pub fn sql_upgrade(names: &Names, options: &UpgradeOptions) -> String {
     [vec![header], converge::statements(names, options.widen_id)].concat().join("\n\n") + "\n"
 }
 
-async fn run_plan(conn: &mut PgConnection, names: &Names, options: &UpgradeOptions) -> Result<Vec<String>, SchemaError> {
+async fn run_plan(
+    conn: &mut PgConnection,
+    names: &Names,
+    options: &UpgradeOptions,
+) -> Result<Vec<String>, SchemaError> {
     let statements = plan_upgrade(conn, names, options).await?;
     for sql in &statements {
         statement::run_patiently(conn, sql).await?;

@@ -27,7 +27,11 @@ pub async fn verify(conn: &mut PgConnection, names: &Names, expect: Expect) -> R
         Expect::Present => diff::differences(names, &live, &manifest).into_iter().map(|one| one.finding).collect(),
         Expect::Absent => {
             let part_of_its_table = |object: &Object| matches!(object.kind, Kind::ReplicaIdentity);
-            let standing = manifest.objects.iter().filter(|object| !part_of_its_table(object) && live.has(object)).map(ToString::to_string);
+            let standing = manifest
+                .objects
+                .iter()
+                .filter(|object| !part_of_its_table(object) && live.has(object))
+                .map(ToString::to_string);
             let retired = &manifest.retired.type_name;
             let retired = live.enums.contains_key(retired).then(|| format!("enum {retired}"));
             let unexpected = |object| Finding { problem: Problem::Unexpected, object, detail: String::new() };

@@ -1,23 +1,30 @@
-//! The gate a worker passes before it claims its first job: reads the catalog, changes nothing, and needs no rights on the objects.
+//! The gate a worker passes before it claims its first job: reads the catalog, changes nothing, and
+//! needs no rights on the objects.
 
 use sqlx::PgConnection;
 
 use super::error::SchemaError;
 use crate::names::Names;
 
-/// Every object that the run-time statements name or rely on, as kind, object, part. It is less than the whole declaration: a
-/// database of an earlier release whose differences do not matter to a worker is good enough. What the newest release added is not in it
-/// before the next one (migrations/README.md): see `queue/additions.rs`.
+/// Every object that the run-time statements name or rely on, as kind, object, part. It is less
+/// than the whole declaration: a database of an earlier release whose differences do not matter to
+/// a worker is good enough. What the newest release added is not in it before the next one
+/// (migrations/README.md): see `queue/additions.rs`.
 const NEEDED: &[(&str, &str, &[&str])] = &[
     ("table", "{log}", &[""]),
     ("table", "{statistics}", &[""]),
     ("table", "{schedules}", &[""]),
     ("table", "{output}", &[""]),
     ("table", "{queue}", &[""]),
-    ("column", "{queue}", &["updated", "heartbeat", "queue_manager_id", "execute_after", "dedupe_key", "headers", "attempts", "slot"]),
+    (
+        "column",
+        "{queue}",
+        &["updated", "heartbeat", "queue_manager_id", "execute_after", "dedupe_key", "headers", "attempts", "slot"],
+    ),
     ("column", "{log}", &["traceback", "aggregated"]),
     ("label", "{status}", &["queued", "picked", "successful", "exception", "canceled", "deleted", "failed"]),
-    // Two workers could take the same slot of a concurrency limit, and two jobs the same dedupe key, without these.
+    // Two workers could take the same slot of a concurrency limit, and two jobs the same dedupe
+    // key, without these.
     ("index", "{queue}", &["{queue.bare}_picked_slot_idx", "{queue.bare}_unique_dedupe_key"]),
     ("index", "{log}", &["{log.bare}_job_id_status"]),
     ("trigger", "{queue}", &["{trigger.bare}", "{requeued_trigger.bare}"]),
@@ -63,7 +70,8 @@ pub async fn check_worker(conn: &mut PgConnection, names: &Names) -> Result<(), 
         .fetch_all(conn)
         .await?;
     let Some((schema, ..)) = missing.first() else { return Ok(()) };
-    let place = schema.as_ref().map_or_else(|| "the search_path, which names no schema".to_owned(), |s| format!("schema {s}"));
+    let place =
+        schema.as_ref().map_or_else(|| "the search_path, which names no schema".to_owned(), |s| format!("schema {s}"));
     let is_gone = |kind: &str, object: &str| missing.iter().any(|(_, k, o, _)| k == kind && o == object);
     let nothing_there = is_gone("table", &catalog("{queue}")) && is_gone("table", &catalog("{log}"));
     // What belongs to a table that is missing itself needs no mention.

@@ -1,4 +1,5 @@
-//! `dev --source`: a plugin's crate is built again when a file of it is saved, and lands in the folder of plugins.
+//! `dev --source`: a plugin's crate is built again when a file of it is saved, and lands in the
+//! folder of plugins.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -18,7 +19,8 @@ const QUIET: Duration = Duration::from_millis(30);
 /// But a file that is written all the time keeps no build from starting.
 const MOST_QUIET: Duration = Duration::from_secs(1);
 
-/// A build that takes longer is heard of, and then again and again: it may be compiling, or waiting for another cargo.
+/// A build that takes longer is heard of, and then again and again: it may be compiling, or waiting
+/// for another cargo.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// The crates that are worked on.
@@ -56,10 +58,12 @@ impl Sources {
         Ok(Sources { crates, plugins: plugins.to_owned(), saved })
     }
 
-    /// Build what was saved since it was last built: at first, everything. A mistake in one is shown and keeps no other from landing.
+    /// Build what was saved since it was last built: at first, everything. A mistake in one is
+    /// shown and keeps no other from landing.
     pub(super) async fn build(&mut self) {
         for source in &mut self.crates {
-            // A folder that is new is watched before it is built, so that no save falls between the two.
+            // A folder that is new is watched before it is built, so that no save falls between the
+            // two.
             source.watch.follow();
             let Some(saved) = source.saved.take() else { continue };
             if !source.warm {
@@ -79,7 +83,9 @@ impl Sources {
             let Some(first) = self.saved.recv().await else { return pending().await };
             let latest = first.at + MOST_QUIET;
             self.note(&first);
-            while let Ok(Some(saved)) = tokio::time::timeout_at(latest.min(Instant::now() + QUIET).into(), self.saved.recv()).await {
+            while let Ok(Some(saved)) =
+                tokio::time::timeout_at(latest.min(Instant::now() + QUIET).into(), self.saved.recv()).await
+            {
                 self.note(&saved);
             }
             self.build().await;
@@ -96,8 +102,8 @@ impl Sources {
 async fn build(folder: &Path, plugins: &Path, saved: Instant, quiet: bool) -> anyhow::Result<()> {
     let build = Build { folder, release: false, quiet };
     for component in heard_of(folder, build.run()).await? {
-        let installed =
-            install(&component, plugins).with_context(|| format!("cannot copy {} into {}", component.display(), plugins.display()))?;
+        let installed = install(&component, plugins)
+            .with_context(|| format!("cannot copy {} into {}", component.display(), plugins.display()))?;
         let name = component.file_stem().map(OsStr::to_string_lossy).unwrap_or_default();
         let took = saved.elapsed();
         if installed.unchanged {
@@ -115,7 +121,9 @@ async fn heard_of<T>(folder: &Path, building: impl Future<Output = T>) -> T {
     loop {
         match tokio::time::timeout(SILENCE, &mut building).await {
             Ok(built) => return built,
-            Err(_) => tracing::info!(folder = %folder.display(), elapsed_ms = begun.elapsed().as_millis(), "still building"),
+            Err(_) => {
+                tracing::info!(folder = %folder.display(), elapsed_ms = begun.elapsed().as_millis(), "still building")
+            }
         }
     }
 }

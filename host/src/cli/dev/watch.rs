@@ -1,4 +1,5 @@
-//! Which files of a crate count as saved: those that somebody edits, not those that cargo makes of them.
+//! Which files of a crate count as saved: those that somebody edits, not those that cargo makes of
+//! them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,8 +18,8 @@ pub(super) struct Saved {
     pub(super) at: Instant,
 }
 
-/// Watches as long as it lives. The folder itself and each folder in it that matters are watched one by one: what cargo writes under
-/// `target` would be thousands of events for nothing.
+/// Watches as long as it lives. The folder itself and each folder in it that matters are watched
+/// one by one: what cargo writes under `target` would be thousands of events for nothing.
 pub(super) struct Watch {
     watcher: RecommendedWatcher,
     folder: PathBuf,
@@ -30,13 +31,15 @@ impl Watch {
         let root = folder.to_owned();
         let heard = move |event: notify::Result<Event>| {
             // An error means that events were lost: then anything may have been saved.
-            if event.is_ok_and(|event| event.kind.is_access() || !event.paths.iter().any(|path| is_edited(&root, path))) {
+            if event.is_ok_and(|event| event.kind.is_access() || !event.paths.iter().any(|path| is_edited(&root, path)))
+            {
                 return;
             }
             // Nobody listens any more at the end of a `dev`.
             let _ = saved.send(Saved { source, at: Instant::now() });
         };
-        let cannot = || format!("cannot watch {} (on Linux, fs.inotify.max_user_watches may be too low)", folder.display());
+        let cannot =
+            || format!("cannot watch {} (on Linux, fs.inotify.max_user_watches may be too low)", folder.display());
         let mut watcher = notify::recommended_watcher(heard).with_context(cannot)?;
         watcher.watch(folder, RecursiveMode::NonRecursive).with_context(cannot)?;
         let mut watch = Watch { watcher, folder: folder.to_owned(), followed: BTreeSet::new() };
@@ -47,7 +50,8 @@ impl Watch {
     /// Watch folders that are new, too.
     pub(super) fn follow(&mut self) {
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let folders: BTreeSet<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir() && is_source(path)).collect();
+        let folders: BTreeSet<PathBuf> =
+            entries.map(|entry| entry.path()).filter(|path| path.is_dir() && is_source(path)).collect();
         for folder in &folders {
             if !self.followed.contains(folder)
                 && let Err(error) = self.watcher.watch(folder, RecursiveMode::Recursive)
@@ -86,7 +90,8 @@ mod tests {
         for edited in ["src/lib.rs", "Cargo.toml", "payload.json", "src/mail/body.txt"] {
             assert!(is_edited(root, &root.join(edited)), "{edited}");
         }
-        for other in ["target", "target/debug/x", ".git/index", "src/.lib.rs.swp", "src/lib.rs~", "plugins/hello.wasm"] {
+        for other in ["target", "target/debug/x", ".git/index", "src/.lib.rs.swp", "src/lib.rs~", "plugins/hello.wasm"]
+        {
             assert!(!is_edited(root, &root.join(other)), "{other}");
         }
     }

@@ -40,8 +40,13 @@ pub(super) async fn run(args: BuildArgs) -> anyhow::Result<()> {
     args.reporting.report(&workbench, &components).await?;
     for component in components.iter().filter(|_| args.out.is_some()) {
         let out = args.out.as_deref().unwrap_or(&args.dir);
-        let installed = install(component, out).with_context(|| format!("cannot copy {} into {}", component.display(), out.display()))?;
-        output::status(&format!("{} {}", if installed.unchanged { "Unchanged:" } else { "Wrote" }, installed.path.display()));
+        let installed = install(component, out)
+            .with_context(|| format!("cannot copy {} into {}", component.display(), out.display()))?;
+        output::status(&format!(
+            "{} {}",
+            if installed.unchanged { "Unchanged:" } else { "Wrote" },
+            installed.path.display()
+        ));
     }
     Ok(())
 }

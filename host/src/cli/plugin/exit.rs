@@ -25,9 +25,12 @@ impl Exit {
                 let most = self.options.max_attempts;
                 let next = match (self.attempt < most, after) {
                     (false, _) => format!("it was the last attempt of {most}: the job would be {}", self.buried()),
-                    (true, Some(after)) => format!("attempt {} of {most} would follow in {}", self.attempt + 1, options::time(*after)),
+                    (true, Some(after)) => {
+                        format!("attempt {} of {most} would follow in {}", self.attempt + 1, options::time(*after))
+                    }
                     (true, None) => {
-                        let [least, longest] = [0.0, 1.0].map(|jitter| self.options.backoff.delay(self.attempt, jitter));
+                        let [least, longest] =
+                            [0.0, 1.0].map(|jitter| self.options.backoff.delay(self.attempt, jitter));
                         let (least, longest) = (options::time(least), options::time(longest));
                         format!("attempt {} of {most} would follow in {least} to {longest}", self.attempt + 1)
                     }
@@ -68,7 +71,9 @@ impl Exit {
     /// The guest's backtrace, if it left one.
     pub(super) fn traceback(&self) -> Option<&str> {
         match self.verdict() {
-            Verdict::Retry { fault, .. } | Verdict::Reject(fault) => Some(&*fault.traceback).filter(|text| !text.is_empty()),
+            Verdict::Retry { fault, .. } | Verdict::Reject(fault) => {
+                Some(&*fault.traceback).filter(|text| !text.is_empty())
+            }
             _ => None,
         }
     }

@@ -1,4 +1,5 @@
-//! `plugin list --hosts`, `plugin reset`, `plugin reload`: the hosts that run, through the database that they share.
+//! `plugin list --hosts`, `plugin reset`, `plugin reload`: the hosts that run, through the database
+//! that they share.
 
 use anyhow::bail;
 use chrono::Utc;
@@ -39,13 +40,19 @@ pub(super) async fn reset(database: &DatabaseArgs, args: ResetArgs) -> anyhow::R
     let operator = database.operator().await?;
     let hosts = operator.hosts().await.map_err(explain)?;
     let known = |file: &Value| {
-        file["plugin"] == *args.name || file["entrypoints"].as_array().is_some_and(|all| all.iter().any(|e| *e == *args.name))
+        file["plugin"] == *args.name
+            || file["entrypoints"].as_array().is_some_and(|all| all.iter().any(|e| *e == *args.name))
     };
     // Before the hosts are told: they are to find none.
     let forgotten = operator.forget_judgements(&args.name).await.map_err(explain)?;
     let file = |file: &Value| file["file"].as_str().and_then(|name| name.strip_suffix(".wasm")) == Some(&args.name);
-    if forgotten == 0 && !hosts.iter().flat_map(|host| host.plugins.as_array()).flatten().any(|one| known(one) || file(one)) {
-        bail!("no host that runs serves a plugin or an entrypoint named {:?}; see `pgq-host plugin list --hosts`", args.name);
+    if forgotten == 0
+        && !hosts.iter().flat_map(|host| host.plugins.as_array()).flatten().any(|one| known(one) || file(one))
+    {
+        bail!(
+            "no host that runs serves a plugin or an entrypoint named {:?}; see `pgq-host plugin list --hosts`",
+            args.name
+        );
     }
     operator.command(&FleetCommand::Reset(args.name)).await.map_err(explain)?;
     if forgotten > 0 {

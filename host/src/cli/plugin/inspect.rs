@@ -41,8 +41,8 @@ impl ReportArgs {
         self.workbench.set_up(if self.compile { Compiled::Wanted } else { Compiled::Unused })
     }
 
-    /// Print what there is to know about each file; an error after that if a host would refuse one. A file that cannot be read
-    /// keeps no other from being reported.
+    /// Print what there is to know about each file; an error after that if a host would refuse one.
+    /// A file that cannot be read keeps no other from being reported.
     pub(super) async fn report(&self, workbench: &Workbench, files: &[PathBuf]) -> anyhow::Result<()> {
         let (mut reports, mut unreadable) = (Vec::new(), Vec::new());
         for file in files {

@@ -75,7 +75,9 @@ impl Row {
             plugin: plugin.map(|plugin| plugin.name.to_string()),
             version: plugin.map(|plugin| plugin.version.clone()),
             sha256: plugin.map(|plugin| plugin.sha256.clone()).or_else(digest),
-            entrypoints: plugin.map(|plugin| plugin.declaration.entrypoints.keys().cloned().collect()).unwrap_or_default(),
+            entrypoints: plugin
+                .map(|plugin| plugin.declaration.entrypoints.keys().cloned().collect())
+                .unwrap_or_default(),
             state: if plugin.is_some() { State::Served } else { State::Refused },
             cause: file.fault.as_ref().map(ToString::to_string),
         }

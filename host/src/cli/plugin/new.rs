@@ -15,7 +15,8 @@ pub(super) struct NewArgs {
     /// The folder to make [default: one of that name]
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
-    /// A checkout of pgq-host whose pgq-plugin-sdk is referred to [default: one around the new folder, else a copy from this binary in vendor]
+    /// A checkout of pgq-host whose pgq-plugin-sdk is referred to [default: one around the new
+    /// folder, else a copy from this binary in vendor]
     #[arg(long, value_name = "DIR", env = "PGQ_HOST_SDK")]
     sdk: Option<PathBuf>,
     /// Print a JSON object: plugin, path, sdk
@@ -40,9 +41,14 @@ pub(super) fn run(args: &NewArgs) -> anyhow::Result<()> {
         Sdk::Path(_) => output::status(&format!("The SDK comes from the checkout, {}.", place.display())),
     }
     let shown = folder.display();
-    output::status(&format!("Made the plugin {}. Next: cd {shown} && cargo test && pgq-host plugin build --out plugins", args.name));
+    output::status(&format!(
+        "Made the plugin {}. Next: cd {shown} && cargo test && pgq-host plugin build --out plugins",
+        args.name
+    ));
     if args.json {
-        return output::object(&json!({ "plugin": *args.name, "path": shown.to_string(), "sdk": place.display().to_string() }));
+        return output::object(
+            &json!({ "plugin": *args.name, "path": shown.to_string(), "sdk": place.display().to_string() }),
+        );
     }
     output::data(&shown.to_string())
 }

@@ -1,4 +1,5 @@
-//! The options of one entrypoint: as declared, under the operator's caps, and which are just the defaults.
+//! The options of one entrypoint: as declared, under the operator's caps, and which are just the
+//! defaults.
 
 use std::fmt;
 use std::time::Duration;
@@ -30,8 +31,17 @@ impl Options {
     pub(super) fn of(name: &str, declared: &EntrypointOptions, caps: &Caps) -> Options {
         let default = EntrypointOptions::default();
         // Taken apart, so that no option is ever forgotten here.
-        let EntrypointOptions { max_attempts, backoff, timeout, memory, concurrency, on_failure, schedules, reuse, batch } =
-            caps.apply(declared);
+        let EntrypointOptions {
+            max_attempts,
+            backoff,
+            timeout,
+            memory,
+            concurrency,
+            on_failure,
+            schedules,
+            reuse,
+            batch,
+        } = caps.apply(declared);
         let line = |name, text, value, default| OptionLine { name, text, value, declared: None, default };
         let capped = |differs: bool, was: String| differs.then_some(was);
         let lines = vec![
@@ -50,15 +60,30 @@ impl Options {
                 declared: capped(memory != declared.memory, bytes(declared.memory)),
                 ..line("memory", bytes(memory), json!(memory), declared.memory == default.memory)
             },
-            line("concurrency", concurrency.map_or("no limit".into(), |n| n.to_string()), json!(concurrency), concurrency.is_none()),
+            line(
+                "concurrency",
+                concurrency.map_or("no limit".into(), |n| n.to_string()),
+                json!(concurrency),
+                concurrency.is_none(),
+            ),
             line(
                 "reuse",
                 if reuse == 1 { "a fresh instance per call".into() } else { format!("{reuse} calls") },
                 json!(reuse),
                 reuse == default.reuse,
             ),
-            line("batch", batch.map_or("job by job".into(), |n| format!("up to {n} jobs in a call")), json!(batch), batch.is_none()),
-            line("on-failure", on_failure_name(on_failure).into(), json!(on_failure_name(on_failure)), on_failure == default.on_failure),
+            line(
+                "batch",
+                batch.map_or("job by job".into(), |n| format!("up to {n} jobs in a call")),
+                json!(batch),
+                batch.is_none(),
+            ),
+            line(
+                "on-failure",
+                on_failure_name(on_failure).into(),
+                json!(on_failure_name(on_failure)),
+                on_failure == default.on_failure,
+            ),
         ];
         Options { name: name.to_owned(), lines, schedules }
     }
@@ -71,7 +96,8 @@ impl Options {
             name => name.replace('-', "_"),
         };
         let mut object: Map<String, Value> = self.lines.iter().map(|line| (key(line), line.value.clone())).collect();
-        let names = |which: fn(&OptionLine) -> bool| self.lines.iter().filter(|line| which(line)).map(key).collect::<Vec<_>>();
+        let names =
+            |which: fn(&OptionLine) -> bool| self.lines.iter().filter(|line| which(line)).map(key).collect::<Vec<_>>();
         object.insert("name".into(), json!(self.name));
         object.insert("schedules".into(), json!(self.schedules));
         object.insert("defaults".into(), json!(names(|line| line.default)));
@@ -85,7 +111,8 @@ impl fmt::Display for Options {
         writeln!(f, "  entrypoint  {}", self.name)?;
         for OptionLine { name, text, declared, default, .. } in &self.lines {
             let default = if *default { " (default)" } else { "" };
-            let capped = declared.as_ref().map(|was| format!(" (declared {was}; capped by [limits])")).unwrap_or_default();
+            let capped =
+                declared.as_ref().map(|was| format!(" (declared {was}; capped by [limits])")).unwrap_or_default();
             writeln!(f, "    {name:12} {text}{default}{capped}")?;
         }
         for schedule in &self.schedules {
@@ -126,20 +153,27 @@ mod tests {
 
     #[test]
     fn defaults_and_caps_are_marked() {
-        let declared = EntrypointOptions { max_attempts: 5, timeout: Duration::from_secs(7200), ..EntrypointOptions::default() };
+        let declared =
+            EntrypointOptions { max_attempts: 5, timeout: Duration::from_secs(7200), ..EntrypointOptions::default() };
         let options = Options::of("pack", &declared, &Caps::default());
         let json = options.json();
         assert_eq!((&json["timeout_ms"], &json["capped"]), (&json!(3_600_000), &json!(["timeout_ms"])));
         assert_eq!(json["defaults"], json!(["backoff", "memory_bytes", "concurrency", "reuse", "batch", "on_failure"]));
         let text = options.to_string();
-        for line in ["max-attempts 5\n", "timeout      1h (declared 2h; capped by [limits])\n", "memory       256 MiB (default)\n"] {
+        for line in [
+            "max-attempts 5\n",
+            "timeout      1h (declared 2h; capped by [limits])\n",
+            "memory       256 MiB (default)\n",
+        ] {
             assert!(text.contains(line), "{line:?} is missing in:\n{text}");
         }
     }
 
     #[test]
     fn sizes_are_readable() {
-        for (size, text) in [(0, "0 bytes"), (1025, "2 KiB"), (1 << 20, "1 MiB"), (1_179_648, "1.1 MiB"), (256 << 20, "256 MiB")] {
+        for (size, text) in
+            [(0, "0 bytes"), (1025, "2 KiB"), (1 << 20, "1 MiB"), (1_179_648, "1.1 MiB"), (256 << 20, "256 MiB")]
+        {
             assert_eq!(bytes(size), text);
         }
     }

@@ -42,7 +42,11 @@ impl Report {
         if let (Ok(_), Some(path)) = (&loaded, &compiled)
             && !path.is_file()
         {
-            anyhow::bail!("the compiled code of {} is not in {}; the warning above says why", file.display(), path.display());
+            anyhow::bail!(
+                "the compiled code of {} is not in {}; the warning above says why",
+                file.display(),
+                path.display()
+            );
         }
         Ok(Report { file: file.to_owned(), size, sha256, compiled: compiled.filter(|_| loaded.is_ok()), loaded })
     }
@@ -65,7 +69,8 @@ impl Report {
             object["entrypoints"] = plugin.entrypoints.iter().map(Options::json).collect();
             let need = |need: &Need| json!({"kind": need.kind.label(), "what": need.what, "granted": plugin.grants.meet(need)});
             object["needs"] = plugin.needs.iter().map(need).collect();
-            object["grants"] = plugin.grants.list().into_iter().map(|(kind, what)| json!({"kind": kind, "what": what})).collect();
+            object["grants"] =
+                plugin.grants.list().into_iter().map(|(kind, what)| json!({"kind": kind, "what": what})).collect();
             object["imports"] = json!(plugin.imports);
             object["exports"] = json!(plugin.exports);
         }
@@ -98,7 +103,11 @@ impl Plugin {
         Plugin {
             name: loaded.name.to_string(),
             version: loaded.version.clone(),
-            entrypoints: declaration.entrypoints.iter().map(|(name, declared)| Options::of(name, declared, caps)).collect(),
+            entrypoints: declaration
+                .entrypoints
+                .iter()
+                .map(|(name, declared)| Options::of(name, declared, caps))
+                .collect(),
             needs: declaration.needs.clone(),
             grants: Grants::clone(&loaded.grants),
             imports: loaded.imports(),

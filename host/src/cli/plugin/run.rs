@@ -58,7 +58,13 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
 
     let (engine, control) = (workbench.engine.clone(), Arc::new(Control::default()));
     let jobs = [AssignedJob { job: Arc::new(job), control: Arc::clone(&control) }];
-    let spec = CallSpec { plugin: Arc::new(plugin), entrypoint: entrypoint.into(), limits, reuse: 1, batched: options.batch.is_some() };
+    let spec = CallSpec {
+        plugin: Arc::new(plugin),
+        entrypoint: entrypoint.into(),
+        limits,
+        reuse: 1,
+        batched: options.batch.is_some(),
+    };
     let mut running = workbench.guests.handle().spawn(async move { wasm::run(&engine, &spec, &jobs).await });
     let report = tokio::select! {
         report = &mut running => report,
@@ -78,7 +84,11 @@ impl RunArgs {
             (None, Some(path)) => Some(read_payload(path)?),
             (None, None) => None,
         };
-        let headers = self.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect::<serde_json::Map<_, _>>();
+        let headers = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone().into()))
+            .collect::<serde_json::Map<_, _>>();
         let now = Utc::now();
         Ok(Job {
             id: JOB,
@@ -129,7 +139,11 @@ fn show(exit: &Exit, json: bool) -> anyhow::Result<()> {
     if let Some(traceback) = exit.traceback() {
         output::status(traceback);
     }
-    let took = format!("{:.1} ms, {} of memory", exit.report.elapsed.as_secs_f64() * 1000.0, options::bytes(exit.report.memory));
+    let took = format!(
+        "{:.1} ms, {} of memory",
+        exit.report.elapsed.as_secs_f64() * 1000.0,
+        options::bytes(exit.report.memory)
+    );
     match said {
         Ok(said) => {
             output::status(&format!("{said} ({took})"));

@@ -7,7 +7,11 @@ fn work(_: &Job) {
 }
 
 fn plugin() -> Plugin {
-    Plugin::new("job", "2.0.0").entrypoint(Entrypoint::new("work", work).backoff(Duration::from_millis(20), 1.0, Duration::from_millis(20)))
+    Plugin::new("job", "2.0.0").entrypoint(Entrypoint::new("work", work).backoff(
+        Duration::from_millis(20),
+        1.0,
+        Duration::from_millis(20),
+    ))
 }
 
 pgq_plugin_sdk::export!(plugin);

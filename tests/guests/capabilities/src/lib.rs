@@ -27,7 +27,8 @@ fn fetch(_: &Job, Json(call): Json<Call>) -> Outcome {
 
 fn try_fetch(call: &Call) -> std::result::Result<String, String> {
     let answer = ask(call)?;
-    let location = answer.headers().get("location").into_iter().next().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let location =
+        answer.headers().get("location").into_iter().next().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     Ok(format!("{} {}", answer.status(), location.unwrap_or_default()).trim().to_owned())
 }
 

@@ -21,7 +21,11 @@ fn tell(what: &str, job: &Job) -> Result<()> {
     let variable = |name| std::env::var(name).map_err(|_| Failure::reject(format!("{name} is not granted")));
     let request = OutgoingRequest::new(Fields::new());
     let path = format!("/{what}/{}/{}/{}", job.id(), job.attempt(), variable("HOST")?);
-    let set = [request.set_method(&Method::Get), request.set_scheme(Some(&Scheme::Http)), request.set_path_with_query(Some(&path))];
+    let set = [
+        request.set_method(&Method::Get),
+        request.set_scheme(Some(&Scheme::Http)),
+        request.set_path_with_query(Some(&path)),
+    ];
     if set.iter().any(std::result::Result::is_err) || request.set_authority(Some(&variable("RECEIVER")?)).is_err() {
         return Err(Failure::reject("a request that cannot be"));
     }

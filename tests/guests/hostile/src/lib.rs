@@ -12,7 +12,9 @@ fn echo(_: &Job, Bytes(payload): Bytes) -> Outcome {
 /// All that a handler can know of its job comes back.
 fn show(job: &Job, Text(payload): Text) -> Result<Outcome> {
     let headers: std::collections::BTreeMap<String, String> = job.headers().into_iter().collect();
-    Outcome::json(&json!({ "payload": payload, "priority": job.priority(), "attempt": job.attempt(), "headers": headers }))
+    Outcome::json(
+        &json!({ "payload": payload, "priority": job.priority(), "attempt": job.attempt(), "headers": headers }),
+    )
 }
 
 /// Sleeps in a host call for as many milliseconds as the payload says, then gives the attempt it was.
@@ -40,7 +42,11 @@ fn reject(_: &Job, Text(message): Text) -> Result<()> {
 /// Snoozes once: the second run sees that its snooze is over by the header's absence of time.
 fn snooze(job: &Job) -> Outcome {
     let age = job.created().elapsed().unwrap_or_default();
-    if age < Duration::from_millis(300) { Outcome::snooze(Duration::from_millis(400)) } else { Outcome::output(job.attempt().to_string()) }
+    if age < Duration::from_millis(300) {
+        Outcome::snooze(Duration::from_millis(400))
+    } else {
+        Outcome::output(job.attempt().to_string())
+    }
 }
 
 fn discard(_: &Job) -> Outcome {
@@ -178,14 +184,21 @@ fn exits(_: &Job) {
 }
 
 fn plugin() -> Plugin {
-    let quick = |entrypoint: Entrypoint| entrypoint.max_attempts(2).backoff(Duration::from_millis(20), 1.0, Duration::from_millis(20));
+    let quick = |entrypoint: Entrypoint| {
+        entrypoint.max_attempts(2).backoff(Duration::from_millis(20), 1.0, Duration::from_millis(20))
+    };
     // Far more time than they need, on however busy a machine: what ends them is not the clock.
-    let bad = |entrypoint: Entrypoint| quick(entrypoint).timeout(Duration::from_secs(60)).memory(64 << 20).max_attempts(1);
+    let bad =
+        |entrypoint: Entrypoint| quick(entrypoint).timeout(Duration::from_secs(60)).memory(64 << 20).max_attempts(1);
     let endless = |entrypoint: Entrypoint| bad(entrypoint).timeout(Duration::from_millis(500));
     Plugin::new("hostile", "1.2.3")
         .entrypoint(Entrypoint::new("echo", echo))
         .entrypoint(Entrypoint::new("show", show))
-        .entrypoint(Entrypoint::new("nap", nap).max_attempts(3).backoff(Duration::from_millis(20), 1.0, Duration::from_millis(20)))
+        .entrypoint(Entrypoint::new("nap", nap).max_attempts(3).backoff(
+            Duration::from_millis(20),
+            1.0,
+            Duration::from_millis(20),
+        ))
         .entrypoint(Entrypoint::new("nap_limited", nap).concurrency(2))
         .entrypoint(quick(Entrypoint::new("says", says)))
         .entrypoint(quick(Entrypoint::new("fail", fail)))

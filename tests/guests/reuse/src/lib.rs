@@ -28,7 +28,8 @@ fn counter(job: &Job, Text(then): Text) -> Result<Outcome> {
             return Ok(Outcome::output(format!("{count} {refused}")));
         }
         "log" => (0..600).for_each(|_| log::info!("{}", "x".repeat(1023))),
-        "leak" => (0..4_000).for_each(|_| std::mem::forget(pgq_plugin_sdk::bindings::pgq::plugin::enqueue::Request::new("nobody"))),
+        "leak" => (0..4_000)
+            .for_each(|_| std::mem::forget(pgq_plugin_sdk::bindings::pgq::plugin::enqueue::Request::new("nobody"))),
         "slow" => std::thread::sleep(Duration::from_millis(100)),
         _ => {}
     }
