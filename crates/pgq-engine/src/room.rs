@@ -203,7 +203,8 @@ mod tests {
         let held = [room.hold(80), room.hold(80)];
         assert!(room.enter(10, || {}).now_or_never().is_none());
         drop(held);
-        assert_eq!((room.enter(10, || {}).await.bytes, room.taken()), (10, 0));
+        let share = room.enter(10, || {}).await;
+        assert_eq!((share.bytes, room.taken()), (10, 10));
     }
 
     #[test]
