@@ -77,7 +77,14 @@ impl Role {
         role
     }
 
+    /// The server ends a session some time after its client has closed it, and counts it until then.
+    async fn idle(&self, database: &Database) {
+        let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{}'", self.name);
+        eventually("its sessions have ended", async || database.count(&sessions).await == 0).await;
+    }
+
     async fn gone(self, database: &Database) {
+        self.idle(database).await;
         database.execute(&format!("DROP OWNED BY {}", self.name)).await;
         database.execute(&format!("DROP ROLE {}", self.name)).await;
     }
@@ -388,8 +395,10 @@ async fn connections_that_are_used_up_or_too_few() {
     database.execute(&format!("ALTER ROLE {} CONNECTION LIMIT 7", role.name)).await;
     let examined = examine(&role.dsn, &["--hosts", "2"]).await;
     examined.finding("connections", "warning", "the role allows 7");
+    role.idle(&database).await;
     assert_eq!(examine(&role.dsn, &["--hosts", "1"]).await.severities("connections"), ["ok"]);
     database.execute(&format!("ALTER ROLE {} CONNECTION LIMIT 1", role.name)).await;
+    role.idle(&database).await;
     let holder = PgConnection::connect(&role.dsn).await.unwrap();
     let examined = examine(&role.dsn, &[]).await;
     assert!(
