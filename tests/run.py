@@ -38,6 +38,11 @@ def failed_targets(lines):
     return targets
 
 
+def without_package(target):
+    """`-p some-package --test it` as `--test it`."""
+    return target[2:] if target[:1] == ["-p"] else target
+
+
 def main():
     cargo = os.environ.get("CARGO", "cargo")
     arguments = sys.argv[1:]
@@ -49,8 +54,9 @@ def main():
     targets = failed_targets(lines)
     if not failed or not targets:
         return code  # The build, or a test process that died: nothing to tell apart.
-    # Which package is tested is the target's to say now.
-    options = [option for option in options if option != "--workspace"]
+    if "--workspace" in options:
+        # Of one package alone, dependencies would be built anew with fewer features.
+        targets = [list(target) for target in dict.fromkeys(tuple(without_package(target)) for target in targets)]
     print(f"\n{len(failed)} failed, and run once more, alone: {', '.join(failed)}\n", flush=True)
     passed, failed_again = set(), False
     for target in targets:
