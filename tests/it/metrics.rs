@@ -96,7 +96,7 @@ async fn one_host_at_a_time_tells_the_depth_of_the_queue() {
     eventually("both are announced", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 2).await;
     let page = second.get("/metrics").1;
     assert!(page.contains("pgq_host_places") && !page.contains("pgq_host_queue_jobs"), "{page}");
-    assert!(first.get("/metrics").1.contains(due));
+    wait_for(&first, &[due]).await;
     senior.stop().await;
     wait_for(&second, &[due]).await;
     junior.stop().await;

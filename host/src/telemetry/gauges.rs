@@ -17,6 +17,8 @@ use pgq_queue::told::Told as _;
 const SAMPLE_KEPT: Duration = Duration::from_secs(10);
 /// A look that takes long is made seldom: a fiftieth of the time at most goes into looking.
 const SHARE: u32 = 50;
+/// Where nothing was found it is mostly another host's turn to tell, and soon it may be ours.
+const NOTHING_KEPT: Duration = Duration::from_secs(30);
 /// Scrapers wait for ten seconds.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -104,7 +106,9 @@ impl Sample {
                 Vec::new()
             }
         };
-        *look = Some(Look { depths: depths.clone(), at, keep: SAMPLE_KEPT.max(at.elapsed() * SHARE) });
+        let most = if depths.is_empty() { NOTHING_KEPT } else { Duration::MAX };
+        let keep = SAMPLE_KEPT.max(at.elapsed() * SHARE).min(most);
+        *look = Some(Look { depths: depths.clone(), at, keep });
         depths
     }
 }
