@@ -57,7 +57,7 @@ where
         match event {
             CallHook::CallingHost => {
                 let now = Instant::now();
-                let mut border = (self.0)(context.data_mut());
+                let border = (self.0)(context.data_mut());
                 let is_turn_over = border.interrupt.is_turn_over(now);
                 let bytes = match border.leave(now) {
                     Ok(bytes) => bytes,
@@ -86,26 +86,32 @@ where
 
 impl BorderView<'_> {
     /// The run has to end, or the call may pass so many bytes.
-    fn leave(&mut self, now: Instant) -> Result<usize> {
-        if let Some(cause) = self.interrupt.cause(now) {
+    #[inline] // Each call of the host comes here: what it does not need of the view is then not even made.
+    fn leave(self, now: Instant) -> Result<usize> {
+        let BorderView { interrupt, limits, table, outbox, arguments, .. } = self;
+        if let Some(cause) = interrupt.cause(now) {
             return Err(cause.into());
         }
-        if self.limits.pass(self.arguments) {
-            return Ok(self.arguments);
+        if limits.pass(arguments) {
+            return Ok(arguments);
         }
-        self.count()?;
-        Ok(self.limits.pass_what_is_left(self.arguments)?)
+        count(limits, table, outbox)?;
+        Ok(limits.pass_what_is_left(arguments)?)
     }
 
     /// Count what the host holds for the guest.
-    pub(super) fn count(&mut self) -> Result<()> {
-        Ok(self.limits.hold(holdings::of(self.table).saturating_add(self.outbox))?)
+    pub(super) fn count(self) -> Result<()> {
+        count(self.limits, self.table, self.outbox)
     }
 
     /// Bytes that the guest may return.
     fn results(&self) -> usize {
         self.returns.min(self.limits.left())
     }
+}
+
+fn count(limits: &mut Limits, table: &mut ResourceTable, outbox: usize) -> Result<()> {
+    Ok(limits.hold(holdings::of(table).saturating_add(outbox))?)
 }
 
 /// What there was not enough of, if that was the end of the run.
