@@ -86,7 +86,8 @@ where
 
 impl BorderView<'_> {
     /// The run has to end, or the call may pass so many bytes.
-    #[inline] // Each call of the host comes here: what it does not need of the view is then not even made.
+    // Each call of the host comes here. Inlined, what it does not need of the view is not even made.
+    #[inline]
     fn leave(self, now: Instant) -> Result<usize> {
         let BorderView { interrupt, limits, table, outbox, arguments, .. } = self;
         if let Some(cause) = interrupt.cause(now) {

@@ -11,7 +11,6 @@ use super::state::State;
 
 /// A limit that cost a run something: its life, or what it wanted more of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the labels say it")]
 pub enum LimitHit {
     Memory,
     Tables,

@@ -5,7 +5,6 @@ use std::fmt;
 
 /// The kinds of things that a plugin can be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the labels say it")]
 pub enum Kind {
     Http,
     Config,
