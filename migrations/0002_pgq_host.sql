@@ -72,7 +72,8 @@ CREATE TABLE IF NOT EXISTS {tally} (
 );
 
 -- The hosts that run now, and what each makes of its plugins folder. Each session of a host that says so holds a shared advisory lock
--- on `presence`: when nobody holds it, the host is gone.
+-- on `presence`: when nobody holds it, the host is gone, and whoever notices writes when: for a while after that, every claim is marked, so
+-- that a job that ends its hosts is found.
 CREATE TABLE IF NOT EXISTS {host} (
     id uuid NOT NULL PRIMARY KEY,
     name text NOT NULL,
@@ -81,7 +82,8 @@ CREATE TABLE IF NOT EXISTS {host} (
     started timestamp with time zone NOT NULL DEFAULT now(),
     seen timestamp with time zone NOT NULL DEFAULT now(),
     plugins jsonb NOT NULL,
-    presence bigint
+    presence bigint,
+    died timestamp with time zone
 );
 
 -- Jobs that a lost worker held. Until an outcome of theirs is recorded, a host runs them apart: a few at a time, and alone once a job was

@@ -33,6 +33,7 @@ use crate::{maintenance, schedules};
 use pgq_engine::Engine;
 use pgq_engine::descriptors;
 use pgq_engine::guests::GuestRuntime;
+use pgq_queue::told::Told as _;
 use pgq_queue::{Connected, Pool, Queue, SchemaFeatures};
 use pipeline::Pipeline;
 use plugins::Plugins;
@@ -122,7 +123,7 @@ async fn spawn(
     tasks: &mut Tasks,
 ) -> Running {
     let Built { settings, database, queue, features, sandbox, plugins, pipeline, watchdog } = built;
-    let Pipeline { leases, capacity, executor, records, next, next_jobs } = pipeline;
+    let Pipeline { leases, capacity, executor, batches, settler, records, next, next_jobs } = pipeline;
     let served = plugins.served;
     let (claiming, upkeep) = (|| stops.claiming.clone(), || stops.upkeep.clone());
 
@@ -134,6 +135,10 @@ async fn spawn(
     let mut announcer = Announcer::new(queue.clone(), served.clone(), presence);
     let announced = announcer.announce().await;
     tasks.spawn("announcer", announcer.keep(announced, upkeep()));
+
+    if let Err(error) = queue.look_for_deaths().await {
+        tracing::warn!(error = %error.told(), "cannot look for hosts that died; jobs are claimed as if none had");
+    }
 
     tasks.spawn("reload", plugins.reload.run(listening.commands, claiming()));
     tasks.spawn("verdicts", plugins.verdicts.keep(upkeep()));
@@ -179,12 +184,14 @@ async fn spawn(
     let handover = SlotHandover::new(served.clone(), Arc::clone(&capacity), next, claiming());
     let recorder =
         tokio::spawn(recorder::record(queue.clone(), Arc::clone(&leases), handover, records, stops.recording.clone()));
+    tasks.spawn("settler", settler.run(stops.recording.clone()));
     let worker = Worker {
         queue,
         plugins: served,
         executor: executor.clone(),
         capacity: Arc::clone(&capacity),
         leases: Arc::clone(&leases),
+        batches,
         events: listening.events,
         settings: settings.worker,
         watchdog: watchdog.clone(),

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use plugin::PluginSection;
 
-use crate::plugins::{BreakerRule, Canary, Caps, Folder};
+use crate::plugins::{BreakerRule, Canary, Caps, ClaimMode, ClaimModes, Folder};
 use crate::readiness::Requirement;
 use pgq_engine::Grants;
 
@@ -32,6 +32,8 @@ pub struct Config {
     pub caps: Caps,
     pub grants: BTreeMap<String, Grants>,
     pub canaries: BTreeMap<String, Canary>,
+    /// How jobs are claimed.
+    pub claims: ClaimModes,
     /// When an entrypoint whose runs crash is paused.
     pub breaker: BreakerRule,
 }
@@ -57,6 +59,8 @@ pub struct RunSection {
     /// Folder of compiled code.
     pub cache_dir: Option<PathBuf>,
     pub batch_size: Option<usize>,
+    /// How jobs are claimed, where a plugin's section does not say.
+    pub claim: Option<ClaimMode>,
     /// Jobs that run at a time.
     pub max_concurrent_tasks: Option<usize>,
     /// Bytes that all running guests may have together.
@@ -143,7 +147,7 @@ impl Config {
 
     /// The plugins of this folder, as far as the file speaks of them.
     pub fn folder(&self, path: PathBuf) -> Folder {
-        Folder { path, grants: self.grants.clone(), canaries: self.canaries.clone(), caps: self.caps }
+        Folder { path, grants: self.grants.clone(), canaries: self.canaries.clone(), claims: self.claims.clone(), caps: self.caps }
     }
 
     /// The text of such a file, checked.
@@ -193,7 +197,9 @@ impl Config {
         let max_crashes = file.limits.max_crashes.unwrap_or(defaults.max_crashes);
         let breaker = file.circuit_breaker.rule(&mut mistakes);
         let (mut grants, mut canaries) = (BTreeMap::new(), BTreeMap::new());
+        let mut claims = ClaimModes { all: file.run.claim.unwrap_or_default(), ..ClaimModes::default() };
         for (plugin, section) in file.plugins {
+            section.claims(&plugin, &mut claims);
             let (grant, canary) = section.check(&plugin, &mut mistakes);
             canaries.extend(canary.map(|canary| (plugin.clone(), canary)));
             grants.insert(plugin, grant);
@@ -202,7 +208,7 @@ impl Config {
             bail!("{}", mistakes.join("\n"));
         }
         let caps = Caps { timeout, memory, reuse, compile_timeout, max_crashes, plugin_size };
-        Ok(Config { run: file.run, caps, grants, canaries, breaker })
+        Ok(Config { run: file.run, caps, grants, canaries, claims, breaker })
     }
 }
 
@@ -253,6 +259,9 @@ mod tests {
             [plugins.webhook]
             canary = { percent = 10, runs = 100 }
             http = ["https://hooks.example.com"]
+            claim = "locked"
+            [plugins.webhook.entrypoints.pay]
+            claim = "marked"
             [plugins.webhook.config]
             region = "eu"
             "#,
@@ -263,6 +272,8 @@ mod tests {
         assert_eq!(config.grants["webhook"].http[0].origin.to_string(), "https://hooks.example.com:443");
         assert!(config.grants["webhook"].config.contains_key("region"));
         assert_eq!(config.canaries["webhook"], Canary { share: 0.1, runs: 100 });
+        let locks = |entrypoint: &str| config.claims.locks("webhook", entrypoint, &config.grants["webhook"]);
+        assert!(locks("notify") && !locks("pay"));
         assert_eq!(
             config.breaker,
             BreakerRule { crashes: 5, pause: Duration::from_secs(60), ..BreakerRule::default() }

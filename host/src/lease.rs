@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::meter;
+use crate::settler::LockedBatch;
 use pgq_engine::Control;
 use pgq_job::{Claim, JobId};
 use pgq_queue::Queue;
@@ -30,6 +31,8 @@ struct Held {
     claim: Claim,
     control: Arc<Control>,
     renewed: BootInstant,
+    /// While its row is only locked, the batch that its outcome goes to. No lease is needed then.
+    locked: Option<Arc<LockedBatch>>,
 }
 
 /// Deadline of a renewal, after which it is tried on another connection. A lease has room for two
@@ -101,11 +104,40 @@ impl Leases {
             return Arc::clone(&held.control);
         }
         let control = Arc::new(Control::default());
-        if let Some(before) = held.insert(claim.id, Held { claim, control: Arc::clone(&control), renewed: asked }) {
-            // The database gave the job to us again, so the claim before is over.
-            before.control.lose_lease();
-        }
+        insert(&mut held, Held { claim, control: Arc::clone(&control), renewed: asked, locked: None });
         control
+    }
+
+    /// Hold a job whose row is locked, and not marked yet.
+    pub fn hold_locked(&self, claim: Claim, asked: BootInstant, batch: &Arc<LockedBatch>) {
+        let locked = Some(Arc::clone(batch));
+        insert(&mut self.lock(), Held { claim, control: Arc::default(), renewed: asked, locked });
+    }
+
+    /// The batch that the outcome of this claim goes to, if its row is only locked.
+    pub fn locked(&self, claim: Claim) -> Option<Arc<LockedBatch>> {
+        self.lock().get(&claim.id).filter(|held| held.claim == claim)?.locked.clone()
+    }
+
+    /// These are marked, by a statement sent at `asked`: leases like any other from now on.
+    pub fn mark(&self, claims: &[Claim], asked: BootInstant) {
+        self.unlock(claims, |held| held.renewed = asked);
+    }
+
+    /// Nobody knows whether these are marked. The next renewal finds out; until then no run begins.
+    pub fn doubt(&self, claims: &[Claim]) {
+        let stale = BootInstant::now() - self.stale();
+        self.unlock(claims, |held| held.renewed = stale);
+    }
+
+    fn unlock(&self, claims: &[Claim], change: impl Fn(&mut Held)) {
+        let mut held = self.lock();
+        for claim in claims {
+            if let Some(held) = held.get_mut(&claim.id).filter(|held| held.claim == *claim) {
+                held.locked = None;
+                change(held);
+            }
+        }
     }
 
     /// Stop holding these claims: their outcomes are written, or are not ours to write.
@@ -153,7 +185,7 @@ impl Leases {
         match self.lock().get(&claim.id).filter(|held| held.claim == claim) {
             None => Standing::Lost,
             Some(held) if held.control.is_lease_lost() => Standing::Lost,
-            Some(held) if self.is_good(held.renewed) => Standing::Good,
+            Some(held) if held.locked.is_some() || self.is_good(held.renewed) => Standing::Good,
             Some(_) => Standing::Stale,
         }
     }
@@ -173,7 +205,8 @@ impl Leases {
 
     fn due(&self) -> Vec<Claim> {
         let (held, stale) = (self.lock(), self.stale());
-        held.values().filter(|held| held.renewed.elapsed() >= stale).map(|held| held.claim).collect()
+        let due = |held: &&Held| held.locked.is_none() && held.renewed.elapsed() >= stale;
+        held.values().filter(due).map(|held| held.claim).collect()
     }
 
     /// Take in what a renewal of these claims found.
@@ -188,6 +221,13 @@ impl Leases {
                 _ => {}
             }
         }
+    }
+}
+
+fn insert(held: &mut HashMap<JobId, Held>, new: Held) {
+    if let Some(before) = held.insert(new.claim.id, new) {
+        // The database gave the job to us again, so the claim before is over.
+        before.control.lose_lease();
     }
 }
 

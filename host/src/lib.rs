@@ -22,6 +22,7 @@ pub mod reload;
 pub mod retry_policy;
 pub mod scaffold;
 pub mod schedules;
+pub mod settler;
 pub mod signal;
 pub mod telemetry;
 pub mod version;

@@ -105,6 +105,10 @@ async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Opti
 pub async fn rescue_from(queue: Queue, mut lost: mpsc::Receiver<Uuid>, how: Rescue, stop: CancellationToken) {
     while let Some(Some(worker)) = stop.run_until_cancelled(lost.recv()).await {
         let rules = how.rules();
+        // First, so that the next claim of whatever it held leaves a trace.
+        if let Err(error) = queue.note_death(worker).await {
+            tracing::warn!(%worker, error = %error.told(), "cannot note that a worker died; this host alone marks its claims for a while");
+        }
         if let Err(error) = rescue_all_from(&queue, worker, &rules).await {
             tracing::warn!(%worker, error = %error.told(), "cannot put the jobs of a lost worker back; they wait for the end of their leases");
         }

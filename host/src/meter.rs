@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use metrics::{Counter, Histogram, counter, histogram};
 
 use pgq_job::{Job, Verdict};
-use pgq_queue::{Claimed, HandedOver};
+use pgq_queue::{Claimed, HandedOver, Locked};
 
 /// The counts of one entrypoint. A name always leads to the same counts: to make them anew loses
 /// nothing.
@@ -110,6 +110,24 @@ pub async fn record<T>(outcomes: usize, answer: impl Future<Output = sqlx::Resul
     let written = statement("record", answer).await?;
     histogram!("pgq_host_record_jobs").record(outcomes as f64);
     Ok(written)
+}
+
+/// The end of a transaction with locked jobs.
+pub async fn settle<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    statement("settle", answer).await
+}
+
+/// So many jobs were finished under their locks, and so many marked because they still ran.
+pub fn locked(finished: usize, marked: usize) {
+    counter!("pgq_host_locked_jobs_total", "end" => "finished").increment(finished as u64);
+    counter!("pgq_host_locked_jobs_total", "end" => "marked").increment(marked as u64);
+}
+
+/// A claim that only locks, and how many jobs it brings.
+pub async fn lock(answer: impl Future<Output = sqlx::Result<Locked>>) -> sqlx::Result<Locked> {
+    let locked = statement("lock", answer).await?;
+    histogram!("pgq_host_claim_jobs").record(locked.claimed.len() as f64);
+    Ok(locked)
 }
 
 /// A write of so many outcomes that also claims the next jobs for their slots.

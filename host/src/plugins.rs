@@ -6,6 +6,7 @@
 
 mod breaker_rule;
 mod circuit_breaker;
+mod claim_mode;
 mod content;
 mod exposure;
 mod folder;
@@ -26,6 +27,7 @@ use std::time::Instant;
 
 pub use breaker_rule::BreakerRule;
 pub use circuit_breaker::CircuitBreaker;
+pub use claim_mode::{ClaimMode, ClaimModes};
 pub use exposure::Exposure;
 pub use folder::{Caps, Files, Folder, FolderError, Reread};
 pub use kept::KeptVersions;
@@ -50,6 +52,10 @@ pub struct Served {
     pub breaker: Arc<CircuitBreaker>,
     /// Whether its runs compute for long.
     pub run_class: Arc<RunClass>,
+    /// Whether its runs take longer than a row may stay locked.
+    pub lasting: Arc<RunClass>,
+    /// Whether its jobs may be locked only, and marked late.
+    pub locks: bool,
     /// How often its jobs may come back at once.
     pub throttle: Arc<Throttle>,
     pub metrics: Arc<EntrypointMetrics>,

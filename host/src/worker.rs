@@ -9,6 +9,7 @@ mod handed_over;
 mod prefetch;
 mod settings;
 mod targets;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::executor::Executor;
 use crate::lease::Leases;
 use crate::meter;
 use crate::plugins::PluginSet;
+use crate::settler::Batches;
 use crate::watchdog::Watchdog;
 use drain::Drain;
 pub use handed_over::start_handed_over;
@@ -32,11 +34,16 @@ use pgq_queue::{Event, Queue};
 use prefetch::Prefetch;
 pub use settings::{Ended, Mode, Settings};
 use targets::Targets;
+use turns::{Means, Turns};
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 /// The shortest wait for a deferred job.
 const MIN_WAIT: Duration = Duration::from_millis(1);
+/// Wait for locks that others hold: their batches are open for tens of milliseconds, and the rows of
+/// a host that died or stands still are free within seconds.
+const FIRST_CONTENDED: Duration = Duration::from_millis(20);
+const LAST_CONTENDED: Duration = Duration::from_secs(1);
 
 /// The only part of a host that claims (apart from the recorder's handover), and the only reader of
 /// `events`.
@@ -46,6 +53,8 @@ pub struct Worker {
     pub executor: Executor,
     pub capacity: Arc<Capacity>,
     pub leases: Arc<Leases>,
+    /// Where claims go that only lock.
+    pub batches: Batches,
     pub events: mpsc::Receiver<Event>,
     pub settings: Settings,
     pub watchdog: Watchdog,
@@ -61,6 +70,10 @@ enum Look {
     Full,
     /// The jobs that are left are too large beside those that this host holds.
     Heavy,
+    /// As many transactions with locked jobs are open as this host may have.
+    NoTransaction,
+    /// All that is left is locked by others.
+    Contended,
 }
 
 /// What events ask for.
@@ -76,6 +89,7 @@ impl Worker {
     pub async fn run(mut self) -> Ended {
         let mut retry = FIRST_RETRY;
         let (mut prefetch, mut drain) = (Prefetch::new(self.settings.batch_size), Drain::default());
+        let (mut turns, mut contended) = (Turns::default(), FIRST_CONTENDED);
         loop {
             if self.stop.is_cancelled() {
                 return Ended::Stopped;
@@ -89,16 +103,26 @@ impl Worker {
                 return Ended::ListenerLost;
             }
             let plugins = Arc::clone(&self.plugins.borrow_and_update());
-            let targets = Targets::of(&plugins);
+            let targets = Targets::of(&plugins, self.batches.are_allowed() && self.queue.may_lock());
             if self.settings.mode == Mode::Drain {
                 drain.serves(&plugins);
             }
             prefetch.observe(self.executor.ended());
             let look_began = Instant::now();
-            let waited = match self.watchdog.observe(self.look(&plugins, &targets, prefetch.jobs()).await) {
+            let looked = self.look(&plugins, &targets, prefetch.jobs(), &mut turns).await;
+            if !matches!(looked, Ok(Look::Contended)) {
+                contended = FIRST_CONTENDED;
+            }
+            let waited = match self.watchdog.observe(looked) {
                 Ok(Look::More) => {
                     retry = FIRST_RETRY;
                     continue;
+                }
+                Ok(Look::NoTransaction) => self.wait_for_transaction().await,
+                Ok(Look::Contended) => {
+                    let wait = contended.mul_f64(0.5 + fastrand::f64() / 2.0);
+                    contended = (contended * 2).min(LAST_CONTENDED);
+                    self.wait_for_locks(wait).await
                 }
                 Ok(Look::Full) => self.wait_for_room(prefetch.jobs()).await,
                 Ok(Look::Heavy) => self.wait_for_bytes().await,
@@ -116,7 +140,13 @@ impl Worker {
 
     /// Claim once: as many jobs as there are free places, plus those that will have one by the time
     /// the answer is there.
-    async fn look(&self, plugins: &PluginSet, targets: &Targets, prefetch: usize) -> sqlx::Result<Look> {
+    async fn look(
+        &self,
+        plugins: &PluginSet,
+        targets: &Targets,
+        prefetch: usize,
+        turns: &mut Turns,
+    ) -> sqlx::Result<Look> {
         let (free, ahead) = self.room(prefetch);
         if free + ahead == 0 {
             return Ok(Look::Full);
@@ -154,18 +184,57 @@ impl Worker {
                 self.executor.start(claimed.jobs, plugins, asked);
             }
         }
-        let wanted = (left + ahead).min(self.settings.batch_size);
-        if wanted > 0 && !targets.unlimited.is_empty() {
+        let mut wanted = (left + ahead).min(self.settings.batch_size);
+        let (mut contended, mut no_transaction) = (false, false);
+        for means in turns.order() {
+            let entrypoints = match means {
+                Means::Lock => &targets.locked,
+                Means::Mark => &targets.unlimited,
+            };
+            if entrypoints.is_empty() {
+                turns.forget(means);
+                continue;
+            }
+            let least = turns.least(means);
             let asked = BootInstant::now();
-            let claimed = self.watchdog.ask(meter::claim(self.queue.claim(&targets.unlimited, wanted))).await?;
-            more |= claimed.len() == wanted || claimed.too_many && !claimed.is_empty();
+            let claimed = match means {
+                // What is left for the next turn, nobody knows.
+                _ if wanted == 0 => {
+                    more = true;
+                    continue;
+                }
+                Means::Mark => {
+                    let claim = self.queue.claim_from(entrypoints, wanted, least);
+                    self.watchdog.ask(meter::claim(claim)).await?
+                }
+                Means::Lock => {
+                    let Some(place) = self.batches.place() else {
+                        no_transaction = true;
+                        turns.forget(means);
+                        continue;
+                    };
+                    let lock = self.queue.lock(entrypoints, wanted, least);
+                    let locked = self.watchdog.ask(meter::lock(lock)).await?;
+                    if let Some(claim) = locked.claim {
+                        self.batches.begin(claim, place, &self.leases, asked);
+                    }
+                    locked.claimed
+                }
+            };
+            let is_full = claimed.len() == wanted || claimed.too_many && !claimed.is_empty();
+            turns.took(means, least, claimed.iter().map(|job| job.priority), is_full);
+            more |= is_full;
             heavy |= claimed.too_heavy;
+            contended |= claimed.is_contended;
+            wanted -= claimed.len();
             self.executor.start(claimed.jobs, plugins, asked);
         }
-        Ok(match (more, heavy) {
-            (true, _) => Look::More,
-            (_, true) => Look::Heavy,
-            _ => Look::Empty,
+        Ok(match () {
+            () if more && !no_transaction => Look::More,
+            () if no_transaction => Look::NoTransaction,
+            () if heavy => Look::Heavy,
+            () if contended => Look::Contended,
+            () => Look::Empty,
         })
     }
 
@@ -195,6 +264,42 @@ impl Worker {
             }
             if heard.end {
                 return Some(Ended::ListenerLost);
+            }
+        }
+    }
+
+    /// Wait until one of the open transactions with locked jobs has ended.
+    async fn wait_for_transaction(&mut self) -> Option<Ended> {
+        while !self.batches.has_place() {
+            let mut heard = Heard::default();
+            tokio::select! {
+                () = self.stop.cancelled() => return Some(Ended::Stopped),
+                () = self.capacity.freed() => {}
+                Some(event) = self.events.recv() => self.hear(event, false, &mut heard),
+            }
+            if heard.end {
+                return Some(Ended::ListenerLost);
+            }
+        }
+        None
+    }
+
+    /// Wait until others may have let their locks go.
+    async fn wait_for_locks(&mut self, wait: Duration) -> Option<Ended> {
+        let until = Instant::now() + wait;
+        loop {
+            let mut heard = Heard::default();
+            tokio::select! {
+                () = self.stop.cancelled() => return Some(Ended::Stopped),
+                () = tokio::time::sleep_until(until) => return None,
+                Ok(()) = self.plugins.changed() => return None,
+                Some(event) = self.events.recv() => self.hear(event, false, &mut heard),
+            }
+            if heard.end {
+                return Some(Ended::ListenerLost);
+            }
+            if heard.look {
+                return None;
             }
         }
     }

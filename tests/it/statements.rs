@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use pgq_host_tests::{Database, said};
 use pgq_queue::names::{NameSettings, Names};
-use pgq_queue::{SchemaFeatures, WORKER_STATEMENTS, session_settings, worker_statement};
+use pgq_queue::{SchemaFeatures, WORKER_STATEMENTS, session_settings};
 use sqlx::{
     AssertSqlSafe, Column as _, Connection as _, Either, Executor as _, PgConnection, SqlSafeStr as _, Statement as _,
     TypeInfo as _,
@@ -51,11 +51,16 @@ async fn every_statement_has_the_types_and_the_plan_that_were_looked_at() {
     let version = database.count("SELECT current_setting('server_version_num')::bigint / 10000").await;
     connection.execute(AssertSqlSafe(session_settings())).await.expect("a worker's settings");
     let mut found = String::new();
-    for (name, file) in WORKER_STATEMENTS {
-        let (parameters, columns) = described(&mut connection, file).await;
+    let names = Names::new(&NameSettings::default(), |_| None).expect("valid names");
+    for statement in WORKER_STATEMENTS {
+        // Valid as it stands; what is sent of it is without its comments, and of one that is about
+        // locked rows without the parts that are about marked ones.
+        described(&mut connection, statement.file).await;
+        let (name, sql) = (statement.name, statement.render(&names, SchemaFeatures::ALL));
+        let (parameters, columns) = described(&mut connection, &sql).await;
         writeln!(found, "{name}\n  takes {}\n  returns {}", parameters.join(", "), columns.join(", ")).unwrap();
         if version == PLANS_OF {
-            plan(&mut connection, file, parameters.len())
+            plan(&mut connection, &sql, parameters.len())
                 .await
                 .iter()
                 .for_each(|node| writeln!(found, "    {node}").unwrap());
@@ -105,11 +110,11 @@ async fn statements_of_other_names_and_of_a_database_without_additions_are_valid
     install.args(["--prefix", "My_", "--schema", "jobs", "install"]);
     assert_eq!(said(install).await.code, 0);
     let mut connection = PgConnection::connect(&database.dsn()).await.expect("it answers");
-    for (name, file) in WORKER_STATEMENTS {
-        described(&mut connection, &worker_statement(file, &names, SchemaFeatures::ALL)).await;
+    for statement in WORKER_STATEMENTS {
+        described(&mut connection, &statement.render(&names, SchemaFeatures::ALL)).await;
         let none =
             SchemaFeatures { attempts: false, tally: false, presence: false, suspects: false, ..SchemaFeatures::ALL };
-        let sql = worker_statement(file, &names, none);
+        let (name, sql) = (&statement.name, statement.render(&names, none));
         described(&mut connection, &sql).await;
         let is_about_them =
             ["prune_attempts", "begin_suspect", "clear_suspects", "prune_suspects", "schema_features"].contains(name);

@@ -56,6 +56,12 @@ impl Grants {
         self.sha256.is_empty() || self.sha256.iter().any(|pinned| pinned == sha256)
     }
 
+    /// Whether a run can have effects outside of the sandbox, besides its outcome. Folders can only
+    /// be read, and what a handler enqueues is part of its outcome.
+    pub fn has_way_out(&self) -> bool {
+        !self.http.is_empty()
+    }
+
     /// The error is the remedy.
     pub(super) fn check_http(&self, origin: &Origin, method: &Method) -> Result<(), String> {
         // CONNECT makes a tunnel out of a request, and TRACE shows the sender what the host put in.

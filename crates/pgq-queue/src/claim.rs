@@ -9,6 +9,7 @@ use sqlx::{Row as _, SqlStr};
 
 use super::claim_cursor::Position;
 use super::claimed::is_unreadable;
+use super::transaction::Transaction;
 use super::{Claimed, ConcurrencyLimit, Queue, Remedy, sqlstate};
 use crate::byte_budget::Reservation;
 use crate::told::Told as _;
@@ -39,64 +40,114 @@ impl Bodies {
     }
 }
 
+/// How the jobs of a claim become this worker's.
+pub(super) enum Taking<'t> {
+    /// By what is written to their rows.
+    Mark,
+    /// By locks that this transaction holds.
+    Lock(&'t mut Transaction),
+}
+
+/// Where in the queue a claim begins.
+#[derive(Debug, Clone, Copy)]
+enum Begin {
+    Behind(Position),
+    Front {
+        /// The least priority.
+        least: i32,
+    },
+}
+
 impl Queue {
     /// Claim up to `max` due jobs of entrypoints without a limit: highest priority first, oldest
     /// first. For a while after a full scan, jobs behind the cursor come first; see
     /// `claim_cursor.rs`.
     pub async fn claim(&self, entrypoints: &[Arc<str>], max: usize) -> sqlx::Result<Claimed> {
+        self.claim_from(entrypoints, max, i32::MIN).await
+    }
+
+    /// The same, of jobs with at least this priority.
+    pub async fn claim_from(&self, entrypoints: &[Arc<str>], max: usize, least: i32) -> sqlx::Result<Claimed> {
+        self.take(&mut Taking::Mark, entrypoints, max, least).await
+    }
+
+    /// Claim up to `max` due jobs of one entrypoint without a limit. The cursor stays where it is.
+    pub async fn claim_few(&self, entrypoint: &Arc<str>, max: usize) -> sqlx::Result<Claimed> {
+        let begin = Begin::Front { least: i32::MIN };
+        self.claim_by(&mut Taking::Mark, &self.sql.claim, std::slice::from_ref(entrypoint), max, begin).await
+    }
+
+    pub(super) async fn take(
+        &self,
+        taking: &mut Taking<'_>,
+        entrypoints: &[Arc<str>],
+        max: usize,
+        least: i32,
+    ) -> sqlx::Result<Claimed> {
+        let (locks, sql) = (matches!(taking, Taking::Lock(_)), &self.sql);
+        let (cursor, one, many, from_cursor) = match locks {
+            false => (&self.cursor, &sql.claim, &sql.claim_many, &sql.claim_from_cursor),
+            true => (&self.lock_cursor, &sql.lock, &sql.lock_many, &sql.lock_from_cursor),
+        };
         let mut claimed = Claimed::default();
-        let position = self.cursor.position();
-        if let Some(position) = position {
-            claimed = self.claim_by(&self.sql.claim_from_cursor, entrypoints, max, Some(position)).await?;
+        let position = cursor.position();
+        if let Some(position) = position.filter(|position| position.priority >= least) {
+            claimed = self.claim_by(taking, from_cursor, entrypoints, max, Begin::Behind(position)).await?;
             if !claimed.too_heavy {
-                self.cursor.advance(&claimed.jobs);
+                cursor.advance(&claimed.jobs);
             }
-            if claimed.len() == max || claimed.too_many || self.cursor.retry_after().is_some() {
+            if claimed.len() == max || claimed.too_many || claimed.is_wary || cursor.retry_after().is_some() {
                 return Ok(claimed);
             }
         }
         // Many were due a moment ago, and no claim since has come to their end: no need to count.
-        let many = entrypoints.len() > FEW_ENTRYPOINTS || position.is_none() && self.cursor.last_was_full();
+        let is_many = entrypoints.len() > FEW_ENTRYPOINTS || position.is_none() && cursor.last_was_full();
         let (asked, left) = (Instant::now(), max - claimed.len());
-        let statement = if many { &self.sql.claim_many } else { &self.sql.claim };
-        let scanned = match self.claim_by(statement, entrypoints, left, None).await {
+        let statement = if is_many { many } else { one };
+        let scanned = match self.claim_by(taking, statement, entrypoints, left, Begin::Front { least }).await {
             Ok(scanned) => scanned,
-            Err(error) if claimed.is_empty() => return Err(error),
+            // The error ended the transaction, and the locks with it.
+            Err(error) if claimed.is_empty() || locks => return Err(error),
             // What was claimed already must not be lost with it.
             Err(_) => return Ok(claimed),
         };
         // What was passed over for its bytes stands before what was taken: the next claim must find
         // it.
         let taken = if scanned.too_heavy { &[] } else { &*scanned.jobs };
-        self.cursor.scanned(asked.elapsed(), taken, scanned.len() == left || scanned.too_many);
-        claimed.jobs.extend(scanned.jobs);
-        Ok(Claimed { too_many: scanned.too_many, too_heavy: claimed.too_heavy || scanned.too_heavy, ..claimed })
-    }
-
-    /// Claim up to `max` due jobs of one entrypoint without a limit. The cursor stays where it is.
-    pub async fn claim_few(&self, entrypoint: &Arc<str>, max: usize) -> sqlx::Result<Claimed> {
-        self.claim_by(&self.sql.claim, std::slice::from_ref(entrypoint), max, None).await
+        cursor.scanned(asked.elapsed(), taken, scanned.len() == left || scanned.too_many);
+        claimed.join(scanned);
+        Ok(claimed)
     }
 
     async fn claim_by(
         &self,
+        taking: &mut Taking<'_>,
         sql: &SqlStr,
         entrypoints: &[Arc<str>],
         max: usize,
-        position: Option<Position>,
+        begin: Begin,
     ) -> sqlx::Result<Claimed> {
         let query = |reserved: &Reservation, bodies: Bodies| {
             let texts: Vec<String> =
                 entrypoints.iter().map(|entrypoint| self.charset.name(entrypoint).into_owned()).collect();
             let query = sqlx::query(sql.clone()).bind(texts).bind(i64::try_from(max).unwrap_or(i64::MAX)).bind(self.me);
             let query = bounded(query, reserved, bodies);
-            match position {
-                Some(position) => query.bind(position.priority).bind(position.after),
-                None => query,
+            match begin {
+                Begin::Behind(position) => query.bind(position.priority).bind(position.after),
+                Begin::Front { least } => query.bind(least),
             }
         };
-        let (rows, reserved) = self.rows(query).await?;
-        Ok(self.read_claimed(&rows, entrypoints, &reserved))
+        match taking {
+            Taking::Mark => {
+                let (rows, reserved) = self.rows(query).await?;
+                Ok(self.read_claimed(&rows, entrypoints, &reserved))
+            }
+            Taking::Lock(transaction) => {
+                let reserved = self.bytes.reserve();
+                let rows = transaction.fetch_all(query(&reserved, Bodies::Inlined)).await?;
+                Ok(Claimed::read(&rows, entrypoints, &reserved))
+            }
+        }
     }
 
     /// The rows of a claim. The server cannot send every row: headers may be no text in its

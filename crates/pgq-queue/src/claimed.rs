@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::locked_claim::LockedRow;
 use super::suspect::suspicion;
 use super::text::Lossy;
 use crate::byte_budget::Reservation;
@@ -22,6 +23,14 @@ pub struct Claimed {
     pub too_many: bool,
     /// Some were left because this host holds too many bytes to take them as well.
     pub too_heavy: bool,
+    /// Some are due that others have locked.
+    pub is_contended: bool,
+    /// Rows that could not be read.
+    pub(super) unreadable: usize,
+    /// A host died a short while ago, so that nothing was locked.
+    pub(super) is_wary: bool,
+    /// How the rows were, where they are only locked.
+    pub(super) rows: Vec<LockedRow>,
 }
 
 impl std::ops::Deref for Claimed {
@@ -33,18 +42,44 @@ impl std::ops::Deref for Claimed {
 }
 
 impl Claimed {
+    /// What a further statement of the same claim brought.
+    pub(super) fn join(&mut self, more: Claimed) {
+        self.jobs.extend(more.jobs);
+        self.rows.extend(more.rows);
+        self.too_many = more.too_many;
+        self.too_heavy |= more.too_heavy;
+        self.is_contended = more.is_contended;
+        self.unreadable += more.unreadable;
+        self.is_wary |= more.is_wary;
+    }
+
     /// A row that cannot be read costs nobody but itself: it is put back when its lease is over.
     pub(super) fn read(rows: &[PgRow], entrypoints: &[Arc<str>], reserved: &Reservation) -> Claimed {
         let left =
             |why: &str| rows.first().and_then(|row| row.try_get::<i64, _>(why).ok()).is_some_and(|jobs| jobs > 0);
-        let mut claimed =
-            Claimed { jobs: Vec::with_capacity(rows.len()), too_many: left("too_many"), too_heavy: left("too_heavy") };
+        let is = |what: &str| rows.first().and_then(|row| row.try_get::<bool, _>(what).ok()).unwrap_or_default();
+        let mut claimed = Claimed {
+            jobs: Vec::with_capacity(rows.len()),
+            too_many: left("too_many"),
+            too_heavy: left("too_heavy"),
+            is_contended: is("is_contended"),
+            is_wary: is("is_wary"),
+            ..Claimed::default()
+        };
         let known: HashMap<&str, &Arc<str>> =
             entrypoints.iter().map(|entrypoint| (&**entrypoint, entrypoint)).collect();
         for row in rows {
             match job(row, &known, reserved) {
-                Ok(job) => claimed.jobs.extend(job),
+                Ok(Some(job)) => {
+                    if let Ok(seen) = row.try_get("seen") {
+                        let attempts = i32::try_from(job.attempts).unwrap_or(i32::MAX);
+                        claimed.rows.push(LockedRow { claim: job.claim, seen, attempts });
+                    }
+                    claimed.jobs.push(job);
+                }
+                Ok(None) => {}
                 Err(error) => {
+                    claimed.unreadable += 1;
                     tracing::error!(error = %error.told(), "a claimed row cannot be read; it is put back when its lease is over")
                 }
             }

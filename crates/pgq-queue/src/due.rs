@@ -23,7 +23,7 @@ impl Queue {
         &self,
         back: impl IntoIterator<Item = (&'a str, Duration)>,
     ) -> sqlx::Result<Option<Duration>> {
-        if let Some(wait) = self.cursor.retry_after() {
+        if let Some(wait) = self.lock_cursor.retry_after().or_else(|| self.cursor.retry_after()) {
             return Ok(Some(wait));
         }
         let (entrypoints, back): (Vec<Cow<'_, str>>, Vec<i64>) =

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-use super::{Pool, SchemaFeatures, template};
+use super::template::{self, Form};
+use super::{Pool, SchemaFeatures};
 use crate::names::Names;
 
 /// Unlike [`Queue`](super::Queue) it claims nothing, so it has no worker's id and holds no
@@ -29,6 +30,6 @@ impl Operator {
 
     /// The statement of a file of `sql/operator`, for these names.
     pub(super) fn sql(&self, file: &str) -> SqlStr {
-        AssertSqlSafe(template::render(file, &self.names, SchemaFeatures::ALL)).into_sql_str()
+        AssertSqlSafe(template::render(file, &self.names, Form { features: SchemaFeatures::ALL, marked: true })).into_sql_str()
     }
 }

@@ -9,6 +9,7 @@ use sqlx::{Row as _, SqlStr};
 
 use super::attempt::Attempts;
 use super::enqueue::Columns;
+use super::locked_claim::Sorted;
 use super::millis::millis;
 use super::{Pool, Queue, Record};
 use pgq_job::{Disposition, JobId};
@@ -21,9 +22,7 @@ impl Queue {
     /// worker by now and are left alone. There are up to three statements, each atomic; after an
     /// error, the remaining ones are not tried.
     pub async fn record(&self, records: &[Record]) -> sqlx::Result<Vec<JobId>> {
-        let (plain, rest): (Vec<&Record>, Vec<&Record>) =
-            records.iter().partition(|record| record.disposition.is_plain());
-        let (done, back): (Vec<&Record>, Vec<&Record>) = rest.into_iter().partition(|record| record.is_final());
+        let Sorted { plain, done, back } = Sorted::of(records);
         let mut ours = Vec::with_capacity(records.len());
         if !plain.is_empty() {
             ours.extend(self.finish(&plain).await?);
@@ -89,6 +88,11 @@ impl Queue {
     }
 
     async fn put_back(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
+        self.ids(self.back(self.sql.put_back.clone(), records)).await
+    }
+
+    /// The parameters of `put_back`.
+    pub(super) fn back(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
         let (mut statuses, mut delays, mut failures, mut tracebacks) = (vec![], vec![], vec![], vec![]);
         for record in records {
             let (status, delay, failed, traceback) = match &record.disposition {
@@ -103,12 +107,11 @@ impl Queue {
             failures.push(failed);
             tracebacks.push(traceback.map(|traceback| self.charset.json(traceback).to_string()));
         }
-        let put_back = self.ours(self.sql.put_back.clone(), records);
-        self.ids(put_back.bind(statuses).bind(delays).bind(failures).bind(tracebacks)).await
+        self.ours(sql, records).bind(statuses).bind(delays).bind(failures).bind(tracebacks)
     }
 
     /// The parameters that all statements begin with: claims, worker, and figures of the runs.
-    fn ours(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
+    pub(super) fn ours(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
         let (ids, claimed): (Vec<JobId>, Vec<DateTime<Utc>>) =
             records.iter().map(|record| (record.claim.id, record.claim.at)).unzip();
         let attempts = Attempts::of(records.iter().map(|record| record.attempt));

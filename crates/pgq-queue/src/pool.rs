@@ -132,6 +132,36 @@ impl Pool {
         }
     }
 
+    /// A session, for longer than a statement.
+    pub(super) async fn lend(&self) -> sqlx::Result<Lent> {
+        self.sessions.acquire().await
+    }
+
+    /// Take it back after its last statement, which took this long.
+    pub(super) fn take_back(&self, session: Lent, took: Duration) {
+        let now = Instant::now();
+        self.sessions.give_back(session, now.checked_sub(took).unwrap_or(now));
+    }
+
+    /// Its transaction failed, and ends with it.
+    pub(super) fn ended(&self, session: Lent, began: Instant, error: &sqlx::Error) {
+        self.sessions.failed(session, began, error, true);
+    }
+
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Sessions at most.
+    pub(super) fn most(&self) -> usize {
+        self.sessions.most()
+    }
+
+    /// Whether a pooler lends a session for each transaction.
+    pub(super) fn is_by_transaction(&self) -> bool {
+        self.by_transaction
+    }
+
     /// Close all sessions. Those in use are closed when they are given back.
     pub async fn close(&self) {
         self.sessions.close().await;
@@ -186,7 +216,7 @@ impl Pool {
         !Remedy::of(error).ends_session() && matches!(rolled_back.await, Ok(Ok(_)))
     }
 
-    fn late(&self, session: Lent) -> sqlx::Error {
+    pub(super) fn late(&self, session: Lent) -> sqlx::Error {
         let error = timed_out(format!("no answer within {:?} (--statement-timeout)", self.deadline));
         self.sessions.failed(session, Instant::now(), &error, true);
         error

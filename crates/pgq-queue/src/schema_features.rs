@@ -20,12 +20,21 @@ pub struct SchemaFeatures {
     pub suspects: bool,
     /// Verdicts on versions of plugins outlive the host that found them out.
     pub verdicts: bool,
+    /// Deaths of hosts are noted. Without it, every claim is marked.
+    pub deaths: bool,
 }
 
 impl SchemaFeatures {
     /// Those of the database after an `upgrade` by this release.
-    pub const ALL: SchemaFeatures =
-        SchemaFeatures { attempts: true, tally: true, hosts: true, presence: true, suspects: true, verdicts: true };
+    pub const ALL: SchemaFeatures = SchemaFeatures {
+        attempts: true,
+        tally: true,
+        hosts: true,
+        presence: true,
+        suspects: true,
+        verdicts: true,
+        deaths: true,
+    };
 
     /// What is missing, in words.
     pub fn missing(self) -> Vec<&'static str> {
@@ -36,6 +45,7 @@ impl SchemaFeatures {
             (self.presence, "presence"),
             (self.suspects, "suspects"),
             (self.verdicts, "verdicts"),
+            (self.deaths, "deaths"),
         ];
         all.into_iter().filter_map(|(is_there, name)| (!is_there).then_some(name)).collect()
     }

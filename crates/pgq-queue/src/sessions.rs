@@ -39,6 +39,7 @@ const LAST_RETRY: Duration = Duration::from_secs(1);
 pub(super) struct SessionPool {
     connector: Connector,
     least: usize,
+    most: usize,
     places: Arc<Semaphore>,
     state: Mutex<State>,
     /// All sessions, lent or idle.
@@ -105,6 +106,7 @@ impl SessionPool {
         SessionPool {
             connector,
             least: least.min(most),
+            most,
             places: Arc::new(Semaphore::new(most)),
             state: Mutex::new(State { idle: Vec::new(), retired: now, doubted: now, full_until: now }),
             open: Arc::default(),
@@ -116,6 +118,11 @@ impl SessionPool {
 
     pub(super) fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Sessions at most.
+    pub(super) fn most(&self) -> usize {
+        self.most
     }
 
     pub(super) fn timeout(&self) -> Duration {

@@ -3,12 +3,30 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-use super::{SchemaFeatures, template};
+use super::template::{self, Form};
+use super::SchemaFeatures;
 use crate::names::Names;
 
+/// A worker's statement, as it is written.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkerStatement {
+    pub name: &'static str,
+    /// The text of its file.
+    pub file: &'static str,
+    /// Whether it is about jobs that are marked, or about rows that are only locked.
+    marked: bool,
+}
+
+impl WorkerStatement {
+    /// As it is sent, for these names.
+    pub fn render(&self, names: &Names, features: SchemaFeatures) -> String {
+        template::render(self.file, names, Form { features, marked: self.marked })
+    }
+}
+
 macro_rules! statements {
-    ($($name:ident)*) => {
-        /// One field for each file of `sql/worker`.
+    ($($name:ident $(= $file:ident when $locked:ident)?)*) => {
+        /// One field for each file of `sql/worker`, and for each that is about locked rows as well.
         #[derive(Debug)]
         pub(super) struct Statements {
             $(pub(super) $name: SqlStr,)*
@@ -18,14 +36,34 @@ macro_rules! statements {
 
         impl Statements {
             pub(super) fn render(names: &Names, features: SchemaFeatures) -> Statements {
-                let render = |file: &str| AssertSqlSafe(template::render(file, names, features)).into_sql_str();
-                Statements { $($name: render(include_str!(concat!("sql/worker/", stringify!($name), ".sql"))),)* features }
+                let mut statements = WORKER_STATEMENTS.iter();
+                let mut next = || {
+                    let sql = statements.next().map(|statement| statement.render(names, features));
+                    AssertSqlSafe(sql.unwrap_or_default()).into_sql_str()
+                };
+                Statements { $($name: next(),)* features }
             }
         }
 
-        /// Names and files of all of them, as they are written.
-        pub const WORKER_STATEMENTS: &[(&str, &str)] =
-            &[$((stringify!($name), include_str!(concat!("sql/worker/", stringify!($name), ".sql"))),)*];
+        /// All of them, as they are written.
+        pub const WORKER_STATEMENTS: &[WorkerStatement] = &[$(statement!($name $($file $locked)?),)*];
+    };
+}
+
+macro_rules! statement {
+    ($name:ident) => {
+        WorkerStatement {
+            name: stringify!($name),
+            file: include_str!(concat!("sql/worker/", stringify!($name), ".sql")),
+            marked: true,
+        }
+    };
+    ($name:ident $file:ident locked) => {
+        WorkerStatement {
+            name: stringify!($name),
+            file: include_str!(concat!("sql/worker/", stringify!($file), ".sql")),
+            marked: false,
+        }
     };
 }
 
@@ -33,6 +71,11 @@ statements! {
     claim
     claim_many
     claim_from_cursor
+    lock = claim when locked
+    lock_many = claim_many when locked
+    lock_from_cursor = claim_from_cursor when locked
+    relock
+    mark
     claim_limited
     read_body
     read_body_as_stored
@@ -44,11 +87,16 @@ statements! {
     finish
     finish_with_extras
     put_back
+    finish_locked = finish when locked
+    finish_locked_with_extras = finish_with_extras when locked
+    put_back_locked = put_back when locked
     hand_over
     find_expired
     rescue_expired
     rescue_from_worker
     find_gone_workers
+    any_gone
+    note_death
     forget_worker
     clear_suspects
     prune_suspects
@@ -70,11 +118,6 @@ statements! {
     schema_features
 }
 
-/// A worker's statement as it is sent, for these names.
-pub fn worker_statement(file: &str, names: &Names, features: SchemaFeatures) -> String {
-    template::render(file, names, features)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,7 +127,7 @@ mod tests {
     fn every_statement_can_be_rendered_for_every_database() {
         let settings = NameSettings { prefix: Some("p_".into()), schema: Some("jobs".into()) };
         let names = Names::new(&settings, |_| None).expect("valid names");
-        for bits in 0..64_u8 {
+        for bits in 0..128_u8 {
             let has = |bit: u8| bits & (1 << bit) != 0;
             let features = SchemaFeatures {
                 attempts: has(0),
@@ -93,6 +136,7 @@ mod tests {
                 presence: has(3),
                 suspects: has(4),
                 verdicts: has(5),
+                deaths: has(6),
             };
             let sql = format!("{:?}", Statements::render(&names, features));
             assert!(!sql.contains("/*") && !sql.contains("--"), "a marker or a comment is left over");
@@ -102,16 +146,19 @@ mod tests {
     #[test]
     fn a_byte_that_is_not_counted_here_is_not_counted_there() {
         for name in ["claim", "claim_limited", "hand_over"] {
-            let (_, file) = WORKER_STATEMENTS.iter().find(|(known, _)| *known == name).expect("a statement");
-            assert!(file.contains(&format!("bytes > {} ", crate::byte_budget::UNCOUNTED)), "{name}");
+            assert!(file(name).contains(&format!("bytes > {} ", crate::byte_budget::UNCOUNTED)), "{name}");
         }
+    }
+
+    fn file(name: &str) -> &'static str {
+        WORKER_STATEMENTS.iter().find(|statement| statement.name == name).expect("a statement").file
     }
 
     /// Parts that several statements have are written out in each of them.
     #[test]
     fn what_is_written_more_than_once_is_the_same() {
         let part = |name: &str, cte: &str| {
-            let (_, file) = WORKER_STATEMENTS.iter().find(|(known, _)| *known == name).expect("a statement");
+            let file = file(name);
             let begin = file.find(&format!("{cte} AS ")).unwrap_or_else(|| panic!("{name} has no {cte}"));
             let end = file[begin..].find("\n)").expect("its end");
             // The parameters have other numbers.

@@ -4,14 +4,23 @@
 //! The files under `sql/` are valid SQL with PgQueuer's default names, so that they can be pasted
 //! into psql as they are. A name is swapped as a whole word. A part that needs an addition to the
 //! schema stands between `/* IF feature */` and `/* END */`, or between `/* IF feature */` and `/*
-//! ELSE what is there without it */`. Comments are not sent.
+//! ELSE what is there without it */`. `marked` stands like a feature for a claim that writes to the
+//! rows of its jobs; without it, a claim only locks them. Comments are not sent.
 
 use super::SchemaFeatures;
 use crate::names::Names;
 
+/// Which of a file's parts are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form {
+    pub(super) features: SchemaFeatures,
+    /// Whether it is about jobs that are marked in their rows, or about rows that are only locked.
+    pub(super) marked: bool,
+}
+
 /// Statements are constants of this program, and a test renders all of them: a mistake in one is a
 /// bug, and no statement is made of it.
-pub(super) fn render(file: &str, names: &Names, features: SchemaFeatures) -> String {
+pub(super) fn render(file: &str, names: &Names, form: Form) -> String {
     let swap = Swap::new(names);
     let (mut sql, mut part, mut rest) = (String::with_capacity(file.len()), Part::Kept, file);
     while let Some((token, after)) = Token::next(rest) {
@@ -19,8 +28,8 @@ pub(super) fn render(file: &str, names: &Names, features: SchemaFeatures) -> Str
         let text = match token {
             Token::Blank(blank) => blank.to_owned(),
             Token::LineComment => continue,
-            Token::BlockComment(comment) => match part.marker(comment, features) {
-                Some(text) => render(text, names, features),
+            Token::BlockComment(comment) => match part.marker(comment, form) {
+                Some(text) => render(text, names, form),
                 None => continue,
             },
             Token::Literal(literal) => swap.literal(literal),
@@ -55,11 +64,11 @@ enum Part {
 
 impl Part {
     /// Read a comment: a marker changes the part. Returns what stands in the place of an ELSE.
-    fn marker<'a>(&mut self, comment: &'a str, features: SchemaFeatures) -> Option<&'a str> {
+    fn marker<'a>(&mut self, comment: &'a str, form: Form) -> Option<&'a str> {
         let (word, text) = comment.split_once(' ').unwrap_or((comment, ""));
         let before = *self;
         match (word, before) {
-            ("IF", Part::Kept) => *self = if has(features, text) { Part::Optional } else { Part::Dropped },
+            ("IF", Part::Kept) => *self = if form.has_all(text) { Part::Optional } else { Part::Dropped },
             ("END", Part::Optional | Part::Dropped) if text.is_empty() => *self = Part::Kept,
             ("ELSE", Part::Optional | Part::Dropped) => {
                 *self = Part::Kept;
@@ -71,13 +80,18 @@ impl Part {
     }
 }
 
-fn has(features: SchemaFeatures, name: &str) -> bool {
-    match name {
-        "attempts" => features.attempts,
-        "tally" => features.tally,
-        "presence" => features.presence,
-        "suspects" => features.suspects,
-        name => panic!("no statement can depend on {name:?}"),
+impl Form {
+    /// Whether all of these hold, which stand apart by blanks.
+    fn has_all(self, names: &str) -> bool {
+        names.split(' ').all(|name| match name {
+            "attempts" => self.features.attempts,
+            "tally" => self.features.tally,
+            "presence" => self.features.presence,
+            "suspects" => self.features.suspects,
+            "deaths" => self.features.deaths,
+            "marked" => self.marked,
+            name => panic!("no statement can depend on {name:?}"),
+        })
     }
 }
 
@@ -105,6 +119,7 @@ impl Swap {
                 relation("pgqueuer_host", &names.host_table()),
                 relation("pgqueuer_suspect", &names.suspect_table()),
                 relation("pgqueuer_verdict", &names.verdict_table()),
+                channel("ch_pgqueuer", &names.channel),
                 channel("ch_pgqueuer_host", &names.fleet_channel()),
             ],
         }
@@ -173,6 +188,8 @@ mod tests {
     use super::*;
     use crate::names::NameSettings;
 
+    const ALL: Form = Form { features: SchemaFeatures::ALL, marked: true };
+
     fn names(schema: &str) -> Names {
         let settings = NameSettings { prefix: Some("My_".into()), schema: Some(schema.into()) };
         Names::new(&settings, |_| None).expect("valid names")
@@ -182,22 +199,26 @@ mod tests {
     fn names_are_swapped_as_whole_words() {
         let sql = "SELECT pgqueuer.id, 'x'::pgqueuer_status FROM pgqueuer JOIN pgqueuer_log";
         let wanted = r#"SELECT "my_pgqueuer".id, 'x'::"my_pgqueuer_status" FROM "my_pgqueuer" JOIN "my_pgqueuer_log""#;
-        assert_eq!(render(sql, &names(""), SchemaFeatures::ALL), wanted);
+        assert_eq!(render(sql, &names(""), ALL), wanted);
     }
 
     #[test]
     fn a_literal_is_spelled_as_pgqueuer_spells_the_name() {
         let sql = "SELECT hashtext('pgqueuer_statistics'), pg_notify('ch_pgqueuer_host', 'it''s')";
         let wanted = "SELECT hashtext('jobs.My_pgqueuer_statistics'), pg_notify('My_ch_pgqueuer_host', 'it''s')";
-        assert_eq!(render(sql, &names("jobs"), SchemaFeatures::ALL), wanted);
+        assert_eq!(render(sql, &names("jobs"), ALL), wanted);
     }
 
     #[test]
     fn optional_parts_are_kept_or_replaced_and_comments_go() {
         let sql = "-- What it does.\nSELECT /* IF tally */ a, /* END */ -- why\n  /* IF suspects */ s /* ELSE NULL::int */ AS s FROM pgqueuer";
         let none = SchemaFeatures { tally: false, suspects: false, ..SchemaFeatures::ALL };
-        assert_eq!(render(sql, &names(""), SchemaFeatures::ALL), "SELECT a,\n  s AS s FROM \"my_pgqueuer\"");
+        let none = Form { features: none, marked: false };
+        assert_eq!(render(sql, &names(""), ALL), "SELECT a,\n  s AS s FROM \"my_pgqueuer\"");
         assert_eq!(render(sql, &names(""), none), "SELECT\n  NULL::int AS s FROM \"my_pgqueuer\"");
+        let both = "SELECT a /* IF tally marked */ , b /* END */";
+        assert_eq!(render(both, &names(""), ALL), "SELECT a , b");
+        assert_eq!(render(both, &names(""), Form { marked: false, ..ALL }), "SELECT a");
     }
 
     #[test]
@@ -210,7 +231,7 @@ mod tests {
             "/* IF colour */ x /* END */",
         ];
         for sql in mistakes {
-            let rendered = std::panic::catch_unwind(|| render(sql, &names(""), SchemaFeatures::ALL));
+            let rendered = std::panic::catch_unwind(|| render(sql, &names(""), ALL));
             assert!(rendered.is_err(), "{sql}");
         }
     }

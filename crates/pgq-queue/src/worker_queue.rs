@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::claim_cursor::ClaimCursor;
 use super::expiry_scan::ExpiryScans;
+use super::lock_rest::LockRest;
 use super::slots::Slots;
 use super::statements::Statements;
 use super::text::Charset;
@@ -26,6 +27,8 @@ pub struct Queue {
     pub(super) me: Uuid,
     pub(super) sql: Arc<Statements>,
     pub(super) cursor: Arc<ClaimCursor>,
+    pub(super) lock_cursor: Arc<ClaimCursor>,
+    pub(super) lock_rest: Arc<LockRest>,
     pub(super) expiry_scans: Arc<ExpiryScans>,
     pub(super) slots: Arc<Slots>,
     pub(super) tallied: Arc<Notify>,
@@ -49,6 +52,8 @@ impl Queue {
             me,
             sql: Arc::new(sql),
             cursor: Arc::default(),
+            lock_cursor: Arc::default(),
+            lock_rest: Arc::default(),
             expiry_scans: Arc::default(),
             slots: Arc::default(),
             tallied: Arc::default(),

@@ -10,6 +10,7 @@ use crate::capacity::Capacity;
 use crate::executor::Executor;
 use crate::lease::Leases;
 use crate::recorder::{self, NextJobs};
+use crate::settler::{Batches, Settler};
 use pgq_queue::{Queue, Record};
 
 /// What runs jobs, and the ends of its channels.
@@ -17,6 +18,9 @@ pub(super) struct Pipeline {
     pub(super) leases: Arc<Leases>,
     pub(super) capacity: Arc<Capacity>,
     pub(super) executor: Executor,
+    /// From the claim loop to the settler.
+    pub(super) batches: Batches,
+    pub(super) settler: Settler,
     /// From the executor to the recorder.
     pub(super) records: mpsc::Receiver<Record>,
     /// From the recorder to what starts jobs.
@@ -31,7 +35,9 @@ pub(super) fn build(settings: &Settings, queue: &Queue, sandbox: &Sandbox) -> Pi
     let (record_sender, records) = mpsc::channel(recorder::BACKLOG);
     let (next, next_jobs) = mpsc::channel(recorder::NEXT);
     let (engine, guests) = (sandbox.engine.clone(), sandbox.guests.clone());
+    let (settler, batches) =
+        Settler::new(queue.clone(), Arc::clone(&leases), Arc::clone(&capacity), record_sender.clone());
     let executor =
         Executor::new(engine, guests, queue.clone(), Arc::clone(&capacity), Arc::clone(&leases), record_sender);
-    Pipeline { leases, capacity, executor, records, next, next_jobs }
+    Pipeline { leases, capacity, executor, batches, settler, records, next, next_jobs }
 }

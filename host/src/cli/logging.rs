@@ -5,7 +5,7 @@ use clap::Args;
 use crate::logging::{self, Format};
 
 /// How much, and in which form.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct LoggingArgs {
     #[arg(
         long,

@@ -13,7 +13,7 @@ use super::usage::{IsUsage as _, usage};
 use super::values;
 use crate::app;
 use crate::config::{Config, parse_bytes, parse_duration};
-use crate::plugins::Reread;
+use crate::plugins::{ClaimMode, ClaimModes, Reread};
 use crate::readiness::Requirement;
 use crate::signal::Signals;
 use crate::worker;
@@ -57,7 +57,7 @@ pub(super) struct RunArgs {
 }
 
 /// What `run` and `dev` have in common.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct WorkerArgs {
     /// Grants, caps and defaults [default: pgq-host.toml, if there is one]
     #[arg(long, env = "PGQ_HOST_CONFIG")]
@@ -69,6 +69,9 @@ pub(super) struct WorkerArgs {
     batch_size: Option<usize>,
     #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", value_parser = values::whole_number::<usize>, help = format!("Jobs that run at a time in this process; 0 is as many as can be, {MOST_CONCURRENT_TASKS} [default: {DEFAULT_MAX_CONCURRENT_TASKS}]"))]
     max_concurrent_tasks: Option<usize>,
+    /// How jobs are claimed of plugins for which the configuration does not say [default: auto]
+    #[arg(long, env = "PGQ_HOST_CLAIM", value_name = "MODE")]
+    claim: Option<ClaimMode>,
     /// Memory that all running guests may have together, like 512MiB; jobs that do not fit wait
     /// [default: three eighths of the memory]
     #[arg(long, env = "PGQ_HOST_MAX_GUEST_MEMORY", value_name = "BYTES", value_parser = parse_bytes)]
@@ -137,7 +140,7 @@ impl WorkerArgs {
         database: Database,
         names: Names,
     ) -> anyhow::Result<app::Settings> {
-        let mut mistakes = Vec::new();
+        let (mut mistakes, config) = (Vec::new(), self.over(config));
         let mut time = |flag: Option<Duration>, file: Option<f64>, default: Duration, name: &str, zero: bool| {
             let time = flag.or_else(|| match file.map(Duration::try_from_secs_f64)? {
                 Ok(time) => Some(time),
@@ -226,8 +229,14 @@ impl WorkerArgs {
     }
 
     fn reread(&self, plugins: PathBuf) -> Reread {
-        let path = self.config.clone();
-        Reread::by(move || Ok(Config::load(path.as_deref())?.folder(plugins.clone())))
+        let args = self.clone();
+        Reread::by(move || Ok(args.over(Config::load(args.config.as_deref())?).folder(plugins.clone())))
+    }
+
+    /// What the flags say of plugins, over the file.
+    fn over(&self, config: Config) -> Config {
+        let claims = ClaimModes { all: self.claim.unwrap_or(config.claims.all), ..config.claims };
+        Config { claims, ..config }
     }
 }
 

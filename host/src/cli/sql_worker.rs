@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::usage::usage;
 use pgq_queue::names::Names;
-use pgq_queue::{SchemaFeatures, WORKER_STATEMENTS, worker_statement};
+use pgq_queue::{SchemaFeatures, WORKER_STATEMENTS, WorkerStatement};
 
 #[derive(Debug, Args)]
 pub(super) struct SqlWorkerArgs {
@@ -15,22 +15,23 @@ pub(super) struct SqlWorkerArgs {
 impl SqlWorkerArgs {
     /// As a database with all additions gets them, each below what its file says of it.
     pub(super) fn print(&self, names: &Names) -> anyhow::Result<String> {
-        let wanted = |statement: &&(&str, &str)| self.name.as_deref().is_none_or(|name| name == statement.0);
+        let wanted = |statement: &&WorkerStatement| self.name.as_deref().is_none_or(|name| name == statement.name);
         let statements: Vec<String> = WORKER_STATEMENTS
             .iter()
             .filter(wanted)
-            .map(|(name, file)| {
-                let header: Vec<&str> = file.lines().take_while(|line| line.starts_with("--")).collect();
+            .map(|statement| {
+                let header: Vec<&str> = statement.file.lines().take_while(|line| line.starts_with("--")).collect();
                 format!(
-                    "-- {name}\n--\n{}\n{};\n",
+                    "-- {}\n--\n{}\n{};\n",
+                    statement.name,
                     header.join("\n"),
-                    worker_statement(file, names, SchemaFeatures::ALL)
+                    statement.render(names, SchemaFeatures::ALL)
                 )
             })
             .collect();
         match &self.name {
             Some(unknown) if statements.is_empty() => {
-                let known: Vec<&str> = WORKER_STATEMENTS.iter().map(|(name, _)| *name).collect();
+                let known: Vec<&str> = WORKER_STATEMENTS.iter().map(|statement| statement.name).collect();
                 Err(usage(format!("a worker has no statement {unknown:?}; it has {}", known.join(", "))))
             }
             _ => Ok(statements.join("\n")),

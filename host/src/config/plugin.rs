@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::canary::CanarySection;
 use super::value::{SecretSection, ValueSection};
-use crate::plugins::Canary;
+use crate::plugins::{Canary, ClaimMode, ClaimModes};
 use pgq_engine::{Authorities, Grants, HttpGrant, Origin, Secret, SecretGrant};
 
 #[derive(Debug, Default, Deserialize)]
@@ -26,6 +26,15 @@ pub(super) struct PluginSection {
     secrets: BTreeMap<String, SecretSection>,
     directories: BTreeMap<String, PathBuf>,
     max_schedules: Option<usize>,
+    claim: Option<ClaimMode>,
+    entrypoints: BTreeMap<String, EntrypointSection>,
+}
+
+/// `[plugins.NAME.entrypoints.NAME]`: what holds for one entrypoint.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct EntrypointSection {
+    claim: Option<ClaimMode>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,6 +79,15 @@ impl Mistakes<'_> {
 }
 
 impl PluginSection {
+    /// Add what it says of how jobs are claimed.
+    pub(super) fn claims(&self, plugin: &str, modes: &mut ClaimModes) {
+        modes.plugins.extend(self.claim.map(|mode| (plugin.to_owned(), mode)));
+        let of_entrypoint = |(name, section): (&String, &EntrypointSection)| {
+            section.claim.map(|mode| ((plugin.to_owned(), name.clone()), mode))
+        };
+        modes.entrypoints.extend(self.entrypoints.iter().filter_map(of_entrypoint));
+    }
+
     /// Values are read here, from files and variables too: a plugin whose secret is missing must
     /// not start without it.
     pub(super) fn check(self, plugin: &str, all: &mut Vec<String>) -> (Grants, Option<Canary>) {

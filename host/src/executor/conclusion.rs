@@ -11,6 +11,7 @@ use super::shared::Shared;
 use crate::meter;
 use crate::plugins::Served;
 use crate::retry_policy;
+use crate::settler::BOUND;
 use pgq_engine::{AssignedJob, RoomShare};
 use pgq_job::{Disposition, Fault, FaultKind, Verdict};
 use pgq_queue::{Attempt, ConcurrencyLimit, Record};
@@ -30,6 +31,7 @@ impl Shared {
         served.metrics.end(&verdict, cost.elapsed, cost.crashed);
         if !matches!(verdict, Verdict::Release(_)) {
             served.breaker.observe(cost.crashed);
+            served.lasting.observe(cost.elapsed >= BOUND);
         }
         if control.is_lease_lost() {
             meter::leases_lost("run", 1);
@@ -37,6 +39,9 @@ impl Shared {
                 tracing::info!(job.id = id, job.entrypoint = %served.entrypoint, "the job was cancelled while it report; this run is not recorded");
             } else {
                 tracing::warn!(job.id = id, job.entrypoint = %served.entrypoint, "the job is not this worker's any more: another has taken it over, or it was cancelled unheard; this run is not recorded");
+            }
+            if let Some(batch) = self.leases.locked(claim) {
+                batch.drop_out(claim);
             }
             return self.leases.release([claim]);
         }
@@ -65,12 +70,24 @@ impl Shared {
         // down.
         let limited = limited(served);
         let share = cost.share.clone().map(|share| share as Arc<dyn Any + Send + Sync>);
-        if self.records.send(Record { claim, disposition, attempt, limited, suspect, cancelled, share }).await.is_err()
-        {
+        let record = Record { claim, disposition, attempt, limited, suspect, cancelled, share };
+        if !self.record(record).await {
             tracing::error!(
                 "an outcome came after the recorder had stopped; the job runs again when its lease is over"
             );
         }
+    }
+
+    /// Bring this outcome to where its row is. Returns false if the recorder has stopped.
+    async fn record(&self, record: Record) -> bool {
+        let record = match self.leases.locked(record.claim) {
+            Some(batch) => match batch.end(record) {
+                Ok(()) => return true,
+                Err(record) => record,
+            },
+            None => record,
+        };
+        self.records.send(record).await.is_ok()
     }
 
     /// Record a failed run for jobs that a panic of the host left behind. One for which that fails
@@ -83,7 +100,7 @@ impl Shared {
             let recorded = match std::panic::catch_unwind(AssertUnwindSafe(decide)) {
                 Ok(disposition) => {
                     let limited = limited(served);
-                    self.records.send(Record { limited, ..Record::new(job.claim, disposition) }).await.is_ok()
+                    self.record(Record { limited, ..Record::new(job.claim, disposition) }).await
                 }
                 Err(_panic) => false,
             };

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Canary;
+use super::{Canary, ClaimModes};
 use super::content::Stamp;
 use pgq_engine::{DEFAULT_COMPILE_TIMEOUT, Grants};
 use pgq_job::EntrypointOptions;
@@ -74,6 +74,8 @@ pub struct Folder {
     pub grants: BTreeMap<String, Grants>,
     /// By plugin name: whose new versions have to prove themselves first.
     pub canaries: BTreeMap<String, Canary>,
+    /// How jobs are claimed.
+    pub claims: ClaimModes,
     pub caps: Caps,
 }
 

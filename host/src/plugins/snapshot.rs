@@ -64,6 +64,8 @@ impl Rollouts {
             options: self.folder.caps.apply(options),
             breaker: Arc::clone(&version.breakers[name]),
             run_class: Arc::clone(&version.run_classes[name]),
+            lasting: Arc::clone(&version.lasting[name]),
+            locks: self.folder.claims.locks(&version.loaded.name, name, &version.loaded.grants),
             throttle: Arc::clone(&version.throttles[name]),
             metrics: Arc::new(EntrypointMetrics::new(&version.loaded.name, name)),
         })

@@ -12,6 +12,7 @@ pub(super) struct Version {
     pub(super) loaded: Arc<Loaded>,
     pub(super) breakers: BTreeMap<String, Arc<CircuitBreaker>>,
     pub(super) run_classes: BTreeMap<String, Arc<RunClass>>,
+    pub(super) lasting: BTreeMap<String, Arc<RunClass>>,
     pub(super) throttles: BTreeMap<String, Arc<Throttle>>,
 }
 
@@ -21,8 +22,9 @@ impl Version {
         let entrypoints = || loaded.declaration.entrypoints.keys().cloned();
         let breakers = entrypoints().map(|name| (name.clone(), Arc::new(breaker(&name)))).collect();
         let run_classes = entrypoints().map(|name| (name, Arc::default())).collect();
+        let lasting = entrypoints().map(|name| (name, Arc::default())).collect();
         let throttles = entrypoints().map(|name| (name, Arc::default())).collect();
-        Version { loaded, breakers, run_classes, throttles }
+        Version { loaded, breakers, run_classes, lasting, throttles }
     }
 
     /// The same under what the folder grants now; how it does is not forgotten.

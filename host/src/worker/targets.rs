@@ -11,9 +11,12 @@ const LOOK_BACK: Duration = Duration::from_secs(5);
 const LOOK_BACK_LIMITED: Duration = Duration::from_millis(20);
 
 /// Entrypoints that may be claimed now.
+#[derive(Debug, Default)]
 pub(super) struct Targets {
     pub(super) all: Vec<Arc<str>>,
     pub(super) unlimited: Vec<Arc<str>>,
+    /// Without a limit, and whose jobs are locked rather than marked.
+    pub(super) locked: Vec<Arc<str>>,
     /// With a limit; and how many jobs may be claimed now, if that is bounded.
     pub(super) limited: Vec<(ConcurrencyLimit, Option<u32>)>,
     /// Without a limit, of which only so many jobs may be claimed now.
@@ -25,7 +28,7 @@ impl Targets {
     /// a limit that was left is claimed next, so finding it does no harm. One with a limit may wait
     /// for a slot, and one on trial for its turn: that is no reason to claim again.
     pub(super) fn back(&self, since_look: Duration) -> impl Iterator<Item = (&str, Duration)> {
-        let unlimited = self.unlimited.iter().map(move |entrypoint| (&**entrypoint, since_look + LOOK_BACK));
+        let unlimited = self.unlimited.iter().chain(&self.locked).map(move |entrypoint| (&**entrypoint, since_look + LOOK_BACK));
         let limited = self
             .limited
             .iter()
@@ -39,8 +42,9 @@ impl Targets {
         !self.few.is_empty() || self.limited.iter().any(|(_, allowance)| allowance.is_some())
     }
 
-    pub(super) fn of(plugins: &PluginSet) -> Targets {
-        let mut targets = Targets { all: Vec::new(), unlimited: Vec::new(), limited: Vec::new(), few: Vec::new() };
+    /// `may_lock`: whether jobs may be locked at all now.
+    pub(super) fn of(plugins: &PluginSet, may_lock: bool) -> Targets {
+        let mut targets = Targets::default();
         for served in plugins.claimable() {
             targets.all.push(Arc::clone(&served.entrypoint));
             let entrypoint = Arc::clone(&served.entrypoint);
@@ -50,6 +54,8 @@ impl Targets {
                     targets.limited.push((ConcurrencyLimit { entrypoint, concurrency }, allowance))
                 }
                 (None, Some(most)) => targets.few.push((entrypoint, most)),
+                // A long run would be marked in the end, too.
+                (None, None) if may_lock && served.locks && !served.lasting.is_long() => targets.locked.push(entrypoint),
                 (None, None) => targets.unlimited.push(entrypoint),
             }
         }

@@ -8,6 +8,7 @@
 -- $4 bigint    bytes that this host may hold beside what it holds now
 -- $5 boolean   whether it holds none, so that one job of any size may be taken
 -- $6 integer   bytes of a job that comes with its payload and headers; -1: none does
+-- $7 integer   the least priority
 --
 -- One row for each job, in the order in which they are to run; a single row without one where nothing was claimed.
 -- `too_heavy` and `too_many` count the jobs that were left because this host holds too many bytes, or because one
@@ -17,18 +18,24 @@
 -- planner one way. It believes that the queue is empty, which is true most of the time and makes the wrong plans
 -- look free. The inner selects are CTEs of their own because the planner may otherwise run one again and claim
 -- more than its limit.
-WITH few AS MATERIALIZED (
+WITH /* IF marked */ /* ELSE fleet AS MATERIALIZED (
+    SELECT EXISTS (SELECT FROM pgqueuer_host WHERE died > now() - interval '10 minutes') AS is_wary
+), */ few AS MATERIALIZED (
     SELECT next.id, next.priority FROM unnest($1::text[]) AS served(entrypoint) CROSS JOIN LATERAL (
         SELECT id, priority FROM pgqueuer
-        WHERE status = 'queued' AND entrypoint = served.entrypoint AND execute_after <= now()
+        WHERE /* IF marked */ /* ELSE (SELECT NOT is_wary FROM fleet) AND */
+              status = 'queued' AND entrypoint = served.entrypoint AND execute_after <= now()
         ORDER BY execute_after LIMIT 100
     ) AS next
     LIMIT 100
 ), of_few AS MATERIALIZED (
-    SELECT q.id, q.priority, q.bytes
-    FROM (SELECT id FROM few WHERE (SELECT count(*) FROM few) < 100 ORDER BY priority DESC, id ASC) AS f
+    SELECT q.*
+    FROM (
+        SELECT id FROM few WHERE (SELECT count(*) FROM few) < 100 AND priority >= $7 ORDER BY priority DESC, id ASC
+    ) AS f
     CROSS JOIN LATERAL (
         SELECT id, priority, coalesce(octet_length(payload), 0) + coalesce(pg_column_size(headers), 0) AS bytes
+               /* IF marked */ /* ELSE , entrypoint, payload, headers, attempts, created, updated, execute_after */
         FROM pgqueuer
         WHERE id = f.id AND status IS NOT DISTINCT FROM 'queued' AND execute_after <= now()
         FOR UPDATE SKIP LOCKED
@@ -36,8 +43,10 @@ WITH few AS MATERIALIZED (
     LIMIT $2
 ), of_many AS MATERIALIZED (
     SELECT id, priority, coalesce(octet_length(payload), 0) + coalesce(pg_column_size(headers), 0) AS bytes
+           /* IF marked */ /* ELSE , entrypoint, payload, headers, attempts, created, updated, execute_after */
     FROM pgqueuer
     WHERE (SELECT count(*) FROM few) >= 100 AND status = 'queued' AND entrypoint = ANY($1) AND execute_after <= now()
+      AND priority >= $7
     ORDER BY priority DESC, id ASC
     LIMIT $2
     FOR UPDATE SKIP LOCKED
@@ -48,32 +57,36 @@ WITH few AS MATERIALIZED (
     -- to 4,096 bytes is not counted and passes those that are too heavy; of these, none passes another. An answer
     -- has at most 512 KiB: the rows stay locked until it is sent, and that much fits into the buffers to a client
     -- that stopped reading.
-    SELECT id, priority, ahead < 524288 AS is_near,
+    SELECT *, ahead < 524288 AS is_near,
            weight = 0 OR total <= $4::bigint OR ($5::boolean AND total = weight) AS is_light
     FROM (
-        SELECT id, priority, weight, sum(weight) OVER so_far AS total, sum(sent) OVER so_far - sent AS ahead
+        SELECT *, sum(weight) OVER so_far AS total, sum(sent) OVER so_far - sent AS ahead
         FROM (
-            SELECT id, priority, CASE WHEN bytes > 4096 THEN bytes ELSE 0 END AS weight,
+            SELECT *, CASE WHEN bytes > 4096 THEN bytes ELSE 0 END AS weight,
                    CASE WHEN bytes > $6::integer OR (bytes > 4096 AND $4::bigint = 0) THEN 0 ELSE bytes END AS sent
             FROM due
         ) AS weighed WINDOW so_far AS (ROWS UNBOUNDED PRECEDING)
     ) AS summed
 ), claimed AS (
-    UPDATE pgqueuer AS q
+    /* IF marked */ UPDATE pgqueuer AS q
     -- The lease begins when the row is written. The statement may have waited for longer than a lease lasts.
     SET status = 'picked', updated = now(), heartbeat = clock_timestamp(), queue_manager_id = $3, slot = NULL
     FROM fit WHERE fit.is_light AND fit.is_near AND q.id = ANY (ARRAY[fit.id])
     RETURNING q.id, q.priority, q.entrypoint, q.payload, q.headers, q.attempts, q.created, q.updated, q.execute_after,
               q.slot
+    /* ELSE SELECT id, priority, entrypoint, payload, headers, attempts, created, now() AS updated, execute_after,
+                   NULL::int AS slot, updated AS seen
+            FROM fit WHERE is_light AND is_near AND $3::uuid IS NOT NULL */
 ), claim_logged AS (
-    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated)
+    /* IF marked */ INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated) /* END */
     SELECT id, 'picked'::pgqueuer_status, priority, entrypoint, /* IF tally */ true /* ELSE false */ FROM claimed
 ), claim_tallied AS (
-    /* IF tally */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
+    /* IF tally marked */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
     SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed
     GROUP BY priority, entrypoint
 ), job AS (
     SELECT id::bigint AS id, priority, entrypoint, attempts, updated, slot, bytes, is_inlined,
+           /* IF marked */ /* ELSE greatest('0001-01-01 00:00Z', least(seen, '9999-12-31 23:59:59.999999Z')) AS seen, */
            greatest('0001-01-01 00:00Z', least(execute_after, '9999-12-31 23:59:59.999999Z')) AS execute_after,
            (extract(
                epoch FROM greatest('0001-01-01 00:00Z', least(created, '9999-12-31 23:59:59.999999Z'))
@@ -89,14 +102,17 @@ WITH few AS MATERIALIZED (
         FROM claimed OFFSET 0
     ) AS sized
 )
-SELECT *,
+SELECT *, /* IF marked */ /* ELSE (SELECT is_wary FROM fleet) AS is_wary, */
        -- Nearly always the table is empty, and one look at that answers for all jobs of the claim.
        /* IF suspects */ CASE WHEN (SELECT EXISTS (SELECT FROM pgqueuer_suspect)) THEN
            (SELECT CASE WHEN alone THEN 1 + crashes ELSE 0 END FROM pgqueuer_suspect WHERE job_id = job.id)
        END /* ELSE NULL::int */ AS suspicion
 FROM (
     SELECT count(*) FILTER (WHERE NOT is_light) AS too_heavy,
-           count(*) FILTER (WHERE is_light AND NOT is_near) AS too_many
+           count(*) FILTER (WHERE is_light AND NOT is_near) AS too_many,
+           -- Jobs that are due and were not taken are locked by others.
+           (SELECT count(*) FROM few WHERE priority >= $7) > (SELECT count(*) FROM due)
+               AND (SELECT count(*) FROM due) < $2 AS is_contended
     FROM fit
 ) AS left_over LEFT JOIN job ON true
 ORDER BY priority DESC, id ASC

@@ -67,12 +67,12 @@ WITH free AS MATERIALIZED (
     -- to 4,096 bytes is not counted and passes those that are too heavy; of these, none passes another. An answer
     -- has at most 512 KiB: the rows stay locked until it is sent, and that much fits into the buffers to a client
     -- that stopped reading.
-    SELECT id, priority, ahead < 524288 AS is_near,
+    SELECT *, ahead < 524288 AS is_near,
            weight = 0 OR total <= $6::bigint OR ($7::boolean AND total = weight) AS is_light
     FROM (
-        SELECT id, priority, weight, sum(weight) OVER so_far AS total, sum(sent) OVER so_far - sent AS ahead
+        SELECT *, sum(weight) OVER so_far AS total, sum(sent) OVER so_far - sent AS ahead
         FROM (
-            SELECT id, priority, CASE WHEN bytes > 4096 THEN bytes ELSE 0 END AS weight,
+            SELECT *, CASE WHEN bytes > 4096 THEN bytes ELSE 0 END AS weight,
                    CASE WHEN bytes > $8::integer OR (bytes > 4096 AND $6::bigint = 0) THEN 0 ELSE bytes END AS sent
             FROM due
         ) AS weighed WINDOW so_far AS (ROWS UNBOUNDED PRECEDING)
@@ -93,11 +93,12 @@ WITH free AS MATERIALIZED (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated)
     SELECT id, 'picked'::pgqueuer_status, priority, entrypoint, /* IF tally */ true /* ELSE false */ FROM claimed
 ), claim_tallied AS (
-    /* IF tally */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
+    /* IF tally marked */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
     SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed
     GROUP BY priority, entrypoint
 ), job AS (
     SELECT id::bigint AS id, priority, entrypoint, attempts, updated, slot, bytes, is_inlined,
+           /* IF marked */ /* ELSE greatest('0001-01-01 00:00Z', least(seen, '9999-12-31 23:59:59.999999Z')) AS seen, */
            greatest('0001-01-01 00:00Z', least(execute_after, '9999-12-31 23:59:59.999999Z')) AS execute_after,
            (extract(
                epoch FROM greatest('0001-01-01 00:00Z', least(created, '9999-12-31 23:59:59.999999Z'))

@@ -18,18 +18,24 @@ WITH done AS (
          AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes)
 ), ours AS (
     DELETE FROM pgqueuer AS q USING done
-    WHERE q.id = ANY (ARRAY[done.id]) AND q.updated IS NOT DISTINCT FROM done.claimed
-      AND q.queue_manager_id IS NOT DISTINCT FROM $2 AND q.status IS NOT DISTINCT FROM 'picked'
+    WHERE q.id = ANY (ARRAY[done.id])
+      /* IF marked */ AND q.updated IS NOT DISTINCT FROM done.claimed AND q.queue_manager_id IS NOT DISTINCT FROM $2
+      AND q.status IS NOT DISTINCT FROM 'picked' /* ELSE AND q.status IS NOT DISTINCT FROM 'queued' AND $2::uuid IS NOT NULL */
     RETURNING done.*, q.priority, q.entrypoint, q.slot
 ), attempted AS (
     /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
     SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours WHERE plugin IS NOT NULL
 ), logged AS (
-    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated)
-    SELECT id, 'successful'::pgqueuer_status, priority, entrypoint, /* IF tally */ true /* ELSE false */ FROM ours
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated, created)
+    SELECT id, event.status, priority, entrypoint, /* IF tally */ true /* ELSE false */, event.at
+    FROM ours CROSS JOIN LATERAL (VALUES
+        /* IF marked */ /* ELSE ('picked'::pgqueuer_status, claimed), */
+        ('successful'::pgqueuer_status, clock_timestamp())
+    ) AS event(status, at)
 ), tallied AS (
     /* IF tally */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
-    SELECT date_trunc('sec', now()), count(*), priority, 'successful', entrypoint FROM ours
-    GROUP BY priority, entrypoint
+    SELECT date_trunc('sec', now()), count, priority, event.status, entrypoint
+    FROM (SELECT count(*), priority, entrypoint FROM ours GROUP BY priority, entrypoint) AS counted
+        CROSS JOIN (VALUES /* IF marked */ /* ELSE ('picked'), */ ('successful')) AS event(status)
 )
 SELECT id::bigint FROM ours

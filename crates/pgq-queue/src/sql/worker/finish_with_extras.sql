@@ -16,20 +16,25 @@ WITH done AS (
          AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, traceback, output)
 ), ours AS (
     DELETE FROM pgqueuer AS q USING done
-    WHERE q.id = ANY (ARRAY[done.id]) AND q.updated IS NOT DISTINCT FROM done.claimed
-      AND q.queue_manager_id IS NOT DISTINCT FROM $2 AND q.status IS NOT DISTINCT FROM 'picked'
+    WHERE q.id = ANY (ARRAY[done.id])
+      /* IF marked */ AND q.updated IS NOT DISTINCT FROM done.claimed AND q.queue_manager_id IS NOT DISTINCT FROM $2
+      AND q.status IS NOT DISTINCT FROM 'picked' /* ELSE AND q.status IS NOT DISTINCT FROM 'queued' AND $2::uuid IS NOT NULL */
     RETURNING done.*, q.priority, q.entrypoint, q.slot
 ), attempted AS (
     /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
     SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours WHERE plugin IS NOT NULL
 ), logged AS (
-    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback, aggregated)
-    SELECT id, status::pgqueuer_status, priority, entrypoint, traceback::jsonb, /* IF tally */ true /* ELSE false */
-    FROM ours
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback, aggregated, created)
+    SELECT id, event.status, priority, entrypoint, event.traceback, /* IF tally */ true /* ELSE false */, event.at
+    FROM ours CROSS JOIN LATERAL (VALUES
+        /* IF marked */ /* ELSE ('picked'::pgqueuer_status, NULL::jsonb, claimed), */
+        (ours.status::pgqueuer_status, ours.traceback::jsonb, clock_timestamp())
+    ) AS event(status, traceback, at)
 ), tallied AS (
     /* IF tally */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
-    SELECT date_trunc('sec', now()), count(*), priority, status, entrypoint FROM ours
-    GROUP BY priority, status, entrypoint
+    SELECT date_trunc('sec', now()), count(*), priority, event.status, entrypoint
+    FROM ours CROSS JOIN LATERAL (VALUES /* IF marked */ /* ELSE ('picked'), */ (ours.status)) AS event(status)
+    GROUP BY priority, event.status, entrypoint
 ), kept AS (
     INSERT INTO pgqueuer_output (job_id, entrypoint, output)
     SELECT id, entrypoint, output FROM ours WHERE output IS NOT NULL

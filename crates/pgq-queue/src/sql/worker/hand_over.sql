@@ -15,21 +15,26 @@ WITH done AS (
          AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, traceback, output)
 ), ours AS (
     DELETE FROM pgqueuer AS q USING done
-    WHERE q.id = ANY (ARRAY[done.id]) AND q.updated IS NOT DISTINCT FROM done.claimed
-      AND q.queue_manager_id IS NOT DISTINCT FROM $2 AND q.status IS NOT DISTINCT FROM 'picked'
+    WHERE q.id = ANY (ARRAY[done.id])
+      /* IF marked */ AND q.updated IS NOT DISTINCT FROM done.claimed AND q.queue_manager_id IS NOT DISTINCT FROM $2
+      AND q.status IS NOT DISTINCT FROM 'picked' /* ELSE AND q.status IS NOT DISTINCT FROM 'queued' AND $2::uuid IS NOT NULL */
     RETURNING done.*, q.priority, q.entrypoint, q.slot
 ), attempted AS (
     /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
     SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours WHERE plugin IS NOT NULL
 ), logged AS (
-    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback, aggregated)
-    SELECT id, status::pgqueuer_status, priority, entrypoint, traceback::jsonb, /* IF tally */ true /* ELSE false */
-    FROM ours
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback, aggregated, created)
+    SELECT id, event.status, priority, entrypoint, event.traceback, /* IF tally */ true /* ELSE false */, event.at
+    FROM ours CROSS JOIN LATERAL (VALUES
+        /* IF marked */ /* ELSE ('picked'::pgqueuer_status, NULL::jsonb, claimed), */
+        (ours.status::pgqueuer_status, ours.traceback::jsonb, clock_timestamp())
+    ) AS event(status, traceback, at)
     RETURNING job_id
 ), tallied AS (
     /* IF tally */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
-    SELECT date_trunc('sec', now()), count(*), priority, status, entrypoint FROM ours
-    GROUP BY priority, status, entrypoint
+    SELECT date_trunc('sec', now()), count(*), priority, event.status, entrypoint
+    FROM ours CROSS JOIN LATERAL (VALUES /* IF marked */ /* ELSE ('picked'), */ (ours.status)) AS event(status)
+    GROUP BY priority, event.status, entrypoint
 ), kept AS (
     INSERT INTO pgqueuer_output (job_id, entrypoint, output)
     SELECT id, entrypoint, output FROM ours WHERE output IS NOT NULL
@@ -82,12 +87,12 @@ WITH done AS (
     -- to 4,096 bytes is not counted and passes those that are too heavy; of these, none passes another. An answer
     -- has at most 512 KiB: the rows stay locked until it is sent, and that much fits into the buffers to a client
     -- that stopped reading.
-    SELECT id, priority, ahead < 524288 AS is_near,
+    SELECT *, ahead < 524288 AS is_near,
            weight = 0 OR total <= $20::bigint OR ($21::boolean AND total = weight) AS is_light
     FROM (
-        SELECT id, priority, weight, sum(weight) OVER so_far AS total, sum(sent) OVER so_far - sent AS ahead
+        SELECT *, sum(weight) OVER so_far AS total, sum(sent) OVER so_far - sent AS ahead
         FROM (
-            SELECT id, priority, CASE WHEN bytes > 4096 THEN bytes ELSE 0 END AS weight,
+            SELECT *, CASE WHEN bytes > 4096 THEN bytes ELSE 0 END AS weight,
                    CASE WHEN bytes > $22::integer OR (bytes > 4096 AND $20::bigint = 0) THEN 0 ELSE bytes END AS sent
             FROM due
         ) AS weighed WINDOW so_far AS (ROWS UNBOUNDED PRECEDING)
@@ -110,11 +115,12 @@ WITH done AS (
     -- Orders the rows of the log: a slot is released before it is taken again.
     WHERE (SELECT count(*) FROM logged) > 0
 ), claim_tallied AS (
-    /* IF tally */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
+    /* IF tally marked */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
     SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed
     GROUP BY priority, entrypoint
 ), job AS (
     SELECT id::bigint AS id, priority, entrypoint, attempts, updated, slot, bytes, is_inlined,
+           /* IF marked */ /* ELSE greatest('0001-01-01 00:00Z', least(seen, '9999-12-31 23:59:59.999999Z')) AS seen, */
            greatest('0001-01-01 00:00Z', least(execute_after, '9999-12-31 23:59:59.999999Z')) AS execute_after,
            (extract(
                epoch FROM greatest('0001-01-01 00:00Z', least(created, '9999-12-31 23:59:59.999999Z'))

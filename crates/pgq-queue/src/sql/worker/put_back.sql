@@ -18,14 +18,19 @@ WITH done AS (
         execute_after = CASE done.status WHEN 'queued' THEN now() + done.delay_ms * interval '1 millisecond'
                                          ELSE q.execute_after END
     FROM done
-    WHERE q.id = ANY (ARRAY[done.id]) AND q.updated IS NOT DISTINCT FROM done.claimed
-      AND q.queue_manager_id IS NOT DISTINCT FROM $2 AND q.status IS NOT DISTINCT FROM 'picked'
+    WHERE q.id = ANY (ARRAY[done.id])
+      /* IF marked */ AND q.updated IS NOT DISTINCT FROM done.claimed AND q.queue_manager_id IS NOT DISTINCT FROM $2
+      AND q.status IS NOT DISTINCT FROM 'picked' /* ELSE AND q.status IS NOT DISTINCT FROM 'queued' AND $2::uuid IS NOT NULL */
     RETURNING done.*, q.priority, q.entrypoint, q.slot
 ), attempted AS (
     /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
     SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours WHERE plugin IS NOT NULL
 ), logged AS (
-    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback)
-    SELECT id, status::pgqueuer_status, priority, entrypoint, traceback::jsonb FROM ours
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback, created)
+    SELECT id, event.status, priority, entrypoint, event.traceback, event.at
+    FROM ours CROSS JOIN LATERAL (VALUES
+        /* IF marked */ /* ELSE ('picked'::pgqueuer_status, NULL::jsonb, claimed), */
+        (ours.status::pgqueuer_status, ours.traceback::jsonb, clock_timestamp())
+    ) AS event(status, traceback, at)
 )
 SELECT id::bigint FROM ours

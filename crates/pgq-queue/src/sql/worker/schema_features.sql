@@ -13,5 +13,8 @@ SELECT usable[1] AS attempts, usable[2] AS tally, usable[3] AND usable[4] AS hos
        usable[3] AND EXISTS (
            SELECT FROM pg_attribute
            WHERE attrelid = to_regclass('pgqueuer_host') AND attname = 'presence' AND NOT attisdropped) AS presence,
+       usable[3] AND EXISTS (
+           SELECT FROM pg_attribute
+           WHERE attrelid = to_regclass('pgqueuer_host') AND attname = 'died' AND NOT attisdropped) AS deaths,
        usable[5] AS suspects, usable[6] AS verdicts
 FROM tables

@@ -1,0 +1,222 @@
+//! Claims that lock the rows of their jobs and write nothing to them.
+//!
+//! The transaction stays open while the jobs run, for tens of milliseconds. What has ended by then
+//! is finished in it; what has not is marked, and is from there on a claim like any other. A row is
+//! written once instead of three times, and one commit serves both ends.
+//!
+//! When the session breaks, all rows are free at once, also those of jobs that had ended. So this
+//! is for handlers whose only effects are in that transaction: of a run that was not committed,
+//! nothing is left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::Row as _;
+use sqlx::postgres::{PgArguments, PgRow, Postgres};
+use sqlx::query::Query;
+use uuid::Uuid;
+
+use super::claim::Taking;
+use super::claimed::is_unreadable;
+use super::lock_rest::{AFTER_DEATH, SURPLUS, UNREADABLE, WARY};
+use super::transaction::Transaction;
+use super::{Claimed, Queue, Record};
+use pgq_job::{Claim, Disposition, JobId};
+
+/// Sessions that are left for other statements while jobs are locked: outcomes and upkeep.
+const OTHER_SESSIONS: usize = 2;
+/// More transactions at a time gain nothing.
+const MOST: usize = 4;
+
+/// A row as it was when it was locked. Whoever else claims it, or puts it back, changes one of these.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LockedRow {
+    pub claim: Claim,
+    pub(super) seen: DateTime<Utc>,
+    pub(super) attempts: i32,
+}
+
+/// An open transaction that has locked the rows of some jobs. Dropped, it lets them go.
+#[derive(Debug)]
+pub struct LockedClaim {
+    transaction: Transaction,
+    /// Its rows.
+    pub rows: Vec<LockedRow>,
+}
+
+/// What came of trying to lock.
+#[derive(Debug)]
+pub struct Locked {
+    pub claimed: Claimed,
+    /// `None`: the jobs are marked already, or there are none.
+    pub claim: Option<LockedClaim>,
+}
+
+/// What a transaction wrote before it ended.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Jobs whose outcomes are recorded.
+    pub recorded: Vec<JobId>,
+    /// Jobs that are ordinary claims from now on.
+    pub marked: Vec<JobId>,
+}
+
+impl Queue {
+    /// How many transactions with locked rows this worker can have open at a time.
+    pub fn locked_claims(&self) -> usize {
+        match self.pool.is_by_transaction() || !self.sql.features.deaths {
+            true => 0,
+            false => self.pool.most().saturating_sub(OTHER_SESSIONS).min(MOST),
+        }
+    }
+
+    /// Whether claims may be locked only, now.
+    pub fn may_lock(&self) -> bool {
+        self.lock_rest.is_over()
+    }
+
+    /// Lock up to `max` due jobs of entrypoints without a limit, in the order of
+    /// [`claim`](Queue::claim), with at least this priority. Jobs that cannot start now, or that must leave a trace when they
+    /// end their host, are marked at once.
+    pub async fn lock(&self, entrypoints: &[Arc<str>], max: usize, least: i32) -> sqlx::Result<Locked> {
+        let mut transaction = Transaction::begin(&self.pool).await?;
+        let claimed = match self.take(&mut Taking::Lock(&mut transaction), entrypoints, max, least).await {
+            Ok(claimed) if claimed.unreadable == 0 => claimed,
+            Err(error) if !is_unreadable(&error) => return Err(error),
+            // Marking claims know what to do about such a row.
+            _ => {
+                drop(transaction);
+                return self.mark_for(UNREADABLE, entrypoints, max, least).await;
+            }
+        };
+        if claimed.is_wary {
+            transaction.roll_back().await?;
+            return self.mark_for(WARY, entrypoints, max, least).await;
+        }
+        if claimed.is_empty() && !claimed.too_heavy && !claimed.too_many {
+            transaction.roll_back().await?;
+            return Ok(Locked { claimed, claim: None });
+        }
+        let rows = claimed.rows.clone();
+        let claim = LockedClaim { transaction, rows };
+        // Rows that this host cannot take must not stay locked for a whole batch, over and over.
+        let surplus = claimed.too_heavy || claimed.too_many;
+        if !surplus && claimed.iter().all(|job| job.unread.is_none() && job.suspicion.is_none()) {
+            return Ok(Locked { claimed, claim: Some(claim) });
+        }
+        if surplus {
+            self.lock_rest.begin(SURPLUS);
+        }
+        let all: Vec<Claim> = claim.rows.iter().map(|row| row.claim).collect();
+        self.settle(claim, &[], &all).await?;
+        Ok(Locked { claimed, claim: None })
+    }
+
+    async fn mark_for(
+        &self,
+        rest: Duration,
+        entrypoints: &[Arc<str>],
+        max: usize,
+        least: i32,
+    ) -> sqlx::Result<Locked> {
+        self.lock_rest.begin(rest);
+        Ok(Locked { claimed: self.claim_from(entrypoints, max, least).await?, claim: None })
+    }
+
+    /// Record these outcomes, mark those that still run, and let all rows go. After an error nothing
+    /// of it is done, or all of it: nobody knows when the answer to a commit was lost.
+    pub async fn settle(&self, claim: LockedClaim, records: &[Record], running: &[Claim]) -> sqlx::Result<Settled> {
+        let LockedClaim { mut transaction, .. } = claim;
+        let mut settled = Settled::default();
+        let sorted = Sorted::of(records);
+        if !sorted.plain.is_empty() {
+            let query = self.ours(self.sql.finish_locked.clone(), &sorted.plain);
+            settled.recorded.extend(ids(&mut transaction, query).await?);
+        }
+        if !sorted.done.is_empty() {
+            let query = self.with_extras(self.sql.finish_locked_with_extras.clone(), &sorted.done);
+            settled.recorded.extend(ids(&mut transaction, query).await?);
+        }
+        if !sorted.back.is_empty() {
+            let query = self.back(self.sql.put_back_locked.clone(), &sorted.back);
+            settled.recorded.extend(ids(&mut transaction, query).await?);
+        }
+        if !running.is_empty() {
+            let (jobs, claimed): (Vec<JobId>, Vec<DateTime<Utc>>) =
+                running.iter().map(|claim| (claim.id, claim.at)).unzip();
+            let query = sqlx::query(self.sql.mark.clone()).bind(jobs).bind(self.me).bind(claimed);
+            settled.marked = ids(&mut transaction, query).await?;
+        }
+        transaction.commit().await?;
+        self.tallied.notify_one();
+        Ok(settled)
+    }
+
+    /// Lock rows again whose session was lost, as far as they are as they were and nobody has them.
+    pub async fn relock(&self, rows: &[LockedRow]) -> sqlx::Result<LockedClaim> {
+        let mut transaction = Transaction::begin(&self.pool).await?;
+        let query = sqlx::query(self.sql.relock.clone())
+            .bind(rows.iter().map(|row| row.claim.id).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.seen).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.attempts).collect::<Vec<_>>());
+        let ours = ids(&mut transaction, query).await?;
+        let rows = rows.iter().filter(|row| ours.contains(&row.claim.id)).copied().collect();
+        Ok(LockedClaim { transaction, rows })
+    }
+
+    /// Note that a worker died, and wake the others. From now on, claims are marked for a while.
+    pub async fn note_death(&self, worker: Uuid) -> sqlx::Result<()> {
+        self.lock_rest.begin(AFTER_DEATH);
+        if self.sql.features.deaths {
+            sqlx::query(self.sql.note_death.clone()).bind(worker).execute(&self.pool).await?;
+        }
+        Ok(())
+    }
+
+    /// To be called before the first claim: if any announced worker has no session, it may just have
+    /// died, of a job that is due again.
+    pub async fn look_for_deaths(&self) -> sqlx::Result<()> {
+        if self.sql.features.presence
+            && sqlx::query_scalar(self.sql.any_gone.clone()).bind(self.me).fetch_one(&self.pool).await?
+        {
+            self.lock_rest.begin(AFTER_DEATH);
+        }
+        Ok(())
+    }
+}
+
+/// Records by the statement that writes them.
+pub(super) struct Sorted<'r> {
+    /// Success, and nothing else to write.
+    pub(super) plain: Vec<&'r Record>,
+    /// Others that leave the queue.
+    pub(super) done: Vec<&'r Record>,
+    /// Those that stay.
+    pub(super) back: Vec<&'r Record>,
+}
+
+impl<'r> Sorted<'r> {
+    pub(super) fn of(records: &'r [Record]) -> Sorted<'r> {
+        let (plain, rest): (Vec<&Record>, Vec<&Record>) =
+            records.iter().partition(|record| record.disposition.is_plain());
+        let (done, back) = rest.into_iter().partition(|record| record.is_final());
+        Sorted { plain, done, back }
+    }
+}
+
+impl Record {
+    /// Whether writing it may have to wait for somebody else's transaction: a follow-up's dedupe key
+    /// may just be inserted by another.
+    pub fn may_wait(&self) -> bool {
+        matches!(&self.disposition, Disposition::Finished { follow_ups, .. }
+            if follow_ups.iter().any(|job| job.dedupe_key.is_some()))
+    }
+}
+
+async fn ids(
+    transaction: &mut Transaction,
+    query: Query<'static, Postgres, PgArguments>,
+) -> sqlx::Result<Vec<JobId>> {
+    transaction.fetch_all(query).await?.iter().map(|row: &PgRow| row.try_get(0)).collect()
+}

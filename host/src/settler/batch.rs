@@ -1,0 +1,135 @@
+//! The jobs of one claim whose rows are only locked, from the claim to the end of its transaction.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use pgq_job::Claim;
+use pgq_queue::Record;
+
+/// Collects outcomes until the transaction is settled.
+#[derive(Debug)]
+pub struct LockedBatch {
+    state: Mutex<State>,
+    all_ended: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    running: HashSet<Claim>,
+    ended: Vec<Record>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Outcomes are written in the transaction.
+    Open,
+    /// The transaction is being ended. Outcomes that come now have to wait for it.
+    Settling,
+    /// Outcomes go to the recorder.
+    Settled,
+}
+
+impl LockedBatch {
+    pub(super) fn new(jobs: impl IntoIterator<Item = Claim>) -> LockedBatch {
+        let running: HashSet<Claim> = jobs.into_iter().collect();
+        let ended = Vec::with_capacity(running.len());
+        LockedBatch {
+            state: Mutex::new(State { phase: Phase::Open, running, ended }),
+            all_ended: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Take the outcome of one of its jobs; or give it back, for the recorder.
+    pub fn end(&self, record: Record) -> Result<(), Record> {
+        let mut state = self.lock();
+        if state.phase == Phase::Settled {
+            return Err(record);
+        }
+        state.running.remove(&record.claim);
+        state.ended.push(record);
+        if state.running.is_empty() && state.phase == Phase::Open {
+            self.all_ended.notify_one();
+        }
+        Ok(())
+    }
+
+    /// A job is over, and there is nothing to record.
+    pub fn drop_out(&self, claim: Claim) {
+        let mut state = self.lock();
+        state.running.remove(&claim);
+        if state.running.is_empty() && state.phase == Phase::Open {
+            self.all_ended.notify_one();
+        }
+    }
+
+    /// Resolves when none of its jobs runs. There is one waiter, the settler.
+    pub(super) async fn all_ended(&self) {
+        while !self.lock().running.is_empty() {
+            self.all_ended.notified().await;
+        }
+    }
+
+    /// End the collecting: what has ended, and what still runs.
+    pub(super) fn settle(&self) -> (Vec<Record>, Vec<Claim>) {
+        let mut state = self.lock();
+        state.phase = Phase::Settling;
+        (std::mem::take(&mut state.ended), state.running.iter().copied().collect())
+    }
+
+    /// The transaction is over. Returns what has ended meanwhile.
+    pub(super) fn settled(&self) -> Vec<Record> {
+        let mut state = self.lock();
+        state.phase = Phase::Settled;
+        std::mem::take(&mut state.ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use pgq_job::{Disposition, Terminal};
+
+    fn claim(id: i64) -> Claim {
+        Claim { id, at: chrono::DateTime::UNIX_EPOCH }
+    }
+
+    fn record(id: i64) -> Record {
+        let disposition = Disposition::Finished {
+            status: Terminal::Successful,
+            traceback: None,
+            output: None,
+            follow_ups: Vec::new(),
+        };
+        Record::new(claim(id), disposition)
+    }
+
+    #[test]
+    fn an_outcome_goes_where_its_row_is() {
+        let batch = LockedBatch::new([1, 2, 3].map(claim));
+        batch.end(record(1)).expect("open");
+        assert!(batch.all_ended().now_or_never().is_none());
+        let (ended, mut running) = batch.settle();
+        running.sort_by_key(|claim| claim.id);
+        assert_eq!((ended.len(), running), (1, vec![claim(2), claim(3)]));
+        batch.end(record(2)).expect("kept until the transaction is over");
+        assert_eq!(batch.settled().len(), 1);
+        assert_eq!(batch.end(record(3)).expect_err("the recorder's").claim, claim(3));
+    }
+
+    #[test]
+    fn it_is_over_when_its_last_job_is() {
+        let batch = LockedBatch::new([1, 2].map(claim));
+        batch.end(record(1)).expect("open");
+        batch.drop_out(claim(2));
+        assert!(batch.all_ended().now_or_never().is_some());
+    }
+}
