@@ -97,11 +97,10 @@ async fn follow_ups_are_committed_with_the_outcome_complete() {
     .await
     .unwrap();
     assert_eq!(rows, [(3, Some(b"one".to_vec())), (3, Some(b"two".to_vec()))]);
-    // The `queued` row of a follow-up and the `successful` row of its parent have the time of one
-    // transaction.
+    // The `queued` row of a follow-up and the `successful` row of its parent are of one transaction.
     let transactions = database
         .count(&format!(
-            "SELECT count(DISTINCT created) FROM pgqueuer_log
+            "SELECT count(DISTINCT xmin::text) FROM pgqueuer_log
              WHERE (job_id = {id} AND status = 'successful') OR (entrypoint = 'echo' AND status = 'queued')"
         ))
         .await;

@@ -47,13 +47,17 @@ pub fn worker_settings() -> String {
 /// whether nobody answers or a stopped process does not read. A statement whose client hung up is
 /// cancelled. Shorter settings of the server stay.
 ///
+/// A transaction of ours is never idle for longer than the jobs may run whose rows it locks, which
+/// is tens of milliseconds. One that is idle for five seconds is that of a host that stands still,
+/// or that the network has lost, and its rows are for others.
+///
 /// `statement_timeout` is the last resort, above the longest deadline of ours. Settings that the
 /// platform lacks are left out.
 const LIMITS: &str = "
 SELECT set_config(ours.name, ours.value::text, false)
 FROM (VALUES ('tcp_keepalives_idle', {seconds} / 2), ('tcp_keepalives_interval', {seconds} / 6), ('tcp_keepalives_count', 3),
              ('tcp_user_timeout', {seconds} * 1000), ('client_connection_check_interval', least(5000, {seconds} * 500)),
-             ('idle_in_transaction_session_timeout', {seconds} * 2000), ('statement_timeout', {longest})) AS ours (name, value)
+             ('idle_in_transaction_session_timeout', 5000), ('statement_timeout', {longest})) AS ours (name, value)
 JOIN pg_settings AS theirs ON theirs.name = ours.name
 WHERE theirs.setting::bigint = 0 OR theirs.setting::bigint > ours.value";
 

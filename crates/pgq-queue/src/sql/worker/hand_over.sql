@@ -41,7 +41,8 @@ WITH done AS (
     ON CONFLICT (job_id) DO UPDATE SET output = EXCLUDED.output, entrypoint = EXCLUDED.entrypoint, created = now()
 ), new AS (
     INSERT INTO pgqueuer (priority, entrypoint, payload, execute_after, dedupe_key, headers, status)
-    SELECT f.priority, f.entrypoint, f.payload, now() + f.delay_ms * interval '1 millisecond', f.dedupe_key,
+    SELECT f.priority, f.entrypoint, f.payload,
+           clock_timestamp() + f.delay_ms * interval '1 millisecond', f.dedupe_key,
            coalesce(f.headers, 'null')::jsonb, 'queued'::pgqueuer_status
     FROM unnest($11::bigint[], $12::int[], $13::text[], $14::bytea[], $15::bigint[], $16::text[], $17::text[])
          WITH ORDINALITY AS f(parent, priority, entrypoint, payload, delay_ms, dedupe_key, headers, ord)

@@ -15,7 +15,8 @@ WITH done AS (
     UPDATE pgqueuer AS q
     SET status = done.status::pgqueuer_status, updated = now(), queue_manager_id = NULL, slot = NULL,
         attempts = least(q.attempts::bigint + done.failures, 2147483647)::int,
-        execute_after = CASE done.status WHEN 'queued' THEN now() + done.delay_ms * interval '1 millisecond'
+        -- A transaction that locked the row may have begun a while ago.
+        execute_after = CASE done.status WHEN 'queued' THEN clock_timestamp() + done.delay_ms * interval '1 millisecond'
                                          ELSE q.execute_after END
     FROM done
     WHERE q.id = ANY (ARRAY[done.id])
