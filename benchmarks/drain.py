@@ -1,8 +1,8 @@
-"""pgq-host beside PgQueuer, graphile-worker (Node) and graphile_worker (Rust), in one run on one machine: how fast a queue is drained, what that costs, how long one job
-takes; and how long pgq-host's claims take beside a million rows.
+"""Compares pgq-host with PgQueuer, graphile-worker (Node) and graphile_worker (Rust) in one run on one machine: how fast they drain a queue, what that
+costs, and how long one job takes. Also measures pgq-host's claims in a queue with a million rows.
 
-Run by `make bench`. Starts a PostgreSQL of its own with default settings (fsync on) and stops it. Needs the release binary, the tests'
-guests, graphile-worker from npm, graphile_worker from crates.io, and a Python that has PgQueuer: this one. Writes docs/benchmarks.md and docs/benchmarks.svg.
+Run by `make bench`. Starts and stops its own PostgreSQL with default settings (fsync on). Needs the release binary, the tests' guests, graphile-worker
+from npm, graphile_worker from crates.io, and PgQueuer in this Python. Writes docs/benchmarks.md and docs/benchmarks.svg.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from report import SERVER_CPU, WORKER_CPU
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BINARY = ROOT / "target/release/pgq-host"
-# Its entrypoints `noop_fresh` and `noop_kept` read their payload and are done.
+# Its entrypoints `noop_fresh` and `noop_kept` read their payload and return.
 PLUGIN = ROOT / "target/guests/wasm32-wasip2/release/reuse.wasm"
 GRAPHILE = ROOT / "target/graphile"
 GRAPHILE_RUST = ROOT / "target/graphile-rust/release/pgq-host-benchmarks-graphile-rust"
@@ -40,7 +40,7 @@ PAYLOAD = b'{"name":"x"}'
 PATIENCE = 300
 TICKS = os.sysconf("SC_CLK_TCK")
 
-# As PgQueuer enqueues: the rows, and a log row for each.
+# Enqueues as PgQueuer does: the rows, and a log row for each.
 ENQUEUE = """
 WITH new AS (
     INSERT INTO pgqueuer (priority, entrypoint, payload, headers, status)
@@ -49,7 +49,7 @@ WITH new AS (
 )
 INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint) SELECT id, 'queued', priority, entrypoint FROM new
 """
-# As graphile-worker's own bulk function does. The time of a single job is for the wait until its task runs.
+# As graphile-worker's own bulk function does. A single job carries the time, to measure the wait until its task runs.
 ADD_JOBS = """
 SELECT count(*) FROM graphile_worker.add_jobs(ARRAY(
     SELECT json_populate_record(NULL::graphile_worker.job_spec, json_build_object('identifier', 'hello', 'payload', %s::json))
@@ -59,7 +59,7 @@ ADD_JOB = "SELECT id FROM graphile_worker.add_job('hello', json_build_object('na
 
 
 class Server:
-    """A PostgreSQL in a temporary folder, reached over a Unix socket in it; run by the user postgres where we are root."""
+    """A PostgreSQL in a temporary folder, with a Unix socket there. It runs as the user postgres if we are root."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -71,7 +71,7 @@ class Server:
         data = folder / "data"
         self.run(binaries / "initdb", "--pgdata", data, "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C")
         log = open(folder / "server.log", "w")
-        # Where it listens is all that differs from the defaults.
+        # Only its address differs from the defaults.
         arguments = ["-D", data, "-k", folder, "-c", "listen_addresses="]
         self.process = subprocess.Popen([binaries / "postgres", *arguments], stdout=log, stderr=log, user=self.user, cwd=folder)
         wait_until("PostgreSQL answers", self.answers)
@@ -97,17 +97,17 @@ class Server:
         return True
 
     def cpu_seconds(self) -> float:
-        """Of the postmaster, its children, and those that it has buried."""
+        """CPU seconds of the postmaster, its children, and children that ended."""
         own = self.process.pid
         total = 0
         for folder in Path("/proc").iterdir():
             if not folder.name.isdigit():
                 continue
             try:
-                # The name, in parentheses, may hold anything; what follows is numbers.
+                # The name is in parentheses and may contain anything. Numbers follow it.
                 fields = (folder / "stat").read_text().rpartition(")")[2].split()
             except OSError:
-                continue  # It ended while we looked.
+                continue  # It has ended in the meantime.
             pid, parent = int(folder.name), int(fields[1])
             utime, stime, cutime, cstime = map(int, fields[11:15])
             if pid == own:
@@ -122,7 +122,7 @@ class Server:
 
 
 def server_binaries() -> Path:
-    """Version 15 where there is one, since that is what the project's figures are about."""
+    """Version 15 if it is installed, since the project's figures are about that one."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: (path.parent.name != "15", path.parent.name))
     if folders:
         return folders[0]
@@ -140,7 +140,7 @@ def wait_until(what: str, holds) -> None:
 
 
 class Peer:
-    """A worker program on PgQueuer's tables: what it is called, how its schema is made, how it is started, what it has done."""
+    """A worker program on PgQueuer's tables: its name, how to install its schema and start it, and what it has done."""
 
     def __init__(self, name: str, install: list[object], run: list[object], folder: Path, entrypoint: str = "hello") -> None:
         self.name = name
@@ -159,7 +159,7 @@ class Peer:
         return logged(connection, "successful") == jobs
 
     def drained(self, connection: psycopg.Connection, jobs: int) -> float | None:
-        """Seconds from the first claim to the last outcome; none unless each job was run once."""
+        """Seconds from the first claim to the last outcome. None unless each job ran exactly once."""
         if logged(connection, "successful") != jobs or logged(connection, "picked") != jobs:
             return None
         return float(
@@ -170,7 +170,7 @@ class Peer:
         )
 
     def waits(self, connection: psycopg.Connection) -> dict[str, list[float]]:
-        """Milliseconds until each job of the first but one was claimed, and done."""
+        """Milliseconds until each job but the first was claimed, and done."""
         rows = connection.execute(
             """SELECT extract(epoch FROM p.created - q.created) * 1000, extract(epoch FROM s.created - q.created) * 1000
                FROM pgqueuer_log q JOIN pgqueuer_log p USING (job_id) JOIN pgqueuer_log s USING (job_id)
@@ -179,7 +179,7 @@ class Peer:
         return {"claimed": [float(row[0]) for row in rows], "done": [float(row[1]) for row in rows]}
 
     def start(self, dsn: str, *arguments: str, log_level: str = "WARNING") -> subprocess.Popen:
-        # Names, levels and so on are the defaults, whatever the caller's environment says.
+        # Use the defaults for names, levels and so on, whatever the caller's environment says.
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PGQ", "PG", "RUST_LOG"))}
         environment |= {"PGDSN": dsn, "PGQ_HOST_CACHE_DIR": str(self.log.parent / "code")}
         with open(self.log, "w") as log:
@@ -187,8 +187,8 @@ class Peer:
 
 
 class Graphile(Peer):
-    """graphile-worker, or graphile_worker on the same tables, which keep no history: what it did is what is gone from them, and what its
-    process says at its end."""
+    """graphile-worker, or graphile_worker on the same tables. They keep no history: completed jobs are those missing from the tables, and
+    what the process reports when it ends."""
 
     def __init__(self, name: str, run: list[object], folder: Path) -> None:
         super().__init__(name, [*run, "install"], run, folder)
@@ -205,7 +205,7 @@ class Graphile(Peer):
 
     def start(self, dsn: str, *arguments: str, log_level: str = "WARNING") -> subprocess.Popen:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "GRAPHILE"))}
-        # As its own benchmark does: else a line per job is made up, whoever reads it.
+        # As in its own benchmark. Otherwise it formats a line per job even if nobody reads it.
         environment |= {"PGDSN": dsn, "NO_LOG_SUCCESS": "1"}
         with open(self.said, "w") as said, open(self.log, "w") as log:
             return subprocess.Popen([*self.run, *(arguments or ["serve"])], env=environment, cwd=GRAPHILE, stdout=said, stderr=log)
@@ -241,7 +241,7 @@ def peers(folder: Path) -> list[Peer]:
 
 @contextlib.contextmanager
 def database(server: Server, peer: Peer) -> Iterator[tuple[str, psycopg.Connection]]:
-    """A fresh one, with the schema as the peer makes it."""
+    """A new database, with the schema that the peer installs."""
     with server.connect("postgres") as admin:
         admin.execute("CREATE DATABASE bench")
         dsn = server.dsn("bench")
@@ -261,9 +261,9 @@ def logged(connection: psycopg.Connection, status: str) -> int:
 
 
 def drain(server: Server, peer: Peer, jobs: int) -> dict[str, float]:
-    """Enqueue all, let one process empty the queue, and see how fast it was."""
+    """Enqueue all jobs, let one process empty the queue, and measure how fast it was."""
     with database(server, peer) as (dsn, connection):
-        # Else the first to write a page after a checkpoint pays for all of it, and which peer that is would be chance.
+        # Otherwise the first write to a page after a checkpoint would carry its cost, for a random peer.
         connection.execute("CHECKPOINT")
         before_enqueue = wal(connection)
         peer.enqueue(connection, jobs)
@@ -287,10 +287,10 @@ def drain(server: Server, peer: Peer, jobs: int) -> dict[str, float]:
 
 
 def latency(server: Server, peer: Peer, jobs: int, rate: int) -> dict[str, float]:
-    """Single jobs at an idle worker, one every 1/rate s."""
+    """Enqueue single jobs for an idle worker, one every 1/rate s."""
     with database(server, peer) as (dsn, connection):
         worker = peer.start(dsn)
-        # A job that was run says that it is up.
+        # A completed job shows that the worker is ready.
         peer.enqueue(connection, 1)
         wait_until(f"{peer.name} runs a job", lambda: peer.has_run(connection, 1))
         idle = resident_mb(worker.pid)
@@ -313,7 +313,7 @@ def latency(server: Server, peer: Peer, jobs: int, rate: int) -> dict[str, float
 
 
 def start_up(server: Server, peer: Peer) -> dict[str, float]:
-    """From the start of the process to its first claim being possible, the plugin's code being in the cache."""
+    """From the start of the process until it can claim, with the plugin's code in the cache."""
     with database(server, peer) as (dsn, _):
         begun = time.monotonic()
         worker = peer.start(dsn, log_level="INFO")
@@ -330,7 +330,7 @@ def resident_mb(pid: int) -> float:
 
 
 def claims(rounds: int, jobs: int, size: int | None) -> list[dict]:
-    """How long pgq-host's claims take beside masses of rows, each with the claims of an empty queue: `pgq-host bench`, in a run of its own."""
+    """How long pgq-host's claims take beside masses of rows, compared with an empty queue: a separate run of `pgq-host bench`."""
     sizes = ["--size", str(size)] if size else []
     command = [BINARY, "bench", "backlog", "future", "in-flight", "wide", "--embedded", "--json", "--rounds", rounds, "--jobs", jobs, *sizes]
     answer = subprocess.run([str(word) for word in command], check=True, stdout=subprocess.PIPE)
@@ -356,22 +356,22 @@ def versions(server: Server) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="of each measurement, interleaved [5]")
-    parser.add_argument("--jobs", type=int, default=20_000, help="drained in each round [20000]")
-    parser.add_argument("--latency-jobs", type=int, default=200, help="enqueued one by one at 100/s [200]")
-    parser.add_argument("--claim-rounds", type=int, default=3, help="of the claims beside masses of rows; 0 leaves them out [3]")
-    parser.add_argument("--size", type=int, help="rows of these masses, instead of a million and so on")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement, interleaved [5]")
+    parser.add_argument("--jobs", type=int, default=20_000, help="jobs drained in each round [20000]")
+    parser.add_argument("--latency-jobs", type=int, default=200, help="jobs enqueued one by one at 100/s [200]")
+    parser.add_argument("--claim-rounds", type=int, default=3, help="rounds of the claims beside masses of rows; 0 skips them [3]")
+    parser.add_argument("--size", type=int, help="number of those rows, instead of each scenario's own")
     parser.add_argument("--out", type=Path, default=ROOT / "docs", help="the folder for benchmarks.md and benchmarks.svg [docs]")
     options = parser.parse_args()
     figures: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory(prefix="pgq-bench-") as folder:
-        os.chmod(folder, 0o755)  # PostgreSQL's user must get to its own folder in it.
+        os.chmod(folder, 0o755)  # PostgreSQL's user must be able to reach its own folder in it.
         home = Path(folder) / "pg"
         home.mkdir(mode=0o700)
         contenders = peers(Path(folder))
         server = Server(home)
         try:
-            # Compiles the plugin into the cache, and everybody's code into the page cache; counts for nothing.
+            # Compiles the plugin into the cache, and loads everybody's code into the page cache. Not measured.
             for peer in contenders:
                 drain(server, peer, 100)
             for round in range(options.rounds):

@@ -1,8 +1,8 @@
-"""What a hostile guest costs the jobs beside it: throughput, latency, the host's memory. Run by `make bench-hostile`.
+"""Measures how a hostile guest affects the jobs beside it: throughput, latency, the host's memory. Run by `make bench-hostile`.
 
-For each way to misbehave (tests/guests/hostile), in turn with a quiet run: jobs of `echo` come at a fixed rate while hostile jobs come
-too, on one host with its defaults. Or hostile files: one lands in the plugins folder every half second, each time another. A column is the
-median of the rounds.
+For each way to misbehave (tests/guests/hostile), alternating with a quiet run: jobs of `echo` arrive at a fixed rate together with hostile
+jobs, on one host with its defaults. Or hostile files: a new one arrives in the plugins folder every half second. A column is the median
+of the rounds.
 """
 
 import argparse
@@ -30,7 +30,7 @@ SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FR
 FROM pgqueuer_log AS done JOIN pgqueuer_log AS queue USING (job_id)
 WHERE done.status = 'successful' AND queue.status = 'queued' AND done.entrypoint = 'echo'
 """
-# As PgQueuer's client does: without the log row there is no time to start from.
+# Enqueues as PgQueuer's client does. Without the log row, there would be no start time.
 LOGGED = """
 WITH new AS (
     INSERT INTO pgqueuer (priority, entrypoint, payload, status) VALUES (0, 'echo', 'x', 'queued') RETURNING id
@@ -39,12 +39,12 @@ WITH new AS (
 
 
 def echoes(connection) -> int:
-    """Good jobs that are done; some of the hostile ones end well, too."""
+    """The number of good jobs that are done. Some hostile ones succeed, too."""
     return connection.execute("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful' AND entrypoint = 'echo'").fetchone()[0]
 
 
 def uleb(value: int) -> bytes:
-    """As WebAssembly writes numbers."""
+    """WebAssembly's encoding of unsigned numbers."""
     encoded = bytearray()
     while value >= 0x80:
         encoded.append(value & 0x7F | 0x80)
@@ -57,12 +57,12 @@ def section(kind: int, content: bytes) -> bytes:
 
 
 def component(*modules: bytes) -> bytes:
-    """One with these core modules in it, and nothing else."""
+    """A component with only these core modules."""
     return b"\0asm\x0d\0\x01\0" + b"".join(section(1, module) for module in modules)
 
 
 def compile_bomb() -> bytes:
-    """A loop of so many values that depend on each other that it takes a compiler minutes."""
+    """A loop with so many interdependent values that it takes a compiler minutes."""
     get, put, load, add = (lambda n: b"\x20" + uleb(n)), (lambda n: b"\x21" + uleb(n)), b"\x28\x02\x00", b"\x6a"
     steps = b"".join(get(i * 7 % 500) + get(i * 13 % 500) + load + add + put(i % 500) for i in range(40_000))
     body = b"\x01" + uleb(500) + b"\x7f" + b"\x03\x40" + steps + get(0) + b"\x0d\x00\x0b\x0b"
@@ -87,7 +87,7 @@ def bytes_of(kind: str) -> bytes:
 
 @contextlib.contextmanager
 def landing(plugins: Path, content: bytes) -> Iterator[None]:
-    """A file of this content lands now and then, each time another by an empty section at its end."""
+    """Install a file with this content again and again, each time made different by an empty section at its end."""
     path, stop = plugins / "bad.wasm", threading.Event()
 
     def land() -> None:
@@ -111,7 +111,7 @@ Beside = Callable[[], contextlib.AbstractContextManager[None]]
 
 
 def quiet_or_not(server: Server, host: Peer, kind: str | None, beside: Beside, jobs: int, rate: int, seconds: int, hostile: int) -> dict[str, float]:
-    """Good jobs at a rate for the latency, then a backlog of them for the throughput; hostile jobs among both, or something else beside."""
+    """Good jobs at a fixed rate for the latency, then a backlog of them for the throughput. Hostile jobs are among both, or something else runs beside them."""
     with database(server, host) as (dsn, connection), contextlib.ExitStack() as until_end:
         process = host.start(dsn, "--dequeue-timeout", "3600", log_level="ERROR")
         try:
@@ -146,9 +146,9 @@ def quiet_or_not(server: Server, host: Peer, kind: str | None, beside: Beside, j
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=10_000, help="in the backlog")
-    parser.add_argument("--rate", type=int, default=100, help="good jobs a second")
-    parser.add_argument("--seconds", type=int, default=5, help="of that rate: a 99th percentile needs some hundred jobs")
+    parser.add_argument("--jobs", type=int, default=10_000, help="jobs in the backlog")
+    parser.add_argument("--rate", type=int, default=100, help="good jobs per second")
+    parser.add_argument("--seconds", type=int, default=5, help="duration of that rate; a 99th percentile needs some hundred jobs")
     parser.add_argument("--hostile", type=int, default=4, help="hostile jobs beside the backlog")
     parser.add_argument("--only", nargs="*", default=KINDS + FILES, choices=KINDS + FILES, metavar="KIND")
     options = parser.parse_args()
@@ -161,7 +161,7 @@ def main() -> None:
         plugins = folder / "plugins"
         plugins.mkdir()
         (plugins / "hostile.wasm").write_bytes(GUEST.read_bytes())
-        # What is hostile here is to run: not to be paused, and not to be refused at the first thing it tries.
+        # The hostile jobs must run: they must not be paused, nor denied the first thing they try.
         config = folder / "pgq-host.toml"
         config.write_text('[circuit-breaker]\ncrashes = 0\n[plugins.hostile]\nenqueue = ["*"]\n')
         server = Server(folder / "database")

@@ -1,4 +1,4 @@
-"""What drain.py measured, as a page (docs/benchmarks.md) and a chart (docs/benchmarks.svg)."""
+"""Writes the results of drain.py as a page (docs/benchmarks.md) and a chart (docs/benchmarks.svg)."""
 
 import datetime
 import os
@@ -14,7 +14,7 @@ SERVER_CPU = "CPU s per 1,000 jobs: PostgreSQL"
 
 @dataclass
 class Run:
-    """Figures by peer and by what they are of, one for each round; claims as `pgq-host bench --json` has them."""
+    """The figures by peer and by measurement, one per round. `claims` has the format of `pgq-host bench --json`."""
 
     names: list[str]
     figures: dict[str, dict[str, list[float]]]
@@ -51,7 +51,7 @@ def table(run: Run) -> str:
 
 
 def ratios(run: Run) -> str:
-    """pgq-host as a multiple of each other peer, of medians."""
+    """The medians of pgq-host as a multiple of those of each other peer."""
     pairs = [(ours, other) for ours in run.ours for other in run.names if other not in run.ours]
     lines = [["ratio of medians", *(f"{ours} / {other}" for ours, other in pairs)]]
     for what in dict.fromkeys(what for name in run.names for what in run.figures[name]):
@@ -106,7 +106,7 @@ def page(run: Run) -> str:
 
 The time of a claim of ten jobs, in two kinds of queue: one with masses of other rows, or of jobs
 that the claim wants as well, and one with nothing but the ten. It is the time of the worker's own
-statement, its commit included. "limited" is an entrypoint with a limit over all workers. In
+statement, including its commit. "limited" is an entrypoint with a limit over all workers. In
 "limited" beside running jobs, each running job has one of its slots. In "limited, others run", the
 slots are another entrypoint's.
 
@@ -188,7 +188,7 @@ STYLE = """
 
 
 def chart(run: Run) -> str:
-    """Bars, in colours that light and dark backgrounds both carry."""
+    """Bars, in colours that suit light and dark backgrounds."""
     drawing, y = [], 24
     panels = [
         ("Jobs per second", "more is better", [(name, [run.median(name, "jobs/s")], name in run.ours) for name in run.names]),

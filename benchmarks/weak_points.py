@@ -1,7 +1,7 @@
-"""Stock PgQueuer beside pgq-host where PgQueuer 1.6.0 is known to be weak, in one run. Run by `make bench-weak-points`.
+"""Compares stock PgQueuer 1.6.0 with pgq-host at PgQueuer's known weak points. Run by `make bench-weak-points`.
 
-Each scenario does the same to both, in a new database of the peer's own making, and says what became of it. README.md beside this file
-describes the scenarios. Prints a Markdown table, and on stderr each statement of the idle workers with how often it came.
+Each scenario does the same to both, each in a new database that the peer has set up, and reports the result. README.md beside this
+file describes the scenarios. Prints a Markdown table to stdout, and the statements of the idle workers with their counts to stderr.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from drain import BINARY, ROOT, Peer, Server, database, wait_until
 
 GUEST = ROOT / "target/guests/wasm32-wasip2/release/hostile.wasm"
 PGQ = [sys.executable, "-m", "pgqueuer"]
-# As PgQueuer's client does it: the rows, and a log row for each.
+# Enqueues as PgQueuer's client does: the rows, and a log row for each.
 ENQUEUE = """
 WITH new AS (
     INSERT INTO pgqueuer (priority, entrypoint, payload, headers, status)
@@ -40,25 +40,25 @@ SELECT min(id) FROM new
 
 @dataclass
 class Case:
-    """A peer with a database of its own, and what a scenario does with them."""
+    """A peer with its own database, and helpers for the scenarios."""
 
     server: Server
     folder: Path
     dsn: str
     connection: psycopg.Connection
-    commands: dict[str, list[object]]  # of `run`, by how it is connected
+    commands: dict[str, list[object]]  # The `run` commands, by kind of connection.
     install: list[object]
     numbers: itertools.count
 
     def worker(self, *arguments: object, connected: str = "one") -> "Worker":
-        """Of PgQueuer, the one whose connections are as asked."""
+        """Start a worker. For PgQueuer, `connected` selects the kind of connection."""
         command = self.commands.get(connected, self.commands["one"])
-        # One peer object per worker: each writes a log of its own.
+        # One peer object per worker, since each writes its own log.
         peer = Peer(f"worker-{next(self.numbers)}", self.install, [*command, *arguments], self.folder)
         return Worker(peer, peer.start(f"{self.dsn}&application_name={peer.name}"))
 
     def enqueue(self, entrypoint: str, payload: str, count: int = 1, headers: str | None = None) -> int:
-        """The first one's id."""
+        """Enqueue jobs and return the first one's id."""
         return self.value(ENQUEUE, [entrypoint, payload.encode(), headers, count, entrypoint])
 
     def value(self, sql: str, parameters: object = None) -> object:
@@ -68,9 +68,9 @@ class Case:
         return self.value("SELECT count(*) FROM pgqueuer_log WHERE job_id = %s AND status = %s", [job, status])
 
     def serves(self) -> None:
-        """Wait until a job was run."""
+        """Wait until a job has run."""
         job = self.enqueue("echo", "ready")
-        wait_until("a job is run", lambda: self.count(job, "successful") == 1)
+        wait_until("a job has run", lambda: self.count(job, "successful") == 1)
 
     def fate(self, job: int) -> str:
         row = self.connection.execute("SELECT status::text FROM pgqueuer WHERE id = %s", [job]).fetchone()
@@ -98,7 +98,7 @@ class Worker:
 
 
 def poison_job(case: Case, seconds: int = 30) -> str:
-    """A job that kills its worker each time it runs: SIGKILL at each `picked`, and a supervisor that starts another at once."""
+    """A job that kills its worker each time it runs: SIGKILL at each `picked`, and a supervisor that restarts it at once."""
     lease = ["--heartbeat-timeout", "1", "--dequeue-timeout", "1"]
     job = case.enqueue("nap", "3600000")
     runs, begun = 0, time.monotonic()
@@ -116,13 +116,13 @@ def poison_job(case: Case, seconds: int = 30) -> str:
 
 
 def unfenced_completion(case: Case, ms: int = 6000) -> str:
-    """A worker is stopped (SIGSTOP) in the middle of a job, another takes the job over, the first wakes up and finishes it."""
+    """A worker is suspended (SIGSTOP) in the middle of a job, another takes the job over, and the first resumes and finishes it."""
     lease = ["--heartbeat-timeout", "1", "--dequeue-timeout", "1"]
     with case.worker(*lease) as stale:
         case.serves()
         job = case.enqueue("nap", str(ms))
         wait_until("the job runs", lambda: case.count(job, "picked") == 1)
-        # The claim is committed; its handler is to have begun as well.
+        # The claim is committed. Its handler must have started, too.
         time.sleep(0.5)
         stale.process.send_signal(signal.SIGSTOP)
         with case.worker(*lease):
@@ -137,7 +137,7 @@ def unfenced_completion(case: Case, ms: int = 6000) -> str:
 
 
 def nul_in_an_error(case: Case, good: int = 20, seconds: int = 15) -> str:
-    """A job fails with a NUL in its message, with good ones behind it."""
+    """A job fails with a NUL in its message, followed by good jobs."""
     with case.worker():
         case.serves()
         bad = case.enqueue("nul", "")
@@ -153,7 +153,7 @@ def nul_in_an_error(case: Case, good: int = 20, seconds: int = 15) -> str:
 
 
 def headers_not_an_object(case: Case, good: int = 9, seconds: int = 15) -> str:
-    """A row with headers `[1,2]`, with good ones behind it."""
+    """A row with headers `[1,2]`, followed by good jobs."""
     with case.worker() as worker:
         case.serves()
         with case.connection.transaction():
@@ -168,7 +168,7 @@ def headers_not_an_object(case: Case, good: int = 9, seconds: int = 15) -> str:
 
 
 def lost_listener(case: Case, jobs: int = 5) -> str:
-    """The backend that listens is terminated. 15 s later, single jobs at the idle worker."""
+    """The listening backend is terminated. 15 s later, single jobs are enqueued for the idle worker."""
     with case.worker("--dequeue-timeout", 8, connected="pool") as worker:
         case.serves()
         listening = "SELECT count(*) FROM pg_stat_activity WHERE query ~* '^LISTEN|^SELECT id, CASE' AND datname = current_database()"
@@ -182,13 +182,13 @@ def lost_listener(case: Case, jobs: int = 5) -> str:
 
 
 def requeue(case: Case, jobs: int = 5) -> str:
-    """A held job is requeued by `pgq requeue`, the worker being idle."""
+    """A held job is requeued by `pgq requeue` while the worker is idle."""
     with case.worker("--dequeue-timeout", 8):
         case.serves()
         took = []
         for number in range(jobs):
             job = case.value("INSERT INTO pgqueuer (priority, entrypoint, payload, status) VALUES (0, 'echo', 'x', 'failed') RETURNING id")
-            # The INSERT woke the worker: let it fall asleep again, at another point of its interval each time.
+            # The INSERT woke the worker. Let it become idle again, at a different point of its interval each time.
             time.sleep(1.3 + number)
             command = [*PGQ, "requeue", str(job)]
             subprocess.run(command, env={"PGDSN": case.dsn, "PATH": "/usr/bin:/bin"}, check=True, stdout=subprocess.DEVNULL)
@@ -198,7 +198,7 @@ def requeue(case: Case, jobs: int = 5) -> str:
 
 def waited(case: Case, job: int, pause: float = 0.0) -> float:
     """Seconds from `queued` to `picked`."""
-    wait_until("the job is run", lambda: case.count(job, "successful") == 1)
+    wait_until("the job has run", lambda: case.count(job, "successful") == 1)
     time.sleep(pause)
     return float(case.value(
         """SELECT extract(epoch FROM max(created) FILTER (WHERE status = 'picked') - max(created) FILTER (WHERE status = 'queued'))
@@ -210,11 +210,11 @@ def milliseconds(seconds: list[float]) -> str:
 
 
 def saturated_limit(case: Case, jobs: int = 300) -> str:
-    """A limit of 2 over all workers, jobs of 20 ms, four workers: 100/s could be done."""
+    """A limit of 2 over all workers, jobs of 20 ms, four workers: 100 jobs/s are possible."""
     with contextlib.ExitStack() as stack:
         for _ in range(4):
             stack.enter_context(case.worker())
-        # PgQueuer's have one connection each, under the name that we gave it; pgq-host's have several, one of which listens (and looks whether the others are there).
+        # Each of PgQueuer's workers has one connection, with the name that we gave it. Each of pgq-host's has several, one of which listens (and checks for other hosts).
         connected = """SELECT count(DISTINCT application_name) FILTER (WHERE application_name LIKE 'worker-%')
                               + count(*) FILTER (WHERE application_name = 'pgq-host' AND query ~* '^LISTEN|^SELECT id, CASE')
                        FROM pg_stat_activity WHERE datname = current_database()"""
@@ -227,19 +227,19 @@ def saturated_limit(case: Case, jobs: int = 300) -> str:
         seconds = case.value(
             """SELECT extract(epoch FROM max(created) FILTER (WHERE status = 'successful') - min(created) FILTER (WHERE status = 'picked'))
                FROM pgqueuer_log WHERE job_id >= %s""", [first])
-        # By id: a claim that saw a slot given back has a later id than the row that says so.
+        # By id: a claim that saw a freed slot has a later id than the row that freed it.
         most = case.value(
             """SELECT max(running) FROM (
                    SELECT sum(CASE status WHEN 'picked' THEN 1 WHEN 'successful' THEN -1 ELSE 0 END) OVER (ORDER BY id) AS running
                    FROM pgqueuer_log WHERE job_id >= %s) AS r""", [first])
-    return f"{jobs / float(seconds):.0f} jobs/s, {most} at most ran at a time"
+    return f"{jobs / float(seconds):.0f} jobs/s, {most} at most ran at once"
 
 
 STATEMENT = re.compile(r"^\S+ \S+ \S+ \[\d+\] LOG:  (?:statement|execute [^:]*): ")
 
 
 def idle(case: Case, seconds: int = 65) -> str:
-    """What an idle worker with all defaults asks, by the server's log under log_statement = all."""
+    """The statements of an idle worker with all defaults, from the server's log with log_statement = all."""
     case.connection.execute("ALTER DATABASE bench SET log_statement = 'all'")
     with case.worker():
         case.serves()
@@ -251,7 +251,7 @@ def idle(case: Case, seconds: int = 65) -> str:
     seen: Counter[str] = Counter()
     for number, line in enumerate(lines):
         if STATEMENT.match(line):
-            # Long ones go on in indented lines.
+            # Long statements continue on indented lines.
             rest = itertools.takewhile(lambda more: more.startswith("\t"), lines[number + 1:])
             seen[" ".join(" ".join([STATEMENT.sub("", line), *rest]).split())[:110]] += 1
     for statement, times in seen.most_common():
@@ -266,7 +266,7 @@ SCENARIOS: dict[str, Callable[[Case], str]] = {
     "headers that are not an object: the worker": headers_not_an_object,
     "lost listener: wait until `picked`, dequeue timeout 8 s": lost_listener,
     "requeue at an idle worker: wait until `picked`, dequeue timeout 8 s": requeue,
-    "saturated limit of 2: of 100 jobs/s that could be": saturated_limit,
+    "saturated limit of 2: of 100 possible jobs/s": saturated_limit,
     "idle worker: statements per second, over 65 s": idle,
 }
 
@@ -286,11 +286,11 @@ def a_server() -> Iterator[tuple[Server, Path]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="*", help="scenarios by the name of their function", metavar="NAME")
+    parser.add_argument("--only", nargs="*", help="scenarios, by the names of their functions", metavar="NAME")
     options = parser.parse_args()
     for needed in [BINARY, GUEST]:
         if not needed.exists():
-            sys.exit(f"{needed} is not there: run 'make bench-weak-points'")
+            sys.exit(f"{needed} is missing: run 'make bench-weak-points'")
     with a_server() as (server, folder):
         plugins = folder / "plugins"
         plugins.mkdir()

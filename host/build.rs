@@ -1,9 +1,9 @@
-//! Tells the binary which revision it was built from: that of the repository around it, of the
-//! package it came in, or what `PGQ_HOST_REVISION` says (an image is built without the repository).
-//! Reads files only, since git need not be there.
+//! Tells the binary which revision it was built from: that of the surrounding repository, that of
+//! the package it came in, or `PGQ_HOST_REVISION` (an image is built without the repository). It
+//! only reads files, since git may not be installed.
 //!
-//! And lists the files of the SDK, which `plugin new` writes beside a new plugin: nobody has to
-//! remember to add one.
+//! It also lists the files of the SDK, which `plugin new` writes beside a new plugin, so that
+//! nobody has to remember to add one.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -22,8 +22,8 @@ fn main() {
     fs::write(list, sdk_files(&package)).expect("the list of the SDK's files can be written");
 }
 
-/// An array of the files' paths in the SDK and their texts. `sdk` and `wit` lead out of this
-/// folder, and are copied into a package.
+/// An array of the files' paths in the SDK and their texts. `sdk` and `wit` are links that lead out
+/// of this folder. `cargo package` copies what they point to.
 fn sdk_files(package: &Path) -> String {
     let mut files = vec![
         ("LICENSE-MIT".to_owned(), package.join("LICENSE-MIT")),
@@ -46,19 +46,19 @@ fn collect(folder: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) {
     }
 }
 
-/// What `cargo package` notes.
+/// The revision that `cargo package` recorded.
 fn of_package(package: &Path) -> Option<String> {
     let noted = fs::read_to_string(package.join(".cargo_vcs_info.json")).ok()?;
     let (_, rest) = noted.split_once("\"sha1\"")?;
     rest.split('"').nth(1).map(str::to_owned)
 }
 
-/// What HEAD leads to. The build is done again when HEAD moves and at no other time: a file that is
-/// not there would be taken for one that changed with every build.
+/// The commit that HEAD points to. Only watch files that exist: cargo treats a missing file as
+/// changed, and would run this for every build.
 fn of_repository(root: &Path) -> Option<String> {
     let git = root.join(".git");
-    // A worktree has a file that says where its own folder is; what it shares with the others is
-    // elsewhere still.
+    // A worktree has a file that names its own folder. What it shares with other worktrees is in
+    // yet another place.
     let folder = match fs::read_to_string(&git) {
         Ok(file) => root.join(file.strip_prefix("gitdir:")?.trim()),
         Err(_) => git,
@@ -67,8 +67,8 @@ fn of_repository(root: &Path) -> Option<String> {
         .map_or_else(|_| folder.clone(), |common| folder.join(common.trim()));
     let head = watched(&folder.join("HEAD"))?;
     let Some(name) = head.trim().strip_prefix("ref: ") else { return Some(head.trim().to_owned()) };
-    // Grows with every move of HEAD, also where its branch is in `packed-refs` until the next
-    // commit.
+    // Grows with every move of HEAD, even while its branch is in `packed-refs`, which lasts until
+    // the next commit.
     watched(&folder.join("logs/HEAD"));
     match watched(&shared.join(name)) {
         Some(revision) => Some(revision.trim().to_owned()),

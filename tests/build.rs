@@ -1,4 +1,4 @@
-//! Builds the guests of the tests, and the example plugins, from source: a test never runs a stale
+//! Builds the tests' guests and the example plugins from source, so that a test never runs a stale
 //! component.
 
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ fn build(workspace: &Path, target: &Path) {
         .args(["build", "--release", "--locked", "--target", "wasm32-wasip2", "--target-dir"])
         .arg(target)
         .current_dir(workspace);
-    // What cargo tells this build script about the native build must not reach the guests' build.
+    // Variables that cargo sets for this native build must not reach the guests' build.
     for (name, _) in std::env::vars_os() {
         let name_text = name.to_string_lossy();
         let native = [

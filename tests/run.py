@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Run `cargo test`, and what failed once more, alone.
+"""Runs `cargo test`, then runs each failed test once more, alone.
 
-A test that fails and then passes alone is flaky: it is named at the end, loudly, and does not fail the run. A test that
-fails twice does, and so does a build that fails. Arguments are those of `cargo test`; CARGO names another cargo.
+A test that fails and then passes alone is flaky: it is named prominently at the end, but does not fail the run. A test
+that fails twice does, and so does a failed build. Takes the arguments of `cargo test`. CARGO names another cargo.
 """
 
 import os
@@ -15,7 +15,7 @@ TEST_FAILED = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. FAILED")
 
 
 def run(command):
-    """Run it with its output passed on as it comes; returns exit code and lines."""
+    """Run it, passing on its output as it comes. Returns the exit code and the lines."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     lines = []
     for line in process.stdout:
@@ -26,7 +26,7 @@ def run(command):
 
 
 def failed_targets(lines):
-    """The targets that cargo names after `error: N targets failed:`, as its own arguments; one that failed is named by a hint."""
+    """The targets that cargo lists after `error: N targets failed:`, as its own arguments. A single failed one is named by a hint."""
     targets = []
     for number, line in enumerate(lines):
         if re.match(r"^error: \d+ targets? failed:", line):
@@ -53,9 +53,9 @@ def main():
     failed = sorted({match[1] for line in lines if (match := TEST_FAILED.match(line))})
     targets = failed_targets(lines)
     if not failed or not targets:
-        return code  # The build, or a test process that died: nothing to tell apart.
+        return code  # The build failed, or a test process died: there is nothing to run again.
     if "--workspace" in options:
-        # Of one package alone, dependencies would be built anew with fewer features.
+        # With one package alone, dependencies would be rebuilt with fewer features.
         targets = [list(target) for target in dict.fromkeys(tuple(without_package(target)) for target in targets)]
     print(f"\n{len(failed)} failed, and run once more, alone: {', '.join(failed)}\n", flush=True)
     passed, failed_again = set(), False

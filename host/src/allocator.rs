@@ -1,15 +1,15 @@
-//! The C library's allocator, told to give memory back.
+//! Makes the C library's allocator return memory to the system.
 
-/// Larger blocks are mapped for themselves, and unmapped when they are freed.
+/// Blocks of this size (1 MiB) or more get their own mapping, which is unmapped when they are
+/// freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MAPPED_FROM: std::ffi::c_int = 1 << 20;
 
-/// Call it before any thread is started.
+/// Call this before any thread is started.
 ///
-/// glibc raises the size from which blocks are mapped for themselves, up to 32 MiB, whenever such a
-/// block is freed. From then on blocks of that size come from arenas, which keep them: a host that
-/// handed payloads of 15 MB to guests grew to 574 MB. A size that is set stays, and the same host
-/// takes 242 MB.
+/// Whenever a mapped block is freed, glibc raises this threshold, up to 32 MiB. From then on,
+/// blocks of that size come from arenas, which keep them: a host that handed payloads of 15 MB to
+/// guests grew to 574 MB. Setting the threshold turns that off, and the same host takes 242 MB.
 pub fn give_memory_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[expect(unsafe_code, reason = "a call of the C library that sets two numbers")]

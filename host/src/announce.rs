@@ -11,28 +11,28 @@ use crate::plugins::{File, PluginSet};
 use pgq_queue::told::Told as _;
 use pgq_queue::{PluginVersion, Queue};
 
-/// Between two announcements when nothing changes.
+/// The time between two announcements when nothing changes.
 pub const PERIOD: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(2);
 
-/// What this host says of itself.
+/// Announces this host.
 pub struct Announcer {
     queue: Queue,
     plugins: watch::Receiver<Arc<PluginSet>>,
     presence: Presence,
-    /// What was announced last.
+    /// The last announcement.
     announced: Option<bool>,
     unannounced: watch::Receiver<u64>,
     returns: watch::Receiver<u64>,
 }
 
-/// Whether a host's sessions show that it lives.
+/// Whether a host's sessions show that it is alive.
 #[derive(Debug)]
 pub enum Presence {
-    /// The database lacks the column for it.
+    /// The database does not have the column for it.
     Unknown,
     Always,
-    /// Only while it has the listening session; all others are a pooler's.
+    /// Only while its listener is connected, because all its other sessions belong to a pooler.
     WhileListening(watch::Receiver<bool>),
 }
 
@@ -72,14 +72,15 @@ impl Announcer {
         let anew = present && self.announced != Some(true);
         let announced = self.queue.announce(crate::version::BUILD, &files(&set), &versions(&set), present, anew).await;
         if let Err(error) = &announced {
-            tracing::warn!(error = %error.told(), "cannot announce this host; until it is, its death is noticed only when its leases are over; trying again");
+            tracing::warn!(error = %error.told(), "cannot announce this host; until it is announced, other hosts notice its death only when its leases expire; trying again");
         } else {
             self.announced = Some(present);
         }
         announced.is_ok()
     }
 
-    /// Announce every change at once, and the host now and then, until `stop`; then withdraw it.
+    /// Announce every change at once, and the host every minute, until `stop`; then withdraw the
+    /// announcement.
     pub async fn keep(mut self, mut announced: bool, stop: CancellationToken) {
         loop {
             let wait = if announced { PERIOD } else { RETRY }.mul_f64(0.75 + fastrand::f64() / 2.0);
@@ -87,7 +88,7 @@ impl Announcer {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep(wait) => {}
                 () = self.presence.changed() => {}
-                // The queue keeps both senders.
+                // The queue holds both senders.
                 _ = self.unannounced.changed() => {}
                 _ = self.returns.changed() => {}
                 changed = self.plugins.changed() => if changed.is_err() { break },
@@ -95,7 +96,7 @@ impl Announcer {
             announced = self.announce().await;
         }
         if let Err(error) = self.queue.withdraw().await {
-            tracing::debug!(error = %error.told(), "cannot take the announcement of this host back; it will be forgotten");
+            tracing::debug!(error = %error.told(), "cannot withdraw the announcement of this host; it will expire");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Cargo, asked for components: what it builds, why it cannot, and where a component lands.
+//! Runs cargo to build components: what it built, why it could not, and where the component is
+//! installed.
 
 mod group;
 mod install;
@@ -14,43 +15,43 @@ use tokio::process::Command;
 use group::Group;
 pub use install::{Installed, install};
 
-/// What components are built for.
+/// The target that components are built for.
 const TARGET: &str = "wasm32-wasip2";
 
-/// One build of a crate or a workspace. Dropped half-way, it takes cargo and its compilers with it.
+/// One build of a crate or a workspace. Dropping its future kills cargo and its compilers.
 #[derive(Debug, Clone, Copy)]
 pub struct Build<'a> {
     pub folder: &'a Path,
-    /// Optimised, or built in less time.
+    /// Optimized, or built in less time.
     pub release: bool,
-    /// Errors and warnings only.
+    /// Show errors and warnings only.
     pub quiet: bool,
 }
 
 /// Why there is no component.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    #[error("{} has no Cargo.toml; name the folder of a plugin's crate, or make one with `pgq-host plugin new NAME`", .0.display())]
+    #[error("{} has no Cargo.toml; name the folder of a plugin's crate, or create one with `pgq-host plugin new NAME`", .0.display())]
     NoCrate(PathBuf),
     #[error(
-        "cargo cannot be started: {0}; install Rust with rustup (https://rustup.rs), and see that cargo is on the PATH"
+        "cargo cannot be started: {0}; install Rust with rustup (https://rustup.rs), and check that cargo is on the PATH"
     )]
     NoCargo(io::Error),
-    /// A cargo, but no compiler behind it.
+    /// Cargo is installed, but no working compiler.
     #[error("rustc does not work in {}: {cause}; install Rust with rustup (https://rustup.rs)", folder.display())]
     NoCompiler { folder: PathBuf, cause: String },
-    /// The most common one, of which the compiler only says that it cannot find `core`.
+    /// The most common problem. The compiler's own message only says that it cannot find `core`.
     #[error("the target {TARGET} is not installed for the Rust that builds {}; run `rustup target add {TARGET}` there", .0.display())]
     NoTarget(PathBuf),
-    /// A mistake in the code; cargo has said which.
+    /// A mistake in the code. Cargo's messages say which.
     #[error("cargo could not build {}: its messages are above", .0.display())]
     Failed(PathBuf),
-    /// No `cdylib`.
-    #[error("{} builds no component; a plugin's Cargo.toml has crate-type = [\"cdylib\"] under [lib]", .0.display())]
+    /// The crate has no `cdylib`.
+    #[error("{} builds no component; a plugin's Cargo.toml needs crate-type = [\"cdylib\"] under [lib]", .0.display())]
     NoComponent(PathBuf),
 }
 
-/// A line of cargo's `--message-format=json`, as far as it is of interest.
+/// The relevant parts of a line of cargo's `--message-format=json`.
 #[derive(Deserialize)]
 struct Message {
     #[serde(default)]
@@ -65,7 +66,11 @@ struct MessageTarget {
 }
 
 impl Build<'_> {
-    /// Build, and name the components. What cargo says goes to stderr as it says it.
+    /// Build, and return the paths of the components. Cargo's messages go to stderr as they come.
+    ///
+    /// # Errors
+    ///
+    /// Fails if cargo cannot be started, if the build fails, or if it produces no component.
     pub async fn run(self) -> Result<Vec<PathBuf>, BuildError> {
         if !self.folder.join("Cargo.toml").is_file() {
             return Err(BuildError::NoCrate(self.folder.to_owned()));
@@ -90,7 +95,7 @@ impl Build<'_> {
         if components.is_empty() { Err(BuildError::NoComponent(self.folder.to_owned())) } else { Ok(components) }
     }
 
-    /// After a failure only: a build that works need not wait for questions.
+    /// Find the cause of a failure. Only runs after one, so that a successful build is not delayed.
     async fn diagnose(self) -> BuildError {
         let folder = self.folder.to_owned();
         let mut rustc = Command::new("rustc");
@@ -118,7 +123,8 @@ fn components_of(line: &str) -> Vec<PathBuf> {
     if !message.target.kind.iter().any(|kind| kind == "cdylib") {
         return Vec::new();
     }
-    // What a dependency makes stays in `deps`; what was asked for lies beside it.
+    // Components of dependencies stay in `deps`; those of the crates that were asked for are beside
+    // it.
     let asked_for = |path: &PathBuf| {
         path.extension().is_some_and(|e| e == "wasm") && !path.parent().is_some_and(|p| p.ends_with("deps"))
     };

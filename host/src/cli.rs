@@ -1,6 +1,6 @@
-//! The command line: PgQueuer's verbs and options, and pgq-host's own.
+//! The command line: PgQueuer's verbs and options, and those that pgq-host adds.
 //!
-//! Data goes to stdout, status to stderr. Exit codes: 0 fine, 1 failed, 2 usage.
+//! Data goes to stdout, status to stderr. Exit codes: 0 success, 1 failure, 2 usage error.
 
 mod bench;
 mod cancel;
@@ -49,12 +49,11 @@ pub struct Cli {
 enum Command {
     /// Run jobs with the plugins of a folder.
     Run(run::RunArgs),
-    /// Run jobs with a private PostgreSQL of its own, for development: nothing to install or set
-    /// up.
+    /// Run jobs with a private PostgreSQL, for development: nothing to install or set up.
     Dev(dev::DevArgs),
-    /// Ask a host on this machine whether it is alive, or ready: for a container's health check.
+    /// Ask a host on this machine whether it is alive or ready, for a container's health check.
     Probe(probe::ProbeArgs),
-    /// Measure how fast jobs are run here, and at what cost.
+    /// Measure how fast jobs run on this machine, and at what cost.
     Bench(bench::BenchArgs),
     /// Enqueue a job.
     Queue(queue::QueueArgs),
@@ -62,38 +61,39 @@ enum Command {
     Failed(inspect::FailedArgs),
     /// Put held jobs back into the queue.
     Requeue(requeue::RequeueArgs),
-    /// Take jobs away: queued, running or held.
+    /// Cancel jobs: queued, running or held.
     Cancel(cancel::CancelArgs),
-    /// List running jobs whose worker has been silent.
+    /// List running jobs whose worker has sent no heartbeat for a while.
     Stale(inspect::StaleArgs),
     /// List workers that hold jobs.
     Workers(inspect::JsonArgs),
     /// Show how many jobs wait per entrypoint, and for how long.
     Backlog(inspect::JsonArgs),
-    /// List schedules, or take some out.
+    /// List schedules, or remove some.
     Schedules(schedules::SchedulesArgs),
-    /// Print what comes over the queue's notification channel.
+    /// Print the messages on the queue's notification channel.
     Listen(listen::ListenArgs),
-    /// Make, build, look at, try and list plugins. Needs no database.
+    /// Create, build, inspect, try and list plugins. Needs no database.
     Plugin(plugin::PluginArgs),
-    /// Make PgQueuer's tables and pgq-host's additions.
+    /// Create PgQueuer's tables and pgq-host's additions.
     Install(schema::InstallArgs),
-    /// Check that the tables are there as they should be, or that nothing is there.
+    /// Check that the tables are as they should be, or that there are none.
     Verify(schema::VerifyArgs),
-    /// Bring the tables up to date; adopts what PgQueuer installed.
+    /// Bring the tables up to date. Adopts tables that PgQueuer installed.
     Upgrade(schema::UpgradeArgs),
-    /// Remove the tables, with all jobs in them. Asks before it takes jobs, or a host's tables.
+    /// Remove the tables with all jobs in them. Asks before it removes jobs, or tables that a host
+    /// uses.
     Uninstall(uninstall::UninstallArgs),
-    /// Look whether database, role, plugins and hosts are fit for `run`, and say what mends what is
-    /// not. Changes nothing.
+    /// Check whether database, role, plugins and hosts are fit for `run`, and suggest a fix for
+    /// each problem. Changes nothing.
     Doctor(doctor::DoctorArgs),
-    /// Change which tables are written to PostgreSQL's log.
+    /// Change which tables are written to PostgreSQL's write-ahead log.
     Durability(schema::DurabilityArgs),
-    /// Tune autovacuum for the tables, or take that back.
+    /// Tune autovacuum for the tables, or undo that.
     Autovac(schema::AutovacArgs),
     /// Print (or apply) the privileges that a worker's role needs, and no more.
     Grant(schema::GrantArgs),
-    /// Compile the component on stdin; the host calls this itself.
+    /// Compile the component on stdin. The host runs this itself.
     #[command(name = wasm::COMPILE_VERB, hide = true)]
     CompileComponent {
         max_instances: u32,
@@ -101,7 +101,7 @@ enum Command {
         #[arg(action = clap::ArgAction::Set)]
         pooled: bool,
     },
-    /// `run` for the bench, which ends when that does.
+    /// `run` for the bench. Ends when the bench does.
     #[command(name = pgq_bench::WORKER_VERB, hide = true)]
     BenchWorker(run::RunArgs),
     /// Print SQL instead of running it. Needs no database.
@@ -110,9 +110,8 @@ enum Command {
 }
 
 impl Command {
-    /// By when a verb that works on a session of its own has ended. A table that is rewritten may
-    /// take hours; the others have deadlines of their own, or none because they go on until they
-    /// are stopped.
+    /// The time limit of a verb that works on one session. Rewriting a table may take hours. The
+    /// other verbs have their own limits, or none because they run until they are stopped.
     fn deadline(&self) -> Option<Duration> {
         const HOUR: Duration = Duration::from_secs(3600);
         match self {
@@ -126,32 +125,33 @@ impl Command {
 }
 
 impl Cli {
-    /// What was asked for, by arguments and variables. Ends the process where that makes no sense.
+    /// Parse the arguments and the environment variables. Ends the process if they are invalid.
     pub fn read() -> Cli {
         let heeded = environment::heed(Cli::command(), &environment::is_empty);
         let read = heeded.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
         read.unwrap_or_else(|error| {
             let mut command = Cli::command();
-            // Fills in what subcommands have from their parents.
+            // Propagates the parents' arguments to the subcommands.
             command.build();
             let explained = environment::explain(&command, error, |name| std::env::var_os(name));
             help::end(command, explained)
         })
     }
 
-    /// Do what was asked for.
+    /// Run the command.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the command does. [`exit_code`] tells usage errors from other failures.
     pub async fn run(self) -> anyhow::Result<()> {
         let statement_timeout = self.database.statement_timeout;
         match self.command.deadline() {
             None => Box::pin(self.obey()).await,
             Some(default) => {
                 let deadline = statement_timeout.unwrap_or(default);
-                // What the driver waits for below this, it would wait for for ever where the
-                // network is silent.
+                // On a silent network, the driver would wait for an answer forever.
                 tokio::time::timeout(deadline, Box::pin(self.obey())).await.unwrap_or_else(|_| {
-                    anyhow::bail!(
-                        "the database did not answer within {deadline:?}; --statement-timeout gives it longer"
-                    )
+                    anyhow::bail!("the database did not answer within {deadline:?}; --statement-timeout raises that")
                 })
             }
         }

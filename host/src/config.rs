@@ -1,7 +1,7 @@
-//! `pgq-host.toml`: what an operator decides about plugins and the worker.
+//! `pgq-host.toml`: an operator's settings for plugins and the worker.
 //!
-//! Flags win over the environment, the environment over this file, this file over the defaults. A
-//! key that is not known here is an error, and all mistakes are reported at once.
+//! Flags take precedence over the environment, the environment over this file, and this file over
+//! the defaults. An unknown key is an error, and all mistakes are reported at once.
 
 mod canary;
 mod plugin;
@@ -21,20 +21,20 @@ use crate::plugins::{BreakerRule, Canary, Caps, ClaimMode, ClaimModes, Folder};
 use crate::readiness::Requirement;
 use pgq_engine::Grants;
 
-/// Looked for in the working directory when no other is named.
+/// Read from the working directory if no other file is named.
 pub const DEFAULT_FILE: &str = "pgq-host.toml";
 
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     /// Defaults for the flags of `run`.
     pub run: RunSection,
-    /// Caps over what plugins declare.
+    /// Caps on what plugins declare.
     pub caps: Caps,
     pub grants: BTreeMap<String, Grants>,
     pub canaries: BTreeMap<String, Canary>,
     /// How jobs are claimed.
     pub claims: ClaimModes,
-    /// When an entrypoint whose runs crash is paused.
+    /// When an entrypoint that crashes is paused.
     pub breaker: BreakerRule,
 }
 
@@ -56,28 +56,28 @@ struct File {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RunSection {
     pub plugins: Option<PathBuf>,
-    /// Folder of compiled code.
+    /// The folder of compiled code.
     pub cache_dir: Option<PathBuf>,
     pub batch_size: Option<usize>,
     /// How jobs are claimed, where a plugin's section does not say.
     pub claim: Option<ClaimMode>,
-    /// Jobs that run at a time.
+    /// The most jobs that run at once.
     pub max_concurrent_tasks: Option<usize>,
-    /// Bytes that all running guests may have together.
+    /// The most bytes for all running guests together.
     pub max_guest_memory: Option<u64>,
-    /// Bytes that claimed jobs may hold.
+    /// The most bytes of payloads and headers of claimed jobs.
     pub max_claimed_bytes: Option<u64>,
-    /// Seconds.
+    /// In seconds.
     pub dequeue_timeout: Option<f64>,
-    /// Seconds.
+    /// In seconds.
     pub heartbeat_timeout: Option<f64>,
-    /// Seconds.
+    /// In seconds.
     pub drain_timeout: Option<f64>,
-    /// Seconds.
+    /// In seconds.
     pub log_aggregation_interval: Option<f64>,
-    /// Where metrics are served.
+    /// The address for health checks and metrics.
     pub listen: Option<SocketAddr>,
-    /// End when the listener is lost.
+    /// Stop when the listener's connection is lost.
     pub shutdown_on_listener_failure: Option<bool>,
     /// What a host must have to be ready.
     #[serde(default)]
@@ -121,7 +121,7 @@ impl BreakerSection {
         }
         if rule.crashes > rule.window {
             mistakes.push(format!(
-                "circuit-breaker.crashes is {}, more than the window of {} runs; 0 switches it off",
+                "circuit-breaker.crashes is {}, more than the window of {} runs; 0 disables the circuit breaker",
                 rule.crashes, rule.window
             ));
         }
@@ -130,7 +130,11 @@ impl BreakerSection {
 }
 
 impl Config {
-    /// Read the named file; or `pgq-host.toml` here, if there is one.
+    /// Read the named file, or `pgq-host.toml` in the working directory if it exists.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read or is invalid.
     pub fn load(named: Option<&Path>) -> anyhow::Result<Config> {
         let path = named.unwrap_or(Path::new(DEFAULT_FILE));
         let text = match std::fs::read_to_string(path) {
@@ -145,12 +149,16 @@ impl Config {
         Config::parse(&text).with_context(|| format!("the configuration {} is not valid", path.display()))
     }
 
-    /// The plugins of this folder, as far as the file speaks of them.
+    /// The plugins folder with this file's settings for it.
     pub fn folder(&self, path: PathBuf) -> Folder {
         Folder { path, grants: self.grants.clone(), canaries: self.canaries.clone(), claims: self.claims.clone(), caps: self.caps }
     }
 
-    /// The text of such a file, checked.
+    /// Parse and check the text of a file.
+    ///
+    /// # Errors
+    ///
+    /// Reports all mistakes at once.
     pub fn parse(text: &str) -> anyhow::Result<Config> {
         let file: File = toml::from_str(text)?;
         let mut mistakes = Vec::new();
@@ -161,7 +169,7 @@ impl Config {
                 Some(Ok(time)) if !time.is_zero() => time,
                 Some(_) => {
                     mistakes.push(format!(
-                        "limits.{key} is {:?}, which is not a time like \"90s\" or \"15m\"",
+                        "limits.{key} is {:?}, which is not a duration like \"90s\" or \"15m\"",
                         text.unwrap_or_default()
                     ));
                     default
@@ -186,11 +194,11 @@ impl Config {
             }
         };
         if file.limits.reuse == Some(0) {
-            mistakes.push("limits.reuse is 0; 1 makes a fresh instance for each job".into());
+            mistakes.push("limits.reuse is 0; 1 means a fresh instance for each job".into());
         }
         if file.limits.max_crashes == Some(0) {
             mistakes.push(
-                "limits.max-crashes is 0; 1 holds a job as soon as its worker is lost while it runs alone".into(),
+                "limits.max-crashes is 0; 1 holds a job as soon as its worker is lost while the job runs alone".into(),
             );
         }
         let reuse = file.limits.reuse.unwrap_or(defaults.reuse);
@@ -212,17 +220,25 @@ impl Config {
     }
 }
 
-/// A time as PgQueuer's flags have it, seconds with a fraction; or with a unit, like `90s`, `15m`,
-/// `2h 30m`.
+/// Parse a duration: seconds with a fraction, as for PgQueuer's flags, or with units, like `90s`,
+/// `15m`, `2h 30m`.
+///
+/// # Errors
+///
+/// Returns a message that says what is accepted.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a time; write seconds like 30 or 0.5, or a unit like 90s, 15m, 2h");
+    let wrong = || format!("{text:?} is not a duration; write seconds like 30 or 0.5, or a unit like 90s, 15m, 2h");
     match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| wrong()),
         Err(_) => humantime::parse_duration(text).map_err(|_| wrong()),
     }
 }
 
-/// A size: bytes, or with a unit of 1,024 like `64MiB`, `1GiB`, `512K`.
+/// Parse a size: bytes, or with a binary unit like `64MiB`, `1GiB`, `512K`.
+///
+/// # Errors
+///
+/// Returns a message that says what is accepted.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let shift = match text[digits..].trim().to_ascii_lowercase().as_str() {

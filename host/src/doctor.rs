@@ -1,8 +1,8 @@
-//! Whether a database, a role, a plugins folder and the hosts on a queue are fit for `run`. Looks,
-//! and changes nothing.
+//! Checks whether a database, a role, a plugins folder and the hosts on a queue are fit for `run`.
+//! Changes nothing.
 //!
-//! A check is a function that looks at one thing and says what it found. One that cannot look (the
-//! role may not, the tables are not there) says so, and keeps no other from looking.
+//! Each check examines one thing and reports what it found. A check that cannot run (a missing
+//! privilege, missing tables) says so and does not affect the others.
 
 mod activity;
 mod autovacuum;
@@ -31,7 +31,7 @@ pub use deployment::{Deployment, PluginsFolder};
 use finding::Report;
 pub use finding::{Finding, Severity};
 
-/// Run all checks, one after the other: some of them count what goes on in the server.
+/// Run all checks, one after the other, because some of them count activity on the server.
 pub async fn examine(deployment: &Deployment) -> Vec<Finding> {
     let mut report = Report::default();
     let folder = Ok(plugins::check(deployment.plugins.as_ref()));
@@ -48,8 +48,8 @@ pub async fn examine(deployment: &Deployment) -> Vec<Finding> {
     };
     let target = &target;
     report.run("pooling", pooling::check(target)).await;
-    // Everything else would prepare statements and LISTEN in sessions that are others' next, and
-    // see those sessions instead of its own.
+    // The other checks would prepare statements and LISTEN in sessions that the pooler lends to
+    // others next, and would see those sessions instead of their own.
     if report.has_error("pooling") {
         report.add("plugins", folder);
         target.close().await;

@@ -1,6 +1,7 @@
 //! pgq-host: background jobs from PostgreSQL, each run as a sandboxed WebAssembly component.
 //!
-//! The crate is a library beneath a thin binary. ARCHITECTURE.md has the map and the invariants.
+//! The crate is a library with a thin binary on top. ARCHITECTURE.md has the map and the
+//! invariants.
 
 pub mod allocator;
 pub mod announce;

@@ -1,7 +1,6 @@
-//! What the host says while it runs: events become lines, and lines are written by a thread that
-//! nobody waits for.
+//! The host's log. A background thread writes the lines, so that nobody waits for stderr.
 //!
-//! Logs go to stderr. docs/logging.md has the formats and the fields.
+//! Logs go to stderr. docs/logging.md describes the formats and the fields.
 
 mod fields;
 mod json;
@@ -33,34 +32,38 @@ use pgq_engine::printable::printable_lines;
 use pgq_queue::environment;
 use queue::Queue;
 
-/// What waits to be written at the end of the process has so long to get there.
+/// How long the end of the process waits for lines to be written.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// For whom.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// People.
+    /// For people.
     Text,
-    /// Machines.
+    /// For programs.
     Json,
 }
 
-/// The log of this process, once there is one.
+/// The log of this process, once it is installed.
 static LOG: OnceLock<Log> = OnceLock::new();
 
 #[derive(Debug)]
 struct Log {
     queue: Queue,
     format: Format,
-    /// stderr is systemd's journal, which takes a line's priority from what stands before it.
+    /// stderr is systemd's journal, which reads a priority from the start of a line.
     journal: bool,
 }
 
-/// Log from now on. Once per process; `level` is for us and our guests, and `RUST_LOG` goes before
-/// it.
+/// Install the log. Call once per process. `level` applies to the host and its guests; `RUST_LOG`
+/// takes precedence.
+///
+/// # Errors
+///
+/// Fails if stderr cannot be duplicated or the log's thread cannot be started.
 pub fn install(level: &str, format: Format) -> anyhow::Result<()> {
-    // Not `std::io::stderr()` itself: a thread that is stuck in writing would hold its lock, and
-    // with it whoever else has something to say.
+    // Not `std::io::stderr()` itself: a thread stuck in a write would hold its lock, and block
+    // everyone else who writes to it.
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned().context("stderr cannot be used for the log")?);
     let log = Log { queue: Queue::default(), format, journal: is_journal(&stderr) };
     if LOG.set(log).is_err() {
@@ -68,14 +71,12 @@ pub fn install(level: &str, format: Format) -> anyhow::Result<()> {
     }
     let log = LOG.get().context("the log was just made")?;
     let write = move || {
-        log.queue.write(stderr, |lines| {
-            tracing::warn!(lines, "log lines were dropped: they came faster than stderr took them")
-        })
+        log.queue.write(stderr, |lines| tracing::warn!(lines, "log lines were dropped because stderr was too slow"))
     };
     thread::Builder::new().name("pgq-log".into()).spawn(write).context("cannot start the log's thread")?;
-    // Libraries only speak up when something is wrong.
+    // Libraries only log problems.
     let default = of_all_crates(&format!("warn,pgq_host={level}"));
-    // An empty RUST_LOG, as Compose files leave it, is no filter.
+    // An empty RUST_LOG, as Compose files produce it, is not a filter.
     let wanted = environment::variable("RUST_LOG").filter(|filter| !filter.trim().is_empty());
     let (filter, mistake) = match wanted.as_ref().map(|wanted| EnvFilter::try_new(of_all_crates(wanted))) {
         Some(Ok(filter)) => (filter, None),
@@ -83,8 +84,7 @@ pub fn install(level: &str, format: Format) -> anyhow::Result<()> {
         None => (EnvFilter::new(&default), None),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log).log_internal_errors(false);
-    // Only fails where a subscriber is installed already: then somebody embeds us and has their
-    // own.
+    // Fails only if a subscriber is already installed. Then an embedding program has its own.
     let _ = match format {
         Format::Json => builder.event_format(Prioritised { inner: Json, journal: log.journal }).try_init(),
         Format::Text => {
@@ -98,16 +98,16 @@ pub fn install(level: &str, format: Format) -> anyhow::Result<()> {
     };
     panic::install(flush);
     if let (Some(error), Some(wanted)) = (mistake, wanted) {
-        tracing::warn!(error = %error, "RUST_LOG is {wanted:?}, which is no filter, and is left alone; write it like pgq_host=debug,warn");
+        tracing::warn!(error = %error, "RUST_LOG is {wanted:?}, which is not a valid filter, and is ignored; write it like pgq_host=debug,warn");
     }
     Ok(())
 }
 
-/// The crates that the host is made of. To whoever reads or filters its log they are `pgq_host`.
+/// The crates of the host. In filters and log lines they are all called `pgq_host`.
 const CRATES: [&str; 5] = ["pgq_bench", "pgq_cron", "pgq_embedded", "pgq_engine", "pgq_queue"];
 
-/// A filter in which what is said of `pgq_host` is said of the crates it is made of as well, unless
-/// they are named.
+/// A filter in which directives for `pgq_host` also apply to the host's other crates, unless those
+/// are named.
 fn of_all_crates(filter: &str) -> String {
     let Some(level) = filter.split(',').find_map(|directive| directive.trim().strip_prefix("pgq_host=")) else {
         return filter.to_owned();
@@ -116,8 +116,8 @@ fn of_all_crates(filter: &str) -> String {
     unnamed.map(|name| format!("{name}={level},")).collect::<String>() + filter
 }
 
-/// Say why the process ends, as the log says things if there is one, and write what is left of the
-/// log.
+/// Report why the process ends, in the log's format if there is a log, and write the remaining
+/// lines.
 pub fn fatal(said: &str) {
     let Some(log) = LOG.get() else {
         // Nobody may be there to read it.
@@ -128,7 +128,7 @@ pub fn fatal(said: &str) {
     flush();
 }
 
-/// Write what is left of the log, as far as it can be written in a moment.
+/// Write the remaining lines, within a short time limit.
 pub fn flush() {
     if let Some(log) = LOG.get() {
         log.queue.flush(LAST_WORDS);
@@ -159,7 +159,7 @@ impl<'a> MakeWriter<'a> for &'static Log {
     }
 }
 
-/// Takes one line at a time, as the subscriber hands them over, and never fails.
+/// Takes one line at a time from the subscriber, and never fails.
 #[derive(Debug)]
 struct LineWriter(&'static Queue);
 
@@ -174,7 +174,7 @@ impl io::Write for LineWriter {
     }
 }
 
-/// A format with a priority before each line, where the journal reads it.
+/// Adds a priority before each line if the journal reads it.
 #[derive(Debug)]
 struct Prioritised<F> {
     inner: F,
@@ -195,7 +195,7 @@ where
     }
 }
 
-/// As sd-daemon(3) has it.
+/// The prefixes of sd-daemon(3).
 fn priority(level: &Level) -> &'static str {
     match *level {
         Level::ERROR => "<3>",
@@ -205,7 +205,7 @@ fn priority(level: &Level) -> &'static str {
     }
 }
 
-/// systemd names the file that it gave us as stderr; in a shell that runs under a unit, ours may be
+/// systemd names the file that it gave us as stderr. In a shell that runs under a unit, ours may be
 /// another.
 fn is_journal(stderr: &File) -> bool {
     let (Some(named), Ok(ours)) = (environment::variable("JOURNAL_STREAM"), rustix::fs::fstat(stderr)) else {
@@ -214,7 +214,7 @@ fn is_journal(stderr: &File) -> bool {
     named == format!("{}:{}", ours.st_dev, ours.st_ino)
 }
 
-/// <https://no-color.org>: set and not empty, whatever it says.
+/// <https://no-color.org>: set to anything but an empty value.
 fn has_colours() -> bool {
     io::stderr().is_terminal()
         && environment::variable("NO_COLOR").is_none()

@@ -14,25 +14,25 @@ use crate::plugins::{PluginSet, Served};
 use pgq_queue::told::Told as _;
 use pgq_queue::{Counted, Queue, RescueRule, Rescued};
 
-/// Age at which attempts are pruned.
+/// The age at which attempts are pruned.
 const ATTEMPTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 const PRUNE_PERIOD: Duration = Duration::from_secs(6 * 3600);
 
-/// Time for a living host to renew its leases once the database answers again, beside a renewal
-/// that hangs: its tries are a second apart.
+/// How long a live host may take to renew its leases once the database answers again. It tries
+/// every second, but one attempt may hang.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// Delay until what this host wrote is in the statistics, whatever the interval: PgQueuer's readers
-/// count the rest, but not this.
+/// How soon the outcomes that this host recorded appear in the statistics, whatever the interval.
+/// PgQueuer's readers count the rest themselves, but not these.
 const TALLY_INTERVAL: Duration = Duration::from_secs(1);
-/// Rows of the log in one statement, so that a backlog is worked off in bounded transactions. Each
-/// statement reads over rows that were counted since the last vacuum; beside a transaction that is
-/// left open, those are all rows since it began. So statements grow with the backlog.
+/// Rows of the log per statement, so that a backlog is counted in bounded transactions. Each
+/// statement has to skip the rows counted since the last vacuum, which cannot remove them while a
+/// transaction is left open. So statements grow with the backlog.
 const AGGREGATE_LEAST: usize = 10_000;
 const AGGREGATE_MOST: usize = 200_000;
 const AGGREGATE_GROWTH: usize = 4;
-/// An empty log is read half as often each time, down to an eighth, until this host has written
+/// An empty log is read half as often each time, down to an eighth, until this host has recorded
 /// something.
 const AGGREGATE_RARELY: u32 = 8;
 
@@ -41,7 +41,7 @@ const AGGREGATE_RARELY: u32 = 8;
 pub struct Rescue {
     pub plugins: watch::Receiver<Arc<PluginSet>>,
     pub lease: Duration,
-    /// Workers that may be lost while a job runs alone.
+    /// How many workers may be lost while a job runs alone.
     pub max_crashes: u32,
 }
 
@@ -78,7 +78,7 @@ async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Opti
     if let Some(jumped) = found.clock_jumped_ms {
         tracing::warn!(
             seconds = jumped / 1000,
-            "the server's clock jumped, or the server stood still: no lease is judged before all can have been renewed"
+            "the server's clock jumped, or the server was suspended: no lease is judged until all could have been renewed"
         );
     }
     if !found.any {
@@ -90,10 +90,10 @@ async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Opti
         tracing::debug!(
             good_for_ms = good_for.as_millis(),
             needed_ms = needed.as_millis(),
-            "leases are over; too early to tell whether their workers are lost"
+            "leases have expired, but it is too early to tell whether their workers are lost"
         );
-        // Not for longer than between two scans: after a longer silence, the access counts as
-        // broken.
+        // No longer than between two scans: after a longer pause, access to the database counts as
+        // interrupted.
         return Ok(Some((needed - good_for).max(MOMENT).min(how.lease / 2)));
     }
     queue.rescue(&rules, overdue, found.clock_ms, &leases.ids()).await?.iter().for_each(report);
@@ -101,7 +101,7 @@ async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Opti
 }
 
 /// Rescue the jobs of workers whose sessions have all ended, as they are reported, until `stop`. If
-/// that fails, their leases run out.
+/// that fails, the jobs wait until their leases expire.
 pub async fn rescue_from(queue: Queue, mut lost: mpsc::Receiver<Uuid>, how: Rescue, stop: CancellationToken) {
     while let Some(Some(worker)) = stop.run_until_cancelled(lost.recv()).await {
         let rules = how.rules();
@@ -110,10 +110,10 @@ pub async fn rescue_from(queue: Queue, mut lost: mpsc::Receiver<Uuid>, how: Resc
             tracing::warn!(%worker, error = %error.told(), "cannot note that a worker died; this host alone marks its claims for a while");
         }
         if let Err(error) = rescue_all_from(&queue, worker, &rules).await {
-            tracing::warn!(%worker, error = %error.told(), "cannot put the jobs of a lost worker back; they wait for the end of their leases");
+            tracing::warn!(%worker, error = %error.told(), "cannot requeue the jobs of a lost worker; they wait until their leases expire");
         }
     }
-    // Without a failure detector, none will come.
+    // Without a failure detector, nothing will be reported.
     stop.cancelled().await;
 }
 
@@ -128,7 +128,7 @@ async fn rescue_all_from(queue: &Queue, worker: Uuid, rules: &[RescueRule]) -> s
         }
     }
     if jobs > 0 {
-        tracing::warn!(%worker, jobs, "the sessions of a worker ended; its jobs are queued again");
+        tracing::warn!(%worker, jobs, "all sessions of a worker ended; its jobs were requeued");
     }
     queue.forget(worker).await
 }
@@ -137,10 +137,10 @@ fn report(job: &Rescued) {
     tracing::warn!(job.id = job.id, job.entrypoint = job.entrypoint, status = job.status, "its worker was lost");
 }
 
-/// Aggregate the log into the statistics at every interval, until `stop`; what this host wrote, a
-/// second after it did, and once more at the end. One host of the queue does it at a time. An
-/// interval of zero leaves the log to others, but not the tally, which only hosts know. An idle
-/// host reads the log alone, and rarely.
+/// Aggregate the log into the statistics at every interval, until `stop`. What this host recorded
+/// is counted a second later, and once more at the end. Only one host of the queue aggregates at a
+/// time. An interval of zero leaves the log to other hosts, but not the tally, which only hosts
+/// know. An idle host reads only the log, and rarely.
 pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken) {
     let next = |rarely: u32| {
         (!interval.is_zero()).then(|| Instant::now() + (interval * rarely).mul_f64(0.75 + fastrand::f64() / 2.0))
@@ -170,8 +170,8 @@ pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken
     count(&queue, &mut 0).await;
 }
 
-/// Aggregate everything, a number of rows at a time that adapts to how long it takes. Returns what
-/// was counted; `turn` is false if another host does it, or if it failed.
+/// Aggregate everything, in statements whose size adapts to how long they take. Returns what was
+/// counted. `turn` is false if another host does it, or if it failed.
 async fn count(queue: &Queue, log_rows: &mut usize) -> Counted {
     let mut sum = Counted { turn: false, logged: 0, tallied: 0 };
     loop {
@@ -207,7 +207,7 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Prune attempts, and suspects whose jobs are gone, now and then, until `stop`.
+/// Prune attempts, and suspects whose jobs no longer exist, every few hours, until `stop`.
 pub async fn prune(queue: Queue, stop: CancellationToken) {
     loop {
         let pause = PRUNE_PERIOD.mul_f64(0.5 + fastrand::f64());
@@ -216,14 +216,14 @@ pub async fn prune(queue: Queue, stop: CancellationToken) {
         }
         match queue.prune_attempts(ATTEMPTS_KEPT).await {
             Ok(0) => {}
-            Ok(pruned) => tracing::debug!(pruned, "old attempts dropped"),
-            Err(error) => tracing::warn!(error = %error.told(), "cannot drop old attempts; trying again"),
+            Ok(pruned) => tracing::debug!(pruned, "pruned old attempts"),
+            Err(error) => tracing::warn!(error = %error.told(), "cannot prune old attempts; trying again"),
         }
         match queue.prune_suspects().await {
             Ok(0) => {}
-            Ok(pruned) => tracing::debug!(pruned, "suspects dropped whose jobs are gone"),
+            Ok(pruned) => tracing::debug!(pruned, "pruned suspects whose jobs no longer exist"),
             Err(error) => {
-                tracing::warn!(error = %error.told(), "cannot drop suspects whose jobs are gone; trying again")
+                tracing::warn!(error = %error.told(), "cannot prune suspects whose jobs no longer exist; trying again")
             }
         }
     }

@@ -1,8 +1,8 @@
-//! What is counted on a job's way. Without `--listen` nothing keeps the counts, and counting is
-//! next to nothing.
+//! Metrics of a job's path through the host. Without `--listen`, nothing records them, and counting
+//! costs next to nothing.
 //!
-//! The names and their units are described in `telemetry`. Handles of what every job counts are
-//! kept, one set per entrypoint of a plugin: to look one up takes longer than to count.
+//! `telemetry` describes their names and units. Handles that every job uses are kept per
+//! entrypoint, since looking one up takes longer than counting.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,8 +12,8 @@ use metrics::{Counter, Histogram, counter, histogram};
 use pgq_job::{Job, Verdict};
 use pgq_queue::{Claimed, HandedOver, Locked};
 
-/// The counts of one entrypoint. A name always leads to the same counts: to make them anew loses
-/// nothing.
+/// The metrics of one entrypoint. The same name always leads to the same metrics, so creating
+/// handles again loses nothing.
 #[derive(Clone)]
 pub struct EntrypointMetrics {
     plugin: Arc<str>,
@@ -34,7 +34,7 @@ impl std::fmt::Debug for EntrypointMetrics {
 }
 
 impl EntrypointMetrics {
-    /// For this entrypoint of this plugin.
+    /// The metrics of this entrypoint of this plugin.
     pub fn new(plugin: &str, entrypoint: &str) -> EntrypointMetrics {
         let (plugin, entrypoint): (Arc<str>, Arc<str>) = (plugin.into(), entrypoint.into());
         let ended = |outcome: &'static str| {
@@ -54,18 +54,18 @@ impl EntrypointMetrics {
         }
     }
 
-    /// These jobs were claimed, and go into one call.
+    /// Count jobs that were claimed and go into one call.
     pub fn start(&self, jobs: &[Job]) {
         self.batch.record(jobs.len() as f64);
         for job in jobs {
-            // All times are the database's: clocks that disagree do not show. A job that was
-            // snoozed meanwhile is never early, and none was late before it was there, whenever its
-            // producer wrote that it was due.
+            // All these times are the database's, so differing clocks do not matter. A job that was
+            // snoozed is never early, and none was late before it was enqueued, whatever due time
+            // its producer wrote.
             self.pickup.record((job.claim.at - job.due.max(job.created())).to_std().unwrap_or_default());
         }
     }
 
-    /// The run of one of them ended so, after so long.
+    /// Count the end of one job's run.
     pub fn end(&self, verdict: &Verdict, elapsed: Duration, crashed: bool) {
         self.run.record(elapsed);
         let outcome = match verdict {
@@ -77,7 +77,7 @@ impl EntrypointMetrics {
         outcome.increment(1);
     }
 
-    /// A run met these limits. Rare enough to look the handle up.
+    /// Count the limits that a run hit. Rare enough to look the handle up.
     pub fn limits(&self, labels: impl Iterator<Item = &'static str>) {
         for limit in labels {
             let (plugin, entrypoint) = (Arc::clone(&self.plugin), Arc::clone(&self.entrypoint));
@@ -87,7 +87,7 @@ impl EntrypointMetrics {
     }
 }
 
-/// A statement of this name: how long it takes, and whether it fails.
+/// Measure a statement under this name: its duration, and whether it fails.
 pub async fn statement<T>(name: &'static str, answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     let asked = Instant::now();
     let answer = answer.await;
@@ -98,14 +98,14 @@ pub async fn statement<T>(name: &'static str, answer: impl Future<Output = sqlx:
     answer
 }
 
-/// A claim, and how many jobs it brings.
+/// Measure a claim, and count its jobs.
 pub async fn claim(answer: impl Future<Output = sqlx::Result<Claimed>>) -> sqlx::Result<Claimed> {
     let jobs = statement("claim", answer).await?;
     histogram!("pgq_host_claim_jobs").record(jobs.len() as f64);
     Ok(jobs)
 }
 
-/// A write of so many outcomes.
+/// Measure a write of `outcomes` outcomes.
 pub async fn record<T>(outcomes: usize, answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     let written = statement("record", answer).await?;
     histogram!("pgq_host_record_jobs").record(outcomes as f64);
@@ -130,7 +130,7 @@ pub async fn lock(answer: impl Future<Output = sqlx::Result<Locked>>) -> sqlx::R
     Ok(locked)
 }
 
-/// A write of so many outcomes that also claims the next jobs for their slots.
+/// Measure a write of `outcomes` outcomes that also claims the next jobs for their slots.
 pub async fn hand_over(
     outcomes: usize,
     answer: impl Future<Output = sqlx::Result<HandedOver>>,
@@ -141,13 +141,14 @@ pub async fn hand_over(
     Ok(handed)
 }
 
-/// So many jobs turned out to be another worker's, or to be cancelled, when their run ended (`run`)
-/// or was recorded (`record`).
+/// Count jobs that turned out to be cancelled or another worker's when their run ended (`run`) or
+/// was recorded (`record`).
 pub fn leases_lost(noticed: &'static str, jobs: usize) {
     counter!("pgq_host_leases_lost_total", "noticed" => noticed).increment(jobs as u64);
 }
 
-/// So many schedules stood at a time that the server's clock had reached and then gone back from.
+/// Count schedules that were set to a time which the server's clock had reached before it went
+/// back.
 pub fn schedules_moved_back(schedules: u64) {
     counter!("pgq_host_schedules_moved_back_total").increment(schedules);
 }

@@ -1,7 +1,6 @@
-//! The plugins that this host serves, as one immutable snapshot, and the rollouts that it is taken
-//! of.
+//! The plugins this host serves, published as immutable snapshots of the rollouts.
 //!
-//! A snapshot is built whole and then published whole; whoever holds one keeps using it, so that a
+//! A snapshot is built whole and then published whole. Code that holds one keeps using it, so a
 //! running job finishes on the version it started with.
 
 mod breaker_rule;
@@ -41,77 +40,77 @@ use pgq_engine::{LoadError, Loaded};
 use pgq_job::EntrypointOptions;
 use pgq_job::judgement::{Judgement, Standing};
 
-/// An entrypoint, and what runs it.
+/// An entrypoint and the plugin version that runs it.
 #[derive(Debug, Clone)]
 pub struct Served {
     pub entrypoint: Arc<str>,
     pub plugin: Arc<Loaded>,
-    /// As declared, under the operator's caps.
+    /// The declared options, limited by the operator's caps.
     pub options: EntrypointOptions,
-    /// How this version did so far.
+    /// Counts the crashes of this version.
     pub breaker: Arc<CircuitBreaker>,
-    /// Whether its runs compute for long.
+    /// Whether its runs are usually long.
     pub run_class: Arc<RunClass>,
     /// Whether its runs take longer than a row may stay locked.
     pub lasting: Arc<RunClass>,
     /// Whether its jobs may be locked only, and marked late.
     pub locks: bool,
-    /// How often its jobs may come back at once.
+    /// Limits how often its jobs may return to the queue at once.
     pub throttle: Arc<Throttle>,
     pub metrics: Arc<EntrypointMetrics>,
 }
 
-/// How a new version of a plugin is brought in.
+/// How a new version of a plugin is rolled out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Canary {
-    /// Its share of the jobs, from 0 to 1, until it has proved itself.
+    /// Its share of the jobs, from 0 to 1, until it is promoted.
     pub share: f64,
-    /// Runs, over all its entrypoints, that prove it.
+    /// Runs, over all its entrypoints, after which it is promoted.
     pub runs: u32,
 }
 
-/// Why what is in a file is not what is served. Each message names cause and remedy.
+/// Why the content of a file is not what is served. Each message names the cause and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RefusedCause {
     #[error("the file cannot be read: {0}")]
     Unreadable(String),
-    /// It is not even opened, or not read.
+    /// Not a regular file, so it is not read.
     #[error("it is {0}; put a regular file, or a link to one, in its place")]
     NoFile(&'static str),
-    /// It is not even tried.
+    /// Not read at all.
     #[error(
-        "the file has {bytes} bytes or more, and {most} are read at most; build it in release mode and strip it, or raise plugin-size-mib under [limits] in pgq-host.toml"
+        "the file has {bytes} bytes or more, and the limit is {most}; build it in release mode and strip it, or raise plugin-size-mib under [limits] in pgq-host.toml"
     )]
     TooLarge { bytes: u64, most: u64 },
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// Another file got there first.
-    #[error("its entrypoint {entrypoint:?} is served by {} already; remove one of the two, or rename the entrypoint", by.display())]
+    /// Another file already serves the entrypoint.
+    #[error("its entrypoint {entrypoint:?} is already served by {}; remove one of the two files, or rename the entrypoint", by.display())]
     EntrypointTaken {
         entrypoint: String,
-        /// The file that has it.
+        /// The file that serves it.
         by: PathBuf,
     },
-    /// Another file got there first.
-    #[error("a plugin named {name:?} is loaded from {} already; grants and metrics go by that name: remove one of the two files, or rename the plugin", by.display())]
+    /// Another file already has this plugin name.
+    #[error("a plugin named {name:?} is already loaded from {}, and grants and metrics are per name; remove one of the two files, or rename the plugin", by.display())]
     NameTaken {
         name: String,
-        /// The file that has it.
+        /// The file that has the name.
         by: PathBuf,
     },
-    /// Its circuit breaker opened, and there was a version to go back to.
+    /// Its circuit breaker opened, and an earlier version took over.
     #[error(
         "version {version} was taken out of service: {crashes} of its last {runs} runs of {entrypoint:?} crashed; replace the file, or `pgq-host plugin reset {plugin}` to try it again"
     )]
     Crashing {
         plugin: String,
-        /// Of the version that crashes.
+        /// The version that crashes.
         version: String,
         entrypoint: String,
         crashes: u32,
         runs: u32,
     },
-    /// A host has found out before that this version cannot be served, or that it crashes.
+    /// A host already found that this version cannot be loaded or that it crashes.
     #[error("{}; replace the file, or `pgq-host plugin reset {}` to try it again", judged(.0), .0.plugin)]
     Judged(Box<Judgement>),
 }
@@ -127,7 +126,7 @@ fn judged(judgement: &Judgement) -> String {
 }
 
 impl RefusedCause {
-    /// Whether the same file may be served a while later, with nobody doing anything about it.
+    /// Whether the same file may load later without anybody changing anything.
     fn may_pass(&self) -> bool {
         match self {
             RefusedCause::Unreadable(_) => true,
@@ -136,23 +135,23 @@ impl RefusedCause {
         }
     }
 
-    /// Whether it is about the version in the file, whatever else is in the folder.
+    /// Whether the cause is the version in the file, whatever else is in the folder.
     fn is_of_a_version(&self) -> bool {
         matches!(self, RefusedCause::Crashing { .. } | RefusedCause::Judged(_) | RefusedCause::Load(_))
     }
 }
 
-/// One file, and what is made of it.
+/// One file of the folder and its state.
 #[derive(Debug, Clone)]
 pub struct File {
     pub path: PathBuf,
-    /// What is served of it: the version in the file, or the last good one before it.
+    /// The version that is served: the one in the file, or the last good one before it.
     pub serving: Option<Arc<Loaded>>,
-    /// The version that proves itself on a share of the jobs.
+    /// The version on trial, which runs a share of the jobs.
     pub canary: Option<Arc<Loaded>>,
     /// Why the file's content is not what is served.
     pub fault: Option<RefusedCause>,
-    /// Entrypoints that are not claimed for now, because their runs crash.
+    /// Entrypoints that are not claimed for now because their runs crash.
     pub paused: Vec<(Arc<str>, Instant)>,
 }
 
@@ -172,13 +171,13 @@ pub struct PluginSet {
 }
 
 impl PluginSet {
-    /// Who serves this entrypoint; not its canary.
+    /// The stable version of this entrypoint, never its canary.
     pub fn get(&self, entrypoint: &str) -> Option<&Served> {
         self.entries.get(entrypoint).map(|entry| &entry.stable)
     }
 
-    /// Who runs the next job of this entrypoint. `dice`, from 0 to 1, decides between a version and
-    /// its canary.
+    /// The version that runs the next job of this entrypoint. `dice`, from 0 to 1, decides between
+    /// the stable version and its canary.
     pub fn pick(&self, entrypoint: &str, dice: f64) -> Option<&Served> {
         let entry = self.entries.get(entrypoint)?;
         Some(match &entry.canary {
@@ -187,32 +186,32 @@ impl PluginSet {
         })
     }
 
-    /// All that is served, in no order.
+    /// Every entrypoint that is served, in no particular order.
     pub fn served(&self) -> impl Iterator<Item = &Served> {
         self.entries.values().map(|entry| &entry.stable)
     }
 
-    /// All that jobs may be claimed for: what is served and not paused.
+    /// Every entrypoint that jobs may be claimed for: served and not paused.
     pub fn claimable(&self) -> impl Iterator<Item = &Served> {
         self.entries.values().filter(|entry| !entry.paused).map(|entry| &entry.stable)
     }
 
-    /// Who serves this entrypoint, if jobs may be claimed for it.
+    /// The stable version of this entrypoint, if jobs may be claimed for it.
     pub fn get_claimable(&self, entrypoint: &str) -> Option<&Served> {
         self.entries.get(entrypoint).filter(|entry| !entry.paused).map(|entry| &entry.stable)
     }
 
-    /// All files, in the order of their names.
+    /// All files, ordered by name.
     pub fn files(&self) -> &[File] {
         &self.files
     }
 
-    /// Files that are being looked at for the first time.
+    /// Files that are being loaded for the first time.
     pub fn loading(&self) -> &[PathBuf] {
         &self.loading
     }
 
-    /// Entrypoints that were served since the start and are not any more.
+    /// Entrypoints that were served earlier and no longer are.
     pub fn lost(&self) -> &[Arc<str>] {
         &self.lost
     }

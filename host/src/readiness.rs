@@ -1,9 +1,9 @@
-//! Whether this host serves what it is meant to serve. `/readyz`, a container's health check and
+//! Whether this host serves everything that it should. `/readyz`, a container's health check and
 //! systemd wait for it.
 //!
 //! A rolling update has to stop at the first host that cannot serve a new file. So a host is not
 //! ready if a file of its folder is refused and it lacks an entrypoint that other hosts serve. A
-//! host that serves the version before is ready, since its jobs run.
+//! host that still serves the previous version is ready, since its jobs run.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,23 +20,23 @@ use pgq_queue::{FleetFile, Queue};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Requirement {
-    /// Every file of the folder as it is, and every entrypoint that this host served before or
-    /// another host serves now.
+    /// Every file of the folder in its current version, and every entrypoint that this host served
+    /// before or another host serves now.
     Plugins,
 }
 
 /// After this long, a host is ready although files are still being compiled.
 const LOADING: Duration = Duration::from_secs(60);
-/// The same for the log.
+/// After this long, the log says that files are still being compiled.
 const LOADING_LOGGED: Duration = Duration::from_secs(30);
-/// Shorter than probes wait by default.
+/// Shorter than a typical probe's timeout.
 const DATABASE_ANSWERS: Duration = Duration::from_secs(2);
-/// Between two checks while it is not ready.
+/// The time between two checks while it is not ready.
 const AGAIN: Duration = Duration::from_secs(2);
-/// Files or entrypoints that a message names one by one.
+/// How many files or entrypoints a message names.
 const NAMED: usize = 5;
 
-/// See the module. Cheap to clone.
+/// Computes the readiness of this host. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Readiness {
     queue: Queue,
@@ -46,7 +46,7 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Of a host that started at `began`.
+    /// The readiness of a host that started at `began`.
     pub fn new(
         queue: Queue,
         plugins: watch::Receiver<Arc<PluginSet>>,
@@ -56,7 +56,11 @@ impl Readiness {
         Readiness { queue, plugins, strict: required.contains(&Requirement::Plugins), began }
     }
 
-    /// Whether this host is ready, and what is wrong if not.
+    /// Whether this host is ready, or the reason why it is not.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason as a sentence for people.
     pub async fn plugins(&self) -> Result<(), String> {
         let set = Arc::clone(&self.plugins.borrow());
         if !set.loading().is_empty() && self.began.elapsed() < LOADING {
@@ -74,15 +78,17 @@ impl Readiness {
         }
         if self.strict && !set.lost().is_empty() {
             let lost = named(set.lost().iter().map(|name| format!("{name:?}")));
-            return Err(format!("{lost} was served and is not any more; put the plugin back, or restart this host"));
+            return Err(format!(
+                "{lost} was served before and no longer is; put the plugin back, or restart this host"
+            ));
         }
         if !self.strict && !set.files().iter().any(|file| file.fault.is_some() && file.serving.is_none()) {
             return Ok(());
         }
         let fleet = match tokio::time::timeout(DATABASE_ANSWERS, self.queue.fleet_files()).await {
-            Ok(fleet) => fleet.map_err(|error| format!("it is not known what other hosts serve: {error}"))?,
+            Ok(fleet) => fleet.map_err(|error| format!("cannot read what other hosts serve: {error}"))?,
             Err(_) => {
-                return Err(format!("it is not known what other hosts serve: no answer within {DATABASE_ANSWERS:?}"));
+                return Err(format!("cannot read what other hosts serve: no answer within {DATABASE_ANSWERS:?}"));
             }
         };
         lacking(&set, &fleet, self.strict)
@@ -110,7 +116,7 @@ impl Readiness {
                     return stop.cancelled().await;
                 }
                 Err(reason) if reason != said => {
-                    tracing::warn!(reason, "this host claims jobs, and is not reported as ready");
+                    tracing::warn!(reason, "this host claims jobs, but is not reported as ready");
                     said = reason;
                 }
                 Err(_) => {}
@@ -127,9 +133,9 @@ fn refusal(file: &File) -> Option<String> {
     file.fault.as_ref().map(|fault| format!("{name} is refused: {fault}"))
 }
 
-/// What others serve of the files that are refused here, and this host does not; where no other has
-/// a file of such a name, all that others serve and this host does not: the names of files may have
-/// their versions in them.
+/// Check whether other hosts serve entrypoints of the refused files that this host lacks. If no
+/// other host has a file of such a name, check all their entrypoints, because file names may
+/// include a version.
 fn lacking(set: &PluginSet, fleet: &[FleetFile], strict: bool) -> Result<(), String> {
     let bare: Vec<&File> = set.files().iter().filter(|file| file.fault.is_some() && file.serving.is_none()).collect();
     let is_bare = |name: &str| bare.iter().any(|file| file.path.file_name().is_some_and(|own| own == name));
@@ -142,7 +148,7 @@ fn lacking(set: &PluginSet, fleet: &[FleetFile], strict: bool) -> Result<(), Str
     }
     let names = named(lacking.iter().map(|name| format!("{name:?}")));
     let why = bare.first().and_then(|file| refusal(file)).map(|refused| format!("; {refused}")).unwrap_or_default();
-    Err(format!("other hosts serve {names}, and this one does not{why}"))
+    Err(format!("other hosts serve {names}, but this one does not{why}"))
 }
 
 fn loading(set: &PluginSet) -> String {

@@ -1,8 +1,8 @@
-//! Keeps what is served in step with the folder, without ever stopping the host: scans when
-//! something may have changed, loads what did, publishes one whole snapshot after each file.
+//! Keeps what is served in step with the folder without stopping the host. It scans when something
+//! may have changed, loads what did, and publishes one whole snapshot after each file.
 //!
-//! A reconciler: it compares what is there with what is known, and does not care what brought it
-//! here (an event, a signal, the clock). An event that is lost costs a few seconds, never a plugin.
+//! This is a reconciler: it compares the folder with the known state, whatever triggered the
+//! comparison (an event, a signal or the clock). A lost event costs a few seconds, never a plugin.
 
 mod fleet;
 mod loader;
@@ -24,21 +24,21 @@ use loads::Loads;
 use pgq_queue::FleetCommand;
 use watcher::Watcher;
 
-/// The folder is scanned this often without any event: a bind mount of another machine's folder
+/// How often the folder is scanned without any event. A bind mount of another machine's folder
 /// sends none.
 const POLL: Duration = Duration::from_secs(5);
-/// While a file is being written, events come by the thousand.
+/// The minimum time between two scans. A file being written sends thousands of events.
 const SCAN_GAP: Duration = Duration::from_millis(20);
 
 /// What a host serves, and by which rules.
 #[derive(Debug)]
 pub struct Sources {
     pub folder: Folder,
-    /// How to read again what they may do.
+    /// Reads the grants and limits again.
     pub reread: Reread,
-    /// When an entrypoint whose runs crash is paused.
+    /// When an entrypoint that crashes is paused.
     pub rule: BreakerRule,
-    /// What other hosts found out.
+    /// The link to what other hosts know.
     pub link: Link,
 }
 
@@ -52,14 +52,17 @@ pub struct Reload {
     opened: Arc<Notify>,
     hangup: Signal,
     folder_lost: bool,
-    /// The files that came with the start are being looked at.
+    /// The files that were there at the start are still being loaded.
     starting: bool,
 }
 
 impl Reload {
-    /// Load what is there, for so long at most (`None`: until all of it is loaded), then publish
-    /// the first snapshot; the rest is loaded by [`Reload::run`]. Fails only when the folder cannot
-    /// be read.
+    /// Load the files that are there, waiting `patience` at most (`None`: until all are loaded),
+    /// then publish the first snapshot. [`Reload::run`] loads the rest.
+    ///
+    /// # Errors
+    ///
+    /// Fails only if the folder cannot be read.
     pub async fn start(
         sources: Sources,
         loader: Loader,
@@ -68,7 +71,7 @@ impl Reload {
         let Sources { folder, reread, rule, mut link } = sources;
         let opened = Arc::new(Notify::new());
         let (sets, set) = watch::channel(Arc::default());
-        // Beside the compiled code, in a folder that is ours alone.
+        // Beside the compiled code, in a folder that is private to the host.
         let kept = loader.cache.folder().map(|cache| KeptVersions::at(cache.join("versions")));
         let known = link.known.borrow_and_update().clone();
         let mut reload = Reload {
@@ -103,7 +106,7 @@ impl Reload {
         Ok((reload, set))
     }
 
-    /// Once all files that came with the start were looked at.
+    /// Once all files that were there at the start are loaded.
     fn end_of_start(&mut self) {
         if self.starting && self.loads.is_empty() {
             self.starting = false;
@@ -115,11 +118,11 @@ impl Reload {
     fn settle(&mut self, looked: Result<LookedAt, tokio::task::JoinError>) {
         match looked {
             Ok(looked) => self.rollouts.settle(looked),
-            Err(error) => tracing::error!(error = %error, "a plugin's load was lost"),
+            Err(error) => tracing::error!(error = %error, "the task that loads a plugin ended without a result"),
         }
     }
 
-    /// Until `stop`.
+    /// Run until `stop`.
     pub async fn run(mut self, mut commands: mpsc::Receiver<FleetCommand>, stop: CancellationToken) {
         let mut watcher = Watcher::new(self.folder.path.clone());
         let mut scan_at = Instant::now();
@@ -133,7 +136,7 @@ impl Reload {
                 () = stop.cancelled() => return,
                 () = watcher.changed() => scan_at = scan_at.min(Instant::now() + SCAN_GAP),
                 _ = self.hangup.recv() => {
-                    tracing::info!("SIGHUP: reading the grants and looking at all plugins again");
+                    tracing::info!("SIGHUP: reading the grants and loading all plugins again");
                     self.again().await;
                     scan_at = Instant::now();
                 }
@@ -145,7 +148,7 @@ impl Reload {
                     self.settle(looked);
                     self.end_of_start();
                     self.publish();
-                    // What changed while it was being looked at is looked at again.
+                    // A file that changed while it was being loaded is loaded again.
                     scan_at = Instant::now();
                 }
                 Ok(()) = self.link.known.changed() => {
@@ -180,9 +183,8 @@ impl Reload {
         }
     }
 
-    /// Read what the operator grants, and look at every file with the next scan. What is served
-    /// meanwhile is served under the new grants from here on; runs that began before end under the
-    /// old ones.
+    /// Read the grants again, and load every file with the next scan. Runs that start from now on
+    /// use the new grants; runs in flight end under the old ones.
     async fn again(&mut self) {
         self.rollouts.forget();
         let reread = self.reread.clone();
@@ -198,12 +200,12 @@ impl Reload {
         }
     }
 
-    /// Says whether to come back soon.
+    /// Returns whether to scan again soon.
     async fn scan(&mut self) -> bool {
         let files = match self.list().await {
             Ok(files) => files,
             Err(error) => {
-                // A volume that is not mounted for a moment takes no plugin away.
+                // A volume that is unmounted for a moment must not take plugins away.
                 if !self.folder_lost {
                     tracing::warn!(error = %error, "plugins are served as they were");
                 }
@@ -224,14 +226,14 @@ impl Reload {
 
     async fn list(&self) -> Result<crate::plugins::Files, FolderError> {
         let folder = Arc::clone(&self.folder);
-        // Off the control runtime: a network file system may hang.
+        // Not on the control runtime: a network file system may hang.
         match tokio::task::spawn_blocking(move || folder.list()).await {
             Ok(files) => files,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
 
-    /// Tell what was found out, and begin the looks that follow from it.
+    /// Send new judgements to the other hosts, and start the loads that follow from them.
     fn follow_up(&mut self) {
         self.rollouts.take_found().into_iter().for_each(|judgement| self.link.found(judgement));
         self.rollouts.take_due().into_iter().for_each(|loading| self.loads.add(loading, &self.folder));

@@ -1,4 +1,4 @@
-//! A new plugin's crate, from the files under `scaffold/template`.
+//! Creates a new plugin's crate from the files under `scaffold/template`.
 
 mod name;
 mod sdk;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub use name::{NameError, PluginName};
 pub use sdk::{Sdk, SdkError};
 
-/// Where each file goes, and what is in it before its blanks are filled in.
+/// The path of each file, and its text before the placeholders are filled in.
 const FILES: [(&str, &str); 6] = [
     ("Cargo.toml", include_str!("scaffold/template/Cargo.toml.in")),
     ("src/lib.rs", include_str!("scaffold/template/lib.rs")),
@@ -19,18 +19,22 @@ const FILES: [(&str, &str); 6] = [
     (".gitignore", include_str!("scaffold/template/gitignore")),
 ];
 
-/// Why no crate was made. Nothing is left behind then.
+/// Why no crate was created. Nothing is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum ScaffoldError {
-    /// Whatever is there stays as it is.
-    #[error("{} is there already; choose another name, or another folder with --path", .0.display())]
+    /// What exists stays untouched.
+    #[error("{} already exists; choose another name, or another folder with --path", .0.display())]
     Exists(PathBuf),
-    /// A full disk, a folder of somebody else.
-    #[error("cannot make {}: {source}; choose another folder with --path", path.display())]
+    /// Such as a full disk, or a missing permission.
+    #[error("cannot create {}: {source}; choose another folder with --path", path.display())]
     Io { path: PathBuf, source: io::Error },
 }
 
-/// Make the crate in `folder`, which must not be there yet: all files, or nothing.
+/// Create the crate in `folder`, which must not exist yet: all files, or nothing.
+///
+/// # Errors
+///
+/// Fails if the folder exists or cannot be written.
 pub fn write(folder: &Path, name: &PluginName, sdk: &Sdk) -> Result<(), ScaffoldError> {
     let failed = |source| ScaffoldError::Io { path: folder.to_owned(), source };
     if folder.symlink_metadata().is_ok() {
@@ -38,7 +42,8 @@ pub fn write(folder: &Path, name: &PluginName, sdk: &Sdk) -> Result<(), Scaffold
     }
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).map_err(failed)?;
-    // Beside its place and then renamed: a crate is there whole or not at all.
+    // Written to a temporary folder and then renamed, so that the crate appears whole or not at
+    // all.
     let draft = tempfile::Builder::new().prefix(".pgq-host-new-").tempdir_in(parent).map_err(failed)?;
     let crate_files = FILES.into_iter().map(|(path, text)| {
         let text =
@@ -54,12 +59,12 @@ pub fn write(folder: &Path, name: &PluginName, sdk: &Sdk) -> Result<(), Scaffold
             .and_then(|()| std::fs::write(&path, text))
             .map_err(failed)?;
     }
-    // Temporary folders are private; a crate is as open as the umask has it.
+    // Temporary folders are private, but a crate follows the umask.
     std::fs::create_dir(folder).map_err(failed)?;
     let mode = std::fs::metadata(folder).map_err(failed)?.permissions();
     std::fs::set_permissions(draft.path(), mode).map_err(failed)?;
     std::fs::rename(draft.path(), folder).map_err(failed)?;
-    // It has moved: there is nothing to clean up.
+    // The folder was renamed, so there is nothing to clean up.
     let _ = draft.keep();
     Ok(())
 }

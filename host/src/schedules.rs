@@ -1,8 +1,8 @@
 //! Turns the ticks of the plugins' schedules into jobs.
 //!
-//! The database's clock alone decides what is due and when it is due next. A host only measures how
-//! long to sleep. A host that declares no schedule sends no statement; one that does sends one per
-//! wake-up, and a second where a tick is due.
+//! Only the database's clock decides what is due, and when it is due next. A host merely measures
+//! how long to sleep. A host that declares no schedule sends no statements. One that does sends one
+//! per wake-up, and a second one when a tick is due.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use pgq_queue::{Queue, ScheduleKey, Tick};
 
 /// Jitter, so that hosts that wait for the same tick do not all ask at once.
 const JITTER_MS: f64 = 20.0;
-/// How often to ask for a schedule that a Python worker runs past its next tick.
+/// How often to check a schedule whose job a Python worker is still running at the next tick.
 const BUSY: TimeDelta = TimeDelta::seconds(2);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(15);
 
-/// Run the schedules of the plugins until `stop`. `longest_wait`: how long a change to a row by
-/// others can go unnoticed.
+/// Run the schedules of the plugins until `stop`. `longest_wait` is how long another writer's
+/// change to a row may go unnoticed.
 pub async fn keep(
     queue: Queue,
     mut plugins: watch::Receiver<Arc<PluginSet>>,
@@ -51,7 +51,7 @@ pub async fn keep(
                         + Duration::from_secs_f64(fastrand::f64() * JITTER_MS / 1000.0)
                 }
                 Err(error) => {
-                    tracing::warn!(error = %error.told(), "cannot look at the schedules; trying again");
+                    tracing::warn!(error = %error.told(), "cannot read the schedules; trying again");
                     retry = (retry * 2).min(LAST_RETRY);
                     Instant::now() + retry.mul_f64(0.5 + fastrand::f64() / 2.0)
                 }
@@ -77,12 +77,12 @@ struct Wait {
     at: Instant,
 }
 
-/// What is declared, and what was said about the rest.
+/// The declared schedules, and what has been logged about the others.
 #[derive(Default)]
 struct Timetable {
     declared: BTreeMap<ScheduleKey, Schedule>,
-    /// Rows are added when plugins come, not whenever they are missing: an operator who removes a
-    /// row wants it gone.
+    /// Rows are added when plugins are loaded, not whenever they are missing, because an operator
+    /// who removes a row wants it removed.
     to_add: BTreeSet<ScheduleKey>,
     warned: HashSet<ScheduleKey>,
 }
@@ -92,7 +92,7 @@ impl Timetable {
         let mut declared = BTreeMap::new();
         for served in plugins.served() {
             for expression in &served.options.schedules {
-                // It was parsed when the plugin was loaded.
+                // The expression was parsed when the plugin was loaded, so this cannot fail.
                 let Ok(schedule) = Schedule::from_key(expression) else { continue };
                 declared.insert(
                     ScheduleKey { expression: expression.clone(), entrypoint: served.entrypoint.to_string() },
@@ -104,7 +104,7 @@ impl Timetable {
             tracing::warn!(
                 schedule.expression = key.expression,
                 job.entrypoint = key.entrypoint,
-                "no plugin declares this schedule any more; its row stays, and this host does not run it"
+                "no plugin declares this schedule any more; its row stays, but this host does not run it"
             );
             self.warned.insert(key.clone());
         }
@@ -116,7 +116,7 @@ impl Timetable {
         self.declared = declared;
     }
 
-    /// Enqueue the jobs of due ticks and add missing rows. Returns when to look again.
+    /// Enqueue the jobs of due ticks and add missing rows. Returns when to check again.
     async fn look(&mut self, queue: &Queue) -> sqlx::Result<Wait> {
         let keys: Vec<ScheduleKey> = self.declared.keys().cloned().collect();
         let (now, rows) = queue.schedules(&keys).await?;
@@ -131,7 +131,7 @@ impl Timetable {
                     ahead.push(next);
                     ticks.push(Tick { row, next });
                 }
-                // The Python worker may finish at any time, also after the next tick.
+                // The Python worker may finish at any time, even after the next tick.
                 Some(_) if row.picked => ahead.extend(row.due.map(|due| due.min(row.next_run.max(now + BUSY)))),
                 Some(schedule)
                     if row.from_ahead && schedule.next_after(now).is_some_and(|next| next < row.next_run) =>
@@ -171,14 +171,14 @@ impl Timetable {
                     None => tracing::warn!(
                         schedule.expression = key.expression,
                         job.entrypoint = key.entrypoint,
-                        "this schedule will not be due again within 50 years"
+                        "this schedule will not be due within the next 50 years"
                     ),
                 }
             } else if self.warned.insert(key.clone()) {
                 tracing::warn!(
                     schedule.expression = key.expression,
                     job.entrypoint = key.entrypoint,
-                    "the row of this schedule was removed; it comes back when the host is started again"
+                    "the row of this schedule was removed; a restart of the host adds it again"
                 );
             }
         }
@@ -189,21 +189,21 @@ impl Timetable {
         Ok(new.into_iter().map(|(_, next)| next).collect())
     }
 
-    /// Warn of schedules in the table that are overdue and that no worker runs.
+    /// Warn about overdue schedules in the table that no worker runs.
     fn report_orphan(&mut self, key: &ScheduleKey, next_run: DateTime<Utc>) {
         if self.warned.insert(key.clone()) {
             tracing::warn!(
                 schedule.expression = key.expression,
                 job.entrypoint = key.entrypoint,
                 due = %next_run,
-                "nobody runs this schedule: it is overdue, and no plugin of this host declares it; deploy its plugin or worker, or remove the row"
+                "no worker runs this schedule: it is overdue, and no plugin of this host declares it; deploy its plugin or worker, or remove the row"
             );
         }
     }
 }
 
-/// The server's clock was ahead: schedules whose next tick was computed then would be silent until
-/// that time.
+/// Move back schedules whose next tick was computed while the server's clock was ahead. Otherwise
+/// they would not fire until that time.
 async fn move_back(queue: &Queue, ticks: &[Tick<'_>]) -> sqlx::Result<()> {
     for Tick { row, next } in ticks {
         tracing::warn!(
@@ -211,14 +211,15 @@ async fn move_back(queue: &Queue, ticks: &[Tick<'_>]) -> sqlx::Result<()> {
             job.entrypoint = row.key.entrypoint,
             due = %row.next_run,
             next = %next,
-            "this schedule was last written at a time that is still to come: the server's clock was ahead; its next tick is moved back"
+            "this schedule was last written at a time in the future, because the server's clock was ahead; its next tick is moved back"
         );
     }
     meter::schedules_moved_back(queue.move_back(ticks).await?);
     Ok(())
 }
 
-/// The next tick of a schedule that has none. Python could not read PostgreSQL's `infinity`.
+/// The next tick of a schedule that will never be due. A date in the far future, because Python
+/// cannot read PostgreSQL's `infinity`.
 fn never() -> DateTime<Utc> {
     DateTime::from_timestamp(253_402_214_400, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

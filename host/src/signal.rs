@@ -1,9 +1,9 @@
-//! SIGINT (ctrl-c) and SIGTERM (systemd, Docker, Kubernetes): both ask for an orderly stop.
+//! SIGINT (Ctrl-C) and SIGTERM (systemd, Docker, Kubernetes). Both ask for an orderly stop.
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals, caught from the moment this exists.
+/// Catches the signals from the moment it is created.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -20,7 +20,7 @@ impl Signals {
         })
     }
 
-    /// The name of the next one.
+    /// The name of the next signal.
     pub async fn next(&mut self) -> &'static str {
         let name = tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",

@@ -1,5 +1,4 @@
-//! What this host tells over HTTP, for whoever asks: `/healthz`, `/readyz` and `/metrics`. Without
-//! `--listen` nothing is counted.
+//! Serves `/healthz`, `/readyz` and `/metrics` over HTTP. Without `--listen`, nothing is counted.
 
 mod catalog;
 mod gauges;
@@ -16,8 +15,12 @@ use anyhow::Context as _;
 pub use pages::{Pages, Shown};
 pub use worker_handles::WorkerHandles;
 
-/// Count from now on, and serve the pages at this address; what serves them is handed back once, to
-/// be run. A worker that is started anew finds them served.
+/// Start counting, and serve the pages at this address. The first call returns the future that
+/// serves them, which the caller must run. A worker that restarts finds them already open.
+///
+/// # Errors
+///
+/// Fails if the address cannot be used or a metrics recorder is already installed.
 pub fn open(
     address: SocketAddr,
 ) -> anyhow::Result<(&'static Pages, Option<impl Future<Output = ()> + Send + 'static>)> {

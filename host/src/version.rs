@@ -1,15 +1,15 @@
-//! What this build is: its version, the revision it was built from, and the versions of what it
-//! runs plugins with.
+//! The version of this build, the revision it was built from, and the versions of the parts that
+//! run plugins.
 
 use std::sync::LazyLock;
 
 use pgq_engine as wasm;
 
-/// The version, and behind a `+` the revision where it is known: builds of one version tell
-/// themselves apart.
+/// The version, followed by `+` and the revision if it is known, which tells apart builds of the
+/// same version.
 pub const BUILD: &str = env!("PGQ_HOST_BUILD");
 
-/// All of it, for `--version`.
+/// The full text for `--version`.
 pub static ALL: LazyLock<String> = LazyLock::new(|| {
     format!("{BUILD}\n{} {}\npgq:plugin {}", wasm::ENGINE_NAME, wasm::ENGINE_VERSION, wasm::WIT_VERSION)
 });

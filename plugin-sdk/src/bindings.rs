@@ -1,5 +1,5 @@
-//! What `wit-bindgen` makes of `wit/`. Private: the SDK converts to types of its own, so that a
-//! newer contract changes this file and its neighbours, and no plugin.
+//! The bindings that `wit-bindgen` generates from `wit/`. Private: the SDK converts to its own
+//! types, so that a newer contract changes this file and its neighbours, but no plugin.
 
 #![allow(
     unsafe_code,

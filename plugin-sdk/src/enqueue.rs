@@ -42,25 +42,29 @@ impl Request {
         self
     }
 
-    /// A value, as JSON, that the handler will get.
+    /// A value that the handler will get as JSON.
     ///
-    /// Fails for good where the value has no JSON form.
+    /// # Errors
+    ///
+    /// Rejects the current job if the value cannot be represented as JSON.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<Self> {
         match serde_json::to_vec(value) {
             Ok(bytes) => Ok(self.payload(bytes)),
-            Err(error) => {
-                Err(Failure::reject(format!("the payload for `{}` has no JSON form: {error}", self.0.entrypoint)))
-            }
+            Err(error) => Err(Failure::reject(format!(
+                "the payload for `{}` cannot be represented as JSON: {error}",
+                self.0.entrypoint
+            ))),
         }
     }
 
-    /// Higher runs first (default 0).
+    /// Jobs with a higher priority run first (default 0).
     pub fn priority(mut self, priority: i32) -> Self {
         self.0.priority = priority;
         self
     }
 
-    /// Not before this long after the commit (default 0), rounded up to whole milliseconds.
+    /// Run no earlier than this long after the commit (default 0), rounded up to whole
+    /// milliseconds.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.0.delay = delay;
         self
@@ -81,12 +85,17 @@ impl Request {
     }
 
     /// Hand the request to the host, which keeps it until the job's outcome is committed.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a limit is exceeded, or if the plugin may not enqueue jobs of this entrypoint.
     pub fn submit(self) -> Result<(), EnqueueError> {
         host::submit(self.0).map_err(EnqueueError)
     }
 }
 
-/// The host refused a request: the text names the limit that was met, or the name not granted.
+/// The host rejected a request. The text names the limit that was exceeded, or the entrypoint that
+/// is not granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnqueueError(String);
 

@@ -6,16 +6,16 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Enqueued {
-    /// Which handler is to run it.
+    /// The entrypoint whose handler runs it.
     pub entrypoint: String,
     /// The bytes that the handler will get; `None` is stored as SQL `NULL`.
     pub payload: Option<Vec<u8>>,
-    /// Higher runs first.
+    /// Jobs with a higher priority run first.
     pub priority: i32,
-    /// Not before this long after the commit.
+    /// Run no earlier than this long after the commit.
     pub delay: Duration,
     /// At most one job with this key is queued or running at a time.
     pub dedupe_key: Option<String>,
-    /// Headers with text values, in the order they were added.
+    /// Headers with text values, in the order in which they were added.
     pub headers: Vec<(String, String)>,
 }

@@ -1,4 +1,4 @@
-//! One entrypoint: its name, its handler, its options.
+//! One entrypoint: its name, its handler and its options.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -53,7 +53,7 @@ struct Options {
 #[derive(Debug)]
 struct Schedule {
     expression: Cow<'static, str>,
-    /// `None` is UTC.
+    /// `None` means UTC.
     time_zone: Option<Cow<'static, str>>,
 }
 
@@ -64,7 +64,7 @@ struct Backoff {
     max: Duration,
 }
 
-/// What becomes of the row of a job that failed for good.
+/// What happens to the row of a job that failed for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
     /// Keep the row, with its payload, as `failed`, so that `pgq-host requeue` can bring it back.
@@ -112,13 +112,13 @@ impl Entrypoint {
         Self { name: name.into(), handler: Handlers::Batch(Box::new(handler)), options }
     }
 
-    /// How many times a job is run at most before it fails for good (default 25).
+    /// The most times a job runs before it fails for good (default 25).
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.options.max_attempts = Some(attempts);
         self
     }
 
-    /// How long to wait between runs: `initial` before the second, each later wait `multiplier`
+    /// How long to wait between runs: `initial` before the second, then each time `multiplier`
     /// times longer, up to `max` (default 1 s, 2, 1 h).
     ///
     /// Every wait is drawn from the upper half of its span, so that jobs which failed together do
@@ -128,44 +128,45 @@ impl Entrypoint {
         self
     }
 
-    /// Wall time of one run, after which it is interrupted (default 5 min). In whole milliseconds.
+    /// The wall time of one run, after which it is interrupted (default 5 min). In whole
+    /// milliseconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = Some(timeout);
         self
     }
 
-    /// Memory of one run in bytes (default 256 MiB).
+    /// The most memory of one run in bytes (default 256 MiB).
     pub fn memory(mut self, bytes: u64) -> Self {
         self.options.memory = Some(bytes);
         self
     }
 
-    /// How many jobs of this entrypoint run at once over all workers on the database (default: no
-    /// limit). Python workers that serve the same entrypoint must agree on the number.
+    /// The most jobs of this entrypoint that run at once, over all workers of the queue (default:
+    /// no limit). Python workers that serve the same entrypoint must use the same number.
     pub fn concurrency(mut self, limit: u32) -> Self {
         self.options.concurrency = Some(limit);
         self
     }
 
-    /// Keep the instance that ran a job of this entrypoint for the next one, up to so many jobs
+    /// Keep the instance that ran a job of this entrypoint for the next ones, up to this many jobs
     /// (default: an instance per job).
     ///
-    /// What is set up once, in a `static` or a `thread_local!`, then serves them all; so does what
-    /// a job leaves there by mistake. An instance goes when a call crashed, and after some seconds
-    /// without a job: never count on it being the same one.
+    /// What is set up once, in a `static` or a `thread_local!`, then serves all of them; so does
+    /// anything that a job leaves there by mistake. An instance is dropped after a call that
+    /// crashed, and after some seconds without a job, so never rely on getting the same one.
     pub fn reuse(mut self, max_jobs: u32) -> Self {
         self.options.reuse = Some(max_jobs);
         self
     }
 
-    /// What becomes of a job that failed for good (default [`OnFailure::Hold`]).
+    /// What happens to a job that failed for good (default [`OnFailure::Hold`]).
     pub fn on_failure(mut self, action: OnFailure) -> Self {
         self.options.on_failure = Some(action);
         self
     }
 
-    /// Enqueue a job of this entrypoint at each tick of a cron expression: five fields, or six with
-    /// the seconds last, or seven with the year after them, in UTC. Call it again for a second
+    /// Enqueue a job of this entrypoint at each tick of a cron expression in UTC: five fields, or
+    /// six with the seconds last, or seven with the year after them. Call it again for a second
     /// schedule.
     ///
     /// The job has no payload. Its headers say which tick it is for: `{"pgq_schedule":
@@ -175,11 +176,11 @@ impl Entrypoint {
         self
     }
 
-    /// The same on the clocks of a time zone, by its IANA name: `.schedule_in("0 9 * * *",
+    /// The same in the local time of a time zone, by its IANA name: `.schedule_in("0 9 * * *",
     /// "Europe/Berlin")`.
     ///
-    /// A local time that the spring leaves out comes right after the gap, and one that the autumn
-    /// brings twice comes once. What is due in every hour just goes on.
+    /// A local time that is skipped in spring is due right after the gap, and one that occurs twice
+    /// in autumn is due once. An expression that is due in every hour simply continues.
     pub fn schedule_in(
         mut self,
         expression: impl Into<Cow<'static, str>>,

@@ -1,14 +1,14 @@
-//! The seam to the component's exports: what the host calls, in terms of [`Plugin`].
+//! Connects the component's exports to [`Plugin`].
 
 use crate::bindings::pgq::plugin::{jobs, registry};
 use crate::{Job, Plugin};
 
-/// Export a plugin: the one line that makes a component of a crate.
+/// Export a plugin: the one line that turns a crate into a component.
 ///
 /// Takes the path of a function `fn() -> Plugin`. The host calls it once to learn what the plugin
 /// declares, and once per job or batch, so it should only declare.
 ///
-/// On other targets than wasm it exports nothing, and `cargo test` just works.
+/// On targets other than wasm it exports nothing, so that `cargo test` works.
 #[macro_export]
 macro_rules! export {
     ($plugin:path) => {

@@ -1,4 +1,4 @@
-//! How a run ended badly, and whether another one could help.
+//! How a run failed, and whether another one could succeed.
 
 use std::error::Error;
 use std::fmt::{self, Display};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::bindings::pgq::plugin::jobs;
 use crate::millis::millis;
 
-/// What a handler returns: [`Failure`] unless another error is named.
+/// What a handler returns. The error is [`Failure`] by default.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// The handler could not do its part.
@@ -35,7 +35,7 @@ pub enum Failure {
     Retry {
         /// What went wrong. Stored in the job's traceback.
         message: String,
-        /// How long to wait, in whole milliseconds. Without it the entrypoint's back-off decides.
+        /// How long to wait, in whole milliseconds. Without it, the entrypoint's back-off decides.
         after: Option<Duration>,
     },
     /// Never try again: the job fails now, for this reason.
@@ -43,7 +43,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Try again, when the entrypoint's back-off says so.
+    /// Try again, after the entrypoint's back-off.
     pub fn retry(message: impl Into<String>) -> Self {
         Self::Retry { message: message.into(), after: None }
     }
@@ -52,8 +52,8 @@ impl Failure {
         Self::Reject(message.into())
     }
 
-    /// Wait this long (rounded up to whole milliseconds) instead of the back-off's time. A reject
-    /// stays what it is.
+    /// Wait this long (rounded up to whole milliseconds) instead of the back-off. A reject is not
+    /// affected.
     pub fn after(mut self, delay: Duration) -> Self {
         if let Self::Retry { after, .. } = &mut self {
             *after = Some(delay);
@@ -87,7 +87,7 @@ impl<E: Error> From<E> for Failure {
         let mut source = error.source();
         while let Some(cause) = source {
             let text = cause.to_string();
-            // Many errors print their source themselves.
+            // Many errors already print their source themselves.
             if !message.ends_with(&text) {
                 message.push_str(": ");
                 message.push_str(&text);
@@ -107,17 +107,30 @@ impl From<Failure> for jobs::Failure {
     }
 }
 
-/// Says of any error that can be printed whether another attempt could help.
+/// Says for any printable error whether another attempt could help.
 ///
-/// The error is printed with `{:#}`, which is its whole chain for `anyhow::Error` and the like.
+/// The error is printed with `{:#}`, which is the whole chain for `anyhow::Error` and similar
+/// types.
 pub trait OrFail<T> {
     /// Fail the job for good.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`Failure::Reject`] with the error's text.
     fn or_reject(self) -> Result<T>;
 
-    /// Try again, when the entrypoint's back-off says so.
+    /// Try again, after the entrypoint's back-off.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`Failure::Retry`] with the error's text.
     fn or_retry(self) -> Result<T>;
 
     /// Try again after this time, in whole milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`Failure::Retry`] with the error's text.
     fn or_retry_after(self, delay: Duration) -> Result<T>;
 }
 

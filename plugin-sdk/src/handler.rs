@@ -48,7 +48,11 @@ where
     note = "it returns `()`, `Outcome`, `Json<_>`, `Text`, `Bytes` or a `Result` of them"
 )]
 pub trait Reply {
-    /// What the queue is told.
+    /// Convert to what the queue is told.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the value is a failure, or cannot be represented as JSON.
     fn reply(self) -> Result<Outcome>;
 }
 

@@ -1,4 +1,4 @@
-//! Where log lines and requests go: to the host in a component, into the running test elsewhere.
+//! Where log lines and requests go: in a component to the host, otherwise to the running test.
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::testing::{emit, submit};

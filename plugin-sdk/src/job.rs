@@ -1,32 +1,32 @@
-//! The job at hand.
+//! The current job.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::bindings::pgq::plugin::jobs;
 
-/// The job that a handler runs, for the length of that call.
+/// The job that a handler runs, for the duration of that call.
 ///
-/// Every accessor asks the host anew and copies what it answers, so read a large payload once.
+/// Every accessor asks the host and copies the answer, so read a large payload only once.
 pub struct Job<'call> {
     source: &'call dyn Source,
 }
 
-/// What the host wants of a running handler; see [`Job::heartbeat`].
+/// What the host asks of a running handler. See [`Job::heartbeat`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Directive {
-    /// Go on.
+    /// Continue.
     Proceed,
-    /// The job was cancelled. Whatever the handler returns, the job is over.
+    /// The job was cancelled. It is over, whatever the handler returns.
     Cancelled,
-    /// The host is about to stop. What has not returned by the end of the grace is interrupted and
-    /// queued again, and the attempt does not count.
+    /// The host will stop soon. A handler that has not returned by the end of the grace period is
+    /// interrupted. Its job is requeued, and the attempt does not count.
     ShuttingDown,
-    /// Another worker owns the job by now; nothing this call returns is recorded.
+    /// Another worker owns the job now, so nothing that this call returns is recorded.
     LeaseLost,
 }
 
 impl Directive {
-    /// Whether the handler had better return now.
+    /// Whether the handler should return now.
     #[must_use]
     pub fn should_stop(self) -> bool {
         self != Self::Proceed
@@ -38,19 +38,20 @@ impl<'call> Job<'call> {
         Self { source }
     }
 
-    /// The id of the row in the queue table; the same for every attempt. After a fail-over to a
-    /// replica that was behind, the database may give an id to a second job: see
+    /// The id of the row in the queue table, which is the same for every attempt. After a fail-over
+    /// to a replica that lagged behind, the database may give an id to a second job: see
     /// [`idempotency_key`](Self::idempotency_key).
     #[must_use]
     pub fn id(&self) -> i64 {
         self.source.id()
     }
 
-    /// What a receiver can know this job by, however often it runs: the header `idempotency-key`
-    /// where the producer set one, else id and time of enqueueing, as in `pgq-42-1767225600000`.
+    /// A key by which a receiver can recognize this job, however often it runs: the header
+    /// `idempotency-key` if the producer set one, otherwise the id and the time of enqueueing, as
+    /// in `pgq-42-1767225600000`.
     ///
     /// Only the producer's own key survives the loss of the row itself: a producer that enqueues
-    /// the same work again, because it saw its job vanish in a fail-over, sends the same key again.
+    /// the same work again, because its job vanished in a fail-over, sends the same key again.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         let key = self.header("idempotency-key").filter(|key| !key.is_empty());
@@ -63,13 +64,13 @@ impl<'call> Job<'call> {
         self.source.entrypoint()
     }
 
-    /// Which run this is: 1 for the first. Snoozed and released runs do not count.
+    /// The number of this run, 1 for the first. Snoozed and released runs do not count.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.source.attempt()
     }
 
-    /// How many runs there will be at most.
+    /// The most runs that there will be.
     #[must_use]
     pub fn max_attempts(&self) -> u32 {
         self.source.max_attempts()
@@ -81,7 +82,7 @@ impl<'call> Job<'call> {
         self.attempt() >= self.max_attempts()
     }
 
-    /// Higher runs first.
+    /// Jobs with a higher priority run first.
     #[must_use]
     pub fn priority(&self) -> i32 {
         self.source.priority()
@@ -93,7 +94,7 @@ impl<'call> Job<'call> {
         UNIX_EPOCH + Duration::from_millis(self.source.created_ms())
     }
 
-    /// The bytes that the producer stored; `None` where it stored SQL `NULL`.
+    /// The bytes that the producer stored. `None` if it stored SQL `NULL`.
     ///
     /// A second argument ([`Json`](crate::Json), [`Text`](crate::Text), [`Bytes`](crate::Bytes)) is
     /// the shorter way.
@@ -102,7 +103,7 @@ impl<'call> Job<'call> {
         self.source.payload()
     }
 
-    /// One header. Text comes as it is, any other JSON value as JSON text.
+    /// One header. A string is returned as its text, any other JSON value as JSON.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         self.source.header(name)
@@ -114,24 +115,24 @@ impl<'call> Job<'call> {
         self.source.headers()
     }
 
-    /// Wall time until the host interrupts this call, to the millisecond.
+    /// The wall time until the host interrupts this call, to the millisecond.
     #[must_use]
     pub fn time_left(&self) -> Duration {
         Duration::from_millis(self.source.time_left_ms())
     }
 
-    /// Ask whether to go on. Cheap: a long handler asks now and then, and returns early when [told
-    /// to](Directive::should_stop).
+    /// Ask whether to continue. This is cheap: a long handler asks now and then, and returns early
+    /// when [told to](Directive::should_stop).
     ///
-    /// The host keeps the job's lease alive by itself. A handler that never asks misses the
-    /// warning, nothing else.
+    /// The host keeps the job's lease alive by itself. A handler that never asks only misses the
+    /// warning.
     #[must_use]
     pub fn heartbeat(&self) -> Directive {
         self.source.heartbeat()
     }
 }
 
-/// Where a job's data come from: the host, or a test.
+/// Where a job's data comes from: the host, or a test.
 pub(crate) trait Source {
     fn id(&self) -> i64;
     fn entrypoint(&self) -> String;

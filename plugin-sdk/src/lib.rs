@@ -116,7 +116,7 @@ pub mod prelude {
     };
 }
 
-/// What [`export!`] expands to names these; nobody else should.
+/// For the expansion of [`export!`] only.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::export::{handle, handle_batch, register};

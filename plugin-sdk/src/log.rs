@@ -40,14 +40,14 @@ macro_rules! __log_emit {
     };
 }
 
-/// Write a line that tells every step.
+/// Write a line that traces every step.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __log_trace {
     ($($line:tt)+) => { $crate::__log_emit!(Trace, $($line)+) };
 }
 
-/// Write a line for the author.
+/// Write a line for the plugin's author.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __log_debug {
@@ -61,14 +61,14 @@ macro_rules! __log_info {
     ($($line:tt)+) => { $crate::__log_emit!(Info, $($line)+) };
 }
 
-/// Write a line about something to look at.
+/// Write a line about something that deserves attention.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __log_warn {
     ($($line:tt)+) => { $crate::__log_emit!(Warn, $($line)+) };
 }
 
-/// Write a line about something to act on.
+/// Write a line about something that needs action.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __log_error {

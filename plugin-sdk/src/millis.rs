@@ -1,4 +1,4 @@
-//! Durations on the wire are whole milliseconds.
+//! Durations in the contract are whole milliseconds.
 
 use std::time::Duration;
 

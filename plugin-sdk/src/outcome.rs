@@ -1,4 +1,4 @@
-//! How a run ended well.
+//! How a run succeeded.
 
 use std::time::Duration;
 
@@ -12,33 +12,36 @@ use crate::{Failure, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an outcome takes effect when the handler returns it"]
 pub enum Outcome {
-    /// The job is done. The bytes, if any, are kept as its output.
+    /// The job is done. The bytes, if any, are stored as its output.
     Complete(Option<Vec<u8>>),
     /// Not now: run the job again after this time, in whole milliseconds. Does not count as an
     /// attempt.
     Snooze(Duration),
-    /// The job is not needed any more, for this reason. Logged as `canceled`.
+    /// The job is no longer needed, for this reason. Logged as `canceled`.
     Discard(String),
 }
 
 impl Outcome {
-    /// Done, with nothing to keep.
+    /// Done, without an output.
     pub fn done() -> Self {
         Self::Complete(None)
     }
 
-    /// Done; keep these bytes (or this text) as the job's output.
+    /// Done, with these bytes (or this text) as the job's output.
     pub fn output(bytes: impl Into<Vec<u8>>) -> Self {
         Self::Complete(Some(bytes.into()))
     }
 
-    /// Done; keep this value, as JSON, as the job's output.
+    /// Done, with this value as JSON as the job's output.
     ///
-    /// Fails for good where the value has no JSON form (a map with keys that are not text, say).
+    /// # Errors
+    ///
+    /// Rejects the job if the value cannot be represented as JSON (such as a map whose keys are not
+    /// text).
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
         match serde_json::to_vec(value) {
             Ok(bytes) => Ok(Self::output(bytes)),
-            Err(error) => Err(Failure::reject(format!("the output has no JSON form: {error}"))),
+            Err(error) => Err(Failure::reject(format!("the output cannot be represented as JSON: {error}"))),
         }
     }
 
@@ -47,7 +50,7 @@ impl Outcome {
         Self::Snooze(after)
     }
 
-    /// The job is not needed any more.
+    /// The job is no longer needed.
     pub fn discard(reason: impl Into<String>) -> Self {
         Self::Discard(reason.into())
     }

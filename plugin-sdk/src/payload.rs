@@ -4,27 +4,31 @@ use serde::de::DeserializeOwned;
 
 use crate::{Failure, Result};
 
-/// A payload, or an output, in JSON.
+/// A payload or an output as JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
-/// A payload, or an output, in UTF-8.
+/// A payload or an output as UTF-8.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text(pub String);
 
-/// A payload, or an output, as it is.
+/// A payload or an output as raw bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bytes(pub Vec<u8>);
 
-/// What can be made of a job's payload.
+/// A type that can be decoded from a job's payload.
 ///
-/// An error should be a [`Failure::reject`]: the next attempt would read the same bytes.
+/// An error should be a [`Failure::reject`], because the next attempt would read the same bytes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be taken from a job's payload",
     note = "take `Json<_>`, `Text`, `Bytes`, or an `Option` of one of them"
 )]
 pub trait FromPayload: Sized {
-    /// Decode; `None` stands for SQL `NULL`.
+    /// Decode the payload. `None` stands for SQL `NULL`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the payload cannot be decoded.
     fn from_payload(payload: Option<Vec<u8>>) -> Result<Self>;
 }
 

@@ -1,4 +1,4 @@
-//! What a component is to the host: a name, a version, entrypoints, and what it needs.
+//! What the host knows about a component: a name, a version, entrypoints, and what it needs.
 
 use std::borrow::Cow;
 
@@ -37,7 +37,7 @@ pub struct Plugin {
 impl Plugin {
     /// A plugin without entrypoints.
     ///
-    /// The name is what the operator's grants, the logs and the metrics use; it matches
+    /// The name is used in the operator's grants, the logs and the metrics. It matches
     /// `[a-z0-9][a-z0-9_-]*` and has up to 64 characters. `env!("CARGO_PKG_NAME")` and
     /// `env!("CARGO_PKG_VERSION")` are the usual values.
     pub fn new(name: impl Into<Cow<'static, str>>, version: impl Into<Cow<'static, str>>) -> Self {
@@ -60,42 +60,42 @@ impl Plugin {
         self
     }
 
-    /// Say that the plugin wants to send HTTP requests to `scheme://host[:port]`.
+    /// Declare that the plugin sends HTTP requests to `scheme://host[:port]`.
     ///
-    /// The operator grants it or does not (`http = [..]` under `[plugins.NAME]` in
-    /// `pgq-host.toml`); the declaration makes the host warn about a grant that is missing.
+    /// Only the operator can grant that (`http = [..]` under `[plugins.NAME]` in `pgq-host.toml`).
+    /// The declaration makes the host warn if the grant is missing.
     pub fn needs_http(mut self, origin: impl Into<Cow<'static, str>>) -> Self {
         self.http.push(origin.into());
         self
     }
 
-    /// Say that the plugin reads this key of `wasi:config/store`.
+    /// Declare that the plugin reads this key of `wasi:config/store`.
     pub fn needs_config(mut self, key: impl Into<Cow<'static, str>>) -> Self {
         self.config.push(key.into());
         self
     }
 
-    /// Say that the plugin writes `{{secret:NAME}}` into a header of its requests.
+    /// Declare that the plugin writes `{{secret:NAME}}` into a header of its requests.
     ///
-    /// The host puts the secret in just before it sends the request; the plugin never sees it.
+    /// The host inserts the secret just before it sends the request. The plugin never sees it.
     pub fn needs_secret(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.secrets.push(name.into());
         self
     }
 
-    /// Say that the plugin reads this variable of its environment.
+    /// Declare that the plugin reads this environment variable.
     pub fn needs_env(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.env.push(name.into());
         self
     }
 
-    /// Say that the plugin reads files below this folder, by the path that it sees.
+    /// Declare that the plugin reads files below this folder, by the path that it sees.
     pub fn needs_directory(mut self, path: impl Into<Cow<'static, str>>) -> Self {
         self.directories.push(path.into());
         self
     }
 
-    /// Say that the plugin's handlers enqueue jobs of this entrypoint.
+    /// Declare that the plugin's handlers enqueue jobs of this entrypoint.
     pub fn needs_enqueue(mut self, entrypoint: impl Into<Cow<'static, str>>) -> Self {
         self.enqueue.push(entrypoint.into());
         self
@@ -130,8 +130,8 @@ impl Plugin {
         let name = job.entrypoint();
         match self.find(&name) {
             Some(entrypoint) => entrypoint.run(job),
-            // The host only passes on what was declared. Should it not, the job is kept as failed:
-            // this very component will not serve it the next time either.
+            // The host only passes jobs of declared entrypoints. If it did not, retrying would not
+            // help: this component would not serve the job the next time either.
             None => Err(Failure::reject(format!(
                 "plugin {} {} does not serve the entrypoint `{name}`",
                 self.name, self.version
@@ -139,7 +139,7 @@ impl Plugin {
         }
     }
 
-    /// Jobs of one entrypoint.
+    /// Run jobs of one entrypoint.
     pub(crate) fn run_batch(&self, jobs: &[Job]) -> Vec<Result<Outcome>> {
         match jobs.first().and_then(|job| self.find(&job.entrypoint())) {
             Some(entrypoint) => entrypoint.run_batch(jobs),

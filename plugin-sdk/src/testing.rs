@@ -32,15 +32,15 @@ pub(crate) use recorder::{emit, submit};
 
 use crate::{Enqueued, Job, Outcome, Plugin, Result};
 
-/// What came of running one job.
+/// The result of running one job.
 #[derive(Debug)]
-#[must_use = "look at what came of the run"]
+#[must_use = "check the result of the run"]
 pub struct TestRun {
-    /// What the host would have been told.
+    /// What the host would receive.
     pub result: Result<Outcome>,
     /// What was logged, in order.
     pub logs: Vec<LogLine>,
-    /// What the host would have enqueued: nothing, unless the job completed.
+    /// What the host would enqueue: nothing, unless the job completed.
     pub enqueued: Vec<Enqueued>,
 }
 

@@ -1,8 +1,8 @@
-//! What a job costs, piece by piece: an instance and a call, a claim, an outcome. `make
+//! What a job costs, piece by piece: an instance and a call, a claim, an outcome. Run by `make
 //! bench-micro`.
 //!
-//! The server is the tests' (without fsync), so that what is measured is work and not the disk;
-//! each item is one job.
+//! The server is the tests' (without fsync), so that the work is measured and not the disk. Each
+//! item is one job.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot go on ends, and says why")]
 
@@ -26,7 +26,7 @@ fn main() {
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime"));
 
-/// One run on the calling thread, with all that a host does about it but the queue.
+/// One run on the calling thread, with everything that a host does except for the queue.
 fn run(bencher: Bencher, reuse: u32) {
     let engine = Engine::new(&EngineSettings {
         max_instances: 100,
@@ -47,7 +47,7 @@ fn run(bencher: Bencher, reuse: u32) {
     });
 }
 
-/// A Rust guest with its standard library: instance, call, and the instance's end.
+/// A Rust guest with its standard library: creating an instance, calling it, and dropping it.
 #[divan::bench]
 fn fresh_instance_and_call(bencher: Bencher) {
     run(bencher, 1);
@@ -75,7 +75,7 @@ fn job() -> Job {
     }
 }
 
-/// A database and its queue. Both stay until the process ends.
+/// A database and its queue. Both live until the process ends.
 fn queue() -> (&'static Database, Queue) {
     let database: &Database = Box::leak(Box::new(RUNTIME.block_on(Database::new())));
     (database, database.queue())

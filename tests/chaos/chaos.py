@@ -1,8 +1,9 @@
 #!/usr/bin/env python
-"""Faults under load, and an oracle outside the queue: `make chaos`.
+"""Causes faults under load, and judges the result with an oracle outside the queue: `make chaos`.
 
-Exits with 1 if a job was lost, undone, successful twice, written without its fence, taken from a worker that lives, or held without a run
-of its own, or if a host did not obey a stop. The seed is printed; the same seed commits the same faults, at times that depend on the machine.
+Exits with 1 if a job was lost, left undone, successful twice, written by a worker that no longer held it, taken from a live worker, or
+held although no run of it failed, or if a host did not stop in time. Prints the seed: the same seed causes the same faults, at times
+that depend on the machine.
 """
 
 import argparse
@@ -35,7 +36,7 @@ def free_port() -> int:
 
 
 class LiedTo(Server):
-    """A server whose clock the driver sets."""
+    """A server whose clock the driver controls."""
 
     def __init__(self, folder: pathlib.Path, port: int):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +51,7 @@ class LiedTo(Server):
 
 @contextlib.asynccontextmanager
 async def server_for(run: str, folder: pathlib.Path):
-    """The server that a run wants; None where this machine has not what it takes."""
+    """The server for a run. None if this machine lacks what the run needs."""
     place, mounted = folder / "postgres", False
     if run == "clock" and FAKETIME is None:
         yield None, "there is no libfaketime here ('apt-get install libfaketime')"
@@ -108,13 +109,13 @@ def row(run: str, seed: object, seconds: float, figures: Figures) -> str:
 
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="*", help=f"of {', '.join(RUNS)}; all by default")
+    parser.add_argument("runs", nargs="*", help=f"of {', '.join(RUNS)}; default: all")
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/pgq-host")
     parser.add_argument("--guest", type=pathlib.Path, default=ROOT / "target/guests/wasm32-wasip2/release/chaos.wasm")
-    parser.add_argument("--seconds", type=float, default=float(os.environ.get("CHAOS_SECONDS", "600")), help="of faults, shared by all runs")
+    parser.add_argument("--seconds", type=float, default=float(os.environ.get("CHAOS_SECONDS", "600")), help="seconds of faults, shared by all runs")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000)))
     parser.add_argument("--lease", type=float, default=6, help="--heartbeat-timeout of all workers")
-    parser.add_argument("--patience", type=float, default=90, help="for what is left after the faults of a run")
+    parser.add_argument("--patience", type=float, default=90, help="seconds to finish the remaining jobs after the faults of a run")
     parser.add_argument("--keep", action="store_true", help="keep logs and data")
     args = parser.parse_args()
     unknown = set(args.runs) - set(RUNS)
@@ -133,7 +134,7 @@ async def main() -> int:
         started = time.time()
         try:
             figures = await fault_run(run, args, folder / f"{number}-{run}", args.seconds / len(names))
-        except Exception:  # noqa: BLE001: the next run may tell more
+        except Exception:  # noqa: BLE001: the next run may show more
             traceback.print_exc()
             broken = True
             continue

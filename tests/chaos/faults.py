@@ -1,4 +1,4 @@
-"""What is done to workers and to the database. Each writes into the driver's book what it did to whom, and for how long."""
+"""The faults of workers and of the database. Each records in the driver's book what it did to whom, and for how long."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ async def freeze(fleet: Fleet, worker: Worker) -> None:
 
 
 async def cut(fleet: Fleet, worker: Worker) -> None:
-    """All connections are reset, and new ones pass at once: no reason to lose anything."""
+    """All connections are reset, and new ones work at once, so nothing may be lost."""
     fleet.wait_for(await fleet.held_by(worker))
     fleet.unhears(worker)[1] = time.time() + 0.5
     worker.proxy.cut()
@@ -42,7 +42,7 @@ async def cut(fleet: Fleet, worker: Worker) -> None:
 
 
 async def silence(fleet: Fleet, worker: Worker) -> None:
-    """Half-open for a while; then what was silent is reset, or goes on."""
+    """The connections are half-open for a while, then either reset or resumed."""
     held = await fleet.held_by(worker)
     trouble, unheard = worker.trouble(), fleet.unhears(worker)
     worker.proxy.silence()
@@ -57,7 +57,7 @@ async def silence(fleet: Fleet, worker: Worker) -> None:
 
 
 async def swallow(fleet: Fleet, worker: Worker) -> None:
-    """Half-open for ever: it has to find out by itself. Who does in half a lease loses nothing."""
+    """The connections stay half-open, which the worker has to detect. If it does within half a lease, it loses nothing."""
     fleet.wait_for(await fleet.held_by(worker))
     trouble = worker.trouble()
     fleet.unhears(worker)[1] = time.time() + 0.5
@@ -67,7 +67,7 @@ async def swallow(fleet: Fleet, worker: Worker) -> None:
 
 
 async def away(fleet: Fleet) -> None:
-    """The server is stopped for longer than a lease."""
+    """The server is down for longer than a lease."""
     held = await fleet.held_by()
     unheard = fleet.unhears()
     await fleet.server.stop(fleet.random.choice(("fast", "immediate")))
@@ -79,7 +79,7 @@ async def away(fleet: Fleet) -> None:
 
 
 async def unreachable(fleet: Fleet) -> None:
-    """The network is away for all, and comes back for all at once."""
+    """The network fails for all workers, and returns for all at once."""
     held = await fleet.held_by()
     unheard = fleet.unhears()
     for worker in fleet.workers:
@@ -95,7 +95,7 @@ async def unreachable(fleet: Fleet) -> None:
 
 
 async def stall(fleet: Fleet) -> None:
-    """The server stands still for longer than a lease, and goes on with all that it was sent."""
+    """The server is suspended for longer than a lease, then executes everything that it was sent."""
     held = await fleet.held_by()
     unheard = fleet.unhears()
     fleet.server.pause(True)
@@ -107,7 +107,7 @@ async def stall(fleet: Fleet) -> None:
 
 
 async def lock(fleet: Fleet) -> None:
-    """Every write to the queue waits for most of a lease, as for a migration; there are jobs to claim right after it."""
+    """Every write to the queue waits for most of a lease, as during a migration. Jobs are ready to be claimed right after it."""
     with contextlib.suppress(*LOST_CONNECTION):
         connection, notifier = await fleet.server.connect(fleet.database), await fleet.server.connect(fleet.database)
         async with connection.transaction():

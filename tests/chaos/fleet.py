@@ -1,4 +1,4 @@
-"""One database, its workers and its producer, for one fault run."""
+"""A database with its workers and its producer, for one fault run."""
 
 import asyncio
 import contextlib
@@ -28,16 +28,16 @@ class Fleet:
     def __init__(self, *, server: Server, database: str, folder: pathlib.Path, binary: pathlib.Path, plugins: pathlib.Path, cache: str, lease: float, seed: str):
         self.server, self.database, self.folder, self.binary = server, database, folder, binary
         self.plugins, self.cache, self.lease = plugins, cache, lease
-        # One for the faults and one for the jobs, or the number of jobs would decide what the faults are.
+        # Separate generators for faults and jobs. Otherwise the number of jobs would affect the faults.
         self.random, self._jobs = random.Random(seed), random.Random(seed)
         self.receiver = Receiver()
         self.workers: list[Worker] = []
-        # Acknowledged to the producer. Of these, those that kill whoever runs them.
+        # Jobs acknowledged to the producer, and those of them that kill the worker that runs them.
         self.enqueued: set[int] = set()
         self.killers: set[int] = set()
-        # From when on which jobs should have gone on.
+        # When jobs could have continued, by job.
         self.waits: list[tuple[float, list[int]]] = []
-        # Times in which answers were lost on their way: a claim may have been done of which its worker never heard. From, to, to whom.
+        # Times in which answers were lost, so that a claim may have been made that its worker never learned of: from, to, worker.
         self.unheard: list[list] = []
         self.stuck: list[str] = []
         self.ids: dict[str, tuple[str, int]] = {}
@@ -59,7 +59,7 @@ class Fleet:
         for worker in self.workers:
             await worker.start()
         self._tasks.append(asyncio.create_task(self._book()))
-        # From the first job on all are there.
+        # All of them must be ready before the first job.
         await self.until(lambda: {name for name, _ in self.ids.values()} >= {worker.name for worker in self.hosts}, 60)
 
     @property
@@ -75,7 +75,7 @@ class Fleet:
         return True
 
     async def _book(self) -> None:
-        """Which id is whose, before a host is gone and its row with it."""
+        """Record which id belongs to which host, before a host and its row disappear."""
         while not self._stop.is_set():
             with contextlib.suppress(*LOST_CONNECTION, RuntimeError):
                 connection = await self.server.connect(self.database)
@@ -90,7 +90,7 @@ class Fleet:
                     connection.terminate()
 
     def produce(self, rate: float, ms: int | None = None) -> None:
-        """Jobs from now on until `settle`: of 5 to 300 ms, and some that take longer than a lease, unless said otherwise."""
+        """Produce jobs from now until `settle`. Unless `ms` is given, they take 5 to 300 ms, and some take longer than a lease."""
         self._tasks.append(asyncio.create_task(self._produce(rate, ms)))
 
     async def _produce(self, rate: float, ms: int | None) -> None:
@@ -110,7 +110,7 @@ class Fleet:
     async def enqueue(self, entrypoints: list[str], connection=None, ms: int | None = None) -> list[int]:
         own = connection or await self.server.connect(self.database)
         payloads = [json.dumps({"ms": self._ms(entrypoint) if ms is None else ms}).encode() for entrypoint in entrypoints]
-        # One without an answer may be in the queue all the same, and is then looked at as all are.
+        # A job whose INSERT got no answer may still be in the queue. Then it is checked like any other.
         ids = [row["id"] for row in await own.fetch(ENQUEUE, entrypoints, payloads, timeout=5)]
         self.enqueued.update(ids)
         if not connection:
@@ -122,7 +122,7 @@ class Fleet:
         return int(self.lease * 1500) if long else self._jobs.randint(5, 300)
 
     async def held_by(self, worker: Worker | None = None) -> list[int]:
-        """What is picked, by this worker or by anybody, past all proxies."""
+        """The jobs that are picked by this worker, or by any, read without a proxy."""
         connection = await self.server.connect(self.database)
         rows = await connection.fetch("SELECT id, queue_manager_id::text AS worker FROM pgqueuer WHERE status = 'picked'")
         await connection.close()
@@ -130,11 +130,11 @@ class Fleet:
         return [row["id"] for row in rows if worker is None or names.get(row["worker"]) == worker.name]
 
     def wait_for(self, jobs: list[int]) -> None:
-        """Their way is free again: recovery is counted from now."""
+        """These jobs can continue now: their recovery time starts."""
         self.waits.append((time.time(), jobs))
 
     async def settle(self, patience: float) -> bool:
-        """The faults are over: all there is is worked off. Whether it was."""
+        """The faults are over: wait until all jobs are done. Returns whether they were."""
         self._stop.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         end = time.time() + patience
@@ -153,12 +153,12 @@ class Fleet:
             await connection.close()
 
     def unhears(self, worker: Worker | None = None) -> list:
-        """This worker, or all, from a moment ago until its second is set."""
+        """Record that answers to this worker, or to all, are lost, from a moment ago until the second element is set."""
         self.unheard.append([time.time() - 1, float("inf"), worker])
         return self.unheard[-1]
 
     def python_is_lost(self) -> None:
-        """PgQueuer 1.6 does not connect again: what its workers hold now is rightly taken, until they are started anew."""
+        """PgQueuer 1.6 does not reconnect, so jobs of its workers are rightly taken until they are restarted."""
         for worker in self.workers:
             if worker.python:
                 worker.trouble()[1] = time.time() + 4 * self.lease

@@ -1,4 +1,4 @@
-"""What became of every job, by the log, by what is left in the queue, and by the effects that the receiver saw."""
+"""Judges what happened to every job, by the log, by what is left in the queue, and by the effects that the receiver saw."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ TERMINAL = ("successful", "canceled", "exception", "deleted")
 
 @dataclasses.dataclass
 class Figures:
-    """All but jobs, seconds and recovery are to be zero."""
+    """All figures except jobs, seconds and recovery must be zero."""
 
     jobs: int = 0
     lost: list = dataclasses.field(default_factory=list)
@@ -21,7 +21,7 @@ class Figures:
     taken: list = dataclasses.field(default_factory=list)
     held: list = dataclasses.field(default_factory=list)
     stuck: list = dataclasses.field(default_factory=list)
-    # Told, not judged: at least once is what is promised, and PgQueuer's own writes have no fence.
+    # Reported but not judged: the guarantee is at least once, and PgQueuer's own writes are not fenced.
     again: int = 0
     by_python: int = 0
     recovery: list = dataclasses.field(default_factory=list)
@@ -60,16 +60,16 @@ async def judge(fleet: Fleet) -> Figures:
             figures.lost.append(job)
         if over.count("successful") > 1 or len(over) > 1:
             figures.twice.append(job)
-        # Enqueued while the clock was ahead, it is due when the clock is there again.
+        # Enqueued while the clock was ahead, it is due when the clock reaches that time again.
         if job in rows and rows[job]["status"] in ("queued", "picked") and rows[job]["due"] and job not in fleet.killers:
             figures.undone.append(job)
         if not follows([row["status"] for row in states]):
-            # A Python worker that was away writes over whatever became of its job since.
+            # A Python worker that was cut off overwrites whatever happened to its job meanwhile.
             if python:
                 figures.by_python += 1
             else:
                 figures.unfenced.append(job)
-        # No handler here ever fails: whatever is held, or was given up, is so for no run of its own.
+        # No handler here ever fails, so no job may be held or given up because of its own runs.
         if job not in fleet.killers and ("exception" in over or job in rows and rows[job]["status"] == "failed"):
             figures.held.append((job, len(runs)))
         figures.again += len(runs) > 1
@@ -83,7 +83,7 @@ async def judge(fleet: Fleet) -> Figures:
 
 
 def follows(states: list[str]) -> bool:
-    """Whether each write was one that only the holder of the claim at that time could make."""
+    """Whether each write was made by the holder of the claim at that time."""
     now = "nothing"
     allowed = {
         "nothing": ("queued",),
@@ -99,7 +99,7 @@ def follows(states: list[str]) -> bool:
 
 
 def taken_from_the_living(fleet: Fleet, row) -> tuple | None:
-    """Of a row that says that a worker was lost: who it was, if the driver had done nothing to it for a lease."""
+    """For a row that says that a worker was lost: that worker, if the driver had not touched it for the length of a lease."""
     if not row["traceback"] or "WorkerLost" not in row["traceback"]:
         return None
     traceback = json.loads(row["traceback"])
@@ -108,7 +108,7 @@ def taken_from_the_living(fleet: Fleet, row) -> tuple | None:
     worker = by_name(fleet, name)
     if worker is None or pid in worker.killed and worker.killed[pid] <= row["at"] + 1:
         return None
-    # A margin for this machine, and one for who could do nothing until a moment ago.
+    # A margin for this machine, and one for a worker that could not act until a moment ago.
     since = row["at"] - fleet.lease - 2
     if any(begin <= row["at"] + 0.5 and end >= since for begin, end in worker.troubles):
         return None
@@ -116,7 +116,7 @@ def taken_from_the_living(fleet: Fleet, row) -> tuple | None:
 
 
 def never_heard_of(fleet: Fleet, before: list, lost: float, runs: list, name: str) -> bool:
-    """Whether the claim may have been done without its answer: nobody holds such a job, and its lease is what brings it back."""
+    """Whether the answer to the claim may have been lost. Then nobody knows that it holds the job, which returns when its lease expires."""
     picked = max((row["at"] for row in before if row["status"] == "picked"), default=0)
     if any(effect.worker == name and picked <= effect.at <= lost for effect in runs):
         return False
@@ -128,7 +128,7 @@ def by_name(fleet: Fleet, name: str | None):
 
 
 def recovery(fleet: Fleet, history: dict, begun: dict, figures: Figures) -> None:
-    """From when a job's way was free again to its next run's beginning, or its end."""
+    """The time from when a job could continue to the start of its next run, or to its end."""
     for since, jobs in fleet.waits:
         for job in jobs:
             ends = [row["at"] for row in history.get(job, []) if row["status"] in TERMINAL and row["at"] >= since]

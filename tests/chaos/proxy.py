@@ -1,4 +1,4 @@
-"""A worker's way to the database, which can fall silent, be cut, or swallow what is under way for ever."""
+"""A worker's connection to the database, which can fall silent, be reset, or stay half-open forever."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ class Proxy:
         try:
             await asyncio.gather(pair.pump(reader, up[1]), pair.pump(up[0], writer))
         except asyncio.CancelledError:
-            # The driver ends, and one that was swallowed never would.
+            # The driver ends. A half-open connection never would by itself.
             pair.swallowed = False
         finally:
             self._pairs.discard(pair)
@@ -41,21 +41,21 @@ class Proxy:
                 reset(up[1])
 
     def silence(self) -> None:
-        """Nothing passes any more, either way, and nobody is told. What is sent stays in the buffers."""
+        """Forward nothing in either direction, and tell nobody. Data stays in the buffers."""
         self.open.clear()
 
     def resume(self) -> None:
-        """What stood in the buffers goes on its way."""
+        """Forward again, starting with the data in the buffers."""
         self.open.set()
 
     def cut(self) -> None:
-        """All connections are reset, but those that are swallowed; new ones pass."""
+        """Reset all connections except half-open ones. New ones work."""
         for pair in [pair for pair in self._pairs if not pair.swallowed]:
             pair.cut()
         self.open.set()
 
     def swallow(self) -> None:
-        """What is connected now is half-open for ever: no byte, no end. New connections pass."""
+        """Leave the current connections half-open forever, without data or an end. New connections work."""
         for pair in list(self._pairs):
             pair.swallowed = True
 
@@ -69,7 +69,7 @@ class Proxy:
 
 
 class Pair:
-    """Two connections, and what goes between them."""
+    """Two connections, and the data between them."""
 
     def __init__(self, proxy: Proxy, down: tuple, up: tuple):
         self.proxy, self.down, self.up, self.swallowed = proxy, down, up, False
@@ -94,7 +94,7 @@ class Pair:
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """RST, not FIN."""
+    """Close with RST rather than FIN."""
     with contextlib.suppress(OSError, AttributeError):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     with contextlib.suppress(RuntimeError):

@@ -1,4 +1,4 @@
-"""A Python worker for `pgq run python_worker:main`, that tells the receiver of its runs as the plugin `chaos` does."""
+"""A Python worker for `pgq run python_worker:main`, which reports its runs to the receiver as the plugin `chaos` does."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Where every run says that it begins and ends: effects outside the queue, which no bookkeeping of the queue can make undone."""
+"""Receives the start and the end of every run. These are effects outside the queue, which no bookkeeping in the queue can undo."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ class Receiver:
     def __init__(self) -> None:
         self.effects: list[Effect] = []
         self.port = 0
-        # Told of each before it is answered.
+        # Called for each report before it is answered.
         self.hook: Callable[[Effect], None] = lambda _: None
         # Python workers name their id with each run.
         self.ids: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The fault runs: what is started, and what is done to it for how long."""
+"""The fault runs: what is started, which faults it gets, and for how long."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ RATE = float(os.environ.get("CHAOS_RATE", "25"))
 FEW_PLACES = ("--max-concurrent-tasks", "8")
 MANY_PLACES = ("--max-concurrent-tasks", "40")
 ALL_AT_ONCE = ("--max-concurrent-tasks", "100", "--batch-size", "100")
-# Who has claimed so many is killed.
+# A host that has claimed this many jobs is killed.
 MANY = 1
 
 
@@ -37,7 +37,7 @@ def repeated(*which: Callable, hosts: int = 3, pythons: int = 0, pause: float = 
 
 
 async def killed_when_it_claims(fleet: Fleet, host: Worker, times: int, end: float) -> None:
-    """The host's jobs are hardly begun when it is gone. The look is on a connection of its own, in a tight loop."""
+    """Kill the host when its jobs have barely started. It is watched over a separate connection, in a tight loop."""
     connection = await fleet.server.connect(fleet.database)
     for _ in range(times):
         held: list[int] = []
@@ -57,27 +57,27 @@ async def killed_when_it_claims(fleet: Fleet, host: Worker, times: int, end: flo
 
 
 async def crash_loop(fleet: Fleet, end: float) -> None:
-    """A host that is killed whenever it has claimed, beside a healthy one."""
+    """A host that is killed whenever it has claimed jobs, beside a healthy one."""
     await fleet.start(2, args=ALL_AT_ONCE)
     await fleet.enqueue(["work"] * 150 + ["last"] * 150, ms=1000)
     await killed_when_it_claims(fleet, fleet.workers[0], 12, end + 60)
 
 
 async def killed_at_claim(fleet: Fleet, end: float) -> None:
-    """No other host: 100 jobs, and six times that they are claimed their host is gone."""
+    """A single host with 100 jobs that is killed six times right after claiming them."""
     await fleet.start(1, args=ALL_AT_ONCE)
     await fleet.enqueue(["work"] * 100, ms=1000)
     await killed_when_it_claims(fleet, fleet.workers[0], 6, end + 90)
 
 
 async def killers(fleet: Fleet, end: float) -> None:
-    """Two jobs among 300 kill whoever begins them."""
+    """Two jobs among 300 kill any worker that starts them."""
     await fleet.start(3, args=("--max-concurrent-tasks", "30", "--batch-size", "100"))
     restarts: dict[str, asyncio.Task] = {}
 
     def hook(effect) -> None:
         worker = next(worker for worker in fleet.workers if worker.name == effect.worker)
-        # Both killers may begin on one host in the same moment: it dies once, and one host comes in its place.
+        # Both killers may start on one host at the same moment: it dies once, and one host replaces it.
         is_dead = worker.name in restarts and not restarts[worker.name].done()
         if effect.what == "begin" and effect.job in fleet.killers and worker.runs and not is_dead:
             ended = {effect.job for effect in fleet.receiver.effects if effect.what == "end"}
@@ -96,7 +96,7 @@ async def killers(fleet: Fleet, end: float) -> None:
         if left == 0:
             break
         await asyncio.sleep(0.5)
-    # Not tried for ever: who is still there is told as undone.
+    # Not forever: jobs that are still there are reported as undone.
     if left:
         fleet.killers.clear()
     await connection.close()
@@ -104,7 +104,7 @@ async def killers(fleet: Fleet, end: float) -> None:
 
 
 async def stopped(fleet: Fleet, end: float) -> None:
-    """Told to stop while the database is silent, locked or away: in time all the same, and what they held runs elsewhere."""
+    """Hosts are told to stop while the database is silent, locked or down. They still stop in time, and their jobs run elsewhere."""
     await fleet.start(3)
     fleet.produce(RATE)
     while time.time() < end:
@@ -126,9 +126,9 @@ async def stopped(fleet: Fleet, end: float) -> None:
 
 
 async def clock(fleet: Fleet, end: float) -> None:
-    """The server's clock goes an hour ahead, and back."""
+    """The server's clock jumps an hour ahead, and back."""
     await fleet.start(3)
-    # Long ones: their leases are an hour old at once.
+    # Long jobs: their leases are suddenly an hour old.
     fleet.produce(3, 9000)
     await asyncio.sleep(3)
     while time.time() < end:
@@ -144,7 +144,7 @@ async def disk_full(fleet: Fleet, end: float) -> None:
     fleet.produce(RATE)
     while time.time() < end:
         await asyncio.sleep(2)
-        # Before: a server that cannot write its log of transactions may end, and answer nobody.
+        # First of all: a server that cannot write its write-ahead log may end, and answer nobody.
         held = await fleet.held_by()
         filler = fleet.server.folder / "filler"
         with contextlib.suppress(OSError), open(filler, "wb") as file:

@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own, to be stopped, stalled, filled up and lied to about the time."""
+"""A private PostgreSQL that can be stopped and suspended, whose disk can be full and whose clock can be wrong."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ SETTINGS = {
 
 
 def binaries() -> pathlib.Path:
-    """The newest there are, or those on the path."""
+    """The newest installed programs, or those on PATH."""
     found = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"), key=lambda path: float(path.split("/")[4]))
     on_path = shutil.which("postgres")
     if not found and not on_path:
@@ -32,7 +32,7 @@ def binaries() -> pathlib.Path:
 
 
 class Server:
-    """One data directory and, most of the time, the processes on it."""
+    """A data directory and, most of the time, the server processes on it."""
 
     def __init__(self, folder: pathlib.Path, port: int, extra: dict[str, object] | None = None, env: dict[str, str] | None = None):
         self.bin, self.folder, self.port, self.env = binaries(), folder, port, {**os.environ, "LC_ALL": "C.UTF-8", **(env or {})}
@@ -68,7 +68,7 @@ class Server:
             raise RuntimeError(f"{program} failed; see {self.folder / 'log'}")
 
     def pause(self, on: bool) -> None:
-        """All of its processes stand still, or go on: nothing is answered, and no connection breaks."""
+        """Suspend or resume all its processes: nothing is answered, but no connection breaks."""
         postmaster = int((self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
         pids = [postmaster, *children(postmaster)] if on else [*children(postmaster), postmaster]
         for pid in pids:
@@ -76,7 +76,7 @@ class Server:
                 os.kill(pid, signal.SIGSTOP if on else signal.SIGCONT)
 
     async def connect(self, database: str) -> asyncpg.Connection:
-        """Past all proxies, as soon as it answers."""
+        """Connect without a proxy, as soon as the server answers."""
         for _ in range(600):
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
                 return await asyncpg.connect(self.dsn(database), timeout=5, command_timeout=60)

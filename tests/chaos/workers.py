@@ -1,4 +1,4 @@
-"""Hosts and Python workers as processes, each behind a proxy of its own, and the driver's book of what was done to them when."""
+"""Hosts and Python workers as processes, each behind its own proxy, and the driver's record of their faults."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from proxy import Proxy
 
 HERE = pathlib.Path(__file__).parent
 DRAIN = 3
-# A stop may take the drain timeout and fifteen seconds, whatever hangs; and this machine may be busy.
+# A stop may take the drain timeout plus fifteen seconds, whatever hangs, and this machine may be busy.
 STOP_WITHIN = DRAIN + 15 + 10
 
 CONFIG = """[plugins.chaos]
@@ -25,13 +25,13 @@ RECEIVER = "127.0.0.1:{port}"
 
 
 class Worker:
-    """A place in the fleet: the processes in it come and go, the name stays."""
+    """A member of the fleet. Its process may be replaced, but its name stays."""
 
     def __init__(self, fleet, name: str, python: bool, args: list[str]):
         self.fleet, self.name, self.python, self.args = fleet, name, python, args
         self.proxy = Proxy(fleet.server.port)
         self.process: asyncio.subprocess.Process | None = None
-        # Times in which this worker could not have renewed, for reasons of its own: from, to.
+        # Times in which a fault kept this worker from renewing its leases: from, to.
         self.troubles: list[list[float]] = []
         self.killed: dict[int, float] = {}
         self.frozen = False
@@ -66,7 +66,7 @@ class Worker:
         return self.process is not None and self.process.returncode is None
 
     def trouble(self) -> list[float]:
-        """Begins now; to be ended by its second number."""
+        """Record a fault that starts now. The caller sets the second element when it ends."""
         self.troubles.append([time.time(), float("inf")])
         return self.troubles[-1]
 
@@ -94,7 +94,7 @@ class Worker:
             self.process.send_signal(signal.SIGSTOP if on else signal.SIGCONT)
 
     async def stop(self) -> bool:
-        """Whether it obeyed in time."""
+        """Tell it to stop. Returns whether it stopped in time."""
         if not self.runs:
             return True
         self.process.send_signal(signal.SIGCONT)

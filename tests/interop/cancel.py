@@ -1,4 +1,4 @@
-"""A client that has changed its mind: cancels the jobs of these ids."""
+"""A client that cancels the jobs with these ids."""
 
 import asyncio
 import os

@@ -1,7 +1,7 @@
-"""What croniter makes of cron expressions, the way PgQueuer asks it.
+"""Evaluates cron expressions with croniter, as PgQueuer does.
 
-Argument: {"expressions": [...], "starts": [unix times], "count": n}. Output, per expression: null where PgQueuer refuses it, else the
-text that it stores and, per start, the next times; the list ends early where croniter finds no more.
+Argument: {"expressions": [...], "starts": [unix times], "count": n}. Output, per expression: null if PgQueuer rejects it, else the
+text that it stores and, per start, the next times. The list ends early if croniter finds no more.
 """
 
 import json

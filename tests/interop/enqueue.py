@@ -1,4 +1,4 @@
-"""A producer: enqueues one batch through PgQueuer's client and prints the ids, or the keys that were taken.
+"""A producer: enqueues one batch through PgQueuer's client and prints the ids, or the dedupe keys that were taken.
 
 Its argument is a JSON array of jobs: entrypoint, payload, and if wanted priority, delay (seconds), dedupe_key, headers.
 """

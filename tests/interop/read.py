@@ -1,4 +1,4 @@
-"""A dashboard: reads all that PgQueuer's readers can read, and prints it. Each of them validates every row with pydantic."""
+"""A dashboard: reads everything through PgQueuer's readers, and prints it. Each of them validates every row with pydantic."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A Python worker with schedules, for `pgq run scheduler:main -- ENTRYPOINT EXPRESSION...`. It notes its runs in python_scheduled."""
+"""A Python worker with schedules, for `pgq run scheduler:main -- ENTRYPOINT EXPRESSION...`. It records its runs in python_scheduled."""
 
 import os
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A client that waits: enqueues one job per entrypoint named, and prints how PgQueuer's CompletionWatcher says that each ended."""
+"""A client that waits: enqueues one job for each given entrypoint, and prints how each ended according to PgQueuer's CompletionWatcher."""
 
 import asyncio
 import json

@@ -25,7 +25,7 @@ def serve(pgq: PgQueuer, notes: asyncpg.Pool, entrypoint: str, limit: int) -> No
 async def main(entrypoints: list[str]) -> AsyncIterator[PgQueuer]:
     dsn = os.environ["PGDSN"]
     connection = await asyncpg.connect(dsn)
-    # Connections of their own for the notes: on PgQueuer's they would keep its claims waiting.
+    # Separate connections for the records: on PgQueuer's, they would delay its claims.
     async with asyncpg.create_pool(dsn, min_size=1, max_size=2) as notes:
         pgq = PgQueuer(AsyncpgDriver(connection))
         for argument in entrypoints:

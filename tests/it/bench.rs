@@ -1,5 +1,5 @@
-//! `bench`: every scenario at a small size, on a private and on a given database; what it counts,
-//! and what it leaves behind.
+//! `bench`: every scenario at a small size, on a private and on a given database: its figures, and
+//! that it cleans up.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 const SMALL: [&str; 8] = ["--jobs", "60", "--rounds", "1", "--hosts", "2", "--size", "50"];
 
-/// Schemas and connections of benches in this database.
+/// The number of schemas and connections of benches in this database.
 async fn traces(database: &Database) -> i64 {
     database
         .count(
@@ -30,7 +30,7 @@ fn number(row: &Value, name: &str) -> f64 {
     row[name].as_f64().unwrap_or_else(|| panic!("{name}: {row}"))
 }
 
-/// What every run of jobs knows, wherever it was.
+/// The figures that every run of jobs has, on any database.
 fn adds_up(row: &Value, jobs: f64) {
     assert_eq!(number(row, "jobs"), jobs, "{row}");
     let [p50, p95, p99] = ["p50_ms", "p95_ms", "p99_ms"].map(|name| number(row, name));
@@ -45,7 +45,7 @@ fn adds_up(row: &Value, jobs: f64) {
 #[tokio::test]
 async fn every_scenario_runs_in_a_given_database_and_leaves_it_as_it_was() {
     let database = Database::new().await;
-    // Named like a job of the bench, in tables that are not the bench's.
+    // Named like a job of the bench, but in the user's own tables.
     database.enqueue("bench_0000", "{}").await;
     let before = everything(&mut database.connect().await, "public").await;
     let report = database.must(&[&["bench", "--all", "--json"], &SMALL[..]].concat()).await.json();
@@ -133,12 +133,12 @@ async fn a_handler_of_the_users_is_measured_and_one_that_fails_is_an_error_that_
     eventually("nothing is left", async || traces(&database).await == 0).await;
 }
 
-/// A bench with a long way to go, and its hosts at work.
+/// A long bench whose hosts are already working.
 async fn under_way(database: &Database) -> Host {
     let mut command = pgq_host(&database.dsn());
     command.args(["bench", "sustained", "--jobs", "100000", "--rate", "20", "--hosts", "2"]);
     let bench = Host::launch(command);
-    // Its own connection, and some of either host.
+    // Its own connection, and some of each host.
     let connected = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgq_bench%' AND datname = current_database()";
     eventually("hosts are connected", async || database.count(connected).await >= 4).await;
     bench.wait_for_log("20 a second").await;

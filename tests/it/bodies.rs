@@ -1,5 +1,5 @@
-//! Payloads and headers of any size: a host takes what it has memory for, and locks nothing while
-//! it reads.
+//! Payloads and headers of any size: a host takes as much as it has memory for, and locks nothing
+//! while it reads.
 
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ async fn a_limit_and_a_slot_that_is_handed_over_keep_to_the_budget() {
     assert_eq!((handed.ours.len(), handed.next.len()), (1, 1));
 }
 
-/// What is sent while the rows are locked is bounded as well.
+/// The bytes sent while the rows are locked are limited as well.
 #[tokio::test]
 async fn one_answer_is_short_and_the_next_claim_goes_on() {
     let database = Database::new().await;
@@ -105,19 +105,19 @@ async fn one_answer_is_short_and_the_next_claim_goes_on() {
     assert_eq!(claimed.len(), 300);
 }
 
-/// Highest resident memory so far, in bytes.
+/// The highest resident memory so far, in bytes.
 fn peak(host: &Host) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
 }
 
-/// With all of them claimed at once, their payloads alone would be 640 MiB, and 640 MiB again while
+/// If all were claimed at once, their payloads alone would take 640 MiB, and another 640 MiB while
 /// they are handed to their guests.
 #[tokio::test]
 async fn a_backlog_of_large_payloads_is_worked_off_in_small_groups() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
-    // A number behind many blanks.
+    // A number after many spaces.
     let mut payload = vec![b' '; 16 * MIB];
     payload.push(b'1');
     let ids = database.enqueue_many("nap", 40, payload).await;
@@ -131,7 +131,7 @@ async fn a_backlog_of_large_payloads_is_worked_off_in_small_groups() {
     host.stop().await;
 }
 
-/// While the database takes no outcomes, what waits for it is memory of the host.
+/// Outcomes that wait for the database take memory of the host.
 #[tokio::test]
 async fn outputs_that_wait_to_be_recorded_are_counted_and_written_a_few_at_a_time() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
@@ -142,8 +142,7 @@ async fn outputs_that_wait_to_be_recorded_are_counted_and_written_a_few_at_a_tim
         Host::start(&database, &plugins, &["--max-claimed-bytes", "40MiB", "--max-guest-memory", "128MiB"]).await;
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%traceback, output)%' AND datname = current_database()";
     eventually("an outcome waits", async || database.count(waits).await > 0).await;
-    // All that would be claimed and run meanwhile, if nothing kept it back: in this time, or at
-    // once.
+    // Without the limit, everything would be claimed and run within this time, or at once.
     let all = async || while database.count("SELECT count(*) FROM pgqueuer WHERE status = 'queued'").await > 0 {};
     let _ = tokio::time::timeout(std::time::Duration::from_secs(3), all()).await;
     locked.execute("COMMIT").await.unwrap();
@@ -155,8 +154,7 @@ async fn outputs_that_wait_to_be_recorded_are_counted_and_written_a_few_at_a_tim
     host.stop().await;
 }
 
-/// A server that sends to a host that has stopped waits for it. Nothing of it may keep the rows
-/// from the others.
+/// A server that sends to a stopped host waits for it. That must not keep rows locked.
 #[tokio::test]
 async fn a_host_that_stops_in_a_claim_keeps_no_row_locked() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
@@ -195,7 +193,7 @@ async fn headers_keep_every_digit_and_every_level() {
     assert_eq!(seen["big"].as_str(), Some(&*format!("1{}", "0".repeat(400))));
     assert_eq!((seen["long"].as_str(), seen["deep"].as_str()), (Some("12345678901234567890123"), Some(&*deep)));
     assert_eq!(seen["text"], "as it is");
-    // And whoever looks at one that failed sees them, too.
+    // And they are visible on a job that failed.
     database.execute("INSERT INTO pgqueuer (priority, entrypoint, headers, status) VALUES (0, 'show', '{\"long\": 12345678901234567890123, \"big\": 1e400}', 'failed')").await;
     let said = database.must(&["failed", "--json"]).await;
     assert!(

@@ -1,5 +1,5 @@
-//! What a run can have the host do and hold for it: bounded in bytes and time, whichever way it
-//! asks, and the host does not need it to come back.
+//! What a run can make the host do and hold on its behalf: limited in bytes and time, however it
+//! asks, and without its cooperation.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -11,12 +11,12 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-/// A plugin without a loop, whose calls of the host stand in a line: the epoch that interrupts
-/// guests is looked at nowhere between them.
+/// A plugin without a loop, whose host calls follow each other in a straight line. The epoch that
+/// interrupts guests is not checked between them.
 struct StraightLine {
-    /// Calls of `log.emit` in `describe`, and in the handler.
+    /// The number of calls of `log.emit` in `describe`, and in the handler.
     calls: [usize; 2],
-    /// Bytes of the message, and fields, of each.
+    /// The size of the message, and the number of fields, of each.
     each: (usize, usize),
     timeout_ms: usize,
 }
@@ -24,7 +24,7 @@ struct StraightLine {
 impl StraightLine {
     fn component(&self) -> Vec<u8> {
         let (bytes, fields) = self.each;
-        // The message begins where the fields end: all of them empty, all of it NUL.
+        // The message starts after the fields. The fields are all empty, the message is all NUL.
         let from = 64 << 10;
         let emit = format!(
             "(call $emit (i32.const 1) (i32.const {from}) (i32.const {bytes}) (i32.const {from}) (i32.const {fields}))\n"
@@ -124,7 +124,7 @@ const STRAIGHT_LINE: &str = r#"
   (export "pgq:plugin/handler@0.1.0" (instance $handler)))
 "#;
 
-/// Two threads of each kind on a machine of two cores, whatever it is run on.
+/// Two threads of each kind, as on a machine with two cores.
 const TWO: &str = "2";
 
 async fn fails(database: &Database, id: i64, exception_type: &str) -> String {
@@ -155,7 +155,7 @@ async fn a_call_copies_so_much_and_no_more() {
 #[tokio::test]
 async fn calls_of_the_host_in_a_straight_line_end_at_the_deadline_and_let_others_on() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
-    // Minutes of work, were they let.
+    // Minutes of work, if they were not interrupted.
     let line = StraightLine { calls: [0, 20_000], each: (64 << 10, 3_000), timeout_ms: 1_000 };
     plugins.write("line.wasm", line.component());
     let host = Host::spawn(&database, &plugins, &["--max-concurrent-tasks", "30"]);
@@ -191,7 +191,7 @@ async fn neither_start_nor_stop_waits_for_a_guest_that_never_looks_up() {
     let status = host.ended().await;
     assert!(status.success(), "{}", host.log());
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
-    // Interrupted, not failed: it is due again, uncounted.
+    // Interrupted rather than failed: it is due again, and the attempt does not count.
     assert_eq!(
         database.count(&format!("SELECT attempts::bigint FROM pgqueuer WHERE id = {id} AND status = 'queued'")).await,
         0
@@ -210,14 +210,14 @@ async fn what_the_host_holds_for_a_run_is_the_runs_memory() {
             assert!(message.contains("64 MiB"), "{entrypoint}: {message}");
         }
     }
-    // Two at a time with 64 MiB each, the host itself, and what the allocator keeps.
+    // Two runs at a time with 64 MiB each, the host itself, and what the allocator keeps.
     eprintln!("at most {} MiB, {} MiB at the end", peak_bytes(&host) >> 20, host.resident_bytes() >> 20);
     assert!(peak_bytes(&host) < 640 << 20, "the host had {} MiB", peak_bytes(&host) >> 20);
     host.wait_for_memory_below(384 << 20).await;
     host.stop().await;
 }
 
-/// The most it ever had.
+/// The highest resident memory so far.
 fn peak_bytes(host: &Host) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
@@ -241,7 +241,7 @@ async fn runs_that_do_not_fit_beside_each_other_wait_and_none_is_charged() {
         assert_eq!(database.output(id).await.as_deref(), Some("73400320"));
         assert!(!database.history(id).await.contains(&"exception".to_owned()));
     }
-    // One that would not fit alone is out of memory, like any other.
+    // One that would not fit even alone runs out of memory, like any other.
     let id = database.enqueue("hold", "[150, 0]").await;
     eventually("it has failed once", async || {
         database.count(&format!("SELECT attempts::bigint FROM pgqueuer WHERE id = {id}")).await >= 1
@@ -276,7 +276,7 @@ async fn open_files_are_a_runs_to_a_number_and_a_fifo_is_no_file() {
     let host = Host::start(&database, &plugins, &[]).await;
     let open = || std::fs::read_dir(format!("/proc/{}/fd", host.pid())).unwrap().count();
     let threads = || std::fs::read_dir(format!("/proc/{}/task", host.pid())).unwrap().count();
-    // What is closed can be opened again.
+    // What was closed can be opened again.
     assert_eq!(output(&database, "open_files", "/data/file").await, "64 64");
     assert!(output(&database, "open_streams", "file").await.parse::<usize>().unwrap() <= 64);
     assert_eq!(output(&database, "read", "/data/file").await, "text");
@@ -295,7 +295,7 @@ async fn connections_are_a_runs_to_a_number_and_leave_the_host_its_own() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let authority = listener.local_addr().unwrap().to_string();
     plugins.write("pgq-host.toml", format!("[plugins.greedy]\nhttp = [\"http://{authority}\"]\n"));
-    // Takes every connection, and answers nobody.
+    // Accepts every connection, and answers nobody.
     let taken = Arc::new(Mutex::new(Vec::new()));
     let all = Arc::clone(&taken);
     tokio::spawn(async move {
@@ -306,8 +306,8 @@ async fn connections_are_a_runs_to_a_number_and_leave_the_host_its_own() {
     let host = Host::start(&database, &plugins, &[]).await;
     database.enqueue_many("ask_often", 5, authority.as_str()).await;
     database.wait_until_done().await;
-    // The others of five hundred waited for one of these to end, and were given up with their run,
-    // a few of them a moment too late.
+    // The rest of the five hundred waited for one of these to end, and were cancelled with their
+    // run, a few of them a moment too late.
     let taken = taken.lock().unwrap().len();
     assert!((5 * 16..200).contains(&taken), "{taken}");
     assert_eq!(output(&database, "echo", "good").await, "good");

@@ -44,9 +44,9 @@ async fn only_the_granted_origin_and_method_are_reached_however_they_are_written
     let host = Host::start(&database, &plugins, &["--listen", &pages.address()]).await;
     let granted = format!("127.0.0.1:{port}");
     assert_eq!(fetch(&database, "GET", &granted, "/a", &[]).await, "200");
-    // A redirect is an answer; where it leads is asked for by the guest, and checked.
+    // A redirect is an ordinary response. The guest requests its target, and that is checked.
     assert_eq!(fetch(&database, "GET", &granted, "/b", &[]).await, "302 http://169.254.169.254/");
-    // Another notation of the very same address is the same origin.
+    // Another notation of the same address is the same origin.
     assert_eq!(fetch(&database, "GET", &format!("2130706433:{port}"), "/c", &[]).await, "200");
     for (method, authority, path) in [
         ("POST", granted.clone(), "/"),
@@ -63,7 +63,7 @@ async fn only_the_granted_origin_and_method_are_reached_however_they_are_written
         let answer = fetch(&database, method, &authority, path, &[]).await;
         assert!(["ErrorCode::HttpRequestDenied", "authority"].contains(&&*answer), "{method} {authority}: {answer}");
     }
-    // A whole URL in the place of the path, a `Host` of its own: neither gets to the wire.
+    // A whole URL in place of the path, or a `Host` header set by the guest: neither is sent.
     let answer = fetch(&database, "GET", &granted, &format!("{}/", other.origin()), &[]).await;
     assert!(!answer.starts_with("200"), "{answer}");
     assert!(fetch(&database, "GET", &granted, "/", &[("host", "localhost")]).await.contains("Forbidden"));
@@ -109,17 +109,17 @@ async fn a_secret_is_put_in_by_the_host_for_its_origins_only_and_is_in_no_log() 
     let at = |receiver: &Receiver| format!("127.0.0.1:{}", receiver.port());
     assert_eq!(fetch(&database, "GET", &at(&told), "/", &bearer).await, "200");
     assert!(told.requests()[0].contains("authorization: Bearer s3cr3t-v4lue\r\n"));
-    // Elsewhere, or by another name, nothing is sent at all.
+    // To another origin, or with another name, nothing is sent at all.
     assert_eq!(fetch(&database, "GET", &at(&untold), "/", &bearer).await, "ErrorCode::HttpRequestDenied");
     assert_eq!(
         fetch(&database, "GET", &at(&told), "/", &[("x", "{{secret:other}}")]).await,
         "ErrorCode::HttpRequestDenied"
     );
-    // In a path it is text.
+    // In a path it is ordinary text.
     assert_eq!(fetch(&database, "GET", &at(&told), "/?token=secret:token", &[]).await, "200");
     assert_eq!((told.requests().len(), untold.requests().len()), (2, 0));
     let log = host.stop().await;
-    assert!(log.contains("\"token\\\" is not for") || log.contains("\"token\" is not for"), "{log}");
+    assert!(log.contains("\"token\\\" is not granted for") || log.contains("\"token\" is not granted for"), "{log}");
     assert!(!log.contains("s3cr3t-v4lue"), "{log}");
 }
 
@@ -173,7 +173,7 @@ async fn grants_pinned_to_a_digest_hold_for_that_file_only_and_missing_ones_are_
     let (database, plugins) = (Database::new().await, Plugins::with(&["capabilities"]));
     configure(&plugins, &format!("sha256 = \"{}\"", "0".repeat(64)));
     let refused = Host::spawn(&database, &plugins, &[]);
-    refused.wait_for_log("none of those that sha256 under [plugins.capabilities]").await;
+    refused.wait_for_log("which sha256 under [plugins.capabilities]").await;
     refused.wait_for_log("ready").await;
     refused.stop().await;
     let digest = pgq_engine::digest::sha256(&std::fs::read(guest("capabilities")).unwrap());
@@ -209,7 +209,9 @@ async fn an_authority_of_the_operators_own_is_trusted_where_it_is_named_and_nowh
 #[tokio::test]
 async fn a_file_that_names_no_authority_keeps_the_host_from_starting() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["capabilities"]));
-    for (content, said) in [("", "no certificate of an authority"), ("-----BEGIN CERTIFICATE-----\n!", "is no PEM")] {
+    for (content, said) in
+        [("", "no certificate of an authority"), ("-----BEGIN CERTIFICATE-----\n!", "is not valid PEM")]
+    {
         let file = plugins.path().join("authority.pem");
         std::fs::write(&file, content).unwrap();
         configure(&plugins, &format!("ca-file = {file:?}"));
@@ -260,7 +262,7 @@ async fn grants_are_read_again_at_a_hangup_and_bad_ones_change_nothing() {
     assert_eq!(fetch(&database, "GET", &at, "/", &bearer).await, "200");
     assert!(last().contains("authorization: old\r\n"));
 
-    // A secret that was rotated.
+    // A rotated secret.
     std::fs::write(&token, "new").unwrap();
     hang_up("SIGHUP").await;
     pgq_host_tests::eventually("the new one is sent", async || {
@@ -269,7 +271,7 @@ async fn grants_are_read_again_at_a_hangup_and_bad_ones_change_nothing() {
     })
     .await;
 
-    // A mistake: everything stays.
+    // A mistake: everything stays as it was.
     configure(&plugins, "http = [\"nonsense\"]");
     hang_up("SIGHUP").await;
     host.wait_for_log("grants stay as they were").await;
@@ -283,11 +285,10 @@ async fn grants_are_read_again_at_a_hangup_and_bad_ones_change_nothing() {
     })
     .await;
 
-    // Grants for another file: this one is not served any more, as after a restart, and its jobs
-    // wait.
+    // Grants for another file: this one is no longer served, as after a restart, and its jobs wait.
     configure(&plugins, &format!("sha256 = \"{}\"", "0".repeat(64)));
     hang_up("SIGHUP").await;
-    host.wait_for_log("none of those that sha256 under [plugins.capabilities]").await;
+    host.wait_for_log("which sha256 under [plugins.capabilities]").await;
     configure(&plugins, "");
     let id = database.enqueue("told", "").await;
     hang_up("SIGHUP").await;

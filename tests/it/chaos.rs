@@ -1,6 +1,6 @@
-//! The plugins folder in turmoil under full load: replaced every moment, by good versions and by
-//! everything that a deployment can get wrong. `PGQ_CHAOS_SECONDS` makes it longer, and
-//! `PGQ_CHAOS_GUEST=small` has a plugin of the usual size (`make chaos`).
+//! The plugins folder changes constantly under full load: it gets good versions, and everything
+//! that can go wrong in a deployment. `PGQ_CHAOS_SECONDS` sets the duration, and
+//! `PGQ_CHAOS_GUEST=small` uses a plugin of typical size (`make chaos`).
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -11,21 +11,21 @@ use crate::reload::{sha256, version};
 
 const FILE: &str = "turmoil.wasm";
 const OTHER: &str = "renamed.wasm";
-/// A guest of 100 KB, as most are that are written in Rust, and its entrypoint; and one of 400 KB.
+/// A guest of 100 KB, typical for Rust, with its entrypoint, and one of 400 KB.
 const SMALL: (&str, &str) = ("good", "work");
 const LARGE: (&str, &str) = ("hostile", "echo");
-/// Jobs that wait at any time.
+/// How many jobs wait at any time.
 const BACKLOG: usize = 2_000;
 
-/// What may happen to the file.
+/// What can happen to the file.
 enum Turn {
-    /// A good version, renamed into place or written over the old one.
+    /// A good version, either renamed into place or written over the old one.
     Good { in_place: bool },
-    /// Something that is no plugin.
+    /// Something that is not a plugin.
     Bad(Vec<u8>),
-    /// It goes.
+    /// The file is removed.
     Delete,
-    /// It is called otherwise.
+    /// The file is renamed.
     Rename,
 }
 
@@ -45,7 +45,7 @@ fn turn(dice: usize, good: &str, bomb: &[u8]) -> Turn {
     }
 }
 
-/// A component that takes its compiler seconds.
+/// A component that takes seconds to compile.
 pub(crate) fn slow_to_compile() -> Vec<u8> {
     let lines: String = (0..40_000)
         .map(|i| {
@@ -70,7 +70,7 @@ async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
     let first = version(good, 0);
     plugins.replace(FILE, &first);
-    // A version that an earlier run had compiled would be there at once.
+    // A version that an earlier run compiled would be available at once.
     let cache = tempfile::tempdir().unwrap();
     let host = Host::start(&database, &plugins, &["--cache-dir", cache.path().to_str().unwrap()]).await;
     let (mut valid, mut landed) = (HashSet::from([sha256(&first)]), Vec::new());
@@ -124,7 +124,7 @@ async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
     let _ = std::fs::remove_file(plugins.path().join(OTHER));
     plugins.replace(FILE, &last);
     landed.push((sha256(&last), chrono::Utc::now()));
-    // However busy the machine is, the last version comes into service, since nothing comes after
+    // However busy the machine is, the last version is eventually served, since no other follows
     // it.
     let runs = "SELECT count(*) FROM pgqueuer_attempt a JOIN pgqueuer_plugin p ON p.key = a.plugin WHERE p.sha256";
     eventually("jobs run on the last version", async || {
@@ -159,8 +159,8 @@ async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
     .unwrap();
     assert!(ran.iter().all(|digest| valid.contains(digest)), "a version ran that was never valid: {ran:?}");
 
-    // From the file's landing to the beginning of the first run on it, of those that were not
-    // replaced before that.
+    // The time from a file's arrival to the start of the first run on it, for files that were not
+    // replaced before.
     let mut latencies = Vec::new();
     for (digest, at) in &landed {
         let first: Option<f64> = sqlx::query_scalar(

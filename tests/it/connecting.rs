@@ -1,5 +1,4 @@
-//! Ways to say where the database is, and how it must be reached: PgQueuer's variables, libpq's,
-//! TLS.
+//! How to say where the database is and how to connect: PgQueuer's variables, libpq's, TLS.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -22,7 +21,7 @@ fn parts(dsn: &str) -> [String; 5] {
     [user, password, host, port, database].map(str::to_owned)
 }
 
-/// `pgq-host` with these variables alone (and no home, whose .pgpass might know something).
+/// `pgq-host` with only these variables (and no home, because of .pgpass).
 async fn with(variables: &[(&str, &str)], args: &[&str]) -> Said {
     let mut command = Command::new(host_binary());
     command.env_clear().envs(variables.iter().copied()).args(args);
@@ -39,7 +38,7 @@ async fn libpqs_variables_say_where_the_database_is() {
 
     let said = backlog(&[("PGPASSWORD", &password)]).await;
     assert_eq!(said.json()[0]["queued_count"], json!(1), "{said:?}");
-    // A password file, with the permissions that libpq asks for.
+    // A password file, with the permissions that libpq requires.
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pass");
     std::fs::write(&file, format!("{host}:{port}:*:{user}:{password}\n")).unwrap();
@@ -50,13 +49,13 @@ async fn libpqs_variables_say_where_the_database_is() {
         said.code == 1 && !said.stderr.contains("wrong") && said.stderr.contains(&format!("{host}:{port}")),
         "{said:?}"
     );
-    // What a DSN leaves out, the variables fill in; what it says goes before.
+    // The variables supply what a DSN omits, and the DSN takes precedence.
     let dsn = format!("postgresql://{user}@{host}:{port}");
     let most = [("PGDSN", dsn.as_str()), ("PGPASSWORD", &password), ("PGDATABASE", &name), ("PGPORT", "1")];
     assert_eq!(with(&most, &["backlog"]).await.code, 0);
-    // Options of the session reach it.
+    // Session options take effect.
     let said = backlog(&[("PGPASSWORD", &password), ("PGOPTIONS", "-c search_path=pg_catalog")]).await;
-    assert!(said.code == 1 && said.stderr.contains("tables are not there"), "{said:?}");
+    assert!(said.code == 1 && said.stderr.contains("tables do not exist"), "{said:?}");
 }
 
 #[tokio::test]
@@ -69,14 +68,14 @@ async fn pgqueuers_variables_say_where_the_database_is_and_what_things_are_calle
     )
     .await;
     assert_eq!(installed.code, 0, "{installed:?}");
-    // A flag goes before PGDSN, PGDSN before PGQUEUER_DSN, as in PgQueuer.
+    // A flag takes precedence over PGDSN, and PGDSN over PGQUEUER_DSN, as in PgQueuer.
     let place = [("PGQUEUER_PREFIX", "p_"), ("PGQUEUER_SCHEMA", "jobs")];
     let nowhere = "postgresql://nobody@127.0.0.1:1/none";
     let first = [&place[..], &[("PGDSN", dsn.as_str()), ("PGQUEUER_DSN", nowhere)]].concat();
     assert_eq!(with(&first, &["backlog"]).await.code, 0);
     let flag = [&place[..], &[("PGDSN", nowhere)]].concat();
     assert_eq!(with(&flag, &["--pg-dsn", &dsn, "backlog"]).await.code, 0);
-    // One name overridden, in its full and its early spelling.
+    // A single name, in its full and its early spelling.
     let other = Database::empty().await;
     let dsn = other.dsn();
     let named =
@@ -136,7 +135,7 @@ async fn the_application_name_is_pgqueuers_variable_then_libpqs_then_ours() {
 
 #[tokio::test]
 async fn a_connection_that_does_not_come_is_given_up_in_time() {
-    // A socket that accepts and says nothing.
+    // A socket that accepts and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let dsn = format!("postgresql://u@127.0.0.1:{}/d", silent.local_addr().unwrap().port());
     for variable in ["PGQUEUER_CONNECT_TIMEOUT", "PGCONNECT_TIMEOUT"] {
@@ -165,7 +164,7 @@ async fn where_nothing_listens_the_cause_is_said_at_once() {
 async fn a_host_has_no_more_connections_than_its_pool_may() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let mut command = pgq_host(&database.dsn());
-    // One would leave the listener alone with it.
+    // With only one, the listener would take it.
     command.env("PGQUEUER_POOL_MAX_SIZE", "1").env("PGQUEUER_APPLICATION_NAME", "small pool");
     command.args(["run", "--mode", "drain", "--plugins"]).arg(plugins.path());
     database.enqueue_many("echo", 500, "x").await;
@@ -198,7 +197,7 @@ async fn what_cannot_be_honoured_is_refused_by_name() {
     }
 }
 
-/// Files of a certificate authority and of a server certificate for 127.0.0.1, made by openssl.
+/// Files of a certificate authority and of a server certificate for 127.0.0.1, created by openssl.
 struct Certificates(TempDir);
 
 impl Certificates {
@@ -310,7 +309,7 @@ async fn tls_is_used_and_checked_as_far_as_asked_for() {
         assert_eq!(said.code == 0, works, "{mode} {root:?} at {dsn}: {said:?}");
         assert!(works || said.stderr.contains("certificate"), "{mode}: {said:?}");
     }
-    // The same in a DSN; and it is TLS indeed.
+    // The same in a DSN, and the connection really uses TLS.
     let in_dsn = format!("{dsn}?sslmode=verify-full&sslrootcert={}", ca.display());
     let mut command = pgq_host(&in_dsn);
     command.arg("listen").stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());

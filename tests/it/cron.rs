@@ -1,4 +1,4 @@
-//! Our reading of cron expressions beside croniter's, which PgQueuer uses: the same texts accepted,
+//! Our cron expressions compared with croniter, which PgQueuer uses: the same texts are accepted,
 //! stored and due.
 
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 const COUNT: usize = 20;
-/// Leap days, ends of years and months, a second past a minute, daylight saving (which UTC does not
-/// have).
+/// Leap days, ends of years and months, a second past a minute, and changes to and from daylight
+/// saving time (which UTC does not have).
 const STARTS: [&str; 7] = [
     "2026-01-01T00:00:00Z",
     "2024-02-28T23:59:59Z",
@@ -23,7 +23,7 @@ const STARTS: [&str; 7] = [
     "2100-02-27T00:00:01Z",
 ];
 
-/// One of each thing that somebody wrote once, and the corners of the grammar.
+/// Expressions from real life, and the corners of the grammar.
 const BY_HAND: &[&str] = &[
     // Plain.
     "* * * * *",
@@ -272,7 +272,7 @@ const BY_HAND: &[&str] = &[
     "hh * * * *",
     "r, * * * *",
     "0 0 * * * h",
-    // Blanks and rubbish.
+    // Whitespace and garbage.
     "",
     " ",
     "*",
@@ -317,7 +317,8 @@ fn difference(expression: &str, theirs: &Value) -> Option<String> {
         (Err(_), Value::Null) => return None,
         (Ok(_), Value::Null) => return Some("croniter refuses it, we do not".into()),
         (Err(error), theirs) => {
-            // What is never due is refused here when it is declared, and there when it is run.
+            // An expression that is never due is rejected here when it is declared, and there when
+            // it is run.
             let never = theirs["times"].as_array().unwrap().iter().all(|times| times == &json!([]));
             return (!never).then(|| format!("only we refuse it: {error}"));
         }

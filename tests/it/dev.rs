@@ -75,7 +75,7 @@ async fn a_signal_during_the_start_is_an_orderly_stop() {
     let mut command = Command::new(host_binary());
     command.arg("dev").arg("--plugins").arg(project.plugins.path()).current_dir(project.folder.path());
     let mut dev = Host::launch(command);
-    // The folder is made before the server starts: from here on it is on its way.
+    // The folder is created before the server starts, so the start is in progress from here on.
     eventually("it has begun", async || project.data().is_dir()).await;
     dev.signal(rustix::process::Signal::TERM);
     assert!(dev.ended().await.success(), "{}", dev.log());

@@ -1,5 +1,5 @@
-//! What the pages say, compared with what the program has: verbs, options, variables, defaults,
-//! metrics, links. Both ways round.
+//! Compares the documentation with the program, in both directions: verbs, options, variables,
+//! defaults, metrics, links.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,7 +16,7 @@ fn page(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every verb that is shown, by its words.
+/// Every visible verb, by its words.
 fn verbs() -> BTreeMap<String, Command> {
     fn walk(path: &str, command: &Command, found: &mut BTreeMap<String, Command>) {
         let children: Vec<&Command> =
@@ -33,14 +33,14 @@ fn verbs() -> BTreeMap<String, Command> {
     found
 }
 
-/// The options that have a word: all but `--help` and what is hidden.
+/// The options with a long name, except `--help` and hidden ones.
 fn options(command: &Command) -> Vec<&Arg> {
     let shown =
         |arg: &&Arg| arg.get_long().is_some_and(|long| long != "help" && long != "version") && !arg.is_hide_set();
     command.get_arguments().filter(shown).collect()
 }
 
-/// A word of the code that is a default: the declared one, or the one that the help tells. Prose is
+/// The default as a word of the code: the declared one, or the one that the help states. Prose is
 /// not compared.
 fn default(arg: &Arg) -> Option<String> {
     let declared = arg.get_default_values().first().map(|value| value.to_string_lossy().into_owned());
@@ -52,7 +52,7 @@ fn default(arg: &Arg) -> Option<String> {
     declared.filter(|_| arg.get_action().takes_values()).or(told).filter(is_word)
 }
 
-/// Text with its numbers as a program writes them.
+/// The text with its numbers as a program writes them.
 fn plain(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     let digit = |at: usize| characters.get(at).is_some_and(char::is_ascii_digit);
@@ -76,7 +76,7 @@ fn flags(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The sections of a page by their headings.
+/// The sections of a page, by their headings.
 fn sections(text: &str) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     let mut fenced = false;
@@ -90,13 +90,14 @@ fn sections(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The rows of a section's tables that begin with an option: the options, and the whole row.
+/// The rows of a section's tables that start with an option: the options, and the whole row.
 fn rows(body: &str) -> Vec<(BTreeSet<String>, &str)> {
     let rows = body.lines().filter(|line| line.starts_with("| `-"));
     rows.map(|row| (flags(row.split(" | ").next().unwrap()), row)).filter(|(flags, _)| !flags.is_empty()).collect()
 }
 
-/// The heading of a verb is its words, then its arguments; `sql` has one for all of its verbs.
+/// The heading of a verb is its words, then its arguments. `sql` has one heading for all of its
+/// verbs.
 fn section_of<'a>(sections: &'a [(String, String)], verb: &str) -> Option<&'a str> {
     let is_it = |heading: &str| heading.strip_prefix(verb).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
     let sql = |heading: &str| {
@@ -142,7 +143,7 @@ fn every_verb_and_option_is_in_cli_md_with_its_variable_and_default_and_nothing_
     let all = verbs();
     for (verb, command) in &all {
         match section_of(&sections, verb) {
-            // Those of `sql` are the verbs' of the same name.
+            // The options of `sql` verbs are those of the verbs with the same name.
             Some(_) if verb.starts_with("sql ") => {}
             Some(body) => check(verb, &options(command), body, &mut mistakes),
             None => mistakes.push(format!("{verb} has no section in docs/cli.md")),
@@ -185,7 +186,7 @@ fn a_default_that_is_told_elsewhere_is_the_same() {
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
 }
 
-/// All text of the crates but that of their tests.
+/// The source text of all crates except for their tests.
 fn source() -> String {
     fn walk(path: &Path, all: &mut String) {
         for entry in fs::read_dir(path).unwrap() {
@@ -206,7 +207,7 @@ fn source() -> String {
     all
 }
 
-/// What begins with `prefix` in the text and goes on as a name does.
+/// Every name in the text that starts with `prefix`.
 fn names(text: &str, prefix: &str, goes_on: impl Fn(char) -> bool) -> BTreeSet<String> {
     let starts = text.match_indices(prefix).map(|(at, _)| at);
     let own = starts.filter(|&at| !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_'));
@@ -224,8 +225,8 @@ fn every_variable_is_documented_and_every_documented_one_is_read() {
         .flat_map(|prefix| quoted(prefix))
         .map(|name| name.trim_matches('"').to_owned())
         .collect();
-    // Put together from a prefix and a word (`names.rs`), read by cargo's build script, or by the
-    // compose file.
+    // Composed of a prefix and a word (`names.rs`), read by cargo's build script, or by the compose
+    // file.
     read.extend(
         [
             "CHANNEL",
@@ -292,7 +293,7 @@ fn every_metric_is_in_metrics_md_and_nothing_else_is() {
     }
 }
 
-/// PgQueuer 1.6.0's, as `pgq --help` and `pgq sql --help` list them.
+/// The verbs of PgQueuer 1.6.0, as `pgq --help` and `pgq sql --help` list them.
 const PGQUEUERS: [&str; 18] = [
     "install",
     "verify",
@@ -322,7 +323,7 @@ fn compatibility_md_speaks_of_every_verb_of_both_tools() {
     let known = |verb: &str| commands.contains(&format!("`{verb}")) || commands.contains(&format!("`plugin {verb}"));
     let silent: Vec<String> = ours.chain(PGQUEUERS.map(str::to_owned)).filter(|verb| !known(verb)).collect();
     assert!(silent.is_empty(), "docs/compatibility.md says nothing of {silent:?}");
-    // What PgQueuer has and we have not is said to be lacking.
+    // Verbs that PgQueuer has and we do not are listed as missing.
     let top: BTreeSet<String> = verbs().into_keys().map(|verb| verb.split(' ').next().unwrap().to_owned()).collect();
     for verb in PGQUEUERS.iter().filter(|verb| !top.contains(**verb)) {
         let row = commands.lines().find(|line| line.contains(&format!("`{verb}`"))).unwrap();
@@ -366,7 +367,7 @@ fn links(text: &str) -> Vec<String> {
     targets.filter(|target| !target.contains("://") && !target.starts_with("mailto:")).collect()
 }
 
-/// As GitHub makes them.
+/// In GitHub's spelling.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut fenced = false;
     let headings = text.lines().filter(|line| {

@@ -1,5 +1,5 @@
-//! `doctor` on a sound set-up, and on broken ones, each on a real PostgreSQL: what is wrong is
-//! found, and what mends it is said.
+//! `doctor` on a sound set-up and on broken ones, each on a real PostgreSQL: it finds what is
+//! wrong, and suggests a fix.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// What `doctor` said.
+/// The output of `doctor`.
 #[derive(Debug)]
 struct Examined {
     code: i32,
@@ -18,7 +18,7 @@ struct Examined {
 }
 
 impl Examined {
-    /// The one finding of this check and severity that names this.
+    /// The only finding of this check and severity with this text.
     fn finding(&self, check: &str, severity: &str, text: &str) -> &Value {
         let is_it = |finding: &&Value| {
             finding["check"] == check
@@ -28,7 +28,7 @@ impl Examined {
         self.findings.iter().find(is_it).unwrap_or_else(|| panic!("no {severity} of {check} says {text:?}:\n{self:#?}"))
     }
 
-    /// It is an error, so the command failed.
+    /// The same for an error, which must have made the command fail.
     fn error(&self, check: &str, text: &str) -> &Value {
         assert_eq!(self.code, 1, "{self:#?}");
         self.finding(check, "error", text)
@@ -55,8 +55,8 @@ async fn examine(dsn: &str, args: &[&str]) -> Examined {
     Examined { code, findings }
 }
 
-/// A role that may log in and nothing else, and what it connects with. It goes with the test's
-/// server, or by [`Role::gone`].
+/// A role with the login privilege only, and the DSN that it connects with. It lasts as long as the
+/// test's server, or until [`Role::gone`].
 struct Role {
     name: String,
     dsn: String,
@@ -77,7 +77,8 @@ impl Role {
         role
     }
 
-    /// The server ends a session some time after its client has closed it, and counts it until then.
+    /// The server ends a session some time after its client has closed it, and counts it until
+    /// then.
     async fn idle(&self, database: &Database) {
         let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE usename = '{}'", self.name);
         eventually("its sessions have ended", async || database.count(&sessions).await == 0).await;
@@ -90,7 +91,7 @@ impl Role {
     }
 }
 
-/// A server of the test's own, safe against crashes as production's is.
+/// A server of the test's own, with fsync on, as in production.
 async fn server(folder: &Path, settings: &[(&str, &str)]) -> Server {
     let mut all = embedded::Settings::new(folder.join("postgres"));
     for (name, value) in
@@ -159,7 +160,7 @@ async fn a_sound_set_up_is_found_sound_and_left_as_it_was() {
     })
     .await;
 
-    // The same for people; a host of that role runs beside it and is found.
+    // The same as text. A host of that role runs beside it and is found.
     let mut command = pgq_host(&role.dsn);
     command.arg("run").arg("--plugins").arg(plugins.path()).env("PGQ_HOST_CONFIG", plugins.config());
     let host = Host::launch(command);
@@ -191,7 +192,7 @@ async fn tables_that_are_not_there_or_not_as_declared() {
     assert_eq!(remedy(examined.error("schema", "table pgqueuer")), "pgq-host install");
     let placed = examine(&database.dsn(), &["--schema", "jobs", "--prefix", "p_"]).await;
     assert_eq!(remedy(placed.error("schema", "table p_pgqueuer")), "pgq-host --prefix p_ --schema jobs install");
-    // What could not be looked at is said, and is no error of its own, nor all right.
+    // A check that could not run says so. That is neither an error nor a success.
     for check in ["hosts", "autovacuum"] {
         assert_eq!(examined.severities(check), ["note"], "{check}");
     }
@@ -223,11 +224,11 @@ async fn a_role_that_may_too_little() {
     let examined = examine(&role.dsn, &[]).await;
     let finding = examined.error("privileges", "UPDATE on pgqueuer,");
     assert_eq!(remedy(finding), format!("pgq-host grant --apply {} (as the tables' owner)", role.name));
-    // It may not read the hosts, and says so; the rest it does see.
+    // It may not read the hosts, and says so. It can read the rest.
     examined.finding("hosts", "note", "permission denied");
     examined.finding("listener", "ok", "comes back");
 
-    // One privilege short, and looked at by somebody else.
+    // Without one privilege, and checked by another role.
     database.must(&["grant", "--apply", &role.name]).await;
     database.execute(&format!("REVOKE DELETE ON pgqueuer FROM {}", role.name)).await;
     let examined = examine(&database.dsn(), &["--role", &role.name]).await;
@@ -235,7 +236,7 @@ async fn a_role_that_may_too_little() {
     let examined = examine(&database.dsn(), &["--role", "pgq_nobody_has_this_name"]).await;
     assert!(remedy(examined.error("privileges", "there is no role")).starts_with("CREATE ROLE"));
 
-    // Rows that a policy hides are jobs that never run.
+    // Jobs whose rows a policy hides never run.
     database.execute(&format!("GRANT DELETE ON pgqueuer TO {}", role.name)).await;
     database.execute("ALTER TABLE pgqueuer ENABLE ROW LEVEL SECURITY").await;
     let examined = examine(&role.dsn, &[]).await;
@@ -293,7 +294,7 @@ async fn settings_of_role_and_database_that_end_statements_or_slow_them_down() {
     ] {
         database.execute(&sql).await;
     }
-    // As itself, and as another who looks for it.
+    // Checked by the role itself, and by another role on its behalf.
     for (dsn, args) in [(role.dsn.clone(), vec![]), (database.dsn(), vec!["--role", &role.name])] {
         let examined = examine(&dsn, &args).await;
         examined.finding("settings", "warning", "log_statement = all for this database");
@@ -304,7 +305,7 @@ async fn settings_of_role_and_database_that_end_statements_or_slow_them_down() {
         if args.is_empty() {
             continue;
         }
-        // What is proposed does mend it.
+        // The suggested statement does fix it.
         for finding in examined
             .findings
             .iter()
@@ -317,7 +318,7 @@ async fn settings_of_role_and_database_that_end_statements_or_slow_them_down() {
     }
     let mended = examine(&role.dsn, &[]).await;
     assert_eq!(mended.severities("timeouts"), ["ok"], "{mended:#?}");
-    // The tests' server is not safe against crashes.
+    // The tests' server runs without fsync.
     assert!(mended.severities("settings").iter().all(|severity| *severity == "error"), "{mended:#?}");
     examined_unsafe(&mended);
     role.gone(&database).await;
@@ -335,7 +336,7 @@ async fn tables_that_nobody_vacuums() {
     let database = Database::new().await;
     database.execute("ALTER TABLE pgqueuer SET (autovacuum_enabled = 'False')").await;
     let examined = examine(&database.dsn(), &[]).await;
-    examined.finding("autovacuum", "note", "by the server's defaults");
+    examined.finding("autovacuum", "note", "with the server's default settings");
     database.execute(remedy(examined.error("autovacuum", "off for pgqueuer"))).await;
     assert_eq!(examine(&database.dsn(), &[]).await.severities("autovacuum"), ["note"]);
     database.must(&["autovac"]).await;
@@ -346,7 +347,7 @@ async fn tables_that_nobody_vacuums() {
     let database = self::database(&server).await;
     let examined = examine(&database.dsn(), &[]).await;
     assert!(remedy(examined.error("autovacuum", "autovacuum = off")).contains("pg_reload_conf"));
-    // What becomes of it.
+    // The consequence.
     database.enqueue_many("echo", 60_000, "x").await;
     database.execute("DELETE FROM pgqueuer").await;
     eventually("the dead are counted", async || {
@@ -391,7 +392,7 @@ async fn connections_that_are_used_up_or_too_few() {
     let role = Role::granted(&database, "crowded").await;
     examine(&database.dsn(), &["--hosts", "1000"])
         .await
-        .error("connections", "1000 host(s) of up to 5 connections want 5000; the server");
+        .error("connections", "1000 host(s) with up to 5 connections each need 5000; the server");
     database.execute(&format!("ALTER ROLE {} CONNECTION LIMIT 7", role.name)).await;
     let examined = examine(&role.dsn, &["--hosts", "2"]).await;
     examined.finding("connections", "warning", "the role allows 7");
@@ -427,7 +428,7 @@ async fn a_standby_and_a_primary_that_waits_for_one() {
     .await;
     let examined = examine(&dsn, &[]).await;
     examined.error("settings", "synchronous_standby_names = elsewhere, and no such standby is connected");
-    // And the look itself does not hang on it.
+    // And the check itself does not hang.
     examined.finding("listener", "ok", "comes back");
     let mut calm = database.connect().await;
     calm.execute("SET synchronous_commit = local").await.unwrap();
@@ -447,7 +448,7 @@ async fn a_standby_and_a_primary_that_waits_for_one() {
 async fn a_clock_that_is_wrong() {
     let database = Database::new().await;
     let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(database.pool()).await.unwrap();
-    // No test may change the machine's clock; what the server says of it is enough.
+    // A test must not change the machine's clock, but it can change what the server reports.
     database
         .execute("CREATE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT pg_catalog.clock_timestamp() + interval '90 s' $$")
         .await;
@@ -466,7 +467,7 @@ async fn plugins_that_a_host_would_refuse_and_grants_that_are_missing() {
     let path = at(plugins.path());
     let examined = examine(&database.dsn(), &["--plugins", &path, "--config", config.to_str().unwrap()]).await;
     assert!(remedy(examined.error("plugins", "broken.wasm is refused")).contains("plugin inspect"));
-    examined.finding("plugins", "note", "[plugins.webhok] is for no plugin");
+    examined.finding("plugins", "note", "[plugins.webhok] matches no plugin");
     let missing = examine(&database.dsn(), &["--plugins", "/nowhere/at/all"]).await;
     assert_eq!(remedy(missing.error("plugins", "/nowhere/at/all cannot be read")), "mkdir -p /nowhere/at/all");
     let empty = folder();
@@ -492,7 +493,7 @@ async fn hosts_that_serve_different_plugins_and_jobs_that_nobody_serves() {
             .contains("plugin list --hosts")
     );
     examined.finding("entrypoints", "note", "1 job(s) wait for \"nobody\"");
-    // A version of the host that is another's, and one that went without a word.
+    // One host runs another version, and one disappeared without withdrawing its announcement.
     database.execute("UPDATE pgqueuer_host SET version = '0.0.9', plugins = '[]' WHERE pid = (SELECT min(pid) FROM pgqueuer_host)").await;
     database
         .execute(
@@ -501,7 +502,7 @@ async fn hosts_that_serve_different_plugins_and_jobs_that_nobody_serves() {
         )
         .await;
     let examined = examine(&database.dsn(), &[]).await;
-    examined.finding("hosts", "warning", "hosts of several versions: 0.0.9");
+    examined.finding("hosts", "warning", "hosts run several versions: 0.0.9");
     examined.finding("hosts", "note", "host gone:7 was last heard of");
     second.stop().await;
     first.stop().await;
@@ -546,7 +547,7 @@ async fn a_pooler_that_lends_sessions_per_transaction() {
     assert_eq!(left, 0, "a session that is somebody else's next is left as it was");
 }
 
-/// `PgBouncer` in transaction mode before a database; killed when dropped.
+/// `PgBouncer` in transaction mode in front of a database. Killed when dropped.
 struct Pooler {
     dsn: String,
     _process: tokio::process::Child,

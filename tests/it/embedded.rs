@@ -1,8 +1,8 @@
-//! The embedded PostgreSQL through every way that a developer's machine ends a process: stopped,
-//! killed, killed half-way, started twice.
+//! The embedded PostgreSQL, with every way in which a process on a developer's machine ends:
+//! stopped, killed, killed half-way, started twice.
 //!
-//! Each test makes its cluster in a folder of its own. A process that has to die is this test
-//! binary, run again as [`child`].
+//! Each test creates its cluster in its own folder. A process that has to die is this test binary,
+//! run again as [`child`].
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -50,7 +50,7 @@ async fn data_port_and_password_survive_a_restart() {
         .expect("a connection to a name that needs escaping");
     let name: String = sqlx::query_scalar("SELECT current_database()").fetch_one(&mut odd).await.expect("an answer");
     assert_eq!(name, "Ünusual \"name\"");
-    // A client that stays connected does not hold the server up.
+    // A client that stays connected does not delay the stop.
     server.stop().await;
 }
 
@@ -115,8 +115,7 @@ async fn a_killed_host_leaves_no_server_and_loses_nothing() {
     server.stop().await;
 }
 
-/// The start falls into the moment in which the old server still runs, has been told to stop, or
-/// stops.
+/// The start happens while the old server still runs, has been told to stop, or is stopping.
 #[tokio::test]
 async fn a_host_can_start_right_after_another_was_killed() {
     let home = folder();
@@ -199,7 +198,7 @@ async fn another_major_version_is_refused_by_name() {
     let made_by = fs::read_to_string(&version).expect("a version");
     fs::write(&version, "13\n").expect("written");
     let refused = embedded::start(settings(home.path())).await.expect_err("13 is not served").to_string();
-    assert!(refused.contains("made by PostgreSQL 13") && refused.contains("PGQ_HOST_PG_BIN"), "{refused}");
+    assert!(refused.contains("created by PostgreSQL 13") && refused.contains("PGQ_HOST_PG_BIN"), "{refused}");
     fs::write(&version, made_by).expect("written");
     start(home.path()).await.stop().await;
 }
@@ -237,7 +236,7 @@ async fn a_server_left_running_is_taken_over() {
     server.stop().await;
     assert!(orphan.wait().expect("it ended").success());
 
-    // Wanted on another port it cannot be taken over as it is.
+    // With another port requested, it cannot be taken over as it is.
     let mut orphan = self::orphan(&program, home.path(), port);
     wait_until_ready(home.path(), &orphan);
     let reaper = std::thread::spawn(move || orphan.wait());
@@ -297,7 +296,7 @@ async fn a_path_too_long_for_a_socket_does_without() {
     server.stop().await;
 }
 
-/// A project in root's home: PostgreSQL's user cannot get there.
+/// A project in root's home, which PostgreSQL's user cannot enter.
 #[tokio::test]
 async fn root_in_a_closed_folder_gets_a_stand_in() {
     let closed = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().expect("a folder");
@@ -317,7 +316,7 @@ async fn root_in_a_closed_folder_gets_a_stand_in() {
     fs::remove_dir_all(used).expect("removed");
 }
 
-/// Everything above as an ordinary user, where this runs as root.
+/// All of the above as an ordinary user, if this runs as root.
 #[tokio::test]
 async fn an_ordinary_user_needs_no_root() {
     let home = folder();
@@ -333,7 +332,7 @@ async fn an_ordinary_user_needs_no_root() {
     assert_eq!(uid_of(host.server), nobody);
     host.kill();
     wait_until_gone(host.server);
-    // A living process of the same user has the server's old id: the server itself would refuse to
+    // A live process of the same user has the old server's id. The server itself would refuse to
     // start.
     let mut stranger = Command::new("sleep").arg("600").uid(nobody).spawn().expect("a process");
     let data = home.path().join("data");
@@ -341,20 +340,20 @@ async fn an_ordinary_user_needs_no_root() {
     Host::start(home.path(), as_nobody).stop();
     stranger.kill().expect("killed");
     stranger.wait().expect("reaped");
-    // Root continues as the owner of what is there.
+    // Root continues as the owner of the existing files.
     let server = start(home.path()).await;
     assert_eq!(uid_of(server.pid()), nobody);
     server.stop().await;
 }
 
-/// Not a test: the process that others kill. Starts a server, says so, and stops it when its
-/// standard input ends.
+/// Not a test, but the process that tests kill. Starts a server, prints its id, and stops the
+/// server when its standard input ends.
 #[tokio::test]
 #[ignore = "run by the tests above"]
 async fn child() {
     let Some(home) = std::env::var_os(CHILD) else { return };
     let server = start(Path::new(&home)).await;
-    // Past the harness, which captures only what the print macros write.
+    // Written directly, because the harness captures what the print macros write.
     writeln!(std::io::stdout(), "\nserver {}", server.pid()).expect("written");
     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await.expect("joined").expect("read");
     server.stop().await;
@@ -380,7 +379,7 @@ impl Host {
             .by_ref()
             .find_map(|line| line.ok()?.strip_prefix("server ")?.parse().ok())
             .expect("the child's server");
-        // Read on, or the child's harness fails on a closed pipe.
+        // Keep reading, or the child's harness fails on a closed pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Self { stdin: process.stdin.take(), process, server }
     }
@@ -397,7 +396,7 @@ impl Host {
     }
 }
 
-/// In the way of a passing test this does nothing; a failing one leaves no process behind.
+/// Does nothing after a passing test. After a failing one, it leaves no process behind.
 impl Drop for Host {
     fn drop(&mut self) {
         let _ = self.process.kill();
@@ -433,7 +432,7 @@ async fn remembered(server: &Server, database: &str) -> i32 {
     sqlx::query_scalar("SELECT value FROM remembered LIMIT 1").fetch_one(&mut connection).await.expect("a row")
 }
 
-/// A server on this cluster that nobody of ours started.
+/// A server on this cluster that was started by hand.
 fn orphan(program: &Path, home: &Path, port: u16) -> Child {
     let data = home.join("data");
     let owner = fs::metadata(&data).expect("a cluster");

@@ -1,12 +1,12 @@
-//! Databases of other encodings, texts that have no place in one, and sessions that print the
-//! catalog otherwise.
+//! Databases with other encodings, texts that an encoding cannot represent, and sessions in which
+//! the catalog prints differently.
 
 use std::sync::Arc;
 
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 use pgq_queue::ConcurrencyLimit;
 
-/// Bytes that are no UTF-8, as an SQL expression.
+/// Bytes that are not valid UTF-8, as an SQL expression.
 const BAD: &str = r"convert_from('\x61ff62', 'SQL_ASCII')";
 const BAD_HEADERS: &str = r"convert_from('\x7b2261223a2262ff63227d', 'SQL_ASCII')::jsonb";
 
@@ -63,7 +63,7 @@ async fn bytes_that_are_no_text_cost_nobody_anything() {
     assert!(!log.contains("cannot reach the queue"), "{log}");
 }
 
-/// 0x81 is no character of this encoding: the server can store it, and cannot send it.
+/// 0x81 is not a character in this encoding: the server can store it, but not send it.
 #[tokio::test]
 async fn a_row_that_the_server_cannot_send_costs_itself() {
     let (database, plugins) = (Database::encoded("WIN1252").await, Plugins::with(&["hostile"]));
@@ -97,7 +97,7 @@ async fn what_the_encoding_lacks_is_written_out_and_counts_no_attempt() {
     host.stop().await;
 }
 
-/// No row can have such a name. Looking for it must not keep the others from being found.
+/// No row can have such a name. Looking for it must not prevent others from being found.
 #[tokio::test]
 async fn an_entrypoint_that_the_encoding_lacks_stops_no_other() {
     let database = Database::encoded("LATIN1").await;
@@ -113,7 +113,7 @@ async fn an_entrypoint_that_the_encoding_lacks_stops_no_other() {
     assert_eq!((claimed.len(), claimed[0].id, &*claimed[0].entrypoint), (1, id, "caf\u{e9}"));
 }
 
-/// Its death would be noticed only at the end of its leases.
+/// Otherwise its death would be noticed only when its leases expire.
 #[tokio::test]
 async fn a_host_is_announced_whatever_its_plugins_say() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile", "describe-panics"]));
@@ -139,7 +139,7 @@ async fn what_the_queue_cannot_take_is_refused_at_once_and_named() {
         assert!(wanted.iter().all(|part| said.stderr.contains(part)), "{said:?}");
     }
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0);
-    // The longest that is allowed is one that the index takes, however badly it compresses.
+    // The longest key that is allowed fits the index, however badly it compresses.
     let key: String = (0..2_692).map(|_| fastrand::alphanumeric()).collect();
     database.must(&["queue", "echo", "--dedupe-key", &key, "--delay", "3153600000"]).await;
 }

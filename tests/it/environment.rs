@@ -1,8 +1,8 @@
-//! Variables of the environment: an empty one is unset, and one that makes no sense is named.
+//! Environment variables: an empty one is unset, and an invalid one is named.
 
 use pgq_host_tests::{Database, Plugins, Said, pgq_host, said};
 
-/// All that stand for a flag of this verb, as its help says.
+/// All variables that stand for a flag of this verb, according to its help.
 async fn variables(verb: &[&str]) -> Vec<String> {
     let mut command = pgq_host("");
     command.args(verb).arg("--help");
@@ -82,7 +82,7 @@ async fn an_empty_variable_is_an_unset_one_for_every_verb() {
 #[tokio::test]
 async fn a_truth_is_said_in_any_of_the_usual_ways() {
     let database = Database::new().await;
-    // Behind a pooler there is no session for this; without one there is.
+    // Behind a pooler, there is no session for this command; without one, there is.
     for (value, pooled) in [
         ("1", true),
         ("YES", true),
@@ -129,7 +129,7 @@ async fn a_value_that_makes_no_sense_is_named_with_its_variable_and_what_is_acce
     command.arg("backlog").env("PGQUEUER_SCHEMA", bytes);
     let garbled = said(command).await;
     assert!(garbled.code == 2 && garbled.stderr.contains("PGQUEUER_SCHEMA"), "{garbled:?}");
-    // What was said by a flag is the flag's mistake.
+    // A mistake in a flag is reported as the flag's.
     let flag = ask("postgresql:///nowhere", &["run", "--batch-size", "many"], &[("PGQ_HOST_BATCH_SIZE", "7")]).await;
     assert!(
         flag.code == 2 && flag.stderr.contains("--batch-size") && !flag.stderr.contains("PGQ_HOST_BATCH_SIZE"),

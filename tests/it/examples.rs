@@ -1,5 +1,5 @@
-//! The example plugins at real work, on a real host: photographs, weather records, a receiver that
-//! is not always well.
+//! The example plugins doing real work on a real host: photographs, weather records, and a receiver
+//! that is sometimes busy.
 
 use std::path::Path;
 
@@ -70,7 +70,7 @@ async fn webhook_reaches_what_is_granted_and_tries_again_while_the_receiver_is_u
     let requests = receiver.requests();
     assert_eq!(requests.len(), 2);
     assert!(requests[1].starts_with("POST /hook") && requests[1].ends_with(r#"{"n":7}"#), "{}", requests[1]);
-    // The same for both attempts, and not the id alone, which a fail-over can give to a second job.
+    // The same for both attempts, and more than the id, which a fail-over can give to a second job.
     let key =
         |request: &str| request.lines().find_map(|line| line.strip_prefix("idempotency-key: ").map(str::to_owned));
     let keys = [key(&requests[0]), key(&requests[1])];
@@ -88,7 +88,7 @@ async fn webhook_reaches_what_is_granted_and_tries_again_while_the_receiver_is_u
     database.wait_for(own, "successful").await;
     assert_eq!(key(&receiver.requests()[2]).as_deref(), Some("order-7"));
 
-    // The same address under another name, and another port, are not what was granted.
+    // Neither the same address under another name nor another port was granted.
     let other = Receiver::start(vec![200]).await;
     for url in [receiver.origin().replace("127.0.0.1", "localhost"), other.origin()] {
         let id = enqueue(&database, "webhook", call(url), json!({})).await;

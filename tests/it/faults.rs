@@ -1,5 +1,5 @@
-//! Faults under load, short: the driver of `make chaos` (`tests/chaos`), whose oracle looks from
-//! outside the queue. `CHAOS_SEED` repeats a run.
+//! A short run of faults under load: the driver of `make chaos` (`tests/chaos`), whose oracle
+//! observes from outside the queue. `CHAOS_SEED` repeats a run.
 
 use std::process::Stdio;
 
@@ -19,6 +19,6 @@ async fn jobs_survive_what_befalls_hosts_network_and_database() {
     let ran = command.stdin(Stdio::null()).kill_on_drop(true).output().await.expect("the driver starts");
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
-    // Seed and figures, for whoever reads the log of a run that passed.
+    // The seed and the figures, for readers of the log of a run that passed.
     eprintln!("{said}");
 }

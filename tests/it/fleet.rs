@@ -1,4 +1,4 @@
-//! Several hosts on one queue: every job ran once, whoever dies meanwhile; a host or the database.
+//! Several hosts on one queue: every job runs once, even if a host or the database dies meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use rustix::process::{Pid, Signal};
 use tokio::process::Command;
 use uuid::Uuid;
 
-/// Some seconds for each test, on two cores and with an unoptimised host.
+/// Takes some seconds per test, on two cores and with an unoptimized host.
 const JOBS: usize = 20_000;
 
-/// Every claim with its owner, as the database saw it: the log does not say who ran a job.
+/// Record every claim with its owner, as the database saw it. The log does not say who ran a job.
 async fn note_claims(database: &Database) {
     for statement in [
         "CREATE TABLE claims (job_id bigint NOT NULL, owner uuid NOT NULL)",
@@ -27,7 +27,7 @@ async fn note_claims(database: &Database) {
     }
 }
 
-/// A host that the database knows by this name.
+/// A host with this name in the database.
 async fn start(name: &str, database: &Database, plugins: &Plugins, args: &[&str]) -> Host {
     let mut command = Command::new(host_binary());
     command.arg("run").arg("--plugins").arg(plugins.path()).args(args).env("PGQ_HOST_CONFIG", plugins.config());
@@ -45,13 +45,14 @@ async fn wait_until_successful(database: &Database, count: i64) {
     eventually(&format!("{count} jobs are done"), async || successful(database).await >= count).await;
 }
 
-/// Jobs that were claimed more than once.
+/// How many jobs were claimed more than once.
 async fn run_again(database: &Database) -> i64 {
     const SQL: &str = "SELECT count(*) FROM (SELECT FROM pgqueuer_log WHERE status = 'picked' GROUP BY job_id HAVING count(*) > 1) AS again";
     database.count(SQL).await
 }
 
-/// None lost: each has one `successful`, its last entry. None recorded twice: it has no other end.
+/// No job is lost: each has one `successful`, as its last entry. None is recorded twice: it has no
+/// other end.
 async fn assert_each_done_once(database: &Database, count: usize) {
     let done = database
         .count(
@@ -108,7 +109,7 @@ async fn a_killed_host_costs_second_runs_of_what_it_held_and_nothing_else() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     note_claims(&database).await;
     let lease = ["--heartbeat-timeout", "2"];
-    // Alone at first, which tells its id.
+    // Alone at first, so that its id is known.
     let doomed = start("doomed", &database, &plugins, &lease).await;
     let first = database.enqueue("echo", "x").await;
     database.wait_for(first, "successful").await;
@@ -118,8 +119,8 @@ async fn a_killed_host_costs_second_runs_of_what_it_held_and_nothing_else() {
     let begun = Instant::now();
     database.enqueue_many("echo", JOBS - 1, "x").await;
     wait_until_successful(&database, JOBS as i64 / 3).await;
-    // A host between two claims holds nothing, and its death would prove nothing: it is stopped
-    // until one is caught with jobs.
+    // A host between two claims holds nothing, and its death would prove nothing. So it is
+    // suspended until it is caught with jobs.
     eventually("it holds jobs", async || {
         doomed.signal(Signal::STOP);
         let held = held_by(&database, owner).await > 0;
@@ -131,8 +132,8 @@ async fn a_killed_host_costs_second_runs_of_what_it_held_and_nothing_else() {
     .await;
     doomed.kill().await;
     let killed = Instant::now();
-    // What the server had read of it is executed to the end. Then nobody speaks for it any more,
-    // and the others may have begun to put back what it held.
+    // The server finishes what it had already received from the host. After that, no session of the
+    // host is left, and other hosts may have started to requeue its jobs.
     let speaks =
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'doomed' AND datname = current_database()";
     eventually("its connections are gone", async || database.count(speaks).await == 0).await;
@@ -160,7 +161,7 @@ async fn a_killed_host_costs_second_runs_of_what_it_held_and_nothing_else() {
     }
 }
 
-/// What a host complains of, the job by job entries of what was lost aside.
+/// The warnings of a host, except for those about each single lost job.
 fn warnings(host: &Host) -> Vec<String> {
     let log = host.log();
     let worth_it =
@@ -174,7 +175,7 @@ async fn held_by(database: &Database, owner: Uuid) -> i64 {
         .await
 }
 
-/// In one look: what it holds, and what was taken from it.
+/// In one query: what it holds, and what was taken from it.
 async fn held_or_put_back(database: &Database, owner: Uuid) -> i64 {
     let held =
         format!("SELECT count(*) AS jobs FROM pgqueuer WHERE status = 'picked' AND queue_manager_id = '{owner}'");
@@ -187,7 +188,7 @@ async fn connections_cut_again_and_again_lose_and_double_nothing() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     note_claims(&database).await;
     let lease = ["--heartbeat-timeout", "2"];
-    // One, so that nobody else can put back what it claims without ever hearing of it.
+    // A single host, so that no other can requeue what it claims before it learns of the claim.
     let host = start("cut", &database, &plugins, &lease).await;
     let begun = Instant::now();
     database.enqueue_many("echo", JOBS, "x").await;
@@ -208,8 +209,7 @@ async fn connections_cut_again_and_again_lose_and_double_nothing() {
     host.stop().await;
 }
 
-/// Crashed in the true sense: no shutdown, and fsync on, since what was promised must be there
-/// after it.
+/// A real crash: no shutdown, and with fsync on, because everything committed must survive.
 #[tokio::test]
 async fn a_database_that_crashes_twice_loses_and_doubles_nothing() {
     let (home, plugins) = (tempfile::tempdir().unwrap(), Plugins::with(&["hostile"]));

@@ -1,4 +1,4 @@
-//! What may lie in a plugins folder besides plugins, and how much of it: the host serves what it
+//! What may be in a plugins folder besides plugins, and how much of it: the host serves what it
 //! can, at once, and stops when it is told to.
 
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn pipes_devices_folders_and_giants_are_refused_and_a_host_beside_them_sto
     }
     let _socket = std::os::unix::net::UnixListener::bind(at("socket.wasm")).unwrap();
     std::fs::create_dir(at("folder.wasm")).unwrap();
-    // No byte of it is on the disk.
+    // The file is sparse.
     std::fs::File::create(at("giant.wasm")).unwrap().set_len(1 << 40).unwrap();
     plugins.write("pgq-host.toml", "[limits]\nplugin-size-mib = 1\n");
     let host = Host::start(&database, &plugins, &[]).await;
@@ -53,7 +53,7 @@ async fn pipes_devices_folders_and_giants_are_refused_and_a_host_beside_them_sto
 #[tokio::test]
 async fn a_start_serves_what_is_there_while_the_rest_is_compiled() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
-    // Compiled before, by a host that had nothing else to do.
+    // Compiled before, by a host with nothing else to do.
     Host::start(&database, &plugins, &[]).await.stop().await;
     for number in 0..3_u8 {
         let mut bomb = slow_to_compile();
@@ -64,7 +64,7 @@ async fn a_start_serves_what_is_there_while_the_rest_is_compiled() {
     let host = Host::spawn(&database, &plugins, &["--listen", &pages.address()]);
     hello(&database).await;
     let ready = pages.get("/readyz");
-    // On a fast machine the bombs may be over by now.
+    // On a fast machine, the slow components may have been compiled by now.
     assert!(ready.0 == 200 || ready.1.contains("still loading") || ready.1.contains("worker"), "{ready:?}");
     host.wait_for_log("start_ms").await;
     host.stop().await;
@@ -76,7 +76,7 @@ async fn many_files_are_looked_at_few_at_a_time_and_a_stop_waits_for_none() {
     Host::start(&database, &plugins, &[]).await.stop().await;
     let small = std::fs::read(guest("good")).unwrap();
     for number in 0..600_u32 {
-        // Each is another component, valid, and never compiled before.
+        // Each is a different, valid component that was never compiled before.
         let mut bytes = small.clone();
         bytes.extend([0, 9, 4]);
         bytes.extend(format!("{number:04}").bytes());
@@ -102,8 +102,8 @@ async fn many_files_are_looked_at_few_at_a_time_and_a_stop_waits_for_none() {
     assert!(host.ended().await.success(), "{}", host.log());
 }
 
-/// Jobs of `nap` in this plugin beside those of another: each is claimed once, and the other does
-/// not wait.
+/// Run jobs of `nap` in this plugin beside those of another one: each is claimed once, and the
+/// other plugin does not wait.
 async fn beside(bytes: Vec<u8>, naps: usize) {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
     plugins.write("hostile.wasm", bytes);
@@ -120,7 +120,7 @@ async fn beside(bytes: Vec<u8>, naps: usize) {
         database.count("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'nap'").await > 0,
         "the others were not waited for"
     );
-    // A plugin that comes meanwhile is served.
+    // A plugin that arrives meanwhile is served.
     plugins.put("good");
     database.wait_for(database.enqueue("work", "").await, "successful").await;
     for job in long {
@@ -151,7 +151,7 @@ async fn many_schedules_are_an_operators_decision() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello", "timetable"]));
     let host = Host::start(&database, &plugins, &[]).await;
     host.wait_for_log(
-        "50 schedules of more than once a minute, and 10 are allowed; set max-schedules = 50 under [plugins.timetable]",
+        "50 schedules of more than once a minute, and the limit is 10; set max-schedules = 50 under [plugins.timetable]",
     )
     .await;
     hello(&database).await;
@@ -171,12 +171,12 @@ async fn jobs_that_come_back_again_and_again_leave_the_database_its_time() {
     let rows = "SELECT count(*) FROM pgqueuer_log";
     eventually("they have begun", async || database.count(rows).await > 30).await;
     let before = database.count(rows).await;
-    // The rate is the point.
+    // The rate is what is tested.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let came = database.count(rows).await - before;
-    // Ten jobs, ten turns a second each, two rows a turn.
+    // Ten jobs, ten rounds a second each, two rows per round.
     assert!(came < 900, "{came} rows in about three seconds");
-    // A first retry at once is at once, and many jobs that come back together do in turn.
+    // A first retry without delay runs at once, but many jobs that return together take turns.
     let jobs = database.enqueue_many("second_try", 20, "").await;
     for job in jobs {
         database.wait_for(job, "successful").await;
@@ -218,7 +218,7 @@ async fn a_canary_that_crashes_costs_no_more_than_it_may() {
     database.wait_until_done().await;
     let crashed =
         database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'queued' AND traceback IS NOT NULL").await;
-    // A quarter of the twenty that open a breaker, and no more than those under way at once.
+    // A quarter of the twenty that open a breaker, and no more than were in flight at once.
     assert!((1..=10).contains(&crashed), "{crashed} runs crashed");
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'").await, 401);
     host.stop().await;

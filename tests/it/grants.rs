@@ -1,4 +1,4 @@
-//! A worker under the privileges that `grant` gives: it can do all that a worker does, and nothing
+//! A worker with the privileges that `grant` gives: it can do everything a worker does, and nothing
 //! else.
 
 use pgq_host_tests::{Database, Host, Pages, Plugins, Said, eventually, pgq, pgq_host, said};
@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 const PASSWORD: &str = "pw";
 
-/// A role that may log in, of a name that must be quoted. Roles belong to the server, so it goes
+/// A role that may log in, whose name must be quoted. Roles belong to the server, so it is dropped
 /// with the test.
 struct Role {
     name: String,
@@ -54,7 +54,7 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// What everybody may by default, nobody may here.
+/// Revoke what everybody may do by default.
 async fn harden(database: &Database, schema: &str) {
     let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(database.pool()).await.unwrap();
     for what in [
@@ -75,7 +75,7 @@ async fn a_host_runs_under_the_granted_privileges_and_can_do_no_more() {
     assert!(refused.code == 1 && refused.stderr.contains("pgq-host grant"), "{refused:?}");
     harden(&database, "public").await;
 
-    // Printed, it is a script for psql; applied, it is the same.
+    // The printed script does the same as `--apply`.
     let script = database.must(&["grant", &role.name]).await.stdout;
     database.execute(&script).await;
     database.must(&["grant", &role.name, "--apply"]).await;
@@ -107,7 +107,7 @@ async fn a_host_runs_under_the_granted_privileges_and_can_do_no_more() {
     }
     let followed = "SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'echo' AND status = 'successful'";
     eventually("the follow-up ran", async || database.count(followed).await >= 2).await;
-    // A job of a worker that is gone.
+    // A job of a worker that died.
     let lost = database.enqueue("echo", "lost").await;
     database.wait_for(lost, "successful").await;
     database
@@ -139,7 +139,7 @@ async fn a_host_runs_under_the_granted_privileges_and_can_do_no_more() {
     let log = host.stop().await;
     assert!(!log.contains("permission denied"), "{log}");
 
-    // And no more.
+    // And nothing else.
     database.execute("CREATE TABLE secrets (s text)").await;
     let mut connection = PgConnection::connect(&role.dsn).await.unwrap();
     for sql in [
@@ -177,7 +177,7 @@ async fn a_host_goes_without_what_came_after_its_role_was_granted() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let role = Role::new(&database, "before").await;
     database.must(&["grant", &role.name, "--apply"]).await;
-    // As `upgrade` leaves a database where nobody ran `grant` again.
+    // As `upgrade` leaves a database if nobody ran `grant` again.
     for table in ["attempt", "tally", "plugin", "host", "suspect"] {
         database.execute(&format!("REVOKE ALL ON pgqueuer_{table} FROM {}", quoted(&role.name))).await;
     }
@@ -221,7 +221,7 @@ async fn a_python_worker_runs_under_the_granted_privileges() {
     let role = Role::new(&database, "python").await;
     harden(&database, "public").await;
     database.must(&["grant", &role.name, "--apply"]).await;
-    // The program's own notes, which PgQueuer knows nothing of.
+    // The program's own table, which PgQueuer does not know.
     database.execute("CREATE TABLE python_ran (job_id bigint NOT NULL)").await;
     database.execute(&format!("GRANT INSERT ON python_ran TO {}", quoted(&role.name))).await;
     let mut command = pgq(&role.dsn);

@@ -1,4 +1,4 @@
-//! Whether a host says that it lives and is ready, to probes and to systemd.
+//! Whether a host reports to probes and to systemd that it is alive and ready.
 
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::process::Command;
 
-/// Wait until the page answers so, with this in it.
+/// Wait until the page has this status, with this text in it.
 async fn wait_for(pages: &Pages, path: &str, status: u16, text: &str) {
     let mut last = (0, String::new());
     let found = tokio::time::timeout(PATIENCE / 2, async {
@@ -22,7 +22,7 @@ async fn wait_for(pages: &Pages, path: &str, status: u16, text: &str) {
     assert!(found.is_ok(), "{path} never answered {status} with {text:?}, but {last:?}");
 }
 
-/// Statements from outside of a database, which nobody can run inside of one that is closed.
+/// Execute statements from another database, for when this one accepts no connections.
 async fn from_outside(database: &Database, statements: &[&str]) {
     let dsn = database.dsn();
     let (server, name) = dsn.rsplit_once('/').unwrap();
@@ -53,11 +53,12 @@ async fn a_host_is_ready_while_it_has_its_database_and_alive_without() {
     assert_eq!(status, 200, "a restart would not bring the database back: {said}");
     from_outside(&database, &["ALTER DATABASE {name} ALLOW_CONNECTIONS true"]).await;
     wait_for(&pages, "/readyz", 200, "[+] database ok").await;
-    // The test's own sessions were ended as well, and the first statement finds out.
+    // The test's own sessions were ended as well, which the first statement notices.
     let _ = database.queue().has_work(&[]).await;
     let id = database.enqueue("echo", "x").await;
     database.wait_for(id, "successful").await;
-    // A schema that lacks something is told from a database that is gone, and with the remedy.
+    // An incomplete schema is distinguished from an unreachable database, and reported with the
+    // remedy.
     database.execute("ALTER TABLE pgqueuer_output RENAME TO elsewhere").await;
     wait_for(&pages, "/readyz", 503, "table pgqueuer_output; run `pgq-host upgrade`").await;
     assert!(pages.get("/readyz").1.contains("[+] database ok"));
@@ -101,7 +102,7 @@ async fn systemd_is_told_of_readiness_of_every_beat_and_of_the_stop() {
             .env("PGDSN", database.dsn())
             .env("PGQ_HOST_CONFIG", plugins.config());
         command.env("PGQ_HOST_DEQUEUE_TIMEOUT", "0.5");
-        // Systemd's minimum is far above; a third of it is the beat.
+        // systemd's minimum is far higher. A third of it is the interval.
         command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "300000");
         Host::launch(command)
     };
@@ -121,7 +122,8 @@ async fn systemd_is_told_of_readiness_of_every_beat_and_of_the_stop() {
     for _ in 0..3 {
         assert_eq!(heard().trim(), "WATCHDOG=1");
     }
-    // The loop beats while it cannot reach its database: a restart would mend nothing.
+    // The loop keeps reporting while it cannot reach its database, because a restart would not
+    // help.
     from_outside(
         &database,
         &[

@@ -1,7 +1,6 @@
-//! A transaction that is left open beside a sustained load: nothing that goes can be cleared away
-//! while it lasts, and whatever looks through what is gone gets slower and slower. A measurement of
-//! minutes on a quiet machine (`make held-back`); what claims read beside such a transaction is
-//! counted in `plans`.
+//! A transaction that is left open during a sustained load. Dead rows cannot be removed while it
+//! lasts, and whatever reads past them becomes slower and slower. This measurement takes minutes on
+//! a quiet machine (`make held-back`). `plans` counts what claims read beside such a transaction.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use sqlx::{Connection as _, Executor as _};
 const BACKLOG: usize = 2_000;
 const FED_AT_ONCE: usize = 500;
 
-/// Feeds a host that never has to wait, and counts what it does.
+/// Feeds a host so that it never has to wait, and counts what it does.
 struct Load {
     database: Database,
     host: Host,
@@ -20,11 +19,11 @@ struct Load {
     fed: usize,
 }
 
-/// Over some time.
+/// Figures over some time.
 struct Rate {
     jobs_per_second: f64,
-    /// Processor time of the host alone. Dead rows are nothing to it: it tells how fast the machine
-    /// was meanwhile.
+    /// CPU time of the host alone. Dead rows do not affect it, so it shows how fast the machine was
+    /// meanwhile.
     host_per_1000_jobs: f64,
 }
 
@@ -67,7 +66,7 @@ async fn a_transaction_left_open_leaves_most_of_the_throughput() {
     let host = Host::start(&database, &plugins, &["--listen", &pages.address()]).await;
     let mut load = Load { database, host, pages, fed: 0 };
     let window = Duration::from_secs(seconds) / WINDOWS;
-    // Caches, prepared statements and the first compilation are not what is measured.
+    // Caches, prepared statements and the first compilation are not part of the measurement.
     load.run(window.min(Duration::from_secs(5))).await;
     let free = load.run(2 * window).await;
 
@@ -90,7 +89,7 @@ async fn a_transaction_left_open_leaves_most_of_the_throughput() {
         each.join(", ")
     );
     let last = held.last().map_or(0.0, |rate| rate.jobs_per_second);
-    // The goal is 0.9; a machine whose speed changes by half meanwhile cannot tell.
+    // The goal is 0.9, but a machine whose own speed varies by half cannot show that.
     assert!(last > free.jobs_per_second / 2.0, "{last:.0} of {:.0} jobs/s are left", free.jobs_per_second);
     load.host.stop().await;
 }

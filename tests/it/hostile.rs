@@ -1,8 +1,9 @@
-//! Guests that misbehave: what becomes of their job, of the jobs beside it, and of the host.
+//! Guests that misbehave: what happens to their job, to the jobs beside it, and to the host.
 
 use pgq_host_tests::{Database, Host, Plugins};
 
-/// Entrypoint, where its job ends, the type in its traceback, and a part of its message.
+/// The entrypoint, the final state of its job, the type in its traceback, and a part of its
+/// message.
 const FATES: &[(&str, &str, &str, &str)] = &[
     ("panics", "failed", "Trap", "on purpose"),
     ("nul", "failed", "Retry", "before\u{FFFD}after"),
@@ -12,7 +13,7 @@ const FATES: &[(&str, &str, &str, &str)] = &[
     ("recurse", "failed", "StackOverflow", "call stack"),
     ("sleep_for_ever", "failed", "DeadlineExceeded", "500ms"),
     ("output_flood", "failed", "OutputTooLarge", "33554432"),
-    ("enqueue_flood", "canceled", "Discard", "1000 jobs at most"),
+    ("enqueue_flood", "canceled", "Discard", "at most 1000 jobs"),
     ("handle_leak", "failed", "HostError", "table"),
     ("exits", "failed", "Exit", "exit(1)"),
     ("log_flood", "successful", "", ""),
@@ -25,7 +26,7 @@ async fn each_ends_as_it_should_and_none_takes_another_job_or_the_host_with_it()
     let host = Host::start(&database, &plugins, &[]).await;
     let mut ids = Vec::new();
     for (entrypoint, ..) in FATES {
-        // Good jobs before, between and after.
+        // Good jobs before, between and after them.
         database.enqueue_many("echo", 20, "good").await;
         ids.push(database.enqueue(entrypoint, "").await);
     }
@@ -79,7 +80,7 @@ async fn a_guest_sees_nothing_of_the_machine() {
 #[tokio::test]
 async fn memory_does_not_grow_with_hostile_jobs() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
-    // They are to run, not to be paused.
+    // They must run rather than be paused.
     plugins.write("pgq-host.toml", "[circuit-breaker]\ncrashes = 0\n");
     let host = Host::start(&database, &plugins, &["--max-concurrent-tasks", "8"]).await;
     for _ in 0..5 {
@@ -89,8 +90,8 @@ async fn memory_does_not_grow_with_hostile_jobs() {
         database.wait_until_done().await;
     }
     // These 300 jobs took 64 MiB of guest memory or 32 MiB of output each, 5 GiB in all. What the
-    // allocator keeps of eight at a time comes and goes between rounds (85 to 245 MB were seen over
-    // eight of them).
+    // allocator keeps of eight at a time varies between rounds (85 to 245 MB were seen in eight of
+    // them).
     host.wait_for_memory_below(512 << 20).await;
     host.stop().await;
 }

@@ -1,5 +1,5 @@
-//! The real PgQueuer (Python) and pgq-host on one queue: either's producers, command line, watchers
-//! and workers beside the other's.
+//! The real PgQueuer (Python) and pgq-host on one queue: producers, command line, watchers and
+//! workers of one beside the other's.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,8 @@ use pgq_host_tests::{Database, Host, PATIENCE, Plugins, eventually, everything, 
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// Nothing but a notification explains what a host does within the patience of a test: its next
-/// poll is an hour away.
+/// Only a notification can make the host act within the time limit of a test: its next poll is an
+/// hour away.
 const NO_POLLING: [&str; 2] = ["--dequeue-timeout", "3600"];
 
 fn programs() -> PathBuf {
@@ -21,7 +21,7 @@ async fn hosted(args: &[&str]) -> (Database, Plugins, Host) {
     (database, plugins, host)
 }
 
-/// What a command that must succeed says.
+/// The output of a command that must succeed.
 async fn said(mut command: Command) -> String {
     let output = command.output().await.unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
@@ -62,7 +62,7 @@ async fn running(database: &Database, count: i64) {
     .await;
 }
 
-/// A Python worker of these entrypoints. It serves when it has run a job.
+/// A Python worker for these entrypoints. It is ready when it has run a job.
 async fn python_worker(database: &Database, entrypoints: &[&str]) -> Host {
     database.execute("CREATE TABLE IF NOT EXISTS python_ran (job_id bigint NOT NULL)").await;
     let mut command = pgq(&database.dsn());
@@ -148,7 +148,8 @@ async fn pgq_queue_enqueues_what_pgq_host_runs() {
         .unwrap_or_else(|_| panic!("{said}"));
     database.wait_for(id, "successful").await;
     assert_eq!(database.output(id).await.as_deref(), Some("from the shell"));
-    // Without a payload there is SQL NULL, which `echo` cannot take: its failure, not the host's.
+    // Without a payload, the column is SQL NULL, which `echo` cannot take: a failure of the
+    // handler, not of the host.
     cli(&database, &["queue", "echo"]).await;
     database.wait_for(id + 1, "failed").await;
     cli(&database, &["verify", "--expect", "present"]).await;
@@ -179,7 +180,7 @@ async fn pgq_failed_lists_what_pgq_host_holds_and_pgq_requeue_runs_it_again() {
     let once = ["queued", "picked", "queued", "picked", "failed"];
     assert_eq!(database.history(id).await, once);
     cli(&database, &["requeue", &id.to_string()]).await;
-    // A requeue resets the attempts: it fails as often as before.
+    // Requeueing resets the attempts, so it fails as often as before.
     let again = [once, once].concat();
     let ran =
         tokio::time::timeout(PATIENCE / 2, eventually("it ran again", async || database.history(id).await == again))
@@ -228,8 +229,8 @@ async fn a_completion_watcher_hears_how_a_job_of_pgq_host_ended() {
 #[tokio::test]
 async fn pgqueuers_readers_read_all_that_pgq_host_writes() {
     let (database, _plugins, host) = hosted(&[]).await;
-    // Each way to end that leaves something in a row or in the log, the ones with odd characters
-    // and backtraces included.
+    // Every end of a job that leaves something in a row or in the log, including odd characters and
+    // backtraces.
     let ends = [
         ("echo", "successful", None),
         ("discard", "canceled", Some("Discard")),
@@ -247,8 +248,8 @@ async fn pgqueuers_readers_read_all_that_pgq_host_writes() {
     for (id, _, status, _) in &jobs {
         database.wait_for(*id, status).await;
     }
-    // What the host wrote is counted within a second or so, by the host; PgQueuer's readers count
-    // the rest of the log.
+    // The host counts what it wrote within about a second. PgQueuer's readers count the rest of the
+    // log themselves.
     eventually("the host has counted", async || database.count("SELECT count(*) FROM pgqueuer_tally").await == 0).await;
     let read = program(&database, "read.py", &[]).await;
     for (id, entrypoint, status, exception_type) in &jobs {
@@ -266,7 +267,7 @@ async fn pgqueuers_readers_read_all_that_pgq_host_writes() {
             "{traceback}"
         );
         assert_eq!(traceback["additional_context"]["entrypoint"], json!(entrypoint), "{traceback}");
-        // A retry's entry says what PgQueuer's own says of one.
+        // The entry for a retry has the same fields as PgQueuer's own.
         if *entrypoint == "fail" {
             let context = &history[2]["traceback"]["additional_context"];
             assert_eq!(
@@ -316,7 +317,7 @@ async fn pgqueuers_cancel_interrupts_a_running_guest() {
     running(&database, 1).await;
     let next = database.enqueue("echo", "goes on").await;
     program(&database, "cancel.py", &[&id.to_string()]).await;
-    // The host has one place, and the guest would have kept it for an hour.
+    // The host has one slot, which the guest would have kept for an hour.
     database.wait_for(next, "successful").await;
     assert_eq!(database.history(id).await, ["queued", "picked", "canceled"]);
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0);
@@ -327,7 +328,7 @@ async fn pgqueuers_cancel_interrupts_a_running_guest() {
 
 #[tokio::test]
 async fn a_python_worker_and_a_host_share_a_queue_and_lose_and_double_nothing() {
-    // Batches as small as Python's, and `echo` first: the point is that both want the same rows all
+    // Batches as small as Python's, and `echo` first, so that both compete for the same rows all
     // the time.
     let (database, _plugins, host) = hosted(&["--batch-size", "10", "--max-concurrent-tasks", "10"]).await;
     let worker = python_worker(&database, &["python_only", "echo"]).await;
@@ -355,7 +356,7 @@ async fn a_python_worker_and_a_host_share_a_queue_and_lose_and_double_nothing() 
     worker.stop().await;
     host.stop().await;
     assert_eq!(everything(&mut database.connect().await, "public").await, catalog, "neither changed the schema");
-    // Whoever counted what: each transition stands in the statistics once.
+    // Whoever counted it, each transition is in the statistics exactly once.
     while !database.queue().aggregate(1000, 1000).await.unwrap().is_nothing() {}
     let counted = database.count("SELECT sum(count)::bigint FROM pgqueuer_statistics").await;
     assert_eq!(counted, database.count("SELECT count(*) FROM pgqueuer_log").await);
@@ -374,7 +375,7 @@ async fn a_job_that_runs_in_python_is_cancelled_by_pgq_host() {
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0);
     let next = database.enqueue("nap", "1").await;
     database.wait_for(next, "successful").await;
-    // PgQueuer's handler does not notice, and PgQueuer waits for it at a stop: an hour.
+    // PgQueuer's handler does not notice, and at a stop PgQueuer would wait an hour for it.
     worker.kill().await;
 }
 
@@ -384,7 +385,7 @@ async fn a_python_worker_and_a_host_keep_one_limit_together() {
     let worker = python_worker(&database, &["nap_limited=2"]).await;
     let catalog = everything(&mut database.connect().await, "public").await;
     database.enqueue_many("nap_limited", 60, "20").await;
-    // Python first: its own 22 jobs/s at a saturated limit leave the host enough to do.
+    // Python first: at a saturated limit, its 22 jobs/s leave the host enough to do.
     eventually("Python runs", async || database.count("SELECT count(*) FROM python_ran").await >= 4).await;
     let host = Host::start(&database, &plugins, &[]).await;
     database.wait_until_done().await;

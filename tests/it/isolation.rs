@@ -1,5 +1,4 @@
-//! Several queues in one database, and a queue whose schema is brought up to date while it is in
-//! use.
+//! Several queues in one database, and a queue whose schema is upgraded while it is in use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,7 +34,7 @@ async fn queues_by_prefix_and_by_schema_share_a_database_and_nothing_else() {
     for (options, table) in &queues {
         said(host_command(&database, &[&options[..], &["install"]].concat())).await;
         for _ in 0..3 {
-            // The payload, which comes back as the output, says which queue the job was put into.
+            // The payload is returned as the output, and says which queue the job was enqueued in.
             said(host_command(&database, &[&options[..], &["queue", "echo", table]].concat())).await;
         }
     }
@@ -69,7 +68,7 @@ async fn a_release_in_use_is_upgraded_and_then_served_by_both() {
     for (release, sql) in releases {
         let database = Database::empty().await;
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(database.pool()).await.unwrap();
-        // A producer that knows nothing of upgrades; none of its inserts may fail.
+        // A producer that knows nothing of the upgrade. None of its inserts may fail.
         let upgraded = Arc::new(AtomicBool::new(false));
         let (stop, mut connection) = (Arc::clone(&upgraded), database.connect().await);
         let producer = tokio::spawn(async move {
@@ -102,7 +101,8 @@ async fn a_release_in_use_is_upgraded_and_then_served_by_both() {
             produced,
             "{release}"
         );
-        // Python takes longer to start than the host to do all of that: a job more for it alone.
+        // Python starts more slowly than the host does all of that, so there is another job for
+        // Python alone.
         host.stop().await;
         let last = database.enqueue("echo", "x").await;
         database.wait_for(last, "successful").await;

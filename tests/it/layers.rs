@@ -1,11 +1,10 @@
-//! The files of a crate form layers: what one imports never leads back to it. A file can be
-//! understood with what is below it.
+//! The files of a crate form layers: a file's imports never lead back to it. So a file can be
+//! understood together with those below it.
 //!
-//! Counted is each path in code that leads from one file to another, `use` included, up to the file
-//! that defines what is named. A re-export is a sign and no step, unless its file uses the name
-//! itself: a parent that only lists its children is in nobody's way. A parent that defines what its
-//! children build on is in a circle with them; the definition gets a file of its own. Tests within
-//! a file do not count.
+//! Every path in code that leads from one file to another counts, including `use`, up to the file
+//! that defines the name. A re-export only forwards, unless its file uses the name itself, so a
+//! parent that merely lists its children is not part of a circle. A parent that defines what its
+//! children build on is, so the definition gets its own file. Tests within a file do not count.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -93,20 +92,20 @@ fn crates(root: &Path) -> Vec<PathBuf> {
 /// A path from the root of a crate, such as `queue::claim::Claimed`.
 type Name = Vec<String>;
 
-/// What a file says to whoever looks for a name in it.
+/// What a file declares.
 struct Module {
     file: PathBuf,
-    /// What it imports or re-exports, by the name that it has here.
+    /// Its imports and re-exports, by their local names.
     uses: HashMap<String, Name>,
-    /// Modules all of whose names it has.
+    /// Modules that it imports entirely.
     globs: Vec<Name>,
     /// What it defines.
     items: HashSet<String>,
-    /// Every path that counts, as it is written and from the root of the crate.
+    /// Every path that counts, as written and from the root of the crate.
     paths: Vec<(String, Name)>,
 }
 
-/// All modules of a crate; one that is written within a file as well.
+/// All modules of a crate, including inline ones.
 struct Crate {
     modules: BTreeMap<Name, Module>,
 }
@@ -118,13 +117,13 @@ impl Crate {
         Crate { modules }
     }
 
-    /// For each file, what it imports of which other one.
+    /// For each file, what it imports from which other file.
     fn imports(&self) -> BTreeMap<&Path, BTreeMap<&Path, BTreeSet<String>>> {
         let mut imports: BTreeMap<&Path, BTreeMap<&Path, BTreeSet<String>>> = BTreeMap::new();
         for module in self.modules.values() {
             let of = imports.entry(&module.file).or_default();
             for (written, path) in &module.paths {
-                // One that only names a module leads nowhere yet: what is named through it does.
+                // Naming a module alone leads nowhere; what is named through it does.
                 if let Some(found) = self.find(path, 0)
                     && found.file != module.file
                 {
@@ -135,7 +134,7 @@ impl Crate {
         imports
     }
 
-    /// The module that defines what this path names; none where it names a module.
+    /// The module that defines what this path names. `None` if it names a module.
     fn find(&self, path: &[String], depth: usize) -> Option<&Module> {
         if depth > 16 {
             return None;
@@ -155,7 +154,7 @@ impl Crate {
     }
 }
 
-/// Read this file, which is the module of this name, and those that it declares, which are in
+/// Read this file, which is the module of this name, and the modules it declares, which are in
 /// `folder`.
 fn read(file: &Path, folder: &Path, name: Name, modules: &mut BTreeMap<Name, Module>) {
     let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -179,7 +178,7 @@ fn read_items(items: &[syn::Item], file: &Path, folder: &Path, name: Name, modul
             reader.children.insert(module.ident.to_string());
         }
     }
-    // All names first: a path may stand before the `use` that explains it.
+    // All names first, because a path may precede the `use` that defines it.
     items.iter().for_each(|item| Names(&mut reader).visit_item(item));
     items.iter().for_each(|item| reader.visit_item(item));
     let Reader { children: _, uses, globs, items: defined, paths, .. } = reader;
@@ -208,7 +207,7 @@ fn is_test(attributes: &[syn::Attribute]) -> bool {
     })
 }
 
-/// Collects what a module says, without what is said by modules within.
+/// Collects the contents of a module, without those of nested modules.
 struct Reader<'n> {
     here: &'n Name,
     children: HashSet<String>,
@@ -219,7 +218,8 @@ struct Reader<'n> {
 }
 
 impl Reader<'_> {
-    /// From the root of the crate; none where it leads out of it, or is a local name.
+    /// The path from the root of the crate. `None` if it leads out of the crate, or is a local
+    /// name.
     fn absolute(&self, path: &[String]) -> Option<Name> {
         let (first, rest) = path.split_first()?;
         let start = match first.as_str() {
@@ -241,7 +241,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Paths in what a macro or an attribute is given, which is no syntax yet.
+    /// Paths in the arguments of macros and attributes, which are only tokens.
     fn tokens(&mut self, mut at: syn::buffer::Cursor<'_>) {
         let mut path: Vec<String> = Vec::new();
         let mut colons = 0;
@@ -272,9 +272,9 @@ impl Reader<'_> {
 impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_item(&mut self, item: &'ast syn::Item) {
         match item {
-            // Its own module, or none.
+            // A module of its own, or none.
             syn::Item::Mod(_) => {}
-            // Written here, and said where it is used.
+            // Its paths count where the macro is used.
             syn::Item::Macro(item) if item.ident.is_some() => {}
             item => visit::visit_item(self, item),
         }
@@ -338,7 +338,7 @@ impl<'ast> Visit<'ast> for Names<'_, '_> {
     }
 }
 
-/// The single imports of a `use`, each with the name that it gets here; none for all names.
+/// The single imports of a `use`, each with its local name. `None` for a glob.
 fn leaves(tree: &syn::UseTree, start: Name, found: &mut impl FnMut(Name, Option<String>)) {
     let then = |ident: &syn::Ident| [start.as_slice(), &[ident.to_string()]].concat();
     match tree {
@@ -352,7 +352,7 @@ fn leaves(tree: &syn::UseTree, start: Name, found: &mut impl FnMut(Name, Option<
     }
 }
 
-/// Sets of files each of which leads to each other one.
+/// Sets of files that all lead to each other.
 fn circles_of<'f>(imports: &BTreeMap<&'f Path, BTreeMap<&'f Path, BTreeSet<String>>>) -> Vec<BTreeSet<&'f Path>> {
     let reach = |from: &'f Path| {
         let (mut reached, mut next) = (BTreeSet::new(), vec![from]);

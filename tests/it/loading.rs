@@ -1,8 +1,10 @@
-//! Files that are no plugins: each refused with file, cause and remedy, while the others run on.
+//! Files that are not plugins: each is refused with file, cause and remedy, while the others
+//! continue to run.
 
 use pgq_host_tests::{Database, Host, Plugins, guest};
 
-/// Start a host on `hello` and this file; the log has each of the texts, and `hello` works.
+/// Start a host on `hello` and this file. Its log must contain each of the texts, and `hello` must
+/// work.
 async fn refused(file: &str, bytes: Vec<u8>, texts: &[&str]) {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
     plugins.write(file, bytes);
@@ -28,7 +30,7 @@ fn read(name: &str) -> Vec<u8> {
     std::fs::read(guest(name)).unwrap()
 }
 
-/// A plugin with so many core modules more, each of them instantiated, and started, after its own.
+/// A plugin with `count` additional core modules, each instantiated and started after its own.
 pub(crate) fn with_modules(plugin: &str, text: &str, count: usize) -> Vec<u8> {
     fn leb(mut value: usize, bytes: &mut Vec<u8>) {
         while value >= 0x80 {
@@ -43,7 +45,7 @@ pub(crate) fn with_modules(plugin: &str, text: &str, count: usize) -> Vec<u8> {
         bytes.extend(content);
     }
     let mut bytes = read(plugin);
-    // How many modules there are already: one to a section.
+    // How many modules it already has: one per section.
     let (mut modules, mut at) = (0, 8);
     while at < bytes.len() {
         modules += usize::from(bytes[at] == 1);
@@ -69,7 +71,7 @@ pub(crate) fn with_modules(plugin: &str, text: &str, count: usize) -> Vec<u8> {
     bytes
 }
 
-/// A module that does this over and over as it starts, and traps when it is refused.
+/// A module that does this repeatedly in its start function, and traps when it is denied.
 fn grows(declarations: &str, grow: &str) -> String {
     let body = format!("(loop $again (br_if $again (i32.ge_s {grow} (i32.const 0)))) unreachable");
     format!("(module {declarations} (func $start {body}) (start $start))")
@@ -122,7 +124,7 @@ async fn a_file_that_is_not_wasm() {
 async fn a_truncated_file() {
     let mut bytes = read("hostile");
     bytes.truncate(bytes.len() / 2);
-    refused("half.wasm", bytes, &["cut off", "copy or build the file again"]).await;
+    refused("half.wasm", bytes, &["truncated", "copy or build the file again"]).await;
 }
 
 #[tokio::test]
@@ -156,7 +158,7 @@ async fn an_unknown_import_is_named() {
             (instance $i)
             (export "pgq:plugin/describe@0.1.0" (instance $i))
             (export "pgq:plugin/handler@0.1.0" (instance $i)))"#);
-    refused("evil.wasm", component, &["evil:corp/api@1.0.0", "steal", "does not have"]).await;
+    refused("evil.wasm", component, &["evil:corp/api@1.0.0", "steal", "does not provide"]).await;
 }
 
 #[tokio::test]
@@ -165,7 +167,7 @@ async fn exports_of_the_wrong_type() {
             (instance $i)
             (export "pgq:plugin/describe@0.1.0" (instance $i))
             (export "pgq:plugin/handler@0.1.0" (instance $i)))"#);
-    refused("hollow.wasm", component, &["does not fit the contract"]).await;
+    refused("hollow.wasm", component, &["does not match the contract"]).await;
 }
 
 #[tokio::test]
@@ -233,7 +235,7 @@ async fn compiled_code_that_is_damaged_or_foreign_is_made_again_and_never_run() 
         let host = Host::start(&database, &plugins, &args).await;
         let id = database.enqueue("hello", r#"{"name": "Ada"}"#).await;
         database.wait_for(id, "successful").await;
-        assert!(host.stop().await.contains("made again"));
+        assert!(host.stop().await.contains("compiled again"));
         assert_eq!(std::fs::read(&file).unwrap(), good);
     }
     // A folder that others can write to is not used at all.

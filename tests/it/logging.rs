@@ -1,4 +1,4 @@
-//! The host's log: what becomes of it where nobody reads it, and what nobody can make it say.
+//! The host's log: what happens if nobody reads it, and what nobody can make it say.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// A host with this as its stderr, ready to claim.
+/// A host with this stderr, ready to claim.
 async fn started(database: &Database, plugins: &Plugins, pages: &Pages, stderr: Stdio) -> Child {
     let mut command = run(database, plugins);
     let child = command.args(["--listen", &pages.address()]).stderr(stderr).spawn().unwrap();
@@ -40,7 +40,7 @@ async fn stopped(mut host: Child) -> ExitStatus {
     tokio::time::timeout(Duration::from_secs(60), host.wait()).await.expect("it ends").unwrap()
 }
 
-/// Jobs whose guest logs, and whose end is logged: all of them end.
+/// Run jobs whose guest logs and whose end is logged. All of them must end.
 async fn jobs_that_log(database: &Database) {
     let naps = database.enqueue_many("nap", 20, "1").await;
     let fails = database.enqueue_many("says", 20, "said to nobody").await;
@@ -59,7 +59,7 @@ async fn jobs_run_and_a_stop_is_orderly_where_stderr_is_full() {
     let host = started(&database, &plugins, &pages, full.into()).await;
     jobs_that_log(&database).await;
     assert_eq!(stopped(host).await.code(), Some(0));
-    // An error that ends the process is told by the exit code all the same.
+    // The exit code still reports an error that ends the process.
     let full = File::options().write(true).open("/dev/full").unwrap();
     let mut nowhere = pgq_host(&database.dsn());
     let status = nowhere.args(["run", "--plugins", "/nowhere"]).stderr(full).status().await.unwrap();
@@ -80,7 +80,7 @@ async fn jobs_run_and_a_stop_is_orderly_where_the_reader_is_gone() {
 async fn jobs_run_while_nobody_reads_and_whoever_reads_again_hears_what_is_missing() {
     let (database, plugins, pages) = (Database::new().await, Plugins::with(&["hostile"]), Pages::anywhere());
     let mut host = started(&database, &plugins, &pages, Stdio::piped()).await;
-    // Far more than a pipe and the queue take.
+    // Far more than a pipe and the queue can hold.
     let dropped = || {
         pages
             .get("/metrics")
@@ -111,7 +111,7 @@ async fn jobs_run_while_nobody_reads_and_whoever_reads_again_hears_what_is_missi
         assert!(whole, "a line is whole or not there: {line}");
     };
     assert!(missing > 0.0 && Some(missing) <= dropped(), "{missing} of {:?}", dropped());
-    // Heard again, it says all that it has to.
+    // When it is read again, it delivers everything that it has.
     let rest = tokio::spawn(async move {
         let mut said = String::new();
         while let Some(line) = lines.next_line().await.unwrap() {
@@ -133,8 +133,8 @@ async fn a_stop_does_not_wait_for_a_reader_that_never_reads() {
     assert_eq!(stopped(host).await.code(), Some(0));
 }
 
-/// A terminal around a command. Says the pid, then what the terminal was shown; a line on stdin
-/// closes the terminal.
+/// Runs a command in a terminal. Prints its process id, then what the terminal shows. A line on
+/// stdin closes the terminal.
 const TERMINAL: &str = "
 import os, pty, select, subprocess, sys
 ours, theirs = pty.openpty()
@@ -177,7 +177,7 @@ async fn jobs_run_and_a_stop_is_orderly_where_the_terminal_was_closed() {
         assert!(shown.read_line(&mut line).await.unwrap() > 0);
     }
     terminal.stdin.as_mut().unwrap().write_all(b"close\n").await.unwrap();
-    // As a closed terminal has its processes told.
+    // What a closed terminal sends to its processes.
     signal(pid, Signal::HUP);
     jobs_that_log(&database).await;
     signal(pid, Signal::TERM);
@@ -207,8 +207,8 @@ async fn colours_are_for_terminals_whose_user_wants_them() {
     assert!(!shown(&[("TERM", "dumb")]).await);
 }
 
-/// What would be a line of the host's, an end of line in every encoding, and what would drive a
-/// terminal.
+/// Text that looks like a line of the host's, line ends in every encoding, and escape sequences for
+/// a terminal.
 const FORGED: &str =
     "innocent\n2026-01-01T00:00:00.000000Z ERROR forged\r\x1b[2J\u{9b}31m\x07\u{85}\u{2028}\u{202e}backwards";
 
@@ -231,7 +231,7 @@ async fn no_event_makes_up_another_or_drives_a_terminal() {
             }
         }
         let events = log.lines().filter(|line| line.contains("forged")).count();
-        // The file; the message; two lines on stderr, which the guest's own line ends make; the end
+        // The file, the message, two lines on stderr (from the guest's own line ends), and the end
         // of the run.
         assert_eq!(events, 4, "{log}");
     }
@@ -277,7 +277,7 @@ async fn a_reader_of_data_that_has_seen_enough_is_no_error() {
             "{verb:?}: {errors}"
         );
     }
-    // Whereas data that is lost for want of room is one.
+    // Losing data because the disk is full, however, is an error.
     let mut command = pgq_host(&database.dsn());
     let full = File::options().write(true).open("/dev/full").unwrap();
     assert_eq!(
@@ -366,7 +366,7 @@ async fn the_journal_is_told_how_bad_it_is() {
 async fn a_cancelled_job_is_not_called_another_workers() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--heartbeat-timeout", "2"]).await;
-    // Heartbeats find its row gone while it may still run.
+    // Heartbeats find that its row is gone while it may still run.
     let id = database.enqueue("nap", "3600000").await;
     host.wait_for_log("napping").await;
     database.must(&["cancel", &id.to_string()]).await;
@@ -399,7 +399,7 @@ async fn listening_ends_with_its_reader() {
     let mut status = BufReader::new(listen.stderr.take().unwrap()).lines();
     assert!(status.next_line().await.unwrap().unwrap().contains("Listening"));
     drop(listen.stdout.take());
-    // What it has to say, it finds nobody for.
+    // It tries to print, but nobody reads.
     database.enqueue("echo", "").await;
     let ended = tokio::time::timeout(Duration::from_secs(60), listen.wait()).await.expect("it ends").unwrap();
     assert_eq!(ended.code(), Some(0));

@@ -1,5 +1,5 @@
-//! docs/logging.md beside the code: each field that the host logs stands in the table of fields,
-//! and no other does.
+//! Compares docs/logging.md with the code: every field that the host logs is in the table of
+//! fields, and no other.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What stands between the parentheses of each event in this text.
+/// The arguments of each event macro in this text.
 fn events(text: &str) -> Vec<&str> {
     let levels = ["error", "warn", "info", "debug", "trace", "$level"];
     let starts = levels.iter().flat_map(|level| {
@@ -31,7 +31,7 @@ fn events(text: &str) -> Vec<&str> {
     starts.map(|start| &text[start..start + end(&text[start..], &[')'])]).collect()
 }
 
-/// Where the first of these characters stands outside of brackets and strings.
+/// The position of the first of these characters outside brackets and strings.
 fn end(text: &str, wanted: &[char]) -> usize {
     let (mut depth, mut quoted, mut escaped) = (0, false, false);
     for (at, c) in text.char_indices() {
@@ -49,7 +49,7 @@ fn end(text: &str, wanted: &[char]) -> usize {
     text.len()
 }
 
-/// The names of an event's fields: what stands before its message.
+/// The names of an event's fields, which precede its message.
 fn fields(event: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut rest = event;

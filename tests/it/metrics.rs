@@ -1,4 +1,4 @@
-//! What Prometheus is told.
+//! What Prometheus receives.
 
 use pgq_host_tests::{Database, Host, Pages, Plugins, eventually};
 
@@ -6,7 +6,7 @@ use pgq_host_tests::{Database, Host, Pages, Plugins, eventually};
 async fn wait_for(pages: &Pages, wanted: &[&str]) -> String {
     let mut missing = String::new();
     let mut page = String::new();
-    // So that a failure says what is missing: `eventually` only knows one text.
+    // So that a failure shows what is missing: `eventually` only prints a fixed text.
     let found = tokio::time::timeout(pgq_host_tests::PATIENCE / 2, async {
         eventually("all is counted", async || {
             page = pages.get("/metrics").1;
@@ -60,7 +60,7 @@ async fn runs_limits_and_reloads_are_counted() {
         ],
     )
     .await;
-    // Every series has a type, and every family one help: what a parser of the format insists on.
+    // Every series has a type, and every family one help text, as parsers of the format require.
     let mut families = std::collections::HashSet::new();
     for line in page.lines().filter(|line| line.starts_with("# HELP ")) {
         assert!(families.insert(line.split(' ').nth(2).unwrap()), "twice: {line}");
@@ -70,12 +70,12 @@ async fn runs_limits_and_reloads_are_counted() {
         let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
         assert!(families.contains(family) || families.contains(name), "no help: {line}");
     }
-    // A file that is gone is gone from the page.
+    // A removed file disappears from the page.
     plugins.remove("broken.wasm");
     eventually("it is gone", async || !pages.get("/metrics").1.contains("broken.wasm")).await;
     let log = host.stop().await;
     assert!(log.contains("stopped instances=0"), "{log}");
-    // An address that is taken is said at once.
+    // An address in use is reported at once.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut host = Host::spawn(&database, &plugins, &["--listen", &address]);
@@ -86,7 +86,7 @@ async fn runs_limits_and_reloads_are_counted() {
 #[tokio::test]
 async fn one_host_at_a_time_tells_the_depth_of_the_queue() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
-    // Nobody serves it: it stays where it is.
+    // Nobody serves it, so it stays in the queue.
     database.enqueue_many("elsewhere", 3, "x").await;
     let (first, second) = (Pages::anywhere(), Pages::anywhere());
     let senior = Host::start(&database, &plugins, &["--listen", &first.address()]).await;

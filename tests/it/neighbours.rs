@@ -1,13 +1,13 @@
-//! What guests that compute for long cost the short jobs beside them.
+//! How much guests that compute for long delay the short jobs beside them.
 
 use std::time::{Duration, Instant};
 
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 
-/// Short jobs of a round, all there at once.
+/// Short jobs per round, all enqueued at once.
 const JOBS: usize = 1_000;
 
-/// The time from when they are there until the last is done.
+/// The time until the last of them is done.
 async fn drain(database: &Database) -> Duration {
     let done = "SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'echo' AND status = 'successful'";
     let all = database.count(done).await + JOBS as i64;
@@ -17,7 +17,7 @@ async fn drain(database: &Database) -> Duration {
     started.elapsed()
 }
 
-/// The best of five rounds: what else the machine does is not the question.
+/// The best of five rounds, to exclude other load on the machine.
 async fn best(database: &Database) -> Duration {
     let mut best = Duration::MAX;
     for _ in 0..5 {
@@ -36,7 +36,7 @@ async fn short_jobs_do_not_wait_behind_long_ones() {
     let running = "SELECT count(*) FROM pgqueuer WHERE status = 'picked'";
     eventually("they all run", async || database.count(running).await == spinners as i64).await;
     let beside = best(&database).await;
-    // As equals they would get one turn in nine on their threads.
+    // On equal terms, they would get one turn in nine on their threads.
     assert!(beside < 2 * quiet, "{quiet:?} became {beside:?}");
 }
 

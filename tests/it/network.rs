@@ -1,5 +1,5 @@
-//! Networks that fall silent, servers that do not answer, locks that are not given: no wait is for
-//! ever, nothing is lost, and a stop is a stop.
+//! Networks that fall silent, servers that do not answer, locks that are never granted: no wait is
+//! forever, nothing is lost, and a stop takes effect.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use pgq_host_tests::{Database, Host, Pages, Plugins, Proxy, eventually, pgq_host
 use rustix::process::Signal;
 use sqlx::{Connection as _, Executor as _};
 
-/// A host behind a network that fails, which gives up what is not answered within six seconds.
+/// A host behind a failing network, which gives up a statement after six seconds without an answer.
 fn behind(proxy: &Proxy, plugins: &Plugins, args: &[&str]) -> Host {
     let mut command = pgq_host(&proxy.dsn());
     command.arg("run").arg("--plugins").arg(plugins.path()).args(args).env("PGQ_HOST_CONFIG", plugins.config());
@@ -20,7 +20,7 @@ async fn successes(database: &Database) -> (i64, i64) {
     (all, database.count("SELECT count(DISTINCT job_id) FROM pgqueuer_log WHERE status = 'successful'").await)
 }
 
-// The pages are asked by a call that blocks, while the network goes on.
+// Fetching a page blocks a thread, and the proxy must continue meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_network_costs_time_and_no_job() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
@@ -37,7 +37,7 @@ async fn a_silent_network_costs_time_and_no_job() {
     host.wait_for_log("no answer within").await;
     assert_eq!(pages.get("/healthz").0, 200, "it does not hang");
     eventually("it is not ready", async || pages.get("/readyz").0 == 503).await;
-    // What hung is dead, what is new works: a firewall that forgot its connections.
+    // The hung connections are closed and new ones work, as with a firewall that forgot its state.
     proxy.cut();
     proxy.recover();
     database.wait_until_done().await;
@@ -117,7 +117,7 @@ async fn a_third_signal_loses_no_outcome_that_the_database_takes() {
     eventually("it has begun", async || host.log().contains("napping")).await;
     host.signal(Signal::TERM);
     host.wait_for_log("stopping; a second signal").await;
-    // Both at once, or as near as a process can.
+    // Both at once, or as close as a process can.
     host.signal(Signal::INT);
     host.wait_for_log("interrupted").await;
     host.signal(Signal::TERM);
@@ -144,7 +144,8 @@ async fn a_stop_does_not_wait_for_a_claim_that_waits_for_a_lock() {
     let status = host.ended().await;
     assert!(signalled.elapsed() < Duration::from_secs(16), "it took {:?}", signalled.elapsed());
     assert!(status.success(), "nothing was held: {status}\n{}", host.log());
-    // The server does not wait for it either, or it would claim for nobody.
+    // The server does not wait for the lock any more either. Otherwise it would claim jobs for
+    // nobody.
     eventually("no claim waits", async || database.count(waiting).await == 0).await;
     migration.execute("ROLLBACK").await.unwrap();
 }

@@ -1,5 +1,5 @@
-//! The database is away or slow for longer than a lease: nobody is taken for dead who could not
-//! renew, and nothing begins on a lease that is over.
+//! The database is down or slow for longer than a lease: workers that could not renew are not taken
+//! for dead, and nothing starts on an expired lease.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -48,7 +48,7 @@ async fn an_outage_of_three_leases(hosts: usize, presence: bool) {
         let more = [LEASE.as_slice(), &["--max-concurrent-tasks", "5"]].concat();
         running.push(Host::start(&database, &plugins, &more).await);
     }
-    // Some end while the database is away, and some after a host could judge.
+    // Some end while the database is down, and some after a host could judge leases.
     let jobs =
         [database.enqueue_many("nap", hosts * 2, "25000").await, database.enqueue_many("nap", hosts, "4000").await]
             .concat();
@@ -76,7 +76,7 @@ async fn sessions_that_nobody_could_keep_are_nobodys_death() {
     an_outage_of_three_leases(7, true).await;
 }
 
-/// Nothing that a host asks is answered for longer than a lease, and then all of it at once.
+/// Nothing that a host sends is answered for longer than a lease, and then everything at once.
 #[tokio::test]
 async fn a_table_that_is_locked_for_longer_than_a_lease_takes_no_job_from_the_living() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
@@ -95,13 +95,13 @@ async fn a_table_that_is_locked_for_longer_than_a_lease_takes_no_job_from_the_li
     }
 }
 
-/// The claim was asked for in good time, and answered when its lease was over already.
+/// The claim was sent in time, but its lease had already expired when it was answered.
 #[tokio::test]
 async fn a_claim_that_waited_for_longer_than_a_lease_is_run_once() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let polling = [LEASE.as_slice(), &["--dequeue-timeout", "0.5", "--max-concurrent-tasks", "10"]].concat();
     let hosts = [Host::start(&database, &plugins, &polling).await, Host::start(&database, &plugins, &polling).await];
-    // Those that look at leases have done so for a while.
+    // The hosts that judge leases have had access for long enough.
     let warm = database.enqueue("nap", "9000").await;
     database.wait_for(warm, "successful").await;
     let mut locking = database.connect().await;
@@ -123,7 +123,7 @@ async fn a_claim_that_waited_for_longer_than_a_lease_is_run_once() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     locking.execute("COMMIT").await.unwrap();
     locking.close().await.unwrap();
-    // A look at leases could come at any time.
+    // Leases could be judged at any time.
     let over = "SELECT count(*) FROM pgqueuer WHERE status = 'picked' AND heartbeat < now() - interval '3 seconds'";
     while database.count("SELECT count(*) FROM pgqueuer").await > 0 {
         assert_eq!(database.count(over).await, 0, "a lease began when the claim was asked for");
@@ -134,12 +134,12 @@ async fn a_claim_that_waited_for_longer_than_a_lease_is_run_once() {
     }
 }
 
-/// Stopped with jobs that wait for a place, and woken when they are another's.
+/// Suspended with jobs that wait for a slot, and resumed when they belong to another host.
 #[tokio::test]
 async fn a_host_that_wakes_begins_nothing_of_a_claim_that_is_over() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
-    // A stopped host keeps its sessions, and what waits for a place was claimed ahead of it: of
-    // short jobs, many.
+    // A suspended host keeps its sessions. The jobs that wait for a slot were prefetched: many,
+    // because they are short.
     let sleeper =
         Host::start(&database, &plugins, &[LEASE.as_slice(), &["--max-concurrent-tasks", "4"]].concat()).await;
     database.enqueue_many("nap", 4_000, "5").await;

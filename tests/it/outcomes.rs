@@ -1,4 +1,4 @@
-//! What a handler says, and what the queue does: the table of README.md, row by row.
+//! What a handler returns, and what the queue does: the table of README.md, row by row.
 
 use std::sync::Arc;
 
@@ -145,15 +145,15 @@ async fn a_limit_over_all_workers_is_never_exceeded_nor_left_unused() {
     }
 }
 
-/// Log rows of jobs that were claimed by the transaction that ended another.
+/// Log rows of jobs that were claimed by the transaction that ended another job.
 const PASSED_ON: &str = "SELECT count(*) FROM pgqueuer_log AS next JOIN pgqueuer_log AS ended ON next.xmin = ended.xmin
      WHERE next.status = 'picked' AND ended.status = 'successful' AND next.job_id <> ended.job_id";
 
 #[tokio::test]
 async fn a_slot_goes_to_the_next_job_in_the_transaction_that_ends_the_last() {
     let (database, _plugins, host) = hosted().await;
-    // All but the first two; fewer when an outcome came before its place was free, and none for a
-    // while after a statement that was slow.
+    // All but the first two. Fewer if an outcome came before its slot was free, and none for a
+    // while after a slow statement.
     eventually("slots are passed on", async || {
         database.enqueue_many("nap_limited", 40, "1").await;
         database.wait_until_done().await;
@@ -204,7 +204,7 @@ async fn slots_are_handed_over_under_the_fence_and_the_limit() {
         (1, ["queued", "picked", "successful"].map(str::to_owned).to_vec())
     );
 
-    // Slots that a limit has not any more are not handed on.
+    // Slots that a lowered limit no longer has are not passed on.
     let one = ConcurrencyLimit { concurrency: 1, ..limited.clone() };
     let mine: Vec<&Job> = vec![&first[2], &handed.next[0]];
     let records: Vec<Record> = mine.iter().map(|job| record(job)).collect();
@@ -212,7 +212,7 @@ async fn slots_are_handed_over_under_the_fence_and_the_limit() {
     let handed = queue.hand_over(&one, &records).await.unwrap();
     assert_eq!((handed.ours.len(), handed.next.len()), (2, low));
 
-    // Nothing is due: the slots are free.
+    // Nothing is due, so the slots are free.
     database.execute("UPDATE pgqueuer SET execute_after = now() + interval '1 hour' WHERE status = 'queued'").await;
     let records: Vec<Record> = handed.next.iter().map(record).collect();
     let last = queue.hand_over(&limited, &records).await.unwrap();
@@ -220,7 +220,7 @@ async fn slots_are_handed_over_under_the_fence_and_the_limit() {
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await, 1, "the other worker's");
 }
 
-/// What PgQueuer 2.0 does to a running job: the row stays, and whoever runs it hears of it.
+/// What PgQueuer 2.0 does to a running job: the row stays, and its worker is notified.
 #[tokio::test]
 async fn a_cancelled_job_is_told_so_and_logged_as_canceled_whatever_it_makes_of_it() {
     let (database, _plugins, host) = hosted().await;
@@ -231,7 +231,7 @@ async fn a_cancelled_job_is_told_so_and_logged_as_canceled_whatever_it_makes_of_
         r#"{{"channel":"ch_pgqueuer","sent_at":"2026-11-23T00:00:00Z","type":"cancellation_event","ids":[{polite},{deaf}]}}"#
     );
     database.execute(&format!("SELECT pg_notify('ch_pgqueuer', '{event}')")).await;
-    // The one that asks ends by itself; the other is interrupted after its grace of 5 s.
+    // The one that asks ends by itself. The other is interrupted after its grace period of 5 s.
     for id in [polite, deaf] {
         database.wait_for(id, "canceled").await;
         assert_eq!(database.history(id).await, ["queued", "picked", "canceled"]);
@@ -245,7 +245,7 @@ async fn statistics_count_each_transition_once_whoever_counts() {
     let database = Database::new().await;
     database.enqueue_many("echo", 500, "x").await;
     let queues: Vec<_> = (0..4).map(|_| database.queue()).collect();
-    // Four at once, in small steps, while more comes in.
+    // Four at once, in small steps, while more arrives.
     let count = async |queue: &pgq_queue::Queue| while !queue.aggregate(70, 70).await.unwrap().is_nothing() {};
     tokio::join!(count(&queues[0]), count(&queues[1]), count(&queues[2]), count(&queues[3]), async {
         database.enqueue_many("fail", 100, "x").await;

@@ -1,4 +1,4 @@
-//! A bug in the host, injected: what becomes of the jobs that it meets.
+//! An injected bug in the host: what happens to the jobs that it affects.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use tokio::sync::mpsc;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
-/// Jobs from this id on are those that the bug is about.
+/// The bug affects jobs from this id on.
 const UNLUCKY: i64 = 7_000_000;
 
-/// Panics where the end of an unlucky job is logged: when the guest has returned, and before its
+/// Panics when the end of an unlucky job is logged: after the guest has returned, and before its
 /// outcome is handed over.
 struct Bug;
 
@@ -121,7 +121,7 @@ fn job(id: i64, entrypoint: &str) -> Job {
 
 #[tokio::test]
 async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
-    // Of this process, in which no other test has jobs of such ids, or a subscriber.
+    // Global for this process, but no other test has jobs with such ids, or a subscriber.
     tracing::subscriber::set_global_default(Bug).unwrap();
     let plugins = Plugins::with(&["hostile"]);
     let (config, path) = (plugins.config(), plugins.path().to_owned());

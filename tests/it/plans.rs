@@ -1,5 +1,5 @@
-//! What statements cost must not depend on what PostgreSQL believes about the queue: its statistics
-//! are as good as never true.
+//! The cost of statements must not depend on PostgreSQL's estimates about the queue, because its
+//! statistics are practically never right.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use sqlx::{Connection as _, Executor as _};
 
 const JOBS: i64 = 10_000;
 
-/// Rows that were looked at, by any access path, for each job drained.
+/// Rows read, by any access path, for each job drained.
 async fn rows_read_per_job(database: &Database) -> i64 {
     let mut read = 0;
-    // A backend reports what it did when it ends; the host has ended by now.
+    // A backend reports its statistics when it ends, and the host has ended by now.
     eventually("the host's work is in the statistics", async || {
         read = database
             .count("SELECT (seq_tup_read + idx_tup_fetch)::bigint FROM pg_stat_user_tables WHERE relname = 'pgqueuer'")
@@ -32,8 +32,8 @@ async fn drained(database: &Database, entrypoint: &str) -> i64 {
     rows_read_per_job(database).await
 }
 
-/// As after a vacuum of a queue that was empty at that moment and had been full: pages, and no row
-/// in them. What comes later is multiplied by none, however much it is.
+/// As after a vacuum of a queue that was empty at that moment and had been full: pages without
+/// rows. The planner then expects no rows, however many come later.
 async fn believed_empty(database: &Database) {
     database.execute("ALTER TABLE pgqueuer SET (autovacuum_enabled = off)").await;
     let tables =
@@ -41,8 +41,8 @@ async fn believed_empty(database: &Database) {
     database.execute(&format!("UPDATE pg_class SET reltuples = 0, relpages = 1000 WHERE {tables}")).await;
 }
 
-/// One look for the claim's choice, one for its update, one for the outcome, and some for rows that
-/// others held: not thousands.
+/// One read for the claim's selection, one for its update, one for the outcome, and some for rows
+/// that others held, but not thousands.
 const ENOUGH: i64 = 20;
 
 #[tokio::test]
@@ -100,8 +100,8 @@ async fn draining_reads_a_few_rows_per_job_without_any_statistics() {
     assert!(read < ENOUGH, "{read} rows read per job");
 }
 
-/// Entries of the queue's indexes that claims read, `most` jobs each, until nothing was left; and
-/// how many jobs that were.
+/// How many index entries of the queue claims read, with `most` jobs each, until nothing was left,
+/// and how many jobs that were.
 async fn entries_read_by_claims(database: &Database, most: usize) -> (i64, i64) {
     database.execute("SELECT pg_stat_reset()").await;
     let worker = Database::at(database.dsn()).await;
@@ -117,7 +117,7 @@ async fn entries_read_by_claims(database: &Database, most: usize) -> (i64, i64) 
     (entries_read(database, claimed).await, claimed)
 }
 
-/// Of the queue's indexes, once the sessions that read them have ended: so many at least.
+/// The index entries read, once the sessions that read them have ended: at least `least`.
 async fn entries_read(database: &Database, least: i64) -> i64 {
     let mut read = 0;
     eventually("what was read is in the statistics", async || {
@@ -134,7 +134,7 @@ async fn entries_read(database: &Database, least: i64) -> i64 {
 async fn a_claim_does_not_read_what_is_deferred() {
     let database = Database::new().await;
     believed_empty(&database).await;
-    // An insert reads no index; an update would be in the statistics sooner or later.
+    // An insert reads no index. An update would be added to the statistics sooner or later.
     database
         .execute(
             "INSERT INTO pgqueuer (priority, entrypoint, payload, status, execute_after)
@@ -147,8 +147,9 @@ async fn a_claim_does_not_read_what_is_deferred() {
     assert!(read < 500, "{read} entries read for 20 jobs beside 19,980 deferred ones");
 }
 
-/// Each claim from the front reads what all before it took, which no vacuum can clear away while
-/// the transaction lasts: with 50 claims of a hundred, fifty entries and more per job.
+/// Each claim from the front reads past everything claimed before it, which no vacuum can remove
+/// while the transaction lasts. With 50 claims of a hundred jobs, that is fifty entries and more
+/// per job.
 #[tokio::test]
 async fn claims_beside_a_transaction_left_open_do_not_read_again_and_again_what_is_gone() {
     const JOBS: i64 = 5_000;

@@ -1,4 +1,4 @@
-//! `pgq-host plugin …` and `dev --source`: from an empty folder to a job that runs, with the real
+//! `pgq-host plugin …` and `dev --source`: from an empty folder to a running job, with the real
 //! cargo.
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,13 +16,13 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// Where the guests were built: what a plugin depends on is there already, for one profile at
-/// least.
+/// Where the guests were built: a plugin's dependencies are already compiled there, for at least
+/// one profile.
 fn target() -> PathBuf {
     guest("hello").ancestors().nth(3).unwrap().to_owned()
 }
 
-/// The binary, with what cargo needs of it.
+/// The binary, with the environment that cargo needs.
 fn pgq_host(args: &[&str]) -> Command {
     let mut command = Command::new(host_binary());
     command
@@ -44,9 +44,9 @@ async fn must(args: &[&str]) -> Said {
     said
 }
 
-/// A crate from `plugin new`, in a folder that every run of the tests uses again: cargo keeps one
-/// set of files for it, not one per run. Each test has a name of its own, since all share cargo's
-/// target folder.
+/// A crate from `plugin new`, in a folder that every test run reuses: cargo keeps one set of files
+/// for it rather than one per run. Each test has its own crate name, since all share cargo's target
+/// folder.
 struct Crate(PathBuf);
 
 impl Crate {
@@ -56,7 +56,7 @@ impl Crate {
         let path = folder.to_str().unwrap();
         let made = must(&["plugin", "new", name, "--path", path, "--sdk", root().to_str().unwrap()]).await;
         assert_eq!(made.stdout.trim(), path);
-        // The versions that are here already: the test needs no network.
+        // The versions that are already downloaded, so that the test needs no network.
         std::fs::copy(root().join("plugins-example/Cargo.lock"), folder.join("Cargo.lock")).unwrap();
         Crate(folder)
     }
@@ -86,9 +86,9 @@ impl Crate {
     }
 }
 
-/// What a debug build depends on, built once, and cargo to itself as long as the guard lives: a
-/// test that waits for a build then waits for the plugin alone. Cargo builds one thing at a time in
-/// a folder, and a release build beside it takes minutes.
+/// Builds the dependencies of a debug build once, and reserves cargo as long as the guard lives, so
+/// that a test only waits for its own plugin. Cargo builds one thing at a time in a folder, and a
+/// release build beside it takes minutes.
 async fn cargo_to_itself() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::const_new(());
     static WARM: OnceCell<()> = OnceCell::const_new();
@@ -99,7 +99,7 @@ async fn cargo_to_itself() -> MutexGuard<'static, ()> {
     turn
 }
 
-/// A folder with programs that stand in for cargo and rustc.
+/// A folder with programs that replace cargo and rustc.
 fn stand_ins(programs: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, script) in programs {
@@ -118,7 +118,7 @@ async fn from_nothing_to_the_output_of_a_handler() {
     assert!(manifest.contains(root().join("plugin-sdk").to_str().unwrap()), "{manifest}");
     let tested = made.cargo(&["test"]).await;
     assert!(tested.contains("2 passed"), "{tested}");
-    // As rustfmt has it by default, not as this repository does.
+    // With rustfmt's defaults rather than this repository's settings.
     made.cargo(&["fmt", "--check", "--", "--config", "max_width=100,use_small_heuristics=Default"]).await;
 
     let plugins = tempfile::tempdir().unwrap();
@@ -174,7 +174,7 @@ async fn a_new_plugin_takes_the_sdk_of_the_checkout_it_is_in_and_never_overwrite
     std::fs::write(checkout.path().join("send-mail/mine"), "kept").unwrap();
     let again = new(&["send-mail"]).await;
     assert!(
-        again.code == 1 && again.stderr.contains("send-mail is there already") && again.stderr.contains("--path"),
+        again.code == 1 && again.stderr.contains("send-mail already exists") && again.stderr.contains("--path"),
         "{again:?}"
     );
     assert_eq!(std::fs::read_to_string(checkout.path().join("send-mail/mine")).unwrap(), "kept");
@@ -195,7 +195,7 @@ async fn a_new_plugin_takes_the_sdk_of_the_checkout_it_is_in_and_never_overwrite
 #[tokio::test]
 async fn outside_of_a_checkout_a_new_plugin_builds_with_the_sdk_that_is_in_the_binary() {
     let _turn = cargo_to_itself().await;
-    // Not under the folder of this workspace, whose SDK would be found.
+    // Not below this workspace, whose SDK would be found.
     let outside = tempfile::tempdir().unwrap();
     let path = outside.path().join("deep/er");
     let mut command = pgq_host(&["plugin", "new", "far-away", "--path", path.to_str().unwrap(), "--json"]);
@@ -212,8 +212,8 @@ async fn outside_of_a_checkout_a_new_plugin_builds_with_the_sdk_that_is_in_the_b
     assert!(
         std::fs::read_to_string(path.join("Cargo.toml")).unwrap().contains(r#"{ path = "vendor/pgq-plugin-sdk" }"#)
     );
-    // The versions that are here already: the test needs no network. A user's cargo finds them in
-    // the registry.
+    // The versions that are already downloaded, so that the test needs no network. A user's cargo
+    // finds them in the registry.
     std::fs::copy(root().join("plugins-example/Cargo.lock"), path.join("Cargo.lock")).unwrap();
     let plugins = outside.path().join("plugins");
     let build = ["plugin", "build", path.to_str().unwrap(), "--debug", "--out", plugins.to_str().unwrap()];
@@ -230,14 +230,13 @@ async fn a_first_build_of_dev_shows_how_far_it_is() {
     let source = folder.path().join("greet");
     std::fs::create_dir(&source).unwrap();
     std::fs::write(source.join("Cargo.toml"), "").unwrap();
-    // It goes on until it is stopped. Asked to be quiet, it would say nothing.
+    // Runs until it is stopped. With `--quiet`, it would print nothing.
     let cargo = "case \"$*\" in *--quiet*) ;; *) echo '   Compiling serde v1' >&2 ;; esac; exec /bin/sleep 600";
     let programs = stand_ins(&[("cargo", cargo)]);
     let mut command = pgq_host(&["dev", "--source", source.to_str().unwrap()]);
     command.current_dir(folder.path()).env("PATH", programs.path());
     let mut dev = Host::launch(command);
-    for line in ["building; the first time its dependencies are compiled as well", "Compiling serde", "still building"]
-    {
+    for line in ["building; the first build compiles the dependencies as well", "Compiling serde", "still building"] {
         dev.wait_for_log(line).await;
     }
     dev.signal(Signal::TERM);
@@ -354,7 +353,7 @@ async fn inspect_says_of_every_file_whether_it_loads() {
     let reports = inspected.json();
     let loads: Vec<&Value> = reports.as_array().unwrap().iter().map(|report| &report["loads"]).collect();
     assert_eq!(loads, [false, false, true]);
-    for (report, cause) in reports.as_array().unwrap().iter().zip(["core module", "cut off"]) {
+    for (report, cause) in reports.as_array().unwrap().iter().zip(["core module", "truncated"]) {
         assert!(report["error"].as_str().unwrap().contains(cause), "{report}");
     }
     let hello = &reports[2];
@@ -491,13 +490,13 @@ async fn a_build_that_is_interrupted_takes_cargo_and_its_compilers_with_it() {
     }
 }
 
-/// Gone, or dead and not buried yet by whoever inherited it.
+/// Whether it has ended, or is dead but not yet reaped by the process that inherited it.
 fn gone(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
     test_kill_process(pid).is_err() || stat.contains(") Z ")
 }
 
-/// `dev` on this crate, in a folder of its own.
+/// `dev` on this crate, with its own folder.
 struct Dev {
     host: Host,
     folder: TempDir,
@@ -522,7 +521,7 @@ impl Dev {
         PgPool::connect(dsn.trim()).await.unwrap()
     }
 
-    /// The output of a new job.
+    /// Enqueue a job, and return its output.
     async fn output(&self, pool: &PgPool, entrypoint: &str) -> String {
         let insert = "INSERT INTO pgqueuer (priority, entrypoint, payload, status) VALUES (0, $1, '{\"name\": \"Ada\"}', 'queued') RETURNING id::bigint";
         let id: i64 = sqlx::query_scalar(insert).bind(entrypoint).fetch_one(pool).await.unwrap();
@@ -549,7 +548,7 @@ async fn dev_builds_what_is_saved_and_keeps_what_works_when_it_does_not_build() 
     assert_eq!(dev.output(&pool, "saved-often").await, "Hello, Ada!");
 
     source.edit("fn greet(", "fn gret(");
-    dev.host.wait_for_log("what was served before stays").await;
+    dev.host.wait_for_log("the previous version stays in service").await;
     assert!(dev.host.log().contains("E0425"), "the compiler's words are shown: {}", dev.host.log());
     assert_eq!(std::fs::read(&component).unwrap(), served);
 
@@ -562,7 +561,7 @@ async fn dev_builds_what_is_saved_and_keeps_what_works_when_it_does_not_build() 
     let ran = must(&["plugin", "run", copy.to_str().unwrap(), "--payload", r#"{"name": "Ada"}"#]).await;
     assert_eq!(ran.stdout, "Good evening, Ada!");
 
-    // A folder that was made later counts, and so does what is saved in it after that.
+    // A folder created later counts, and so does what is saved in it after that.
     std::fs::create_dir(source.0.join("words")).unwrap();
     std::fs::write(source.0.join("words/greeting.txt"), "Servus").unwrap();
     source.edit(

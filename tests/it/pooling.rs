@@ -1,5 +1,5 @@
-//! Behind the real PgBouncer. In transaction mode no two statements meet the same session; what
-//! needs one goes past it, or is done without.
+//! Behind the real PgBouncer. In transaction mode, two statements may use different sessions. What
+//! needs a session bypasses the pooler, or is not used.
 
 use std::time::Instant;
 
@@ -36,10 +36,10 @@ async fn assert_each_ran_once(database: &Database, count: usize) {
     }
 }
 
-/// Whoever has a session of the pooler's next finds it as it was.
+/// The next user of a pooler's session finds it unchanged.
 async fn assert_nothing_is_left_behind(bouncer: &PgBouncer) {
     let mut connections = Vec::new();
-    // All of them at once, so that each is looked at.
+    // All of them at once, so that each is checked.
     for _ in 0..3 {
         let mut connection =
             PgConnection::connect_with(&queue::connect_options(Some(bouncer.dsn())).unwrap()).await.unwrap();
@@ -78,7 +78,7 @@ async fn two_hosts_behind_a_transaction_pooler_poll_and_run_each_job_once() {
 async fn with_a_direct_dsn_a_host_behind_a_transaction_pooler_is_woken_and_its_death_is_noticed() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let Some(bouncer) = PgBouncer::start(&database, "transaction").await else { return };
-    // Neither a poll nor the end of a lease can explain what follows.
+    // Neither a poll nor an expired lease can explain what follows.
     let direct = database.dsn();
     let args = [POOLED, "--listen-dsn", &direct, "--dequeue-timeout", "3600", "--heartbeat-timeout", "3600"];
     let (heir, doomed) = (start(bouncer.dsn(), &plugins, &args).await, start(bouncer.dsn(), &plugins, &args).await);
@@ -88,7 +88,7 @@ async fn with_a_direct_dsn_a_host_behind_a_transaction_pooler_is_woken_and_its_d
     let late = database.enqueue("echo", "late").await;
     database.wait_for(late, "successful").await;
 
-    // Its only session is cut, and it is back before anybody takes it for dead.
+    // Its only session is closed, and it is back before it is taken for dead.
     let nap = database.enqueue_many("nap", 2, "3000").await;
     eventually("they run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 2)
         .await;

@@ -1,5 +1,5 @@
-//! A host's sessions are its sign of life: its death is noticed at once, and nothing less than its
-//! death is taken for it. The leases are so long that none of them ends during a test.
+//! A host's sessions show that it is alive: its death is noticed at once, and nothing less than its
+//! death is mistaken for it. The leases are so long that none expires during a test.
 
 use std::time::{Duration, Instant};
 
@@ -10,9 +10,9 @@ use tokio::process::Command;
 use uuid::Uuid;
 
 const LEASE: [&str; 2] = ["--heartbeat-timeout", "120"];
-/// The goal is a second, on a machine that has time; what it was is printed.
+/// The goal is a second on an idle machine. The actual time is printed.
 const SOON: Duration = Duration::from_secs(5);
-/// Less than a host may be without a session before the others look twice.
+/// Less than the time after which other hosts check a missing session again.
 const IN_TIME: Duration = Duration::from_millis(200);
 
 async fn start(name: &str, database: &Database, plugins: &Plugins) -> Host {
@@ -24,7 +24,7 @@ async fn start(name: &str, database: &Database, plugins: &Plugins) -> Host {
     host
 }
 
-/// The worker of this process, by its announcement.
+/// The worker id of this process, by its announcement.
 async fn worker(database: &Database, host: &Host) -> Uuid {
     let sql = "SELECT id FROM pgqueuer_host WHERE pid = $1 AND presence IS NOT NULL";
     sqlx::query_scalar(sql)
@@ -53,7 +53,7 @@ async fn sessions(database: &Database, name: &str) -> Vec<i32> {
 async fn jobs_of_a_killed_host_run_elsewhere_at_once() {
     const JOBS: usize = 20;
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
-    // PgQueuer's workers announce nothing: theirs is the lease.
+    // PgQueuer's workers announce nothing, so only their lease counts.
     let python = "INSERT INTO pgqueuer (priority, entrypoint, status, queue_manager_id, heartbeat)
                   VALUES (0, 'nap', 'picked', gen_random_uuid(), now())";
     database.execute(python).await;
@@ -99,7 +99,7 @@ async fn the_slots_of_a_killed_host_are_taken_elsewhere_and_the_limit_holds() {
     let successful = async || database.count("SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'").await;
     eventually("slots are passed on", async || successful().await > 30).await;
     let [one, other] = hosts;
-    // Whoever has one, most likely keeps it until the kill.
+    // A host that has one most likely keeps it until the kill.
     let (doomed, heir) = if held_by(&database, first).await > 0 { (one, other) } else { (other, one) };
     doomed.kill().await;
     let before = successful().await;
@@ -110,7 +110,7 @@ async fn the_slots_of_a_killed_host_are_taken_elsewhere_and_the_limit_holds() {
         database.count("SELECT count(DISTINCT job_id) FROM pgqueuer_log WHERE status = 'successful'").await,
         JOBS
     );
-    // By what was claimed, and what ended or was taken from the dead.
+    // Counted by claims, ends, and jobs taken from the dead host.
     let most = "SELECT max(running)::bigint FROM (
         SELECT sum(CASE WHEN status = 'picked' THEN 1 WHEN status = 'successful' OR traceback IS NOT NULL THEN -1 ELSE 0 END) OVER (ORDER BY id) AS running
         FROM pgqueuer_log) AS r";
@@ -122,8 +122,8 @@ async fn the_slots_of_a_killed_host_are_taken_elsewhere_and_the_limit_holds() {
 async fn a_host_whose_sessions_are_cut_one_after_the_other_keeps_its_jobs() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let hosts = [start("cut", &database, &plugins).await, start("peer", &database, &plugins).await];
-    // The last session of a host may be the one that is cut: what is promised is for a host that is
-    // back in time, and on a machine that is too busy for that it is tried again.
+    // The session that is closed may be a host's last one. The guarantee is for a host that is back
+    // in time, so the test is repeated if the machine is too busy for that.
     for attempt in 1.. {
         let jobs = database.enqueue_many("nap", 10, "6000").await;
         eventually("all run", async || {
@@ -131,7 +131,7 @@ async fn a_host_whose_sessions_are_cut_one_after_the_other_keeps_its_jobs() {
         })
         .await;
         let (mut cuts, mut longest) = (0, Duration::ZERO);
-        // Those that come in their stead, too.
+        // Including the sessions that replace them.
         for _ in 0..3 {
             for pid in sessions(&database, "cut").await {
                 let cut = Instant::now();
@@ -173,7 +173,7 @@ async fn a_restart_of_the_database_is_nobodys_death() {
     rustix::process::kill_process(Pid::from_raw(server.pid()).unwrap(), Signal::KILL).unwrap();
     server.ended().await;
     drop(server);
-    // Long enough for hosts to try less often, and at different times.
+    // Long enough for hosts to retry less often, and at different times.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let server = start_server(&home, Some(port)).await;
     database.wait_until_done().await;
@@ -201,7 +201,7 @@ async fn jobs_that_the_survivor_does_not_serve_are_put_back_by_the_next_that_doe
     let job = database.enqueue("nap", "3600000").await;
     eventually("it runs", async || held_by(&database, dead).await == 1).await;
     doomed.kill().await;
-    // It comes after the death, and has not seen the dead alive.
+    // It starts after the death, and has never seen the dead host alive.
     let heir = start("heir", &database, &hostile).await;
     let id = worker(&database, &heir).await;
     eventually("it runs there", async || held_by(&database, id).await == 1).await;

@@ -1,5 +1,5 @@
-//! docs/producers.md: what the page shows are the files in docs/examples, and those do what it
-//! says, with a real host and its plugin.
+//! docs/producers.md: what the page shows is what the files in docs/examples contain, and those
+//! work as described, with a real host and its plugin.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use pgq_host_tests::{Database, Host, Plugins, node, python};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _};
 use tokio::process::Command;
 
-/// Nothing but a notification explains that a job runs within the patience of a test.
+/// Only a notification can make a job run within the time limit of a test.
 const NO_POLLING: [&str; 2] = ["--dequeue-timeout", "3600"];
 
 fn docs() -> PathBuf {
@@ -20,7 +20,7 @@ fn example(name: &str) -> String {
     fs::read_to_string(docs().join("examples").join(name)).unwrap()
 }
 
-/// The page's table of its reader's own, and a host that serves `hello`.
+/// The reader's own table from the page, and a host that serves `hello`.
 async fn hosted() -> (Database, Plugins, Host) {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
     database
@@ -34,7 +34,7 @@ async fn users(database: &Database, name: &str) -> i64 {
     database.count(&format!("SELECT count(*) FROM users WHERE name = '{name}'")).await
 }
 
-/// What an example prints.
+/// The output of an example.
 async fn said(database: &Database, mut command: Command) -> String {
     let output = command.env("PGDSN", database.dsn()).kill_on_drop(true).output().await.unwrap();
     assert!(output.status.success(), "{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
@@ -47,9 +47,10 @@ async fn in_python(database: &Database, name: &str) -> String {
     said(database, command).await
 }
 
-/// `None` where there is no Node.
+/// `None` without Node.
 async fn in_node(database: &Database, name: &str, args: &[&str]) -> Option<String> {
-    // A program finds its packages from where it lies: in a folder beside node_modules.
+    // A program finds its packages relative to its own location, so it runs in a folder beside
+    // node_modules.
     let folder = node()?;
     let program = folder.join(format!("{}-{name}", std::process::id()));
     fs::copy(docs().join("examples").join(name), &program).unwrap();
@@ -121,10 +122,10 @@ async fn a_row_and_its_job_are_committed_together_or_not_at_all() {
     database.execute(&rolled_back).await;
     assert_eq!((users(&database, "Ada").await, database.count("SELECT count(*) FROM pgqueuer").await), (0, 0));
     database.execute(&sql).await;
-    // The first job took the first id with it.
+    // The first id was used up by the first job.
     greeted(&database, 2, "Ada").await;
     assert_eq!((users(&database, "Ada").await, database.history(1).await.len()), (1, 0));
-    // No log row of the producer's: nobody asked for one.
+    // The producer wrote no log row, because nothing requires one.
     assert_eq!(database.history(2).await, ["picked", "successful"]);
     host.stop().await;
 }
@@ -140,7 +141,7 @@ async fn one_insert_is_a_job() {
 #[tokio::test]
 async fn the_complete_insert_keeps_its_key_waits_its_time_and_needs_no_more_than_the_grants() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
-    // A role is the server's, not the database's.
+    // A role belongs to the server, not to the database.
     let app = format!("app_{}", std::process::id());
     database.execute(&format!("CREATE ROLE {app}")).await;
     database.execute(&example("grants.sql").replace("TO app;", &format!("TO {app};"))).await;
@@ -203,7 +204,7 @@ async fn node_enqueues_in_a_transaction_and_waits_for_the_output() {
     greeted(&database, id, "Brendan").await;
     assert_eq!(database.history(id).await, ["queued", "picked", "successful"]);
     assert_eq!(users(&database, "Brendan").await, 1);
-    // How one ends that its handler refuses.
+    // How a job ends that its handler rejects.
     let refused = database.enqueue("hello", "no JSON").await.to_string();
     let failed = in_node(&database, "wait.mjs", &[&refused]).await.unwrap();
     assert!(failed.starts_with("failed: ") && failed.contains("JSON"), "{failed}");

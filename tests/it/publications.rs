@@ -1,5 +1,4 @@
-//! A publication for logical replication that has our tables in it: nothing of a queue stops for
-//! it.
+//! A publication for logical replication that includes our tables does not stop the queue.
 
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ async fn doctor(database: &Database) -> Vec<Value> {
 async fn a_publication_for_all_tables_stops_nothing() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     database.execute("CREATE PUBLICATION everything FOR ALL TABLES").await;
-    // A whole life of jobs under it, in every table.
+    // The whole life of jobs under it, in every table.
     let host = Host::start(&database, &plugins, &["--log-aggregation-interval", "0.1"]).await;
     let (echo, failing) = (database.enqueue("echo", "kept").await, database.enqueue("fail", "no luck").await);
     database.wait_for(echo, "successful").await;
@@ -57,7 +56,7 @@ async fn a_publication_for_all_tables_stops_nothing() {
 async fn a_published_table_without_an_identity_is_found_and_mended() {
     let database = Database::new().await;
     assert_eq!(doctor(&database).await[0]["severity"], "ok");
-    // As a release before this one made it.
+    // As an earlier release created it.
     database
         .execute("ALTER TABLE pgqueuer_attempt REPLICA IDENTITY DEFAULT; ALTER TABLE pgqueuer REPLICA IDENTITY NOTHING")
         .await;
@@ -82,7 +81,7 @@ async fn a_published_table_without_an_identity_is_found_and_mended() {
     );
     let plan = database.must(&["upgrade", "--plan"]).await.stdout;
     assert_eq!(plan.trim(), "ALTER TABLE \"pgqueuer_attempt\" REPLICA IDENTITY FULL;");
-    // The script knows it, too.
+    // The script does it, too.
     database.execute(&database.must(&["sql", "upgrade"]).await.stdout).await;
     database.must(&["verify", "--expect", "present"]).await;
     database.execute("ALTER TABLE pgqueuer_attempt REPLICA IDENTITY DEFAULT").await;

@@ -1,11 +1,12 @@
-//! The plugins folder changes while the host works: what is served follows it, and no job notices.
+//! The plugins folder changes while the host works: what is served follows it, and no job is
+//! affected.
 
 use pgq_host_tests::{Database, Host, Plugins, eventually, guest, said};
 use serde_json::Value;
 
 use crate::chaos::slow_to_compile;
 
-/// The component with another digest: a section that nobody reads at its end.
+/// The component with another digest, by means of a section at its end that nobody reads.
 pub(crate) fn version(guest_name: &str, number: u32) -> Vec<u8> {
     let mut bytes = std::fs::read(guest(guest_name)).expect("read");
     let text = format!("\u{7}version{number:08}");
@@ -30,12 +31,12 @@ async fn ran_by(database: &Database, job: i64) -> Vec<String> {
     .expect("attempts")
 }
 
-/// A job enqueued now, run to its end.
+/// Enqueue a job and run it to its end.
 async fn echo(database: &Database) -> String {
     let job = database.enqueue("echo", "x").await;
     database.wait_for(job, "successful").await;
     let mut versions = Vec::new();
-    // The versions themselves are announced on the side, and the first job may be faster.
+    // The versions themselves are announced separately, and the first job may be faster.
     eventually("its version is known", async || {
         versions = ran_by(database, job).await;
         !versions.is_empty()
@@ -45,14 +46,14 @@ async fn echo(database: &Database) -> String {
     versions.remove(0)
 }
 
-/// Jobs run on this version from now on. The first may still be of a claim that began before the
+/// Wait until jobs run on this version. The first may still belong to a claim from before the
 /// version was published.
 async fn runs_on(database: &Database, digest: &str) {
     eventually("jobs run on the version", async || echo(database).await == digest).await;
     assert_eq!(echo(database).await, digest);
 }
 
-/// What the host says of itself in the database, as soon as it is this.
+/// The host's announcement in the database, as soon as it satisfies the condition.
 async fn announced(database: &Database, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
     eventually(what, async || {
@@ -86,7 +87,7 @@ async fn a_file_added_replaced_and_removed_is_followed() {
     plugins.remove("hostile.wasm");
     host.wait_for_log("plugin removed").await;
     announced(&database, "nothing", |plugins| plugins.as_array().is_some_and(Vec::is_empty)).await;
-    // A plugin of another entrypoint comes and works: the host is alive, and its claims ask for
+    // A plugin with another entrypoint arrives and works: the host is alive, and its claims ask for
     // what is served now.
     plugins.put("hello");
     let hello = async || database.wait_for(database.enqueue("hello", r#"{"name":"you"}"#).await, "successful").await;
@@ -160,14 +161,14 @@ async fn a_folder_that_is_itself_a_link_can_be_swapped() {
     runs_on(&database, &sha256(&one)).await;
     std::os::unix::fs::symlink("2", plugins.path().join("new")).expect("linked");
     std::fs::rename(plugins.path().join("new"), &current).expect("swapped");
-    // No event comes from the folder that was left: SIGHUP, or the poll, finds it.
+    // The abandoned folder sends no event, so SIGHUP or the poll finds the change.
     host.signal(rustix::process::Signal::HUP);
     announced(&database, "the second version", |plugins| plugins[0]["sha256"] == sha256(&two).as_str()).await;
     runs_on(&database, &sha256(&two)).await;
-    // From now on events come from the new one.
+    // From now on, events come from the new folder.
     std::fs::remove_file(plugins.path().join("2/hostile.wasm")).expect("removed");
     host.wait_for_log("plugin removed").await;
-    // A folder that is gone for a moment, as a mount is, takes nothing away.
+    // A folder that disappears for a moment, like a mount, takes nothing away.
     std::fs::write(plugins.path().join("2/hostile.wasm"), &one).expect("written");
     announced(&database, "it is back", |plugins| plugins[0]["sha256"] == sha256(&one).as_str()).await;
     std::fs::remove_file(&current).expect("removed");
@@ -187,7 +188,7 @@ async fn whatever_is_wrong_with_a_new_version_the_old_one_stays() {
     let bad: [(&[u8], &str); 8] = [
         (b"", "empty"),
         (b"not wasm at all", "not WebAssembly"),
-        (&good[..good.len() / 3], "cut off"),
+        (&good[..good.len() / 3], "truncated"),
         (&damaged, "damaged"),
         (b"\0asm\x01\0\0\0", "core module"),
         (b"\0asm\x0d\0\x01\0", "does not export"),
@@ -216,9 +217,9 @@ async fn a_new_file_never_takes_what_another_serves_and_waits_for_its_turn() {
     let (database, plugins) = (Database::new().await, Plugins::with(&[]));
     plugins.put_as("hostile", "m.wasm");
     let host = Host::start(&database, &plugins, &[]).await;
-    // By name it comes first, and it wants `echo`.
+    // It comes first by name, and declares `echo`.
     plugins.put_as("taken", "a.wasm");
-    host.wait_for_log("is served by").await;
+    host.wait_for_log("is already served by").await;
     runs_on(&database, &sha256(&std::fs::read(guest("hostile")).expect("read"))).await;
     plugins.remove("m.wasm");
     announced(&database, "its turn", |plugins| plugins[0]["file"] == "a.wasm" && plugins[0]["error"].is_null()).await;
@@ -270,8 +271,8 @@ async fn an_entrypoint_that_crashes_run_after_run_is_paused_and_its_jobs_wait() 
     // Once another job was claimed, claims ask for what is served now.
     echo(&database).await;
     database.enqueue_many("panics", 10, "").await;
-    // The plugin's other entrypoints are served on, and while they are, the paused one is not
-    // claimed.
+    // The plugin's other entrypoints remain in service, and the paused one is not claimed with
+    // them.
     for _ in 0..3 {
         echo(&database).await;
     }
@@ -284,7 +285,7 @@ async fn an_entrypoint_that_crashes_run_after_run_is_paused_and_its_jobs_wait() 
     let listed = ask(&database, &["plugin", "list", "--hosts"]).await;
     assert!(listed.stdout.contains("paused: panics"), "{listed:?}");
 
-    // An operator says to go on: it is tried again, and paused again.
+    // After an operator's reset, it is tried again, and paused again.
     let unknown = ask(&database, &["plugin", "reset", "nobody"]).await;
     assert!(unknown.code == 1 && unknown.stderr.contains("nobody"), "{unknown:?}");
     assert_eq!(ask(&database, &["plugin", "reset", "panics"]).await.code, 0);
@@ -295,7 +296,7 @@ async fn an_entrypoint_that_crashes_run_after_run_is_paused_and_its_jobs_wait() 
             <= 6
     })
     .await;
-    // A new version is given its chance at once.
+    // A new version is tried at once.
     plugins.replace("hostile.wasm", version("hostile", 2));
     announced(&database, "the new version", |plugins| plugins[0]["sha256"] == sha256(&version("hostile", 2)).as_str())
         .await;
@@ -315,7 +316,7 @@ async fn a_version_that_crashes_makes_room_for_the_one_before_it() {
     for _ in 0..12 {
         jobs.push(run().await);
     }
-    // Whatever the bad version burnt is run again by the good one.
+    // The good version runs again whatever the bad one failed.
     for job in jobs {
         database.wait_for(job, "successful").await;
     }
@@ -324,7 +325,7 @@ async fn a_version_that_crashes_makes_room_for_the_one_before_it() {
         state[0]["error"].as_str().is_some_and(|error| error.contains("version 2.0.0 was taken out of service")),
         "{state}"
     );
-    // Asked to, the host tries the file again.
+    // At an operator's request, the host tries the file again.
     assert_eq!(ask(&database, &["plugin", "reset", "job"]).await.code, 0);
     announced(&database, "the bad version again", |plugins| plugins[0]["version"] == "2.0.0").await;
     host.stop().await;

@@ -1,11 +1,10 @@
-//! Instances that are kept for the next job, and jobs that come in batches.
+//! Instances that are reused for the next job, and jobs that run in batches.
 
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 
 const ONE_AT_A_TIME: &[&str] = &["--max-concurrent-tasks", "1"];
 
-/// Run one job with this payload, and give what came of it: its output, or the type in its newest
-/// traceback.
+/// Run one job with this payload. Returns its output, or the type in its newest traceback.
 async fn run(database: &Database, entrypoint: &str, payload: &str) -> String {
     let id = database.enqueue(entrypoint, payload).await;
     over(database, id).await;
@@ -37,7 +36,7 @@ async fn an_instance_is_kept_for_the_next_job_of_its_entrypoint_and_only_on_requ
     for n in 1..=4 {
         assert_eq!(run(&database, "counter", "").await, n.to_string());
     }
-    // One place: an instance of another entrypoint has to take it from the one that was kept.
+    // With one slot, an instance of another entrypoint has to replace the idle one.
     assert_eq!(run(&database, "fresh", "").await, "1");
     assert_eq!(run(&database, "counter", "").await, "1", "it went, or the fresh one would have had no room");
     for n in [1, 2, 3, 1, 2, 3] {
@@ -63,8 +62,8 @@ async fn an_instance_that_nobody_needs_goes() {
     let host = Host::start(&database, &plugins, &["--log-level", "debug"]).await;
     assert_eq!(run(&database, "counter", "").await, "1");
     assert_eq!(run(&database, "counter", "").await, "2");
-    // After 30 s, which is the time of the test.
-    host.wait_for_log("instances that nobody needed for long are gone").await;
+    // After 30 s, which is how long the test takes.
+    host.wait_for_log("dropped instances that had been idle for too long").await;
     assert_eq!(run(&database, "counter", "").await, "1");
     host.stop().await;
 }
@@ -76,7 +75,7 @@ async fn only_an_instance_that_ended_well_is_kept() {
     assert_eq!(run(&database, "counter", "").await, "1");
     assert_eq!(run(&database, "counter", "fail").await, "Reject: 2", "a failure that the guest reports is a good end");
     assert_eq!(run(&database, "counter", "").await, "3");
-    // The first attempt traps in the instance that was kept, the second in a fresh one.
+    // The first attempt traps in the reused instance, the second runs in a fresh one.
     let trapped = run(&database, "counter", "panic").await;
     assert!(trapped.starts_with("Trap") && trapped.contains("as job 1"), "{trapped}");
     assert_eq!(run(&database, "counter", "").await, "1");
@@ -89,7 +88,7 @@ async fn only_an_instance_that_ended_well_is_kept() {
 async fn what_is_counted_per_job_starts_anew_and_what_is_leaked_adds_up() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
     let host = Host::start(&database, &plugins, ONE_AT_A_TIME).await;
-    // 600 KiB of log each, of 1 MiB that a run may say.
+    // 600 KiB of log each, of the 1 MiB that a run may log.
     for n in 1..=3 {
         assert_eq!(run(&database, "counter", "log").await, n.to_string());
     }
@@ -98,7 +97,7 @@ async fn what_is_counted_per_job_starts_anew_and_what_is_leaked_adds_up() {
     for n in 1..=2 {
         assert_eq!(run(&database, "counter", "leak").await, n.to_string());
     }
-    // The third takes the instance beyond its 10,000 handles; the second attempt has a fresh one.
+    // The third exceeds the instance's 10,000 handles; the second attempt has a fresh one.
     let id = database.enqueue("counter", "leak").await;
     over(&database, id).await;
     assert_eq!(database.traceback(id).await["exception_type"], "HostError");
@@ -123,7 +122,7 @@ async fn instances_that_are_kept_never_keep_a_fresh_one_out() {
     host.stop().await;
 }
 
-/// Jobs enqueued in one statement while no host runs, so that one claim has them all.
+/// Enqueue jobs in one statement while no host runs, so that one claim takes them all.
 async fn batch(database: &Database, plugins: &Plugins, entrypoint: &str, payloads: &[&str]) -> (Vec<i64>, Host) {
     let mut ids = Vec::new();
     for payload in payloads {
@@ -133,7 +132,7 @@ async fn batch(database: &Database, plugins: &Plugins, entrypoint: &str, payload
     (ids, host)
 }
 
-/// What became of each: its status and its output, or the type in its traceback.
+/// The result of each: its status and its output, or the type in its traceback.
 async fn fates(database: &Database, ids: &[i64]) -> Vec<String> {
     let mut fates = Vec::new();
     for id in ids {

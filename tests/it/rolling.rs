@@ -1,5 +1,5 @@
-//! Expand and contract: hosts on the schema of the release before and of the release after, and an
-//! upgrade beside running hosts.
+//! Expand and contract: hosts on the schema of the previous and of the next release, and an upgrade
+//! beside running hosts.
 
 use pgq_host_tests::{Database, Host, Plugins, eventually};
 use sqlx::AssertSqlSafe;
@@ -10,7 +10,7 @@ const BEFORE: &str = include_str!("../fixtures/pgq-host-schemas/1-outputs.sql");
 /// Without the table of suspects.
 const WITHOUT_SUSPECTS: &str = include_str!("../fixtures/pgq-host-schemas/2-presence.sql");
 
-/// A database as an earlier release made it.
+/// A database as an earlier release created it.
 async fn made_by(before: &str) -> Database {
     let database = Database::empty().await;
     let names = database.queue().names().clone();
@@ -48,14 +48,14 @@ async fn a_host_runs_on_the_schema_before_its_own_and_beside_an_upgrade() {
     old.wait_for_log("that of an earlier release").await;
     all_outcomes(&database).await;
 
-    // The upgrade comes while jobs run and come in; nobody is stopped for it.
+    // The upgrade happens while jobs run and arrive, without stopping anything.
     let done = successful(&database).await;
     let many = database.enqueue_many("nap", 2_000, "1").await.len() as i64;
     eventually("some are done", async || successful(&database).await > done + 20).await;
     database.must(&["upgrade"]).await;
     database.must(&["verify", "--expect", "present"]).await;
     let new = Host::start(&database, &plugins, &["--max-concurrent-tasks", "10"]).await;
-    // On a busy machine nothing may be left by now, and there must be something for both.
+    // On a busy machine nothing may be left by now, and there must be work for both.
     let many = many + database.enqueue_many("nap", 500, "2").await.len() as i64;
     database.wait_until_done().await;
     assert_eq!(successful(&database).await, done + many);
@@ -95,7 +95,7 @@ async fn without_suspects_a_lost_worker_counts_as_a_failed_run_until_the_upgrade
             database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 1
         })
         .await;
-        // As if its worker had been another one, which is gone.
+        // As if its worker had been another one that no longer exists.
         let other = "queue_manager_id = gen_random_uuid(), heartbeat = now() - interval '1 hour'";
         database.execute(&format!("UPDATE pgqueuer SET {other} WHERE id = {id}")).await;
         let failures = format!("SELECT count(*) FROM pgqueuer WHERE id = {id} AND attempts = {attempts}");
@@ -115,7 +115,7 @@ async fn without_suspects_a_lost_worker_counts_as_a_failed_run_until_the_upgrade
 async fn a_host_runs_on_the_schema_after_its_own() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let running = Host::start(&database, &plugins, &[]).await;
-    // What migrations/README.md lets a release add, beside a host that runs.
+    // What migrations/README.md allows a release to add, beside a running host.
     for addition in [
         "ALTER TABLE pgqueuer_host ADD COLUMN region text",
         "ALTER TABLE pgqueuer_attempt ADD COLUMN fuel bigint NOT NULL DEFAULT 0",
@@ -130,7 +130,7 @@ async fn a_host_runs_on_the_schema_after_its_own() {
     let started = Host::start(&database, &plugins, &[]).await;
     eventually("both are announced", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 2).await;
     all_outcomes(&database).await;
-    // The tools of this release take the next one's tables for their own, and take nothing away.
+    // The tools of this release accept the next one's tables as their own, and remove nothing.
     database.must(&["verify", "--expect", "present"]).await;
     assert!(database.must(&["upgrade"]).await.stderr.contains("is up to date"));
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer_progress").await, 0);

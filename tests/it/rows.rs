@@ -1,8 +1,8 @@
-//! Every value that PgQueuer's columns take is survived: a row that is odd costs itself.
+//! Every value that PgQueuer's columns accept is survived: an odd row only affects itself.
 
 use pgq_host_tests::{Database, Host, Pages, Plugins, eventually};
 
-/// No time in Rust or Python is like these.
+/// Neither Rust nor Python can represent these times.
 const TIMES: [&str; 6] = [
     "infinity",
     "-infinity",
@@ -12,7 +12,7 @@ const TIMES: [&str; 6] = [
     "0001-01-01 00:00:00+00",
 ];
 
-/// In the past, all of them.
+/// Those of them that are in the past.
 const PAST: &str = "('-infinity', '4713-01-01 00:00:00+00 BC', '0001-01-01 00:00:00+00')";
 
 /// Each verb that reads rows, as text and as JSON.
@@ -20,7 +20,7 @@ async fn all_verbs_answer(database: &Database) {
     for verb in ["failed", "stale", "workers", "backlog", "schedules", "doctor"] {
         for args in [vec![verb], vec![verb, "--json"]] {
             let said = database.ask(&args).await;
-            // What it finds wrong with the tests' server is another matter.
+            // Whatever else it finds wrong with the tests' server does not matter here.
             let fine = if verb == "doctor" {
                 (0..=1).contains(&said.code) && !said.stdout.contains("could not be looked at")
             } else {
@@ -35,7 +35,7 @@ async fn all_verbs_answer(database: &Database) {
     database.must(&["plugin", "list", "--hosts"]).await;
 }
 
-/// A job of `show` under this status; `column` has this value, an SQL expression.
+/// A job of `show` with this status, whose `column` has this value, given as an SQL expression.
 async fn odd(database: &Database, status: &str, column: &str, value: &str) {
     let holder = if status == "picked" { "gen_random_uuid()" } else { "NULL" };
     let heartbeat = if status == "picked" { "now() - interval '1 day'" } else { "now()" };
@@ -91,7 +91,7 @@ async fn odd_values_in_any_column_cost_nobody_anything() {
         odd(&database, "queued", "slot", slot).await;
         odd(&database, "failed", "slot", slot).await;
     }
-    // Not under a limit: it is only in the way.
+    // It has no limit, but occupies a slot.
     odd(&database, "picked", "slot", "-9223372036854775808").await;
     database
         .execute(
@@ -140,7 +140,7 @@ async fn odd_values_in_any_column_cost_nobody_anything() {
     assert!(!log.contains("panicked") && !log.contains("cannot"), "{log}");
 }
 
-/// The only thing to do is years away: what comes now is not left waiting for it.
+/// The only job is due in years: jobs that arrive now must not wait for it.
 #[tokio::test]
 async fn a_lone_deferral_to_infinity_keeps_no_job_waiting() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
@@ -152,7 +152,7 @@ async fn a_lone_deferral_to_infinity_keeps_no_job_waiting() {
     assert!(!log.contains("cannot reach the queue"), "{log}");
 }
 
-/// It ended every host that claimed it.
+/// Such a job used to end every host that claimed it.
 #[tokio::test]
 async fn a_job_that_was_due_for_ever_runs() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));

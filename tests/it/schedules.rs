@@ -1,4 +1,4 @@
-//! Schedules: a tick is a job, and each tick one job, whoever shares the table.
+//! Schedules: each tick becomes exactly one job, whoever shares the table.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use pgq_host_tests::{Database, Host, PATIENCE, Plugins, eventually, everything, 
 use serde_json::Value;
 use sqlx::Row as _;
 
-/// Nothing but its schedules has a host look at the database.
+/// Only its schedules make the host read the database.
 const NO_POLLING: [&str; 2] = ["--dequeue-timeout", "3600"];
 
 async fn scheduled(args: &[&str]) -> (Database, Plugins, Host) {
@@ -16,8 +16,8 @@ async fn scheduled(args: &[&str]) -> (Database, Plugins, Host) {
     (database, plugins, host)
 }
 
-/// Notes who took a tick, what the row was due at before and is due at after. Only Python holds
-/// rows as `picked`.
+/// Record who took a tick, when the row was due before, and when it is due after. Only Python sets
+/// rows to `picked`.
 async fn witness(database: &Database) {
     database
         .execute(
@@ -37,7 +37,7 @@ async fn witness(database: &Database) {
         .await;
 }
 
-/// The ticks that became jobs which are done, as the guest saw them in its headers.
+/// The ticks whose jobs are done, as the guest saw them in its headers.
 async fn ticks(database: &Database, entrypoint: &str) -> Vec<DateTime<Utc>> {
     let outputs: Vec<Vec<u8>> = sqlx::query_scalar(
         "SELECT o.output FROM pgqueuer_output o JOIN pgqueuer_log l ON l.job_id = o.job_id AND l.status = 'successful'
@@ -55,8 +55,8 @@ async fn made(database: &Database, entrypoint: &str) -> i64 {
     database.count(&format!("SELECT count(DISTINCT job_id) FROM pgqueuer_log WHERE entrypoint = '{entrypoint}'")).await
 }
 
-/// Make every schedule of an entrypoint due; hosts look at the next tick of `tick`, a second away
-/// at most.
+/// Make every schedule of an entrypoint due. Hosts check at the next tick of `tick`, within a
+/// second.
 async fn make_due(database: &Database, entrypoint: &str, ago: &str) {
     database
         .execute(&format!(
@@ -89,7 +89,7 @@ async fn declared_schedules_stand_in_the_table_as_pgqueuer_writes_them() {
     let expected =
         ["flaky: 0 0 1 1 *", "report: 0 * * * *", "report: CRON_TZ=Europe/Berlin 0 9 * * mon", "tick: * * * * * *"];
     assert_eq!(keys, expected);
-    // Nothing is due before its time: New Year, the full hour, and a Monday in Berlin.
+    // Nothing is due early: New Year, the full hour, and a Monday in Berlin.
     assert_eq!(
         database.count("SELECT count(*) FROM pgqueuer_schedules WHERE next_run <= now() - interval '2 s'").await,
         0
@@ -97,7 +97,7 @@ async fn declared_schedules_stand_in_the_table_as_pgqueuer_writes_them() {
     let local = "SELECT count(*) FROM pgqueuer_schedules WHERE expression LIKE 'CRON_TZ%'
                  AND to_char(next_run AT TIME ZONE 'Europe/Berlin', 'FMDay HH24:MI:SS') = 'Monday 09:00:00' AND next_run - now() < '8 days'";
     assert_eq!(database.count(local).await, 1);
-    // PgQueuer's own command line reads it all.
+    // PgQueuer's own command line can read all of it.
     let output = pgq(&database.dsn()).arg("schedules").output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     host.stop().await;
@@ -109,8 +109,7 @@ async fn a_tick_each_second_becomes_a_job_with_its_log() {
     eventually("five ticks ran", async || ticks(&database, "tick").await.len() >= 5).await;
     host.stop().await;
     let ticks = ticks(&database, "tick").await;
-    // A machine out of breath may miss one, which is then left out; it never comes twice or out of
-    // turn.
+    // An overloaded machine may skip a tick, but no tick comes twice or out of order.
     assert!(all_different(&ticks) && ticks.is_sorted() && ticks.iter().all(|tick| tick.nanosecond() == 0), "{ticks:?}");
     assert!((ticks[4] - ticks[0]).num_seconds() <= 6, "not each second: {ticks:?}");
     let id = database.count("SELECT min(job_id) FROM pgqueuer_log WHERE entrypoint = 'tick'").await;
@@ -139,7 +138,7 @@ async fn missed_ticks_make_one_late_run() {
     eventually("the rows are there", async || database.count("SELECT count(*) FROM pgqueuer_schedules").await == 4)
         .await;
     host.stop().await;
-    // Three hours of silence: each of `report`'s schedules has missed what it has missed.
+    // After three hours without a host, each of `report`'s schedules has missed several ticks.
     make_due(&database, "report", "3 hours").await;
     let was: DateTime<Utc> =
         sqlx::query_scalar("SELECT next_run FROM pgqueuer_schedules WHERE expression = '0 * * * *'")
@@ -165,7 +164,7 @@ async fn hosts_that_share_a_schedule_never_double_a_tick() {
         hosts.push(Host::start(&database, &plugins, &NO_POLLING).await);
     }
     eventually("ten ticks ran", async || ticks(&database, "tick").await.len() >= 10).await;
-    // One dies between ticks, another is asked to go: the third goes on.
+    // One dies between ticks, another is stopped, and the third continues.
     hosts.pop().unwrap().kill().await;
     hosts.pop().unwrap().stop().await;
     let before = ticks(&database, "tick").await.len();
@@ -206,12 +205,12 @@ async fn python_workers_and_hosts_share_a_schedule_and_no_tick_runs_twice() {
     python.kill().await;
     let steps = |which: &str| format!("SELECT count(*) FROM steps WHERE expression = '* * * * * *' AND {which}");
     assert_eq!(database.count(&steps("NOT python")).await, made(&database, "tick").await, "one job per step of a host");
-    // Killed between a step and its note, Python may have one step more.
+    // If it was killed between a step and its record, Python may have taken one more step.
     let noted = database.count(theirs).await;
     assert!((noted..=noted + 1).contains(&database.count(&steps("python")).await));
-    // Asked a moment before a tick, PgQueuer takes it and leaves the row due at the very same tick,
-    // which then runs again. That is its own; where the row moves on, nobody takes a tick that
-    // somebody took.
+    // If asked a moment before a tick, PgQueuer takes it and leaves the row due at the very same
+    // tick, which then runs again. That is PgQueuer's own behaviour. Where the row moves on, no
+    // tick is taken twice.
     let ticks: Vec<(DateTime<Utc>, bool)> =
         sqlx::query_as("SELECT was, python FROM steps WHERE expression = '* * * * * *' AND is_now > was ORDER BY id")
             .fetch_all(database.pool())
@@ -259,7 +258,7 @@ async fn rows_of_nobody_are_reported_and_left_alone() {
     let host = Host::start(&database, &plugins, &NO_POLLING).await;
     eventually("some ticks ran", async || ticks(&database, "tick").await.len() >= 3).await;
     let log = host.stop().await;
-    assert_eq!(log.matches("nobody runs this schedule").count(), 2, "once each: {log}");
+    assert_eq!(log.matches("no worker runs this schedule").count(), 2, "once each: {log}");
     assert!(log.contains("5 4 * * *") && log.contains("plugin_gone") && !log.contains("6 4 * * *"), "{log}");
     assert_eq!(made(&database, "report").await + made(&database, "plugin_gone").await, 0);
     assert_eq!(
@@ -296,7 +295,7 @@ async fn a_draining_host_runs_no_schedule() {
 #[tokio::test]
 async fn without_schedules_the_table_is_left_in_peace() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
-    // Who may not touch the table finds out only by touching it.
+    // A role without the privilege would only notice by using the table.
     database.execute("ALTER TABLE pgqueuer_schedules RENAME COLUMN next_run TO gone").await;
     let host = Host::start(&database, &plugins, &[]).await;
     let id = database.enqueue("echo", "x").await;
@@ -309,7 +308,7 @@ async fn schedules_that_cannot_be_refuse_their_plugin_with_all_that_is_wrong() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["schedule-lies"]));
     let host = Host::start(&database, &plugins, &[]).await;
     let log = host.stop().await;
-    for part in ["plugin refused", "0 0 31 2 *", "never comes true", "61", "declared twice", "Europe/Atlantis"] {
+    for part in ["plugin refused", "0 0 31 2 *", "is never due", "61", "declared twice", "Europe/Atlantis"] {
         assert!(log.contains(part), "no {part:?} in {log}");
     }
 }
@@ -319,7 +318,7 @@ async fn a_database_that_is_away_delays_schedules_and_ends_nothing() {
     let (database, _plugins, host) = scheduled(&NO_POLLING).await;
     eventually("a tick ran", async || !ticks(&database, "tick").await.is_empty()).await;
     database.execute("ALTER TABLE pgqueuer_schedules RENAME TO away").await;
-    host.wait_for_log("cannot look at the schedules").await;
+    host.wait_for_log("cannot read the schedules").await;
     database.execute("ALTER TABLE away RENAME TO pgqueuer_schedules").await;
     let before = ticks(&database, "tick").await.len();
     let deadline = std::time::Instant::now() + PATIENCE;
@@ -340,7 +339,7 @@ async fn schedules_follow_the_plugins_that_are_loaded_while_the_host_runs() {
     plugins.put("scheduled");
     eventually("ticks come", async || database.count(jobs).await >= 2).await;
     plugins.remove("scheduled.wasm");
-    // The row goes stale because nobody moves it on.
+    // The row becomes overdue because nobody moves it on.
     let stale =
         "SELECT count(*) FROM pgqueuer_schedules WHERE entrypoint = 'tick' AND next_run < now() - interval '2 seconds'";
     eventually("ticks stop", async || database.count(stale).await == 1).await;
@@ -350,7 +349,7 @@ async fn schedules_follow_the_plugins_that_are_loaded_while_the_host_runs() {
     host.stop().await;
 }
 
-/// The server's clock was an hour ahead and went back: what it wrote then is still to come.
+/// The server's clock was an hour ahead and went back, so what it wrote then is in the future.
 #[tokio::test]
 async fn a_schedule_that_the_servers_clock_left_an_hour_ahead_is_moved_back_and_said() {
     let (database, plugins, host) = scheduled(&NO_POLLING).await;
@@ -361,7 +360,7 @@ async fn a_schedule_that_the_servers_clock_left_an_hour_ahead_is_moved_back_and_
     host.stop().await;
     let ahead = "next_run = next_run + interval '1 hour', last_run = now() + interval '59 minutes', updated = now() + interval '59 minutes'";
     database.execute(&format!("UPDATE pgqueuer_schedules SET {ahead} WHERE entrypoint = 'tick'")).await;
-    // This one an operator put off.
+    // An operator postponed this one.
     let put_off = "UPDATE pgqueuer_schedules SET next_run = now() + interval '1 hour', last_run = now(), updated = now() WHERE entrypoint <> 'tick'";
     database.execute(put_off).await;
     let examined = database.ask(&["doctor"]).await;

@@ -1,5 +1,5 @@
-//! The schema against a real server and the real PgQueuer: made, compared, adopted, upgraded,
-//! removed, by either tool.
+//! The schema against a real server and the real PgQueuer: installed, compared, adopted, upgraded
+//! and removed by either tool.
 
 use pgq_host_tests::{Database, everything, pgq};
 use pgq_queue::names::{NameSettings, Names};
@@ -51,7 +51,7 @@ impl<'a> Pgq<'a> {
         Pgq { dsn: db.dsn(), prefix: "", schema: "" }
     }
 
-    /// Run it; returns success, and what it said on both streams.
+    /// Run it. Returns whether it succeeded, and its output on both streams.
     async fn run(&self, args: &[&str]) -> (bool, String) {
         let mut command = pgq(&self.dsn);
         command.args(args);
@@ -100,7 +100,7 @@ fn assert_same(left: &[String], right: &[String], context: &str) {
     assert!(left == right, "{context}\nonly left: {:#?}\nonly right: {:#?}", only(left, right), only(right, left));
 }
 
-/// A database that the real PgQueuer installed with default names, and what is in it.
+/// A database that the real PgQueuer installed with default names, described by its catalog.
 async fn reference() -> Vec<String> {
     let db = Database::empty().await;
     Pgq::new(&db).must(&["install"]).await;
@@ -133,8 +133,8 @@ async fn install_makes_what_pgqueuer_makes() {
 
 #[tokio::test]
 async fn every_declaration_is_in_the_catalogs_spelling() {
-    // Also with names that fold to lower case, and when the search path decides how the catalog
-    // qualifies.
+    // Also with names that fold to lower case, and with a search path that changes how the catalog
+    // qualifies names.
     for (prefix, schema) in [("", ""), ("My_", ""), ("", "Jobs"), ("x", "public")] {
         let (db, names) = (Database::empty().await, names(prefix, schema));
         let mut conn = db.connect().await;
@@ -241,7 +241,8 @@ async fn pgqueuers_verbs_work_with_our_objects_present_and_leave_them_alone() {
         ]
     );
 
-    // The new queue counts its jobs from 1 again: the old output must not pass for the new job's.
+    // The new queue numbers its jobs from 1 again, so the old output must not pass for the new
+    // job's.
     install(&mut conn, &names).await;
     assert_same(&everything(&mut conn, "public").await, &before, "");
     let outputs: i64 =
@@ -425,7 +426,8 @@ async fn what_was_damaged_is_told_and_repaired_and_nothing_else_is_touched() {
     let foreign = "CREATE TABLE pgqueuer_mine (s pgqueuer_status); CREATE INDEX mine ON pgqueuer (created, priority); \
                    ALTER TABLE pgqueuer ADD COLUMN note text; CREATE INDEX pgqueuer_statistics_created ON pgqueuer_log (created, id); \
                    CREATE TRIGGER a_mine AFTER UPDATE ON pgqueuer EXECUTE FUNCTION fn_pgqueuer_requeued()";
-    // The index of that name belongs to another table here, so it is no sign of a newer PgQueuer.
+    // Here the index of that name belongs to another table, so it is not a sign of a newer
+    // PgQueuer.
     run(&mut conn, foreign).await;
     upgrade(&mut conn, &names, &WIDEN).await.expect("repairs");
     assert_eq!(findings(&mut conn, &names, Expect::Present).await, [""; 0]);
@@ -474,7 +476,7 @@ async fn a_type_nobody_ever_gave_stops_the_upgrade_before_it_starts() {
     let error = upgrade(&mut conn, &names, &WIDEN).await.expect_err("cannot").to_string();
     assert!(error.contains("pgqueuer_statistics.priority is text, but PgQueuer declares integer"), "{error}");
     assert_same(&everything(&mut conn, "public").await, &before, "");
-    // The lock is free again.
+    // The lock has been released.
     let mut other = db.connect().await;
     let free: bool =
         sqlx::query_scalar("SELECT pg_try_advisory_lock(2389487409)").fetch_one(&mut other).await.expect("a try");
@@ -535,8 +537,8 @@ async fn a_rebuild_that_fails_or_is_cut_off_leaves_an_index() {
     assert!(error.contains("CREATE UNIQUE INDEX") && error.contains("remove the duplicates"), "{error}");
     assert_same(&everything(&mut conn, "public").await, &before, "");
 
-    // Cut off between its statements: by hand, run all of the plan but the swap; then either tool
-    // goes on.
+    // Interrupted between its statements: run all of the plan by hand except for the swap, then let
+    // either tool continue.
     run(&mut conn, "DELETE FROM pgqueuer").await;
     let plan = plan_upgrade(&mut conn, &names, &WIDEN).await.expect("a plan");
     assert_eq!(plan.len(), 3, "{plan:#?}");
@@ -549,7 +551,7 @@ async fn a_rebuild_that_fails_or_is_cut_off_leaves_an_index() {
     Pgq::new(&db).is_content().await;
 }
 
-/// Wait until somebody waits for a lock of this type, and return the number of such waits.
+/// Wait until a session waits for a lock of this type, and return the number of such waits.
 async fn someone_waits(conn: &mut PgConnection, locktype: &str) {
     loop {
         let waits: i64 = sqlx::query_scalar(
@@ -572,7 +574,7 @@ async fn an_upgrade_waits_for_another_tools_upgrade() {
     let (db, names) = (Database::empty().await, default_names());
     let (mut holder, mut conn) = (db.connect().await, db.connect().await);
     run(&mut conn, RELEASES[0].1).await;
-    // The key of PgQueuer's own `upgrade` for a queue named pgqueuer.
+    // The key that PgQueuer's own `upgrade` uses for a queue named pgqueuer.
     run(&mut holder, "SELECT pg_advisory_lock(2389487409)").await;
     let ours = tokio::spawn(async move { upgrade(&mut conn, &names, &WIDEN).await });
     someone_waits(&mut holder, "advisory").await;
@@ -596,8 +598,7 @@ async fn an_upgrade_does_not_block_the_queue_behind_a_long_transaction() {
     run(&mut reader, "INSERT INTO pgqueuer (priority, status, entrypoint) VALUES (0, 'queued', 'ep')").await;
     let ours = tokio::spawn(async move { upgrade(&mut conn, &names, &WIDEN).await });
     someone_waits(&mut producer, "relation").await;
-    // Queues behind the upgrade's lock, and gets through although the reader never lets go of the
-    // table.
+    // Queues behind the upgrade's lock, and succeeds although the reader never releases the table.
     run(&mut producer, "INSERT INTO pgqueuer (priority, status, entrypoint) VALUES (0, 'queued', 'ep')").await;
     run(&mut reader, "COMMIT").await;
     ours.await.expect("no panic").expect("upgrades");
@@ -614,7 +615,7 @@ async fn durability_is_switched_as_pgqueuer_switches_it() {
         schema::set_durability(&mut conn, &names, level).await.expect("switches");
         let expected = everything(&mut theirs.connect().await, "public").await;
         assert_same(&pgqueuers(&mut conn, "public").await, &expected, &level.to_string());
-        // From the second turn on our own table takes part.
+        // From the second iteration on, our own table takes part.
         upgrade(&mut conn, &names, &WIDEN).await.expect("adopts");
         schema::set_durability(&mut conn, &names, level).await.expect("switches");
         let unlogged: bool =
@@ -632,7 +633,7 @@ async fn a_role_without_rights_can_be_told_what_is_missing() {
     let (db, names) = (Database::empty().await, names("", "jobs"));
     let mut conn = db.connect().await;
     install(&mut conn, &names).await;
-    // Roles belong to the server: this one exists only inside a transaction that is never
+    // Roles belong to the server, so this one exists only inside a transaction that is never
     // committed.
     run(&mut conn, "BEGIN; CREATE ROLE pgq_host_test_nobody; SET LOCAL ROLE pgq_host_test_nobody").await;
     check_worker(&mut conn, &names).await.expect("reads catalogs only");

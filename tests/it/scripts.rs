@@ -1,4 +1,4 @@
-//! `sql upgrade`: one script for any earlier schema, for those who may only hand scripts to
+//! `sql upgrade`: one script for any earlier schema, for people who can only hand scripts to
 //! somebody else.
 
 use std::path::Path;
@@ -11,7 +11,7 @@ async fn run_script(database: &Database, script: &str) {
     let mut connection = database.connect().await;
     let mut rest = script;
     while !rest.trim().is_empty() {
-        // Blank lines part the statements; those within a function's body do not count.
+        // Blank lines separate the statements, except within a function's body.
         let mut end = 0;
         loop {
             end = rest[end..].find("\n\n").map_or(rest.len(), |at| end + at + 2);

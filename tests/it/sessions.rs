@@ -1,6 +1,6 @@
-//! What becomes of a host's sessions when something changes under them: the database is read-only
-//! for a while, tables are altered or made anew, passwords are rotated, the server has no more
-//! sessions to give.
+//! What happens to a host's sessions when something changes beneath them: the database is read-only
+//! for a while, tables are altered or created again, passwords are rotated, or the server has no
+//! more sessions available.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -8,7 +8,7 @@ use pgq_host_tests::{Database, Host, Plugins, Said, eventually, pgq_host, said};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::process::Command;
 
-/// A role of the server's that may do all in one database, and goes with the test.
+/// A role that may do everything in one database, and is dropped with the test.
 struct Role {
     name: String,
     place: String,
@@ -53,7 +53,7 @@ fn host(dsn: &str, plugins: &Plugins, args: &[&str]) -> Command {
     command
 }
 
-/// Ends all sessions of this role or application, and says how many there were.
+/// End all sessions of this role or application, and return their number.
 async fn cut(database: &Database, whose: &str) -> i64 {
     let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
     database.count(&format!("{sql} AND {whose}")).await
@@ -66,12 +66,12 @@ async fn sessions_that_were_opened_while_the_database_was_read_only_are_not_kept
     let host = Host::start(&database, &plugins, &["--dequeue-timeout", "1"]).await;
     let running = database.enqueue("nap", "6000").await;
     eventually("it has begun", async || host.log().contains("napping")).await;
-    // As a failover tool does it: read-only, and all sessions cut. Those that come now are
-    // read-only for good.
+    // As a fail-over tool does it: read-only, and all sessions closed. Sessions opened now stay
+    // read-only.
     database.execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
     cut(&database, "application_name = 'pgq-host' AND state IS NOT NULL AND query NOT LIKE '%pg_terminate%'").await;
     host.wait_for_log("read-only transaction").await;
-    // The tests' own sessions among them: this one says otherwise for itself.
+    // That includes the tests' own sessions, so this one overrides the setting for itself.
     let mut admin = PgConnection::connect(&database.dsn()).await.unwrap();
     admin.execute("SET default_transaction_read_only = off").await.unwrap();
     admin.execute(AssertSqlSafe(format!("ALTER DATABASE {name} RESET default_transaction_read_only"))).await.unwrap();
@@ -94,7 +94,7 @@ async fn tables_that_change_under_prepared_statements_stop_nothing() {
         }
         database.execute(&format!("ALTER TABLE pgqueuer ALTER COLUMN {column} TYPE {kind}")).await;
     }
-    // Prepared statements that are gone say the same.
+    // A prepared statement that no longer exists has the same effect.
     let id = database.enqueue("echo", "x").await;
     database.wait_for(id, "successful").await;
     host.stop().await;

@@ -1,10 +1,10 @@
 //! Very many jobs, a tenth of them hostile: the host neither ends nor grows, and nothing is lost.
-//! `PGQ_SOAK_JOBS` says how many (`make soak`).
+//! `PGQ_SOAK_JOBS` sets the number (`make soak`).
 
 use pgq_host_tests::{Database, Host, Plugins};
 
-/// Of a thousand hostile jobs, how many are of which kind: mostly quick ones, or the time would go
-/// into waiting for deadlines.
+/// How many of a thousand hostile jobs are of which kind: mostly quick ones, or most of the time
+/// would be spent waiting for deadlines.
 const MIX: &[(&str, usize)] = &[
     ("panics", 300),
     ("exits", 250),
@@ -24,7 +24,7 @@ const MIX: &[(&str, usize)] = &[
 async fn a_tenth_of_hostile_jobs_costs_nothing_but_themselves() {
     let jobs: usize = std::env::var("PGQ_SOAK_JOBS").map_or(10_000, |text| text.parse().expect("a number of jobs"));
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
-    // What is hostile here stays hostile: it is to run, not to be paused.
+    // The hostile jobs must run rather than be paused.
     plugins.write("pgq-host.toml", "[circuit-breaker]\ncrashes = 0\n[plugins.hostile]\nenqueue = [\"*\"]\n");
     let host = Host::start(&database, &plugins, &[]).await;
     let rounds = jobs.div_ceil(10_000);
@@ -53,7 +53,7 @@ async fn a_tenth_of_hostile_jobs_costs_nothing_but_themselves() {
         0,
         "nothing is left over"
     );
-    // What the instance pool says at the end: nothing is in use.
+    // The instance pool reports at the end that nothing is in use.
     assert!(log.contains("stopped instances=0"), "{}", log.lines().last().unwrap_or_default());
     eprintln!("{} jobs, {hostile} of them hostile; resident MB after each 10,000: {memory:?}", good + hostile);
     let half = memory.len() / 2;

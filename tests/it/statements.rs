@@ -1,5 +1,5 @@
-//! Every statement of a worker, as its file has it: valid as it stands, of the types that its users
-//! bind and read, and of one plan.
+//! Every statement of a worker, as in its file: it is valid as it stands, has the types that its
+//! callers bind and read, and has a fixed plan.
 
 use std::fmt::Write as _;
 
@@ -12,10 +12,10 @@ use sqlx::{
 };
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/it/statements.txt");
-/// Plans are those of this release of PostgreSQL; another may name its nodes otherwise.
+/// Plans are those of this release of PostgreSQL. Another may name its nodes differently.
 const PLANS_OF: i64 = 15;
 
-/// Names and types of a statement's parameters and columns.
+/// The names and types of a statement's parameters and columns.
 async fn described(connection: &mut PgConnection, sql: &str) -> (Vec<String>, Vec<String>) {
     let statement = connection
         .prepare(AssertSqlSafe(sql.to_owned()).into_sql_str())
@@ -30,7 +30,7 @@ async fn described(connection: &mut PgConnection, sql: &str) -> (Vec<String>, Ve
     (parameters, columns.collect())
 }
 
-/// The nodes of its plan in a worker's session, indented as they are nested.
+/// The nodes of its plan in a worker's session, indented by their nesting.
 async fn plan(connection: &mut PgConnection, sql: &str, parameters: usize) -> Vec<String> {
     let arguments = vec!["NULL"; parameters].join(", ");
     let arguments = if parameters == 0 { String::new() } else { format!("({arguments})") };
@@ -86,7 +86,7 @@ fn without_plans(snapshot: &str) -> String {
     snapshot.split_inclusive('\n').filter(|line| !line.starts_with("    ")).collect()
 }
 
-/// What is asked for people, or for metrics a few times a minute.
+/// Queries for people, or for metrics a few times a minute.
 const READS_ALL: [&str; 2] = ["count_left", "depth"];
 
 #[test]

@@ -1,4 +1,4 @@
-//! How a host ends, and what becomes of what it held.
+//! How a host stops, and what happens to the jobs that it held.
 
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ async fn sigterm_lets_running_jobs_end_and_claims_no_more() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--max-concurrent-tasks", "2"]).await;
     let ids = database.enqueue_many("nap", 4, "1000").await;
-    // Claimed is not yet begun.
+    // A claimed job has not necessarily started.
     eventually("two have begun", async || host.log().matches("napping").count() == 2).await;
     let log = host.stop().await;
     for id in &ids[..2] {
@@ -71,7 +71,7 @@ async fn a_job_that_is_handed_a_slot_during_a_stop_is_run_or_put_back() {
 async fn after_the_drain_timeout_jobs_are_interrupted_and_released_uncounted() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let mut host = Host::start(&database, &plugins, &["--drain-timeout", "0.2"]).await;
-    // One parks in a host call, one computes.
+    // One waits in a host call, the other computes.
     let ids = [database.enqueue("nap", "3600000").await, database.enqueue("spin", "").await];
     database.execute("UPDATE pgqueuer SET attempts = 0").await;
     running(&database, 2).await;
@@ -152,7 +152,7 @@ async fn a_drain_waits_for_what_another_worker_holds() {
     let mut host = Host::start(&database, &plugins, &["--mode", "drain"]).await;
     host.wait_for_log("the drain waits").await;
     assert!(host.log().contains("1 held by other workers"), "{}", host.log());
-    // Its worker was lost, and this host runs it.
+    // As if its worker was lost, so that this host runs it.
     database.execute("UPDATE pgqueuer SET status = 'queued', queue_manager_id = NULL").await;
     assert!(host.ended().await.success(), "{}", host.log());
     assert_eq!(database.history(id).await, ["queued", "picked", "successful"]);
@@ -195,8 +195,8 @@ async fn jobs_of_a_killed_host_run_again_elsewhere_and_are_charged_nothing() {
 async fn a_job_that_keeps_losing_its_worker_is_held_in_the_end() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--heartbeat-timeout", "1"]).await;
-    // These have lost two workers each while they ran alone, and their third was last heard of an
-    // hour ago. One had not begun there.
+    // Each of these has lost two workers while it ran alone, and its third last sent a heartbeat an
+    // hour ago. One had not started there.
     for (id, claim) in [(1, "updated"), (2, "NULL")] {
         database
             .execute(&format!(
@@ -229,7 +229,7 @@ async fn a_claim_whose_answer_was_lost_is_found_by_the_very_host_that_made_it() 
     let host = Host::start(&database, &plugins, &["--heartbeat-timeout", "1"]).await;
     let held = database.enqueue("nap", "3000").await;
     running(&database, 1).await;
-    // The row bears the host's id, but the host has never heard of it.
+    // The row has the host's id, but the host never learned of the claim.
     database
         .execute(
             "INSERT INTO pgqueuer (priority, entrypoint, payload, status, queue_manager_id, heartbeat)
@@ -273,7 +273,7 @@ async fn a_host_that_lost_a_job_to_another_worker_records_nothing_of_it() {
     let host = Host::start(&database, &plugins, &["--heartbeat-timeout", "30"]).await;
     let id = database.enqueue("nap", "1000").await;
     running(&database, 1).await;
-    // Another worker takes it over, as PgQueuer's do with jobs they believe stale.
+    // Another worker takes it over, as PgQueuer's workers do with jobs that they consider stale.
     database.execute("UPDATE pgqueuer SET queue_manager_id = gen_random_uuid(), heartbeat = now()").await;
     host.wait_for_log("left alone").await;
     assert_eq!(database.history(id).await, ["queued", "picked"]);

@@ -1,8 +1,9 @@
-//! No task of a host ends unseen: one that fails ends the host, after it has put back what it can.
+//! No task of a host ends unnoticed: one that fails ends the host, after it has requeued what it
+//! can.
 
 use pgq_host_tests::{Database, Host, Pages, Plugins, eventually, pgq_host};
 
-/// As they are named in what is said.
+/// The names in the error messages.
 const TASKS: [&str; 11] = [
     "listener",
     "reload",

@@ -1,5 +1,5 @@
-//! Losing a worker is charged to the job that ended it, and to no other: not to those that had not
-//! begun, nor to those that ran beside it.
+//! Losing a worker is charged to the job that killed it, and to no other: neither to those that had
+//! not started, nor to those that ran beside it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use pgq_queue::{ConcurrencyLimit, Queue, Record, RescueRule};
 const ALONE: fn(u32) -> Option<Suspicion> = |crashes| Some(Suspicion::Alone { crashes });
 const FEW: Option<Suspicion> = Some(Suspicion::Few);
 
-/// A worker's death, as the others see it when the leases are over, and what one of them makes of
-/// it.
+/// A worker's death as other workers see it when its leases have expired, and what one of them
+/// does.
 async fn lost(database: &Database, entrypoint: &str) -> Vec<(i64, String)> {
     database.execute("UPDATE pgqueuer SET heartbeat = now() - interval '1 hour' WHERE status = 'picked'").await;
     let rule =
@@ -26,8 +26,8 @@ async fn lost(database: &Database, entrypoint: &str) -> Vec<(i64, String)> {
     rescued.into_iter().map(|job| (job.id, job.status)).collect()
 }
 
-/// All that is there. A worker whose last look at the front of the queue was slow does not look
-/// there for a while.
+/// Claim everything. If a worker's last claim from the front of the queue was slow, it does not
+/// claim from there for a while.
 async fn claim(queue: &Queue, entrypoint: &str) -> Vec<Job> {
     let mut jobs = Vec::new();
     eventually("there are jobs", async || {
@@ -55,7 +55,7 @@ async fn only_a_job_that_had_begun_alone_is_charged() {
     let worker = database.queue();
     assert_eq!(suspicions(&claim(&worker, "echo").await), [None, None, None]);
     assert_eq!(lost(&database, "echo").await.len(), 3);
-    // The first two begin together, the third never does.
+    // The first two start together, the third never does.
     let jobs = claim(&worker, "echo").await;
     assert_eq!(suspicions(&jobs), [FEW, FEW, FEW]);
     for job in &jobs[..2] {
@@ -66,7 +66,7 @@ async fn only_a_job_that_had_begun_alone_is_charged() {
         let jobs = claim(&worker, "echo").await;
         assert_eq!(suspicions(&jobs), [ALONE(crashes), ALONE(0), FEW]);
         assert!(worker.begin_suspect(jobs[0].claim, Suspicion::Alone { crashes }).await.unwrap());
-        // A claim that is over begins nothing.
+        // A claim that is no longer current starts nothing.
         let old = pgq_job::Claim { at: jobs[1].claim.at - chrono::TimeDelta::seconds(1), ..jobs[1].claim };
         assert!(!worker.begin_suspect(old, Suspicion::Alone { crashes: 0 }).await.unwrap());
         let states: Vec<String> = lost(&database, "echo").await.into_iter().map(|(_, status)| status).collect();
@@ -82,7 +82,7 @@ async fn only_a_job_that_had_begun_alone_is_charged() {
     assert_eq!(said["additional_context"]["crashes"], 3);
     assert_eq!(said["additional_context"]["began_alone"], true);
 
-    // Whoever requeues it is warned: it begins alone. And an outcome clears it.
+    // A requeued job keeps its history: it starts alone. An outcome clears that.
     database.must(&["requeue", &ids[0].to_string()]).await;
     let jobs = claim(&worker, "echo").await;
     let held = jobs.iter().find(|job| job.id == ids[0]).expect("requeued");

@@ -1,4 +1,4 @@
-//! The invariants of ARCHITECTURE.md that can be read off the source.
+//! The invariants of ARCHITECTURE.md that can be checked in the source.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,14 +24,14 @@ fn sources(folder: &str) -> Vec<(String, String)> {
     found.into_iter().map(|path| (name(&path), fs::read_to_string(&path).unwrap())).collect()
 }
 
-/// The folders of the source of all crates but the tests.
+/// The source folders of all crates except the tests.
 fn crates() -> Vec<String> {
     let entries = fs::read_dir(root().join("crates")).unwrap();
     let name = |entry: fs::DirEntry| format!("crates/{}/src", entry.file_name().to_string_lossy());
     entries.map(|entry| name(entry.unwrap())).chain(["host/src".to_owned()]).collect()
 }
 
-/// No file outside of `allowed` has `word` in its code (comments aside).
+/// No file outside `allowed` has `word` in its code (comments aside).
 fn only(word: &str, allowed: &[&str]) {
     for (name, text) in crates().iter().flat_map(|folder| sources(folder)) {
         if allowed.iter().any(|allowed| name.starts_with(allowed)) {
@@ -43,7 +43,7 @@ fn only(word: &str, allowed: &[&str]) {
     }
 }
 
-/// Who may name whom is in the manifests. These are the arrows of ARCHITECTURE.md.
+/// Which crate may use which others is in the manifests. These are the arrows of ARCHITECTURE.md.
 #[test]
 fn crates_know_what_they_are_meant_to_know() {
     let wanted = [
@@ -83,7 +83,7 @@ fn cron_knows_no_clock() {
 
 #[test]
 fn only_app_spawns_what_outlives_a_call() {
-    // The executor spawns one task per job, on the guests' runtime; the embedded server is not part
+    // The executor spawns one task per job, on the guests' runtime. The embedded server is not part
     // of a worker.
     only("tokio::spawn", &["host/src/app", "crates/pgq-embedded"]);
 }
@@ -112,8 +112,8 @@ fn every_module_says_what_it_is_for() {
     }
 }
 
-/// What is included from outside of its folder is there by a link, which cargo packs as what it
-/// leads to.
+/// Files included from outside a crate's folder are included through a link, which cargo packs as
+/// the file it points to.
 #[test]
 fn crates_are_whole_in_their_packages() {
     for (package, needed) in [
@@ -141,7 +141,7 @@ fn crates_are_whole_in_their_packages() {
     }
 }
 
-/// The driver's own text of a server's error ends with a line of PostgreSQL's source.
+/// The driver's own text for a server's error ends with a line of PostgreSQL's source code.
 #[test]
 fn errors_of_the_database_are_logged_in_the_servers_words() {
     let about_the_database = [

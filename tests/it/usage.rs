@@ -1,4 +1,4 @@
-//! What the verbs say to programs: exit codes, JSON, errors; and what they ask before something is
+//! What the verbs tell programs: exit codes, JSON and errors. And what they ask before something is
 //! lost.
 
 use std::process::Stdio;
@@ -8,14 +8,14 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// No database is reached by these: what is wrong is wrong before.
+/// These commands reach no database: the mistake is found before.
 async fn alone(args: &[&str], variables: &[(&str, &str)]) -> Said {
     let mut command = pgq_host("postgresql://u@127.0.0.1:1/d");
     command.args(args).envs(variables.iter().copied());
     said(command).await
 }
 
-/// Arguments, variables, and what the error names.
+/// Arguments, variables, and what the error must name.
 type Misuse<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn postgresqls_errors_come_with_hint_and_sqlstate_and_without_lines_of_its
         assert!(said.stderr.contains(words) && said.stderr.trim_end().ends_with(sqlstate), "{said:?}");
         assert!(!said.stderr.contains(" at line "), "{said:?}");
     }
-    // Where there is no such database: in the verbs and in doctor.
+    // If there is no such database: in the verbs and in doctor.
     let (base, _) = database.dsn().rsplit_once('/').map(|(base, name)| (base.to_owned(), name.to_owned())).unwrap();
     for args in [&["backlog"][..], &["verify", "--expect", "present"], &["doctor"]] {
         let mut command = pgq_host(&format!("{base}/nowhere_to_be_found"));
@@ -171,7 +171,7 @@ async fn an_upgrade_grants_what_it_added_when_it_is_told_to_whom() {
     let mut command = pgq_host(&database.dsn());
     command.arg("upgrade").env("PGQ_HOST_GRANT", &role);
     let said = said(command).await;
-    assert!(said.code == 0 && said.stderr.contains(&format!("The role {role:?} can run workers")), "{said:?}");
+    assert!(said.code == 0 && said.stderr.contains(&format!("The role {role:?} can now run workers")), "{said:?}");
     let may = format!("SELECT has_table_privilege('{role}', 'pgqueuer_host', 'UPDATE')::int::bigint");
     assert_eq!(database.count(&may).await, 1);
     database.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
@@ -192,7 +192,7 @@ async fn uninstall_takes_nothing_that_is_in_use_unasked() {
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 3);
     host.stop().await;
 
-    // At a terminal it asks, and takes no answer but yes for one.
+    // At a terminal it asks, and only accepts yes.
     for (answer, code, left) in [("", 1, true), ("n", 1, true), ("y", 0, false)] {
         let Some((said, ended)) = at_a_terminal(&database, answer).await else { return };
         assert!(said.contains("2 queued") && said.contains("[y/N]"), "{said}");
@@ -203,13 +203,13 @@ async fn uninstall_takes_nothing_that_is_in_use_unasked() {
             "{answer:?}: {said}"
         );
     }
-    // As in PgQueuer, whose runbooks say nothing more: nothing is lost here.
+    // As in PgQueuer, for whose runbooks this matters: nothing is lost here.
     database.must(&["install"]).await;
     database.must(&["uninstall"]).await;
     database.must(&["uninstall"]).await;
 }
 
-/// `uninstall` with a terminal of its own, as `script` makes one; `None`, said aloud, on a machine
+/// `uninstall` in its own terminal, as `script` creates one. `None`, with a message, on a machine
 /// without it.
 async fn at_a_terminal(database: &Database, answer: &str) -> Option<(String, i32)> {
     let dsn = database.dsn();
@@ -240,8 +240,8 @@ async fn at_a_terminal(database: &Database, answer: &str) -> Option<(String, i32
     Some((said, ended))
 }
 
-/// A server that lets everybody in and says which version it is, as much of one as a client needs
-/// to know that it is too old.
+/// A server that lets everybody in and reports its version: as much of one as a client needs to
+/// learn that it is too old.
 async fn old_server(version: &'static str) -> String {
     async fn serve(mut client: TcpStream, version: &str) -> std::io::Result<()> {
         loop {
@@ -263,7 +263,7 @@ async fn old_server(version: &'static str) -> String {
         }
         answer.extend([b'K', 0, 0, 0, 12, 0, 0, 0, 1, 0, 0, 0, 2, b'Z', 0, 0, 0, 5, b'I']);
         client.write_all(&answer).await?;
-        // Whatever it sends is not understood: that is what this is about.
+        // It understands nothing that it receives, because it is not needed.
         while client.read(&mut [0; 1024]).await? > 0 {}
         Ok(())
     }

@@ -17,7 +17,7 @@ async fn ours(database: &Database, args: &[&str]) -> Value {
     database.must(args).await.json()
 }
 
-/// Timestamps as instants; ages, which go on between two calls, as whole minutes.
+/// Timestamps as instants, and ages, which grow between two calls, as whole minutes.
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(comparable).collect(),
@@ -39,7 +39,7 @@ fn comparable(value: &Value) -> Value {
     }
 }
 
-/// Jobs in every state, with all that a row can hold.
+/// Jobs in every state, with everything that a row can hold.
 async fn populated() -> Database {
     let database = Database::new().await;
     database
@@ -70,7 +70,7 @@ async fn the_version_names_revision_engine_and_contract() {
     assert!(lines[0].starts_with(concat!("pgq-host ", env!("CARGO_PKG_VERSION"))), "{long}");
     assert!(lines[1].starts_with("wasmtime 48.") && lines[2] == "pgq:plugin 0.1.0", "{long}");
     assert_eq!(ask("-V").await.trim_end(), lines[0]);
-    // Where there is a repository around us, a commit of it.
+    // In a repository, it is a commit of that.
     let git = |args: &[&str]| {
         let told = std::process::Command::new("git").args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();
         told.is_ok_and(|output| output.status.success())
@@ -153,7 +153,7 @@ async fn tables_show_what_a_person_needs_and_no_control_characters() {
     assert!(!said.stdout.contains(['\u{7}', '\u{1b}']), "{said:?}");
 }
 
-/// A held job of this key.
+/// A held job with this key.
 async fn held(database: &Database, key: Option<&str>) -> i64 {
     let id = database.enqueue("work", "x").await;
     sqlx::query("UPDATE pgqueuer SET status = 'failed', attempts = 3, slot = 1, dedupe_key = $2 WHERE id = $1")
@@ -219,7 +219,7 @@ async fn requeue_answers_for_each_id_and_one_conflict_keeps_no_other_back() {
     let said = database.ask(&["requeue", &taken.to_string()]).await;
     assert_eq!(
         (said.code, said.stdout.trim()),
-        (1, format!("Job {taken}: not re-queued: its dedupe key \"taken\" belongs to job {queued} now.").as_str())
+        (1, format!("Job {taken}: not re-queued: its dedupe key \"taken\" now belongs to job {queued}.").as_str())
     );
 }
 
@@ -252,7 +252,7 @@ async fn a_key_that_is_taken_while_requeue_looks_is_reported_not_an_error() {
     let mut command = pgq_host(&database.dsn());
     command.args(["requeue", "--json", &id.to_string()]);
     let requeue = tokio::spawn(said(command));
-    // Its look found the key free; its write waits for the other transaction.
+    // Its first query found the key free. Its write waits for the other transaction.
     eventually("requeue waits for the key", async || {
         database.count("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid' AND datname = current_database()").await
             == 1
@@ -301,7 +301,7 @@ async fn cancel_takes_queued_held_and_running_jobs_away_and_tells_the_worker() {
     for key in ["sent_at", "received_at"] {
         assert!(chrono::DateTime::parse_from_rfc3339(event[key].as_str().unwrap()).is_ok(), "{event}");
     }
-    // The host has one place, and the guest would have kept it for an hour.
+    // The host has one slot, which the guest would have kept for an hour.
     database.wait_for(next, "successful").await;
     assert_eq!(database.history(running).await, ["queued", "picked", "canceled"]);
     assert_eq!(database.history(queued).await, ["queued", "canceled"]);
@@ -310,7 +310,7 @@ async fn cancel_takes_queued_held_and_running_jobs_away_and_tells_the_worker() {
     let said = database.ask(&["cancel", &queued.to_string()]).await;
     assert_eq!(
         (said.code, said.stdout.trim()),
-        (1, format!("Job {queued}: not there any more; its log ends with canceled.").as_str())
+        (1, format!("Job {queued}: no longer exists; its log ends with canceled.").as_str())
     );
 }
 
@@ -336,7 +336,7 @@ async fn queue_meets_a_taken_key_in_three_ways() {
     let before = database.count(updated).await;
     for (asked, becomes) in [("3", 5), ("9", 9)] {
         let said = database.must(&with(asked, "update_priority")).await;
-        assert_eq!(said.stdout.trim(), format!("Job {id} has the dedupe key already; its priority is {becomes} now."));
+        assert_eq!(said.stdout.trim(), format!("Job {id} already has the dedupe key; its priority is now {becomes}."));
         assert_eq!(database.count("SELECT priority::bigint FROM pgqueuer").await, becomes);
     }
     assert_eq!(database.count(updated).await, before, "`updated` tells claims apart, and is left alone");
@@ -384,14 +384,14 @@ async fn listen_prints_what_comes_over_the_channel() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let event: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
     assert_eq!((&event["type"], &event["operation"]), (&json!("table_changed_event"), &json!("insert")));
-    // A lost connection is not passed over in silence.
+    // A lost connection is not ignored.
     let killed = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
     assert_eq!(database.count(killed).await, 1);
     assert_eq!(child.wait().await.unwrap().code(), Some(1));
     assert!(status.next_line().await.unwrap().unwrap().contains("the listening connection is lost"));
 }
 
-/// The settings of every table, as the catalog has them.
+/// The settings of every table, according to the catalog.
 async fn reloptions(database: &Database) -> Vec<(String, Vec<String>)> {
     sqlx::query_as(
         "SELECT relname::text, coalesce((SELECT array_agg(o ORDER BY o) FROM unnest(reloptions) AS o), '{}') FROM pg_class

@@ -1,5 +1,5 @@
-//! What a host found out about a version of a plugin, the others know, and its next start: in the
-//! database, as long as the file is there.
+//! What a host learned about a version of a plugin is known to the others, and at its next start:
+//! it is in the database, as long as the file exists.
 
 use pgq_host_tests::{Database, Host, Pages, Plugins, eventually, guest};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::reload::{sha256, version};
 /// Breakers that open soon, and stay open.
 const NERVOUS: &str = "[circuit-breaker]\nwindow = 10\ncrashes = 4\npause = \"1h\"\n";
 
-/// A plugins folder, and the private cache of the host that has it.
+/// A plugins folder, and the private cache of its host.
 struct Machine {
     plugins: Plugins,
     cache: TempDir,
@@ -30,7 +30,7 @@ impl Machine {
         let (cache, address) = (self.cache.path().join("code"), self.pages.address());
         let own = ["--cache-dir", cache.to_str().unwrap(), "--listen", &address];
         let host = Host::start(database, &self.plugins, &[&own[..], args].concat()).await;
-        // That it is ready, not that it serves `/readyz`.
+        // Wait for the log rather than for `/readyz`, because the host may not become ready.
         host.wait_for_log("start_ms").await;
         host
     }
@@ -45,7 +45,7 @@ impl Machine {
     }
 }
 
-/// What a host of this database says of a file, as soon as it is this.
+/// What a host of this database announces about a file, as soon as it satisfies the condition.
 async fn announced(database: &Database, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let mut found = Value::Null;
     eventually(what, async || {
@@ -106,13 +106,13 @@ async fn what_was_rolled_back_is_not_tried_again_after_a_restart_and_the_version
     }
     assert_eq!(runs_of(&database, &read("bad")).await, burnt, "not one run more");
     machine.ready(200, "[+] plugins ok").await;
-    // Another file is another version, whatever was said about the one before it.
+    // Another file is another version, whatever is known about the previous one.
     machine.plugins.replace("job.wasm", version("good", 3));
     announced(&database, "the new version", |file| {
         file["sha256"] == sha256(&version("good", 3)).as_str() && file["error"].is_null()
     })
     .await;
-    // And asked to, the host tries the bad one again.
+    // At an operator's request, the host tries the bad one again.
     machine.plugins.put_as("bad", "job.wasm");
     announced(&database, "it is refused", |file| {
         file["error"].as_str().is_some_and(|error| error.contains("taken out of service"))
@@ -134,11 +134,11 @@ async fn a_host_with_nothing_to_go_back_to_serves_nothing_of_what_its_fleet_roll
     other
         .ready(
             503,
-            "[-] plugins: other hosts serve \"work\", and this one does not; job.wasm is refused: version 2.0.0",
+            "[-] plugins: other hosts serve \"work\", but this one does not; job.wasm is refused: version 2.0.0",
         )
         .await;
     one.ready(200, "[+] plugins ok").await;
-    // It claims what it serves, all the same.
+    // It still claims jobs of what it serves.
     database.wait_for(database.enqueue("hello", r#"{"name":"you"}"#).await, "successful").await;
     other.plugins.put_as("good", "job.wasm");
     other.ready(200, "[+] plugins ok").await;
@@ -150,7 +150,7 @@ async fn a_host_with_nothing_to_go_back_to_serves_nothing_of_what_its_fleet_roll
 async fn a_roll_back_on_one_host_is_one_on_all() {
     let (database, other) = (Database::new().await, Machine::new(&[]));
     other.plugins.put_as("good", "job.wasm");
-    // It runs nothing, so that it finds nothing out by itself.
+    // It runs no jobs, so it learns nothing by itself.
     let second = other.start(&database, &[]).await;
     other.plugins.put_as("bad", "job.wasm");
     announced(&database, "the bad version", |file| file["version"] == "2.0.0").await;
@@ -181,7 +181,7 @@ async fn a_broken_file_stops_a_rolling_update_at_the_first_host_and_strictness_i
     let (database, old, new) = (Database::new().await, Machine::new(&["hello", "hostile"]), Machine::new(&["hello"]));
     let first = old.start(&database, &[]).await;
     old.ready(200, "[+] plugins ok").await;
-    // The host that comes next cannot serve the new file.
+    // The next host cannot serve the new file.
     let broken = read("hostile")[..10_000].to_vec();
     new.plugins.write("hostile.wasm", &broken);
     let second = new.start(&database, &[]).await;
@@ -189,11 +189,11 @@ async fn a_broken_file_stops_a_rolling_update_at_the_first_host_and_strictness_i
     assert!(new.pages.get("/readyz").1.contains("other hosts serve"), "{:?}", new.pages.get("/readyz"));
     wait_for_verdict(&database, &broken, "refused").await;
     second.stop().await;
-    // At its next start it is not even compiled.
+    // At its next start, the file is not even compiled.
     let second = new.start(&database, &[]).await;
     second.wait_for_log("this file was refused by").await;
     second.stop().await;
-    // A host that runs keeps its version, and is ready; one that is to be strict is not.
+    // A running host keeps its version and is ready, unless it is configured to be strict.
     old.plugins.replace("hostile.wasm", &broken);
     first.wait_for_log("plugin refused").await;
     old.ready(200, "[+] plugins ok").await;
@@ -203,7 +203,7 @@ async fn a_broken_file_stops_a_rolling_update_at_the_first_host_and_strictness_i
     old.plugins.put("hostile");
     old.ready(200, "[+] plugins ok").await;
     old.plugins.remove("hello.wasm");
-    old.ready(503, "\"hello\" was served and is not any more").await;
+    old.ready(503, "\"hello\" was served before and no longer is").await;
     strict.stop().await;
 }
 
@@ -215,7 +215,7 @@ async fn what_may_pass_is_no_verdict_and_is_tried_again() {
     let host = machine.start(&database, &[]).await;
     host.wait_for_log("took longer than 300ms").await;
     host.wait_for_log("`describe` failed").await;
-    // The next try has twice the time.
+    // The next attempt has twice the time.
     host.wait_for_log("took longer than 600ms").await;
     assert_eq!(
         database.count("SELECT count(*) FROM pgqueuer_verdict WHERE verdict <> 'good'").await,
@@ -262,7 +262,8 @@ async fn a_database_without_a_place_for_verdicts_is_no_obstacle() {
         database.wait_for(job, "successful").await;
     }
     announced(&database, "the good version", |file| file["version"] == "1.0.0").await;
-    // The host's own word holds for as long as it runs, however often it is told to look again.
+    // The host's own judgement lasts as long as it runs, however often it is told to read its
+    // folder again.
     database.must(&["plugin", "reload"]).await;
     host.wait_for_log("taken out of service").await;
     database.must(&["plugin", "reset", "job"]).await;

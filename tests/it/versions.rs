@@ -1,5 +1,5 @@
-//! Every version of PostgreSQL that is supported: a queue is installed, verified, worked on,
-//! upgraded and removed. And one that is not.
+//! Every supported version of PostgreSQL: a queue is installed, verified, worked on, upgraded and
+//! removed. And one that is not supported.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -31,7 +31,7 @@ async fn works_on(major: u32) {
     database.must(&["autovac"]).await;
     database.execute("CREATE ROLE worker; CREATE PUBLICATION everything FOR ALL TABLES").await;
     database.must(&["grant", "worker", "--apply"]).await;
-    // What an upgrade has to mend, and the script that does the same unseen.
+    // What an upgrade has to fix, and the script that does the same without seeing the database.
     for mend in ["verb", "script"] {
         database.execute("DROP INDEX pgqueuer_log_status; ALTER TABLE pgqueuer_attempt REPLICA IDENTITY DEFAULT").await;
         database.execute("DROP TRIGGER tg_pgqueuer_requeued ON pgqueuer; DROP TABLE pgqueuer_tally").await;
@@ -72,7 +72,7 @@ async fn works_on(major: u32) {
     let examined = database.ask(&["doctor", "--json"]).await.json();
     // No folder of plugins is named.
     let looked_at = |finding: &serde_json::Value| {
-        finding["check"] == "plugins" || !finding["found"].as_str().unwrap().starts_with("not looked at")
+        finding["check"] == "plugins" || !finding["found"].as_str().unwrap().starts_with("not checked")
     };
     assert!(examined.as_array().unwrap().iter().all(looked_at), "{examined}");
     let log = host.stop().await;
@@ -85,7 +85,7 @@ async fn works_on(major: u32) {
     server.stop().await;
 }
 
-/// Others may pass through: as root, the server runs as somebody else.
+/// Others may pass through, because the server runs as another user if this is root.
 fn folder() -> TempDir {
     tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o755)).tempdir().unwrap()
 }
@@ -115,7 +115,7 @@ async fn postgresql_18_works() {
     works_on(18).await;
 }
 
-/// A server that our own embedding refuses to start.
+/// A server that the embedding refuses to start.
 struct Old(Child);
 
 impl Drop for Old {
@@ -125,7 +125,7 @@ impl Drop for Old {
     }
 }
 
-/// One of its programs, as `nobody` where we are root.
+/// One of its programs, run as `nobody` if we are root.
 fn program(path: &Path) -> Command {
     let mut command = Command::new(path);
     command.env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");

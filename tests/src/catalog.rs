@@ -1,9 +1,9 @@
-//! What a schema is made of, for comparing one with another, or with itself later.
+//! Describes a schema, for comparing it with another one or with itself later.
 
 use sqlx::PgConnection;
 
-/// Everything in a namespace, one line per object, as the catalog prints it, whoever declared it;
-/// column order does not matter.
+/// Everything in a namespace, one line per object as the catalog prints it, whoever declared it.
+/// The order of columns is ignored.
 pub async fn everything(conn: &mut PgConnection, namespace: &str) -> Vec<String> {
     const SQL: &str = "
         SELECT line FROM (

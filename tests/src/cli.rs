@@ -1,4 +1,4 @@
-//! One-shot commands of the binary, and what they say.
+//! Commands of the binary, and their output.
 
 use serde_json::Value;
 use tokio::process::Command;
@@ -9,25 +9,25 @@ use crate::{Database, host_binary};
 const NOT_OURS: [&str; 6] =
     ["PGQUEUER_DSN", "PGQUEUER_SCHEMA", "PGQUEUER_PREFIX", "PGSERVICE", "PGSSLMODE", "RUST_LOG"];
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Said {
     /// The exit code.
     pub code: i32,
-    /// The data.
+    /// The data on stdout.
     pub stdout: String,
-    /// The status.
+    /// The status messages on stderr.
     pub stderr: String,
 }
 
 impl Said {
-    /// The data as JSON.
+    /// The data, parsed as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
-/// `pgq-host` on this database.
+/// A `pgq-host` command on this database.
 pub fn pgq_host(dsn: &str) -> Command {
     let mut command = Command::new(host_binary());
     NOT_OURS.iter().for_each(|name| {
@@ -37,7 +37,7 @@ pub fn pgq_host(dsn: &str) -> Command {
     command
 }
 
-/// Run a command to its end.
+/// Run a command until it ends.
 pub async fn said(mut command: Command) -> Said {
     let output = command.output().await.expect("it starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
@@ -45,14 +45,14 @@ pub async fn said(mut command: Command) -> Said {
 }
 
 impl Database {
-    /// `pgq-host` with these arguments.
+    /// Run `pgq-host` with these arguments.
     pub async fn ask(&self, args: &[&str]) -> Said {
         let mut command = pgq_host(&self.dsn());
         command.args(args);
         said(command).await
     }
 
-    /// The same, which must succeed.
+    /// The same, but panic if it fails.
     pub async fn must(&self, args: &[&str]) -> Said {
         let said = self.ask(args).await;
         assert_eq!(said.code, 0, "{args:?}: {said:?}");

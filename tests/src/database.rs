@@ -1,4 +1,4 @@
-//! An isolated database for one test.
+//! A separate database for each test.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,7 +15,7 @@ pub(crate) fn default_names() -> Names {
     Names::new(&NameSettings::default(), |_| None).expect("defaults are valid")
 }
 
-/// A database of its own, with the schema in it unless asked otherwise.
+/// A separate database, with the schema installed unless a constructor says otherwise.
 pub struct Database {
     dsn: String,
     pool: PgPool,
@@ -52,7 +52,7 @@ impl Database {
         Database::at(server::dsn(&name)).await
     }
 
-    /// On a server of the test's own, as it is.
+    /// A database on the test's own server, as it is.
     pub async fn at(dsn: String) -> Database {
         let options = queue::connect_options(Some(&dsn)).expect("a DSN");
         let pool = queue::connect(options.clone()).await.expect("it answers");
@@ -60,7 +60,7 @@ impl Database {
         Database { dsn, pool, queue }
     }
 
-    /// PgQueuer's tables and ours.
+    /// Install PgQueuer's tables and ours.
     pub async fn install(&self) {
         let mut connection = self.connect().await;
         schema::install(&mut connection, &default_names(), &InstallOptions::default()).await.expect("the schema");
@@ -74,7 +74,7 @@ impl Database {
         PgConnection::connect(&self.dsn()).await.expect("it answers")
     }
 
-    /// For the test's own questions.
+    /// For the test's own queries.
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
@@ -88,7 +88,7 @@ impl Database {
         self.enqueue_many(entrypoint, 1, payload).await[0]
     }
 
-    /// Enqueue so many of the same.
+    /// Enqueue `count` identical jobs.
     pub async fn enqueue_many(&self, entrypoint: &str, count: usize, payload: impl Into<Vec<u8>>) -> Vec<i64> {
         let job = NewJob { entrypoint: entrypoint.into(), payload: Some(payload.into()), ..NewJob::default() };
         self.queue().enqueue(&vec![job; count], OnConflict::Raise).await.expect("enqueued")
@@ -111,11 +111,11 @@ impl Database {
             .expect("a history")
     }
 
-    /// How many jobs of this entrypoint ran at once at most, by the slots that were taken and given
-    /// back.
+    /// The most jobs of this entrypoint that ran at once, according to the slots that were taken
+    /// and freed.
     ///
-    /// In the order of the log's ids, not of its times: a claim that uses a slot again has seen the
-    /// end of the job before, but the clock of its transaction may have started earlier.
+    /// By the log's ids rather than its times: a claim that reuses a slot has seen the end of the
+    /// previous job, but the clock of its transaction may have started earlier.
     pub async fn most_at_once(&self, entrypoint: &str) -> i64 {
         sqlx::query_scalar(
             "SELECT max(running)::bigint FROM (
@@ -140,7 +140,7 @@ impl Database {
         serde_json::from_str(&text).expect("JSON")
     }
 
-    /// What a job left, as text.
+    /// A job's output as text.
     pub async fn output(&self, id: i64) -> Option<String> {
         let bytes: Option<Vec<u8>> = sqlx::query_scalar("SELECT output FROM pgqueuer_output WHERE job_id = $1")
             .bind(id)
@@ -150,7 +150,7 @@ impl Database {
         bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Wait until the job is in this state, the last that its log has.
+    /// Wait until the last entry of the job's log has this status.
     pub async fn wait_for(&self, id: i64, status: &str) {
         let mut last = String::new();
         eventually(&format!("job {id} is {status}"), async || {

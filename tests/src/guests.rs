@@ -1,4 +1,4 @@
-//! Guests, built from source by this package's build script, and folders to put them in.
+//! Guests, built from source by this package's build script, and folders for them.
 
 use std::path::{Path, PathBuf};
 
@@ -11,14 +11,14 @@ pub fn guest(name: &str) -> PathBuf {
     path
 }
 
-/// A folder of plugins that goes with the test.
+/// A temporary folder of plugins.
 pub struct Plugins(TempDir);
 
 impl Plugins {
-    /// With copies of these guests.
+    /// A folder with copies of these guests.
     pub fn with(guests: &[&str]) -> Plugins {
         let plugins = Plugins(tempfile::tempdir().expect("a folder"));
-        // Guests for tests enqueue what the test asks for.
+        // The tests' guests may enqueue whatever a test asks for.
         std::fs::write(plugins.config(), "[plugins.hostile]\nenqueue = [\"*\"]\n").expect("written");
         for name in guests {
             std::fs::copy(guest(name), plugins.path().join(format!("{name}.wasm"))).expect("copied");
@@ -26,7 +26,7 @@ impl Plugins {
         plugins
     }
 
-    /// A copy of this guest, there all at once, as a deployment does it: written beside, then
+    /// Install a copy of this guest atomically, as a deployment does: written to another name, then
     /// renamed.
     pub fn put(&self, name: &str) {
         self.put_as(name, &format!("{name}.wasm"));
@@ -37,7 +37,7 @@ impl Plugins {
         self.replace(file, std::fs::read(guest(name)).expect("read"));
     }
 
-    /// These bytes under this name, there all at once.
+    /// Install these bytes under this name atomically.
     pub fn replace(&self, file: &str, bytes: impl AsRef<[u8]>) {
         let beside = self.path().join(format!(".{file}.new"));
         std::fs::write(&beside, bytes).expect("written");
@@ -48,12 +48,12 @@ impl Plugins {
         std::fs::remove_file(self.path().join(file)).expect("removed");
     }
 
-    /// A file of these bytes.
+    /// Write a file with these bytes.
     pub fn write(&self, file: &str, bytes: impl AsRef<[u8]>) {
         std::fs::write(self.path().join(file), bytes).expect("written");
     }
 
-    /// What is granted to them, where a test names no other configuration.
+    /// The configuration that is used unless a test names another one.
     pub fn config(&self) -> PathBuf {
         self.path().join("pgq-host.toml")
     }

@@ -1,4 +1,4 @@
-//! A host as users have it: a process of its own.
+//! A host as users run it: a separate process.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 
 use crate::{Database, PATIENCE, Plugins, eventually};
 
-/// The binary beside this test. Cargo does not build it for us: it belongs to another package. One
-/// that is older than its sources would test what is not there any more, so it is refused.
+/// The binary beside this test. Cargo does not build it, because it belongs to another package. A
+/// binary older than its sources would test outdated code, so it is rejected.
 pub fn host_binary() -> PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     let find = || {
@@ -35,13 +35,13 @@ pub fn host_binary() -> PathBuf {
     BINARY.get_or_init(find).clone()
 }
 
-/// One of the sources that cargo lists beside what it built from them, if it was changed since.
+/// A source that was changed after cargo built the binary from it, if there is one.
 fn newer_source(binary: &Path) -> Option<PathBuf> {
     let listed = std::fs::read_to_string(binary.with_extension("d")).expect("cargo's list of the binary's sources");
     let (_, sources) = listed.split_once(": ").expect("`binary: source source`");
     let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified());
     let built = changed(binary).expect("the binary's time");
-    // A commit changes no source, and a folder's time is no file's.
+    // A commit changes no sources, and a folder's time says nothing about its files.
     let mut sources = sources
         .trim_end()
         .split(' ')
@@ -50,7 +50,7 @@ fn newer_source(binary: &Path) -> Option<PathBuf> {
     sources.find(|path| changed(path).is_ok_and(|changed| changed > built))
 }
 
-/// Killed when dropped.
+/// The process is killed when this is dropped.
 pub struct Host {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
@@ -58,14 +58,15 @@ pub struct Host {
 }
 
 impl Host {
-    /// `pgq-host run` on this database with these plugins, ready to claim.
+    /// Start `pgq-host run` on this database with these plugins, and wait until it is ready to
+    /// claim.
     pub async fn start(database: &Database, plugins: &Plugins, args: &[&str]) -> Host {
         let host = Host::spawn(database, plugins, args);
         host.wait_for_log("ready").await;
         host
     }
 
-    /// The same, not waited for.
+    /// The same without waiting.
     pub fn spawn(database: &Database, plugins: &Plugins, args: &[&str]) -> Host {
         let mut command = Command::new(host_binary());
         command.arg("run").arg("--plugins").arg(plugins.path()).args(args).env("PGDSN", database.dsn());
@@ -73,9 +74,9 @@ impl Host {
         Host::launch(command)
     }
 
-    /// Any command of the binary, its log read.
+    /// Start any command of the binary, and read its log.
     pub fn launch(mut command: Command) -> Host {
-        // One cache for all tests, or each would compile the same guests again.
+        // One cache for all tests, so that the same guests are not compiled again and again.
         let cache = std::env::temp_dir().join(format!("pgq-host-tests-code-{}", rustix::process::geteuid().as_raw()));
         command.env("PGQ_HOST_CACHE_DIR", std::env::var_os("PGQ_HOST_CACHE_DIR").unwrap_or(cache.into()));
         command
@@ -100,7 +101,7 @@ impl Host {
         self.log.lock().unwrap().join("\n")
     }
 
-    /// Wait until it says this.
+    /// Wait until the log contains this text.
     pub async fn wait_for_log(&self, text: &str) {
         let deadline = std::time::Instant::now() + PATIENCE;
         loop {
@@ -125,12 +126,12 @@ impl Host {
         rustix::process::kill_process(pid, signal).expect("it runs");
     }
 
-    /// SIGKILL, and wait for the end.
+    /// Send SIGKILL, and wait for the process to end.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("it runs");
     }
 
-    /// Wait for the end, and for the last of what it said.
+    /// Wait for the process to end, and for the rest of its log.
     pub async fn ended(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let status = ended.unwrap_or_else(|_| panic!("the host never ended:\n{}", self.log())).expect("a status");
@@ -140,7 +141,7 @@ impl Host {
         status
     }
 
-    /// SIGTERM, wait for the end; exits 0.
+    /// Send SIGTERM and wait for the process to end with 0. Returns its log.
     pub async fn stop(mut self) -> String {
         self.signal(Signal::TERM);
         let status = self.ended().await;
@@ -148,23 +149,23 @@ impl Host {
         self.log()
     }
 
-    /// Processor time since its start.
+    /// CPU time since its start, in seconds.
     pub fn cpu_seconds(&self) -> f64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a process");
-        // Behind the name, which may have blanks: state is the first, utime and stime are the
-        // twelfth and thirteenth, in hundredths.
+        // After the name, which may contain spaces: state is the first field, utime and stime are
+        // the twelfth and thirteenth, in hundredths of a second.
         let fields: Vec<&str> = stat.rsplit(')').next().expect("a name").split_whitespace().collect();
         (11..=12).map(|field| fields[field].parse::<f64>().expect("a number")).sum::<f64>() / 100.0
     }
 
-    /// Resident memory now, in bytes.
+    /// Its resident memory now, in bytes.
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
-    /// Wait until its memory is at most so many bytes.
+    /// Wait until its memory is at most this many bytes.
     pub async fn wait_for_memory_below(&self, bytes: u64) {
         eventually(&format!("the host has less than {bytes} bytes"), async || self.resident_bytes() < bytes).await;
     }

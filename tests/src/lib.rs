@@ -1,7 +1,7 @@
-//! The harness: a private PostgreSQL, an isolated database per test, hosts as real processes,
-//! guests built from source.
+//! The test harness: a private PostgreSQL, a separate database per test, hosts as real processes,
+//! and guests built from source.
 //!
-//! Tests wait for what they want to see, never for time to pass.
+//! Tests wait for conditions, never for time to pass.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on ends, and says why")]
 
@@ -34,10 +34,10 @@ pub use versions::postgres;
 
 use std::time::{Duration, Instant};
 
-/// No test waits longer than this for anything.
+/// The longest time that a test waits for a condition.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Try until it holds; panics with `what` when patience is over.
+/// Try until it holds. Panics with `what` after [`PATIENCE`].
 pub async fn eventually<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
     let deadline = Instant::now() + PATIENCE;
     while !holds().await {

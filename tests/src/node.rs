@@ -1,9 +1,9 @@
-//! Node, with the packages that docs/examples need, where the machine has it.
+//! Node, with the packages that docs/examples need, if it is installed.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// The folder that has `node_modules`, made by `make test`; `None`, said aloud, on a machine
+/// The folder with `node_modules`, created by `make test`. `None`, with a message, on a machine
 /// without Node.
 pub fn node() -> Option<PathBuf> {
     let there = |program: &str| {

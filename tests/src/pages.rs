@@ -1,4 +1,4 @@
-//! What a host tells over HTTP, as a probe or a scraper gets it.
+//! A host's HTTP pages, as a probe or a scraper gets them.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -9,17 +9,17 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// At an address that nobody has.
+    /// Pages at an unused address.
     pub fn anywhere() -> Pages {
         Pages { port: TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() }
     }
 
-    /// For `--listen`.
+    /// The value for `--listen`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Status and body; 0 while nobody listens.
+    /// Status and body. The status is 0 if nobody listens.
     pub fn get(&self, path: &str) -> (u16, String) {
         let mut answer = String::new();
         let Ok(mut stream) = TcpStream::connect(self.address()) else { return (0, answer) };

@@ -1,4 +1,4 @@
-//! PgBouncer in front of a test's database, where the machine has it.
+//! PgBouncer in front of a test's database, if it is installed.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -15,8 +15,8 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// In front of this database, in `transaction` or `session` mode; `None`, said aloud, on a
-    /// machine without PgBouncer.
+    /// Start it in front of this database, in `transaction` or `session` mode. `None`, with a
+    /// message, on a machine without PgBouncer.
     pub async fn start(database: &Database, mode: &str) -> Option<PgBouncer> {
         let Some(binary) = binary() else {
             eprintln!("SKIPPED: pgbouncer is missing ('apt-get install pgbouncer'), so nothing was run through it");
@@ -33,7 +33,7 @@ impl PgBouncer {
             .and_then(|socket| socket.local_addr())
             .expect("a free port")
             .port();
-        // Fewer sessions than two hosts have connections: they have to be shared.
+        // Fewer sessions than the connections of two hosts, so that they have to be shared.
         let settings = format!(
             "[databases]\n{database} = host={host} port={server_port} user={name} password={password}\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = {mode}\n\
@@ -45,7 +45,7 @@ impl PgBouncer {
         std::fs::write(&file, settings).expect("written");
         let mut command = Command::new(binary);
         if rustix::process::geteuid().is_root() {
-            // It does not run as root, and reads its settings as somebody else.
+            // It does not run as root, and reads its settings as another user.
             command.args(["-u", "nobody"]);
             open_to_all(folder.path(), 0o755);
             open_to_all(&file, 0o644);
@@ -64,7 +64,7 @@ impl PgBouncer {
         Some(bouncer)
     }
 
-    /// The database through it.
+    /// The DSN of the database through it.
     pub fn dsn(&self) -> &str {
         &self.dsn
     }
@@ -77,7 +77,7 @@ impl Drop for PgBouncer {
     }
 }
 
-/// Debian's is where only root looks.
+/// Debian installs it where only root searches.
 fn binary() -> Option<PathBuf> {
     let places = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = std::env::split_paths(&places).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);

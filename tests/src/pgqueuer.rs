@@ -1,10 +1,10 @@
-//! The real PgQueuer, as its users have it: `pip install`ed, in Python.
+//! The real PgQueuer as its users have it: installed by pip, in Python.
 
 use std::path::PathBuf;
 
 use tokio::process::Command;
 
-/// The interpreter that has PgQueuer 1.6.0: `PGQ_PYTHON`'s, or that of the workspace's `.venv`.
+/// The interpreter with PgQueuer 1.6.0: that of `PGQ_PYTHON`, or that of the workspace's `.venv`.
 pub fn python() -> PathBuf {
     let in_the_workspace = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.venv/bin/python"));
     let python = std::env::var_os("PGQ_PYTHON").map_or(in_the_workspace, PathBuf::from);
@@ -16,7 +16,7 @@ pub fn python() -> PathBuf {
     python
 }
 
-/// `pgq` on this database, under PgQueuer's default names whatever the environment says.
+/// A `pgq` command on this database, with PgQueuer's default names whatever the environment says.
 pub fn pgq(dsn: &str) -> Command {
     let mut command = Command::new(python());
     command

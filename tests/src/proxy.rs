@@ -1,5 +1,5 @@
-//! A network between hosts and their database that fails on demand: it can fall silent as if a
-//! cable were pulled, and cut what it carries.
+//! A network between hosts and their database that fails on demand: it can fall silent, as if a
+//! cable were unplugged, and close its connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What the network does with what it carries. A change reaches connections that are open.
+/// The state of the network. A change affects open connections, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Network {
     Well,
-    /// Nothing is carried in either direction, nothing is closed, and nobody is told. New
-    /// connections hear nothing either.
+    /// Nothing is forwarded in either direction, nothing is closed, and neither side is told. New
+    /// connections get no answer either.
     Silent,
 }
 
-/// In front of one server. Gone when dropped, and all connections with it.
+/// A proxy in front of one server. Dropping it closes all connections.
 pub struct Proxy {
     address: SocketAddr,
     dsn: String,
@@ -31,7 +31,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// In front of the server of this DSN, `postgresql://user:password@host:port/database`.
+    /// Start one in front of the server with this DSN,
+    /// `postgresql://user:password@host:port/database`.
     pub async fn before(dsn: &str) -> Proxy {
         let (login, place) = dsn.rsplit_once('@').expect("a login");
         let (server, database) = place.split_once('/').expect("a database");
@@ -63,7 +64,7 @@ impl Proxy {
         Proxy { address, dsn: format!("{login}@{address}/{database}"), network, cut, open, left, accepting }
     }
 
-    /// The same database, through the proxy.
+    /// The DSN of the same database through the proxy.
     pub fn dsn(&self) -> String {
         self.dsn.clone()
     }
@@ -72,22 +73,22 @@ impl Proxy {
         self.address
     }
 
-    /// Carry nothing, and tell nobody.
+    /// Stop forwarding, without closing anything.
     pub fn fall_silent(&self) {
         self.network.send_replace(Network::Silent);
     }
 
-    /// The same, once so many bytes more came from the server.
+    /// The same, after this many further bytes from the server.
     pub fn fall_silent_after(&self, bytes: u64) {
         self.left.store(bytes, Ordering::Relaxed);
     }
 
-    /// Whether it carries nothing.
+    /// Whether it forwards nothing.
     pub fn is_silent(&self) -> bool {
         *self.network.borrow() == Network::Silent
     }
 
-    /// Carry again: what was held back arrives late.
+    /// Forward again: what was held back arrives late.
     pub fn recover(&self) {
         self.left.store(u64::MAX, Ordering::Relaxed);
         self.network.send_replace(Network::Well);
@@ -98,7 +99,7 @@ impl Proxy {
         self.cut.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Connections that are open.
+    /// The number of open connections.
     pub fn connections(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
@@ -117,7 +118,7 @@ async fn carry(client: TcpStream, server: &str, network: &watch::Sender<Network>
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     let without_end = AtomicU64::new(u64::MAX);
-    // The end of one direction is the end of both.
+    // The end of one direction ends both.
     tokio::select! {
         () = copy(from_client, to_server, network, &without_end) => {}
         () = copy(from_server, to_client, network, left) => {}
@@ -140,7 +141,8 @@ async fn copy(
                 network.send_replace(Network::Silent);
             }
         }
-        // An end is not carried either: the other side of a cable that was pulled hears of none.
+        // The end is not forwarded either: with an unplugged cable, the other side does not notice
+        // it.
         well(network).await;
         match read {
             Ok(read) if read > 0 && to.write_all(&buffer[..read]).await.is_ok() => {}
@@ -150,6 +152,6 @@ async fn copy(
 }
 
 async fn well(network: &watch::Sender<Network>) {
-    // The sender is here, so the wait cannot fail.
+    // The sender exists here, so the wait cannot fail.
     let _ = network.subscribe().wait_for(|network| *network == Network::Well).await;
 }

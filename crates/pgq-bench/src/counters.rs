@@ -1,5 +1,5 @@
-//! What the database counts: bytes of its log, row versions left for vacuum, and what the queue's
-//! own log says of jobs.
+//! What the database counts: bytes of its write-ahead log, row versions left for vacuum, and what
+//! the queue's log says about jobs.
 
 use std::time::{Duration, Instant};
 
@@ -11,14 +11,14 @@ use pgq_queue::{Database, Queue};
 
 const WAL: &str = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint";
 const NOW: &str = "SELECT clock_timestamp()";
-/// What the log's numbers have come to: no scan, however long the log is.
+/// The current value of the log's sequence. Unlike a count, this needs no scan.
 const LOGGED: &str = "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('{log}', 'id')::regclass), 0)";
 const DEAD: &str = "
 SELECT coalesce(sum(n_tup_upd + n_tup_del), 0)::bigint, coalesce(sum(n_tup_del), 0)::bigint
 FROM pg_stat_all_tables WHERE schemaname = $1";
 const SEEN: &str = "SELECT count(*) FROM {host}";
 
-/// Each write of a worker is a transaction of its own, whose number its log rows bear.
+/// Each write of a worker is one transaction, and its log rows carry the transaction's number.
 const OUTCOMES: &str = "
 SELECT count(*) FILTER (WHERE status = 'successful') AS successful,
        count(*) FILTER (WHERE status = 'picked') AS picked,
@@ -27,8 +27,8 @@ SELECT count(*) FILTER (WHERE status = 'successful') AS successful,
        extract(epoch FROM max(created) FILTER (WHERE status = 'successful') - min(created) FILTER (WHERE status = 'picked'))::float8 AS seconds
 FROM {log} WHERE job_id >= $1 AND created >= $2 AND created < $3";
 
-/// Grouped, not joined with itself: nobody has told the planner yet how long the log is, and it
-/// would look each job up by itself.
+/// Grouped rather than joined with itself: the planner has no statistics for the log yet, and would
+/// look up each job separately.
 const TIMES: &str = "
 SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM done - begun)::float8 * 1000)
 FROM (
@@ -41,10 +41,10 @@ SELECT coalesce(traceback->>'exception_type', status::text) || ': ' || coalesce(
 FROM {log} WHERE status NOT IN ('queued', 'picked', 'successful') ORDER BY id LIMIT 1";
 
 const AGGREGATED_AT_ONCE: usize = 10_000;
-/// A backend tells what it did when it ends; the one that collects it takes a moment.
+/// A backend reports its statistics when it ends, and they take a moment to be collected.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the log says of some jobs.
+/// What the log says about some jobs.
 #[derive(Debug)]
 pub(super) struct Outcomes {
     pub(super) successful: i64,
@@ -55,7 +55,7 @@ pub(super) struct Outcomes {
     pub(super) seconds: Option<f64>,
 }
 
-/// Jobs from this id on, and what was logged of them within these times.
+/// The jobs from this id on, and what was logged about them between these times.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
     pub(super) first: i64,
@@ -64,13 +64,13 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// All that is logged of jobs from this id on.
+    /// Everything logged about the jobs from this id on.
     pub(super) fn all(first: i64) -> Span {
         Span { first, from: DateTime::UNIX_EPOCH, to: DateTime::UNIX_EPOCH + chrono::TimeDelta::days(100_000) }
     }
 }
 
-/// The database's view, over one connection.
+/// The database's counters, read over one connection.
 pub(super) struct Counters<'a> {
     pub(super) environment: &'a Environment,
     pub(super) connection: &'a mut PgConnection,
@@ -85,12 +85,12 @@ impl Counters<'_> {
         sqlx::query_scalar(NOW).fetch_one(&mut *self.connection).await
     }
 
-    /// Rows that the log ever had.
+    /// How many rows the log has ever had.
     pub(super) async fn logged(&mut self) -> sqlx::Result<i64> {
         sqlx::query_scalar(self.environment.sql(LOGGED)).fetch_one(&mut *self.connection).await
     }
 
-    /// Hosts that have announced themselves.
+    /// How many hosts have announced themselves.
     pub(super) async fn hosts(&mut self) -> sqlx::Result<i64> {
         sqlx::query_scalar(self.environment.sql(SEEN)).fetch_one(&mut *self.connection).await
     }
@@ -101,7 +101,7 @@ impl Counters<'_> {
         Ok(Outcomes { successful, picked, other, transactions, seconds })
     }
 
-    /// 50, 95 and 99 percent of jobs took at most so many milliseconds between these two states.
+    /// The 50th, 95th and 99th percentiles of the time between these two states, in milliseconds.
     pub(super) async fn times(&mut self, span: Span, from: &str, to: &str) -> sqlx::Result<[Option<f64>; 3]> {
         let query = sqlx::query_scalar(self.environment.sql(TIMES))
             .bind(span.first)
@@ -114,13 +114,13 @@ impl Counters<'_> {
         Ok([at(0), at(1), at(2)])
     }
 
-    /// The first outcome that is none we wanted.
+    /// The first unwanted outcome.
     pub(super) async fn failure(&mut self) -> sqlx::Result<Option<String>> {
         sqlx::query_scalar(self.environment.sql(FAILURE)).fetch_optional(&mut *self.connection).await
     }
 
-    /// Row versions that were replaced or removed, once at least so many are known to be removed.
-    /// The workers have ended.
+    /// How many row versions were replaced or removed, once at least `removed` are known to be
+    /// removed. Call it after the workers have ended.
     pub(super) async fn dead_tuples(&mut self, removed: i64) -> sqlx::Result<Option<i64>> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -136,7 +136,7 @@ impl Counters<'_> {
         }
     }
 
-    /// Count the whole log into the statistics, as a host does now and then; how many rows that
+    /// Aggregate the whole log into the statistics, as hosts do. Returns how many rows that
     /// replaced or removed.
     pub(super) async fn aggregate(&mut self) -> anyhow::Result<i64> {
         let pool = Database::from(self.environment.options().clone()).connect().await?;

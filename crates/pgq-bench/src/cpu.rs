@@ -1,8 +1,8 @@
-//! Processor time of processes, from `/proc`. Where there is none (macOS), it is not known.
+//! CPU time of processes, from `/proc`. Unknown without it (macOS).
 
 use std::fs;
 
-/// The kernel's unit in `/proc`: the same on every architecture that we build for.
+/// The kernel's unit in `/proc`, which is the same on every architecture that we build for.
 const TICKS: f64 = 100.0;
 
 /// One process as the kernel describes it.
@@ -10,15 +10,15 @@ struct Stat {
     pid: u32,
     parent: u32,
     own: u64,
-    /// Of children that ended and were waited for.
+    /// The time of children that ended and were waited for.
     buried: u64,
 }
 
-/// Seconds that a process, its children, and those that it has buried have computed.
+/// The CPU seconds of a process, of its children, and of children that ended.
 pub(super) fn of_family(pid: u32) -> Option<f64> {
     let family = fs::read_dir("/proc").ok()?.filter_map(|entry| {
         let member: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        // It may have ended while we looked.
+        // It may have ended in the meantime.
         read(member).filter(|stat| stat.pid == pid || stat.parent == pid)
     });
     let (mut found, mut ticks) = (false, 0);
@@ -34,7 +34,7 @@ fn read(pid: u32) -> Option<Stat> {
     parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The name, in parentheses, may hold anything; what follows is numbers.
+/// The name is in parentheses and may contain anything. Numbers follow it.
 fn parse(pid: u32, text: &str) -> Option<Stat> {
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |at: usize| fields.get(at)?.parse::<u64>().ok();

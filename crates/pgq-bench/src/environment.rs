@@ -1,5 +1,5 @@
-//! Where a bench runs: a PostgreSQL of its own, or a schema of its own in a database that was
-//! named. Nothing of it is left behind.
+//! Where a bench runs: a private PostgreSQL, or a schema of its own in a given database. Nothing is
+//! left behind.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -16,37 +16,37 @@ use pgq_queue::schema::{self, InstallOptions};
 use pgq_queue::{check_server, connect_options, in_time};
 
 const DATABASE: &str = "bench";
-/// What the embedded server has otherwise than a stock one, taken back: figures are to be
+/// Undoes the settings in which the embedded server differs from a stock one, to make the figures
 /// comparable.
 const STOCK: [(&str, &str); 4] =
     [("jit", "on"), ("wal_level", "replica"), ("max_wal_senders", "10"), ("max_wal_size", "1GB")];
-/// Of a pool, and some for us.
+/// Those of a host's pool, and some for us.
 const CONNECTIONS_PER_HOST: usize = 6;
 
-/// Which database.
+/// Which database to use.
 #[derive(Debug)]
 pub enum Wanted {
-    /// A private server, in a folder that is made in this one (by default, where temporary files
-    /// go).
+    /// A private server, whose folder is created in this one (by default, in the directory for
+    /// temporary files).
     Private(Option<PathBuf>),
-    /// The one where these lead, and what a worker's environment has to say of it.
+    /// The database at this address, and the environment variables that lead a worker to it.
     Given(Box<PgConnectOptions>, Vec<(&'static str, String)>),
 }
 
-/// What the figures depend on, besides the machine.
+/// The properties of the database that affect the figures.
 #[derive(Debug, Clone, Serialize)]
 pub struct Database {
     /// `server_version`.
     pub version: String,
-    /// Is it our own?
+    /// Whether it is a private server.
     pub private: bool,
-    /// The setting.
+    /// The setting of this name.
     pub fsync: String,
-    /// The setting.
+    /// The setting of this name.
     pub synchronous_commit: String,
 }
 
-/// An opened one. [`Environment::close`] it.
+/// An open environment. Call [`Environment::close`] at the end.
 pub struct Environment {
     options: PgConnectOptions,
     variables: Vec<(&'static str, String)>,
@@ -57,16 +57,20 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Start the server, or reach the given one; make the schema.
+    /// Start the server or connect to the given one, and create the schema.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the server cannot be started or reached, or if the schema cannot be created.
     pub async fn open(wanted: Wanted, hosts: usize) -> anyhow::Result<Environment> {
-        // The server's user passes through, and sees nothing.
+        // The server's user may pass through the folder, but not list it.
         let mut builder = tempfile::Builder::new();
         builder.prefix("pgq-host-bench-").permissions(std::fs::Permissions::from_mode(0o711));
         let folder = match &wanted {
             Wanted::Private(Some(parent)) => {
-                builder.tempdir_in(parent).with_context(|| format!("cannot make a folder in {}", parent.display()))
+                builder.tempdir_in(parent).with_context(|| format!("cannot create a folder in {}", parent.display()))
             }
-            _ => builder.tempdir().context("cannot make a temporary folder; TMPDIR names where"),
+            _ => builder.tempdir().context("cannot create a temporary folder; set TMPDIR to choose another place"),
         }?;
         let (options, variables, server) = match wanted {
             Wanted::Given(options, variables) => (*options, variables, None),
@@ -83,8 +87,8 @@ impl Environment {
             }
         };
         let schema = format!("pgq_bench_{:08x}", fastrand::u32(..));
-        // The prefix is for the channel, which belongs to no schema: whoever else works in the
-        // database hears nothing of us.
+        // The prefix is for the channel, which is not part of a schema: other users of the database
+        // receive none of our notifications.
         let settings = NameSettings { prefix: Some(format!("{schema}_")), schema: Some(schema.clone()) };
         let names = Names::new(&settings, |_| None)?;
         let environment =
@@ -99,19 +103,19 @@ impl Environment {
         Ok(environment)
     }
 
-    /// The tables anew, with nothing in them; and a connection.
+    /// Create the tables again, empty, and return a connection.
     pub(super) async fn fresh(&self) -> anyhow::Result<PgConnection> {
         let mut connection = self.connect().await?;
         let Environment { schema, .. } = self;
         let anew = format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}");
         connection.execute(AssertSqlSafe(anew)).await.with_context(|| {
-            format!("cannot make the schema {schema}: the role needs CREATE on the database; or run on a private one, with --embedded")
+            format!("cannot create the schema {schema}: the role needs CREATE on the database; or use a private one, with --embedded")
         })?;
         let options = InstallOptions { create_schema: false, ..InstallOptions::default() };
         schema::install(&mut connection, &self.names, &options).await?;
         if self.server.is_some() {
-            // Else whoever first writes a page after a checkpoint pays for all of it, and who that
-            // is would be chance.
+            // Otherwise the first write to a page after a checkpoint would carry its cost, at
+            // random.
             connection.execute("CHECKPOINT").await?;
         }
         Ok(connection)
@@ -124,7 +128,11 @@ impl Environment {
         Ok(connection)
     }
 
-    /// What the figures depend on.
+    /// The properties of the database that affect the figures.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the database does not answer.
     pub async fn database(&self) -> anyhow::Result<Database> {
         const SETTINGS: &str = "
             SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')";
@@ -138,12 +146,12 @@ impl Environment {
         &self.options
     }
 
-    /// Where a worker finds the database, as far as our own environment does not say so.
+    /// The variables that lead a worker to the database, if it does not inherit them from us.
     pub(super) fn variables(&self) -> &[(&'static str, String)] {
         &self.variables
     }
 
-    /// The schema, which is also the name of all our connections.
+    /// The schema, which is also the application name of all our connections.
     pub fn schema(&self) -> &str {
         &self.schema
     }
@@ -156,22 +164,26 @@ impl Environment {
         &self.names
     }
 
-    /// A statement about our tables.
+    /// Render a statement about our tables.
     pub(super) fn sql(&self, template: &str) -> SqlStr {
         AssertSqlSafe(self.names.render(template)).into_sql_str()
     }
 
-    /// For whatever must be a file.
+    /// A folder for files.
     pub(super) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Of the server and all of its processes, as far as it is ours.
+    /// CPU seconds of the server and all its processes, if it is private.
     pub(super) fn server_cpu(&self) -> Option<f64> {
         super::cpu::of_family(u32::try_from(self.server.as_ref()?.pid()).ok()?)
     }
 
-    /// Take back all that was made, and end what is still under way.
+    /// Remove everything that was created, and end statements in progress.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the schema cannot be dropped.
     pub async fn close(self) -> anyhow::Result<()> {
         let dropped = if self.server.is_none() { self.drop_schema().await } else { Ok(()) };
         self.stop().await;
@@ -179,7 +191,7 @@ impl Environment {
     }
 
     async fn drop_schema(&self) -> anyhow::Result<()> {
-        // An INSERT of a million rows outlives whoever asked for it.
+        // An INSERT of a million rows continues after its client is gone.
         const END: &str = "
             SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1 AND pid <> pg_backend_pid()";
         let gone = async {
@@ -197,7 +209,7 @@ impl Environment {
         let Some(server) = self.server else { return };
         let data = server.data_dir().to_owned();
         server.stop().await;
-        // It may lie elsewhere, where the server's user could not enter the temporary folder.
+        // It may be elsewhere, if the server's user could not enter the temporary folder.
         if !data.starts_with(self.folder.path()) {
             let _ = std::fs::remove_dir_all(data);
         }

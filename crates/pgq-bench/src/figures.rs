@@ -1,4 +1,4 @@
-//! What was measured: named figures, one set per round, and the median of the rounds.
+//! The results: named figures, one set per round, and the median of the rounds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,46 +7,46 @@ use serde::Serialize;
 
 /// The names of all figures, in the order in which they are shown.
 pub mod measure {
-    /// How many jobs (or claims) the others are about.
+    /// How many jobs (or claims) the other figures are about.
     pub const JOBS: &str = "jobs";
     /// From the first claim to the last outcome.
     pub const JOBS_PER_SECOND: &str = "jobs_per_second";
-    /// Of what [`super::Row::timed`] says.
+    /// The median of what [`super::Row::timed`] describes.
     pub const P50: &str = "p50_ms";
-    /// See [`P50`].
+    /// The 95th percentile of the same.
     pub const P95: &str = "p95_ms";
-    /// See [`P50`].
+    /// The 99th percentile of the same.
     pub const P99: &str = "p99_ms";
-    /// As a multiple of that of the empty queue.
+    /// The 99th percentile as a multiple of that of an empty queue.
     pub const P99_RATIO: &str = "p99_to_empty";
-    /// Seconds of processor time per 1,000 jobs, of all hosts.
+    /// CPU seconds of all hosts per 1,000 jobs.
     pub const HOST_CPU: &str = "host_cpu_s_per_1000_jobs";
-    /// The same of the database server.
+    /// CPU seconds of the database server per 1,000 jobs.
     pub const POSTGRES_CPU: &str = "postgres_cpu_s_per_1000_jobs";
-    /// Of enqueueing, running and counting a job.
+    /// For enqueueing, running and counting a job.
     pub const WAL: &str = "wal_bytes_per_job";
-    /// Of it, the enqueueing.
+    /// The part of it for enqueueing.
     pub const WAL_ENQUEUE: &str = "wal_enqueue_bytes_per_job";
-    /// Of it, counting the log into the statistics.
+    /// The part of it for aggregating the log into the statistics.
     pub const WAL_STATISTICS: &str = "wal_statistics_bytes_per_job";
-    /// Those of the hosts that wrote to the log.
+    /// The hosts' transactions that wrote to the log.
     pub const TRANSACTIONS: &str = "transactions_per_job";
     /// Row versions left for vacuum.
     pub const DEAD_TUPLES: &str = "dead_tuples_per_job";
 }
 
-/// By their names. What could not be measured is not there.
+/// Figures by name. Those that could not be measured are missing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Figures(BTreeMap<&'static str, f64>);
 
 impl Figures {
-    /// Of so many jobs.
+    /// Figures about `jobs` jobs.
     pub(super) fn of(jobs: i64) -> Figures {
         Figures::default().with(measure::JOBS, Some(count(jobs)))
     }
 
-    /// One more, if it is known.
+    /// Add a figure, if it is known.
     pub(super) fn with(mut self, name: &'static str, value: Option<f64>) -> Figures {
         if let Some(value) = value.filter(|value| value.is_finite()) {
             self.0.insert(name, value);
@@ -54,10 +54,10 @@ impl Figures {
         self
     }
 
-    /// The percentiles of these times.
+    /// Add the percentiles of these times.
     pub(super) fn with_times(self, mut times: Vec<Duration>) -> Figures {
         times.sort_unstable();
-        // The smallest that so many percent do not exceed.
+        // The smallest time that this percentage of the times does not exceed.
         let at = |percent: usize| {
             let rank = (times.len() * percent).div_ceil(100).max(1);
             times.get(rank - 1).map(|time| time.as_secs_f64() * 1000.0)
@@ -66,17 +66,17 @@ impl Figures {
         self.with_percentiles([p50, p95, p99])
     }
 
-    /// 50, 95 and 99, in milliseconds.
+    /// Add the 50th, 95th and 99th percentiles, in milliseconds.
     pub(super) fn with_percentiles(self, [p50, p95, p99]: [Option<f64>; 3]) -> Figures {
         self.with(measure::P50, p50).with(measure::P95, p95).with(measure::P99, p99)
     }
 
-    /// One of them.
+    /// One figure.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.get(name).copied()
     }
 
-    /// Of each figure, the one in the middle.
+    /// The median of each figure.
     fn median(rounds: &[Figures]) -> Figures {
         let mut all: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
         for (name, value) in rounds.iter().flat_map(|round| &round.0) {
@@ -86,8 +86,8 @@ impl Figures {
     }
 }
 
-/// As a number to divide.
-#[expect(clippy::cast_precision_loss, reason = "nobody benches with 2^53 jobs")]
+/// The number as a float, for divisions.
+#[expect(clippy::cast_precision_loss, reason = "no bench has 2^53 jobs")]
 pub(super) fn count(number: i64) -> f64 {
     number as f64
 }
@@ -98,7 +98,7 @@ fn middle(mut values: Vec<f64>) -> f64 {
     if values.len() % 2 == 1 { values[half] } else { f64::midpoint(values[half - 1], values[half]) }
 }
 
-/// What one round of a scenario found in one case.
+/// The result of one round of a scenario in one case.
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) case: String,
@@ -113,16 +113,16 @@ pub struct Row {
     pub scenario: &'static str,
     /// What distinguishes it from the scenario's other cases.
     pub case: String,
-    /// What the percentiles are of.
+    /// What the percentiles measure.
     pub timed: &'static str,
     /// The median of the rounds, figure by figure.
     #[serde(flatten)]
     pub median: Figures,
-    /// Each round.
+    /// The figures of each round.
     pub rounds: Vec<Figures>,
 }
 
-/// Collects rounds into rows, in the order in which the cases came first.
+/// Collects rounds into rows, in the order in which the cases first appeared.
 #[derive(Debug, Default)]
 pub(super) struct Rows(Vec<Row>);
 

@@ -1,9 +1,9 @@
-//! `bench`: what a host does on this machine and this database, measured from outside, as users and
-//! we compare versions by it.
+//! `bench`: measures what hosts do on this machine and this database from outside, for comparing
+//! versions.
 //!
-//! Hosts are processes of their own, jobs are enqueued as PgQueuer's client does it, and every job
-//! is accounted for: one that is missing, or that was run twice, is an error and not a figure. What
-//! the figures mean is in docs/cli.md.
+//! Hosts are separate processes, and jobs are enqueued as PgQueuer's client does it. Every job is
+//! accounted for: a job that is missing or ran twice is an error rather than a figure. docs/cli.md
+//! explains the figures.
 
 mod claims;
 mod counters;
@@ -30,7 +30,11 @@ pub use workers::WORKER_VERB;
 use figures::Rows;
 use setup::Setup;
 
-/// Whether these scenarios can be run with this handler.
+/// Check whether these scenarios can run with this handler.
+///
+/// # Errors
+///
+/// Names the scenario that cannot.
 pub fn check(settings: &Settings, scenarios: &[Scenario]) -> anyhow::Result<()> {
     match (scenarios.iter().find(|scenario| scenario.needs_our_plugin()), &settings.handler) {
         (Some(scenario), Handler::Yours { entrypoint, .. }) => {
@@ -40,7 +44,11 @@ pub fn check(settings: &Settings, scenarios: &[Scenario]) -> anyhow::Result<()> 
     }
 }
 
-/// Run the scenarios, round by round; `say` hears how far it is.
+/// Run the scenarios, round by round. `say` receives progress messages.
+///
+/// # Errors
+///
+/// Fails if a scenario does, or if a job is lost or runs twice.
 pub async fn run(
     environment: &Environment,
     settings: &Settings,

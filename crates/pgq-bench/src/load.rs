@@ -1,5 +1,5 @@
-//! What is put into the queue: jobs as PgQueuer's client enqueues them, and the masses of rows that
-//! a claim has to live with.
+//! Fills the queue: with jobs as PgQueuer's client enqueues them, and with large numbers of rows
+//! that a claim has to cope with.
 
 use sqlx::{PgConnection, Row as _};
 
@@ -20,33 +20,34 @@ const BACKLOG: &str = "
 INSERT INTO {queue} (priority, entrypoint, payload, headers, status)
 SELECT 0, $1, $2, 'null', 'queued' FROM generate_series(1, $3)";
 
-/// Due over a day that begins in an hour.
+/// Due over a day that starts in an hour.
 const FUTURE: &str = "
 INSERT INTO {queue} (priority, entrypoint, payload, headers, status, execute_after)
 SELECT 0, $1, $2, 'null', 'queued', now() + interval '1 hour' + interval '1 day' * random() FROM generate_series(1, $3)";
 
-/// Held by a worker that beats into the future, since nobody does it for it. Each has a slot.
+/// Held by a worker whose last heartbeat is in the future, because nobody sends heartbeats for it.
+/// Each holds a slot.
 const IN_FLIGHT: &str = "
 INSERT INTO {queue} (priority, entrypoint, payload, headers, status, queue_manager_id, heartbeat, slot)
 SELECT 0, $1, $2, 'null', 'picked', '00000000-0000-4000-8000-000000000000', now() + interval '1 day', n - 1
 FROM generate_series(1, $3) AS n";
 
-/// As autovacuum does it sooner or later; here, so that it is not chance when.
+/// What autovacuum would do sooner or later. Done explicitly, so that its timing is not random.
 const TIDY: &str = "VACUUM ANALYZE {queue}";
 
-/// Rows that are there before anything is measured.
+/// Rows that are present before anything is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mass {
-    /// Due jobs.
+    /// Jobs that are due.
     Backlog,
-    /// Deferred jobs.
+    /// Jobs that are deferred.
     Future,
-    /// Jobs that run.
+    /// Jobs that are running.
     InFlight,
 }
 
 impl Mass {
-    /// Put so many of them into the queue, in one statement.
+    /// Insert `size` such rows in one statement.
     pub(super) async fn put(
         self,
         connection: &mut PgConnection,
@@ -65,13 +66,14 @@ impl Mass {
     }
 }
 
-/// What autovacuum would do.
+/// Vacuum the queue, as autovacuum would.
 pub(super) async fn tidy(connection: &mut PgConnection, environment: &Environment) -> sqlx::Result<()> {
     sqlx::raw_sql(environment.sql(TIDY)).execute(connection).await?;
     Ok(())
 }
 
-/// Enqueue so many jobs, the entrypoints taking turns; the first one's id, which is the lowest.
+/// Enqueue `jobs` jobs, distributed over the entrypoints in turn. Returns the first id, which is
+/// the lowest.
 pub(super) async fn enqueue(
     connection: &mut PgConnection,
     environment: &Environment,

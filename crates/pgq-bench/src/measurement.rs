@@ -1,5 +1,5 @@
-//! One measurement: hosts that are warm, jobs for them, and what both sides and the database spent
-//! on these jobs.
+//! One measurement: warmed-up hosts, jobs for them, and what hosts and database spent on those
+//! jobs.
 
 use std::time::{Duration, Instant};
 
@@ -14,23 +14,23 @@ use super::load::Mass;
 use super::setup::Setup;
 use super::workers::Workers;
 
-/// What is measured is told by the log, not by when we look: looking is paid for by the same
-/// processors.
+/// The log has the times that are measured. Polling more often would only use the same processors.
 const POLL: Duration = Duration::from_millis(20);
-/// Starting takes a moment, a first compilation several; nothing takes this long unless it hangs.
+/// Starting takes a moment, a first compilation several. Only a hang takes this long.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Connections, statements, caches: what the first jobs of a host pay for is not what a job costs.
+/// Connections, statements, caches: the first jobs of a host pay for things that are not part of a
+/// job's cost.
 const WARM_UP_PER_HOST: i64 = 100;
 
 pub(super) struct Measurement<'a> {
     setup: &'a Setup<'a>,
     connection: PgConnection,
     workers: Workers,
-    /// Jobs that the hosts ran to get warm.
+    /// Jobs that the hosts ran to warm up.
     warm_up: i64,
 }
 
-/// A moment, and what had been spent by then.
+/// A point in time, and what had been spent by then.
 struct Mark {
     at: DateTime<Utc>,
     wal: i64,
@@ -39,7 +39,7 @@ struct Mark {
 }
 
 impl<'a> Measurement<'a> {
-    /// Start hosts on what is there, and have them run some jobs.
+    /// Start hosts, and have them run some jobs.
     pub(super) async fn start(
         setup: &'a Setup<'a>,
         connection: PgConnection,
@@ -53,7 +53,7 @@ impl<'a> Measurement<'a> {
         while measurement.counters().hosts().await? < i64::try_from(hosts)? {
             measurement.workers.check()?;
             if begun.elapsed() > PATIENCE {
-                bail!("the hosts did not get ready:\n{}", measurement.workers.said());
+                bail!("the hosts did not become ready:\n{}", measurement.workers.said());
             }
             tokio::time::sleep(POLL).await;
         }
@@ -73,7 +73,7 @@ impl<'a> Measurement<'a> {
         Ok(Mark { at, wal, host_cpu: self.workers.cpu(), postgres_cpu: self.setup.environment.server_cpu() })
     }
 
-    /// Until the log has had so many rows.
+    /// Wait until the log has had this many rows.
     async fn wait_for_log(&mut self, rows: i64) -> anyhow::Result<()> {
         let (mut last, mut moved) = (0, Instant::now());
         loop {
@@ -86,13 +86,13 @@ impl<'a> Measurement<'a> {
                 (last, moved) = (logged, Instant::now());
             } else if moved.elapsed() > PATIENCE {
                 let failure = self.counters().failure().await?.unwrap_or_default();
-                bail!("nothing has moved for {} s {failure}\n{}", PATIENCE.as_secs(), self.workers.said());
+                bail!("no progress for {} s {failure}\n{}", PATIENCE.as_secs(), self.workers.said());
             }
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Until each of so many jobs from this id on has ended well, once.
+    /// Wait until each of the `jobs` jobs from this id on has succeeded, once.
     async fn wait_for_jobs(&mut self, first: i64, jobs: i64, rows: i64) -> anyhow::Result<Outcomes> {
         self.wait_for_log(rows).await?;
         let begun = Instant::now();
@@ -113,16 +113,17 @@ impl<'a> Measurement<'a> {
                 let (ended, said) = (outcomes.successful, self.workers.said());
                 bail!("{ended} of {jobs} jobs ended well; the first that did not: {failure}\n{said}");
             }
-            // A number was given out and not used, as by a write that was tried again.
+            // A number of the sequence was allocated but not used, for example by a write that was
+            // retried.
             self.workers.check()?;
             tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Enqueue so many jobs at once, and wait until none is left.
+    /// Enqueue `jobs` jobs at once, and wait until none is left.
     pub(super) async fn drain(mut self, entrypoints: &[String], payload: &[u8], jobs: i64) -> anyhow::Result<Figures> {
         let before = self.counters().wal().await?;
-        // The commit is the starting gun: what it takes to enqueue is over by then.
+        // The commit starts the race: enqueueing is complete by then.
         self.connection.execute("BEGIN").await?;
         let first = load::enqueue(&mut self.connection, self.setup.environment, entrypoints, payload, jobs).await?;
         let rows = self.counters().logged().await? + 2 * jobs;
@@ -137,7 +138,7 @@ impl<'a> Measurement<'a> {
         self.settle(figures.with(measure::WAL_ENQUEUE, enqueue), &start, &end, &outcomes, enqueue, jobs).await
     }
 
-    /// Enqueue a backlog, and stop when so many jobs of it are done.
+    /// Enqueue a backlog, and stop when `jobs` of its jobs are done.
     pub(super) async fn take(mut self, entrypoint: &str, jobs: i64, backlog: i64) -> anyhow::Result<Figures> {
         const LEFT: &str = "SELECT count(*) FROM {queue}";
         let environment = self.setup.environment;
@@ -168,8 +169,8 @@ impl<'a> Measurement<'a> {
         finish(figures, setup, connection, all.successful, end.wal, per(end.wal - start.wal, done)).await
     }
 
-    /// Enqueue so many jobs at this rate, each as soon as it is due, and wait for the last. The
-    /// second figures are the wait for a claim.
+    /// Enqueue `jobs` jobs at this rate, each as soon as it is due, and wait for the last one. The
+    /// second set of figures is about the wait for a claim.
     pub(super) async fn pace(
         mut self,
         entrypoints: &[String],
@@ -181,8 +182,8 @@ impl<'a> Measurement<'a> {
         let start = self.mark().await?;
         let (begun, mut first, mut sent) = (tokio::time::Instant::now(), None, 0);
         while sent < jobs {
-            // One that is late is not left out: what is due by now goes together.
-            #[expect(clippy::cast_possible_truncation, reason = "seconds times a rate, not more than there are jobs")]
+            // Late jobs are not skipped: everything that is due by now is enqueued together.
+            #[expect(clippy::cast_possible_truncation, reason = "seconds times a rate, at most the number of jobs")]
             let due = ((begun.elapsed().as_secs_f64() * f64::from(rate)) as i64 + 1).min(jobs);
             if due > sent {
                 let id =
@@ -204,7 +205,7 @@ impl<'a> Measurement<'a> {
         Ok((self.settle(figures, &start, &end, &outcomes, None, jobs).await?, claimed))
     }
 
-    /// Stop the hosts; what is only known then.
+    /// Stop the hosts, and add the figures that are only known then.
     async fn settle(
         self,
         figures: Figures,
@@ -233,8 +234,8 @@ fn spent(figures: Figures, start: &Mark, end: &Mark, jobs: i64) -> Figures {
         .with(measure::POSTGRES_CPU, cpu(start.postgres_cpu, end.postgres_cpu))
 }
 
-/// Of all jobs that were run, warm-up included: dead row versions, and what counting the log adds
-/// to the rest of the WAL. Hosts that stop begin with it.
+/// Figures about all jobs that ran, including the warm-up: dead row versions, and the WAL for
+/// aggregating the log. Hosts that stop aggregate, too.
 async fn finish(
     figures: Figures,
     setup: &Setup<'_>,

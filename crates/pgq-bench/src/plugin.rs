@@ -1,14 +1,14 @@
-//! The handler that is measured where no other is named: reads its payload and is done. Made from
-//! text, compiled like any plugin.
+//! The handler that is measured by default: it reads its payload and returns. It is generated as
+//! text and compiled like any plugin.
 
 use anyhow::Context as _;
 
-/// All names are of this form, and so of one length.
+/// All names have this form, and therefore the same length.
 const WIDTH: usize = "bench_0000".len();
-/// As many as the form has room for.
+/// As many as the form can number.
 pub const MOST_ENTRYPOINTS: u64 = 10_000;
-/// Where the names lie; below are the plugin's own name and the results, all of them zero:
-/// `ok(complete(none))`, `ok`.
+/// Where the names are in memory. Below are the plugin's own name and the results, all zero:
+/// `ok(complete(none))` and `ok`.
 const NAMES: usize = 1024;
 const PAGE: usize = 64 << 10;
 
@@ -17,7 +17,11 @@ pub fn entrypoint(number: u64) -> String {
     format!("bench_{number:04}")
 }
 
-/// The component that serves so many entrypoints, each instance for so many jobs.
+/// The component that serves this many entrypoints, and whose instances run up to `reuse` jobs.
+///
+/// # Errors
+///
+/// Fails if the generated text is invalid, which would be a bug.
 pub fn component(entrypoints: u64, reuse: u32) -> anyhow::Result<Vec<u8>> {
     let names: String = (0..entrypoints).map(entrypoint).collect();
     let heap = NAMES + names.len().next_multiple_of(16);
@@ -29,10 +33,10 @@ pub fn component(entrypoints: u64, reuse: u32) -> anyhow::Result<Vec<u8>> {
         .replace("{end}", &(NAMES + names.len()).to_string())
         .replace("{width}", &WIDTH.to_string())
         .replace("{reuse}", &reuse.to_string());
-    wat::parse_str(text).context("the bench's own plugin is not valid; this is a bug of pgq-host")
+    wat::parse_str(text).context("the bench's own plugin is not valid; this is a bug in pgq-host")
 }
 
-/// Payloads are put where the names end, in each call anew.
+/// Each call puts its payload after the names.
 const TEXT: &str = r#"
 (component
   (import "pgq:plugin/jobs@0.1.0" (instance $jobs

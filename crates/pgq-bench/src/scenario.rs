@@ -1,4 +1,4 @@
-//! What can be measured, and how one round of it goes.
+//! The scenarios, and how one round of each works.
 
 use anyhow::ensure;
 use clap::ValueEnum;
@@ -15,13 +15,13 @@ const DONE: &str = "claimed to done";
 const WHOLE: &str = "enqueued to done";
 const LATENCY_RATE: u32 = 100;
 const PAYLOADS: [usize; 4] = [16, 1 << 10, 16 << 10, 256 << 10];
-/// Larger payloads come in fewer jobs.
+/// Larger payloads come in fewer jobs, with this many bytes in total.
 const PAYLOADS_TOGETHER: usize = 64 << 20;
 const FLEET: usize = 4;
 const MILLION: u64 = 1_000_000;
 const IN_FLIGHT: u64 = 50_000;
 const ENTRYPOINTS: u64 = 1_000;
-/// Jobs of an entrypoint with a limit that may run at a time, beside those that run already.
+/// How many jobs of an entrypoint with a limit may run, in addition to those already running.
 const SLOTS: u64 = 100;
 
 /// What to measure.
@@ -29,11 +29,11 @@ const SLOTS: u64 = 100;
 pub enum Scenario {
     /// --jobs jobs, enqueued at once
     Drain,
-    /// A hundredth of --jobs, one by one, 100 a second, at idle hosts
+    /// A hundredth of --jobs, one by one, 100 a second, on idle hosts
     Latency,
     /// --jobs jobs at --rate
     Sustained,
-    /// A new instance per job, and kept ones
+    /// A new instance per job, compared with reused ones
     Reuse,
     /// Payloads from 16 bytes to 256 KiB
     Payload,
@@ -50,7 +50,7 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    /// As it is written on the command line.
+    /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Scenario::Drain => "drain",
@@ -66,7 +66,7 @@ impl Scenario {
         }
     }
 
-    /// Does it need entrypoints that a plugin of somebody else's does not have?
+    /// Whether it needs entrypoints that a user's plugin does not have.
     pub(super) fn needs_our_plugin(self) -> bool {
         matches!(self, Scenario::Reuse | Scenario::Wide)
     }
@@ -76,7 +76,7 @@ impl Scenario {
         wanted.unwrap_or(if self == Scenario::Fleet { FLEET } else { 1 })
     }
 
-    /// One round.
+    /// Run one round.
     pub(super) async fn round(self, setup: &Setup<'_>) -> anyhow::Result<Vec<Measured>> {
         let jobs = setup.settings.jobs;
         match self {
@@ -143,7 +143,7 @@ impl Setup<'_> {
         Ok(vec![Measured { case, timed: WHOLE, figures: done }, wait])
     }
 
-    /// Jobs and claims beside a mass of rows, and claims of a queue without them.
+    /// Jobs and claims next to a large number of rows, and claims of a queue without them.
     async fn beside(&self, mass: Mass, size: u64) -> anyhow::Result<Vec<Measured>> {
         let (entrypoint, count) = (self.entrypoint(), i64::try_from(size)?);
         let what = format!(
@@ -155,7 +155,7 @@ impl Setup<'_> {
                 Mass::InFlight => "running",
             }
         );
-        // Those that run have a slot each.
+        // Each running job holds a slot.
         let slots = u32::try_from(SLOTS + if mass == Mass::InFlight { size } else { 0 })?;
         let limited = |entrypoint: &str, slots: u32| Target::Limited(entrypoint.to_owned(), slots);
         let mut targets =
@@ -211,7 +211,7 @@ impl Setup<'_> {
             Measurement::start(self, self.environment.fresh().await?, self.settings.hosts.unwrap_or(1), &names).await?;
         let figures = measurement.drain(&names, self.payload(), self.settings.jobs).await?;
         let mut measured = vec![Measured { case: format!("{what}, jobs"), timed: DONE, figures }];
-        // Each has jobs that wait, or all but one of them would be out of the claim's way.
+        // Each entrypoint has waiting jobs. Otherwise a claim could skip all but one of them.
         let mut connection = self.environment.connect().await?;
         load::enqueue(&mut connection, self.environment, &names, self.payload(), i64::try_from(size)? * 10).await?;
         let [_, limited] = one;
@@ -219,7 +219,7 @@ impl Setup<'_> {
         Ok(measured)
     }
 
-    /// The 99th percentile of claims on a queue that has nothing but what is claimed.
+    /// Claims of a queue that has nothing but what is claimed, for comparison.
     async fn empty(&self, targets: &[(&str, Target)]) -> anyhow::Result<Vec<Measured>> {
         (self.say)("  claims of an empty queue");
         let mut connection = self.environment.fresh().await?;
@@ -232,7 +232,7 @@ impl Setup<'_> {
         Ok(measured)
     }
 
-    /// Claims of the queue as it is now, beside those of the empty one.
+    /// Claims of the queue as it is now, compared with those of the empty one.
     async fn claims(
         &self,
         what: &str,
@@ -260,7 +260,7 @@ impl Setup<'_> {
     }
 }
 
-/// 1,000,000.
+/// With grouped digits: 1,000,000.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,44 +1,44 @@
-//! What is asked of a bench.
+//! The settings of a bench.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// How much, and of what.
+/// What to measure, and how much.
 #[derive(Debug)]
 pub struct Settings {
-    /// Of this very binary.
+    /// The path of the running binary.
     pub binary: PathBuf,
-    /// Each scenario is measured so many times, in turns.
+    /// How many times each scenario is measured, in turns.
     pub rounds: usize,
-    /// In one measurement.
+    /// Jobs per measurement.
     pub jobs: i64,
-    /// Processes; the scenario's own number where it is not said.
+    /// Host processes. `None` means the scenario's own number.
     pub hosts: Option<usize>,
-    /// Jobs a second, where they come at a rate.
+    /// Jobs per second, in scenarios with a rate.
     pub rate: u32,
-    /// Rows or entrypoints that a scenario is about; its own number where it is not said.
+    /// The number of rows or entrypoints. `None` means the scenario's own number.
     pub size: Option<u64>,
-    /// Of every job.
+    /// The payload of every job.
     pub payload: Vec<u8>,
-    /// What runs them.
+    /// What runs the jobs.
     pub handler: Handler,
-    /// More arguments for `run`.
+    /// Further arguments for `run`.
     pub arguments: Vec<OsString>,
 }
 
 /// What runs the jobs.
 #[derive(Debug)]
 pub enum Handler {
-    /// The plugin that we bring.
+    /// The built-in plugin.
     Ours {
-        /// In instances that are kept.
+        /// Whether instances are reused.
         reuse: bool,
     },
-    /// One of the user's.
+    /// A plugin of the user's.
     Yours {
-        /// The folder.
+        /// The folder of the plugin.
         plugins: PathBuf,
-        /// The entrypoint.
+        /// The entrypoint to enqueue jobs for.
         entrypoint: String,
     },
 }

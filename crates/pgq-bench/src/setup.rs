@@ -9,10 +9,10 @@ use super::plugin;
 use super::settings::{Handler, Settings};
 use super::workers::Start;
 
-/// An instance that is kept runs this many jobs: all of them.
+/// How many jobs a reused instance runs: all of them.
 const KEPT: u32 = 1_000_000;
 
-/// All that a scenario needs.
+/// Everything that a scenario needs.
 pub(super) struct Setup<'a> {
     pub(super) environment: &'a Environment,
     pub(super) settings: &'a Settings,
@@ -32,7 +32,7 @@ impl Setup<'_> {
         }
     }
 
-    /// What the jobs run in, in words.
+    /// How instances are used, in words.
     pub(super) fn instances(&self) -> String {
         match self.handler {
             Handler::Ours { reuse: false } => "fresh instances".into(),
@@ -41,7 +41,7 @@ impl Setup<'_> {
         }
     }
 
-    /// How hosts are started that serve these entrypoints.
+    /// How to start hosts that serve these entrypoints.
     pub(super) fn start(&self, entrypoints: &[String]) -> anyhow::Result<Start<'_>> {
         let mut plugins = PathBuf::new();
         if let Handler::Ours { reuse } = self.handler {
@@ -63,7 +63,7 @@ impl Setup<'_> {
     }
 }
 
-/// Bytes that nothing compresses, the same each time.
+/// Incompressible bytes, the same each time.
 pub fn noise(size: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(1);
     std::iter::repeat_with(|| random.u8(..)).take(size).collect()

@@ -1,5 +1,5 @@
-//! The hosts under test: processes of this very binary, so that what they compute is theirs and
-//! nobody else's.
+//! The hosts being measured. They are processes of the running binary, so that their CPU time can
+//! be told from ours.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -15,13 +15,13 @@ use super::cpu;
 use super::environment::Environment;
 use super::settings::Handler;
 
-/// Hidden: `run`, tied to the life of whoever started it.
+/// A hidden verb: `run`, tied to the life of its parent process.
 pub const WORKER_VERB: &str = "bench-worker";
 
-/// Longer than a host's own time to drain.
+/// Longer than a host's own drain timeout.
 const STOP: Duration = Duration::from_secs(40);
 const TAIL: usize = 15;
-/// Names that PgQueuer reads without its prefix.
+/// Variables that PgQueuer reads without its prefix.
 const BARE: [&str; 7] = [
     "CHANNEL",
     "QUEUE_TABLE",
@@ -32,18 +32,18 @@ const BARE: [&str; 7] = [
     "FUNCTION",
 ];
 
-/// What to start.
+/// How to start a host.
 pub(super) struct Start<'a> {
     pub(super) environment: &'a Environment,
     pub(super) binary: &'a Path,
     pub(super) handler: &'a Handler,
-    /// What the user wants of them.
+    /// The user's arguments for them.
     pub(super) arguments: &'a [OsString],
-    /// Where our own plugin is.
+    /// Where the built-in plugin is.
     pub(super) plugins: PathBuf,
 }
 
-/// Killed when dropped.
+/// The processes are killed when this is dropped.
 pub(super) struct Workers(Vec<Worker>);
 
 struct Worker {
@@ -69,7 +69,7 @@ impl Start<'_> {
             "--log-level",
             "WARNING",
         ]);
-        // Counting the log is measured by itself.
+        // Aggregating the log is measured separately.
         command.args(["--log-aggregation-interval", "0"]);
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
@@ -98,7 +98,7 @@ impl Start<'_> {
         command.env("PGQUEUER_APPLICATION_NAME", self.environment.schema());
         let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).kill_on_drop(true);
-        // A Ctrl-C at the terminal is for us, who clean up.
+        // A Ctrl-C at the terminal must only reach us, who clean up.
         command.process_group(0);
         let child = command.spawn().with_context(|| format!("cannot start {}", self.binary.display()))?;
         Ok(Worker { child, log })
@@ -106,7 +106,7 @@ impl Start<'_> {
 }
 
 impl Workers {
-    /// An error if one of them is gone.
+    /// Fails if one of them has ended.
     pub(super) fn check(&mut self) -> anyhow::Result<()> {
         for worker in &mut self.0 {
             if let Some(status) = worker.child.try_wait()? {
@@ -116,17 +116,17 @@ impl Workers {
         Ok(())
     }
 
-    /// The last of what they said, for an error about what they did.
+    /// The end of their logs, for an error about them.
     pub(super) fn said(&self) -> String {
         self.0.iter().map(|worker| tail(&worker.log)).collect::<Vec<_>>().join("\n")
     }
 
-    /// Seconds of processor time, of all together.
+    /// CPU seconds of all of them together.
     pub(super) fn cpu(&self) -> Option<f64> {
         self.0.iter().map(|worker| cpu::of_family(worker.child.id()?)).sum()
     }
 
-    /// SIGTERM, as systemd and Kubernetes do it; all of them end well.
+    /// Send SIGTERM, as systemd and Kubernetes do. Fails unless all of them end successfully.
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
         for worker in &self.0 {
             if let Some(pid) = worker.child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
@@ -137,7 +137,7 @@ impl Workers {
             let ended = tokio::time::timeout(STOP, worker.child.wait()).await;
             let status = ended.with_context(|| format!("a host did not stop:\n{}", tail(&worker.log)))??;
             if !status.success() {
-                bail!("a host ended with {status} when it was told to stop:\n{}", tail(&worker.log));
+                bail!("a host ended with {status} after SIGTERM:\n{}", tail(&worker.log));
             }
         }
         Ok(())

@@ -1,4 +1,5 @@
-//! Which days: the day of the month and the day of the week, and how the two go together.
+//! The days on which an expression is due: the day of the month, the day of the week, and how the
+//! two combine.
 
 use std::collections::BTreeSet;
 
@@ -6,14 +7,14 @@ use jiff::civil::Date;
 
 use super::field::{Field, Nth};
 
-/// One or two rules: a day is meant that either of them has.
+/// One or two rules. An expression is due on a day that any of them matches.
 #[derive(Debug, Clone)]
 pub(super) struct Days {
     rules: Vec<Rule>,
     all_must_come_true: bool,
 }
 
-/// A day is meant that both halves have.
+/// A day matches if both halves match.
 #[derive(Debug, Clone)]
 pub(super) struct Rule {
     month: MonthDay,
@@ -27,7 +28,7 @@ enum MonthDay {
         days: BTreeSet<u32>,
         last: bool,
     },
-    /// The Monday to Friday nearest to this day, within the month.
+    /// The working day (Monday to Friday) nearest to this day, within the month.
     Nearest(i8),
 }
 
@@ -40,9 +41,10 @@ enum WeekDay {
 }
 
 impl Days {
-    /// When both fields are restricted a day of either will do, as in every cron. croniter splits
-    /// the expression in two for that, with the other field's star in each half, but `#` and `W`
-    /// stay in both halves. So do they here, and then both halves must be able to come true.
+    /// If both fields are restricted, a day that matches either is enough, as in every cron.
+    /// croniter implements that by splitting the expression in two, with a star for the other field
+    /// in each half, but keeps `#` and `W` in both halves. So does this, and then it must be
+    /// possible for both halves to match.
     pub(super) fn new(day: Field, weekday: Field) -> Result<Days, String> {
         let plain: Vec<u32> =
             weekday.values.iter().copied().filter(|value| !weekday.nth.iter().any(|(of, _)| of == value)).collect();
@@ -114,12 +116,12 @@ impl WeekDay {
     }
 }
 
-/// In the month of `date`: Saturday goes to Friday and Sunday to Monday, unless that would be
+/// In the month of `date`: Saturday moves to Friday and Sunday to Monday, unless that would be in
 /// another month.
 fn nearest_working_day(date: Date, day: i8) -> i8 {
     let last = date.days_in_month();
     let day = day.min(last);
-    // `day` is a day of this month, so the difference counts weekdays.
+    // `day` is in this month, so the difference between days is a difference between weekdays.
     let weekday = (date.weekday().to_sunday_zero_offset() + day - date.day()).rem_euclid(7);
     match weekday {
         6 if day > 1 => day - 1,

@@ -1,4 +1,4 @@
-//! An expression as a whole, and the search for the next time that it names.
+//! A whole expression, and the search for the next time it is due.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::days::Days;
 use super::field::Field;
 use super::kind::Kind;
 
-/// croniter's, as it expands them.
+/// croniter's macros, as it expands them.
 const MACROS: [(&str, &str); 7] = [
     ("@midnight", "0 0 * * *"),
     ("@hourly", "0 * * * *"),
@@ -26,7 +26,7 @@ pub(super) struct Expression {
     minutes: Vec<i8>,
     hours: Vec<i8>,
     days: Days,
-    /// `None`: any.
+    /// `None` means any.
     months: Option<BTreeSet<u32>>,
     years: Option<BTreeSet<u32>>,
 }
@@ -35,12 +35,12 @@ impl Expression {
     pub(super) fn parse(text: &str) -> Result<Expression, String> {
         let lower = text.to_lowercase();
         let expanded = MACROS.iter().find(|(name, _)| *name == lower).map_or(lower.as_str(), |(_, expanded)| expanded);
-        // Other blanks than these separate no fields, in croniter as in cron.
+        // In croniter, as in cron, only these characters separate fields.
         let texts: Vec<&str> =
             expanded.split([' ', '\t', '\n', '\r', '\x0b', '\x0c']).filter(|text| !text.is_empty()).collect();
         if texts.len() == 1 && texts[0].starts_with('@') {
             let names = MACROS.map(|(name, _)| name).join(", ");
-            return Err(format!("is no macro that is known; there are {names}"));
+            return Err(format!("is not a known macro; the macros are {names}"));
         }
         if !(5..=7).contains(&texts.len()) {
             return Err(format!(
@@ -58,8 +58,8 @@ impl Expression {
         let (minute, hour, day, month, weekday) =
             (field(Kind::Minute), field(Kind::Hour), field(Kind::Day), field(Kind::Month), field(Kind::Weekday));
         let (second, year) = (field(Kind::Second), field(Kind::Year));
-        // A day field that lists all days restricts nothing, but only counts as a star when the
-        // other one has a star in it.
+        // A day field that lists all days restricts nothing, but counts as a star only if the other
+        // field contains a star.
         let days = Days::new(day.collapsed_if(texts[4].contains('*')), weekday.collapsed_if(texts[2].contains('*')))?;
         Ok(Expression {
             normalised: texts.join(" "),
@@ -72,7 +72,7 @@ impl Expression {
         })
     }
 
-    /// As PgQueuer stores it: lower case, single blanks, macros expanded.
+    /// The spelling that PgQueuer stores: lower case, single spaces, macros expanded.
     pub(super) fn normalised(&self) -> &str {
         &self.normalised
     }
@@ -81,8 +81,8 @@ impl Expression {
         self.hours.len() == 24
     }
 
-    /// The first local time after this one, up to the end of a year. Times have no fractions of a
-    /// second.
+    /// The first local time after this one, until the end of `last_year`. Times have no fractions
+    /// of a second.
     pub(super) fn next(&self, after: DateTime, last_year: i16) -> Option<DateTime> {
         let from = after.checked_add(jiff::Span::new().seconds(1)).ok()?;
         let mut found = None;
@@ -108,14 +108,14 @@ impl Expression {
             {
                 return Some(date.at(hour, minute, second, 0));
             }
-            // Not day by day through months that are out of the question.
+            // Skip months that cannot match, rather than going through them day by day.
             date = if month_ok { date.tomorrow().ok()? } else { date.last_of_month().tomorrow().ok()? };
             floor = (0, 0, 0);
         }
         None
     }
 
-    /// The first time of day that is not before this one.
+    /// The first matching time of day that is not before this one.
     fn time_from(&self, (hour, minute, second): (i8, i8, i8)) -> Option<(i8, i8, i8)> {
         for &h in self.hours.iter().filter(|&&h| h >= hour) {
             for &m in self.minutes.iter().filter(|&&m| h > hour || m >= minute) {

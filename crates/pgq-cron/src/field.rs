@@ -25,13 +25,13 @@ pub(super) struct Field {
 }
 
 impl Field {
-    /// What a field means that is left out: no seconds past the minute, any year.
+    /// What a missing field means: second 0, or any year.
     pub(super) fn absent(kind: Kind) -> Field {
         let values = if kind == Kind::Second { BTreeSet::from([0]) } else { BTreeSet::new() };
         Field { kind, star: kind != Kind::Second, values, last: false, nearest: None, nth: BTreeSet::new() }
     }
 
-    /// Of lower-case text without blanks.
+    /// Parse lower-case text without spaces.
     pub(super) fn parse(kind: Kind, text: &str) -> Result<Field, String> {
         refuse_hashed(text)?;
         let mut field =
@@ -39,7 +39,8 @@ impl Field {
         if text.contains('?') {
             if text != "?" || !matches!(kind, Kind::Day | Kind::Weekday) {
                 return Err(
-                    "has a `?` where none can be: it stands alone, for the day of the month or of the week".into()
+                    "has a `?` where it is not allowed: it stands alone, for the day of the month or of the week"
+                        .into(),
                 );
             }
             field.star = true;
@@ -76,7 +77,7 @@ impl Field {
         Ok(())
     }
 
-    /// `1#2`, `mon#2`, `mon-fri#2`; ranges only of names, as in croniter.
+    /// `1#2`, `mon#2`, `mon-fri#2`. As in croniter, ranges must use names.
     fn add_nth(&mut self, item: &str) -> Result<(), String> {
         let wrong = || {
             format!("has {item:?}; the n-th weekday of a month is written like 5#2 or fri#2, with a number from 1 to 5")
@@ -104,7 +105,7 @@ impl Field {
         if (low..=high).contains(&value) { Ok(value) } else { Err(self.kind.wrong(item)) }
     }
 
-    /// A value, a range, either with a step.
+    /// A value or a range, either with a step.
     fn expand(&self, item: &str) -> Result<Vec<u32>, String> {
         let (min, max) = self.kind.bounds();
         let (span, step) = match item.split_once('/') {
@@ -116,7 +117,7 @@ impl Field {
         };
         let (low, high) = match (span, span.split_once('-'), step) {
             ("*", _, Some(_)) => (min, max),
-            // To croniter an L that ends a range is the 31st.
+            // In croniter, an L that ends a range means the 31st.
             (_, Some((low, "l")), _) if self.kind == Kind::Day => (self.kind.value(low)?, 31),
             (_, Some((low, high)), _) => (self.kind.value(low)?, self.kind.value(high)?),
             // From a value on, in steps. The last value of a field is a start like any other.
@@ -132,24 +133,23 @@ impl Field {
         let step = step.unwrap_or(1);
         Ok(match low.cmp(&high) {
             std::cmp::Ordering::Less => (low..=high).step_by(index(step)).collect(),
-            // A range from a value to itself is the whole round.
+            // A range from a value to itself covers the whole field.
             std::cmp::Ordering::Equal => (min..=max).step_by(index(step)).collect(),
             std::cmp::Ordering::Greater => around(low, high, step, (min, max)),
         })
     }
 
-    /// How many things it lists.
+    /// How many items it lists.
     pub(super) fn len(&self) -> usize {
         self.values.len() + usize::from(self.star) + usize::from(self.last)
     }
 
-    /// As a star, if it lists as many things as the field has values (croniter counts an `L` as one
-    /// of them) and `allowed`.
+    /// The field as a star, if `allowed` and if it lists as many items as the field has values.
+    /// croniter counts an `L` as one of them.
     pub(super) fn collapsed_if(mut self, allowed: bool) -> Field {
         let (min, max) = self.kind.bounds();
         if self.star || (allowed && self.len() == index(max - min + 1)) {
-            // Where a star stands among other things, those are kept for the count of what is
-            // listed.
+            // If a star is listed with other items, those are kept, because they count.
             let alone = !self.star || self.len() == index(max - min + 1) && allowed;
             self.star = true;
             if alone {
@@ -160,12 +160,12 @@ impl Field {
         self
     }
 
-    /// `None`: any.
+    /// `None` means any.
     pub(super) fn restriction(self) -> Option<BTreeSet<u32>> {
         if self.star { None } else { Some(self.values) }
     }
 
-    /// In order, for a field of the time of day.
+    /// The values in order, for a field of the time of day.
     pub(super) fn times(self) -> Vec<i8> {
         let (min, max) = self.kind.bounds();
         let values: Vec<u32> = if self.star { (min..=max).collect() } else { self.values.into_iter().collect() };
@@ -173,8 +173,8 @@ impl Field {
     }
 }
 
-/// A range past the end of its field, like `fri-mon`. How a step goes on behind the end is
-/// croniter's.
+/// A range past the end of its field, like `fri-mon`. The step continues past the end as in
+/// croniter.
 fn around(low: u32, high: u32, step: u32, (min, max): (u32, u32)) -> Vec<u32> {
     let mut values: Vec<u32> = (low..=max).step_by(index(step)).collect();
     let last = values.last().copied().unwrap_or(low);
@@ -184,20 +184,18 @@ fn around(low: u32, high: u32, step: u32, (min, max): (u32, u32)) -> Vec<u32> {
     values
 }
 
-/// Hashed and random values are new at each start: no two workers would agree on the row.
+/// Hashed and random values differ at each start, so no two workers would agree on the row.
 fn refuse_hashed(text: &str) -> Result<(), String> {
     let hashed =
         |letter: char| text.strip_prefix(letter).is_some_and(|rest| rest.is_empty() || rest.starts_with(['(', '/']));
     match () {
-        () if hashed('r') => {
-            Err(format!("has {text:?}: random values would differ from worker to worker; write a value"))
-        }
+        () if hashed('r') => Err(format!("has {text:?}: random values would differ between workers; write a value")),
         () if hashed('h') => Err(format!("has {text:?}: hashed values (`h`) are not supported; write a value")),
         () => Ok(()),
     }
 }
 
-/// The day of `15w` or `w15`, `Some(None)` if it is too large.
+/// The day of `15w` or `w15`. `Some(None)` if it is too large.
 fn nearest(text: &str) -> Option<Option<u32>> {
     let digits = text.strip_suffix('w').or_else(|| text.strip_prefix('w'))?;
     (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())

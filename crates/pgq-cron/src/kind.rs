@@ -1,6 +1,6 @@
 //! The kinds of fields: bounds, names, values.
 
-/// Which field. They stand in this order.
+/// Which field it is, in the order of an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Minute,
@@ -42,7 +42,7 @@ impl Kind {
         }
     }
 
-    /// A number or a name. The bounds are checked where they matter.
+    /// A number or a name. The caller checks the bounds.
     pub(super) fn value(self, text: &str) -> Result<u32, String> {
         let named = match self {
             Kind::Month => MONTHS.iter().zip(1..).find(|(name, _)| **name == text).map(|(_, value)| value),
@@ -62,7 +62,7 @@ impl Kind {
     }
 }
 
-/// Digits only; what is too large for any field stays too large.
+/// Digits only. A number too large for the type saturates, and is then out of bounds for any field.
 pub(super) fn number(text: &str) -> Option<u32> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

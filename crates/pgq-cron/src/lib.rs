@@ -1,10 +1,10 @@
 //! Cron expressions: what they mean, how PgQueuer's schedules table spells them, and when they are
 //! due next.
 //!
-//! Pure: no clock, no database. The dialect is the one of croniter, which PgQueuer reads
-//! expressions with, down to its oddities: Python workers and hosts share a row by its text, so
-//! both must mean the same times by it. `docs/schedules.md` has the dialect, and a test compares
-//! this module with croniter itself.
+//! This crate is pure: it uses no clock and no database. The dialect is that of croniter, which
+//! PgQueuer uses, including its oddities: Python workers and hosts share a row by its text, so both
+//! must read the same times from it. `docs/schedules.md` describes the dialect, and a test compares
+//! this crate with croniter itself.
 
 mod days;
 mod expression;
@@ -19,11 +19,11 @@ use jiff::civil::date;
 use expression::Expression;
 use zone::{HORIZON_YEARS, Zone};
 
-/// Marks an expression of a time zone in the schedules table. No Python worker can register it: to
-/// croniter it is a mistake.
+/// Marks an expression with a time zone in the schedules table. No Python worker can register it,
+/// because croniter rejects it.
 const ZONE_PREFIX: &str = "CRON_TZ=";
 
-/// Why an expression is refused.
+/// Why an expression is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the schedule {expression:?} {problem}")]
 pub struct CronError {
@@ -39,21 +39,27 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Read an expression, in the time zone of this IANA name.
+    /// Parse an expression in the time zone with this IANA name.
     ///
-    /// What is right in form but cannot be due in any year is refused as well: it is surely not
-    /// what its author wants.
+    /// # Errors
+    ///
+    /// Fails if the expression or the zone is invalid, and also if the expression is well-formed
+    /// but never due in any year, which its author surely did not intend.
     pub fn new(expression: &str, zone: &str) -> Result<Schedule, CronError> {
         let refused = |problem: String| CronError { expression: expression.to_owned(), problem };
         let zone = Zone::named(zone).map_err(refused)?;
         let parsed = Expression::parse(expression).map_err(refused)?;
         if parsed.next(date(1970, 1, 1).at(0, 0, 0, 0), 2099 + HORIZON_YEARS).is_none() {
-            return Err(refused("never comes true: no such day is in the calendar".into()));
+            return Err(refused("is never due: the calendar has no such day".into()));
         }
         Ok(Schedule { expression: parsed, zone })
     }
 
-    /// Read what [`Schedule::key`] wrote.
+    /// Parse what [`Schedule::key`] returned.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the text is not such a key.
     pub fn from_key(key: &str) -> Result<Schedule, CronError> {
         match key.strip_prefix(ZONE_PREFIX).and_then(|rest| rest.split_once(' ')) {
             Some((zone, expression)) => Schedule::new(expression, zone),
@@ -61,8 +67,8 @@ impl Schedule {
         }
     }
 
-    /// The text in the column `expression`: in UTC what PgQueuer would write there, else the same
-    /// behind `CRON_TZ=Zone/Name`.
+    /// The text for the column `expression`: in UTC what PgQueuer would write, otherwise the same
+    /// after `CRON_TZ=Zone/Name`.
     pub fn key(&self) -> String {
         match self.zone.name() {
             None => self.expression.normalised().to_owned(),
@@ -70,7 +76,7 @@ impl Schedule {
         }
     }
 
-    /// The first time it is due after `time`; `None` if that is more than 50 years away.
+    /// The first time it is due after `time`. `None` if that is more than 50 years away.
     pub fn next_after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let after = Timestamp::from_second(time.timestamp()).ok()?;
         let next = self.zone.next(&self.expression, after)?;
@@ -82,7 +88,7 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    /// Local times written with their offset.
+    /// Local times with their zone's abbreviation.
     fn next(expression: &str, zone: &str, after: &str, count: usize) -> Vec<String> {
         let schedule = Schedule::new(expression, zone).unwrap();
         let timezone = jiff::tz::TimeZone::get(zone).unwrap();
@@ -106,7 +112,7 @@ mod tests {
             next("0,30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", 2),
             ["03-29 03:00 CEST", "03-30 02:00 CEST"]
         );
-        // The time that the gap ends at is due as well: still once.
+        // The time at which the gap ends is due as well, but only once.
         assert_eq!(
             next("0 2,3 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", 2),
             ["03-29 03:00 CEST", "03-30 02:00 CEST"]
@@ -131,7 +137,7 @@ mod tests {
             next("30 1 * * *", "America/New_York", "2026-10-31T12:00:00Z", 2),
             ["11-01 01:30 EDT", "11-02 01:30 EST"]
         );
-        // Asked in the second hour of the same name.
+        // Asked during the second hour with the same name.
         assert_eq!(next("30 1 * * *", "America/New_York", "2026-11-01T06:10:00Z", 1), ["11-02 01:30 EST"]);
     }
 
@@ -155,8 +161,9 @@ mod tests {
         );
     }
 
-    /// The rules minute by minute: what hands of a clock pass for the first time is due, and what
-    /// they show again is not; for what is due in every hour, whatever they show.
+    /// The rules, minute by minute: a time that the clock shows for the first time or skips is due,
+    /// and one that it shows again is not. What is due in every hour is due whenever the clock
+    /// shows it.
     #[test]
     fn clocks_minute_by_minute() {
         let zones = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"];
@@ -207,7 +214,7 @@ mod tests {
     #[test]
     fn refusals_say_what_is_wrong() {
         for (expression, zone, part) in [
-            ("0 0 31 2 *", "UTC", "never comes true"),
+            ("0 0 31 2 *", "UTC", "is never due"),
             ("0 0 * * R", "UTC", "random"),
             ("H * * * *", "UTC", "`h`"),
             ("61 * * * *", "UTC", "61"),

@@ -1,4 +1,4 @@
-//! Local time and what it does in spring and autumn.
+//! Local time, and its changes in spring and autumn.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -6,22 +6,22 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use super::expression::Expression;
 
-/// Further ahead, croniter does not look either.
+/// croniter's own limit for looking ahead.
 pub(super) const HORIZON_YEARS: i16 = 50;
 
-/// `None` is UTC.
+/// `None` means UTC.
 #[derive(Debug, Clone)]
 pub(super) struct Zone(Option<TimeZone>);
 
 impl Zone {
-    /// By IANA name, in any case.
+    /// A zone by its IANA name, in any case.
     pub(super) fn named(name: &str) -> Result<Zone, String> {
         if ["utc", "etc/utc", "zulu", "gmt", "etc/gmt"].contains(&name.to_ascii_lowercase().as_str()) {
             return Ok(Zone(None));
         }
         let zone = TimeZone::get(name).ok().filter(|zone| zone.iana_name().is_some());
         zone.map(|zone| Zone(Some(zone))).ok_or_else(|| {
-            format!("is in the time zone {name:?}, which is not known; write an IANA name like Europe/Berlin")
+            format!("is in the time zone {name:?}, which is unknown; write an IANA name like Europe/Berlin")
         })
     }
 
@@ -43,11 +43,11 @@ fn next_local(expression: &Expression, after: DateTime) -> Option<DateTime> {
 }
 
 /// For an expression that names hours: each local time once, at its first occurrence, or right
-/// after the gap that swallows it.
+/// after the gap that skips it.
 ///
-/// Local times never run ahead of their instants' order, so the first one whose instant is later is
-/// the answer; in the second hour of an autumn night the local times that follow were all due an
-/// hour ago, and are passed over.
+/// The instants of successive local times never go backwards, so the first local time whose instant
+/// is later is the answer. During the repeated hour of an autumn night, the following local times
+/// were all due an hour ago and are skipped.
 fn instant(expression: &Expression, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let mut local = zone.to_datetime(after);
     loop {
@@ -64,24 +64,24 @@ fn instant(expression: &Expression, after: Timestamp, zone: &TimeZone) -> Option
     }
 }
 
-/// The clocks were changed at or shortly before this instant.
+/// The end of the gap, at or shortly before this instant.
 fn end_of_gap(within: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let later = Timestamp::from_second(within.as_second() + 1).ok()?;
     zone.preceding(later).next().map(|change| change.timestamp())
 }
 
-/// For an expression that is due in every hour: what the clock on the wall shows when it shows it,
-/// so that neither change of the clocks makes a pause or a hurry. Between two changes the offset is
-/// fixed and there is nothing to decide.
+/// For an expression that is due in every hour: due whenever the clock on the wall shows a matching
+/// time, so that a change of the clocks neither pauses it nor makes it fire more often. Between two
+/// changes, the offset is constant.
 fn elapsed(expression: &Expression, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let mut from = after;
     loop {
         let offset = zone.to_offset(from);
         let due = offset.to_timestamp(next_local(expression, offset.to_datetime(from))?).ok()?;
         match zone.following(from).next().map(|change| change.timestamp()) {
-            // The instant of the change is already on the new offset's clock: look again from a
-            // second before it. `from` is on the old offset then, so the new one is asked for by
-            // name.
+            // At the instant of the change, the new offset already applies: search again from one
+            // second before it. `from` still has the old offset then, so the new one is given
+            // explicitly.
             Some(change) if due >= change => {
                 let offset = zone.to_offset(change);
                 let before = Timestamp::from_second(change.as_second() - 1).ok()?;

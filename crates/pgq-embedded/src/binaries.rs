@@ -1,4 +1,4 @@
-//! Finding the server's programs: where the user says, else what the machine has, else a download.
+//! Finds the server's programs: where the user says, else on this machine, else by a download.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,10 +11,10 @@ use super::downloads::{self, VARIABLE};
 use super::error::EmbeddedError;
 use super::user::ServerUser;
 
-/// The oldest PostgreSQL that `pgq-host run` works with.
+/// The oldest PostgreSQL that `pgq-host run` supports.
 const OLDEST: u32 = 14;
 
-/// Where packages put the programs of each version; `*` stands for the version.
+/// Where packages install the programs of each version. `*` stands for the version.
 const PLACES: [&str; 6] = [
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -24,7 +24,7 @@ const PLACES: [&str; 6] = [
     "/Applications/Postgres.app/Contents/Versions/*/bin",
 ];
 
-/// A folder with `postgres` and `initdb` in it that the server's user can run.
+/// A folder with `postgres` and `initdb` that the server's user can run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Binaries {
     pub(super) dir: PathBuf,
@@ -74,12 +74,12 @@ fn agree(found: Binaries, made_by: Option<u32>, data: &Path) -> Result<Binaries,
     }
 }
 
-/// Folders worth a look, best first.
+/// Folders to try, best first.
 fn candidates(user: &ServerUser) -> Vec<PathBuf> {
     let pg_config = Command::new("pg_config").arg("--bindir").stderr(Stdio::null()).output();
     let configured = pg_config.ok().map(|out| PathBuf::from(String::from_utf8_lossy(&out.stdout).trim()));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // A link to the program (/usr/bin/postgres) says where its folder is.
+    // A link to the program (/usr/bin/postgres) leads to its folder.
     let on_path = std::env::split_paths(&path)
         .find_map(|dir| dir.join("postgres").canonicalize().ok())
         .and_then(|program| Some(program.parent()?.to_owned()));
@@ -91,7 +91,7 @@ fn candidates(user: &ServerUser) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The folders that a pattern with one `*` matches, each with the number that stands there.
+/// The folders that match a pattern with one `*`, each with the number in that place.
 fn expand(pattern: &str) -> Vec<(f64, PathBuf)> {
     let (before, after) = pattern.split_once('*').unwrap_or((pattern, ""));
     let (parent, prefix) = before.rsplit_once('/').unwrap_or(("", before));
@@ -109,12 +109,12 @@ fn newest_first(mut versions: Vec<(f64, PathBuf)>) -> Vec<PathBuf> {
     versions.into_iter().map(|(_, dir)| dir).collect()
 }
 
-/// Run `postgres --version` as the server's user: that shows the version, and that this user gets
-/// at it and it runs here at all.
+/// Run `postgres --version` as the server's user. That shows the version, and that this user can
+/// reach the program and it runs on this machine.
 fn probe(dir: &Path, user: &ServerUser) -> Result<Binaries, String> {
     let dir = dir.canonicalize().map_err(|e| e.to_string())?;
     if !dir.join("initdb").is_file() {
-        return Err("initdb is not in it".into());
+        return Err("it has no initdb".into());
     }
     let mut postgres = user.command(&dir.join("postgres"), Path::new("/"), Signal::KILL);
     let out =
@@ -169,7 +169,7 @@ mod tests {
         let found = Binaries { dir: "/usr/lib/postgresql/15/bin".into(), major: 15 };
         let said = agree(found, Some(13), Path::new("/srv/db/data")).expect_err("13 is not 15").to_string();
         assert!(
-            said.contains("made by PostgreSQL 13") && said.contains("PostgreSQL 15 in /usr/lib/postgresql/15/bin"),
+            said.contains("created by PostgreSQL 13") && said.contains("PostgreSQL 15 in /usr/lib/postgresql/15/bin"),
             "{said}"
         );
     }

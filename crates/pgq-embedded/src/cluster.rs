@@ -1,4 +1,4 @@
-//! PostgreSQL's own folder: made by initdb once, kept for ever, and never half made.
+//! PostgreSQL's own folder: created once by initdb, kept forever, and never left half-created.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::Write;
@@ -16,16 +16,16 @@ use super::error::EmbeddedError;
 use super::folder::Folder;
 use super::user::ServerUser;
 
-/// The superuser, and the role that every DSN of ours names.
+/// The superuser, and the role in all our DSNs.
 pub(super) const ROLE: &str = "pgq";
 
-/// Folders in which initdb works; one that is found at a start was left by a crash.
+/// The prefix of folders in which initdb works. One that exists at a start was left by a crash.
 const WORK: &str = ".initdb-";
 
-/// How long what a killed initdb left running may go on.
-const LAST_BREATH: Duration = Duration::from_secs(10);
+/// How long a server that a killed initdb left behind may continue.
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The major version that made the cluster; `None` where there is none yet.
+/// The major version that created the cluster. `None` if there is none yet.
 pub(super) fn made_by(data: &Path) -> Result<Option<u32>, EmbeddedError> {
     let file = data.join("PG_VERSION");
     match fs::read_to_string(&file) {
@@ -33,21 +33,21 @@ pub(super) fn made_by(data: &Path) -> Result<Option<u32>, EmbeddedError> {
             Some(major) => Ok(Some(major)),
             None => Err(EmbeddedError::Folder {
                 path: data.to_owned(),
-                reason: format!("PG_VERSION in it holds {:?}", text.trim()),
+                reason: format!("PG_VERSION in it contains {:?}", text.trim()),
             }),
         },
         Err(_) if fs::read_dir(data).map_or(true, |mut entries| entries.next().is_none()) => Ok(None),
         Err(error) => Err(EmbeddedError::Folder {
             path: data.to_owned(),
             reason: format!(
-                "it holds files, but its PG_VERSION cannot be read ({error}); move it away to start with an empty database"
+                "it contains files, but its PG_VERSION cannot be read ({error}); move it away to start with an empty database"
             ),
         }),
     }
 }
 
-/// Make the cluster unless it is there, see that it is the server's, and that its superuser has the
-/// kept password.
+/// Create the cluster unless it exists, give it to the server's user, and make sure that its
+/// superuser has the stored password.
 pub(super) async fn prepare(
     folder: &Folder,
     user: &ServerUser,
@@ -62,7 +62,7 @@ pub(super) async fn prepare(
         return make(folder, user, binaries, password, sync).await;
     }
     user.own_all(&data).map_err(EmbeddedError::io("hand over", &data))?;
-    // The server refuses a folder that others can look into, which a copy or a restored backup
+    // The server rejects a folder that other users can read, which a copy or a restored backup
     // easily is.
     fs::set_permissions(&data, Permissions::from_mode(0o700)).map_err(EmbeddedError::io("close to others", &data))?;
     if is_new_password {
@@ -71,8 +71,7 @@ pub(super) async fn prepare(
     Ok(())
 }
 
-/// initdb works in a folder of its own; the rename at the end is the moment from which the cluster
-/// exists.
+/// initdb works in a temporary folder. The cluster exists from the rename at the end.
 async fn make(
     folder: &Folder,
     user: &ServerUser,
@@ -85,7 +84,7 @@ async fn make(
     let (made, secret) = (work.join("data"), work.join("password"));
     let write = || {
         DirBuilder::new().mode(0o700).create(&work)?;
-        // A copy that the server's user can read: a pipe of ours would be closed to it.
+        // A copy that the server's user can read. It could not read from a pipe of ours.
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&secret)?.write_all(password.as_bytes())?;
         user.own(&secret)?;
         user.own(&work)
@@ -100,19 +99,19 @@ async fn make(
     let out = Command::from(initdb).kill_on_drop(true).output().await;
     let result = match out {
         Ok(out) if out.status.success() => {
-            // An empty folder in its place is no cluster.
+            // An empty folder in its place is not a cluster.
             let _ = fs::remove_dir(&data);
             fs::rename(&made, &data).map_err(EmbeddedError::io("put the new cluster at", &data))
         }
         Ok(out) => Err(failed(&data, &out)),
         Err(error) => Err(EmbeddedError::io("run initdb in", &binaries.dir)(error)),
     };
-    // On the next start otherwise.
+    // If this fails, the next start removes it.
     let _ = fs::remove_dir_all(&work);
     result
 }
 
-/// The password file was lost: a single-user server asks for none.
+/// For a lost password file: a single-user server asks for no password.
 async fn set_password(
     data: &Path,
     user: &ServerUser,
@@ -125,13 +124,13 @@ async fn set_password(
     let run = async {
         let mut child = Command::from(single).spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
-            // Hexadecimal, so nothing to quote. Ends by end of file.
+            // Hexadecimal, so no quoting is needed. The end of the input ends the server.
             stdin.write_all(format!("ALTER ROLE {ROLE} PASSWORD '{password}'\n").as_bytes()).await?;
         }
         child.wait_with_output().await
     };
     let out = run.await.map_err(EmbeddedError::io("set the password in", data))?;
-    // A single-user server reports a failed statement, and ends well all the same.
+    // A single-user server reports a failed statement but exits with 0.
     if out.status.success() && !String::from_utf8_lossy(&out.stderr).contains("ERROR:") {
         return Ok(());
     }
@@ -148,10 +147,10 @@ fn text_of(out: &Output) -> String {
     text.trim().replace('\n', " | ")
 }
 
-/// A killed initdb leaves a server of its own behind, which writes on until it finds that nobody
-/// speaks to it.
+/// A killed initdb leaves a server process behind, which keeps writing until it notices that its
+/// client is gone.
 async fn remove_leftovers(home: &Path) -> std::io::Result<()> {
-    let deadline = Instant::now() + LAST_BREATH;
+    let deadline = Instant::now() + ORPHAN_TIMEOUT;
     for entry in fs::read_dir(home)? {
         let entry = entry?;
         if !entry.file_name().to_string_lossy().starts_with(WORK) {

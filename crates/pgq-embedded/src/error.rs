@@ -1,5 +1,4 @@
-//! What can go wrong with the embedded server: each error names the thing, the cause and the
-//! remedy.
+//! Errors of the embedded server. Each names the object, the cause and the remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,11 +10,11 @@ pub enum EmbeddedError {
     #[error("no usable PostgreSQL server was found ({looked}); {remedy}")]
     NoServer { looked: String, remedy: String },
 
-    #[error("{origin} says the PostgreSQL server is in {}, but {reason}; point it at a folder that holds postgres and initdb", dir.display())]
+    #[error("{origin} says the PostgreSQL server is in {}, but {reason}; point it at a folder that contains postgres and initdb", dir.display())]
     BadBinaries { origin: &'static str, dir: PathBuf, reason: String },
 
     #[error(
-        "the data in {} was made by PostgreSQL {made_by}, but the server found is {found}; install PostgreSQL {made_by}, or set \
+        "the data in {} was created by PostgreSQL {made_by}, but the server found is {found}; install PostgreSQL {made_by}, or set \
          PGQ_HOST_PG_BIN to the folder of its programs, or move that folder away to start with an empty database",
         data.display()
     )]
@@ -36,25 +35,25 @@ pub enum EmbeddedError {
     )]
     Stuck { data: PathBuf, pid: i32, state: String },
 
-    #[error("port {port} on 127.0.0.1 is taken; free it, choose another port, or name none to have a free one chosen")]
+    #[error("port {port} on 127.0.0.1 is taken; free it, choose another port, or omit the port to use any free one")]
     PortTaken { port: u16 },
 
     #[error("the data folder {} cannot be used: {reason}", path.display())]
     Folder { path: PathBuf, reason: String },
 
-    #[error("initdb could not make a database in {} ({status}): {output}", data.display())]
+    #[error("initdb could not create a database in {} ({status}): {output}", data.display())]
     Initdb { data: PathBuf, status: String, output: String },
 
     #[error("PostgreSQL on {} did not start ({status}); its log {} ends with:\n{tail}", data.display(), log.display())]
     Start { data: PathBuf, status: String, log: PathBuf, tail: String },
 
     #[error(
-        "PostgreSQL on {} refused the kept password; delete {} and start again to have a new one set",
+        "PostgreSQL on {} rejected the stored password; delete {} and start again to set a new one",
         data.display(), password.display()
     )]
     Password { data: PathBuf, password: PathBuf },
 
-    #[error("{database:?} is no name for a database: {reason}")]
+    #[error("{database:?} is not a valid name for a database: {reason}")]
     DatabaseName { database: String, reason: &'static str },
 
     #[error("{doing} on the embedded server failed")]
@@ -80,7 +79,7 @@ impl EmbeddedError {
         move |source| Self::Io { doing, path, source }
     }
 
-    /// For `map_err`: what was being asked of the server.
+    /// For `map_err`: which request to the server failed.
     pub(super) fn sql(doing: impl Into<String>) -> impl FnOnce(sqlx::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Sql { doing, source }

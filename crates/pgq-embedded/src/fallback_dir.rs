@@ -1,5 +1,5 @@
-//! Where the database lives when PostgreSQL's user cannot enter the folder asked for: a project
-//! under `/root`, started by root.
+//! Where the database is kept if PostgreSQL's user cannot enter the requested folder, such as a
+//! project under `/root`, started by root.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -13,8 +13,8 @@ use super::user::ServerUser;
 /// Both survive a reboot.
 const PLACES: [&str; 2] = ["/var/lib/pgq-host", "/var/tmp/pgq-host"];
 
-/// See that we can write into the folder and that the server's user can enter it; open the folder
-/// itself if that is all it takes.
+/// Make sure that we can write into the folder and that the server's user can enter it. If only the
+/// folder's own mode prevents that, change it.
 pub(super) fn let_in(path: &Path, user: &ServerUser) -> Result<(), String> {
     let meta = fs::metadata(path).map_err(|e| e.to_string())?;
     if !user.is_switched() {
@@ -24,7 +24,7 @@ pub(super) fn let_in(path: &Path, user: &ServerUser) -> Result<(), String> {
         if rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_err() {
             return Err(format!("you (user {me}) cannot write to it; it belongs to user {}", owner(path)));
         }
-        // PostgreSQL uses no data folder of somebody else's.
+        // PostgreSQL rejects a data folder that belongs to another user.
         if owner(&data) != me {
             let (owner, path) = (owner(&data), path.display());
             return Err(format!(
@@ -36,7 +36,8 @@ pub(super) fn let_in(path: &Path, user: &ServerUser) -> Result<(), String> {
     if user.can_enter(path) {
         return Ok(());
     }
-    // Passing through is all that is granted: the files in it keep their own modes.
+    // This only allows the server's user to pass through. The files in the folder keep their own
+    // modes.
     let _ = fs::set_permissions(path, Permissions::from_mode(meta.mode() & 0o7777 | 0o011));
     if user.can_enter(path) {
         return Ok(());
@@ -53,8 +54,8 @@ pub(super) fn let_in(path: &Path, user: &ServerUser) -> Result<(), String> {
     ))
 }
 
-/// The stand-in for a folder: the same for every run, and safe from whoever else may write beside
-/// it.
+/// The fallback for a folder: the same for every run, and protected from other users who may write
+/// beside it.
 pub(super) fn of(path: &Path) -> Result<PathBuf, EmbeddedError> {
     let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
     let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -68,12 +69,12 @@ pub(super) fn of(path: &Path) -> Result<PathBuf, EmbeddedError> {
     }
     Err(EmbeddedError::Folder {
         path: path.to_owned(),
-        reason: format!("nor can its stand-in be made ({reason}); choose another data folder"),
+        reason: format!("and its fallback cannot be created ({reason}); choose another data folder"),
     })
 }
 
-/// A folder that only we can write to; one that is there already has to be ours, and no link to
-/// somewhere else.
+/// Create a folder that only we can write to. An existing one must belong to us and must not be a
+/// link.
 fn make_private(folder: &Path) -> std::io::Result<()> {
     match fs::DirBuilder::new().mode(0o711).create(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
@@ -82,10 +83,10 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
     let meta = fs::symlink_metadata(folder)?;
     let ours = meta.uid() == rustix::process::geteuid().as_raw();
     if meta.is_dir() && ours && meta.mode() & 0o022 == 0 {
-        // The umask may have taken the bits that let the server through.
+        // The umask may have removed the bits that let the server's user pass through.
         return fs::set_permissions(folder, Permissions::from_mode(meta.mode() & 0o7777 | 0o011));
     }
-    Err(std::io::Error::other("it belongs to another user or others can write to it"))
+    Err(std::io::Error::other("it belongs to another user, or others can write to it"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The data folder: what lies where in it.
+//! The data folder and its layout.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -10,10 +10,11 @@ use super::fallback_dir;
 use super::lock::Lock;
 use super::user::ServerUser;
 
-/// The longest path of a socket: `sun_path` less its NUL, on Linux and on the BSDs (macOS).
+/// The longest path of a socket: `sun_path` without its NUL, on Linux and on the BSDs (macOS).
 const SOCKET_PATH_MAX: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
-/// An opened folder. Nobody else has it open: the lock goes with the process, however that ends.
+/// An open folder. No other process has it open: the kernel releases the lock when the process
+/// ends, for whatever reason.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -21,10 +22,10 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Make or find the folder, or its stand-in where the server's user cannot enter it, and lock
+    /// Create or find the folder, or its fallback if the server's user cannot enter it, and lock
     /// it.
     pub(super) fn open(wanted: &Path) -> Result<(Self, ServerUser), EmbeddedError> {
-        fs::create_dir_all(wanted).map_err(EmbeddedError::io("make the data folder", wanted))?;
+        fs::create_dir_all(wanted).map_err(EmbeddedError::io("create the data folder", wanted))?;
         let path = wanted.canonicalize().map_err(EmbeddedError::io("find the data folder", wanted))?;
         let mut user = ServerUser::choose(&[&path.join("data"), &path]);
         let path = match fallback_dir::let_in(&path, &user) {
@@ -35,7 +36,7 @@ impl Folder {
             Err(reason) => {
                 let other = fallback_dir::of(&path)?;
                 user = ServerUser::choose(&[&other.join("data")]);
-                tracing::warn!(wanted = %path.display(), data_dir = %other.display(), reason, "the embedded database lives elsewhere");
+                tracing::warn!(wanted = %path.display(), data_dir = %other.display(), reason, "the embedded database is in another folder");
                 other
             }
         };
@@ -64,23 +65,23 @@ impl Folder {
         self.path.join("password")
     }
 
-    /// The process that had the folder before us, if it said so.
+    /// The process that had the folder before us, if it recorded its id.
     pub(super) fn previous_holder(&self) -> Option<i32> {
         self.lock.previous_holder
     }
 
-    /// The superuser's password; `true` when it was made just now, and no existing database knows
-    /// it.
+    /// The superuser's password. `true` if it was created just now, so that no existing database
+    /// knows it.
     pub(super) fn password(&self) -> Result<(String, bool), EmbeddedError> {
         let file = self.password_file();
         match fs::read_to_string(&file) {
-            // Shorter than written: a crash came between.
+            // A shorter text was truncated by a crash.
             Ok(text) if text.trim().len() == 64 => return Ok((text.trim().to_owned(), false)),
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(EmbeddedError::io("read", &file)(error)),
         }
-        // From the operating system's source of randomness, unlike fastrand.
+        // UUIDs come from the operating system's source of randomness, unlike fastrand.
         let password = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
         let new = file.with_extension("new");
         let write = || {
@@ -93,20 +94,20 @@ impl Folder {
         Ok((password, true))
     }
 
-    /// The port of the last run, so that a `psql` line of yesterday works today.
+    /// The port of the last run, so that yesterday's `psql` command still works.
     pub(super) fn last_port(&self) -> Option<u16> {
         fs::read_to_string(self.path.join("port")).ok()?.trim().parse().ok()
     }
 
     pub(super) fn keep_port(&self, port: u16) {
         if self.last_port() != Some(port) {
-            // A convenience: without it the next run finds another port.
+            // Only a convenience: without it, the next run chooses another port.
             let _ = fs::write(self.path.join("port"), format!("{port}\n"));
         }
     }
 
     /// The value of `unix_socket_directories`: the data folder (which only the server's user can
-    /// enter), or none where its path is too long for a socket or would need quoting.
+    /// enter), or none if its path is too long for a socket or would need quoting.
     pub(super) fn socket_folder(&self) -> String {
         let data = self.data();
         let plain = |path: &&str| path.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c));

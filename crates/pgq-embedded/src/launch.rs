@@ -1,4 +1,4 @@
-//! Bringing a server up on a prepared cluster: settings, port, and the wait until it answers.
+//! Starts a server on a prepared cluster: settings, port, and the wait until it answers.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -16,39 +16,38 @@ use super::process::Process;
 use super::session;
 use super::user::ServerUser;
 
-/// What suits a private database on a developer's machine. Settings of the caller come after these
-/// and win.
+/// Settings for a private database on a developer's machine. The caller's settings come later and
+/// take precedence.
 const DEFAULTS: [(&str, &str); 15] = [
-    ("jit", "off"), // costs a queue's short statements more than they take
+    ("jit", "off"), // costs short statements more than it saves
     ("max_connections", "100"),
     ("shared_buffers", "128MB"),
-    ("wal_level", "minimal"), // nothing replicates it
+    ("wal_level", "minimal"), // there are no replicas
     ("max_wal_senders", "0"),
     ("max_logical_replication_workers", "0"),
     ("max_wal_size", "512MB"),
     ("password_encryption", "scram-sha-256"),
     ("ssl", "off"), // loopback only
     ("unix_socket_permissions", "0700"),
-    ("log_destination", "stderr"), // and stderr is our file, bounded by us
+    ("log_destination", "stderr"), // stderr is our file, whose size we limit
     ("logging_collector", "off"),
     ("log_checkpoints", "off"),
     ("log_line_prefix", "%m [%p] "),
-    ("lc_messages", "C"), // we look for some of its messages
+    ("lc_messages", "C"), // we search for some of its messages
 ];
 
 /// Recovery after a crash replays at most `max_wal_size`.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long the workers of a killed server may take to notice that it is gone.
+/// How long the child processes of a killed server may take to notice.
 const ORPHANS: Duration = Duration::from_secs(15);
 
 const POLL: Duration = Duration::from_millis(10);
 
-/// Free ports that may be snatched from under us before we give up.
+/// How many free ports may be taken by others, right before we use them, before we give up.
 const PORTS_TRIED: u32 = 5;
 
-/// Start the server and wait until it answers to the role and the password; returns it with its
-/// port.
+/// Start the server, and wait until it accepts the role and the password. Returns it with its port.
 pub(super) async fn launch(
     folder: &Folder,
     user: &ServerUser,
@@ -85,7 +84,7 @@ pub(super) async fn launch(
                 None => {}
             }
         }
-        // Children of a killed server, which hold its memory until they notice.
+        // Children of a killed server, which hold its shared memory until they notice.
         if tail.contains("pre-existing shared memory block") && begun.elapsed() < ORPHANS {
             tokio::time::sleep(POLL * 5).await;
             continue;
@@ -104,12 +103,12 @@ async fn spawn(
     let (log, begin) = log::open(&folder.log())?;
     let also = log.try_clone().map_err(EmbeddedError::io("open", &folder.log()))?;
     let data = folder.data();
-    // SIGINT is a fast shutdown: data safe, no recovery at the next start.
+    // SIGINT is a fast shutdown: the data is safe, and the next start needs no recovery.
     let mut postgres = user.command(&binaries.dir.join("postgres"), &data, Signal::INT);
     postgres.stdout(log).stderr(also).stdin(Stdio::null()).arg("-D").arg(&data);
     let callers = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let (port, sockets) = (port.to_string(), folder.socket_folder());
-    // Last, since the last one counts: where it listens is not for callers to widen.
+    // At the end, because the last value counts: callers must not change where it listens.
     let fixed = [("port", port.as_str()), ("listen_addresses", "127.0.0.1"), ("unix_socket_directories", &sockets)];
     for (name, value) in DEFAULTS.into_iter().chain(callers).chain(fixed) {
         postgres.arg("-c").arg(format!("{name}={value}"));
@@ -118,8 +117,7 @@ async fn spawn(
     Ok((process, begin))
 }
 
-/// The server says so itself, in its pid file; asking by connecting would fill its log with
-/// refusals.
+/// The server records its state in its pid file. Trying to connect would fill its log with errors.
 async fn wait_until_ready(process: &Process, data: &Path) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
@@ -131,7 +129,7 @@ async fn wait_until_ready(process: &Process, data: &Path) -> bool {
     false
 }
 
-/// The port asked for, else that of the last run, else any that is free.
+/// The requested port, or else that of the last run, or else any free port.
 fn choose_port(wanted: Option<u16>, last: Option<u16>) -> Result<u16, EmbeddedError> {
     let free = |port| Some(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?.local_addr().ok()?.port());
     match wanted {

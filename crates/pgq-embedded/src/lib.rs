@@ -1,8 +1,9 @@
 //! The embedded PostgreSQL of `pgq-host dev`: a private server in a folder of the project, kept
-//! across runs.
+//! between runs.
 //!
-//! What it never does: listen beyond 127.0.0.1, run as root, outlive us unnoticed (Linux: at all),
-//! share its folder with a second process, or touch a database that it did not make.
+//! It never listens beyond 127.0.0.1, never runs as root, never outlives us unnoticed (on Linux:
+//! never at all), never shares its folder with a second process, and never touches a database that
+//! it did not create.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -27,18 +28,19 @@ pub use self::error::EmbeddedError;
 use self::folder::Folder;
 use self::process::Process;
 
-/// What the user may decide.
+/// The user's choices.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Holds the data, the password, the log. Made when missing; started by root in a place that an
-    /// unprivileged user cannot enter, a stand-in is used: ask [`Server::data_dir`].
+    /// Contains the data, the password and the log. It is created if it is missing. If root starts
+    /// the server and an unprivileged user cannot enter it, a fallback is used: see
+    /// [`Server::data_dir`].
     pub data_dir: PathBuf,
-    /// Exactly this port; `None` takes that of the last run, or a free one.
+    /// Use exactly this port. `None` means that of the last run, or a free one.
     pub port: Option<u16>,
-    /// The folder of `postgres` and `initdb`; `None` looks in `PGQ_HOST_PG_BIN`, on `PATH`, where
-    /// packages put them, and downloads.
+    /// The folder of `postgres` and `initdb`. `None` searches `PGQ_HOST_PG_BIN`, `PATH` and the
+    /// folders of packages, and then downloads.
     pub binaries: Option<PathBuf>,
-    /// Server settings, over our defaults.
+    /// Server settings, which take precedence over our defaults.
     pub settings: Vec<(String, String)>,
 }
 
@@ -48,14 +50,15 @@ impl Settings {
         Self { data_dir: data_dir.into(), port: None, binaries: None, settings: Vec::new() }
     }
 
-    /// Without fsync there is no point in syncing what initdb writes.
+    /// Without fsync, syncing initdb's files is pointless.
     fn is_synced(&self) -> bool {
         let last = self.settings.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case("fsync"));
         last.is_none_or(|(_, value)| !["off", "false", "no", "0"].contains(&value.to_ascii_lowercase().as_str()))
     }
 }
 
-/// A server that answers. Dropped without [`Server::stop`], it is told to stop and not waited for.
+/// A running server. If it is dropped without [`Server::stop`], it is told to stop, but nobody
+/// waits for it.
 pub struct Server {
     process: Process,
     port: u16,
@@ -64,8 +67,13 @@ pub struct Server {
     folder: Folder,
 }
 
-/// Start the server of this folder, or take over the one that still runs there. It answers when
-/// this returns.
+/// Start the server of this folder, or take over the one that is still running there. It answers
+/// when this returns.
+///
+/// # Errors
+///
+/// Fails if no server is found or can be downloaded, if the folder or the port is in use, or if the
+/// server does not start.
 pub async fn start(settings: Settings) -> Result<Server, EmbeddedError> {
     let (folder, user) = Folder::open(&settings.data_dir)?;
     let (password, is_new) = folder.password()?;
@@ -82,28 +90,28 @@ pub async fn start(settings: Settings) -> Result<Server, EmbeddedError> {
     };
     folder.keep_port(port);
     let taken_over = process.is_adopted();
-    tracing::info!(data_dir = %folder.path().display(), port, pid = process.pid(), taken_over, "the embedded PostgreSQL answers");
+    tracing::info!(data_dir = %folder.path().display(), port, pid = process.pid(), taken_over, "the embedded PostgreSQL accepts connections");
     let log_keeper = log::keep_bounded(folder.log());
     Ok(Server { process, port, password, log_keeper, folder })
 }
 
 impl Server {
-    /// The address of a database as its superuser. It holds the password: not for a log.
+    /// The address of a database as its superuser. It contains the password, so do not log it.
     pub fn dsn(&self, database: &str) -> String {
         session::dsn(self.port, &self.password, database)
     }
 
-    /// On 127.0.0.1.
+    /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The folder in use, which may be a stand-in for the one asked for.
+    /// The folder in use, which may be a fallback for the requested one.
     pub fn data_dir(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The server's log, which is bounded and lies in the folder.
+    /// The server's log, which is in the folder and limited in size.
     pub fn log_file(&self) -> PathBuf {
         self.folder.log()
     }
@@ -113,18 +121,22 @@ impl Server {
         self.process.pid()
     }
 
-    /// Did an earlier run leave this server running? Then it has that run's settings.
+    /// Whether an earlier run left this server running. Then it has that run's settings.
     pub fn taken_over(&self) -> bool {
         self.process.is_adopted()
     }
 
-    /// Make a database unless there is one of this name.
+    /// Create a database unless one of this name exists.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the name is invalid or the server does not answer.
     pub async fn create_database_if_missing(&self, name: &str) -> Result<(), EmbeddedError> {
         session::create_database_if_missing(self.port, &self.password, name).await
     }
 
-    /// Wait for an end that nobody asked for (somebody killed it, the disk is full); returns how it
-    /// ended, with the end of its log.
+    /// Wait for an unexpected end (somebody killed it, or the disk is full). Returns how it ended,
+    /// with the end of its log.
     pub async fn ended(&self) -> String {
         let how = self.process.ended().await;
         format!(
@@ -134,8 +146,8 @@ impl Server {
         )
     }
 
-    /// Fast shutdown: cuts connections, keeps all that was committed, returns when the server is
-    /// gone.
+    /// Fast shutdown: closes connections, keeps everything that was committed, and returns when the
+    /// server has ended.
     pub async fn stop(self) {
         if !self.process.stop().await {
             tracing::warn!(

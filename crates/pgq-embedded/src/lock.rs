@@ -1,5 +1,5 @@
-//! The lock that gives a folder to one process at a time. The kernel takes it back with the
-//! process, however that ends.
+//! The lock that gives a folder to one process at a time. The kernel releases it when the process
+//! ends, for whatever reason.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -8,16 +8,16 @@ use std::path::Path;
 
 use super::error::EmbeddedError;
 
-/// Held until dropped.
+/// Held until it is dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
-    /// The process that had the lock before us, if it said so.
+    /// The process that had the lock before us, if it recorded its id.
     pub(super) previous_holder: Option<i32>,
     _file: File,
 }
 
 impl Lock {
-    /// Lock the folder, or name the process that has it.
+    /// Lock the folder, or report the process that has it.
     pub(super) fn take(path: &Path) -> Result<Self, EmbeddedError> {
         let name = path.join("lock");
         let doing = || EmbeddedError::io("lock", &name);
@@ -33,7 +33,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                // The holder may be about to write its id.
+                // The holder may not have written its id yet.
                 let _ = file.read_to_string(&mut text);
                 let pid = if text.trim().is_empty() { "(unknown)" } else { text.trim() };
                 return Err(EmbeddedError::InUse { data_dir: path.to_owned(), pid: pid.to_owned() });

@@ -1,8 +1,7 @@
-//! The server's log: a file beside the data that is bounded in size, and whose end goes into every
-//! error.
+//! The server's log: a file of limited size beside the data, whose end is included in every error.
 //!
-//! The server writes to the file itself rather than through a pipe of ours, so its last words are
-//! kept when we are killed.
+//! The server writes to the file itself rather than through a pipe, so its last messages are kept
+//! even if we are killed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
@@ -12,19 +11,19 @@ use std::time::Duration;
 
 use super::error::EmbeddedError;
 
-/// Beyond this the log becomes `server.log.1`, in place of the one before.
+/// A larger log is moved to `server.log.1`, replacing the previous one.
 const SIZE_MAX: u64 = 4 << 20;
 
-/// How often a running server's log is looked at.
+/// How often a running server's log is checked.
 const CHECK: Duration = Duration::from_secs(60);
 
-/// Enough of the end to show the cause and its hints.
+/// Enough of the end to show the cause and its hints, in bytes.
 const TAIL: u64 = 4096;
 
-/// Lines of it that an error shows.
+/// The most lines of it in an error.
 const TAIL_LINES: usize = 12;
 
-/// Open for a server's output, and tell where that output will begin.
+/// Open it for a server's output, and return the position where that output will start.
 pub(super) fn open(path: &Path) -> Result<(File, u64), EmbeddedError> {
     bound(path, SIZE_MAX).map_err(EmbeddedError::io("rotate", path))?;
     let open = || {
@@ -51,7 +50,7 @@ pub(super) fn tail(path: &Path, begin: u64) -> String {
     if shown.trim().is_empty() { "(nothing)".into() } else { shown }
 }
 
-/// Keep the log of a running server bounded, until the returned task is aborted.
+/// Limit the log of a running server, until the returned task is aborted.
 pub(super) fn keep_bounded(path: PathBuf) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         loop {
@@ -63,7 +62,7 @@ pub(super) fn keep_bounded(path: PathBuf) -> tokio::task::JoinHandle<()> {
     })
 }
 
-/// Copy away and truncate, rather than rename: the server keeps its file open, for appending.
+/// Copy and truncate rather than rename, because the server keeps its file open for appending.
 fn bound(path: &Path, size_max: u64) -> std::io::Result<()> {
     if fs::metadata(path).map_or(0, |meta| meta.len()) <= size_max {
         return Ok(());

@@ -14,8 +14,8 @@ pub(super) enum Status {
     Stopping,
 }
 
-/// The lines that matter here. A server writes the file line by line while it starts, so all but
-/// the first may be missing.
+/// The relevant lines. A server writes the file line by line while it starts, so all but the first
+/// may be missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PidFile {
     pub(super) pid: i32,
@@ -23,11 +23,11 @@ pub(super) struct PidFile {
     pub(super) status: Status,
 }
 
-/// Who has the process id that a file names.
+/// Who has the process id in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holder {
     Nobody,
-    /// The id was given to another program since.
+    /// The id now belongs to an unrelated program.
     Stranger,
     Server,
 }
@@ -51,7 +51,7 @@ impl PidFile {
     }
 }
 
-/// Who has this process id, as seen from the cluster in `data`?
+/// Who has this process id, as seen from the cluster in `data`.
 pub(super) fn holder(pid: i32, data: &Path) -> Holder {
     if !is_alive(pid) {
         Holder::Nobody
@@ -62,10 +62,10 @@ pub(super) fn holder(pid: i32, data: &Path) -> Holder {
     }
 }
 
-/// Does a process with this id run? A zombie does not: nobody may ever reap it.
+/// Whether a process with this id runs. A zombie does not count, because nobody may ever reap it.
 pub(super) fn is_alive(pid: i32) -> bool {
     if cfg!(target_os = "linux") {
-        // The state follows the program's name, which may hold anything, in parentheses.
+        // The state follows the program's name, which is in parentheses and may contain anything.
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         return stat
             .rsplit(')')
@@ -78,7 +78,7 @@ pub(super) fn is_alive(pid: i32) -> bool {
 
 pub(super) fn signal(pid: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(pid) {
-        // It may have gone in this moment, which is what the caller is after.
+        // It may have just ended, which is what the caller wants.
         let _ = rustix::process::kill_process(pid, signal);
     }
 }
@@ -95,8 +95,8 @@ fn is_server_on(pid: i32, data: &Path) -> bool {
     if !comm.starts_with("postgres") && !comm.starts_with("postmaster") {
         return false;
     }
-    // A server works in its data folder. Root without CAP_SYS_PTRACE (a container) cannot see that,
-    // but can see the command line.
+    // A server's working directory is its data folder. Root without CAP_SYS_PTRACE (in a container)
+    // cannot read that, but can read the command line.
     match fs::read_link(format!("/proc/{pid}/cwd")) {
         Ok(folder) => folder == data,
         Err(_) => fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| {

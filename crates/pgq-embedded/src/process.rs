@@ -10,26 +10,26 @@ use tokio::sync::{oneshot, watch};
 
 use super::pidfile::{self, Holder};
 
-/// A fast shutdown writes all dirty pages out, which takes a slow disk a while.
+/// A fast shutdown writes all dirty pages, which can take long on a slow disk.
 const FAST: Duration = Duration::from_secs(60);
 
-/// An immediate one writes nothing; the next start recovers.
+/// An immediate shutdown writes nothing, and the next start recovers.
 const IMMEDIATE: Duration = Duration::from_secs(10);
 
 const POLL: Duration = Duration::from_millis(10);
 
-/// A server of ours or one that was taken over.
+/// A server that we started or took over.
 #[derive(Debug)]
 pub(super) struct Process {
     pid: i32,
     data: PathBuf,
-    /// How our child ended; nobody tells us that of a server that was taken over.
+    /// How our child ended. This is unknown for a server that was taken over.
     ended: Option<watch::Receiver<Option<String>>>,
 }
 
 impl Process {
-    /// A thread of its own spawns the server and lives as long as that: the kernel's "signal me
-    /// when my parent dies" means the thread.
+    /// Spawn the server from a dedicated thread that lives as long as the server, because the
+    /// kernel's "signal me when my parent dies" refers to the parent's thread.
     pub(super) async fn spawn(mut command: Command, data: &Path) -> std::io::Result<Self> {
         let (spawned, pid) = oneshot::channel();
         let (ending, ended) = watch::channel(None);
@@ -37,12 +37,12 @@ impl Process {
             let mut child = match command.spawn() {
                 Ok(child) => child,
                 Err(error) => {
-                    // Nobody waits for it any more: then nobody needs to know.
+                    // If nobody waits for it any more, nobody needs to know.
                     let _ = spawned.send(Err(error));
                     return;
                 }
             };
-            // Its end of the log would stay open with us otherwise.
+            // Otherwise our end of the log would stay open.
             drop(command);
             let pid = i32::try_from(child.id()).unwrap_or_default();
             if spawned.send(Ok(pid)).is_err() {
@@ -68,7 +68,7 @@ impl Process {
         self.ended.is_none()
     }
 
-    /// Wait for the server's end, however it comes, and tell how it ended.
+    /// Wait for the server to end, for whatever reason. Returns how it ended.
     pub(super) async fn ended(&self) -> String {
         let Some(mut ended) = self.ended.clone() else {
             while self.is_running() {
@@ -78,14 +78,14 @@ impl Process {
         };
         let how = match ended.wait_for(Option::is_some).await {
             Ok(how) => how.clone(),
-            // The watcher always sends before it goes.
+            // The watcher always sends before it ends.
             Err(_) => pending().await,
         };
         how.unwrap_or_default()
     }
 
-    /// Fast shutdown: open connections are cut, everything committed is kept. `false` when it had
-    /// to be killed.
+    /// Fast shutdown: closes open connections and keeps everything that was committed. Returns
+    /// `false` if the server had to be killed.
     pub(super) async fn stop(&self) -> bool {
         for (signal, patience) in [(Signal::INT, FAST), (Signal::QUIT, IMMEDIATE)] {
             self.signal(signal);
@@ -104,7 +104,7 @@ impl Process {
         }
     }
 
-    /// A server that is gone has lost its id, perhaps to another process by now.
+    /// Once a server has ended, its id may belong to another process.
     fn is_running(&self) -> bool {
         match &self.ended {
             Some(ended) => ended.borrow().is_none(),
@@ -113,8 +113,8 @@ impl Process {
     }
 }
 
-/// For a start that failed or was cancelled, and an owner that cannot wait: the server goes, in its
-/// own time.
+/// If a start failed or was cancelled, or the owner cannot wait, the server is told to stop and
+/// ends by itself.
 impl Drop for Process {
     fn drop(&mut self) {
         self.signal(Signal::INT);

@@ -1,4 +1,5 @@
-//! Talking to the server as its superuser: is it ours, does it answer, make a database.
+//! Sessions with the server as its superuser: whether it is ours, whether it answers, and creating
+//! a database.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::folder::Folder;
 /// A server on this machine that says it is ready answers at once or not at all.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A name that PostgreSQL would not cut off.
+/// PostgreSQL truncates longer names.
 const NAME_MAX: usize = 63;
 
 /// The address of a database, for any client.
@@ -24,13 +25,13 @@ pub(super) fn dsn(port: u16, password: &str, database: &str) -> String {
             _ => name.push_str(&format!("%{byte:02X}")),
         }
     }
-    // Nothing of the password, which is hexadecimal, needs an escape. No parameters: clients differ
-    // in those they know.
+    // The password is hexadecimal and needs no escapes. The address has no parameters, because
+    // clients support different ones.
     format!("postgresql://{ROLE}:{password}@127.0.0.1:{port}/{name}")
 }
 
-/// Does this very cluster answer on the port? A refused password is an error, since waiting will
-/// not help.
+/// Whether this very cluster answers on the port. A rejected password is an error, since waiting
+/// would not help.
 pub(super) async fn greet(port: u16, password: &str, folder: &Folder) -> Result<bool, EmbeddedError> {
     let ask = async {
         let mut connection = connect(port, password).await?;
@@ -54,12 +55,12 @@ pub(super) async fn greet(port: u16, password: &str, folder: &Folder) -> Result<
 pub(super) async fn create_database_if_missing(port: u16, password: &str, name: &str) -> Result<(), EmbeddedError> {
     let refuse = |reason| Err(EmbeddedError::DatabaseName { database: name.to_owned(), reason });
     if name.is_empty() || name.contains('\0') {
-        return refuse("it is empty or holds a zero byte");
+        return refuse("it is empty or contains a zero byte");
     }
     if name.len() > NAME_MAX {
-        return refuse("it is longer than PostgreSQL's 63 bytes");
+        return refuse("it is longer than 63 bytes, PostgreSQL's limit");
     }
-    let doing = || EmbeddedError::sql(format!("making the database {name:?}"));
+    let doing = || EmbeddedError::sql(format!("creating the database {name:?}"));
     let mut connection = connect(port, password).await.map_err(doing())?;
     let found = sqlx::query("SELECT FROM pg_database WHERE datname = $1").bind(name).fetch_optional(&mut connection);
     if found.await.map_err(doing())?.is_none() {

@@ -1,5 +1,5 @@
-//! What an earlier run left running: taken over when it serves, waited for when it stops, cleared
-//! away when it is only a file.
+//! Deals with a server that an earlier run left behind: takes it over if it is ready, waits if it
+//! is stopping, and removes its pid file if that is all that is left.
 
 use std::time::{Duration, Instant};
 
@@ -11,16 +11,16 @@ use super::pidfile::{self, Holder, PidFile, Status};
 use super::process::Process;
 use super::session;
 
-/// A fast shutdown, or a recovery, that the previous run began.
+/// For a fast shutdown, or a recovery, that the previous run started.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a process that holds the lock no longer may take to be gone.
-const LAST_BREATH: Duration = Duration::from_secs(1);
+/// How long a process may take to end after it has released the lock.
+const HOLDER_EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 const POLL: Duration = Duration::from_millis(10);
 
-/// The running server of this folder with its port, if there is one that serves. `password` is the
-/// kept one, if it is known to it.
+/// The running server of this folder and its port, if there is one that is ready. `password` is the
+/// stored one, if the server knows it.
 pub(super) async fn find(
     folder: &Folder,
     password: Option<&str>,
@@ -31,10 +31,10 @@ pub(super) async fn find(
     let (mut waited, mut told_to_stop) = (false, false);
     while let Some(file) = PidFile::read(&data) {
         match pidfile::holder(file.pid, &data) {
-            // The server itself clears such a file, after it has looked for the dead one's
-            // children.
+            // The server itself removes such a file, after checking for children of the dead
+            // server.
             Holder::Nobody => return Ok(None),
-            // The server would take this process for another server, and refuse.
+            // The server would take this process for another server, and refuse to start.
             Holder::Stranger => {
                 let path = data.join(pidfile::NAME);
                 std::fs::remove_file(&path).map_err(EmbeddedError::io("remove the stale", &path))?;
@@ -43,14 +43,15 @@ pub(super) async fn find(
             Holder::Server => {}
         }
         if !waited {
-            wait_for_last_breath(folder).await;
+            wait_for_previous_holder(folder).await;
             waited = true;
             continue;
         }
         let port = file.port.filter(|port| wanted_port.is_none_or(|wanted| wanted == *port || wanted == 0));
         match (file.status, port, password) {
             (Status::Ready, Some(port), Some(password)) if !told_to_stop => {
-                // Told to stop, it would not have answered: see `wait_for_last_breath`.
+                // If it had been told to stop, it would not have answered: see
+                // `wait_for_previous_holder`.
                 match session::greet(port, password, folder).await {
                     Ok(true) => return Ok(Some((Process::adopt(file.pid, &data), port))),
                     Ok(false) => {}
@@ -58,8 +59,8 @@ pub(super) async fn find(
                     Err(error) => return Err(error),
                 }
             }
-            // It serves on another port than wanted, or with a password that is lost: it has to
-            // start anew.
+            // It listens on another port than requested, or its password is lost, so it has to be
+            // restarted.
             (Status::Ready, ..) if !told_to_stop => told_to_stop = stop(file.pid),
             _ => {}
         }
@@ -73,14 +74,14 @@ pub(super) async fn find(
     Ok(None)
 }
 
-/// A killed process gives up its lock a moment before the kernel tells its server to stop, and a
-/// server found "ready" in this moment is about to go. Once the process is gone the server has been
-/// told, and it heeds that before it accepts a connection.
-async fn wait_for_last_breath(folder: &Folder) {
+/// A killed process releases its lock a moment before the kernel tells its server to stop, so a
+/// server that is "ready" at that moment is about to end. Once the process is gone, the server has
+/// been told, and it reacts before it accepts another connection.
+async fn wait_for_previous_holder(folder: &Folder) {
     let Some(previous) = folder.previous_holder().filter(|pid| i32::try_from(std::process::id()) != Ok(*pid)) else {
         return;
     };
-    let deadline = Instant::now() + LAST_BREATH;
+    let deadline = Instant::now() + HOLDER_EXIT_TIMEOUT;
     while pidfile::is_alive(previous) && Instant::now() < deadline {
         tokio::time::sleep(POLL).await;
     }

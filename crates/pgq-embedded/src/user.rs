@@ -1,7 +1,7 @@
-//! The system user that the server runs as, and the one way to start one of its programs.
+//! The system user that the server runs as, and the only way to start the server's programs.
 //!
-//! PostgreSQL refuses to run as root, so root hands over to an unprivileged user. No program starts
-//! other than through [`ServerUser::command`]: it drops privileges, hides our environment, and ties
+//! PostgreSQL refuses to run as root, so root switches to an unprivileged user. All programs are
+//! started through [`ServerUser::command`], which drops privileges, hides our environment, and ties
 //! the program's life to ours.
 
 use std::fs;
@@ -13,20 +13,20 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
-/// Variables that the server's programs may see; ours hold secrets, and `PG*` would change what
-/// they do.
+/// Variables that the server's programs may see. Others may hold secrets, and `PG*` would change
+/// what the programs do.
 const PASSED_ON: [&str; 5] = ["PATH", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"];
 
 #[derive(Debug, Clone)]
 pub(super) struct ServerUser {
     name: String,
-    /// `None` when we are an ordinary user already, and the server runs as ourselves.
+    /// `None` if we are an ordinary user, and the server runs as the same user.
     switch_to: Option<(u32, u32)>,
 }
 
 impl ServerUser {
-    /// Whoever owns what is there already (the first of `existing` that is not root's), else
-    /// `postgres`, else `nobody`.
+    /// The owner of existing files (the first of `existing` that does not belong to root), or else
+    /// `postgres`, or else `nobody`.
     pub(super) fn choose(existing: &[&Path]) -> Self {
         if !rustix::process::geteuid().is_root() {
             return Self { name: "you".into(), switch_to: None };
@@ -52,13 +52,14 @@ impl ServerUser {
         self.switch_to.is_some()
     }
 
-    /// A program of the server, run in `folder`, that gets `on_our_death` when we die (Linux).
+    /// A program of the server, run in `folder`, which receives `on_our_death` when we die (on
+    /// Linux).
     pub(super) fn command(&self, program: &Path, folder: &Path, on_our_death: Signal) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("LC_ALL", "C").current_dir(folder).stdin(Stdio::null());
         command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        // Its own process group: a Ctrl-C at the terminal must reach us alone, or the server is
-        // gone before its clients have drained.
+        // In a process group of its own: a Ctrl-C at the terminal must reach only us. Otherwise the
+        // server would stop before its clients have drained.
         command.process_group(0);
         if let Some((uid, gid)) = self.switch_to {
             command.uid(uid).gid(gid);
@@ -67,8 +68,8 @@ impl ServerUser {
         command
     }
 
-    /// Can the server's user get into this folder? Asked of the kernel, since mode bits tell
-    /// nothing of ACLs and security modules.
+    /// Whether the server's user can enter this folder. The kernel is asked, because mode bits do
+    /// not show ACLs and security modules.
     pub(super) fn can_enter(&self, folder: &Path) -> bool {
         let mut probe = self.command(Path::new("/bin/sh"), folder, Signal::KILL);
         match probe.args(["-c", ":"]).stdout(Stdio::null()).stderr(Stdio::null()).status() {
@@ -77,7 +78,7 @@ impl ServerUser {
         }
     }
 
-    /// Make a file or folder the server's.
+    /// Give a file or folder to the server's user.
     pub(super) fn own(&self, path: &Path) -> io::Result<()> {
         match self.switch_to {
             Some((uid, gid)) => chown(path, Some(uid), Some(gid)),
@@ -85,8 +86,8 @@ impl ServerUser {
         }
     }
 
-    /// Make a whole folder the server's, when it is not (a copy made by root, say). Symbolic links
-    /// are not followed.
+    /// Give a folder with its contents to the server's user, unless it already belongs to it (root
+    /// may have copied it). Symbolic links are not followed.
     pub(super) fn own_all(&self, folder: &Path) -> io::Result<()> {
         let Some((uid, gid)) = self.switch_to else { return Ok(()) };
         if fs::metadata(folder)?.uid() == uid {
@@ -105,7 +106,7 @@ impl ServerUser {
     }
 }
 
-/// Name, uid and gid of the first matching line of `/etc/passwd`.
+/// The name, uid and gid in the first matching line of `/etc/passwd`.
 fn account(passwd: &str, matches: impl Fn(&str, u32) -> bool) -> Option<(String, u32, u32)> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -115,16 +116,16 @@ fn account(passwd: &str, matches: impl Fn(&str, u32) -> bool) -> Option<(String,
     })
 }
 
-/// A SIGKILL leaves us no chance to stop the server, so the kernel does it. The request has to come
-/// after the change of user, which clears it, and holds for the life of the thread that spawns: see
-/// `process::spawn`.
+/// If we are killed by SIGKILL, we cannot stop the server, so the kernel has to. The request must
+/// come after the change of user, which would clear it, and lasts as long as the thread that spawns
+/// the process: see `process::spawn`.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "std has no other hook between the change of user and exec")]
 fn die_with_us(command: &mut Command, signal: Signal) {
     let parent = rustix::process::getpid();
     let hook = move || {
         rustix::process::set_parent_process_death_signal(Some(signal))?;
-        // Killed between fork and the line above: nobody would ever signal this child.
+        // If we were killed between fork and the line above, nobody would signal this child.
         match rustix::process::getppid() {
             Some(pid) if pid == parent => Ok(()),
             _ => Err(rustix::io::Errno::SRCH.into()),
@@ -134,7 +135,7 @@ fn die_with_us(command: &mut Command, signal: Signal) {
     unsafe { command.pre_exec(hook) };
 }
 
-/// Elsewhere the server outlives a SIGKILL of ours, and the next start takes it over.
+/// On other systems, the server outlives us after a SIGKILL, and the next start takes it over.
 #[cfg(not(target_os = "linux"))]
 fn die_with_us(_: &mut Command, _: Signal) {}
 

@@ -1,11 +1,11 @@
-//! Which addresses are the operator's own network: those a plugin reaches only where
-//! `private-networks` says so.
+//! Which addresses belong to the operator's own network. A plugin reaches those only if
+//! `private-networks` grants them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// A range like `10.1.0.0/16`, or one address.
+/// A range like `10.1.0.0/16`, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
@@ -36,7 +36,8 @@ impl FromStr for Network {
             IpAddr::V4(address) => prefix <= bits && mask_v4(address, prefix) == address,
             IpAddr::V6(address) => prefix <= bits && mask_v6(address, prefix) == address,
         };
-        // 10.1.2.3/8 is a slip of somebody who means one address or eight bits: which, is not to be guessed.
+        // Whoever writes 10.1.2.3/8 means either one address or a range of eight bits, and we must
+        // not guess which.
         if kept { Ok(network) } else { Err(format!("{}; bits after the prefix must be zero", bad())) }
     }
 }
@@ -47,8 +48,8 @@ impl fmt::Display for Network {
     }
 }
 
-/// The IPv4 address inside an IPv6 one that stands for it (mapped, compatible, NAT64, 6to4), where
-/// a gateway may take it to.
+/// The IPv4 address embedded in an IPv6 address (mapped, compatible, NAT64, 6to4), since a gateway
+/// may deliver to it.
 pub(super) fn unwrapped(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     let octets = v6.octets();
@@ -62,14 +63,14 @@ pub(super) fn unwrapped(address: IpAddr) -> IpAddr {
     inner.into()
 }
 
-/// Whether it is an ordinary address of the public internet.
+/// Whether it is an ordinary address on the public internet.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match unwrapped(address) {
         IpAddr::V4(address) => {
             !PRIVATE_V4.iter().any(|(network, prefix)| v4_in(address, Ipv4Addr::from(*network), *prefix))
         }
-        // Only 2000::/3 is given out to the public at all; loopback, link-local, ULA and multicast
-        // are outside it.
+        // Only 2000::/3 is allocated for public use. Loopback, link-local, ULA and multicast
+        // addresses are outside it.
         IpAddr::V6(address) => {
             v6_in(address, Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3)
                 && !PRIVATE_V6.iter().any(|(network, prefix)| v6_in(address, Ipv6Addr::from(*network), *prefix))

@@ -1,5 +1,5 @@
-//! The generated half of `wit/`. Private to `wasm`: what the rest of the host sees is `job`'s plain
-//! data.
+//! The generated bindings of `wit/`. They are private to this crate: the rest of the host sees only
+//! the plain data of `pgq-job`.
 
 wasmtime::component::bindgen!({
     path: "wit",
@@ -15,7 +15,7 @@ wasmtime::component::bindgen!({
     require_store_data_send: true,
 });
 
-/// The optional export, found by itself so that a component without it is a plugin all the same.
+/// The optional export. It is bound separately, so that a component without it is still a plugin.
 pub(super) mod batch {
     wasmtime::component::bindgen!({
         path: "wit",

@@ -1,8 +1,8 @@
-//! Where a guest leaves its own code: each call of the host, ours or WASI's, passes here before
-//! anything of it is copied.
+//! The border between a guest and the host. Every call of the host, whether ours or WASI's, passes
+//! here before any of its arguments are copied.
 //!
-//! The epoch interrupts a guest at its loops and at the beginning of its functions. A straight line
-//! of calls has neither.
+//! The epoch interrupts a guest in its loops and at the start of its functions. A straight sequence
+//! of host calls has neither.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,28 +15,30 @@ use super::holdings;
 use super::interrupt::Interrupt;
 use super::limits::{Exhausted, Limits};
 
-/// Bytes that a call may pass: texts, headers, a piece of a body.
+/// The most bytes that a call may pass: texts, headers, a piece of a body.
 pub(super) const ARGUMENT_BYTES: usize = 256 << 10;
-/// Bytes that it may pass while there is a job to be enqueued: the payload. Twice of what is
-/// accepted, so that a little too much is refused with a reason instead of a trap.
+/// The most bytes that a call may pass while the guest holds a request to enqueue a job, because of
+/// the payload. This is twice the accepted size, so that a payload slightly above it gets an error
+/// with a reason rather than a trap.
 pub(super) const PAYLOAD_BYTES: usize = 32 << 20;
-/// Bytes that a handler may return, over all jobs of a batch.
+/// The most bytes that a handler may return, over all jobs of a batch.
 pub(super) const RESULT_BYTES: usize = 64 << 20;
 
-/// The hook of a store. `F` shows it what it checks; a type and no pointer, so that the compiler
-/// sees through it.
+/// The call hook of a store. `F` selects what it checks. It is a type rather than a pointer, so
+/// that the compiler can inline it.
 pub(super) struct Border<F>(pub(super) F);
 
-/// What the border has of a store.
+/// The parts of a store that the border checks.
 pub(super) struct BorderView<'a> {
     pub(super) interrupt: &'a mut Interrupt,
     pub(super) limits: &'a mut Limits,
     pub(super) table: &'a mut ResourceTable,
-    /// Bytes in the outbox, which the host holds for the guest besides what is behind its handles.
+    /// Bytes in the outbox, which the host holds for the guest in addition to what is behind its
+    /// handles.
     pub(super) outbox: usize,
-    /// Bytes that a call of the host may pass.
+    /// The most bytes that a call of the host may pass.
     pub(super) arguments: usize,
-    /// Bytes that a call of the guest may return.
+    /// The most bytes that a call of the guest may return.
     pub(super) returns: usize,
 }
 
@@ -47,7 +49,7 @@ where
     T: Send + 'static,
     F: Fn(&mut T) -> BorderView<'_> + Send + Sync,
 {
-    // Written out, since `async_trait` would have each call allocate.
+    // Written by hand, because `async_trait` would allocate on each call.
     fn handle_call_event<'a, 'b, 'c>(&'a self, mut context: StoreContextMut<'b, T>, event: CallHook) -> Passing<'c>
     where
         'a: 'c,
@@ -73,7 +75,7 @@ where
                     Ok(())
                 })
             }
-            // What it returns is lifted right after this.
+            // The results are copied right after this.
             CallHook::ReturningFromWasm => {
                 let bytes = (self.0)(context.data_mut()).results();
                 context.set_hostcall_fuel(bytes);
@@ -85,8 +87,10 @@ where
 }
 
 impl BorderView<'_> {
-    /// The run has to end, or the call may pass so many bytes.
-    // Each call of the host comes here. Inlined, what it does not need of the view is not even made.
+    /// Check a call of the host. Fails if the run has to end; otherwise returns how many bytes the
+    /// call may pass.
+    // Every call of the host comes through here. When this is inlined, unused parts of the view are
+    // not even created.
     #[inline]
     fn leave(self, now: Instant) -> Result<usize> {
         let BorderView { interrupt, limits, table, outbox, arguments, .. } = self;
@@ -105,7 +109,7 @@ impl BorderView<'_> {
         count(self.limits, self.table, self.outbox)
     }
 
-    /// Bytes that the guest may return.
+    /// The most bytes that the guest may return.
     fn results(&self) -> usize {
         self.returns.min(self.limits.left())
     }
@@ -115,17 +119,18 @@ fn count(limits: &mut Limits, table: &mut ResourceTable, outbox: usize) -> Resul
     Ok(limits.hold(holdings::of(table).saturating_add(outbox))?)
 }
 
-/// What there was not enough of, if that was the end of the run.
+/// What ran out, if that ended the run.
 pub(super) fn exhausted(limits: &Limits, error: &wasmtime::Error) -> Option<Exhausted> {
     limits.exhausted.or_else(|| (limits.is_squeezed() && passes_too_much(error)).then_some(Exhausted::Memory))
 }
 
-/// Whether it ended at a call that passes too many bytes. wasmtime has no typed error for that.
+/// Whether the run ended because a call passed too many bytes. wasmtime has no typed error for
+/// that.
 pub(super) fn passes_too_much(error: &wasmtime::Error) -> bool {
     format!("{error:#}").contains("fuel allocated for hostcalls")
 }
 
-/// Nothing to wait for, and of no size: a box of it is no allocation.
+/// An error-free result that is ready at once. It has no size, so boxing it does not allocate.
 struct Passed;
 
 impl Future for Passed {

@@ -1,11 +1,11 @@
-//! Compiled code on disk, so that a host starts in milliseconds.
+//! A cache of compiled code on disk, which lets a host start in milliseconds.
 //!
-//! Deserializing compiled code is running it: what is loaded must be, byte for byte, what this very
-//! compiler made. So the folder is private to the user (0700, owned by it), a file's name is the
-//! digest of the component plus a hash of the full compiler version and configuration, and the file
-//! opens with a digest over that name and its body. A file that does not match is never executed;
-//! it is deleted and the component compiled again. Files are read, not mapped: nobody can change
-//! them under a running plugin.
+//! Loading compiled code means running it, so it must be, byte for byte, what this very compiler
+//! produced. The folder is therefore private to the user (mode 0700, owned by it). A file's name is
+//! the digest of the component plus a hash of the full compiler version and configuration, and the
+//! file starts with a digest of that name and its body. A file that does not match is never
+//! executed: it is deleted, and the component is compiled again. Files are read rather than mapped,
+//! so nobody can change them under a running plugin.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
@@ -20,26 +20,31 @@ use wasmtime::component::Component;
 use super::compiler::CompileError;
 use super::engine::Engine;
 
-/// A file nobody has loaded for so long is deleted.
+/// Files that nobody has loaded for this long are deleted.
 const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 const DIGEST_BYTES: usize = 32;
 
-/// The folder, checked; or none, and every start compiles anew.
+/// The folder, after checking it. Without a folder, every start compiles again.
 #[derive(Debug, Clone, Default)]
 pub struct CodeCache {
     folder: Option<PathBuf>,
 }
 
 impl CodeCache {
-    /// Never read or write a file.
+    /// A cache that never reads or writes a file.
     pub fn disabled() -> CodeCache {
         CodeCache::default()
     }
 
-    /// Create the folder where it is missing, refuse it where others could write to it, and drop
-    /// files long unused.
+    /// Open a cache in this folder. Creates the folder if it is missing, and deletes files that
+    /// have not been used for a long time.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder cannot be created, or if other users could write to it.
     pub fn open(folder: &Path) -> anyhow::Result<CodeCache> {
-        make_private(folder).with_context(|| format!("cannot use {} as cache of compiled code", folder.display()))?;
+        make_private(folder)
+            .with_context(|| format!("cannot use {} as the cache of compiled code", folder.display()))?;
         prune(folder);
         Ok(CodeCache { folder: Some(folder.to_owned()) })
     }
@@ -49,13 +54,14 @@ impl CodeCache {
         self.folder.as_deref()
     }
 
-    /// Where the compiled code of this component is, or would be; `None` without a folder.
+    /// The path of this component's compiled code, whether or not it exists. `None` without a
+    /// folder.
     pub fn path(&self, engine: &Engine, wasm: &[u8]) -> Option<PathBuf> {
         Some(self.folder.as_ref()?.join(format!("{}.cwasm", key(engine, wasm))))
     }
 
-    /// The component of these bytes: from the cache, or compiled now and kept. `tries`: how often
-    /// that took too long.
+    /// The component of these bytes: from the cache, or compiled now and stored. `tries` is how
+    /// often compiling it took too long.
     pub(super) async fn component(&self, engine: &Engine, wasm: &[u8], tries: u32) -> Result<Component, CompileError> {
         let Some(folder) = &self.folder else {
             return load(engine, &engine.compiler().compile(wasm, tries).await?);
@@ -75,7 +81,7 @@ impl CodeCache {
         }
         let code = engine.compiler().compile(wasm, tries).await?;
         if let Err(error) = write(folder, &path, &key, &code) {
-            tracing::warn!(path = %path.display(), error = %format!("{error:#}"), "cannot keep compiled code; the next start compiles again");
+            tracing::warn!(path = %path.display(), error = %format!("{error:#}"), "cannot store compiled code; the next start compiles again");
         }
         load(engine, &code)
     }
@@ -84,20 +90,21 @@ impl CodeCache {
 fn load(engine: &Engine, code: &[u8]) -> Result<Component, CompileError> {
     #[expect(
         unsafe_code,
-        reason = "the one place that turns bytes into native code; the module's opening lines say why it is sound"
+        reason = "the one place that turns bytes into native code; the module's documentation says why it is sound"
     )]
-    // SAFETY: these bytes come from our own compiler, over a pipe to a process of this very binary; or `read_checked` compared their digest
-    // with the one written beside them by `write`, which had them from the same compiler (the key
-    // holds its full version and configuration), in a folder only we can write.
+    // SAFETY: these bytes come from our own compiler. Either a process of this very binary sent
+    // them over a pipe, or `read_checked` compared their digest with the one stored beside them by
+    // `write`, which received them from the same compiler (the key includes its full version and
+    // configuration), in a folder that only we can write to.
     let component = unsafe { Component::deserialize(engine.inner(), code) };
-    // The compiler made it a moment ago, for this engine: what is wrong is here, such as memory
-    // that cannot be had.
+    // The compiler has just produced it for this engine, so the problem is on this side, such as a
+    // lack of memory.
     component.map_err(|error| CompileError::GaveUp(format!("the compiled code cannot be loaded: {error:#}")))
 }
 
 fn key(engine: &Engine, wasm: &[u8]) -> String {
-    // wasmtime's own version check looks at the major version only; this hash covers the full one,
-    // so that no code outlives a patch release that fixed its compiler.
+    // wasmtime's own check only compares the major version. This hash covers the full version, so
+    // that no code outlives a patch release that fixed its compiler.
     let mut hasher = DefaultHasher::new();
     engine.inner().precompile_compatibility_hash().hash(&mut hasher);
     format!("{}-{:016x}", crate::digest::hex(&Sha256::digest(wasm)), hasher.finish())
@@ -114,7 +121,7 @@ fn read_checked(path: &Path, key: &str) -> anyhow::Result<Option<Vec<u8>>> {
         Err(error) => return Err(error.into()),
     };
     if file.len() <= DIGEST_BYTES {
-        bail!("the file is cut off");
+        bail!("the file is truncated");
     }
     let code = file.split_off(DIGEST_BYTES);
     if file != body_digest(key, &code) {
@@ -127,19 +134,19 @@ fn write(folder: &Path, path: &Path, key: &str, code: &[u8]) -> anyhow::Result<(
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(&body_digest(key, code))?;
     file.write_all(code)?;
-    // Not synced, which would keep the first job waiting behind all that the disk has to do: what a
-    // power cut leaves of it does not match its digest.
+    // Not synced, which could delay the first job by everything else that the disk has to write. A
+    // file that a power failure truncated does not match its digest.
     file.persist(path)?;
     Ok(())
 }
 
 fn discard(path: &Path, error: &str) {
-    tracing::warn!(path = %path.display(), error, "compiled code cannot be used and is made again");
+    tracing::warn!(path = %path.display(), error, "compiled code cannot be used and is compiled again");
     let _ = fs::remove_file(path);
 }
 
 fn touch(path: &Path) {
-    // Only feeds `prune`; a read-only cache still serves.
+    // Only `prune` uses this time, so a read-only cache still works.
     if let Ok(file) = fs::File::options().append(true).open(path) {
         let _ = file.set_modified(SystemTime::now());
     }
@@ -162,7 +169,7 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let folder = fs::symlink_metadata(folder)?;
     if !folder.is_dir() {
-        bail!("it is not a folder (a link is not followed)");
+        bail!("it is not a folder (symlinks are not followed)");
     }
     if folder.uid() != rustix::process::geteuid().as_raw() {
         bail!(

@@ -1,9 +1,9 @@
-//! Compiling, in a process of its own.
+//! Compiles components in a separate process.
 //!
-//! Compiling is the one thing that a hostile file can make arbitrarily slow or large before it is
-//! even a plugin, and a compiler cannot be interrupted from within. So this binary starts itself
-//! once more, at a lower priority when it takes long, with a limit on its memory; past its time it
-//! is killed. A compiler that crashes is an error about a file, nothing more.
+//! A hostile file can make compiling arbitrarily slow or large before it is even a plugin, and a
+//! compiler cannot be interrupted from within. So this binary starts itself again with a limit on
+//! its memory, lowers that process's priority if it takes long, and kills it when its time is up. A
+//! compiler that crashes is merely an error about a file.
 
 mod memory;
 
@@ -23,32 +23,33 @@ use tokio::sync::Semaphore;
 use super::engine_settings::EngineSettings;
 use memory::CompilerMemory;
 
-/// The hidden verb of the command line that leads to [`child`].
+/// The hidden verb of the command line that runs [`child`].
 pub const COMPILE_VERB: &str = "compile-component";
 
 const NICE: i32 = 10;
-/// A compilation that has taken no more of the processors competes as an equal: a new version is to
-/// be there at once, whatever the load.
+/// A compilation that has used less CPU time than this runs at normal priority: a new version
+/// should be available at once, whatever the load.
 const ALLOWANCE: Duration = Duration::from_secs(1);
-/// Threads of a compiler per core, while that makes no more than so many. The kernel shares a busy
-/// machine out by threads: with one per core a new version under full load came after more than a
-/// second, and most were replaced before they had run a job.
+/// Threads of a compiler per core, up to `MANY_THREADS` in total. The kernel divides a busy machine
+/// by threads: with one per core, a new version took more than a second under full load, and most
+/// versions were replaced before they had run a job.
 const THREADS_PER_CORE: usize = 4;
 const MANY_THREADS: usize = 16;
-/// A file that took too long has at most so many times twice the time when it is tried again.
+/// When a file that took too long is tried again, its time doubles, but no more than this many
+/// times.
 const MOST_DOUBLINGS: u32 = 3;
-/// How the process ends whose component is none: the system's code for wrong input.
+/// The exit code for an invalid component: the system's code for wrong input.
 const INVALID: i32 = 65;
-/// Of what the compiler says when it fails.
+/// The most bytes that are kept of the compiler's error message.
 const MAX_MESSAGE_BYTES: u64 = 4 << 10;
 
 /// Why there is no compiled code.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CompileError {
-    /// The file is at fault, in the compiler's words.
+    /// The file is invalid, with the compiler's message.
     #[error("{0}")]
     Invalid(String),
-    /// It took too long, or too much.
+    /// It took too long, or needed too much memory.
     #[error("{0}")]
     GaveUp(String),
 }
@@ -67,8 +68,8 @@ impl Compiler {
         Compiler { engine: engine.clone(), settings: Arc::clone(settings), pooled, permits }
     }
 
-    /// `tries`: how often these bytes took too long; each try has twice the time of the one before,
-    /// since a busy machine is no fault of the file's.
+    /// Compile these bytes. `tries` is how often they took too long. Each attempt has twice the
+    /// time of the previous one, since a busy machine is not the file's fault.
     pub(super) async fn compile(&self, wasm: &[u8], tries: u32) -> Result<Vec<u8>, CompileError> {
         let Some(timeout) = self.settings.compile_timeout else {
             let code = self.engine.precompile_component(wasm);
@@ -80,7 +81,7 @@ impl Compiler {
             self.start().map_err(|error| CompileError::GaveUp(format!("the compiler cannot be started: {error}")))?;
         match tokio::time::timeout(timeout, converse(&mut compiler, wasm)).await {
             Ok(Ok(result)) => result,
-            Ok(Err(error)) => Err(CompileError::GaveUp(format!("the compiler cannot be spoken to: {error}"))),
+            Ok(Err(error)) => Err(CompileError::GaveUp(format!("cannot communicate with the compiler: {error}"))),
             Err(_) => {
                 let _ = compiler.kill().await;
                 Err(CompileError::GaveUp(format!("compiling took longer than {timeout:?}")))
@@ -89,7 +90,8 @@ impl Compiler {
     }
 
     fn start(&self) -> std::io::Result<Child> {
-        // On Linux this very binary, even when the file has been replaced by another release since.
+        // On Linux, this is the running binary even if the file has been replaced by another
+        // release.
         let me = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
         Command::new(me)
             .arg(COMPILE_VERB)
@@ -138,23 +140,27 @@ async fn converse(compiler: &mut Child, wasm: &[u8]) -> std::io::Result<Result<V
     }
     Ok(Err(match status.code() {
         Some(INVALID) => CompileError::Invalid(said),
-        // Out of memory it ends by a signal; so it does when it is at fault itself.
+        // It ends by a signal when it runs out of memory, and also when it crashes.
         _ => CompileError::GaveUp(format!(
-            "the compiler ended with {status}: {}; it may take {} MiB here, of the memory that this host may use",
+            "the compiler ended with {status}: {}; its memory limit is {} MiB, a part of the memory that this host may use",
             said.lines().next().unwrap_or_default(),
             CompilerMemory::here().bytes >> 20
         )),
     }))
 }
 
-/// What the other process does: component on stdin, compiled code on stdout, what is wrong on
-/// stderr.
+/// The compiler process: reads a component from stdin and writes compiled code to stdout, or an
+/// error to stderr.
+///
+/// # Errors
+///
+/// Fails if the process cannot set its limits, read its input or write its output.
 pub fn child(settings: &EngineSettings, pooled: bool) -> anyhow::Result<()> {
-    // Not to outlive a host that was killed, and not to take what jobs need.
+    // It must not outlive a host that was killed, nor take resources that jobs need.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     std::thread::Builder::new().name("pgq-step-back".into()).spawn(step_back)?;
-    // The pool's reserved addresses do not count; what is written to does.
+    // The pool's reserved addresses do not count; only written memory does.
     let CompilerMemory { bytes, .. } = CompilerMemory::here();
     let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
     rustix::process::setrlimit(Resource::Data, limit)?;
@@ -163,27 +169,26 @@ pub fn child(settings: &EngineSettings, pooled: bool) -> anyhow::Result<()> {
     let engine = settings.engine(pooled)?;
     let code = match engine.precompile_component(&wasm) {
         Ok(code) => code,
-        // Told from all that can go wrong with this process: it is the file's fault, now and for
-        // ever.
+        // Distinguished from other failures of this process: the file is invalid, now and always.
         Err(error) => {
             let _ = write!(std::io::stderr(), "{error:#}");
             std::process::exit(INVALID);
         }
     };
-    std::io::stdout().write_all(&code).context("cannot hand over the code")
+    std::io::stdout().write_all(&code).context("cannot write the compiled code")
 }
 
-/// After a while, have all threads of this process step back behind those that run jobs.
+/// After a while, lower the priority of all threads of this process below those that run jobs.
 fn step_back() {
     while Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default() < ALLOWANCE {
         std::thread::sleep(Duration::from_millis(50));
     }
-    // On Linux a priority is the thread's.
+    // On Linux, each thread has its own priority.
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     for id in threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok()) {
         let _ = rustix::process::setpriority_process(rustix::process::Pid::from_raw(id), NICE);
     }
 }
 
-/// Time for one compilation, unless an operator says otherwise.
+/// The default time limit of one compilation.
 pub const DEFAULT_COMPILE_TIMEOUT: Duration = Duration::from_secs(60);

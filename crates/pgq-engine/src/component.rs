@@ -1,4 +1,4 @@
-//! From a file's bytes to a plugin that can run: every way in which that can fail has its cause and
+//! Turns a file's bytes into a plugin that can run. Every possible failure has its cause and its
 //! remedy.
 
 use std::sync::Arc;
@@ -19,38 +19,38 @@ use super::room::Appetite;
 use super::schedule_caps;
 use super::shares::{Large, PoolShare};
 
-/// A compiled, linked and described plugin. Cheap to share, immutable.
+/// A compiled, linked and described plugin. Immutable, and cheap to share.
 pub struct Loaded {
-    /// As declared, else the file's.
+    /// The declared name, or else the file's.
     pub name: Arc<str>,
-    /// As declared, else `0.0.0`.
+    /// The declared version, or else `0.0.0`.
     pub version: String,
-    /// Of the file's bytes.
+    /// The digest of the file's bytes.
     pub sha256: String,
     pub declaration: Declaration,
-    /// What the operator lets it do.
+    /// What the operator allows it.
     pub grants: Arc<Grants>,
     pub(super) linked: Arc<LinkedComponent>,
     pub(super) id: PluginId<Instance>,
-    /// It needs more of the pool than a place has.
+    /// Set if it needs more of the allocator's pool than a slot provides.
     large: Option<Arc<Large>>,
     pub(super) appetite: Arc<Appetite>,
 }
 
 impl Loaded {
-    /// What attempts name this version by: the first 64 bits of its digest.
+    /// How attempts refer to this version: the first 64 bits of its digest.
     pub fn key(&self) -> i64 {
         let bits = self.sha256.get(..16).and_then(|head| u64::from_str_radix(head, 16).ok());
         bits.unwrap_or_default().cast_signed()
     }
 
-    /// How many more runs of it the allocator's pool has room for; `None` is as many as there are
-    /// places.
+    /// How many more runs of it the allocator's pool has room for. `None` means as many as there
+    /// are slots.
     pub fn room(&self) -> Option<u32> {
         self.large.as_ref().map(|large| large.room())
     }
 
-    /// What a run of it takes of the pool, if that is more than its place.
+    /// Reserve what a run of it needs from the pool, if that is more than a slot.
     pub fn take_share(&self) -> Option<PoolShare> {
         self.large.as_ref().map(PoolShare::take)
     }
@@ -65,8 +65,12 @@ impl Loaded {
         exports(self.linked.component())
     }
 
-    /// The same plugin under other grants. Instances that were kept for the next job were made
-    /// under the old ones, and stay with those.
+    /// The same plugin with other grants. Idle instances were created under the old grants and stay
+    /// with those.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the grants are not for this file, or if it declares more schedules than they allow.
     pub fn regranted(&self, grants: Grants) -> Result<Loaded, LoadError> {
         if !grants.hold_for(&self.sha256) {
             return Err(LoadError::OtherFile { plugin: self.name.to_string(), sha256: self.sha256.clone() });
@@ -96,10 +100,14 @@ impl std::fmt::Debug for Loaded {
     }
 }
 
-/// Check, compile (or find compiled), link and describe. Takes as long as the compiler takes: keep
-/// it off the runtimes' threads by calling it on a thread of its own. `stem` is the file's name
-/// without its ending; `grants_for` looks up what the operator grants to the plugin of that name;
-/// `tries` is how often the file took too long to compile.
+/// Check, compile (or take from the cache), link and describe a component. This takes as long as
+/// the compiler does: call it on a separate thread, so that it does not block the runtimes. `stem`
+/// is the file's name without its extension. `grants_for` looks up the grants of the plugin with
+/// that name. `tries` is how often compiling the file took too long.
+///
+/// # Errors
+///
+/// Fails if the file is not a plugin that this host can run. See [`LoadError`].
 pub async fn load(
     engine: &Engine,
     cache: &CodeCache,
@@ -141,12 +149,12 @@ fn check_magic(wasm: &[u8]) -> Result<(), LoadError> {
         [] => Err(LoadError::NotWasm("the file is empty")),
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(LoadError::CoreModule),
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', ..] => Err(LoadError::NotWasm("its header is cut off or of an unknown version")),
-        _ => Err(LoadError::NotWasm("it does not begin with \\0asm")),
+        [0, b'a', b's', b'm', ..] => Err(LoadError::NotWasm("its header is truncated or has an unknown version")),
+        _ => Err(LoadError::NotWasm("it does not start with \\0asm")),
     }
 }
 
-/// Names of ours that it imports or exports must be of a version that this host speaks.
+/// Our interfaces that it imports or exports must have a version that this host supports.
 fn check_contract(component: &Component) -> Result<(), LoadError> {
     let (imports, exports) = (imports(component), exports(component));
     let ours = |name: &&String| name.starts_with("pgq:plugin/");

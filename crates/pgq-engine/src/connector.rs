@@ -1,8 +1,8 @@
-//! From an origin that is granted to a connection with an address that was checked.
+//! Connects to a granted origin at an address that was checked.
 //!
-//! A name is looked up once, here, and the connection goes to an address of that answer: a name
-//! that changes its mind between check and connection (DNS rebinding) has no second look-up to
-//! change it for.
+//! A name is resolved once, here, and the connection goes to one of those addresses. A name that
+//! changes between check and connection (DNS rebinding) gains nothing, because there is no second
+//! lookup.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,7 +21,7 @@ use super::grants::Grants;
 use super::origin::{Host, Origin};
 use crate::descriptors;
 
-/// Name to addresses. A parameter so that tests can lie.
+/// Resolves a name to addresses. It is a parameter, so that tests can provide false answers.
 pub(super) type Resolver = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
 pub(super) fn system_resolver() -> Resolver {
@@ -36,13 +36,13 @@ pub(super) fn system_resolver() -> Resolver {
 /// Why there is no connection.
 #[derive(Debug)]
 pub(super) enum ConnectError {
-    /// Every address of the host is one of the operator's own network.
+    /// All addresses of the host belong to the operator's own network.
     Prohibited(Vec<IpAddr>),
-    /// Anything else.
+    /// Any other failure.
     Failed(Error),
 }
 
-/// A connection's place among those of its run, and among the open files of all guests.
+/// The permits of a connection: one of its run, and one of the open files of all guests.
 pub(super) struct ConnectionPermit {
     _of_the_run: Option<OwnedSemaphorePermit>,
     _of_all: Option<OwnedSemaphorePermit>,
@@ -55,7 +55,7 @@ impl ConnectionPermit {
     }
 }
 
-/// A stream with or without TLS.
+/// A connection, with or without TLS.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -81,7 +81,7 @@ pub(super) async fn connect(
     for address in allowed {
         match TcpStream::connect(SocketAddr::new(address, origin.port)).await {
             Ok(stream) => {
-                // A request is written in one go: waiting for more would only delay it.
+                // A request is written as a whole, so waiting for more data would only delay it.
                 let _ = stream.set_nodelay(true);
                 return if origin.https { encrypt(stream, &origin.host, grants).await } else { Ok(Box::new(stream)) };
             }
@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives these answers, one per look-up, then the last one for ever.
+    /// Gives these answers, one per lookup, then repeats the last one.
     fn liar(answers: &'static [&'static [&'static str]]) -> (Resolver, Arc<AtomicUsize>) {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
@@ -137,7 +137,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_is_looked_up_once_and_connected_to_what_was_checked() {
         let (listener, origin) = listener().await;
-        // Were there a second look-up, it would lead elsewhere.
+        // A second lookup would lead elsewhere.
         let (resolver, asked) = liar(&[&["127.0.0.1"], &["203.0.113.1"]]);
         let accepted = async { listener.accept().await.expect("a connection").1.ip() };
         let grants = open(&["127.0.0.1"]);
@@ -171,7 +171,7 @@ mod tests {
     #[tokio::test]
     async fn of_several_addresses_only_the_allowed_ones_are_tried() {
         let (listener, origin) = listener().await;
-        // The first would be refused by the system at once, were it tried: nothing listens there.
+        // If the first address were tried, the system would refuse at once: nothing listens there.
         let (resolver, _) = liar(&[&["127.0.0.2", "127.0.0.1"]]);
         let grants = open(&["127.0.0.1"]);
         let accepted = async { listener.accept().await.expect("a connection").0.local_addr().expect("bound").ip() };

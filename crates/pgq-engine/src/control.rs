@@ -1,4 +1,4 @@
-//! The host's word to one running job: go on, or stop and why.
+//! How the host tells a running job to continue or to stop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -13,25 +13,25 @@ pub(super) enum StopCause {
     /// The entrypoint's timeout is over.
     #[error("the deadline passed")]
     Deadline,
-    /// Somebody cancelled the job.
+    /// The job was cancelled.
     #[error("the job was cancelled")]
     Cancelled,
     /// Another worker owns the job.
     #[error("the lease was lost")]
     LeaseLost,
-    /// The grace of a shutdown is over.
+    /// The grace period of a shutdown is over.
     #[error("the host is stopping")]
     Shutdown,
 }
 
-/// What a guest that asks is told.
+/// The answer to a guest that sends a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Directive {
-    /// Go on.
+    /// Continue.
     Proceed,
     /// The job was cancelled.
     Cancelled,
-    /// The host is about to stop.
+    /// The host will stop soon.
     ShuttingDown,
     /// Another worker owns the job.
     LeaseLost,
@@ -43,8 +43,8 @@ const CANCELLED: u8 = 2;
 const STOP_LEASE_LOST: u8 = 3;
 const STOP_SHUTDOWN: u8 = 4;
 
-/// Shared between the job's run, its lease and the worker. The word only ever rises: what was said
-/// first is not taken back by something weaker.
+/// The state of one job's run, shared by the run, its lease and the worker. It only ever rises: a
+/// weaker state never replaces a stronger one.
 #[derive(Debug, Default)]
 pub struct Control {
     word: AtomicU8,
@@ -58,20 +58,20 @@ impl Control {
         self.raise(WIND_DOWN);
     }
 
-    /// Tell a guest that asks that its job is over; one that does not is interrupted after its
-    /// grace.
+    /// Tell a guest that asks that its job was cancelled. A guest that does not ask is interrupted
+    /// after its grace period.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
         self.raise(CANCELLED);
     }
 
-    /// Interrupt the run, whether it computes or waits in a host call: the job belongs to another
-    /// worker.
+    /// Interrupt the run, whether it computes or waits in a host call, because the job belongs to
+    /// another worker.
     pub fn lose_lease(&self) {
         self.raise(STOP_LEASE_LOST);
     }
 
-    /// Interrupt the run, whether it computes or waits in a host call: the host stops.
+    /// Interrupt the run, whether it computes or waits in a host call, because the host stops.
     pub fn shut_down(&self) {
         self.raise(STOP_SHUTDOWN);
     }
@@ -82,17 +82,17 @@ impl Control {
         }
     }
 
-    /// Somebody cancelled the job, whatever else was said since.
+    /// Whether the job was cancelled, whatever happened since.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    /// The job belongs to another worker.
+    /// Whether the job belongs to another worker.
     pub fn is_lease_lost(&self) -> bool {
         self.word.load(Ordering::Relaxed) == STOP_LEASE_LOST
     }
 
-    /// Whether anybody still wants to know how the job ends.
+    /// Whether the job's outcome no longer matters.
     pub fn is_over(&self) -> bool {
         self.is_cancelled() || self.is_lease_lost()
     }
@@ -106,7 +106,7 @@ impl Control {
         }
     }
 
-    /// What a guest that asks is told.
+    /// The answer to a guest that asks.
     pub fn directive(&self) -> Directive {
         match self.word.load(Ordering::Relaxed) {
             RUN => Directive::Proceed,
@@ -116,8 +116,8 @@ impl Control {
         }
     }
 
-    /// Resolves when the run has to end: at once for a stop, after the grace for a cancellation.
-    /// One waiter: the run.
+    /// Resolves when the run has to end: at once for a stop, after the grace period for a
+    /// cancellation. There is only one waiter, the run.
     async fn stopped(&self, grace: Duration) -> StopCause {
         loop {
             if let Some(cause) = self.stop_cause() {
@@ -133,7 +133,7 @@ impl Control {
     }
 }
 
-/// The host's words to the jobs of one call, which goes on as long as one of them has to.
+/// The controls of all jobs in one call, which continues as long as one of them needs it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Controls(Arc<[Arc<Control>]>);
 
@@ -155,8 +155,8 @@ impl Controls {
             [] => std::future::pending().await,
             controls => {
                 let causes = join_all(controls.iter().map(|control| control.stopped(grace))).await;
-                // A job that was cancelled or lost has its own end, whatever is said here; what is
-                // left was shut down.
+                // Jobs that were cancelled or lost are settled individually, whatever is returned
+                // here. The remaining ones were shut down.
                 causes.into_iter().find(|cause| *cause == StopCause::Shutdown).unwrap_or(StopCause::LeaseLost)
             }
         }

@@ -1,5 +1,5 @@
-//! What a plugin says about itself when it is loaded: kept for as long as it is, and so bounded in
-//! bytes.
+//! What a plugin declares about itself when it is loaded. It is kept as long as the plugin, so its
+//! size is limited.
 
 use std::collections::BTreeMap;
 
@@ -7,34 +7,35 @@ use super::needs::{Kind, Needs};
 use crate::printable::cut;
 use pgq_job::EntrypointOptions;
 
-/// What a plugin said about itself.
+/// A plugin's declaration.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Declaration {
-    /// `None`: the file's name stands for it.
+    /// `None` means the file's name.
     pub name: Option<String>,
     pub version: Option<String>,
     pub entrypoints: BTreeMap<String, EntrypointOptions>,
-    /// What it wants to be granted.
+    /// The grants that it needs.
     pub needs: Needs,
-    /// All that is wrong with the above.
+    /// All mistakes in the declaration.
     pub(super) mistakes: Vec<String>,
     bytes: usize,
 }
 
 const MAX_MISTAKES: usize = 50;
 const MAX_MISTAKE_BYTES: usize = 500;
-/// Names, schedules and needs together: a host keeps the declaration of every plugin.
+/// The most bytes of names, schedules and needs together, because a host keeps the declaration of
+/// every plugin.
 const MAX_BYTES: usize = 1 << 20;
 
 impl Declaration {
     pub(super) fn mistake(&mut self, mistake: String) {
-        // A guest that loops over a mistake must not fill the host's memory with it.
+        // A guest that repeats a mistake in a loop must not fill the host's memory.
         if self.mistakes.len() < MAX_MISTAKES {
             self.mistakes.push(cut(&mistake, MAX_MISTAKE_BYTES).to_owned());
         }
     }
 
-    /// There is place for so many bytes more, or it is a mistake.
+    /// Whether there is room for these bytes. If not, that is recorded as a mistake.
     pub(super) fn has_place(&mut self, bytes: usize) -> bool {
         let has = self.bytes + bytes <= MAX_BYTES;
         if has {
@@ -51,7 +52,8 @@ impl Declaration {
         }
     }
 
-    /// What wants to be called in batches can be, or it is a mistake.
+    /// Record a mistake if an entrypoint takes batches but the component does not export the batch
+    /// handler.
     pub(super) fn check_batches(&mut self, exported: bool) {
         let batched = self.entrypoints.iter().find(|(_, options)| options.batch.is_some());
         if let Some((name, _)) = batched.filter(|_| !exported) {

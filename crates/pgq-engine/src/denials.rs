@@ -1,14 +1,15 @@
-//! What a guest was refused: counted each time, said once per call, with the remedy.
+//! What a guest tried without a grant: counted each time, and logged once per call, with the
+//! remedy.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::log_context::LogContext;
 
-/// A guest that tries everything must not fill the log with it.
+/// The most messages per call. A guest that tries everything must not fill the log.
 const MAX_SAID: usize = 20;
 
-/// Shared by all that refuses something within one call.
+/// Shared by everything that denies requests within one call.
 #[derive(Debug)]
 pub(super) struct Denials {
     context: LogContext,
@@ -20,7 +21,8 @@ impl Denials {
         Arc::new(Denials { context, said: Mutex::default() })
     }
 
-    /// `what` is one of `http`, `address`, `secret` and `enqueue`; `why` has cause and remedy.
+    /// Record a denial. `what` is one of `http`, `address`, `secret` and `enqueue`; `why` has the
+    /// cause and the remedy.
     pub(super) fn deny(&self, what: &'static str, target: &str, why: &str) {
         let LogContext { plugin, entrypoint, job, .. } = &self.context;
         metrics::counter!("pgq_host_denied_total", "plugin" => Arc::clone(plugin), "what" => what).increment(1);
@@ -30,7 +32,7 @@ impl Denials {
         }
     }
 
-    /// The remedy for what the plugin's section lacks.
+    /// The remedy: the line that is missing in the plugin's section.
     pub(super) fn remedy(&self, line: &str) -> String {
         format!("add `{line}` to [plugins.{}] in pgq-host.toml", self.context.plugin)
     }

@@ -1,5 +1,5 @@
-//! `describe.register`: one call in an instance without any capability, on a thread of its own,
-//! which is left behind if it does not come back.
+//! Calls `describe.register` in an instance without any capability. The call runs on a separate
+//! thread, which is abandoned if it does not return.
 
 use std::sync::Arc;
 use std::thread;
@@ -25,16 +25,16 @@ use super::trap;
 use crate::printable::{cut, printable};
 use pgq_job::{FaultKind, Verdict};
 
-/// It has nothing to wait for.
+/// The time limit for the guest, which has nothing to wait for.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// What the guest does is over after `TIMEOUT`. This is for what the host does on its behalf, on a
-/// machine that is out of breath.
+/// The guest itself ends after `TIMEOUT`. This limit is for the host's work on its behalf, on an
+/// overloaded machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 const MEMORY: usize = 256 << 20;
-/// What it may return: an error's text.
+/// The most bytes it may return: an error message.
 const RETURNS: usize = 64 << 10;
 
-/// Call it. Whatever the guest does, this comes back.
+/// Call it. This returns whatever the guest does.
 pub(super) async fn describe(
     engine: &Engine,
     linked: &Arc<LinkedComponent>,
@@ -57,8 +57,8 @@ pub(super) async fn describe(
         .map_err(|error| LoadError::NotDescribed(format!("no thread could be started for it: {error}")))?;
     match tokio::time::timeout(PATIENCE, described).await {
         Ok(Ok(described)) => described,
-        Ok(Err(_panic)) => Err(LoadError::NotDescribed("the host panicked over it".into())),
-        Err(_) => Err(LoadError::NotDescribed(format!("it has not come back after {PATIENCE:?}, and was left behind"))),
+        Ok(Err(_panic)) => Err(LoadError::NotDescribed("the host panicked while it ran".into())),
+        Err(_) => Err(LoadError::NotDescribed(format!("it did not return within {PATIENCE:?}, and was abandoned"))),
     }
 }
 
@@ -72,7 +72,8 @@ async fn register(engine: &Engine, linked: &LinkedComponent, stem: &str) -> Resu
         StoreSpec {
             grants: Arc::new(Grants::default()),
             memory: limits.memory,
-            // Not of what the runs have together: a host that is full can still load.
+            // Not part of the memory that runs share: a host whose memory is in use can still load
+            // plugins.
             share: RoomShare::alone(limits.memory),
             folders: None,
             returns: RETURNS,
@@ -87,8 +88,8 @@ async fn register(engine: &Engine, linked: &LinkedComponent, stem: &str) -> Resu
     let registrar = Registrar::default();
     let call = async {
         let instance = linked.pre().instantiate_async(&mut store).await?;
-        // Only now are the types of exports compared; one that does not fit is better known before
-        // the first job.
+        // Only this compares the types of the exports. A mismatch is better found now than at the
+        // first job.
         let plugin = Plugin::new(&mut store, &instance)?;
         linked.batch.as_ref().map(|batch| batch.load(&mut store, &instance)).transpose()?;
         let handle = store.data_mut().table.push(registrar.clone())?;
@@ -108,7 +109,7 @@ async fn register(engine: &Engine, linked: &LinkedComponent, stem: &str) -> Resu
             return Err(match trap::verdict(&error, store.data(), &limits) {
                 Verdict::Retry { fault, .. } => {
                     let said = format!("{}: {}", fault.kind.name(), printable(&fault.message));
-                    // What the host could not do, or not in time, says nothing of the file.
+                    // If the host failed, or was too slow, that says nothing about the file.
                     let may_pass = matches!(fault.kind, FaultKind::DeadlineExceeded | FaultKind::HostError);
                     if may_pass { LoadError::NotDescribed(said) } else { LoadError::Describe(said) }
                 }
@@ -120,7 +121,7 @@ async fn register(engine: &Engine, linked: &LinkedComponent, stem: &str) -> Resu
     let mut declaration = registrar.lock().clone();
     declaration.check_batches(linked.batch.is_some());
     if declaration.entrypoints.is_empty() {
-        declaration.mistakes.push("no entrypoint at all".into());
+        declaration.mistakes.push("it declares no entrypoint".into());
     }
     if declaration.mistakes.is_empty() {
         Ok(declaration)

@@ -1,28 +1,29 @@
-//! Open files and connections: how many this process may have, and how many of these are for
-//! guests.
+//! Open files and connections: how many this process may have, and how many of those guests may
+//! use.
 
 use std::sync::{Arc, LazyLock};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
 
-/// For the host itself: its sessions, its pages, what is loaded and compiled, its runtimes.
+/// Reserved for the host itself: its sessions, its HTTP server, loading and compiling, and its
+/// runtimes.
 const OWN: usize = 256;
-/// Where there is no limit, or one beyond all reason.
+/// Used if there is no limit, or an absurdly high one.
 const MOST: usize = 100_000;
 
-/// Raise the limit to what the system lets every process have for the asking. Most systems give
-/// 1,024 to those that do not ask, for the sake of programs that use `select`.
+/// Raise the soft limit to the hard limit. Most systems start with 1,024, for the sake of programs
+/// that use `select`.
 pub fn raise() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(%error, "the limit of open files stays as it is");
+        tracing::debug!(%error, "cannot raise the limit of open files");
     }
 }
 
-/// What guests may have open together: files, folders and connections. Of the process, as the limit
-/// is.
+/// The permits for everything that guests have open: files, folders and connections. Shared by the
+/// whole process, as the limit is.
 pub fn of_guests() -> Arc<Semaphore> {
     static GUESTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
         let limit = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());

@@ -1,4 +1,4 @@
-//! The one wasmtime engine of a host: its allocator, its limits and the clock that interrupts
+//! The one wasmtime engine of a host: its allocator, its limits, and the clock that interrupts
 //! guests.
 
 use std::fmt;
@@ -17,16 +17,15 @@ use super::instance_pool::InstancePool;
 use super::room::Room;
 use super::shares::{DESCRIBES, Shares};
 
-/// What runs components, and which.
+/// The name of the engine.
 pub const ENGINE_NAME: &str = "wasmtime";
-/// The one that this was built with.
+/// The version of the engine in this build.
 pub const ENGINE_VERSION: &str = wasmtime_environ::VERSION;
 
-/// How often running guests are looked at. A guest past its deadline is gone within two ticks.
+/// How often running guests are checked. A guest past its deadline ends within two ticks.
 const TICK: Duration = Duration::from_millis(10);
 
-/// An engine whose epoch moves while guests run and stands still while none does, so that an idle
-/// host costs nothing.
+/// An engine whose epoch advances only while guests run, so that an idle host costs nothing.
 #[derive(Clone)]
 pub struct Engine {
     engine: wasmtime::Engine,
@@ -48,12 +47,16 @@ impl fmt::Debug for Engine {
 
 impl Engine {
     /// Reserve the pool and start the clock.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine cannot be created or its clock thread cannot be started.
     pub fn new(settings: &EngineSettings) -> anyhow::Result<Engine> {
         let (engine, pooled) = match settings.engine(true) {
             Ok(engine) => (engine, true),
             Err(CannotStart(error)) => {
-                // Address space is limited here (a container's ulimit -v, a 32-bit or emulated
-                // machine): slower, but it works.
+                // Address space is limited here (a container's ulimit -v, or a 32-bit or emulated
+                // machine). Without a pool it is slower, but works.
                 tracing::warn!(error = %format!("{error:#}"), "cannot reserve the instance pool; instances are allocated one by one");
                 (settings.engine(false)?, false)
             }
@@ -87,17 +90,17 @@ impl Engine {
         &self.compiler
     }
 
-    /// Places for plugins that describe themselves.
+    /// Permits for plugins that describe themselves.
     pub(super) fn describes(&self) -> &Semaphore {
         &self.describes
     }
 
-    /// What of the pool is set aside for components that need more than a place has.
+    /// The part of the pool that is reserved for components that need more than a slot.
     pub(super) fn shares(&self) -> &Arc<Shares> {
         &self.shares
     }
 
-    /// What is kept for the next job.
+    /// Idle instances for the next jobs.
     pub(super) fn instance_pool(&self) -> &Arc<InstancePool<Instance>> {
         &self.instance_pool
     }
@@ -107,18 +110,18 @@ impl Engine {
         &self.room
     }
 
-    /// Instances that hold a place in the pool now: those that run, and those that are kept for the
-    /// next job. `None` without a pool.
+    /// How many instances hold a slot of the pool now, whether running or idle. `None` without a
+    /// pool.
     pub fn instances(&self) -> Option<u64> {
         self.engine.pooling_allocator_metrics().map(|pool| pool.component_instances())
     }
 
-    /// Let the instances go that are kept for the next job.
+    /// Drop the idle instances.
     pub fn cool_down(&self) {
         self.instance_pool.clear();
     }
 
-    /// Keep the clock going for as long as the guard lives.
+    /// Keep the clock running as long as the guard lives.
     pub(super) fn running(&self) -> Running {
         if self.running.fetch_add(1, Ordering::AcqRel) == 0 {
             self.ticker.unpark();
@@ -141,12 +144,12 @@ fn spawn_ticker(
     running: Arc<AtomicUsize>,
     pool: Weak<InstancePool<Instance>>,
 ) -> anyhow::Result<Thread> {
-    // Weak, so that the thread ends with the engine instead of keeping it alive.
+    // Weak, so that the thread ends with the engine rather than keeping it alive.
     let weak = engine.weak();
     let tick = move || {
         loop {
             if running.load(Ordering::Acquire) == 0 {
-                // A bounded wait: the engine may be gone while nothing runs.
+                // The wait has a limit, because the engine may be dropped while nothing runs.
                 thread::park_timeout(Duration::from_secs(5));
             } else {
                 thread::sleep(TICK);

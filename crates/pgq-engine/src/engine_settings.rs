@@ -1,7 +1,8 @@
-//! What an engine is made from: how much its allocator reserves, and what of WebAssembly is on.
+//! How to create an engine: how much its allocator reserves, and which features of WebAssembly are
+//! enabled.
 //!
-//! The host and the process that compiles for it make their engines here: code that one of them
-//! compiled is only run by another of the same settings.
+//! The host and its compiler process both create their engines here. Code compiled by one engine
+//! only runs in another with the same settings.
 
 use std::time::Duration;
 
@@ -9,22 +10,22 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 
 use super::shares::{DESCRIBES, MOST_CORE_INSTANCES, MOST_MEMORIES, MOST_TABLES, Slots};
 
-/// The stack of a guest. Deep recursion traps here, well inside the fiber's stack, of which host
-/// calls get the rest.
+/// The stack of a guest. Deep recursion traps at this size, well within the fiber's stack, whose
+/// rest is for host calls.
 const GUEST_STACK_BYTES: usize = 512 << 10;
 const FIBER_STACK_BYTES: usize = 2 << 20;
 
-/// What the allocator reserves for.
+/// What the allocator reserves.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
-    /// Runs at the same time.
+    /// Instances that run at the same time.
     pub max_instances: u32,
-    /// The largest memory any one linear memory may have, in bytes: the operator's cap.
+    /// The largest size of a linear memory in bytes: the operator's cap.
     pub max_memory: usize,
-    /// What all guests may have together, in bytes.
+    /// The most memory of all guests together, in bytes.
     pub max_guest_memory: usize,
-    /// Time for one compilation, in a process of its own; `None` compiles in this one, for programs
-    /// that are not `pgq-host`.
+    /// The time limit for a compilation in a separate process. `None` compiles in this process, for
+    /// programs other than `pgq-host`.
     pub compile_timeout: Option<Duration>,
 }
 
@@ -34,7 +35,7 @@ pub struct EngineSettings {
 pub(super) struct CannotStart(pub(super) wasmtime::Error);
 
 impl EngineSettings {
-    /// wasmtime's own engine, with a pool or without one.
+    /// Create wasmtime's engine, with or without a pool.
     pub(super) fn engine(&self, pooled: bool) -> Result<wasmtime::Engine, CannotStart> {
         wasmtime::Engine::new(&self.config(pooled)).map_err(CannotStart)
     }
@@ -60,8 +61,8 @@ impl EngineSettings {
         let n = self.max_instances.max(1) + DESCRIBES;
         let Slots { memories, tables } = Slots::of_pool(self.max_instances.max(1));
         let mut pool = PoolingAllocationConfig::new();
-        // Core instances are only counted, not reserved for: a limit for all of them together would
-        // be one more thing to run out of.
+        // Core instances are only counted and cost nothing to reserve. A common limit for all of
+        // them would be one more thing to run out of.
         pool.total_component_instances(n)
             .total_core_instances(n.saturating_mul(MOST_CORE_INSTANCES))
             .total_memories(memories)
@@ -77,8 +78,8 @@ impl EngineSettings {
             .max_core_instance_size(4 << 20)
             .max_memory_size(self.max_memory)
             .max_unused_warm_slots(n)
-            // A run that took more than stays resident gives it back when it ends: waiting for
-            // others to make a batch would keep it for ever.
+            // A run that used more memory than stays resident returns it when it ends. Waiting to
+            // collect a batch could keep it forever.
             .decommit_batch_size(1)
             .linear_memory_keep_resident(256 << 10)
             .table_keep_resident(64 << 10)

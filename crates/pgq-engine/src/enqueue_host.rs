@@ -1,4 +1,5 @@
-//! `pgq:plugin/enqueue`: requests for follow-up jobs, made piece by piece and put into the outbox.
+//! `pgq:plugin/enqueue`: requests for follow-up jobs, which the guest builds step by step and then
+//! puts into the outbox.
 
 use std::time::Duration;
 
@@ -15,17 +16,17 @@ use super::resources::{HEADER_BYTES, Request};
 use crate::printable::cut;
 use pgq_job::NewJob;
 
-/// Of an entrypoint's name that is not granted, so much is said.
+/// How much of an entrypoint's name appears in an error.
 const SAID_BYTES: usize = 255;
 const OF_ANOTHER_CALL: &str =
-    "the request was made while another job ran, and ended with that; make one for the job at hand";
+    "the request was made during another job's call and is no longer valid; make a new one for the current job";
 
-/// What the interface keeps of a store.
+/// The interface's state in a store.
 pub(super) struct EnqueueCtx {
     outbox: Outbox,
-    /// Requests that the guest has a handle of.
+    /// Requests to which the guest has a handle.
     requests: usize,
-    /// Which call of the store it is.
+    /// The number of the current call of this store.
     call: u64,
 }
 
@@ -34,8 +35,9 @@ impl EnqueueCtx {
         EnqueueCtx { outbox, requests: 0, call: 0 }
     }
 
-    /// For the next call of the same store. Requests that were made and not enqueued end with their
-    /// call: nobody could tell what they were about. Their handles are the guest's.
+    /// Prepare for the next call of the same store. Requests that were created but not enqueued
+    /// become invalid, because nobody could say which job they belong to. The guest still owns
+    /// their handles.
     pub(super) fn renew(&mut self, outbox: Outbox, table: &mut ResourceTable) {
         self.outbox = outbox;
         self.call += 1;
@@ -44,7 +46,7 @@ impl EnqueueCtx {
         }
     }
 
-    /// Whether the guest has a request in hand, which may get a payload.
+    /// Whether the guest holds a request, to which it may add a payload.
     pub(super) fn has_requests(&self) -> bool {
         self.requests > 0
     }
@@ -53,13 +55,13 @@ impl EnqueueCtx {
         &self.outbox
     }
 
-    /// What the call asked for, once it is over.
+    /// The jobs that the call requested, taken when it is over.
     pub(super) fn take_jobs(&mut self) -> Vec<NewJob> {
         self.outbox.take()
     }
 }
 
-/// What the interface has of a store.
+/// The parts of a store that the interface uses.
 pub(super) struct EnqueueView<'a> {
     pub(super) ctx: &'a mut EnqueueCtx,
     pub(super) table: &'a mut ResourceTable,
@@ -82,7 +84,7 @@ pub(super) fn add_to_linker<T: Send + 'static>(
 }
 
 impl EnqueueView<'_> {
-    /// The request, and what it has of the account from now on: so many bytes more.
+    /// The request, after accounting for `bytes` more bytes that it will hold.
     fn fill(&mut self, this: &Resource<Request>, bytes: usize) -> wasmtime::Result<&mut NewJob> {
         self.limits.settle(bytes);
         Ok(&mut self.table.get_mut(this)?.job)
@@ -136,7 +138,7 @@ impl HostRequest for EnqueueView<'_> {
         if request.call != self.ctx.call {
             return Ok(Err(OF_ANOTHER_CALL.into()));
         }
-        // A closed outbox has the better reason.
+        // If the outbox is closed, its reason is the better message.
         if self.ctx.outbox.is_open() && !self.grants.allows_enqueue(&request.job.entrypoint) {
             let entrypoint = cut(&request.job.entrypoint, SAID_BYTES);
             let line = Need { kind: Kind::Enqueue, what: entrypoint.to_owned() }.line();

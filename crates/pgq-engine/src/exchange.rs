@@ -1,5 +1,5 @@
-//! One request and its answer over a connection: HTTP/1.1, within the guest's timeouts and what is
-//! left of its bytes.
+//! Sends one HTTP/1.1 request over a connection and receives the response, within the guest's
+//! timeouts and its remaining bytes.
 
 use std::io;
 use std::pin::Pin;
@@ -20,19 +20,18 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::connector::{ConnectionPermit, Stream};
 
-/// As long as any run may last, when the guest says nothing: the run's deadline is what counts
-/// then.
+/// Used if the guest sets no timeout. It is longer than most runs, whose deadline then decides.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Bytes before an answer's head is complete, interim answers included.
+/// The most bytes before the head of the response is complete, including interim responses.
 const MAX_HEAD: usize = 256 << 10;
-/// What is read of a connection before somebody takes it.
+/// The most bytes read from a connection before somebody takes them.
 const MAX_BUFFER: usize = 128 << 10;
 
-/// What comes after the answer's head: the connection's work for its body.
+/// The connection's remaining work for the body, after the head of the response.
 pub(super) type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
-/// How long a guest waits for what.
+/// The guest's timeouts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
     pub(super) connect: Duration,
@@ -51,7 +50,7 @@ impl From<Option<RequestOptions>> for Timeouts {
     }
 }
 
-/// Send, and wait for the answer's head.
+/// Send the request, and wait for the head of the response.
 pub(super) async fn exchange(
     stream: Box<dyn Stream>,
     permit: ConnectionPermit,
@@ -70,7 +69,7 @@ pub(super) async fn exchange(
         tokio::select! {
             biased;
             response = &mut sending => break response.map_err(|_| Error::ConnectionReadTimeout)??,
-            // A connection that failed has told the sender.
+            // If the connection failed, `sender` has received the error.
             _ = &mut connection, if !connection.is_terminated() => {}
         }
     };
@@ -83,9 +82,9 @@ pub(super) async fn exchange(
     Ok((response, Box::new(transmission)))
 }
 
-/// What comes over a connection. Before an answer there may be any number of interim ones (1xx),
-/// which the parser reads over in a loop that lets nobody else on: so all that comes before the
-/// answer's head is bounded.
+/// The incoming side of a connection. Any number of interim responses (1xx) may precede the
+/// response, and the parser skips them in a loop that does not yield. So everything before the
+/// response is limited.
 struct Arriving {
     stream: Box<dyn Stream>,
     left: Arc<AtomicUsize>,
@@ -106,7 +105,7 @@ impl AsyncRead for Arriving {
         let most = some.len().min(left).min(buffer.remaining());
         if most == 0 && buffer.remaining() > 0 {
             return Poll::Ready(Err(io::Error::other(
-                "the answer's head is too long, or too many interim answers come before it",
+                "the head of the response is too long, or too many interim responses precede it",
             )));
         }
         let mut read = ReadBuf::new(&mut some[..most]);
@@ -131,7 +130,7 @@ impl AsyncWrite for Arriving {
     }
 }
 
-/// The body of an answer.
+/// The body of a response.
 struct Received {
     incoming: Incoming,
     patience: Duration,

@@ -1,5 +1,5 @@
-//! `wasi:filesystem`, where it takes something of the system's: so many files at a time, and
-//! nothing that is neither file nor folder.
+//! The parts of `wasi:filesystem` that use the system's resources: a limited number of open files,
+//! and only regular files and folders.
 
 use std::time::Duration;
 
@@ -15,45 +15,45 @@ use wasmtime_wasi::p2::{DynInputStream, FsResult};
 use super::holdings;
 use crate::descriptors;
 
-/// Files, folders and streams of them that a run may have open at a time.
+/// The most files, folders and streams of them that a run may have open.
 const MAX_FILES: usize = 64;
-/// As the system has it.
+/// The system's limit for a path.
 const MAX_PATH_BYTES: usize = 4096;
-/// For other runs to close some.
+/// How long to wait for other runs to close files.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 type Answer<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
 
-/// The open files of a run, as places among those of all guests.
+/// The permits of a run's open files, taken from those of all guests.
 pub(super) struct FilesCtx {
-    /// One for each that the guest opened.
+    /// One permit for each file that the guest opened.
     open: Vec<OwnedSemaphorePermit>,
-    /// Folders that it was granted, which are open from the beginning.
+    /// Granted folders, which are open from the start.
     granted: usize,
     _granted: Option<OwnedSemaphorePermit>,
 }
 
 impl FilesCtx {
-    /// `granted` folders, and the places that they have.
+    /// State for `granted` folders, with their permits.
     pub(super) fn new(granted: usize, places: Option<OwnedSemaphorePermit>) -> FilesCtx {
         FilesCtx { open: Vec::new(), granted, _granted: places }
     }
 }
 
-/// What the interface has of a store.
+/// The parts of a store that the interface uses.
 pub(super) struct FilesView<'a> {
     pub(super) ctx: &'a mut FilesCtx,
     pub(super) wasi: WasiFilesystemCtxView<'a>,
 }
 
-/// In the place of those of wasmtime-wasi, which they call.
+/// Replaces functions of wasmtime-wasi with ours, which check the limits and then call them.
 pub(super) fn add_to_linker<T: Send + 'static>(
     linker: &mut Linker<T>,
     view: fn(&mut T) -> FilesView<'_>,
 ) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    // The version that wasmtime-wasi has: under another name, these would be a second interface,
-    // which the test `budgets` would find.
+    // The version that wasmtime-wasi implements. With another version, these would form a second
+    // interface, which the test `budgets` would detect.
     let mut types = linker.instance("wasi:filesystem/types@0.2.12")?;
     types.func_wrap_async(
         "[method]descriptor.open-at",
@@ -97,8 +97,8 @@ impl FilesView<'_> {
             return Ok((Err(ErrorCode::NameTooLong),));
         }
         let Some(place) = self.place_for_a_file().await else { return Ok((Err(ErrorCode::Quota),)) };
-        // To open a FIFO waits for its other end, on a thread that nobody gets back, and to open a
-        // device may do anything.
+        // Opening a FIFO blocks a thread until the other end is opened, and opening a device may do
+        // anything.
         match self.wasi.stat_at(Resource::new_borrow(this.rep()), path_flags, path.clone()).await {
             Ok(found)
                 if matches!(
@@ -118,7 +118,7 @@ impl FilesView<'_> {
         self.opened(place, opened)
     }
 
-    /// Of a file that is open: the stream has it open when its descriptor is gone.
+    /// A stream of an open file, which keeps the file open even after its descriptor is dropped.
     fn read_via_stream(&mut self, this: Resource<Descriptor>, offset: Filesize) -> Answer<Resource<DynInputStream>> {
         let place = self.is_place_for_a_file().then(|| descriptors::of_guests().try_acquire_owned().ok()).flatten();
         let Some(place) = place else { return Ok((Err(ErrorCode::Quota),)) };
@@ -136,7 +136,7 @@ impl FilesView<'_> {
         }
     }
 
-    /// Whether the run may have one more. What it has closed meanwhile is others'.
+    /// Whether the run may open one more file. Returns the permits of files that it has closed.
     fn is_place_for_a_file(&mut self) -> bool {
         let open = holdings::files(self.wasi.table);
         self.ctx.open.truncate(open);

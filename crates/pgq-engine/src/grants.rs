@@ -1,4 +1,4 @@
-//! What an operator lets a plugin do. Nothing, unless told otherwise.
+//! What an operator allows a plugin to do. By default, nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -14,37 +14,38 @@ use super::secret::{Secret, SecretGrant};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// Digests of the files that these grants are for; none is any file of the plugin's name.
+    /// The digests of the files that these grants are for. If empty, they are for any file with the
+    /// plugin's name.
     pub sha256: Vec<String>,
     /// Where it may send HTTP requests.
     pub http: Vec<HttpGrant>,
-    /// Addresses of the operator's own network that a granted name may have.
+    /// Addresses in the operator's own network to which a granted name may resolve.
     pub private_networks: Vec<Network>,
-    /// Who may have signed its origins' certificates, besides the public authorities.
+    /// Authorities trusted for its origins' certificates, besides the public ones.
     pub authorities: Option<Authorities>,
-    /// Entrypoints that its handlers may enqueue; `*` is all.
+    /// Entrypoints that its handlers may enqueue. `*` means all.
     pub enqueue: BTreeSet<String>,
-    /// What `wasi:config/store` answers.
+    /// The values returned by `wasi:config/store`.
     pub config: BTreeMap<String, Secret>,
     pub env: BTreeMap<String, Secret>,
-    /// What stands for `{{secret:NAME}}` in headers of its requests.
+    /// The values that replace `{{secret:NAME}}` in headers of its requests.
     pub secrets: BTreeMap<String, SecretGrant>,
-    /// Folders that it may read: by the path that it sees, the path on the host.
+    /// Folders that it may read: the path on the host, by the path that the plugin sees.
     pub directories: BTreeMap<String, PathBuf>,
-    /// Schedules that it may have; `None` is the default.
+    /// How many schedules it may have. `None` means the default.
     pub schedules: Option<usize>,
 }
 
-/// An origin, and how it may be spoken to.
+/// An origin, and the methods that requests to it may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpGrant {
     pub origin: Origin,
-    /// `None`: with any method.
+    /// `None` means any method.
     pub methods: Option<Vec<Method>>,
 }
 
 impl HttpGrant {
-    /// Any method.
+    /// A grant for any method.
     pub fn any(origin: Origin) -> HttpGrant {
         HttpGrant { origin, methods: None }
     }
@@ -62,10 +63,10 @@ impl Grants {
         !self.http.is_empty()
     }
 
-    /// The error is the remedy.
+    /// Check a request. The error is the remedy.
     pub(super) fn check_http(&self, origin: &Origin, method: &Method) -> Result<(), String> {
-        // CONNECT makes a tunnel out of a request, and TRACE shows the sender what the host put in.
-        // Methods have cases, and not every server knows.
+        // CONNECT turns a request into a tunnel, and TRACE would show the plugin the secrets that
+        // the host inserted. Methods are case-sensitive, but not every server respects that.
         if [Method::CONNECT, Method::TRACE].iter().any(|never| method.as_str().eq_ignore_ascii_case(never.as_str())) {
             return Err("no plugin may use this method".into());
         }
@@ -79,7 +80,7 @@ impl Grants {
         Err(format!("http = [{{ origin = \"{origin}\", methods = [\"{method}\"] }}]"))
     }
 
-    /// Whether a request to this host may be sent to this address. A grant of a literal address
+    /// Whether a request to this host may be sent to this address. Granting a literal address
     /// grants that address.
     pub(super) fn allows_address(&self, host: &Host, address: IpAddr) -> bool {
         *host == Host::Address(address::unwrapped(address))
@@ -91,7 +92,7 @@ impl Grants {
         self.enqueue.contains("*") || self.enqueue.contains(entrypoint)
     }
 
-    /// Whether it is granted.
+    /// Whether the need is granted.
     pub fn meet(&self, need: &Need) -> bool {
         let what = &need.what;
         match need.kind {
@@ -104,12 +105,12 @@ impl Grants {
         }
     }
 
-    /// What the plugin says it needs and is not granted.
+    /// What the plugin declares to need but is not granted.
     pub fn missing(&self, needs: &Needs) -> Vec<Missing> {
         needs.iter().filter(|need| !self.meet(need)).cloned().map(Missing).collect()
     }
 
-    /// All of it, for people: what, and which. Values stay out of it.
+    /// All grants, for people: their kind and name, without values.
     pub fn list(&self) -> Vec<(&'static str, String)> {
         let names = |kind: Kind, names: Vec<String>| names.into_iter().map(move |name| (kind.label(), name));
         let mut list: Vec<_> =

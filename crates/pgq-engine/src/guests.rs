@@ -1,10 +1,11 @@
-//! Where guests run: threads of their own, so that none of them can keep a heartbeat or a claim
-//! waiting; and two kinds of them, so that no guest that computes for long keeps the short jobs
-//! waiting.
+//! The threads that run guests. They are separate, so that no guest can delay a heartbeat or a
+//! claim. There are two kinds of them, so that guests that compute for long cannot delay short
+//! jobs.
 //!
-//! A run starts on the threads for short runs, unless those before it were long. Once it has
-//! computed for 20 ms, the rest of it goes to the threads for long runs, to which the kernel gives
-//! what the others leave, and always some: a multi-level feedback queue of two levels.
+//! A run starts on the threads for short runs, unless earlier runs of its entrypoint were long.
+//! Once it has computed for 20 ms, it moves to the threads for long runs, to which the kernel gives
+//! whatever the others leave, and always a little. This is a multi-level feedback queue with two
+//! levels.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -15,25 +16,25 @@ use anyhow::Context as _;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// A run that has computed for longer, host calls included, is a long one: two ticks of the clock
-/// that interrupts guests.
+/// A run that has computed for longer, including in host calls, is a long one. This is two ticks of
+/// the clock that interrupts guests.
 const ALLOWANCE: Duration = Duration::from_millis(20);
 
-/// A poll that takes longer, by the wall's clock, is no short run's.
+/// A short run's polls take less wall time than this.
 const BRIEF: Duration = Duration::from_millis(1);
 
-/// How much a thread for long runs steps back behind the others. Ten steps are a tenth of the share
-/// of a thread that does not.
+/// How much the threads for long runs lower their priority. Ten steps mean a tenth of the share of
+/// a normal thread.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 
-/// Keeps the threads. Dropped, it leaves those that are stuck behind.
+/// Owns the threads. Dropping it abandons those that are stuck.
 pub struct GuestRuntime {
     short: Option<Runtime>,
     long: Option<Runtime>,
 }
 
-/// What starts runs. Cheap to clone.
+/// Starts runs. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Guests {
     short: Handle,
@@ -54,8 +55,8 @@ impl GuestRuntime {
 
 impl Drop for GuestRuntime {
     fn drop(&mut self) {
-        // A plain drop waits for its threads, which tokio forbids within another runtime; a stuck
-        // guest would have it wait for ever.
+        // A plain drop waits for the threads, which tokio forbids within another runtime. A stuck
+        // guest would make it wait forever.
         for runtime in [self.short.take(), self.long.take()].into_iter().flatten() {
             runtime.shutdown_background();
         }
@@ -63,25 +64,26 @@ impl Drop for GuestRuntime {
 }
 
 impl Guests {
-    /// The threads for short runs, where every task about guests begins.
+    /// The threads for short runs, where every task about guests starts.
     pub fn handle(&self) -> &Handle {
         &self.short
     }
 
-    /// Whether a thread of either kind takes on something new, in time.
+    /// Whether a thread of each kind accepts new work in time.
     pub async fn answer(&self, within: Duration) -> bool {
         let (short, long) = (self.short.spawn(async {}), self.long.spawn(async {}));
         matches!(tokio::time::timeout(within, async { tokio::join!(short, long) }).await, Ok((Ok(()), Ok(()))))
     }
 
-    /// Poll a run here, on a thread for short runs, until it ends or is known to be long; then have
-    /// it end there. One that is expected to be long goes there at once. What it came to, and
-    /// whether it was long; `None` when the threads for long runs were stopped under it.
+    /// Poll a run on this thread for short runs until it ends or proves to be long, then move it to
+    /// the threads for long runs. A run that is expected to be long goes there at once. Returns its
+    /// result and whether it was long, or `None` if the threads for long runs were stopped
+    /// meanwhile.
     ///
-    /// What counts is the thread's own time within polls: neither waiting nor a busy machine makes
-    /// a run long, and host calls that compute do. To read that clock takes a system call, which
-    /// would be a tenth of what nearly all runs take: so it is read once a poll was not brief by
-    /// the wall's clock.
+    /// What counts is the thread's own CPU time during polls: neither waiting nor a busy machine
+    /// makes a run long, but host calls that compute do. Reading that clock takes a system call,
+    /// which would be a tenth of the time of most runs. So it is read only after a poll that was
+    /// not brief by the wall clock.
     pub async fn run<T: Send + 'static>(
         &self,
         long: bool,
@@ -105,7 +107,7 @@ impl Guests {
     }
 }
 
-/// How long a run has computed, over all its polls but the first that was not brief.
+/// How long a run has computed, over all its polls except the first one that was not brief.
 #[derive(Default)]
 struct CpuTimer {
     computed: Duration,
@@ -136,11 +138,11 @@ fn thread_time() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
 }
 
-/// On Linux a priority is the thread's; elsewhere it would be the whole process's.
+/// On Linux, each thread has its own priority. Elsewhere it would be that of the whole process.
 fn step_back() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICE) {
-        tracing::warn!(%error, "cannot lower the priority of the threads for long runs; they compete with short ones as equals");
+        tracing::warn!(%error, "cannot lower the priority of the threads for long runs; they compete with short runs on equal terms");
     }
 }
 

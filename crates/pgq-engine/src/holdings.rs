@@ -1,5 +1,5 @@
-//! What the host holds for a guest behind its handles, in bytes: exact for what the guest filled
-//! itself, the most there can be for the rest.
+//! How many bytes the host holds behind a guest's handles: exact for what the guest filled itself,
+//! an upper bound for the rest.
 
 use std::any::Any;
 
@@ -13,25 +13,25 @@ use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostIncomingResp
 
 use super::resources::{EntrypointHandle, Request};
 
-/// The entry itself, its place in two tables, and what it points to if that is nothing to speak of.
+/// The entry itself, its slot in two tables, and what it points to if that is small.
 pub(super) const ENTRY: usize = 256;
-/// A header besides its name and value.
+/// A header, in addition to its name and value.
 const HEADER: usize = 96;
-/// A stream of bytes that come in: what was read ahead.
+/// An incoming byte stream: the data read ahead.
 const READ_AHEAD: usize = 64 << 10;
-/// A body that goes out: the chunk that waits, and the one that is being sent.
+/// An outgoing body: the chunk that waits, and the one being sent.
 pub(super) const BODY_CHUNK: usize = 64 << 10;
 /// A connection: its buffers and those of TLS.
 const CONNECTION: usize = 128 << 10;
-/// A folder that is being read: all of its names.
+/// A folder being read: all of its names.
 const LISTING: usize = 1 << 20;
 
-/// Behind all handles of the table.
+/// The bytes behind all handles of the table.
 pub(super) fn of(table: &mut ResourceTable) -> usize {
     table.iter_mut().map(|entry| ENTRY + bytes(entry)).sum()
 }
 
-/// Files, folders and streams, each of which may hold a file of the system's.
+/// The number of files, folders and streams, each of which may keep one of the system's files open.
 pub(super) fn files(table: &mut ResourceTable) -> usize {
     let is_file = |entry: &&mut (dyn Any + Send)| {
         entry.is::<Descriptor>() || entry.is::<DynInputStream>() || entry.is::<ReaddirIterator>()

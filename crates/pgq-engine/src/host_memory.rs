@@ -1,9 +1,9 @@
-//! How much memory this process may use: the limit of its container, else what the machine has.
+//! How much memory this process may use: the limit of its container, or else the machine's memory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where no limit can be read.
+/// Assumed if no limit can be read.
 const ASSUMED: u64 = 2 << 30;
 
 /// The memory limit of this process in bytes: the smallest limit of its control groups (v2 or v1),
@@ -18,7 +18,7 @@ pub fn limit() -> u64 {
     limits.chain(machine).min().unwrap_or(ASSUMED)
 }
 
-/// The files that may hold a limit of a process in these control groups (`/proc/self/cgroup`):
+/// The files that may hold a limit for a process in these control groups (`/proc/self/cgroup`):
 /// those of each group and of its parents.
 fn limit_files(groups: &str) -> Vec<PathBuf> {
     let root = Path::new("/sys/fs/cgroup");
@@ -34,7 +34,7 @@ fn limit_files(groups: &str) -> Vec<PathBuf> {
             }
             _ => continue,
         };
-        // Inside a container the path may be that of the machine, and only the root of the mount is
+        // Inside a container, the path may be the machine's, and only the root of the mount is
         // ours.
         let groups = Path::new(path.trim_start_matches('/')).ancestors();
         files.extend(groups.map(|group| base.join(group).join(name)));
@@ -42,7 +42,7 @@ fn limit_files(groups: &str) -> Vec<PathBuf> {
     files
 }
 
-/// A limit in bytes; `max` is none.
+/// A limit in bytes. `max` means none.
 fn parse_limit(text: &str) -> Option<u64> {
     text.trim().parse().ok().filter(|limit| *limit > 0)
 }

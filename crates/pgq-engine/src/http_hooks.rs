@@ -1,4 +1,4 @@
-//! Outgoing HTTP of one call: only what is granted, with the secrets put in, and not without end.
+//! Outgoing HTTP requests of one call: only granted ones, with secrets inserted, and within limits.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -16,10 +16,10 @@ use super::holdings::BODY_CHUNK;
 use super::origin::Origin;
 use super::secret;
 
-/// Requests that one call may send: enough for any page of an API, too few for a flood.
+/// The most requests of one call: enough for any page of an API, too few for a flood.
 const MAX_REQUESTS: u32 = 100;
 const MAX_CONNECTIONS: usize = 16;
-/// Bytes of answers that one call may read.
+/// The most bytes of responses that one call may read.
 const MAX_RECEIVED: u64 = 64 << 20;
 
 pub(super) struct HttpHooks {
@@ -43,24 +43,24 @@ impl HttpHooks {
         }
     }
 
-    /// For the next call of the same instance.
+    /// Prepare for the next call of the same instance.
     pub(super) fn renew(&mut self, denials: Arc<Denials>) {
         (self.sent, self.left, self.denials) = (0, Arc::new(MAX_RECEIVED.into()), denials);
     }
 
-    /// Requests were refused because there were too many.
+    /// Whether requests were denied because there were too many.
     pub(super) fn is_full(&self) -> bool {
         self.sent > MAX_REQUESTS
     }
 
-    /// What may be sent, and where to.
+    /// Check the request, and return the origin to send it to.
     fn check(&self, request: &mut Request<WasiBody>) -> Result<Origin, Error> {
         let Some(origin) = Origin::of(request.uri()) else {
             let target = request.uri().authority().map(|authority| authority.host().to_owned()).unwrap_or_default();
             self.denials.deny(
                 "http",
                 &target,
-                "the request's target is not beyond doubt; write it like https://host[:port]/path",
+                "the request's target is ambiguous; write it like https://host[:port]/path",
             );
             return Err(Error::HttpRequestDenied);
         };
@@ -69,14 +69,15 @@ impl HttpHooks {
             self.denials.deny("http", &origin.to_string(), &why);
             return Err(Error::HttpRequestDenied);
         }
-        // With a whole URL in the place of the path, a server that is a proxy would fetch that.
+        // With a whole URL in place of the path, a server that is also a proxy would fetch that
+        // URL.
         let path = request
             .uri()
             .path_and_query()
             .filter(|path| path.as_str().starts_with('/'))
             .ok_or(Error::HttpRequestUriInvalid)?;
         *request.uri_mut() = Uri::from(path.clone());
-        // One `Host`, and that of the origin that was checked, in its plain spelling.
+        // Exactly one `Host` header: that of the checked origin, in its plain spelling.
         let host = HeaderValue::from_str(&origin.authority()).map_err(|_| Error::HttpRequestUriInvalid)?;
         request.headers_mut().insert(HOST, host);
         if let Err(why) = secret::substitute(request.headers_mut(), &self.grants.secrets, &origin) {
@@ -115,11 +116,11 @@ impl WasiHttpHooks for HttpHooks {
         let (grants, denials) = (Arc::clone(&self.grants), Arc::clone(&self.denials));
         let (resolver, left, timeouts) = (Arc::clone(&self.resolver), Arc::clone(&self.left), Timeouts::from(options));
         let connections = Arc::clone(&self.connections);
-        // Redirects are an answer like any other: the guest may ask for where they lead, and is
-        // checked again.
+        // A redirect is a response like any other. If the guest follows it, that request is
+        // checked, too.
         Box::new(async move {
             let connecting = async {
-                // Waiting for one's turn is a part of connecting.
+                // Waiting for a permit counts as connecting.
                 let permit = ConnectionPermit::acquire(connections).await;
                 Ok((permit, connector::connect(&grants, &origin, &resolver).await?))
             };
@@ -131,7 +132,7 @@ impl WasiHttpHooks for HttpHooks {
                     ConnectError::Prohibited(found) => {
                         let line = format!("private-networks = [\"{}\"]", found[0]);
                         let why = format!(
-                            "it leads to {found:?}, not to the public internet; to allow that, {}",
+                            "it leads to {found:?}, which is not on the public internet; to allow that, {}",
                             denials.remedy(&line)
                         );
                         denials.deny("address", &origin.to_string(), &why);

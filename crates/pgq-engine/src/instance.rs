@@ -1,4 +1,4 @@
-//! One instance of a plugin: made, called, and called again where its entrypoint wants that.
+//! One instance of a plugin, which is called once, or several times if its entrypoint wants that.
 
 use wasmtime::Store;
 use wasmtime::component::Resource;
@@ -14,7 +14,7 @@ use super::state::{Call, State};
 pub(super) struct Instance {
     pub(super) store: Store<State>,
     guest: Option<Guest>,
-    /// Jobs that it was given.
+    /// How many jobs it was given.
     pub(super) jobs: u32,
 }
 
@@ -23,11 +23,12 @@ struct Guest {
     batch: Option<batch_handler::Guest>,
 }
 
-/// What a guest says about its jobs, in their order.
+/// The guest's results for its jobs, in their order.
 pub(super) type Answers = Vec<Result<Outcome, Failure>>;
 
 impl Instance {
-    /// For a first call. The guest is instantiated by that call, within the limits of the store.
+    /// An instance for a first call. That call instantiates the guest, within the limits of the
+    /// store.
     pub(super) fn new(store: Store<State>) -> Instance {
         Instance { store, guest: None, jobs: 0 }
     }
@@ -37,7 +38,8 @@ impl Instance {
         self
     }
 
-    /// Run these jobs of one entrypoint: all in one call if `batched`, else the only one there is.
+    /// Run these jobs of one entrypoint: all in one call if `batched`, otherwise the only one there
+    /// is.
     pub(super) async fn call(
         &mut self,
         linked: &LinkedComponent,
@@ -66,8 +68,8 @@ impl Instance {
         Ok(answers)
     }
 
-    /// No job outlives its call. The handles of a batch are the guest's: one that it did not drop
-    /// must not become that of another job.
+    /// Invalidate the jobs' handles, since no job outlives its call. The guest owns the handles of
+    /// a batch, so one that it did not drop must not be reused for another job.
     fn take_back(&mut self, handles: &[u32], guests: bool) {
         let table = &mut self.store.data_mut().table;
         for rep in handles {

@@ -1,24 +1,25 @@
-//! Instances between two jobs: kept because their entrypoint asked for it, for a while, and never
-//! in the way of a fresh one.
+//! Idle instances between two jobs. They are kept for a while if their entrypoint asked for it, and
+//! never prevent a fresh instance.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// An instance that nobody needed for so long goes: an idle host holds no guest's memory.
+/// An instance that has been idle for this long is dropped, so that an idle host holds no guest's
+/// memory.
 const MAX_IDLE: Duration = Duration::from_secs(30);
 
-/// All idle instances of a host, within what its allocator has room for. What an instance is makes
-/// no difference here.
+/// All idle instances of a host, within the capacity of its allocator. The pool is generic: it does
+/// not matter here what an instance is.
 pub(super) struct InstancePool<I> {
-    /// Instances that there may be, running ones included.
+    /// The most instances, including running ones.
     capacity: usize,
     instances: Mutex<Instances<I>>,
 }
 
 struct Instances<I> {
-    /// The one that was idle for longest is the first.
+    /// Ordered by how long they have been idle, longest first.
     idle: VecDeque<Idle<I>>,
     running: usize,
 }
@@ -29,14 +30,14 @@ struct Idle<I> {
     since: Instant,
 }
 
-/// Which runs may have an instance: those of the same version of a plugin, of the same entrypoint,
-/// under the same limit.
+/// Which runs may use an instance: those of the same version of a plugin, the same entrypoint and
+/// the same limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PoolKey {
     /// [`PluginId::number`].
     pub(super) plugin: u64,
     pub(super) entrypoint: Arc<str>,
-    /// The limit that the instance was made with.
+    /// The memory limit that the instance was created with, in bytes.
     pub(super) memory: usize,
 }
 
@@ -50,27 +51,27 @@ impl<I> InstancePool<I> {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A permit for a run, and the instance of this key that was used last, if one is idle. Without
-    /// one there is room for a fresh instance: the one that was idle for longest made it, if need
-    /// be.
+    /// A permit for a run, and the most recently used idle instance with this key, if there is one.
+    /// Otherwise the pool makes room for a fresh instance, by dropping the one that has been idle
+    /// longest if necessary.
     pub(super) fn acquire(&self, key: &PoolKey) -> (Permit<'_, I>, Option<I>) {
         let mut instances = self.lock();
         let found = instances.idle.iter().rposition(|idle| idle.key == *key);
         let found = found.and_then(|at| instances.idle.remove(at)).map(|idle| idle.instance);
         if found.is_none() {
-            // Dropped within the lock: what counts as gone is gone.
+            // Dropped within the lock, so that an instance no longer counted really is gone.
             while instances.running + instances.idle.len() >= self.capacity && instances.idle.pop_front().is_some() {}
         }
         instances.running += 1;
         (Permit(self), found)
     }
 
-    /// Drop all that are idle. Whether there was any.
+    /// Drop all idle instances. Returns whether there were any.
     pub(super) fn clear(&self) -> bool {
         self.retain(|_| false) > 0
     }
 
-    /// Drop those that nobody needed for long.
+    /// Drop instances that have been idle for too long.
     pub(super) fn sweep(&self) {
         self.drop_idle_for(MAX_IDLE);
     }
@@ -78,11 +79,11 @@ impl<I> InstancePool<I> {
     fn drop_idle_for(&self, time: Duration) {
         let gone = self.retain(|idle| idle.since.elapsed() < time);
         if gone > 0 {
-            tracing::debug!(instances = gone, "instances that nobody needed for long are gone");
+            tracing::debug!(instances = gone, "dropped instances that had been idle for too long");
         }
     }
 
-    /// How many were not kept.
+    /// Returns how many were dropped.
     fn retain(&self, keep: impl Fn(&Idle<I>) -> bool) -> usize {
         let mut instances = self.lock();
         let before = instances.idle.len();
@@ -93,11 +94,11 @@ impl<I> InstancePool<I> {
     }
 }
 
-/// One run's. Lives longer than the run's instance.
+/// The permit of one run. It outlives the run's instance.
 pub(super) struct Permit<'a, I>(&'a InstancePool<I>);
 
 impl<I> Permit<'_, I> {
-    /// Keep the run's instance for the next one.
+    /// Keep the run's instance for the next run.
     pub(super) fn keep(self, key: PoolKey, instance: I) {
         self.0.lock().idle.push_back(Idle { key, instance, since: Instant::now() });
     }
@@ -109,8 +110,8 @@ impl<I> Drop for Permit<'_, I> {
     }
 }
 
-/// A loaded version of a plugin, as its pool knows it. Goes with the version, and takes the
-/// instances with it.
+/// A loaded version of a plugin, as the pool identifies it. Dropping it drops the version's idle
+/// instances.
 pub(super) struct PluginId<I> {
     number: u64,
     pool: Weak<InstancePool<I>>,
@@ -121,7 +122,7 @@ impl<I> PluginId<I> {
         PluginId::in_pool(Arc::downgrade(pool))
     }
 
-    /// A new one in the same pool, which has none of this one's instances.
+    /// A new identity in the same pool, without this one's instances.
     pub(super) fn another(&self) -> PluginId<I> {
         PluginId::in_pool(Weak::clone(&self.pool))
     }
@@ -158,7 +159,7 @@ mod tests {
         PoolKey { plugin: plugin.number(), entrypoint: entrypoint.into(), memory: 1 << 20 }
     }
 
-    /// A run that had a fresh instance, which is kept.
+    /// Keep an instance, as a run with a fresh one does.
     fn keep(pool: &Pool, key: &PoolKey, instance: u32) {
         let (permit, found) = pool.acquire(key);
         assert_eq!(found, None);
@@ -207,7 +208,7 @@ mod tests {
         keep(&pool, &b, 2);
         let (_running, none) = pool.acquire(&c);
         assert_eq!(none, None);
-        // Two are idle and one runs: the fourth costs the first.
+        // Two are idle and one runs, so the fourth replaces the first.
         let (_another, none) = pool.acquire(&c);
         assert_eq!(none, None);
         assert_eq!((found(&pool, &b), found(&pool, &a)), (Some(2), None));

@@ -1,17 +1,17 @@
-//! When a run has to end, and when it has to let others on: asked at every call of the host, and at
-//! every tick while the guest computes.
+//! When a run has to end, and when it has to yield to others. Checked at every call of the host,
+//! and at every tick while the guest computes.
 
 use std::time::{Duration, Instant};
 
 use super::control::{Controls, StopCause};
 
-/// As often as the epoch lets others on.
+/// The same period as the epoch's.
 const TURN: Duration = Duration::from_millis(10);
 
 pub(super) struct Interrupt {
     controls: Controls,
     deadline: Instant,
-    /// When others on its thread last had their turn.
+    /// When the other runs on this thread last had their turn.
     turn_began: Instant,
 }
 
@@ -20,7 +20,7 @@ impl Interrupt {
         Interrupt { controls, deadline, turn_began: Instant::now() }
     }
 
-    /// For the next call of the same store.
+    /// Prepare for the next call of the same store.
     pub(super) fn renew(&mut self, controls: Controls, deadline: Instant) {
         (self.controls, self.deadline) = (controls, deadline);
     }
@@ -38,12 +38,12 @@ impl Interrupt {
         self.controls.stop_cause().or_else(|| (now >= self.deadline).then_some(StopCause::Deadline))
     }
 
-    /// Whether others on its thread have waited long enough.
+    /// Whether the other runs on this thread have waited long enough.
     pub(super) fn is_turn_over(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.turn_began) >= TURN
     }
 
-    /// Others had their turn.
+    /// The other runs have had their turn.
     pub(super) fn begin_turn(&mut self, now: Instant) {
         self.turn_began = now;
     }

@@ -10,7 +10,7 @@ use super::control::Directive;
 use super::resources::{CurrentJob, JobHandle};
 use pgq_job::{Job, header_texts};
 
-/// What the interface has of a store.
+/// The parts of a store that the interface uses.
 pub(super) struct JobsView<'a> {
     pub(super) table: &'a mut ResourceTable,
     pub(super) deadline: Instant,

@@ -1,6 +1,7 @@
-//! Everything that names wasmtime: the engine, what a component may import, and one run of one job.
+//! The engine: everything that depends on wasmtime. It defines what a component may import, and
+//! runs one job.
 //!
-//! Knows no SQL, no queue and no file but its cache of compiled code.
+//! This crate knows no SQL and no queue, and its only files are the cache of compiled code.
 
 pub mod descriptors;
 pub mod digest;

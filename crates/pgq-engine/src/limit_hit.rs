@@ -1,4 +1,4 @@
-//! Which limits a call met: read once, when it is over, off what it left behind.
+//! Which limits a call hit. Determined once after the call, from the state it left behind.
 
 use wasmtime::Trap;
 use wasmtime::component::ResourceTableError;
@@ -9,7 +9,7 @@ use super::limits::Exhausted;
 use super::room::NoRoom;
 use super::state::State;
 
-/// A limit that cost a run something: its life, or what it wanted more of.
+/// A limit that ended a run, or denied it something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitHit {
     Memory,
@@ -43,7 +43,7 @@ impl LimitHit {
     }
 }
 
-/// All but the output's, which is no property of the call.
+/// All limits that a call hit, except for that on its output, which is not a property of the call.
 pub(super) fn of(error: Option<&wasmtime::Error>, state: &State) -> Vec<LimitHit> {
     let mut hits = Vec::new();
     match error.map_or(state.limits.exhausted, |error| border::exhausted(&state.limits, error)) {

@@ -1,5 +1,5 @@
-//! The account of one store: what it may have, what it has in linear memory and in the host's
-//! hands, and whether a limit was met.
+//! The memory account of one store: its limit, its linear memory, what the host holds for it, and
+//! whether a limit was hit.
 
 use std::time::Duration;
 
@@ -7,67 +7,70 @@ use wasmtime::{Error, ResourceLimiter, Result};
 
 use super::room::{NoRoom, RoomShare};
 
-/// The limits of one run, as the entrypoint's options and the operator's caps have it.
+/// The limits of one run: the entrypoint's options under the operator's caps.
 #[derive(Debug, Clone, Copy)]
 pub struct RunLimits {
-    /// Wall time.
+    /// The limit on wall time.
     pub timeout: Duration,
-    /// Bytes over all memories, and in the host's hands.
+    /// The limit in bytes on all memories plus what the host holds.
     pub memory: usize,
     pub max_attempts: u32,
 }
 
-/// One account for everything: linear memories, each of which wasmtime's own `StoreLimits` would
-/// compare separately, and what the host holds for the guest (`holdings`). The latter is counted
-/// now and then; what was passed to the host since counts as if all of it were held.
+/// One account for everything: linear memories, which wasmtime's own `StoreLimits` would limit one
+/// by one, and what the host holds for the guest (`holdings`). The latter is counted only now and
+/// then. Until the next count, all bytes passed to the host count as held.
 #[derive(Debug)]
 pub(super) struct Limits {
     max_memory: usize,
     memory: usize,
-    /// In the host's hands when it was last counted.
+    /// Bytes held by the host at the last count.
     held: usize,
-    /// Passed to the host since, at most.
+    /// Bytes passed to the host since then, at most.
     passed: usize,
-    /// Of that, in the last call.
+    /// How many of those were passed in the last call.
     last: usize,
-    /// Known to be held since.
+    /// How many of those are known to be held.
     since: usize,
     table_elements: usize,
     share: RoomShare,
-    /// A request was refused. The guest then usually aborts, which looks like any other trap: this
+    /// A request was denied. The guest then usually aborts, which looks like any other trap. This
     /// tells the two apart.
     pub(super) exhausted: Option<Exhausted>,
-    /// The most that it had, or was refused for want of room.
+    /// The most bytes that it had, or was denied because the host had no more.
     peak: usize,
-    /// The last call of the host could pass less than others can, for there was no more left.
+    /// In the last call of the host, fewer bytes than usual could be passed, because no more were
+    /// left.
     squeezed: bool,
 }
 
-/// What there was not enough of.
+/// What ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exhausted {
     Memory,
     Tables,
 }
 
-/// The end of a guest for which the host would hold too much.
+/// Ends a guest for which the host would hold too much.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the host holds as much for the run as its memory limit allows")]
+#[error("the host already holds as much for the run as its memory limit allows")]
 pub(super) struct HoldsTooMuch;
 
-/// Core instances in one component: far above what tool chains make, far below what would hurt.
+/// Core instances in one component: far above what tool chains produce, far below what would do
+/// harm.
 const MAX_INSTANCES: usize = 200;
 const MAX_TABLES: usize = 64;
 const MAX_MEMORIES: usize = 16;
 pub(super) const MAX_TABLE_ELEMENTS: usize = 100_000;
-/// What the host may hold for a guest that has all of its memory in use: without it, such a guest
-/// could not even say so.
+/// What the host may hold for a guest that uses all of its memory. Without it, such a guest could
+/// not even report that.
 const HOST_SHARE: usize = 1 << 20;
-/// So many bytes may have been passed to the host before it counts what it holds.
+/// When more bytes than this have been passed to the host, it counts again what it holds.
 const UNCOUNTED: usize = 4 << 20;
 
 impl Limits {
-    /// A share of the room that is smaller than the limit is the limit.
+    /// Limits for a store. If its share of the room is smaller than the limit, the share is the
+    /// limit.
     pub(super) fn new(max_memory: usize, share: RoomShare) -> Limits {
         let max_memory = max_memory.min(share.most());
         Limits {
@@ -85,7 +88,7 @@ impl Limits {
         }
     }
 
-    /// Bytes of linear memory. Memories never shrink, so this is the peak as well.
+    /// Bytes of linear memory. Memories never shrink, so this is also the peak.
     pub(super) fn memory(&self) -> usize {
         self.memory
     }
@@ -94,17 +97,18 @@ impl Limits {
         self.max_memory
     }
 
-    /// The most that it had at a time, linear memory and what the host held, or would have had.
+    /// The most bytes at any time, in linear memory and held by the host, including a request that
+    /// was denied.
     pub(super) fn peak(&self) -> usize {
         self.peak
     }
 
-    /// Let the guest pass so many bytes in a call of the host. Not before what the host holds was
-    /// counted again, if it says no.
+    /// Allow the guest to pass `bytes` in a call of the host. If this returns false, the host must
+    /// count what it holds first.
     pub(super) fn pass(&mut self, bytes: usize) -> bool {
         let passed = self.passed.saturating_add(bytes);
-        // A single call may pass more than that: then there is nothing to wait for but its own word
-        // (`settle`).
+        // A single call may pass more than that. Then counting first would not help, and `settle`
+        // says how much it really was.
         let may = self.since <= UNCOUNTED && (passed <= UNCOUNTED || self.passed == 0) && passed <= self.left();
         if may {
             (self.passed, self.last, self.squeezed) = (passed, bytes, false);
@@ -112,20 +116,20 @@ impl Limits {
         may
     }
 
-    /// The last call did not pass all that it might have: the host holds so many bytes more.
+    /// The last call passed less than it could have: the host holds `more` bytes more.
     pub(super) fn settle(&mut self, more: usize) {
         self.passed = self.passed.saturating_sub(std::mem::take(&mut self.last));
         self.held = self.held.saturating_add(more);
         self.since = self.since.saturating_add(more);
     }
 
-    /// The host holds so many bytes for the guest.
+    /// The host holds this many bytes for the guest.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), NoRoom> {
         (self.held, self.passed, self.last, self.since) = (bytes, 0, 0, 0);
         self.cover(self.memory.saturating_add(bytes))
     }
 
-    /// Right after `hold`: let the guest pass so many bytes, or what is left.
+    /// Right after `hold`: allow the guest to pass `bytes`, or whatever is left.
     pub(super) fn pass_what_is_left(&mut self, bytes: usize) -> Result<usize, HoldsTooMuch> {
         let left = bytes.min(self.left());
         if left == 0 {
@@ -136,17 +140,17 @@ impl Limits {
         Ok(left)
     }
 
-    /// Whether the last call of the host could pass less than others can.
+    /// Whether, in the last call of the host, fewer bytes than usual could be passed.
     pub(super) fn is_squeezed(&self) -> bool {
         self.squeezed
     }
 
-    /// The run is over, and its instance kept: it has what it uses, not what was set aside for it.
+    /// The run is over but its instance is kept: reduce its share to what it uses.
     pub(super) fn rest(&mut self) {
         self.share.shrink(self.memory.saturating_add(self.held));
     }
 
-    /// What the host may still come to hold.
+    /// How much more the host may hold.
     pub(super) fn left(&self) -> usize {
         self.max_memory.saturating_add(HOST_SHARE).saturating_sub(self.memory.saturating_add(self.held))
     }
@@ -177,7 +181,7 @@ impl ResourceLimiter for Limits {
         if error.is::<NoRoom>() {
             return Err(error);
         }
-        // Counted in `memory_growing` but not granted by the allocator (its own cap): the run
+        // Counted in `memory_growing`, but the allocator refused it because of its own cap. The run
         // cannot have more either way.
         self.exhausted = Some(Exhausted::Memory);
         Ok(())
@@ -238,7 +242,7 @@ mod tests {
         let mut limits = limits(8 << 20);
         assert!(limits.memory_growing(0, 4 << 20, None).expect("no error"));
         assert!(limits.pass(3 << 20));
-        // Passed is not held; that is for a count to say.
+        // Bytes passed are not necessarily held; only a count can tell.
         assert!(!limits.pass(3 << 20));
         limits.hold(2 << 20).expect("room");
         assert!(limits.pass(3 << 20));
@@ -250,10 +254,10 @@ mod tests {
         assert!(!limits.memory_growing(4 << 20, 5 << 20, None).expect("refused, not an error"));
         limits.hold(0).expect("room");
         assert!(limits.memory_growing(4 << 20, 8 << 20, None).expect("no error"));
-        // What one call passed, it may have passed for nothing.
+        // The bytes passed in one call may all have been dropped.
         limits.hold(0).expect("room");
         limits.settle(0);
-        // All memory in use, and it can still say so.
+        // All its memory is in use, and it can still report that.
         limits.hold(0).expect("room");
         assert_eq!(limits.pass_what_is_left(64 << 10).expect("its host share"), 64 << 10);
     }

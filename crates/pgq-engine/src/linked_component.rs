@@ -1,4 +1,4 @@
-//! A component that was compiled and linked: what its instances are made from.
+//! A compiled and linked component, from which instances are created.
 
 use std::fmt::Write as _;
 
@@ -41,11 +41,11 @@ impl LinkedComponent {
     }
 }
 
-/// The import that the error is about, with what the component wants of it, if the linker has
-/// nothing of that name.
+/// The import that the error is about, with the functions the component expects of it, if the
+/// linker has nothing of that name.
 fn unknown_import(component: &Component, error: &str) -> Option<String> {
-    // wasmtime has no typed error for this; the test `loading::an_unknown_import_is_named` holds
-    // its wording.
+    // wasmtime has no typed error for this. The test `loading::an_unknown_import_is_named` fails if
+    // the wording changes.
     if !error.contains("not found in the linker") {
         return None;
     }

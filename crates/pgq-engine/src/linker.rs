@@ -1,4 +1,4 @@
-//! Everything that a component may import. What is not here makes it fail to load.
+//! Everything that a component may import. A component that imports anything else does not load.
 
 use wasmtime::component::Linker;
 use wasmtime_wasi_config::WasiConfig;

@@ -1,4 +1,4 @@
-//! Which run a line of the log is about: what a guest says, and what it was refused.
+//! Identifies the run that a line of the log is about: a guest's message, or a denial.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use pgq_job::JobId;
 pub(super) struct LogContext {
     pub(super) plugin: Arc<str>,
     pub(super) entrypoint: Arc<str>,
-    /// The first, of a batch; 0 where there is none.
+    /// The first job of a batch; 0 if there is none.
     pub(super) job: JobId,
     pub(super) batch: Option<usize>,
 }

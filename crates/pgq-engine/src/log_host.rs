@@ -1,4 +1,4 @@
-//! `pgq:plugin/log`: lines that a guest writes with a level and with fields.
+//! `pgq:plugin/log`: lines that a guest logs with a level and fields.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use super::limits::Limits;
 use super::log_sink::LogSink;
 use crate::printable::cut;
 
-/// A message longer than this is cut, and so are its fields.
+/// A longer message is cut, and so are its fields.
 const MAX_MESSAGE_BYTES: usize = 16 << 10;
 
-/// What the interface has of a store.
+/// The parts of a store that the interface uses.
 pub(super) struct LogView<'a> {
     pub(super) sink: &'a LogSink,
     pub(super) limits: &'a mut Limits,

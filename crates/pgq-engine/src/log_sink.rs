@@ -1,17 +1,17 @@
-//! The one place where what a guest says becomes a line of the host's log.
+//! The one place where a guest's output becomes a line in the host's log.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::bindings::pgq::plugin::log::Level;
 use super::log_context::LogContext;
 
-/// All that one run may log, over stdout, stderr and `log.emit`, and what the host writes around
-/// it.
+/// The most bytes that one run may log, over stdout, stderr and `log.emit`, including what the host
+/// adds to each line.
 const MAX_LOG_BYTES: usize = 1 << 20;
-/// What the host writes around a line: its time, the job's id, entrypoint and plugin. A run of
-/// empty lines is not for free.
+/// What the host adds to a line: the time, the job's id, the entrypoint and the plugin. So even
+/// empty lines count.
 const LINE_BYTES: usize = 200;
-/// The end of stderr that is kept for a traceback: a panic's message with room to spare.
+/// The end of stderr that is kept for a traceback: enough for a panic's message.
 const STDERR_TAIL_BYTES: usize = 2 << 10;
 
 /// Shared by the log interface and the two streams of one run.
@@ -31,12 +31,12 @@ impl LogSink {
         LogSink(Arc::new(Mutex::new(Sink::new(context))))
     }
 
-    /// For the next call of the same instance.
+    /// Prepare for the next call of the same instance.
     pub(super) fn renew(&self, context: LogContext) {
         self.with(|sink| *sink = Sink::new(context));
     }
 
-    /// Lines were dropped.
+    /// Whether lines were dropped.
     pub(super) fn is_full(&self) -> bool {
         self.with(|sink| sink.full)
     }
@@ -55,7 +55,7 @@ impl LogSink {
         });
     }
 
-    /// The end of what the guest wrote to stderr: where run-times put a panic's message.
+    /// The end of what the guest wrote to stderr, where runtimes put a panic's message.
     pub(super) fn stderr_tail(&self) -> String {
         self.with(|sink| sink.stderr_tail.clone())
     }
@@ -109,8 +109,8 @@ impl Sink {
     }
 }
 
-/// Bytes that a text takes in a log, in which what would end a line or drive a terminal is written
-/// as an escape.
+/// How many bytes a text takes in the log, in which characters that would end a line or control a
+/// terminal are escaped.
 fn shown(text: &str) -> usize {
     text.len() + text.bytes().filter(u8::is_ascii_control).count() * 3
 }

@@ -1,9 +1,9 @@
-//! What a plugin says it needs. Saying it grants nothing: it makes a missing grant visible before
-//! the first job fails.
+//! What a plugin declares to need. A declaration grants nothing: it makes a missing grant visible
+//! before the first job fails.
 
 use std::fmt;
 
-/// The kinds of things that a plugin can be granted.
+/// The kinds of grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Http,
@@ -15,7 +15,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// For people and programs.
+    /// The name of the kind, for people and programs.
     pub fn label(self) -> &'static str {
         match self {
             Kind::Http => "http",
@@ -36,7 +36,7 @@ pub struct Need {
 }
 
 impl Need {
-    /// What grants it, as a line of the section `[plugins.NAME]`.
+    /// The line in the section `[plugins.NAME]` that grants it.
     pub fn line(&self) -> String {
         let what = toml::Value::from(self.what.as_str());
         match self.kind {
@@ -50,7 +50,7 @@ impl Need {
     }
 }
 
-/// A need without its grant.
+/// A need that is not granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing(pub Need);
 
@@ -66,11 +66,11 @@ impl fmt::Display for Missing {
     }
 }
 
-/// A guest that declares without end must not fill the host's memory.
+/// Limits, so that a guest that declares needs without end does not fill the host's memory.
 const MAX_NEEDS: usize = 200;
 const MAX_BYTES: usize = 300;
 
-/// All that a plugin declared to need, each once.
+/// All that a plugin declared to need, without duplicates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs(Vec<Need>);
 

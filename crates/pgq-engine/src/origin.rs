@@ -1,5 +1,5 @@
-//! Origins of HTTP requests, in one spelling: what a grant names and what a request goes to are
-//! compared after the same rules.
+//! Origins of HTTP requests in a canonical spelling. Grants and requests are parsed by the same
+//! rules and then compared.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -18,7 +18,7 @@ pub struct Origin {
     pub(super) port: u16,
 }
 
-/// An address in any notation that some library takes for one is an address here, and never a name.
+/// Anything that some library would parse as an address is an address here, and never a name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Host {
     Name(String),
@@ -26,7 +26,7 @@ pub(super) enum Host {
 }
 
 impl Origin {
-    /// The origin a request really goes to; `None` for one whose target is not beyond doubt.
+    /// The origin that a request really goes to. `None` if its target is ambiguous.
     pub(super) fn of(uri: &Uri) -> Option<Origin> {
         let https = match uri.scheme()? {
             scheme if *scheme == Scheme::HTTPS => true,
@@ -34,13 +34,13 @@ impl Origin {
             _ => return None,
         };
         let authority = uri.authority()?;
-        // `user@host` confuses readers of a grant and of a log: refused altogether.
+        // `user@host` misleads people who read a grant or a log, so it is not accepted at all.
         if authority.as_str().contains('@') {
             return None;
         }
         let host = Host::parse(authority.host())?;
-        // "host:" and "host:0" are spelt so by nobody who means well; a port that is no number is
-        // not the default port.
+        // No well-meaning program writes "host:" or "host:0", and a port that is not a number must
+        // not become the default port.
         let rest = authority.as_str().strip_prefix(authority.host())?;
         let port = match rest.strip_prefix(':') {
             Some(port) => port.parse::<u16>().ok().filter(|port| *port != 0)?,
@@ -56,7 +56,7 @@ impl Origin {
         Some(Origin { https, host, port })
     }
 
-    /// For the `Host` header: the port only where it is not the scheme's own.
+    /// For the `Host` header: includes the port only if it is not the scheme's default.
     pub(super) fn authority(&self) -> String {
         if self.port == if self.https { 443 } else { 80 } {
             self.host.to_string()
@@ -80,7 +80,7 @@ impl Host {
             return None;
         }
         let last = name.rsplit('.').next()?;
-        // The rule of browsers: a host that ends in a number is an address, or nothing.
+        // The rule of browsers: a host whose last part is a number is an address, or invalid.
         if last.bytes().all(|b| b.is_ascii_digit())
             || last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
         {
@@ -90,7 +90,7 @@ impl Host {
     }
 }
 
-/// `2130706433`, `0x7f.1`, `0177.0.0.1`: what `inet_aton` takes.
+/// What `inet_aton` accepts: `2130706433`, `0x7f.1`, `0177.0.0.1`.
 fn ipv4(text: &str) -> Option<Ipv4Addr> {
     let number = |part: &str| match (part.strip_prefix("0x"), part.strip_prefix('0')) {
         (Some(""), _) | (_, Some("")) => Some(0),

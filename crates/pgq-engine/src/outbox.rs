@@ -1,14 +1,14 @@
-//! Follow-up jobs of a run, kept here until its outcome is committed.
+//! Follow-up jobs of a run, held here until its outcome is committed.
 
 use super::resources::Request;
 use pgq_job::NewJob;
 
-/// Follow-ups of one run.
+/// The most follow-ups of one run.
 const MAX_JOBS: usize = 1_000;
-/// Their payloads, headers and names together.
+/// The most bytes of their payloads, headers and names together.
 const MAX_BYTES: usize = 16 << 20;
 
-/// The buffer. Closed, with the reason, where there is no one job whose outcome could carry a
+/// The buffer. It is closed, with a reason, if there is no single job whose outcome could carry a
 /// request.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -27,7 +27,7 @@ impl Outbox {
         self.closed.is_none()
     }
 
-    /// Requests were refused because there were too many, or too large ones.
+    /// Whether requests were denied because there were too many, or they were too large.
     pub(super) fn is_full(&self) -> bool {
         self.full
     }
@@ -36,7 +36,7 @@ impl Outbox {
         self.bytes
     }
 
-    /// The error is for the guest.
+    /// Add a job. The error is for the guest.
     pub(super) fn push(&mut self, request: &Request) -> Result<(), String> {
         if let Some(reason) = self.closed {
             return Err(reason.into());
@@ -45,12 +45,12 @@ impl Outbox {
         let size = request.bytes();
         if self.jobs.len() == MAX_JOBS {
             self.full = true;
-            return Err(format!("a run can enqueue {MAX_JOBS} jobs at most"));
+            return Err(format!("a run can enqueue at most {MAX_JOBS} jobs"));
         }
         if self.bytes + size > MAX_BYTES {
             self.full = true;
             return Err(format!(
-                "the jobs that a run enqueues can have {MAX_BYTES} bytes at most, and this one of {size} is past that"
+                "the jobs that a run enqueues can have at most {MAX_BYTES} bytes together, and this one of {size} exceeds that"
             ));
         }
         self.bytes += size;

@@ -1,43 +1,42 @@
-//! Text of others, made fit to be shown: on one line, and without a say in what a terminal does or
-//! where a line ends.
+//! Makes foreign text safe to show: on one line, and unable to control a terminal or forge a line.
 //!
-//! Guests, producers, file names and the database's own messages all end up in logs, tables and
-//! errors. A line break in one of them would make up a line of ours, an escape sequence would move
-//! the cursor or set the title, and a bidirectional override would show another text than the one
-//! that is there.
+//! Text from guests, producers, file names and the database's own messages ends up in logs, tables
+//! and errors. A line break in it could forge one of our lines, an escape sequence could move the
+//! cursor or set the title, and a bidirectional override could show different text from what is
+//! there.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// What is shown as an escape: control characters (C0, DEL, C1), Unicode's two line ends, and the
-/// marks that change the direction of text.
+/// Whether a character is shown as an escape: control characters (C0, DEL, C1), Unicode's two line
+/// separators, and the marks that change the direction of text.
 pub fn is_unfit(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The text on one line, as `\n`, `\t`, `\x1b` or `\u{202e}` where it has to be.
+/// The text on one line, with `\n`, `\t`, `\x1b` or `\u{202e}` where necessary.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unfit) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
-    // A string takes everything.
+    // Writing to a string never fails.
     let _ = Escaping::of(&mut shown).write_str(text);
     Cow::Owned(shown)
 }
 
-/// The same for text of several lines, of which all but the first are indented: none of them can
-/// pass for a line of somebody else.
+/// The same for text of several lines. All but the first are indented, so that none of them looks
+/// like a line of its own.
 pub fn printable_lines(text: &str, indent: &str) -> String {
     text.trim_end().split('\n').map(printable).collect::<Vec<_>>().join(&format!("\n{indent}"))
 }
 
-/// At most so many bytes of it, ending at a character.
+/// At most `bytes` bytes of the text, ending at a character boundary.
 pub fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
-/// Escapes what is written through it, up to a number of bytes; the rest is counted.
+/// Escapes what is written through it, up to a number of bytes, and counts the rest.
 pub struct Escaping<'a> {
     to: &'a mut dyn Write,
     left: usize,
@@ -49,12 +48,12 @@ impl<'a> Escaping<'a> {
         Escaping::at_most(usize::MAX, to)
     }
 
-    /// About so many bytes of it.
+    /// Limit the text to about this many bytes.
     pub fn at_most(bytes: usize, to: &'a mut dyn Write) -> Self {
         Escaping { to, left: bytes, cut: 0 }
     }
 
-    /// Say how much is missing, if anything is.
+    /// Write how much was cut, if anything was.
     pub fn finish(self) -> fmt::Result {
         match self.cut {
             0 => Ok(()),
@@ -65,7 +64,8 @@ impl<'a> Escaping<'a> {
     fn plain(&mut self, text: &str) -> fmt::Result {
         let kept = cut(text, self.left);
         self.cut += text.len() - kept.len();
-        // What does not fit ends it: nothing that is shorter may follow behind a gap.
+        // The first piece that does not fit ends the text: a shorter one must not follow after a
+        // gap.
         self.left = if kept.len() < text.len() { 0 } else { self.left - kept.len() };
         self.to.write_str(kept)
     }

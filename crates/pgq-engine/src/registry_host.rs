@@ -1,4 +1,4 @@
-//! `pgq:plugin/registry`: what a plugin declares, checked.
+//! `pgq:plugin/registry`: collects and checks what a plugin declares.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use pgq_job::{Backoff, EntrypointOptions, OnFailure};
 const MAX_ENTRYPOINTS: usize = 1_000;
 const MAX_SCHEDULES: usize = 100;
 const MAX_EXPRESSION_BYTES: usize = 1_000;
-/// Each job of a batch is a handle of the run's, and as a rule a claim brings no more.
+/// Each job of a batch needs a handle, and a claim rarely brings more jobs than this.
 const MAX_BATCH: u32 = 1_000;
 const MAX_NAME_BYTES: usize = 255;
 const MAX_PLUGIN_NAME_BYTES: usize = 64;
-/// A plugin that asks for less cannot even start.
+/// A plugin with less memory could not even start.
 const MIN_MEMORY: usize = 1 << 20;
-/// A run's deadline is kept in memory only; a week is far beyond any job that should be one job.
+/// A run's deadline exists only in memory. A week is far beyond anything that should be one job.
 const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// What the interface has of a store.
+/// The parts of a store that the interface uses.
 pub(super) struct RegistryView<'a> {
     pub(super) table: &'a mut ResourceTable,
 }
@@ -54,7 +54,7 @@ impl HostRegistrar for RegistryView<'_> {
                 .mistake(format!("the plugin's name {name:?} is not made of a-z, 0-9, `-` and `_` (64 at most)"));
         }
         if version.is_empty() || version.len() > MAX_PLUGIN_NAME_BYTES || version.contains(char::is_control) {
-            declaration.mistake(format!("the plugin's version {version:?} is not a text of 1 to 64 bytes"));
+            declaration.mistake(format!("the plugin's version {version:?} does not have 1 to 64 bytes"));
         }
         let kept = |text: String| Some(cut(&text, MAX_PLUGIN_NAME_BYTES).to_owned());
         (declaration.name, declaration.version) = (kept(name), kept(version));
@@ -66,7 +66,7 @@ impl HostRegistrar for RegistryView<'_> {
         {
             let mut declaration = registrar.lock();
             if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains('\0') {
-                declaration.mistake(format!("the entrypoint {name:?} is not a text of 1 to {MAX_NAME_BYTES} bytes"));
+                declaration.mistake(format!("the entrypoint {name:?} does not have 1 to {MAX_NAME_BYTES} bytes"));
             } else if declaration.entrypoints.len() == MAX_ENTRYPOINTS {
                 declaration.mistake(format!("more than {MAX_ENTRYPOINTS} entrypoints"));
             } else if declaration.has_place(name.len())
@@ -75,7 +75,7 @@ impl HostRegistrar for RegistryView<'_> {
                 declaration.mistake(format!("entrypoint {name:?} is declared twice"));
             }
         }
-        // A name that is too long is no entrypoint's, however much of it is kept.
+        // A name that is too long matches no entrypoint, however much of it is kept.
         let name = cut(&name, MAX_NAME_BYTES + 1).to_owned();
         Ok(self.table.push(EntrypointHandle { registrar, name })?)
     }
@@ -259,7 +259,7 @@ fn add_schedule(options: &mut EntrypointOptions, expression: &str, time_zone: &s
 
 fn at_least_one(value: u32, what: &str) -> Result<u32, String> {
     if value == 0 {
-        Err(format!("{what} of 0: nothing would ever run; leave it out for the default"))
+        Err(format!("{what} of 0 means that nothing would ever run; leave it out for the default"))
     } else {
         Ok(value)
     }

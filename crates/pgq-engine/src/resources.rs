@@ -1,5 +1,5 @@
-//! What stands behind the handles of `pgq:plugin`: the types that the generated bindings name for
-//! its resources.
+//! The data behind the handles of `pgq:plugin`: the types that the generated bindings use for its
+//! resources.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,15 +7,15 @@ use super::control::Control;
 use super::declaration::Declaration;
 use pgq_job::{EntrypointOptions, Job, NewJob};
 
-/// A header's place in its map.
+/// What a header's entry in its map takes.
 pub(super) const HEADER_BYTES: usize = 64;
 
-/// The resource `job`. The handles of a batch are the guest's, and those that it keeps are of no
-/// job any more.
+/// The resource `job`. The guest owns the handles of a batch. Those that it keeps after the call no
+/// longer refer to a job.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct JobHandle(Option<CurrentJob>);
 
-/// A job of the call that runs.
+/// A job of the current call.
 pub(super) struct CurrentJob {
     pub(super) job: Arc<Job>,
     pub(super) control: Arc<Control>,
@@ -28,7 +28,7 @@ impl JobHandle {
     }
 
     pub(super) fn current(&self) -> wasmtime::Result<&CurrentJob> {
-        self.0.as_ref().ok_or_else(|| wasmtime::Error::msg("the call that this job was handed to is over"))
+        self.0.as_ref().ok_or_else(|| wasmtime::Error::msg("the call that this job belonged to is over"))
     }
 
     pub(super) fn end(&mut self) {
@@ -56,12 +56,12 @@ pub struct EntrypointHandle {
 }
 
 impl EntrypointHandle {
-    /// What the host holds for the handle alone.
+    /// How many bytes the host holds for the handle alone.
     pub(super) fn bytes(&self) -> usize {
         self.name.len()
     }
 
-    /// Set an option. What cannot be is a mistake of the declaration.
+    /// Set an option. An invalid value is recorded as a mistake of the declaration.
     pub(super) fn set(&self, set: impl FnOnce(&mut EntrypointOptions) -> Result<(), String>) {
         let mut declaration = self.registrar.lock();
         if let Some(options) = declaration.entrypoints.get_mut(&self.name)
@@ -77,12 +77,12 @@ impl EntrypointHandle {
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct Request {
     pub(super) job: NewJob,
-    /// The call of its store that it was made in.
+    /// The call of the store in which it was created.
     pub(super) call: u64,
 }
 
 impl Request {
-    /// What the host holds for it.
+    /// How many bytes the host holds for it.
     pub(super) fn bytes(&self) -> usize {
         let NewJob { entrypoint, payload, dedupe_key, headers, .. } = &self.job;
         let header = |(name, value): (&String, &serde_json::Value)| {

@@ -1,29 +1,28 @@
-//! The memory of all guests of a host together: what they may have, what they have, and who waits
-//! for some.
+//! The memory of all guests of a host together: the limit, the current use, and the queue of those
+//! that wait for some.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Mutex, Notify};
 
-/// Runs begin when there is room for what runs of their plugin took before; what one takes beyond
-/// that has to be free when it takes it.
+/// A run starts when as much memory is free as earlier runs of its plugin used. If it needs more,
+/// that has to be free when it asks.
 #[derive(Debug)]
 pub(super) struct Room {
     most: usize,
     taken: AtomicUsize,
     given_back: Notify,
-    /// Whoever has to wait waits in turn, and those that come later behind them: a large run would
-    /// never begin beside many small ones.
+    /// Runs that have to wait do so in order. Otherwise a large run would never start beside many
+    /// small ones.
     turn: Mutex<()>,
     waiting: AtomicUsize,
 }
 
-/// The sum over all guests is used up. No fault of this one's: its job goes back, uncounted.
+/// All guests together have used up the memory. That is not this guest's fault, so its job is
+/// requeued and the attempt does not count.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error(
-    "the guests of this host have no more memory together than they have now; raise max-guest-memory, or lower max-concurrent-tasks"
-)]
+#[error("the guests of this host have used up their memory; raise max-guest-memory, or lower max-concurrent-tasks")]
 pub(super) struct NoRoom;
 
 impl Room {
@@ -37,18 +36,18 @@ impl Room {
         })
     }
 
-    /// What all have now, what was set aside for them included.
+    /// The bytes in use, including those reserved for runs.
     #[cfg(test)]
     pub(super) fn taken(&self) -> usize {
         self.taken.load(Ordering::Acquire)
     }
 
-    /// Whether what is kept for later had better go: somebody waits, or soon will.
+    /// Whether idle instances should be dropped, because a run waits for memory or soon will.
     pub(super) fn is_short(&self) -> bool {
         self.waiting.load(Ordering::Acquire) > 0 || self.taken.load(Ordering::Acquire) > self.most / 8 * 7
     }
 
-    /// A share of so many bytes, once they are free. `tidy` lets go of what is only kept.
+    /// Wait for this many free bytes, and take a share of them. `tidy` drops idle instances.
     pub(super) async fn enter(self: &Arc<Room>, bytes: usize, tidy: impl FnOnce()) -> RoomShare {
         let bytes = bytes.min(self.most);
         if self.waiting.load(Ordering::Acquire) > 0 || !self.take(bytes) {
@@ -62,7 +61,7 @@ impl Room {
         RoomShare { room: Arc::clone(self), bytes }
     }
 
-    /// A share of what is there already, whether there is room for it or not. Others wait for
+    /// Take a share for bytes that already exist, even if that exceeds the limit. Others wait
     /// longer.
     pub(super) fn hold(self: &Arc<Room>, bytes: usize) -> RoomShare {
         self.taken.fetch_add(bytes, Ordering::AcqRel);
@@ -97,7 +96,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// One guest's part of the room, or what it left that is not recorded yet.
+/// One guest's part of the room, or what it left behind that is not recorded yet.
 #[derive(Debug)]
 pub struct RoomShare {
     room: Arc<Room>,
@@ -105,17 +104,17 @@ pub struct RoomShare {
 }
 
 impl RoomShare {
-    /// For a guest that is in nobody's way: a room of its own.
+    /// A separate room for one guest that does not affect others.
     pub(super) fn alone(bytes: usize) -> RoomShare {
         RoomShare { room: Room::new(bytes), bytes }
     }
 
-    /// What it could have if it were alone.
+    /// The most that it could have if it were alone.
     pub(super) fn most(&self) -> usize {
         self.room.most
     }
 
-    /// Have at least so many bytes.
+    /// Extend the share to at least this many bytes.
     pub(super) fn cover(&mut self, bytes: usize) -> Result<(), NoRoom> {
         let more = bytes.saturating_sub(self.bytes);
         if more > 0 && !self.room.take(more) {
@@ -125,7 +124,7 @@ impl RoomShare {
         Ok(())
     }
 
-    /// Have no more than so many bytes.
+    /// Reduce the share to at most this many bytes.
     pub(super) fn shrink(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);
         self.bytes -= less;
@@ -139,7 +138,7 @@ impl Drop for RoomShare {
     }
 }
 
-/// What the runs of a plugin take, as far as is known: most of the last ones took no more.
+/// How many bytes the runs of a plugin need: most of the recent ones needed no more.
 #[derive(Debug, Default)]
 pub(super) struct Appetite(AtomicUsize);
 
@@ -148,8 +147,8 @@ impl Appetite {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// A run took so many bytes, or would have. A large one is remembered for some dozens of small
-    /// ones.
+    /// Record how many bytes a run used, or would have used. A large one is remembered for some
+    /// dozens of small ones.
     pub(super) fn learn(&self, bytes: usize) {
         let known = self.bytes();
         self.0.store(bytes.max(known - known / 16), Ordering::Relaxed);
@@ -192,7 +191,7 @@ mod tests {
         assert_eq!((room.taken(), room.waiting.load(Ordering::Acquire)), (100, 0));
         share.shrink(20);
         assert_eq!(room.taken(), 50);
-        // More than there is would wait for ever: it has all there is.
+        // A request for more than the limit would wait forever, so it gets everything there is.
         drop((share, other));
         assert_eq!(room.enter(1_000, || {}).await.bytes, 100);
     }

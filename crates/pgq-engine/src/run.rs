@@ -1,5 +1,5 @@
-//! One call of a guest: for one job or for several of one entrypoint, in a fresh instance or in one
-//! that was kept.
+//! One call of a guest, for one job or for several of one entrypoint, in a fresh or an idle
+//! instance.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,65 +25,64 @@ use crate::descriptors;
 use crate::printable::cut;
 use pgq_job::{Fault, FaultKind, Job, Verdict};
 
-/// An output larger than this is refused: results belong into a table or a store, the queue keeps
-/// the receipt.
+/// A larger output is rejected. Results belong in a table or an object store; the queue keeps the
+/// receipt.
 const MAX_OUTPUT_BYTES: usize = 16 << 20;
 const MAX_TEXT_BYTES: usize = 8 << 10;
-/// Outputs and follow-ups of a call that are smaller are not counted: there are only as many as the
-/// recorder's backlog has room for.
+/// Smaller outputs and follow-ups of a call are not counted. Their number is limited by the
+/// recorder's backlog.
 const UNCOUNTED: usize = 4 << 10;
 
 /// How long after its deadline a guest that computes may take to notice, before the run is
 /// abandoned as if it waited.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// More than there may be places would be waited for without end.
+/// With more folders than there may be permits, a run would wait forever.
 const MOST_FOLDERS: u32 = 16;
 
 /// How long a cancelled run has to notice by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
-/// A job, and the host's word to it.
+/// A job and its control.
 #[derive(Debug, Clone)]
 pub struct AssignedJob {
     pub job: Arc<Job>,
-    /// Go on, or stop.
+    /// Tells it to continue or to stop.
     pub control: Arc<Control>,
 }
 
-/// Who runs jobs of an entrypoint, and how.
+/// The plugin and the options for a call.
 #[derive(Debug, Clone)]
 pub struct CallSpec {
     pub plugin: Arc<Loaded>,
     pub entrypoint: Arc<str>,
     pub limits: RunLimits,
-    /// Jobs that one instance runs, one after the other.
+    /// How many jobs one instance may run, one after the other.
     pub reuse: u32,
     /// Whether calls go to `batch-handler`.
     pub batched: bool,
 }
 
-/// What a call did and what it took.
+/// The result of a call, and what it used.
 #[derive(Debug)]
 pub struct CallReport {
-    /// How it ended for each job, in their order.
+    /// The verdict for each job, in their order.
     pub verdicts: Vec<Verdict>,
-    /// Whether the call did not return as it should: a trap, a deadline, not a failure that the
-    /// guest reports.
+    /// Whether the call failed to return: a trap or a deadline, not a failure that the guest
+    /// reports.
     pub crashed: bool,
-    /// The limits that it met, each once.
+    /// The limits that it hit, without duplicates.
     pub limit_hits: Vec<LimitHit>,
-    /// Wall time, instantiation included.
+    /// Wall time, including instantiation.
     pub elapsed: Duration,
-    /// Peak bytes of linear memory, over all jobs of the instance.
+    /// The peak of linear memory in bytes, over all jobs of the instance.
     pub memory: usize,
-    /// What outputs and follow-ups take of the memory of all guests. To be kept until they are
-    /// recorded.
+    /// The share of guest memory for outputs and follow-ups. Keep it until they are recorded.
     pub share: Option<Arc<RoomShare>>,
 }
 
 impl CallReport {
-    /// The same for each of so many jobs, before or without a guest.
+    /// The same verdict for each of `jobs` jobs, without running a guest.
     pub fn nothing(verdict: Verdict, jobs: usize, crashed: bool) -> CallReport {
         CallReport {
             verdicts: vec![verdict; jobs],
@@ -96,13 +95,13 @@ impl CallReport {
     }
 }
 
-/// Run these jobs in one call; one job, unless the entrypoint takes batches. Never fails: whatever
-/// happens is a verdict.
+/// Run these jobs in one call: one job, unless the entrypoint takes batches. Never fails, since
+/// every failure is a verdict.
 pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> CallReport {
     let _ticking = engine.running();
     let CallSpec { plugin, limits, .. } = spec;
     let key = PoolKey { plugin: plugin.id.number(), entrypoint: Arc::clone(&spec.entrypoint), memory: limits.memory };
-    // Before the instance, so that it goes after it.
+    // Declared before the instance, so that it is dropped after it.
     let (permit, kept) = engine.instance_pool().acquire(&key);
     let (mut started, mut instance);
     match kept {
@@ -117,7 +116,7 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
     }
     let mut called = call_within(&mut instance, spec, jobs).await;
     if called.as_ref().is_err_and(|error| error.is::<PoolConcurrencyLimitError>()) && engine.instance_pool().clear() {
-        // Components of many parts can fill the allocator before the instances are too many.
+        // Components with many parts can exhaust the allocator before there are too many instances.
         drop(instance);
         match spec.fresh(engine, jobs).await {
             Ok(fresh) => (started, instance) = fresh,
@@ -135,7 +134,7 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
         Ok(answers) if answers.len() == jobs.len() => {
             report.verdicts =
                 answers.into_iter().map(|answer| verdict(answer, state, &mut report.limit_hits)).collect();
-            // The instance's own share goes with it, and what it leaves stays.
+            // The instance's own share is dropped with it. What the call left behind needs its own.
             let bytes = report.verdicts.iter().map(Verdict::bytes).sum();
             report.share = (bytes > UNCOUNTED).then(|| Arc::new(engine.room().hold(bytes)));
             if instance.jobs < spec.reuse && state.limits.exhausted.is_none() && !engine.room().is_short() {
@@ -145,7 +144,7 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
         }
         Ok(answers) => {
             let message = format!(
-                "handle-batch was given {} jobs and returned {} results; it returns one per job",
+                "handle-batch was given {} jobs and returned {} results; it must return one per job",
                 jobs.len(),
                 answers.len()
             );
@@ -162,8 +161,8 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
     report
 }
 
-/// The epoch interrupts a guest that computes; the timer and the controls one that waits in a host
-/// call.
+/// The epoch interrupts a guest that computes. The timer and the controls interrupt one that waits
+/// in a host call.
 async fn call_within(instance: &mut Instance, spec: &CallSpec, jobs: &[AssignedJob]) -> wasmtime::Result<Answers> {
     let interrupt = &instance.store.data().interrupt;
     let (controls, deadline) = (interrupt.controls().clone(), interrupt.deadline());
@@ -181,8 +180,8 @@ async fn call_within(instance: &mut Instance, spec: &CallSpec, jobs: &[AssignedJ
 }
 
 impl CallSpec {
-    /// A fresh instance, once the host has room for it: as much memory as runs of the plugin took
-    /// before. The run's time begins then.
+    /// Create a fresh instance once the host has room for as much memory as earlier runs of the
+    /// plugin used. The run's time starts then.
     async fn fresh(&self, engine: &Engine, jobs: &[AssignedJob]) -> Result<(Instant, Instance), StopCause> {
         let bytes = self.plugin.appetite.bytes().min(self.limits.memory);
         let tidy = || {
@@ -232,7 +231,7 @@ impl CallSpec {
     }
 }
 
-const NO_FOLLOW_UPS: &str = "a batch cannot enqueue jobs: nobody could tell with whose outcome they are to be committed; enqueue from an entrypoint without `batch`";
+const NO_FOLLOW_UPS: &str = "a batch cannot enqueue jobs, because it is unclear with whose outcome they should be committed; enqueue from an entrypoint without `batch`";
 
 fn verdict(answer: Result<Outcome, Failure>, state: &mut State, limit_hits: &mut Vec<LimitHit>) -> Verdict {
     match answer {
@@ -242,7 +241,7 @@ fn verdict(answer: Result<Outcome, Failure>, state: &mut State, limit_hits: &mut
                 Verdict::Reject(Fault::new(
                     FaultKind::OutputTooLarge,
                     format!(
-                        "the output has {size} bytes; {MAX_OUTPUT_BYTES} are kept at most: store it elsewhere and return where"
+                        "the output has {size} bytes, and the limit is {MAX_OUTPUT_BYTES}: store it elsewhere and return its location"
                     ),
                 ))
             }

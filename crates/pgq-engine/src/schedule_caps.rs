@@ -1,4 +1,4 @@
-//! How many schedules a plugin may have without its operator's word.
+//! How many schedules a plugin may have if its operator sets no limit.
 
 use chrono::{DateTime, TimeDelta};
 
@@ -7,14 +7,16 @@ use super::grants::Grants;
 use super::load_error::LoadError;
 use pgq_cron::Schedule;
 
-/// Schedules that a plugin may have of which its operator says nothing, over all its entrypoints.
+/// The default limit on schedules of a plugin, over all its entrypoints.
 const DEFAULT: usize = 100;
-/// Of these, the ones that are due more often than once a minute.
+/// The default limit on schedules that are due more often than once a minute.
 const DEFAULT_FREQUENT: usize = 10;
-/// Of a schedule that is due twice within a minute, two ticks that follow one another are so close.
+/// If a schedule is ever due twice within a minute, two of this many consecutive ticks are that
+/// close.
 const TICKS_COMPARED: usize = 4;
 
-/// Schedules cost the database, whoever runs their jobs; many of them are an operator's decision.
+/// Schedules cost the database time, whoever runs their jobs, so an operator decides about large
+/// numbers of them.
 pub(super) fn check(plugin: &str, declaration: &Declaration, grants: &Grants) -> Result<(), LoadError> {
     let (all, often) = count(declaration);
     let over = |found: usize, default: usize, often: &'static str| {
@@ -25,15 +27,15 @@ pub(super) fn check(plugin: &str, declaration: &Declaration, grants: &Grants) ->
     mistake.map_or(Ok(()), Err)
 }
 
-/// All schedules, and those that are due more often than once a minute.
+/// The number of all schedules, and of those that are due more often than once a minute.
 fn count(declaration: &Declaration) -> (usize, usize) {
     let schedules = || declaration.entrypoints.values().flat_map(|options| &options.schedules);
     let often = |key: &&String| Schedule::from_key(key).is_ok_and(|schedule| is_frequent(&schedule));
     (schedules().count(), schedules().filter(often).count())
 }
 
-/// Whether two of its first ticks, from a time that is the same for all hosts on, are less than a
-/// minute apart.
+/// Whether two of its first ticks are less than a minute apart. They are counted from a fixed time,
+/// so that all hosts agree.
 fn is_frequent(schedule: &Schedule) -> bool {
     let mut last = DateTime::from_timestamp(1_800_000_000, 0).unwrap_or_default();
     (0..TICKS_COMPARED).any(|tick| match schedule.next_after(last) {

@@ -1,5 +1,5 @@
-//! Secrets: what the host puts into a request's headers in place of `{{secret:NAME}}`, and nobody
-//! prints.
+//! Secrets: the host inserts them into a request's headers in place of `{{secret:NAME}}`, and never
+//! prints them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::origin::Origin;
 
-/// A text that appears in no log and no error.
+/// Text that appears in no log and no error.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 
@@ -38,7 +38,7 @@ impl fmt::Debug for Secret {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretGrant {
     pub secret: Secret,
-    /// `None`: to every granted origin with https.
+    /// `None` means every granted origin with https.
     pub origins: Option<Vec<Origin>>,
 }
 
@@ -51,8 +51,8 @@ impl SecretGrant {
 const OPEN: &[u8] = b"{{secret:";
 const CLOSE: &[u8] = b"}}";
 
-/// Put the secrets in. An error says why the request must not be sent; it names the secret, never
-/// its value.
+/// Insert the secrets. An error says why the request must not be sent. It names the secret, but
+/// never its value.
 pub(super) fn substitute(
     headers: &mut HeaderMap,
     secrets: &BTreeMap<String, SecretGrant>,
@@ -62,7 +62,7 @@ pub(super) fn substitute(
         if find(value.as_bytes(), OPEN).is_some() {
             let filled = fill(value.as_bytes(), secrets, origin)?;
             *value = HeaderValue::from_bytes(&filled)
-                .map_err(|_| "with a secret in it, it is no header's value".to_owned())?;
+                .map_err(|_| "with the secret inserted, it is not a valid header value".to_owned())?;
             value.set_sensitive(true);
         }
     }
@@ -71,15 +71,17 @@ pub(super) fn substitute(
 
 fn fill(mut text: &[u8], secrets: &BTreeMap<String, SecretGrant>, origin: &Origin) -> Result<Vec<u8>, String> {
     let mut filled = Vec::new();
-    // One pass: a secret that looks like a placeholder is sent as it is.
+    // A single pass, so that a secret that looks like a placeholder is sent as it is.
     while let Some(start) = find(text, OPEN) {
         filled.extend_from_slice(&text[..start]);
         let rest = &text[start + OPEN.len()..];
-        let end = find(rest, CLOSE).ok_or("the placeholder of a secret has no end; write {{secret:NAME}}")?;
+        let end = find(rest, CLOSE).ok_or("the placeholder of a secret is not closed; write {{secret:NAME}}")?;
         let name = String::from_utf8_lossy(&rest[..end]);
         let grant = secrets.get(&*name).ok_or_else(|| format!("there is no secret {name:?}; set secrets.{name:?}"))?;
         if !grant.allows(origin) {
-            return Err(format!("the secret {name:?} is not for {origin}; add it to the origins of secrets.{name:?}"));
+            return Err(format!(
+                "the secret {name:?} is not granted for {origin}; add it to the origins of secrets.{name:?}"
+            ));
         }
         filled.extend_from_slice(grant.secret.expose().as_bytes());
         text = &rest[end + CLOSE.len()..];
@@ -120,7 +122,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_put_in_is_refused_and_named_without_its_value() {
-        for (value, named) in [("{{secret:other}}", "other"), ("{{secret:token", "no end"), ("{{secret:}}", "\"\"")] {
+        for (value, named) in [("{{secret:other}}", "other"), ("{{secret:token", "not closed"), ("{{secret:}}", "\"\"")]
+        {
             let error = sent(value, None, "https://a").expect_err("refused");
             assert!(error.contains(named) && !error.contains("s3cret"), "{error}");
         }

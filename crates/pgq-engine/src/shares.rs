@@ -1,23 +1,23 @@
-//! What of the allocator's pool a run of each component takes, and who may have how much of it.
+//! What a run of each component needs from the allocator's pool, and how it is shared.
 //!
-//! A place has room for a component as tool chains make them. What needs more is counted, and only
-//! ever has what is set aside for such: however many runs of it there are, every other component
-//! has its places. Core instances are no part of this: the pool only counts them, and is told of as
-//! many as there could be.
+//! A slot suits components as tool chains build them. Components that need more only ever use a
+//! reserved part of the pool, and their runs are counted: however many of those there are, all
+//! other components have their slots. Core instances are not part of this, because the pool only
+//! counts them and is configured for as many as there could be.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wasmtime::component::Component;
 
-/// In each place. Today's tool chains make one memory and up to three tables.
+/// Per slot. Today's tool chains produce one memory and up to three tables.
 const MEMORIES: u32 = 2;
 const TABLES: u32 = 4;
-/// In any component, checked when it is loaded.
+/// Per component, checked when it is loaded.
 pub(super) const MOST_MEMORIES: u32 = 8;
 pub(super) const MOST_TABLES: u32 = 32;
 pub(super) const MOST_CORE_INSTANCES: u32 = 200;
-/// Plugins that are asked to describe themselves at a time, while all places are taken.
+/// How many plugins may describe themselves at a time while all slots are taken.
 pub(super) const DESCRIBES: u32 = 2;
 
 /// A number of memories and of tables.
@@ -28,7 +28,7 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// What the pool has for so many places.
+    /// What the pool has for this many slots.
     pub(super) fn of_pool(places: u32) -> Slots {
         let Slots { memories, tables } = Slots::set_aside(places);
         Slots {
@@ -37,13 +37,13 @@ impl Slots {
         }
     }
 
-    /// What of that is for components that need more than a place has: four of the largest at
-    /// least.
+    /// How much of that is reserved for components that need more than a slot: at least enough for
+    /// four of the largest.
     fn set_aside(places: u32) -> Slots {
         Slots { memories: (places / 4).max(4 * MOST_MEMORIES), tables: places.max(4 * MOST_TABLES) }
     }
 
-    /// What a run of this component takes. What cannot be told is as much as may be.
+    /// What a run of this component needs. If it cannot be determined, the maximum.
     fn of_component(component: &Component) -> Slots {
         component.resources_required().map_or(Slots { memories: MOST_MEMORIES, tables: MOST_TABLES }, |needed| Slots {
             memories: needed.num_memories,
@@ -55,18 +55,18 @@ impl Slots {
         self.memories <= MEMORIES && self.tables <= TABLES
     }
 
-    /// How often the other is in it.
+    /// How often `need` fits into it.
     fn times(self, need: Slots) -> u32 {
         (self.memories / need.memories.max(1)).min(self.tables / need.tables.max(1))
     }
 }
 
-/// What is set aside, and what of it is taken.
+/// The reserved part of the pool, and how much of it is in use.
 #[derive(Debug)]
 pub(super) struct Shares {
     all: Slots,
     taken: Mutex<Slots>,
-    /// Components that have a part in it.
+    /// How many components share it.
     large: AtomicU32,
 }
 
@@ -80,7 +80,7 @@ impl Shares {
     }
 }
 
-/// A component that needs more than a place has.
+/// A component that needs more than a slot.
 #[derive(Debug)]
 pub(super) struct Large {
     need: Slots,
@@ -89,7 +89,7 @@ pub(super) struct Large {
 }
 
 impl Large {
-    /// Nothing where a place has all that it needs.
+    /// `None` if a slot has everything that it needs.
     pub(super) fn of(component: &Component, shares: &Arc<Shares>) -> Option<Arc<Large>> {
         Large::new(Slots::of_component(component), shares)
     }
@@ -102,8 +102,8 @@ impl Large {
         Some(Arc::new(Large { need, runs: AtomicU32::new(0), shares: Arc::clone(shares) }))
     }
 
-    /// How many more runs of it there is room for: what is free, and no more than an equal part for
-    /// each such component.
+    /// How many more runs of it there is room for: what is free, but at most an equal part for each
+    /// such component.
     pub(super) fn room(&self) -> u32 {
         let taken = *self.shares.lock();
         let all = self.shares.all;

@@ -1,8 +1,8 @@
-//! What one instance sees of the world. Made for one run and dropped with it, or renewed for the
-//! next.
+//! Everything an instance can access. It is created for one run and dropped with it, or renewed for
+//! the next.
 //!
-//! The parts know nothing of each other, nor of this: each interface is shown what it needs of a
-//! store (`linker`), and so is the border.
+//! The parts do not know each other, nor this type. Each interface gets a view of the parts of the
+//! store that it needs (`linker`), and so does the border.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -36,7 +36,7 @@ use super::stdio::LineStream;
 
 /// Resources (streams, requests, ...) that a guest may hold at once.
 const MAX_HANDLES: usize = 10_000;
-/// Bytes of randomness in one call.
+/// The most random bytes per call.
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
 
 pub(super) struct State {
@@ -54,7 +54,7 @@ pub(super) struct State {
     pub(super) log: LogSink,
     stdout: LineStream,
     stderr: LineStream,
-    /// Bytes that a call may return.
+    /// The most bytes that a call may return.
     pub(super) returns: usize,
 }
 
@@ -63,9 +63,9 @@ pub(super) struct StoreSpec {
     pub(super) grants: Arc<Grants>,
     pub(super) memory: usize,
     pub(super) share: RoomShare,
-    /// Places for the folders that it is granted.
+    /// Permits for the granted folders.
     pub(super) folders: Option<OwnedSemaphorePermit>,
-    /// Bytes that a call may return.
+    /// The most bytes that a call may return.
     pub(super) returns: usize,
     pub(super) call: Call,
 }
@@ -79,7 +79,7 @@ pub(super) struct Call {
 }
 
 impl State {
-    /// A store with every limit set. There is no other way to make one.
+    /// A store with all limits set. There is no other way to create one.
     pub(super) fn store(engine: &wasmtime::Engine, settings: &EngineSettings, spec: StoreSpec) -> Store<State> {
         let StoreSpec { grants, memory, share, folders, returns, call } = spec;
         let Call { log_context, controls, deadline, outbox } = call;
@@ -106,9 +106,9 @@ impl State {
             returns,
         };
         let mut store = Store::new(engine, state);
-        // With those that a component makes for itself.
+        // Twice as many, because a component may create handles itself.
         store.set_max_component_handles(2 * MAX_HANDLES);
-        // What the host holds counts as well, as of now.
+        // What the host holds now counts as well.
         store.limiter(|state| {
             let _ = state.border().count();
             &mut state.limits
@@ -116,7 +116,7 @@ impl State {
         store.call_hook_async(Border(State::border));
         store.set_hostcall_fuel(ARGUMENT_BYTES);
         store.set_epoch_deadline(1);
-        // Every tick the guest steps aside for the others on its thread; past its deadline, or once
+        // At every tick, the guest yields to the others on its thread. Past its deadline, or once
         // stopped, it ends here.
         store.epoch_deadline_callback(|mut context| {
             let (interrupt, now) = (&mut context.data_mut().interrupt, Instant::now());
@@ -129,8 +129,8 @@ impl State {
         store
     }
 
-    /// Make the store ready for one more call: all that is counted per call starts anew. What the
-    /// guest holds (memory, handles) it still holds, and it still counts.
+    /// Prepare the store for one more call. Counters per call restart. What the guest still holds
+    /// (memory, handles) still counts.
     pub(super) fn renew(store: &mut Store<State>, call: Call) {
         let Call { log_context, controls, deadline, outbox } = call;
         let state = store.data_mut();
@@ -142,13 +142,13 @@ impl State {
         store.set_epoch_deadline(1);
     }
 
-    /// The call is over: log what it left unfinished.
+    /// The call is over: log its unfinished lines.
     pub(super) fn finish_streams(&self) {
         self.stdout.finish();
         self.stderr.finish();
     }
 
-    /// Bytes that the next call of the host may pass.
+    /// The most bytes that the next call of the host may pass.
     pub(super) fn argument_bytes(&self) -> usize {
         if self.enqueue.has_requests() { PAYLOAD_BYTES } else { ARGUMENT_BYTES }
     }
@@ -165,7 +165,7 @@ impl State {
     }
 }
 
-/// What the interfaces have of a store.
+/// The interfaces' views of a store.
 impl State {
     pub(super) fn files(&mut self) -> FilesView<'_> {
         FilesView {
@@ -197,8 +197,8 @@ impl State {
     }
 }
 
-/// No arguments, sockets or names, and no environment and folders but those granted: the builder
-/// grants nothing that is not asked for here.
+/// No arguments, sockets or names, and only granted environment variables and folders. The builder
+/// grants nothing that is not requested here.
 fn wasi(grants: &Grants, stdout: &LineStream, stderr: &LineStream) -> WasiCtx {
     let mut builder = WasiCtxBuilder::new();
     builder.stdout(stdout.clone()).stderr(stderr.clone()).max_random_size(MAX_RANDOM_BYTES);
@@ -206,10 +206,10 @@ fn wasi(grants: &Grants, stdout: &LineStream, stderr: &LineStream) -> WasiCtx {
         builder.env(name, value.expose());
     }
     for (seen_as, folder) in &grants.directories {
-        // It was there when the configuration was read. Without it the guest finds nothing, and
-        // says so in its own words.
+        // The folder existed when the configuration was read. Without it, the guest finds nothing
+        // and reports that in its own words.
         if let Err(error) = builder.preopened_dir(folder, seen_as, FsPerms::ReadOnly) {
-            tracing::error!(folder = %folder.display(), error = %format!("{error:#}"), "a granted folder cannot be opened; put it back");
+            tracing::error!(folder = %folder.display(), error = %format!("{error:#}"), "a granted folder cannot be opened; restore it");
         }
     }
     builder.build()

@@ -1,4 +1,4 @@
-//! stdout and stderr of a guest, cut into lines for the job's log.
+//! A guest's stdout and stderr, split into lines for the job's log.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,11 +11,11 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::log_sink::LogSink;
 
-/// A line longer than this is cut in two: a guest that never ends its line must not make the host
-/// hold it.
+/// A longer line is split. A guest that never ends its line must not fill the host's memory.
 const MAX_LINE_BYTES: usize = 8 << 10;
 
-/// One of the two streams. Clones share their unfinished line, as WASI asks of streams of one file.
+/// One of the two streams. Clones share their unfinished line, as WASI requires for streams of one
+/// file.
 #[derive(Clone)]
 pub(super) struct LineStream {
     name: &'static str,
@@ -42,7 +42,7 @@ impl LineStream {
         }
     }
 
-    /// The run is over: what has no line end is a line all the same.
+    /// The run is over: log an unfinished line, too.
     pub(super) fn finish(&self) {
         let mut line = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
         if !line.is_empty() {

@@ -1,4 +1,4 @@
-//! From wasmtime's errors to verdicts: what the guest did, what the host had to do, and what was
+//! Turns wasmtime's errors into verdicts: what the guest did, what the host had to do, and what was
 //! neither's fault.
 
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
@@ -12,7 +12,7 @@ use super::state::State;
 use crate::printable::{cut, printable};
 use pgq_job::{Fault, FaultKind, ReleaseReason, Verdict};
 
-/// A message in a traceback is a line, not a file.
+/// The most bytes of a message, which should be a line rather than a file.
 const MAX_MESSAGE_BYTES: usize = 1 << 10;
 const MAX_TRACEBACK_BYTES: usize = 16 << 10;
 
@@ -22,25 +22,25 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
         return stopped(*cause, limits);
     }
     if error.is::<PoolConcurrencyLimitError>() {
-        // Shares are reserved before the claim, so that this is our own mistake.
+        // Shares are reserved before the claim, so this is a bug in the host.
         metrics::counter!("pgq_host_no_instance_total").increment(1);
-        tracing::warn!(error = %format!("{error:#}"), "a claimed job found no instance free, and waits; please report it");
+        tracing::warn!(error = %format!("{error:#}"), "a claimed job found no free instance and has to wait; please report this");
         return Verdict::Release(ReleaseReason::NoInstance);
     }
     if error.is::<NoRoom>() {
-        // The next run of the plugin waits until there is as much.
+        // The next run of the plugin waits until that much memory is free.
         return Verdict::Release(ReleaseReason::NoMemory);
     }
     let (kind, message) = if let Some(exhausted) = border::exhausted(&state.limits, error) {
         let message = match exhausted {
             Exhausted::Memory => {
                 format!(
-                    "the run asked for more than its {} MiB of memory, what the host holds for it included",
+                    "the run asked for more than its {} MiB of memory, including what the host holds for it",
                     state.limits.max_memory() >> 20
                 )
             }
             Exhausted::Tables => {
-                format!("the run asked for more than {MAX_TABLE_ELEMENTS} elements over all its tables")
+                format!("the run asked for more than {MAX_TABLE_ELEMENTS} elements in all its tables together")
             }
         };
         (FaultKind::OutOfMemory, message)
@@ -64,8 +64,8 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
         (FaultKind::HostError, format!("{error:#}"))
     };
     let stderr = state.log.stderr_tail();
-    // A message is one line, and a panic's is what one wants to read there; all of it stands in the
-    // traceback.
+    // A message is one line. The panic is the most useful part of it; the traceback has all the
+    // text.
     let message = match stderr.split_whitespace().collect::<Vec<_>>().join(" ").as_str() {
         "" => message,
         stderr => format!("{message}; stderr: {}", cut(stderr, 300)),

@@ -1,4 +1,4 @@
-//! What becomes of a job's row once a run has ended.
+//! What happens to a job's row after a run.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub enum Terminal {
 }
 
 impl Terminal {
-    /// The label in the log.
+    /// The label in the log table.
     pub fn label(self) -> &'static str {
         match self {
             Terminal::Successful => "successful",
@@ -26,13 +26,13 @@ impl Terminal {
     }
 }
 
-/// What becomes of the row.
+/// What happens to the row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Disposition {
     Finished {
         status: Terminal,
         traceback: Option<Value>,
-        /// Kept in the output table.
+        /// Stored in the output table.
         output: Option<Vec<u8>>,
         /// Enqueued in the same statement.
         follow_ups: Vec<NewJob>,
@@ -43,12 +43,12 @@ pub enum Disposition {
         counts: bool,
         traceback: Option<Value>,
     },
-    /// It stays as `failed`.
+    /// The row stays, with the status `failed`.
     Held { traceback: Value },
 }
 
 impl Disposition {
-    /// Bytes of the output and the follow-ups.
+    /// The number of bytes of the output and the follow-ups.
     pub fn bytes(&self) -> usize {
         match self {
             Disposition::Finished { output, follow_ups, .. } => {
@@ -58,7 +58,7 @@ impl Disposition {
         }
     }
 
-    /// Whether it is a success that leaves nothing behind.
+    /// Whether it is a success without output and follow-ups.
     pub fn is_plain(&self) -> bool {
         matches!(self, Disposition::Finished { status: Terminal::Successful, traceback: None, output: None, follow_ups } if follow_ups.is_empty())
     }

@@ -1,14 +1,15 @@
-//! The headers of a job, from the JSON that is stored to what a handler is given.
+//! Converts the headers of a job from the stored JSON to what a handler gets.
 
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-/// Headers as a handler gets them: a string as its text, any other value as JSON, to the last digit
-/// and however deep. Headers that are no object have no names, so that the map is empty.
+/// The headers as a handler gets them: a string as its text, any other value as JSON, with all
+/// digits and levels of nesting. Headers that are not an object have no names, so the map is empty.
 ///
 /// # Errors
-/// If the text is not JSON.
+///
+/// Fails if the text is not JSON.
 pub fn header_texts(json: &str) -> serde_json::Result<BTreeMap<String, String>> {
     if !json.trim_start().starts_with('{') {
         return Ok(BTreeMap::new());
@@ -21,7 +22,7 @@ pub fn header_texts(json: &str) -> serde_json::Result<BTreeMap<String, String>> 
     headers.into_iter().map(|(name, value)| Ok((name, text(value)?))).collect()
 }
 
-/// JSON without the blanks between its tokens, which PostgreSQL adds.
+/// The JSON without the spaces that PostgreSQL adds between tokens.
 pub fn compact(json: &str) -> String {
     let (mut text, mut in_string, mut is_escaped) = (String::with_capacity(json.len()), false, false);
     for c in json.chars() {

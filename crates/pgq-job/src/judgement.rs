@@ -1,4 +1,4 @@
-//! What hosts found out about a version of a plugin, for all hosts and for their next start. Plain
+//! Judgements on versions of plugins, shared by all hosts and kept for their next start. Plain
 //! data.
 
 use std::collections::HashMap;
@@ -6,18 +6,18 @@ use std::time::Instant;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It has run for a while, and no circuit breaker of it opened.
+    /// It has run for a while without opening a circuit breaker.
     Good,
-    /// A host cannot serve the file, and never will: what is wrong is in its bytes.
+    /// A host found that the file can never be loaded, because of its content.
     Refused,
-    /// Its runs crashed, and the version before it was put back.
+    /// Its runs crashed, and the previous version took over.
     RolledBack,
-    /// The runs of one entrypoint crash; it is not claimed until then.
+    /// The runs of one entrypoint crash. It is not claimed until this time.
     Paused(Instant),
 }
 
 impl Standing {
-    /// As the database has it.
+    /// The label in the database.
     pub fn label(self) -> &'static str {
         match self {
             Standing::Good => "good",
@@ -28,26 +28,28 @@ impl Standing {
     }
 }
 
-/// A verdict on one version, the bytes of this digest.
+/// A judgement on one version, identified by its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
     pub sha256: String,
-    /// The plugin's name; that of the file where it never said one.
+    /// The plugin's name, or the file's if it never declared one.
     pub plugin: String,
-    /// As declared, if it ever was.
+    /// The declared version, if there was one.
     pub version: Option<String>,
-    /// The entrypoint whose runs crash.
+    /// The entrypoint that crashes.
     pub entrypoint: Option<String>,
     pub standing: Standing,
     pub reason: String,
-    /// The host's build and settings that the verdict depends on. A refusal holds for those alone.
+    /// Identifies the host's build and settings. A refusal only applies to hosts with the same
+    /// rules.
     pub rules: String,
-    /// The host that found it out.
+    /// The host that made the judgement.
     pub host: String,
 }
 
 impl Judgement {
-    /// What there is one verdict on: the version, or one entrypoint of it.
+    /// What the judgement is about: the version, or one entrypoint of it. There is one judgement
+    /// per subject.
     pub fn subject(&self) -> String {
         match (&self.standing, &self.entrypoint) {
             (Standing::Paused(_), Some(entrypoint)) => format!("{}/{entrypoint}", self.sha256),
@@ -55,14 +57,14 @@ impl Judgement {
         }
     }
 
-    /// Whether it may take the place of a verdict on the same subject: a good run does not undo
-    /// that the version was taken out of service.
+    /// Whether it replaces a known judgement on the same subject. A version that was rolled back
+    /// does not become good again by running well.
     pub fn outweighs(&self, known: &Judgement) -> bool {
         self.standing != Standing::Good || known.standing == Standing::Good
     }
 }
 
-/// All verdicts that are known.
+/// All known judgements.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Judgements(HashMap<String, Judgement>);
 
@@ -74,12 +76,12 @@ impl Judgements {
         }
     }
 
-    /// An operator says that this plugin or entrypoint is to be tried again.
+    /// Forget the judgements on this plugin or entrypoint, at an operator's request.
     pub fn forget(&mut self, name: &str) {
         self.0.retain(|_, known| known.plugin != name && known.entrypoint.as_deref() != Some(name));
     }
 
-    /// Why this version is not to be served by a host of these rules.
+    /// Why a host with these rules must not serve this version.
     pub fn against(&self, sha256: &str, rules: &str) -> Option<&Judgement> {
         self.0.get(sha256).filter(|known| match known.standing {
             Standing::RolledBack => true,
@@ -88,7 +90,7 @@ impl Judgements {
         })
     }
 
-    /// Whether it was found to be good.
+    /// Whether the version was judged to be good.
     pub fn is_good(&self, sha256: &str) -> bool {
         self.0.get(sha256).is_some_and(|known| known.standing == Standing::Good)
     }

@@ -1,5 +1,5 @@
-//! Plain data about jobs: what a job is, how its entrypoint runs, and how a run ended. Knows
-//! neither SQL nor wasm.
+//! Plain data about jobs: what a job is, how its entrypoint runs, and how a run ended. This crate
+//! knows neither SQL nor wasm.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub type JobId = i64;
 #[derive(Debug, Clone)]
 pub struct Job {
     pub id: JobId,
-    /// Higher runs first.
+    /// Higher priorities run first.
     pub priority: i32,
     /// When it was enqueued, in milliseconds since the Unix epoch.
     pub created_ms: u64,
@@ -41,9 +41,9 @@ pub struct Job {
     /// Failed runs so far.
     pub attempts: u32,
     pub claim: Claim,
-    /// Its worker was lost, so that it runs apart from other jobs.
+    /// Set if its worker was lost, so that it runs apart from other jobs.
     pub suspicion: Option<Suspicion>,
-    /// Payload and headers are still in the database; how many bytes they have.
+    /// Set if payload and headers are still in the database: their size in bytes.
     pub unread: Option<u64>,
     /// Its share of the byte budget, released when it is dropped.
     pub share: Option<Arc<dyn Any + Send + Sync>>,
@@ -52,18 +52,18 @@ pub struct Job {
 /// How a job runs after its worker was lost, until an outcome is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Suspicion {
-    /// Among a few suspects at a time: a worker that held it was lost.
+    /// Together with only a few other suspects: a worker that held it was lost.
     Few,
-    /// Alone, with no other run beginning beside it: it had begun among a few, and that worker was
-    /// lost, too.
+    /// Alone, with no other run starting beside it: it ran among a few suspects, and that worker
+    /// was lost, too.
     Alone {
-        /// Workers that were lost while it ran alone.
+        /// How many workers were lost while it ran alone.
         crashes: u32,
     },
 }
 
-/// One claim of one job. The time of the claim tells it from other claims of the same job, by the
-/// same worker too. A write that names an old claim finds no row.
+/// One claim of one job. The time of the claim distinguishes it from other claims of the same job,
+/// even by the same worker. A write that names an old claim matches no row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Claim {
     pub id: JobId,

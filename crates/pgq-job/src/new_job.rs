@@ -1,17 +1,17 @@
-//! A job that is to be enqueued, and what is checked of it before.
+//! A job to be enqueued, and the checks on it.
 
 use std::time::Duration;
 
-/// The longest delay, a thousand years: PostgreSQL's timestamps have an end.
+/// The longest delay, a thousand years, because PostgreSQL's timestamps are limited.
 pub const MAX_DELAY: Duration = Duration::from_secs(1_000 * 365 * 24 * 3600);
 
-/// A job to be enqueued, with another job's outcome or by itself.
+/// A job to be enqueued, with another job's outcome or on its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewJob {
     pub entrypoint: String,
     /// `None` is SQL NULL.
     pub payload: Option<Vec<u8>>,
-    /// Higher runs first.
+    /// Higher priorities run first.
     pub priority: i32,
     /// Time from the commit until it is due.
     pub delay: Duration,
@@ -22,20 +22,21 @@ pub struct NewJob {
 }
 
 const MAX_ENTRYPOINT_BYTES: usize = 255;
-/// An index entry has up to 2,704 bytes, 12 of them its header. (Longer keys that compress well
+/// An index entry can have 2,704 bytes, of which 12 are its header. (Longer keys that compress well
 /// would fit.)
 const MAX_DEDUPE_KEY_BYTES: usize = 2_692;
 
 impl NewJob {
-    /// Bytes of its payload.
+    /// The size of its payload in bytes.
     pub fn bytes(&self) -> usize {
         self.payload.as_ref().map_or(0, Vec::len)
     }
 
-    /// Refuse what PostgreSQL would refuse, while the caller can still do something about it.
+    /// Reject what PostgreSQL would reject, while the caller can still react.
     ///
     /// # Errors
-    /// The limit that is exceeded, and by how much.
+    ///
+    /// Returns which limit is exceeded, and by how much.
     pub fn check(&self) -> Result<(), String> {
         NewJob::check_entrypoint(&self.entrypoint)?;
         self.dedupe_key.as_deref().map_or(Ok(()), NewJob::check_dedupe_key)?;
@@ -45,37 +46,40 @@ impl NewJob {
         NewJob::check_delay(self.delay)
     }
 
-    /// Check the name alone.
+    /// Check only the name.
     ///
     /// # Errors
+    ///
     /// See [`NewJob::check`].
     pub fn check_entrypoint(name: &str) -> Result<(), String> {
         if name.is_empty() || name.len() > MAX_ENTRYPOINT_BYTES {
             return Err(format!(
-                "the entrypoint's name has {} bytes; 1 to {MAX_ENTRYPOINT_BYTES} are allowed",
+                "the entrypoint's name has {} bytes; it must have 1 to {MAX_ENTRYPOINT_BYTES}",
                 name.len()
             ));
         }
         without_nul(name)
     }
 
-    /// Check the key alone.
+    /// Check only the key.
     ///
     /// # Errors
+    ///
     /// See [`NewJob::check`].
     pub fn check_dedupe_key(key: &str) -> Result<(), String> {
         if key.len() > MAX_DEDUPE_KEY_BYTES {
             return Err(format!(
-                "the dedupe key has {} bytes; up to {MAX_DEDUPE_KEY_BYTES} are allowed: use a digest of what is longer",
+                "the dedupe key has {} bytes; it can have up to {MAX_DEDUPE_KEY_BYTES}: use a digest of a longer key",
                 key.len()
             ));
         }
         without_nul(key)
     }
 
-    /// Check the delay alone.
+    /// Check only the delay.
     ///
     /// # Errors
+    ///
     /// See [`NewJob::check`].
     pub fn check_delay(delay: Duration) -> Result<(), String> {
         if delay > MAX_DELAY {
@@ -88,7 +92,7 @@ impl NewJob {
 fn without_nul(text: &str) -> Result<(), String> {
     if text.contains('\0') {
         return Err(
-            "names, keys and headers cannot contain the character NUL: PostgreSQL's text has no place for it".into()
+            "names, keys and headers cannot contain the character NUL, which PostgreSQL cannot store in text".into()
         );
     }
     Ok(())

@@ -1,23 +1,23 @@
-//! What a plugin declares for an entrypoint: how its jobs run, and what becomes of those that fail.
+//! What a plugin declares for an entrypoint: how its jobs run, and what happens to those that fail.
 
 use std::time::Duration;
 
-/// What becomes of the row of a job that failed for good.
+/// What happens to the row of a job that failed for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnFailure {
-    /// Keep it as `failed`.
+    /// Keep it, with the status `failed`.
     #[default]
     Hold,
-    /// Delete it. The log keeps the `exception`. PgQueuer's default.
+    /// Delete it. The log keeps the `exception`. This is PgQueuer's default.
     Delete,
 }
 
 /// Delay before the next run: exponential, with jitter, capped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Backoff {
-    /// Delay before run 2.
+    /// The delay before run 2.
     pub initial: Duration,
-    /// Factor from one delay to the next.
+    /// The factor from one delay to the next.
     pub multiplier: f64,
     pub max: Duration,
 }
@@ -29,12 +29,12 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The delay after this many failures (1 or more). `jitter` in 0..1 picks a point in the upper
-    /// half of the span: jobs that failed together do not come back together, and none comes back
-    /// before half of its delay.
+    /// The delay after this many failures (1 or more). `jitter` in 0..1 selects a point in the
+    /// upper half of the span. So jobs that failed together do not return together, and none
+    /// returns before half of its delay.
     pub fn delay(&self, failures: u32, jitter: f64) -> Duration {
         let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
-        // In floating point an overflow is infinity, which the cap handles.
+        // In floating point, an overflow is infinity, which the cap handles.
         let span = (self.initial.as_secs_f64() * self.multiplier.powi(exponent)).min(self.max.as_secs_f64());
         Duration::from_secs_f64(span * (0.5 + jitter.clamp(0.0, 1.0) / 2.0))
     }
@@ -45,19 +45,19 @@ impl Backoff {
 pub struct EntrypointOptions {
     pub max_attempts: u32,
     pub backoff: Backoff,
-    /// Wall time of one run.
+    /// The longest wall time of one run.
     pub timeout: Duration,
-    /// Bytes over all linear memories of one run, what the host holds for it included.
+    /// The most bytes of all linear memories of one run, including what the host holds for it.
     pub memory: usize,
-    /// Jobs that run at once, over all workers on the database.
+    /// The most jobs that run at once, over all workers of the queue.
     pub concurrency: Option<u32>,
-    /// Jobs that one instance runs, one after the other. 1: a fresh instance per job.
+    /// The most jobs that one instance runs, one after the other. 1 means a fresh instance per job.
     pub reuse: u32,
-    /// Jobs in one call of `batch-handler`, at most; `None`: the export `handler`, one job per
-    /// call.
+    /// The most jobs in one call of `batch-handler`. `None` means the export `handler`, with one
+    /// job per call.
     pub batch: Option<u32>,
     pub on_failure: OnFailure,
-    /// Cron expressions, as the schedules table has them.
+    /// Cron expressions, as stored in the schedules table.
     pub schedules: Vec<String>,
 }
 

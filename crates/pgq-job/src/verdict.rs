@@ -9,29 +9,29 @@ use super::NewJob;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     Complete {
-        /// Kept in the output table.
+        /// Stored in the output table.
         output: Option<Vec<u8>>,
         /// Committed with the outcome.
         follow_ups: Vec<NewJob>,
     },
     /// Run again later. No attempt is counted.
     Snooze(Duration),
-    /// The job is not needed any more, for this reason.
+    /// The job is no longer needed, for this reason.
     Discard(String),
     /// Run again, if attempts are left.
     Retry {
         fault: Fault,
-        /// Delay instead of the back-off.
+        /// Replaces the back-off.
         after: Option<Duration>,
     },
     Reject(Fault),
-    /// The host could not run the job or had to stop it. It is queued again, and no attempt is
-    /// counted.
+    /// The host could not run the job or had to stop it. It is requeued, and the attempt does not
+    /// count.
     Release(ReleaseReason),
 }
 
 impl Verdict {
-    /// Bytes of the output and the follow-ups that the host holds until they are recorded.
+    /// The bytes of the output and the follow-ups, which the host holds until they are recorded.
     pub fn bytes(&self) -> usize {
         match self {
             Verdict::Complete { output, follow_ups } => {
@@ -42,7 +42,7 @@ impl Verdict {
     }
 }
 
-/// Why the host gives a job back without a run that counts.
+/// Why the host returns a job to the queue without a run that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleaseReason {
     /// This host is shutting down.
@@ -51,13 +51,13 @@ pub enum ReleaseReason {
     LeaseLost,
     /// The circuit breaker of its entrypoint is open.
     EntrypointPaused,
-    /// All instances that the engine may have at once are taken.
+    /// All instances of the engine are in use.
     NoInstance,
-    /// All memory that guests may have at once is taken.
+    /// All memory for guests is in use.
     NoMemory,
-    /// The database did not send the payload.
+    /// The payload could not be read from the database.
     PayloadUnread,
-    /// The database did not note that the run of a suspect begins.
+    /// The start of a suspect's run could not be recorded in the database.
     BeginningUnnoted,
 }
 
@@ -70,7 +70,7 @@ impl Display for ReleaseReason {
             ReleaseReason::NoInstance => "no instance was free",
             ReleaseReason::NoMemory => "no memory was free",
             ReleaseReason::PayloadUnread => "its payload could not be read",
-            ReleaseReason::BeginningUnnoted => "the database did not note its beginning",
+            ReleaseReason::BeginningUnnoted => "the start of its run could not be recorded",
         })
     }
 }
@@ -81,33 +81,33 @@ pub enum FaultKind {
     /// The handler asked for another run.
     Retry,
     Reject,
-    /// The handler has no use for the job, or somebody cancelled it. Not a failure, but a traceback
-    /// as well.
+    /// The handler does not need the job, or somebody cancelled it. Not a failure, but it has a
+    /// traceback, too.
     Discard,
-    /// The guest's code trapped, which is what a panic of it comes to.
+    /// The guest's code trapped. A panic in Rust ends in a trap.
     Trap,
     /// The guest called `exit`.
     Exit,
-    /// The guest recursed too deep.
+    /// The guest recursed too deeply.
     StackOverflow,
-    /// The run asked for more memory or table elements than it may have.
+    /// The run asked for more memory or table elements than its limit.
     OutOfMemory,
     /// The run took longer than its timeout.
     DeadlineExceeded,
-    /// A host call failed, or passed more than it may.
+    /// A host call failed, or passed more than its limit.
     HostError,
     /// The host itself panicked.
     HostPanic,
-    /// A batch handler answered for another number of jobs than it was given.
+    /// A batch handler returned a different number of results than it was given jobs.
     BatchMismatch,
-    /// The handler returned a larger output than is kept.
+    /// The handler returned an output above the size limit.
     OutputTooLarge,
-    /// The stored payload or headers cannot be given to any handler.
+    /// The stored payload or headers cannot be passed to any handler.
     Unreadable,
 }
 
 impl FaultKind {
-    /// As the traceback has it.
+    /// Its name in the traceback.
     pub fn name(self) -> &'static str {
         match self {
             FaultKind::Retry => "Retry",
@@ -132,7 +132,7 @@ impl FaultKind {
 pub struct Fault {
     pub kind: FaultKind,
     pub message: String,
-    /// The guest's backtrace, or empty.
+    /// The guest's backtrace, or an empty string.
     pub traceback: String,
 }
 

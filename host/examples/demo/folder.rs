@@ -1,4 +1,4 @@
-//! The demo's own folder: configuration, database, log and samples. Nothing beside it is touched.
+//! The demo's own folder: configuration, database, log and samples. The demo writes nowhere else.
 
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ const FOLDER: &str = ".pgq-host/demo";
 
 pub(crate) struct Folder {
     path: PathBuf,
-    /// The host's standard error, and locked: the lock lives as long as the last process that has
-    /// it open, the host included.
+    /// The host's standard error. It is locked, and the lock lasts until the last process that has
+    /// it open ends, including the host.
     log: File,
 }
 
 impl Folder {
-    /// Make it, or empty it. The database is kept: `pgq-host dev` starts it again in a fraction of
-    /// the time.
+    /// Create or empty it. The database is kept, because `pgq-host dev` starts an existing one much
+    /// faster.
     pub(crate) fn open() -> anyhow::Result<Folder> {
         let path = PathBuf::from(FOLDER);
-        fs::create_dir_all(&path).with_context(|| format!("cannot make {FOLDER}"))?;
+        fs::create_dir_all(&path).with_context(|| format!("cannot create {FOLDER}"))?;
         let name = path.join("host.log");
         let log = OpenOptions::new()
             .create(true)
@@ -38,8 +38,8 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The one grant that the demo needs: the webhook plugin may talk to our receiver, and to
-    /// nobody else.
+    /// The one grant that the demo needs: the webhook plugin may send requests to our receiver, and
+    /// to no other address.
     pub(crate) fn write_config(&self, origin: &str) -> anyhow::Result<()> {
         let text = format!(
             "# What the demo grants. Without it the webhook plugin has no network at all.\n[plugins.webhook]\nhttp = [\"{origin}\"]\n"
@@ -51,12 +51,12 @@ impl Folder {
         self.path.join("pgq-host.toml")
     }
 
-    /// `--data-dir`.
+    /// The value of `--data-dir`.
     pub(crate) fn database(&self) -> PathBuf {
         self.path.join("database")
     }
 
-    /// Where `pgq-host dev` says how to connect.
+    /// The file in which `pgq-host dev` says how to connect.
     pub(crate) fn dsn(&self) -> PathBuf {
         self.database().join("dsn")
     }

@@ -1,4 +1,4 @@
-//! The host: `pgq-host dev`, a process of its own, as users have it.
+//! The host, started as users start it: `pgq-host dev`, in its own process.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,13 +11,13 @@ use tokio::process::{Child, Command};
 use crate::folder::Folder;
 use crate::order::ENTRYPOINTS;
 
-/// Making a database takes seconds; downloading PostgreSQL, where there is none, takes longer.
+/// Creating a database takes seconds. Downloading PostgreSQL takes longer.
 const START: Duration = Duration::from_secs(300);
 /// Longer than the host's own drain timeout.
 const STOP: Duration = Duration::from_secs(45);
 const TAIL: usize = 15;
 
-/// Killed when dropped.
+/// The process is killed when this is dropped.
 pub(crate) struct Host {
     child: Child,
     log: PathBuf,
@@ -43,7 +43,7 @@ impl Host {
             .arg(folder.config())
             .arg("--data-dir")
             .arg(folder.database());
-        // Whatever is set for a deployment is not meant for a demo.
+        // Variables set for a deployment must not affect a demo.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             let ours = text.starts_with("PGQ_HOST_") && !matches!(&*text, "PGQ_HOST_PG_BIN" | "PGQ_HOST_CACHE_DIR");
@@ -52,8 +52,8 @@ impl Host {
             }
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(folder.log_file()?).kill_on_drop(true);
-        // A group of its own, so that ctrl-c reaches the demo alone, which then stops the host in
-        // order.
+        // In its own process group, so that Ctrl-C reaches only the demo, which then stops the host
+        // properly.
         command.process_group(0);
         die_with_us(&mut command);
         let child = command.spawn().with_context(|| {
@@ -64,7 +64,7 @@ impl Host {
         Ok(host)
     }
 
-    /// Wait until it claims jobs; returns the address of its database.
+    /// Wait until it claims jobs. Returns the address of its database.
     pub(crate) async fn ready(&mut self, folder: &Folder) -> anyhow::Result<String> {
         let ready = async {
             loop {
@@ -79,13 +79,13 @@ impl Host {
             }
         };
         let dsn = tokio::select! {
-            dsn = tokio::time::timeout(START, ready) => dsn.with_context(|| format!("the host did not get ready; {}", tail(&self.log)))??,
+            dsn = tokio::time::timeout(START, ready) => dsn.with_context(|| format!("the host did not become ready; {}", tail(&self.log)))??,
             status = self.child.wait() => bail!("the host ended with {}; {}", status?, tail(&self.log)),
         };
         Ok(dsn.trim().to_owned())
     }
 
-    /// Resolves when it ends by itself, which it should not.
+    /// Resolves if it ends unexpectedly.
     pub(crate) async fn ended(&mut self) -> anyhow::Error {
         match self.child.wait().await {
             Ok(status) => anyhow!("the host ended with {status}; {}", self.log_tail()),
@@ -97,17 +97,17 @@ impl Host {
         tail(&self.log)
     }
 
-    /// SIGTERM, as systemd and Kubernetes do it. Everything but an exit with 0 is an error.
+    /// Send SIGTERM, as systemd and Kubernetes do. Any exit code but 0 is an error.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         if let Some(pid) = self.child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)) {
             rustix::process::kill_process(pid, Signal::TERM).context("cannot stop the host")?;
         }
         let Ok(status) = tokio::time::timeout(STOP, self.child.wait()).await else {
-            bail!("the host did not stop within {} s and is killed; {}", STOP.as_secs(), self.log_tail());
+            bail!("the host did not stop within {} s and was killed; {}", STOP.as_secs(), self.log_tail());
         };
         match status? {
             status if status.success() => Ok(()),
-            status => bail!("the host ended with {status} when it was told to stop; {}", self.log_tail()),
+            status => bail!("the host ended with {status} after SIGTERM; {}", self.log_tail()),
         }
     }
 }
@@ -118,8 +118,7 @@ fn tail(log: &Path) -> String {
     format!("its log {} ends with:\n{}", log.display(), lines[lines.len().saturating_sub(TAIL)..].join("\n"))
 }
 
-/// Killed without a chance to clean up, we leave nothing running: the kernel tells the host, and
-/// the host's database goes with it.
+/// Have the kernel stop the host if the demo is killed. The host then stops its database.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "std has no other hook between fork and exec")]
 fn die_with_us(command: &mut Command) {

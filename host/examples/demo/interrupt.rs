@@ -1,4 +1,4 @@
-//! The signals that ask for an end: ctrl-c, `kill`, and a terminal that is closed.
+//! The signals that ask for an end: Ctrl-C, `kill`, and a closed terminal.
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,7 +19,7 @@ impl Interrupt {
         })
     }
 
-    /// The name of the next one.
+    /// The name of the next signal.
     pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",

@@ -1,5 +1,4 @@
-//! What the queue's tables know of the demo's jobs. The statements are those that a user would
-//! send.
+//! What the queue's tables say about the demo's jobs. A user could send the same statements.
 
 use std::collections::HashMap;
 
@@ -9,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgPool, SqlSafeStr as _, SqlStr};
 
 use crate::order::ENTRYPOINTS;
 
-/// A job that is put back after a failure has a traceback beside its `queued`.
+/// A job that is requeued after a failure has a traceback in its `queued` row.
 const STANDINGS: &str = "
 WITH waiting AS (
     SELECT entrypoint, count(*) FILTER (WHERE status = 'queued') AS queued, count(*) FILTER (WHERE status = 'picked') AS running,
@@ -24,7 +23,7 @@ SELECT coalesce(queued, 0), coalesce(running, 0), coalesce(held, 0), coalesce(do
 FROM unnest($1::text[]) WITH ORDINALITY AS wanted(entrypoint, ord) LEFT JOIN waiting USING (entrypoint) LEFT JOIN past USING (entrypoint)
 ORDER BY ord";
 
-/// The run that succeeded began with the last claim before.
+/// The run that succeeded started with the last claim before it.
 const SPEEDS: &str = "
 WITH run AS (
     SELECT done.entrypoint, done.created AS ended, max(picked.created) AS began
@@ -51,7 +50,7 @@ pub(crate) struct Ledger {
     clear: SqlStr,
 }
 
-/// How many jobs of an entrypoint are where.
+/// How many jobs of an entrypoint are in which state.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Standing {
     pub(crate) entrypoint: &'static str,
@@ -59,7 +58,7 @@ pub(crate) struct Standing {
     pub(crate) running: usize,
     pub(crate) held: usize,
     pub(crate) done: usize,
-    /// Runs that failed and were followed by another.
+    /// Runs that failed and were retried.
     pub(crate) retried: usize,
 }
 
@@ -69,12 +68,12 @@ impl Standing {
     }
 }
 
-/// Of the jobs of an entrypoint that are done; times in seconds, from claim to outcome.
+/// Statistics on the completed jobs of an entrypoint. Times are in seconds, from claim to outcome.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Speed {
     pub(crate) p50: f64,
     pub(crate) p95: f64,
-    /// Jobs in a second, from the first claim to the last outcome.
+    /// Jobs per second, from the first claim to the last outcome.
     pub(crate) rate: f64,
 }
 
@@ -85,7 +84,7 @@ impl Ledger {
         Ledger { pool, standings, speeds, outputs, held, clear: render("TRUNCATE {queue}, {log}, {output}") }
     }
 
-    /// The database is the demo's own, and may be an earlier demo's.
+    /// Empty the tables. The database is the demo's own, but an earlier demo may have used it.
     pub(crate) async fn clear(&self) -> sqlx::Result<()> {
         sqlx::query(self.clear.clone()).execute(&self.pool).await.map(drop)
     }
@@ -117,7 +116,7 @@ impl Ledger {
         Ok(rows.into_iter().collect())
     }
 
-    /// Why jobs are held.
+    /// The reasons why jobs are held.
     pub(crate) async fn held(&self) -> sqlx::Result<HashMap<JobId, String>> {
         let rows: Vec<(JobId, String)> = sqlx::query_as(self.held.clone()).fetch_all(&self.pool).await?;
         Ok(rows.into_iter().collect())

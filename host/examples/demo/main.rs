@@ -3,8 +3,8 @@
 //!     cargo build --release -p pgq-host --bins --example demo
 //!     target/release/examples/demo
 //!
-//! Starts `pgq-host dev` (which brings its own PostgreSQL) and a webhook receiver, enqueues jobs
-//! for the four example plugins, a few of them broken on purpose, and ends with 1 unless every
+//! It starts `pgq-host dev` (which brings its own PostgreSQL) and a webhook receiver, and enqueues
+//! jobs for the four example plugins, a few of them broken on purpose. It exits with 1 unless every
 //! single job ended as it should.
 
 mod folder;
@@ -35,31 +35,31 @@ use crate::progress::Progress;
 use crate::receiver::Receiver;
 use crate::summary::Summary;
 
-/// Jobs in one statement; and bytes, since a report can have megabytes.
+/// The most jobs, and bytes, in one statement. A report can have megabytes.
 const BATCH: (usize, usize) = (200, 16 << 20);
-/// A look at the queue costs it next to nothing.
+/// How often the queue is read, which costs next to nothing.
 const LOOK: Duration = Duration::from_millis(200);
-/// Far beyond the longest back-off: nothing moves any more.
+/// Far beyond the longest back-off. After this time without progress, something is stuck.
 const STALLED: Duration = Duration::from_secs(30);
 
-/// Run a few hundred real jobs of each kind on a private PostgreSQL, and check what came of them.
+/// Run a few hundred real jobs of each kind on a private PostgreSQL, and check the results.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The binary
+    /// The binary of pgq-host
     #[arg(long, default_value = "target/release/pgq-host")]
     host: PathBuf,
     /// The folder with the example plugins
     #[arg(long, default_value = "plugins-example/dist")]
     plugins: PathBuf,
-    /// Good jobs of each kind; one broken job of each kind comes on top
+    /// Good jobs of each kind; one broken job of each kind is added
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=2_000))]
     jobs: u32,
-    /// Leave all of it running at the end, until ctrl-c; DEMO=keep means the same
+    /// Leave everything running at the end, until Ctrl-C; DEMO=keep means the same
     #[arg(long)]
     keep: bool,
 }
 
-// On one thread, which is also what the host's life is tied to: see `host`.
+// On one thread, because the host's life is tied to the thread that starts it: see `host`.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match Box::pin(run()).await {
@@ -94,7 +94,7 @@ async fn run() -> anyhow::Result<()> {
         stopped = host.stop() => stopped,
         name = interrupt.next() => Err(anyhow::anyhow!("{name} again: the host was killed")),
     };
-    // What went wrong first is what counts.
+    // The first error is the one that counts.
     result.and(stopped)?;
     if !args.keep {
         summary::remember(&args.host, &args.plugins, &folder);
@@ -110,7 +110,7 @@ async fn demo(args: &Args, folder: &Folder, receiver: &Receiver, host: &mut Host
     let pool = queue::connect(queue::connect_options(Some(&dsn)).map_err(anyhow::Error::msg)?).await?;
     let names = Names::new(&NameSettings::default(), |_| None)?;
     let ledger = Ledger::new(pool.clone(), &names);
-    ledger.clear().await.context("cannot clear the queue of what an earlier demo left")?;
+    ledger.clear().await.context("cannot clear what an earlier demo left in the queue")?;
     let mut orders = order::book(args.jobs, receiver.origin());
     let (queue, wanted) = (Queue::new(pool, names), order::tally(&orders));
     // The first jobs are done before the last ones are enqueued.
@@ -123,7 +123,7 @@ async fn demo(args: &Args, folder: &Folder, receiver: &Receiver, host: &mut Host
     Summary::gather(&ledger, &orders, receiver.tally()).await?.conclude(folder)
 }
 
-/// Every order gets its job's id. Returns how fast that was.
+/// Enqueue all orders and note their job ids. Returns a message about the speed.
 async fn enqueue(queue: &Queue, orders: &mut [Order]) -> anyhow::Result<String> {
     let (start, total) = (Instant::now(), orders.len());
     let (mut rest, mut bytes) = (orders, 0);
@@ -134,7 +134,7 @@ async fn enqueue(queue: &Queue, orders: &mut [Order]) -> anyhow::Result<String> 
             size <= BATCH.1
         });
         let (batch, others) = rest.split_at_mut(fits.count().max(1));
-        // The payloads are not needed again, and there are a hundred megabytes of them.
+        // The payloads are not needed again, and they take a hundred megabytes.
         let jobs: Vec<NewJob> = batch.iter_mut().map(|order| std::mem::take(&mut order.job)).collect();
         let ids = queue.enqueue(&jobs, OnConflict::Raise).await?;
         ensure!(ids.len() == batch.len(), "{} jobs were enqueued instead of {}", ids.len(), batch.len());
@@ -152,7 +152,7 @@ async fn enqueue(queue: &Queue, orders: &mut [Order]) -> anyhow::Result<String> 
     ))
 }
 
-/// Until no job is queued or running.
+/// Wait until no job is queued or running.
 async fn watch(ledger: &Ledger, wanted: &order::Tally) -> anyhow::Result<()> {
     let (mut progress, mut last, mut moved) = (Progress::new(), Vec::new(), Instant::now());
     loop {
@@ -165,7 +165,7 @@ async fn watch(ledger: &Ledger, wanted: &order::Tally) -> anyhow::Result<()> {
         if standings != last {
             (last, moved) = (standings, Instant::now());
         }
-        ensure!(moved.elapsed() < STALLED, "nothing moved for {} s", STALLED.as_secs());
+        ensure!(moved.elapsed() < STALLED, "no progress for {} s", STALLED.as_secs());
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What is enqueued, and what has to come of it.
+//! The jobs that are enqueued, and their expected results.
 
 use std::collections::HashMap;
 
@@ -11,38 +11,38 @@ const PHOTOGRAPHS: [&[u8]; 2] = [
     include_bytes!("../../../plugins-example/thumbnail/samples/rocket.jpg"),
     include_bytes!("../../../plugins-example/thumbnail/samples/camera.png"),
 ];
-/// Four years of Seattle's weather, one day a row.
+/// Four years of Seattle's weather, one row per day.
 const WEATHER: &str = include_str!("../../../plugins-example/report/samples/seattle-weather.csv");
-/// One report of so many has so many times the rows: 4.8 MB.
+/// One report in 30 has 100 times the rows: 4.8 MB.
 const LARGE_EVERY: u32 = 30;
 const LARGE: usize = 100;
-/// The widths that a web page asks for.
+/// Typical widths on a web page.
 const WIDTHS: [u32; 4] = [64, 128, 256, 320];
 
-/// A job, and its due.
+/// A job and its expected end.
 pub(crate) struct Order {
     /// Known once it is enqueued.
     pub(crate) id: JobId,
     pub(crate) entrypoint: &'static str,
-    /// Of the payload, in bytes.
+    /// The size of the payload, in bytes.
     pub(crate) size: usize,
     pub(crate) due: Due,
     pub(crate) job: NewJob,
 }
 
-/// How a job has to end.
+/// How a job should end.
 pub(crate) enum Due {
     Greeting(String),
     /// A JPEG, smaller than the original.
     Picture,
     Rows(usize),
-    /// The receiver said 200.
+    /// The receiver answered 200.
     Delivery,
-    /// Broken on purpose: held, with this in the message.
+    /// Broken on purpose: held, with this text in its message.
     Held(&'static str),
 }
 
-/// How many jobs are to end how, by entrypoint.
+/// How many jobs should end in which way, by entrypoint.
 pub(crate) type Tally = HashMap<&'static str, Counts>;
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -57,7 +57,7 @@ impl Counts {
     }
 }
 
-/// So many good jobs of each kind, one after the other, with the broken ones in the middle.
+/// `jobs` good jobs of each kind, interleaved, with the broken ones in the middle.
 pub(crate) fn book(jobs: u32, origin: &str) -> Vec<Order> {
     let large = repeat(WEATHER, LARGE);
     let mut orders = Vec::new();
@@ -103,7 +103,7 @@ fn report(number: u32, large: &str) -> Order {
     order("report", file, json!({ "group-by": "weather", "value": "temp_max" }), Due::Rows(file.lines().count() - 1))
 }
 
-/// What a queue meets in real life.
+/// Mistakes as they happen in real queues.
 fn broken() -> [Order; 4] {
     let torn = &PHOTOGRAPHS[1][..5_000];
     let elsewhere = json!({ "url": "https://example.com/hook" }).to_string();
@@ -128,7 +128,7 @@ fn order(entrypoint: &'static str, payload: impl Into<Vec<u8>>, headers: Value, 
     Order { id: 0, entrypoint, size, due, job }
 }
 
-/// The head line once, the rows so many times.
+/// The header line once, and the rows `times` times.
 fn repeat(file: &str, times: usize) -> String {
     let (head, rows) = file.split_once('\n').unwrap_or((file, ""));
     format!("{head}\n{}", rows.repeat(times))

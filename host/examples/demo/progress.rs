@@ -1,5 +1,5 @@
-//! What is going on: a line per entrypoint that is drawn over again, or a plain line a second where
-//! nobody watches.
+//! Shows the progress: one line per entrypoint that is redrawn in place, or one plain line per
+//! second if stderr is not a terminal.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::ledger::Standing;
 use crate::order::Tally;
 
-/// What leaves a line shorter than 80 columns: one that wraps cannot be drawn over.
+/// Keeps a line shorter than 80 columns. A line that wraps cannot be redrawn.
 const BAR: usize = 12;
 const PLAIN_EVERY: Duration = Duration::from_secs(1);
 
@@ -39,7 +39,7 @@ impl Progress {
 
     fn draw(&mut self, standings: &[Standing], wanted: &Tally) {
         let mut text = String::new();
-        // To the first of the lines drawn before; each is then written over, and what was longer is
+        // Move to the first of the lines drawn before. Each is then overwritten, and its rest is
         // erased.
         if self.drawn > 0 {
             let _ = write!(text, "\x1b[{}A", self.drawn);

@@ -1,4 +1,4 @@
-//! The other end of the webhooks: a receiver that is now and then too busy.
+//! The receiver of the webhooks, which is sometimes too busy.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Every so manieth delivery is refused at its first try. Half of the refusals say when to come
-/// back; after the others, the plugin's own back-off decides.
+/// Every fifth delivery is refused at its first attempt. Half of the refusals say when to come
+/// back; for the others, the plugin's own back-off decides.
 const REFUSED: usize = 5;
 const COME_BACK: &str = "retry-after: 2\r\n";
 
@@ -18,10 +18,10 @@ pub(crate) struct Receiver {
     tally: Arc<Mutex<Tally>>,
 }
 
-/// What came in.
+/// The requests that arrived.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Tally {
-    /// By idempotency key: how often.
+    /// The number of attempts by idempotency key.
     tries: HashMap<String, usize>,
     accepted: HashSet<String>,
     pub(crate) refused: usize,
@@ -32,12 +32,12 @@ impl Tally {
         self.tries.values().sum()
     }
 
-    /// Different ones: a receiver that acts once per key acted so often.
+    /// The number of distinct keys. A receiver that acts once per key acts this often.
     pub(crate) fn accepted(&self) -> usize {
         self.accepted.len()
     }
 
-    /// How many of so many deliveries are refused once.
+    /// How many of this number of deliveries are refused once.
     pub(crate) fn refusals_of(deliveries: usize) -> usize {
         deliveries.div_ceil(REFUSED)
     }
@@ -68,7 +68,7 @@ impl Receiver {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let tally = Arc::clone(&shared);
-                // A connection that breaks is the sender's to try again.
+                // If a connection breaks, the sender tries again.
                 tokio::spawn(async move { serve(stream, &tally).await.ok() });
             }
         });

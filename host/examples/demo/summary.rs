@@ -1,4 +1,4 @@
-//! What came of it: checked job by job, summed up, with samples to look at.
+//! The results: checked job by job, summed up, with samples to look at.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::ledger::{Ledger, Speed, Standing};
 use crate::order::{self, Due, Order};
 use crate::receiver;
 
-/// Enough to see that it is real.
+/// Enough to see that they are real.
 const SAMPLES: [(&str, &str, usize); 4] =
     [("thumbnail", "jpg", 4), ("report", "json", 1), ("hello", "txt", 1), ("webhook", "json", 1)];
 const MISTAKES: usize = 10;
@@ -45,7 +45,7 @@ impl<'a> Summary<'a> {
         })
     }
 
-    /// Print it; an error where something does not add up.
+    /// Print it. Fails if something does not add up.
     #[expect(clippy::print_stdout, reason = "the demo's data")]
     pub(crate) fn conclude(&self, folder: &Folder) -> anyhow::Result<()> {
         println!("\n{}", self.table());
@@ -134,10 +134,10 @@ impl<'a> Summary<'a> {
     }
 }
 
-/// `--keep`: all of it is there to be played with.
+/// `--keep`: invites the user to try everything that is running.
 pub(crate) fn invite(host: &Path, folder: &Folder) {
     let (host, dsn) = (host.display(), folder.dsn());
-    eprintln!("\nEverything is left running; ctrl-c stops it. From another terminal:");
+    eprintln!("\nEverything keeps running; Ctrl-C stops it. From another terminal:");
     eprintln!("  export PGDSN=$(cat {})", dsn.display());
     eprintln!("  {host} queue hello '{{\"name\": \"you\"}}'");
     eprintln!(
@@ -147,7 +147,7 @@ pub(crate) fn invite(host: &Path, folder: &Folder) {
     eprintln!("  psql \"$PGDSN\" -c \"{FAILED}\"");
 }
 
-/// The database is kept, and so is the way to it.
+/// Says how to use the database that the demo leaves behind.
 pub(crate) fn remember(host: &Path, plugins: &Path, folder: &Folder) {
     let (host, plugins, config, database) = (
         host.display(),
@@ -155,7 +155,7 @@ pub(crate) fn remember(host: &Path, plugins: &Path, folder: &Folder) {
         folder.config().display().to_string(),
         folder.database().display().to_string(),
     );
-    eprintln!("\nThe host stopped in order. To look further, start it again (or run the demo with --keep):");
+    eprintln!("\nThe host has stopped. To look further, start it again (or run the demo with --keep):");
     eprintln!("  {host} dev --plugins {plugins} --config {config} --data-dir {database}");
     eprintln!("and from another terminal:");
     eprintln!("  psql \"$(cat {})\" -c \"{FAILED}\"", folder.dsn().display());

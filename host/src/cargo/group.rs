@@ -1,4 +1,4 @@
-//! A child with all the processes it starts: they end together, and not later than we want them.
+//! A child process with all processes that it starts: they end together.
 
 use std::io;
 use std::process::ExitStatus;
@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// In a process group of its own. Told to end when dropped.
+/// The leader of its own process group. Dropping it terminates the group.
 pub(super) struct Group {
     child: Child,
     leader: Option<Pid>,
@@ -14,8 +14,8 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn spawn(command: &mut Command) -> io::Result<Group> {
-        // Killing cargo alone would leave its compilers at work; a terminal's Ctrl-C reaches us,
-        // and we pass it on.
+        // Killing cargo alone would leave its compilers running. A terminal's Ctrl-C reaches only
+        // our group, and we pass it on.
         let child = command.process_group(0).kill_on_drop(true).spawn()?;
         let leader = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         Ok(Group { child, leader })
@@ -27,7 +27,7 @@ impl Group {
 
     pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await;
-        // From here on the number may be somebody else's.
+        // From here on, the number may belong to another process.
         self.leader = None;
         status
     }

@@ -1,4 +1,4 @@
-//! A component appears in the folder of plugins whole or not at all.
+//! Installs a component into the folder of plugins so that it appears whole or not at all.
 
 use std::fs::Permissions;
 use std::io::{self, Write as _};
@@ -8,21 +8,25 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Installed {
     pub path: PathBuf,
-    /// The very bytes were there already, and the file was left alone.
+    /// The file already had the same bytes and was not touched.
     pub unchanged: bool,
 }
 
-/// Copy the component into the folder, which is made where it is missing, under its own name.
+/// Copy the component into the folder under its own name. The folder is created if it is missing.
+///
+/// # Errors
+///
+/// Fails if the component cannot be read or the folder cannot be written.
 pub fn install(component: &Path, folder: &Path) -> io::Result<Installed> {
     std::fs::create_dir_all(folder)?;
-    let name = component.file_name().ok_or_else(|| io::Error::other("the component's path ends without a name"))?;
+    let name =
+        component.file_name().ok_or_else(|| io::Error::other("the component's path does not end with a file name"))?;
     let (path, bytes) = (folder.join(name), std::fs::read(component)?);
     if std::fs::read(&path).is_ok_and(|there| there == bytes) {
         return Ok(Installed { path, unchanged: true });
     }
-    // Hidden and without `.wasm` at its end: whoever watches the folder does not look at it before
-    // it is renamed. Readable for the user that hosts run as, whatever it is, as far as the umask
-    // has it.
+    // Hidden and without `.wasm` at its end, so that hosts ignore the file until it is renamed.
+    // Readable by whichever user hosts run as, within the umask.
     let mut file = tempfile::Builder::new()
         .prefix(".")
         .suffix(".part")

@@ -1,4 +1,4 @@
-//! `bench`: which scenarios, on which database, and the table.
+//! `bench`: selects the scenarios and the database, and prints the table.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,48 +21,48 @@ pub(super) struct BenchArgs {
     /// What to measure [default: drain latency]
     #[arg(value_enum)]
     scenarios: Vec<Scenario>,
-    /// Every scenario; takes some minutes
+    /// Every scenario; takes a few minutes
     #[arg(long, conflicts_with = "scenarios")]
     all: bool,
     /// Jobs in one measurement
     #[arg(long, default_value = "20000", value_parser = clap::value_parser!(u32).range(1..))]
     jobs: u32,
-    /// Each scenario so many times, in turns; the table has the median
+    /// How often each scenario is run, in turns; the table shows the median
     #[arg(long, default_value = "3", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// Host processes [default: 1; fleet: 4]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=100))]
     hosts: Option<u16>,
-    /// Jobs a second, for sustained
+    /// Jobs per second, for the scenario sustained
     #[arg(long, default_value = "2000", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: u32,
     /// Rows (wide: entrypoints) that the scenario is about [default: 1000000; in-flight: 50000;
     /// wide: 1000]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     size: Option<u64>,
-    /// Of every job, random ones
+    /// Random bytes in the payload of every job
     #[arg(long, default_value = "16")]
     payload_bytes: usize,
-    /// The payload of every job, for a handler of your own
+    /// A file with the payload of every job, for a handler of your own
     #[arg(long, value_name = "FILE", conflicts_with = "payload_bytes")]
     payload_file: Option<PathBuf>,
     /// Keep instances from one job to the next
     #[arg(long, conflicts_with = "plugins")]
     reuse: bool,
-    /// The folder of the plugin to measure [default: one that reads its payload and is done]
+    /// The folder of the plugin to measure [default: one that reads its payload and returns]
     #[arg(long, requires = "entrypoint")]
     plugins: Option<PathBuf>,
-    /// Its entrypoint
+    /// The entrypoint to measure
     #[arg(long, requires = "plugins")]
     entrypoint: Option<String>,
-    /// Use a private PostgreSQL, even though a database is named
+    /// Use a private PostgreSQL even though a database is configured
     #[arg(long)]
     embedded: bool,
-    /// Where the private PostgreSQL keeps its data while it is there [default: where temporary
-    /// files go]
+    /// Where the private PostgreSQL keeps its data while it runs [default: the directory for
+    /// temporary files]
     #[arg(long)]
     data_dir: Option<PathBuf>,
-    /// JSON instead of a table
+    /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
     /// Options of `run` for the hosts, such as `-- --batch-size 10`
@@ -78,16 +78,16 @@ pub(super) async fn run(database: &DatabaseArgs, args: BenchArgs) -> anyhow::Res
     let wanted = args.wanted(database).await?;
     let hosts = scenarios.iter().map(|scenario| scenario.hosts(settings.hosts)).max().unwrap_or(1);
     if cfg!(debug_assertions) {
-        output::status("This is a debug build; its figures are not those of a release.");
+        output::status("This is a debug build; a release build is faster.");
     }
-    // Dropped half-way, neither a start nor a measurement leaves a process running.
+    // Dropping either future ends the processes that it started.
     let environment = tokio::select! {
         environment = Environment::open(wanted, hosts) => environment?,
         name = signals.next() => bail!("{name}: stopped before anything was measured"),
     };
     let measured = tokio::select! {
         measured = measure(&environment, &settings, &scenarios) => measured,
-        name = signals.next() => Err(anyhow::anyhow!("{name}: stopped; what was made for the bench is taken back")),
+        name = signals.next() => Err(anyhow::anyhow!("{name}: stopped; everything created for the bench was removed")),
     };
     let closed = environment.close().await;
     let (database, rows) = measured?;
@@ -99,7 +99,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: BenchArgs) -> anyhow::Res
 pub(super) async fn worker(database: &DatabaseArgs, args: RunArgs) -> anyhow::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
-        .context("cannot ask the kernel for the end of the bench")?;
+        .context("cannot ask the kernel to end this worker with the bench")?;
     run::run(database, args).await
 }
 
@@ -136,7 +136,7 @@ impl BenchArgs {
             None => noise(self.payload_bytes),
         };
         Ok(Settings {
-            binary: std::env::current_exe().context("cannot find this very binary")?,
+            binary: std::env::current_exe().context("cannot find the running binary")?,
             rounds: self.rounds.try_into()?,
             jobs: self.jobs.into(),
             hosts: self.hosts.map(Into::into),
@@ -148,8 +148,8 @@ impl BenchArgs {
         })
     }
 
-    /// A database that is named for the other verbs is meant here, too: by a DSN, or by libpq's
-    /// variables.
+    /// The database to measure. A database configured for the other verbs, by a DSN or by libpq's
+    /// variables, is used here, too.
     async fn wanted(&self, database: &DatabaseArgs) -> anyhow::Result<Wanted> {
         let named = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let variables = database.environment();
@@ -217,7 +217,7 @@ fn print_table(rows: &[Row]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Three digits that count.
+/// Three significant digits.
 fn text(figures: &Figures, name: &str) -> String {
     let Some(value) = figures.get(name) else { return String::new() };
     let decimals = if value >= 100.0 || (value.fract() == 0.0 && value >= 1.0) {

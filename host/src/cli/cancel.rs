@@ -1,4 +1,4 @@
-//! `cancel`: take jobs away, running ones too, with a word about each.
+//! `cancel`: removes jobs, even running ones, and reports on each.
 
 use anyhow::bail;
 use clap::Args;
@@ -28,7 +28,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: CancelArgs) -> anyhow::Re
     let missing = report.iter().filter(|job| matches!(job.outcome, CancelOutcome::NotFound { .. })).count();
     output::status(&format!("Cancelled {} of {} job(s).", report.len() - missing, report.len()));
     if missing > 0 {
-        bail!("{missing} job(s) were not there to be cancelled");
+        bail!("{missing} job(s) could not be cancelled because they do not exist");
     }
     Ok(())
 }
@@ -36,11 +36,11 @@ pub(super) async fn run(database: &DatabaseArgs, args: CancelArgs) -> anyhow::Re
 fn line(job: &Cancel) -> String {
     let what = match &job.outcome {
         CancelOutcome::Canceled { was } if was == "picked" => {
-            "cancelled while it ran; its worker is told to stop it".to_owned()
+            "cancelled while running; its worker has been told to stop it".to_owned()
         }
         CancelOutcome::Canceled { was } => format!("cancelled; it was {was}"),
         CancelOutcome::NotFound { last_status: Some(status) } => {
-            format!("not there any more; its log ends with {status}")
+            format!("no longer exists; its log ends with {status}")
         }
         CancelOutcome::NotFound { last_status: None } => "there is no such job".to_owned(),
     };

@@ -27,9 +27,9 @@ use pgq_queue::connect_options;
 use pgq_queue::names::Names;
 use pgq_queue::schema::{self, UpgradeOptions};
 
-/// The database inside the private server.
+/// The name of the database in the private server.
 const DATABASE: &str = "pgq";
-/// Beside the data, for `PGDSN=$(cat .pgq-host/dsn)`.
+/// Stored beside the data, for `PGDSN=$(cat .pgq-host/dsn)`.
 const DSN_FILE: &str = "dsn";
 
 #[derive(Debug, Args)]
@@ -37,14 +37,14 @@ pub(super) struct DevArgs {
     /// The folder of plugins: every *.wasm in it is loaded
     #[arg(long, env = "PGQ_HOST_PLUGINS", default_value = "plugins")]
     plugins: PathBuf,
-    /// Build the plugin of this crate, and again whenever a file of it is saved; may be given
+    /// Build the plugin of this crate now and whenever one of its files is saved; may be given
     /// several times
     #[arg(long = "source", value_name = "DIR")]
     sources: Vec<PathBuf>,
     /// Where the private PostgreSQL keeps its data
     #[arg(long, default_value = ".pgq-host", env = "PGQ_HOST_DATA_DIR")]
     data_dir: PathBuf,
-    /// The port it listens on, at 127.0.0.1 [default: that of the last time, or a free one]
+    /// The port it listens on, at 127.0.0.1 [default: the previous one, or a free one]
     #[arg(long, env = "PGQ_HOST_DEV_PORT", value_parser = values::port)]
     port: Option<u16>,
     #[command(flatten)]
@@ -53,20 +53,23 @@ pub(super) struct DevArgs {
 
 pub(super) async fn run(database: &DatabaseArgs, args: DevArgs) -> anyhow::Result<()> {
     args.worker.logging.install()?;
-    // What can be wrong without a database is said before one is started.
+    // Report what can be wrong without a database before starting one.
     let (config, names) = (Config::load(args.worker.config.as_deref()).or_usage()?, database.names()?);
     if !args.sources.is_empty() {
         let plugins = &args.plugins;
         std::fs::create_dir_all(plugins)
-            .with_context(|| format!("cannot make the plugins folder {}", plugins.display()))?;
+            .with_context(|| format!("cannot create the plugins folder {}", plugins.display()))?;
     } else if !args.plugins.is_dir() {
-        bail!("the plugins folder {} is not there; create it, or name another with --plugins", args.plugins.display());
+        bail!(
+            "the plugins folder {} does not exist; create it, or name another with --plugins",
+            args.plugins.display()
+        );
     }
     let mut signals = Signals::install()?;
     let mut sources = Sources::watch(&args.sources, &args.plugins)?;
     let mut settings = embedded::Settings::new(&args.data_dir);
     settings.port = args.port;
-    // Dropped half-way, a start leaves nothing running, and the next one begins again.
+    // If it is dropped half-way, a start leaves no process behind, and the next one starts over.
     let server = tokio::select! {
         both = try_join(embedded::start(settings), sources.build().map(Ok)) => both?.0,
         name = signals.next() => return interrupted(name),
@@ -92,11 +95,11 @@ async fn serve(
     tokio::select! {
         result = app::run(settings, &mut signals) => result,
         never = sources.keep() => match never {},
-        log = server.ended() => bail!("the private PostgreSQL ended by itself:\n{log}"),
+        log = server.ended() => bail!("the private PostgreSQL ended unexpectedly:\n{log}"),
     }
 }
 
-/// The database, its tables, and the word where they are.
+/// Create the database and its tables, and say how to connect.
 async fn prepare(server: &Server, args: &DevArgs, names: &Names) -> anyhow::Result<PgConnectOptions> {
     server.create_database_if_missing(DATABASE).await?;
     let dsn = server.dsn(DATABASE);
@@ -116,13 +119,13 @@ async fn prepare(server: &Server, args: &DevArgs, names: &Names) -> anyhow::Resu
     Ok(options)
 }
 
-/// Asked to stop before anything ran: nothing is lost, and that is a success.
+/// Stopping before anything ran loses nothing, so it is a success.
 fn interrupted(signal: &str) -> anyhow::Result<()> {
     tracing::info!(signal, "stopped during the start");
     Ok(())
 }
 
-/// The DSN holds the password: only for its owner.
+/// The file holds the password, so only its owner may read it.
 fn write_dsn(folder: &Path, dsn: &str) -> anyhow::Result<PathBuf> {
     let path = folder.join(DSN_FILE);
     let write = || -> std::io::Result<()> {

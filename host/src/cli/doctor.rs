@@ -17,21 +17,21 @@ use pgq_engine::printable::printable_lines;
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
-    /// The folder of plugins that hosts have [default: that of the configuration]
+    /// The folder of plugins on the hosts [default: the one in the configuration]
     #[arg(long, env = "PGQ_HOST_PLUGINS", value_name = "DIR")]
     plugins: Option<PathBuf>,
-    /// The role that hosts connect as [default: the one that this connects as]
+    /// The role that hosts connect as [default: the role of this connection]
     #[arg(long)]
     role: Option<String>,
-    /// How many hosts there are to be [default: those that run, or one]
+    /// How many hosts are planned [default: those that run, or one]
     #[arg(long, value_name = "N")]
     hosts: Option<u16>,
-    #[arg(long, env = "PGQ_HOST_HEARTBEAT_TIMEOUT", value_parser = parse_duration, help = format!("That of the hosts, in seconds [default: that of the configuration, or {}]", DEFAULT_HEARTBEAT_TIMEOUT.as_secs()))]
+    #[arg(long, env = "PGQ_HOST_HEARTBEAT_TIMEOUT", value_parser = parse_duration, help = format!("The hosts' heartbeat timeout, in seconds [default: the one in the configuration, or {}]", DEFAULT_HEARTBEAT_TIMEOUT.as_secs()))]
     heartbeat_timeout: Option<Duration>,
-    /// How long a transaction may be open before that is worth a warning, in seconds
+    /// How long a transaction may stay open without a warning, in seconds
     #[arg(long, default_value = "60", value_name = "TIME", value_parser = parse_duration)]
     long_transaction: Duration,
-    /// Exit with 1 for a warning as well
+    /// Exit with 1 for warnings as well
     #[arg(long)]
     strict: bool,
     /// Print a JSON array
@@ -52,7 +52,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: DoctorArgs) -> anyhow::Re
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if errors > 0 || (strict && warnings > 0) {
-        bail!("{errors} error(s) and {warnings} warning(s); each says above what mends it");
+        bail!("{errors} error(s) and {warnings} warning(s); the fix for each is above");
     }
     output::status(&format!("Fit for `run`: no error, {warnings} warning(s), {} note(s).", count(Severity::Note)));
     Ok(())
@@ -83,13 +83,13 @@ impl DoctorArgs {
     }
 }
 
-/// One line for what is well; for the rest, what it is, why it matters, and what mends it.
+/// One line for a check that passed. For the others: the problem, why it matters, and the fix.
 fn text(finding: &Finding) -> String {
     let Finding { check, severity, found, why, remedy } = finding;
-    // What others named must neither move the terminal's cursor nor look like a finding.
+    // Names from the database must neither move the terminal's cursor nor look like a finding.
     let shown = |text: &str| printable_lines(text, &" ".repeat(25));
     let part = |word: &str, text: &Option<String>| {
         text.as_ref().map(|text| format!("\n{:23}{word}: {}", "", shown(text))).unwrap_or_default()
     };
-    format!("{severity:<9}{check:<14}{}{}{}", shown(found), part("why", why), part("mend", remedy))
+    format!("{severity:<9}{check:<14}{}{}{}", shown(found), part("why", why), part("fix", remedy))
 }

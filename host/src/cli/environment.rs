@@ -1,6 +1,6 @@
-//! Variables that stand for flags, under the rule of [`crate::environment`]: clap by itself takes
-//! an empty one for a value, knows two ways to say yes, and does not tell that a value came from a
-//! variable.
+//! Variables that stand for flags, under the rule of [`crate::environment`]. Clap alone would take
+//! an empty variable for a value, would know only two ways to say yes, and would not say that a
+//! value came from a variable.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, Command};
 
 use pgq_queue::environment::truth;
 
-/// The command with all its variables as they are meant. `is_empty` tells of those that are set to
+/// The command with the rule applied to all its variables. `is_empty` tells which ones are set to
 /// nothing.
 pub(super) fn heed(command: Command, is_empty: &impl Fn(&OsStr) -> bool) -> Command {
     let one = |arg: Arg| {
@@ -22,12 +22,12 @@ pub(super) fn heed(command: Command, is_empty: &impl Fn(&OsStr) -> bool) -> Comm
     command.mut_args(one).mut_subcommands(|command| heed(command, is_empty))
 }
 
-/// Of this process.
+/// Whether this process has the variable set to nothing.
 pub(super) fn is_empty(name: &OsStr) -> bool {
     std::env::var_os(name).is_some_and(|value| value.is_empty())
 }
 
-/// The same error, naming the variable that the refused value came from, if it came from one.
+/// The same error, naming the variable that the rejected value came from, if it came from one.
 pub(super) fn explain(command: &Command, error: clap::Error, env: impl Fn(&OsStr) -> Option<OsString>) -> clap::Error {
     if error.kind() == ErrorKind::InvalidUtf8 {
         let names = all(command)
@@ -37,10 +37,7 @@ pub(super) fn explain(command: &Command, error: clap::Error, env: impl Fn(&OsStr
         let names: BTreeSet<_> = names.map(|name| name.display().to_string()).collect();
         if !names.is_empty() {
             let names = names.into_iter().collect::<Vec<_>>().join(", ");
-            return clap::Error::raw(
-                error.kind(),
-                format!("the value of a variable is not UTF-8, as it has to be: {names}\n"),
-            );
+            return clap::Error::raw(error.kind(), format!("the value of a variable is not valid UTF-8: {names}\n"));
         }
     }
     let text = |kind| match error.get(kind) {
@@ -59,11 +56,11 @@ pub(super) fn explain(command: &Command, error: clap::Error, env: impl Fn(&OsStr
             std::error::Error::source(&error).map(ToString::to_string).unwrap_or_else(|| format!("see {arg} in --help"))
         }
     };
-    // As if it had been a flag: the same kind, and the same exit code.
+    // The same kind and exit code as for a flag.
     clap::Error::raw(ErrorKind::ValueValidation, format!("the variable {} is {value:?}: {accepted}\n", name.display()))
 }
 
-/// All arguments of a command and of those beneath it.
+/// All arguments of a command and its subcommands.
 pub(super) fn all(command: &Command) -> Vec<&Arg> {
     command.get_arguments().chain(command.get_subcommands().flat_map(all)).collect()
 }

@@ -1,12 +1,12 @@
-//! What is said when the command line is none that can be run.
+//! What to print when the command line cannot be run.
 
 use std::io::Write as _;
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// Say it, and end the process: with 0 after `--help` and `--version`, else with 2. `shown` is the
-/// whole command, built.
+/// Print the message and end the process: with 0 after `--help` and `--version`, otherwise with 2.
+/// `shown` is the whole command, built.
 pub(super) fn end(shown: Command, mut error: clap::Error) -> ! {
     let hidden = |name: &str| shown.find_subcommand(name).is_some_and(Command::is_hide_set);
     if let Some(ContextValue::Strings(similar)) = error.get(ContextKind::SuggestedSubcommand) {
@@ -16,9 +16,8 @@ pub(super) fn end(shown: Command, mut error: clap::Error) -> ! {
             error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(shown));
         }
     }
-    // Where a variable has set a global option, clap takes the command line for one that lacks a
-    // verb and names all of them, hidden ones as well. Nothing was typed, so this is a question for
-    // help.
+    // If a variable sets a global option, clap reports that a verb is missing and lists all of
+    // them, even hidden ones. The user typed nothing, so show the help instead.
     if error.kind() == ErrorKind::MissingSubcommand
         && let Some(ContextValue::String(command)) = error.get(ContextKind::InvalidSubcommand)
     {

@@ -1,4 +1,4 @@
-//! `failed`, `stale`, `workers`, `backlog`: what stands in the queue.
+//! `failed`, `stale`, `workers`, `backlog`: what is in the queue.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use super::database::{DatabaseArgs, explain};
 use super::output;
 use crate::config::parse_duration;
 
-/// Enough of an error to know it by.
+/// Enough of an error to recognize it.
 const ERROR_CHARACTERS: usize = 60;
 
 #[derive(Debug, Args)]
 pub(super) struct FailedArgs {
-    /// Jobs to show, at most
+    /// The most jobs to show
     #[arg(short = 'n', long, default_value_t = 25, value_parser = clap::value_parser!(i64).range(0..))]
     limit: i64,
     /// Print a JSON array with PgQueuer's fields; of a payload only its size
@@ -23,11 +23,10 @@ pub(super) struct FailedArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct StaleArgs {
-    /// Seconds since the last heartbeat (or 15m, 2h, ...) from which on a running job counts as
-    /// stale
+    /// Seconds since the last heartbeat (or 15m, 2h, ...) after which a running job counts as stale
     #[arg(short, long, default_value = "300", value_parser = parse_duration)]
     threshold: Duration,
-    /// Jobs to show, at most
+    /// The most jobs to show
     #[arg(short = 'n', long, default_value_t = 25, value_parser = clap::value_parser!(i64).range(0..))]
     limit: i64,
     /// Print a JSON array with PgQueuer's fields

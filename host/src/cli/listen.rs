@@ -1,5 +1,4 @@
-//! `listen`: print what comes over the channel, for whoever wonders what producers and workers tell
-//! each other.
+//! `listen`: prints the messages on a channel, to show what producers and workers tell each other.
 
 use anyhow::Context as _;
 use clap::Args;
@@ -11,12 +10,12 @@ use super::output;
 use super::usage::usage;
 use pgq_queue as queue;
 
-/// PostgreSQL cuts longer names off, and then listens to another channel.
+/// PostgreSQL truncates longer names, and would listen on a different channel.
 const MOST_BYTES: usize = 63;
 
 #[derive(Debug, Args)]
 pub(super) struct ListenArgs {
-    /// Another channel than the queue's own
+    /// A channel other than the queue's own
     #[arg(long)]
     channel: Option<String>,
 }
@@ -25,13 +24,13 @@ pub(super) struct ListenArgs {
 pub(super) async fn run(database: &DatabaseArgs, args: ListenArgs) -> anyhow::Result<()> {
     let channel = args.channel.map_or_else(|| database.names().map(|names| names.channel), Ok)?;
     if channel.is_empty() || channel.len() > MOST_BYTES {
-        return Err(usage(format!("{channel:?} is no channel; a name of 1 to {MOST_BYTES} bytes is one")));
+        return Err(usage(format!("{channel:?} is not a valid channel; its name must have 1 to {MOST_BYTES} bytes")));
     }
     database.connect().await?.close().await?;
     let pool = queue::connect(database.session()?.read_again().await?).await.context("cannot listen")?;
     let mut listener = PgListener::connect_with(&pool).await.context("cannot listen")?;
-    // What is sent while the connection is down is lost: better to end than to go on as if nothing
-    // had been missed.
+    // Messages sent while the connection is down are lost. Better to end than to continue as if
+    // nothing had been missed.
     listener.eager_reconnect(false);
     listener.listen(&channel).await.with_context(|| format!("cannot listen on the channel {channel:?}"))?;
     output::status(&format!("Listening on {channel}; stop with Ctrl-C."));

@@ -1,10 +1,10 @@
-//! The flags of the log. Logs go to stderr; stdout is for data.
+//! The logging flags. Logs go to stderr; stdout is for data.
 
 use clap::Args;
 
 use crate::logging::{self, Format};
 
-/// How much, and in which form.
+/// How much is logged, and in which format.
 #[derive(Debug, Clone, Args)]
 pub(super) struct LoggingArgs {
     #[arg(
@@ -20,7 +20,7 @@ pub(super) struct LoggingArgs {
     log_format: Format,
 }
 
-/// Python's names for levels, and tracing's.
+/// Accepts Python's names for levels, and tracing's.
 fn parse_level(text: &str) -> Result<&'static str, String> {
     match text.to_ascii_uppercase().as_str() {
         "TRACE" | "NOTSET" => Ok("trace"),
@@ -33,7 +33,7 @@ fn parse_level(text: &str) -> Result<&'static str, String> {
 }
 
 impl LoggingArgs {
-    /// Once per process.
+    /// Call once per process.
     pub(super) fn install(&self) -> anyhow::Result<()> {
         logging::install(self.log_level, self.log_format)
     }

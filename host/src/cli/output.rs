@@ -1,5 +1,5 @@
-//! What commands print: data to stdout, as a table for people or as JSON for programs; status to
-//! stderr.
+//! What commands print: data to stdout, as a table for people or as JSON for programs, and status
+//! to stderr.
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
@@ -12,13 +12,13 @@ use tabled::settings::Style;
 
 use pgq_engine::printable::{printable, printable_lines};
 
-/// Print data, as lines.
+/// Print data as lines.
 pub(super) fn data(text: &str) -> anyhow::Result<()> {
     write(text.as_bytes(), b"\n").map(drop)
 }
 
-/// Print what others wrote byte for byte. A terminal gets what it can show, and its prompt begins a
-/// line of its own.
+/// Print foreign data byte for byte. On a terminal, unprintable characters are escaped, and the
+/// prompt starts on a new line.
 pub(super) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
     if std::io::stdout().is_terminal() {
         return data(&printable_lines(&String::from_utf8_lossy(bytes), ""));
@@ -26,14 +26,14 @@ pub(super) fn raw(bytes: &[u8]) -> anyhow::Result<()> {
     write(bytes, b"").map(drop)
 }
 
-/// Print what others wrote as a line, which it is on a terminal whatever is in it. Says whether
-/// anybody reads on.
+/// Print foreign data as one line. On a terminal it stays one line whatever it contains. Returns
+/// whether the reader is still there.
 pub(super) fn line(text: &str) -> anyhow::Result<bool> {
     let text = if std::io::stdout().is_terminal() { printable(text) } else { text.into() };
     write(text.as_bytes(), b"\n")
 }
 
-/// A reader that has seen enough (`| head`) is no error; what is printed after that goes nowhere.
+/// A reader that has seen enough (`| head`) is not an error. Later output goes nowhere.
 fn write(bytes: &[u8], end: &[u8]) -> anyhow::Result<bool> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.write_all(end)).and_then(|()| stdout.flush()) {
@@ -63,7 +63,7 @@ pub(super) fn table<const N: usize>(
     let mut empty = true;
     for row in rows {
         empty = false;
-        // What a producer or a handler wrote must not move the terminal's cursor.
+        // Text from a producer or a handler must not move the terminal's cursor.
         builder.push_record(row.map(|cell| printable(&cell).into_owned()));
     }
     if empty {
@@ -73,7 +73,7 @@ pub(super) fn table<const N: usize>(
     data(&builder.build().with(Style::psql()).to_string())
 }
 
-/// Say something to whoever watches, if anybody does.
+/// Print a status message, if anybody is reading.
 pub(super) fn status(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", printable_lines(line, "  "));
 }
@@ -83,7 +83,7 @@ pub(super) fn time(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// At most so many characters.
+/// At most `most` characters.
 pub(super) fn short(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}...", text[..end].trim_end()),

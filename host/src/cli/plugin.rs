@@ -1,5 +1,5 @@
-//! `plugin`: make, build, look at, try and list plugins. Only what concerns the hosts that run
-//! needs a database.
+//! `plugin`: create, build, inspect, try and list plugins. Only verbs about running hosts need a
+//! database.
 
 mod build;
 mod exit;
@@ -23,21 +23,20 @@ pub(super) struct PluginArgs {
 
 #[derive(Debug, Subcommand)]
 enum PluginCommand {
-    /// Make the crate of a new plugin, in Rust: a handler, its test, a sample payload.
+    /// Create the crate of a new plugin in Rust: a handler, its test and a sample payload.
     New(new::NewArgs),
     /// Build a plugin's crate into a component, and check it as a host would.
     Build(build::BuildArgs),
-    /// Say what components declare, need and would be granted, and whether a host would load them.
+    /// Show what components declare, need and would be granted, and whether a host would load them.
     Inspect(inspect::InspectArgs),
     /// Run one handler once, under its limits and grants, without a queue.
     Run(run::RunArgs),
-    /// List a folder of plugins as a host would serve it, or what the hosts that run make of
-    /// theirs.
+    /// List a folder of plugins as a host would serve it, or the plugins of the running hosts.
     List(list::ListArgs),
-    /// Have all hosts try a plugin or an entrypoint again that they paused or rolled back because
+    /// Make all hosts try a plugin or an entrypoint again that they paused or rolled back because
     /// its runs crashed.
     Reset(fleet::ResetArgs),
-    /// Have all hosts look at their plugins folders again, and read again what they grant, now.
+    /// Make all hosts scan their plugins folders and read their grants again, now.
     Reload(fleet::ReloadArgs),
 }
 

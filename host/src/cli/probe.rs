@@ -1,5 +1,4 @@
-//! `probe`: what a container's health check calls, since small images have nothing that speaks
-//! HTTP.
+//! `probe`: for a container's health check, since small images have no HTTP client.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -15,21 +14,21 @@ use crate::config::parse_duration;
 
 #[derive(Debug, Args)]
 pub(super) struct ProbeArgs {
-    /// Where the host serves its pages
+    /// The address at which the host serves its pages
     #[arg(long, env = "PGQ_HOST_LISTEN", value_parser = values::address, value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
-    /// Ask whether it is ready for jobs (/readyz), instead of whether it is alive (/healthz)
+    /// Ask whether it is ready for jobs (/readyz) instead of whether it is alive (/healthz)
     #[arg(long)]
     ready: bool,
-    /// Ask whether it is alive, and serves the plugins that it is meant to serve
+    /// Ask whether it is alive and serves all the plugins that it should
     #[arg(long, conflicts_with = "ready")]
     plugins: bool,
-    /// Wait so many seconds for the answer
+    /// Seconds to wait for the answer
     #[arg(long, default_value = "10", value_parser = parse_duration)]
     timeout: Duration,
 }
 
-/// Exits 0 with the page when the host says yes, else 1.
+/// Prints the page and succeeds if the host says yes.
 pub(super) async fn run(args: ProbeArgs) -> anyhow::Result<()> {
     let address = reachable(args.listen);
     let path = if args.ready { "/readyz" } else { "/healthz" };
@@ -40,20 +39,20 @@ pub(super) async fn run(args: ProbeArgs) -> anyhow::Result<()> {
     })?;
     let (head, body) = page.split_once("\r\n\r\n").unwrap_or((&page, ""));
     if !head.starts_with("HTTP/1.1 200 ") {
-        bail!("http://{address}{path} said no:\n{}", body.trim_end());
+        bail!("http://{address}{path} answered no:\n{}", body.trim_end());
     }
     if args.plugins {
         let page = tokio::time::timeout(args.timeout, get(address, "/readyz")).await??;
-        // What else keeps it from being ready is no fault of its files, such as a database that is
-        // away.
+        // Anything else that keeps it from being ready, such as a database that is down, is not
+        // about its plugins.
         if let Some(fault) = page.lines().find(|line| line.starts_with("[-] plugins: ")) {
-            bail!("http://{address}/readyz said no:\n{fault}");
+            bail!("http://{address}/readyz answered no:\n{fault}");
         }
     }
     output::data(body.trim_end())
 }
 
-/// To listen on all addresses is to listen on this machine's own.
+/// A host that listens on all addresses is reached at the loopback address.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

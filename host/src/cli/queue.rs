@@ -1,4 +1,4 @@
-//! `queue`: enqueue one job by hand.
+//! `queue`: enqueues one job by hand.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -16,29 +16,29 @@ use pgq_queue::{EnqueueError, OnConflict, Placed, Queue};
 
 #[derive(Debug, Args)]
 pub(super) struct QueueArgs {
-    /// Who is to run it
+    /// The entrypoint that is to run it
     #[arg(value_parser = parse_entrypoint)]
     entrypoint: String,
-    /// The bytes it gets
+    /// The payload
     #[arg(conflicts_with = "payload_file")]
     payload: Option<String>,
     /// Read the payload from this file; `-` is standard input
     #[arg(long)]
     payload_file: Option<PathBuf>,
-    /// Not before so many seconds from now (or 15m, 2h, ...)
+    /// Seconds from now before which it does not run (or 15m, 2h, ...)
     #[arg(long, default_value = "0", value_parser = parse_delay)]
     delay: Duration,
-    /// Higher runs first
+    /// A job with a higher priority runs first
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     priority: i32,
     /// A header as NAME=VALUE; may be given several times
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = parse_header)]
     headers: Vec<(String, String)>,
-    /// At most one queued or running job has this key
+    /// A key that at most one queued or running job may have
     #[arg(long, value_parser = parse_dedupe_key)]
     dedupe_key: Option<String>,
-    /// When the key is taken: exit with an error, exit with 0, or raise the priority of the job
-    /// that has it to this one's
+    /// If the key is taken: exit with an error, exit with 0, or raise the priority of the job that
+    /// has it to this one's
     #[arg(long, default_value = "raise")]
     on_conflict: Conflict,
     /// Print a JSON object: `result`, and `id` or `dedupe_key`
@@ -100,19 +100,18 @@ pub(super) async fn run(database: &DatabaseArgs, args: QueueArgs) -> anyhow::Res
             return enqueued(id);
         }
         return say(
-            format!("Job {id} has the dedupe key already; its priority is {priority} now."),
+            format!("Job {id} already has the dedupe key; its priority is now {priority}."),
             json!({ "result": "priority_updated", "id": id, "priority": priority }),
         );
     }
-    // As in PgQueuer: a job that was skipped is the duplicate, and the mode only decides how to
-    // exit.
+    // As in PgQueuer: the new job is skipped either way, and the mode only decides the exit code.
     if let Some(id) = queue.enqueue(std::slice::from_ref(&job), OnConflict::Skip).await.map_err(explain)?.first() {
         return enqueued(*id);
     }
     let key = job.dedupe_key.unwrap_or_default();
     if args.on_conflict == Conflict::Skip {
         return say(
-            format!("Skipped: a queued or running job has the dedupe key {key:?} already."),
+            format!("Skipped: a queued or running job already has the dedupe key {key:?}."),
             json!({ "result": "skipped", "dedupe_key": key }),
         );
     }
@@ -120,7 +119,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: QueueArgs) -> anyhow::Res
         output::object(&json!({ "result": "dedupe_key_taken", "dedupe_key": key }))?;
     }
     bail!(
-        "a queued or running job has the dedupe key {key:?} already; --on-conflict skip or update_priority accepts that"
+        "a queued or running job already has the dedupe key {key:?}; --on-conflict skip or update_priority accepts that"
     )
 }
 

@@ -1,4 +1,4 @@
-//! `requeue`: held jobs back into the queue, with a word about each.
+//! `requeue`: puts held jobs back into the queue, and reports on each.
 
 use anyhow::bail;
 use clap::Args;
@@ -38,7 +38,8 @@ pub(super) async fn run(database: &DatabaseArgs, args: RequeueArgs) -> anyhow::R
     if args.json {
         output::json(&report)?;
     } else {
-        // Of thousands only what needs a hand; ids that somebody typed are answered one by one.
+        // Of thousands of jobs, report only those that need attention. Ids that somebody typed are
+        // answered one by one.
         let told = report.iter().filter(|job| by_id || job.outcome != RequeueOutcome::Requeued);
         let lines: Vec<String> = told.map(line).collect();
         if !lines.is_empty() {
@@ -61,11 +62,11 @@ fn line(job: &Requeue) -> String {
         RequeueOutcome::Requeued => "re-queued".to_owned(),
         RequeueOutcome::NotFailed { status } => format!("not re-queued: it is {status}, not failed"),
         RequeueOutcome::NotFound { last_status: Some(status) } => {
-            format!("not re-queued: it is not there any more; its log ends with {status}")
+            format!("not re-queued: it no longer exists; its log ends with {status}")
         }
         RequeueOutcome::NotFound { last_status: None } => "not re-queued: there is no such job".to_owned(),
         RequeueOutcome::DedupeKeyTaken { dedupe_key, taken_by } => {
-            format!("not re-queued: its dedupe key {dedupe_key:?} belongs to job {taken_by} now")
+            format!("not re-queued: its dedupe key {dedupe_key:?} now belongs to job {taken_by}")
         }
     };
     format!("Job {}: {what}.", job.id)

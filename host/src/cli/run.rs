@@ -23,30 +23,29 @@ use pgq_queue::byte_budget::ByteBudget;
 use pgq_queue::names::Names;
 use pgq_queue::told::told;
 
-/// Jobs in one claim. PgQueuer's default of 10 is as many round trips as jobs are short; what is
-/// claimed is bounded by the places that are free either way.
+/// The most jobs per claim. With PgQueuer's default of 10, short jobs would spend their time on
+/// round trips. The free slots limit a claim either way.
 const DEFAULT_BATCH_SIZE: usize = 1_000;
 const DEFAULT_MAX_CONCURRENT_TASKS: usize = 100;
-/// The pool reserves address space for each, and there are 128 TiB of it.
+/// The instance pool reserves address space for each, and there are 128 TiB of it.
 const MOST_CONCURRENT_TASKS: usize = 5_000;
-/// The default limit of one run needs no more, in most languages.
+/// In most languages, a guest needs no more than this default limit of one run.
 const LEAST_GUEST_MEMORY: u64 = 16 << 20;
 const DEFAULT_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Where nothing wakes a worker.
+/// For a worker that no notification wakes.
 const POLLING_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_LOG_AGGREGATION_INTERVAL: Duration = Duration::from_secs(30);
-/// Kubernetes gives a pod 30 s to stop; what is interrupted must be recorded within them, too.
+/// Kubernetes gives a pod 30 s to stop, in which interrupted jobs must be recorded, too.
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
-pub(super) const NO_FOLDER: &str =
-    "no folder of plugins is named; use --plugins DIR, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml";
+pub(super) const NO_FOLDER: &str = "no folder of plugins is configured; use --plugins DIR, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml";
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// The folder of plugins: every *.wasm in it is loaded
     #[arg(long, env = "PGQ_HOST_PLUGINS")]
     pub(super) plugins: Option<PathBuf>,
-    /// Start anew when the worker ends with an error, instead of exiting with 1
+    /// Restart when the worker ends with an error, instead of exiting with 1
     #[arg(long, env = "PGQ_HOST_RESTART_ON_FAILURE")]
     restart_on_failure: bool,
     /// Seconds to wait before a restart
@@ -56,46 +55,46 @@ pub(super) struct RunArgs {
     pub(super) worker: WorkerArgs,
 }
 
-/// What `run` and `dev` have in common.
+/// The flags that `run` and `dev` share.
 #[derive(Debug, Clone, Args)]
 pub(super) struct WorkerArgs {
-    /// Grants, caps and defaults [default: pgq-host.toml, if there is one]
+    /// The file with grants, caps and defaults [default: pgq-host.toml, if it exists]
     #[arg(long, env = "PGQ_HOST_CONFIG")]
     pub(super) config: Option<PathBuf>,
     /// Where compiled plugins are kept [default: pgq-host in the user's cache folder]
     #[arg(long, env = "PGQ_HOST_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
-    #[arg(long, env = "PGQ_HOST_BATCH_SIZE", value_parser = values::whole_number::<usize>, help = format!("Jobs in one claim, at most [default: {DEFAULT_BATCH_SIZE}]"))]
+    #[arg(long, env = "PGQ_HOST_BATCH_SIZE", value_parser = values::whole_number::<usize>, help = format!("The most jobs per claim [default: {DEFAULT_BATCH_SIZE}]"))]
     batch_size: Option<usize>,
-    #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", value_parser = values::whole_number::<usize>, help = format!("Jobs that run at a time in this process; 0 is as many as can be, {MOST_CONCURRENT_TASKS} [default: {DEFAULT_MAX_CONCURRENT_TASKS}]"))]
+    #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", value_parser = values::whole_number::<usize>, help = format!("The most jobs that run at once in this process; 0 means the maximum, {MOST_CONCURRENT_TASKS} [default: {DEFAULT_MAX_CONCURRENT_TASKS}]"))]
     max_concurrent_tasks: Option<usize>,
     /// How jobs are claimed of plugins for which the configuration does not say [default: auto]
     #[arg(long, env = "PGQ_HOST_CLAIM", value_name = "MODE")]
     claim: Option<ClaimMode>,
-    /// Memory that all running guests may have together, like 512MiB; jobs that do not fit wait
+    /// The most memory for all running guests together, like 512MiB; jobs that do not fit wait
     /// [default: three eighths of the memory]
     #[arg(long, env = "PGQ_HOST_MAX_GUEST_MEMORY", value_name = "BYTES", value_parser = parse_bytes)]
     max_guest_memory: Option<u64>,
-    /// Bytes of payloads and headers that claimed jobs may hold, like 64MiB; a job above it runs
-    /// alone [default: an eighth of the memory]
+    /// The most bytes of payloads and headers that claimed jobs may hold, like 64MiB; a larger job
+    /// runs alone [default: an eighth of the memory]
     #[arg(long, env = "PGQ_HOST_MAX_CLAIMED_BYTES", value_name = "BYTES", value_parser = parse_bytes)]
     max_claimed_bytes: Option<u64>,
-    #[arg(long, env = "PGQ_HOST_DEQUEUE_TIMEOUT", value_parser = parse_duration, help = format!("The longest wait between two looks at the queue, in seconds; {} where nothing wakes it [default: {}]", POLLING_DEQUEUE_TIMEOUT.as_secs(), DEFAULT_DEQUEUE_TIMEOUT.as_secs()))]
+    #[arg(long, env = "PGQ_HOST_DEQUEUE_TIMEOUT", value_parser = parse_duration, help = format!("The longest wait between two polls of the queue, in seconds; {} if nothing wakes the worker [default: {}]", POLLING_DEQUEUE_TIMEOUT.as_secs(), DEFAULT_DEQUEUE_TIMEOUT.as_secs()))]
     dequeue_timeout: Option<Duration>,
-    #[arg(long, env = "PGQ_HOST_HEARTBEAT_TIMEOUT", value_parser = parse_duration, help = format!("A job whose worker was silent for so many seconds is run by another; the same on all workers of a queue [default: {}]", DEFAULT_HEARTBEAT_TIMEOUT.as_secs()))]
+    #[arg(long, env = "PGQ_HOST_HEARTBEAT_TIMEOUT", value_parser = parse_duration, help = format!("Seconds without a heartbeat after which a worker's jobs are run by others; the same on all workers of a queue [default: {}]", DEFAULT_HEARTBEAT_TIMEOUT.as_secs()))]
     heartbeat_timeout: Option<Duration>,
-    #[arg(long, env = "PGQ_HOST_DRAIN_TIMEOUT", value_parser = parse_duration, help = format!("Running jobs have so many seconds to end at a stop; then they are interrupted and queued again, uncounted [default: {}]", DEFAULT_DRAIN_TIMEOUT.as_secs()))]
+    #[arg(long, env = "PGQ_HOST_DRAIN_TIMEOUT", value_parser = parse_duration, help = format!("Seconds that running jobs have to finish at a stop; after that they are interrupted and requeued, and the attempt does not count [default: {}]", DEFAULT_DRAIN_TIMEOUT.as_secs()))]
     drain_timeout: Option<Duration>,
-    #[arg(long, env = "PGQ_HOST_LOG_AGGREGATION_INTERVAL", value_parser = parse_duration, help = format!("The log is counted into the statistics every so many seconds; 0 leaves that to others [default: {}]", DEFAULT_LOG_AGGREGATION_INTERVAL.as_secs()))]
+    #[arg(long, env = "PGQ_HOST_LOG_AGGREGATION_INTERVAL", value_parser = parse_duration, help = format!("Seconds between two counts of the log into the statistics; 0 leaves that to other hosts [default: {}]", DEFAULT_LOG_AGGREGATION_INTERVAL.as_secs()))]
     log_aggregation_interval: Option<Duration>,
-    /// Run for ever, or until no job is left
+    /// Run until stopped, or until no job is left
     #[arg(long, default_value = "continuous", env = "PGQ_HOST_MODE")]
     mode: worker::Mode,
     /// Stop (and exit with 1) when the listening connection is lost, instead of polling until it is
     /// back
     #[arg(long, env = "PGQ_HOST_SHUTDOWN_ON_LISTENER_FAILURE")]
     shutdown_on_listener_failure: bool,
-    /// What this host must have to be ready, beyond what other hosts serve of the files that are
+    /// What this host must have to be ready, besides what other hosts serve of the files that are
     /// refused here
     #[arg(long, env = "PGQ_HOST_REQUIRE", value_delimiter = ',', value_name = "WHAT")]
     require: Vec<Requirement>,
@@ -116,14 +115,14 @@ pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Resul
     let mut settings = args.worker.settings(config, plugins, database.database()?, database.names()?)?;
     loop {
         match app::run(settings.clone(), &mut signals).await {
-            // Who was told to stop stays stopped, however that went.
+            // After a signal to stop, the worker stays stopped, however it ended.
             Err(error) if args.restart_on_failure && !signals.received() => {
-                tracing::error!(error = %told(error.as_ref()), restart_in_ms = args.restart_delay.as_millis(), "the worker ended");
+                tracing::error!(error = %told(error.as_ref()), restart_in_ms = args.restart_delay.as_millis(), "the worker ended with an error");
                 tokio::select! {
                     () = tokio::time::sleep(args.restart_delay) => {}
                     _ = signals.next() => return Ok(()),
                 }
-                // What was revoked since the start stays revoked.
+                // Grants may have been revoked since the start.
                 settings.folder = settings.reread.read()?;
             }
             ended => return ended,
@@ -132,7 +131,8 @@ pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Resul
 }
 
 impl WorkerArgs {
-    /// Flags and environment over the file over the defaults; all mistakes at once.
+    /// Flags and environment take precedence over the file, and the file over the defaults. All
+    /// mistakes are reported at once.
     pub(super) fn settings(
         &self,
         config: Config,
@@ -151,7 +151,7 @@ impl WorkerArgs {
             });
             let time = time.unwrap_or(default);
             if time.is_zero() && !zero {
-                mistakes.push(format!("{name} is 0; it must be longer"));
+                mistakes.push(format!("{name} is 0; it must be longer than 0 seconds"));
             }
             time
         };
@@ -189,7 +189,7 @@ impl WorkerArgs {
             self.max_guest_memory.or(config.run.max_guest_memory).unwrap_or_else(default_guest_memory);
         if max_guest_memory < LEAST_GUEST_MEMORY {
             mistakes.push(format!(
-                "max-guest-memory is {max_guest_memory} bytes; it must be at least {LEAST_GUEST_MEMORY}"
+                "max-concurrent-tasks is {tasks}; it must be at most {MOST_CONCURRENT_TASKS}: start more hosts for more"
             ));
         }
         let max_claimed_bytes = self
@@ -198,13 +198,13 @@ impl WorkerArgs {
             .unwrap_or_else(|| ByteBudget::default_bytes(host_memory::limit()));
         if max_claimed_bytes == 0 {
             mistakes
-                .push("max-claimed-bytes is 0; it must be more, or leave it out for an eighth of the memory".into());
+                .push("max-claimed-bytes is 0; it must be greater, or leave it out for an eighth of the memory".into());
         }
         let shutdown_on_listener_failure =
             self.shutdown_on_listener_failure || config.run.shutdown_on_listener_failure.unwrap_or_default();
         if deaf && shutdown_on_listener_failure {
             mistakes
-                .push("shutdown-on-listener-failure needs a listener, and --transaction-pooling leaves none without --listen-dsn".into());
+                .push("shutdown-on-listener-failure needs a listener, which --transaction-pooling does not allow without --listen-dsn".into());
         }
         if !mistakes.is_empty() {
             return Err(usage(mistakes.join("\n")));
@@ -240,16 +240,16 @@ impl WorkerArgs {
     }
 }
 
-/// Three eighths of what this process may use. The rest is for payloads and outcomes on their way
-/// with their copies (an eighth of the memory, twice), compiled code, and compilers, which are
-/// processes of the same container.
+/// Three eighths of the memory that this process may use. The rest is for payloads and outcomes in
+/// transit with their copies (an eighth each), for compiled code, and for compilers, which are
+/// processes in the same container.
 fn default_guest_memory() -> u64 {
     (host_memory::limit() / 8 * 3).max(LEAST_GUEST_MEMORY)
 }
 
 pub(super) fn default_cache_dir() -> anyhow::Result<PathBuf> {
     let folder = |key: &str| std::env::var_os(key).filter(|value| !value.is_empty()).map(PathBuf::from);
-    // systemd's CacheDirectory= comes first: a service has no home.
+    // systemd's CacheDirectory= comes first, because a service has no home.
     let base = folder("CACHE_DIRECTORY")
         .or_else(|| folder("XDG_CACHE_HOME"))
         .or_else(|| folder("HOME").map(|home| home.join(".cache")));

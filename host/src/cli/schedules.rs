@@ -1,4 +1,4 @@
-//! `schedules`: list them, or take some out.
+//! `schedules`: lists schedules, or removes some.
 
 use anyhow::Context as _;
 use clap::Args;
@@ -9,7 +9,8 @@ use super::usage::IsUsage as _;
 
 #[derive(Debug, Args)]
 pub(super) struct SchedulesArgs {
-    /// Take out the schedule of this id, or all of this entrypoint; may be given several times
+    /// Remove the schedule with this id, or all schedules of this entrypoint; may be given several
+    /// times
     #[arg(short, long, value_name = "ID|ENTRYPOINT")]
     remove: Vec<String>,
     /// Print a JSON array with the table's columns
@@ -18,7 +19,7 @@ pub(super) struct SchedulesArgs {
 }
 
 pub(super) async fn run(database: &DatabaseArgs, args: SchedulesArgs) -> anyhow::Result<()> {
-    // As in PgQueuer: digits are an id, anything else a name.
+    // As in PgQueuer: digits are an id, anything else is a name.
     let (ids, names): (Vec<_>, Vec<_>) =
         args.remove.into_iter().partition(|what| what.bytes().all(|byte| byte.is_ascii_digit()));
     let removes = !ids.is_empty() || !names.is_empty();

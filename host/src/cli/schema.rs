@@ -1,4 +1,4 @@
-//! The verbs about the tables.
+//! The verbs that create, check and change the tables.
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
@@ -32,20 +32,20 @@ pub(super) struct InstallChoices {
     create_schema: CreateSchema,
 }
 
-/// A switch with its opposite, as PgQueuer has them.
+/// A switch and its opposite, as in PgQueuer.
 #[derive(Debug, Args)]
 struct CreateSchema {
-    /// Create the schema of --schema where it is missing (the default)
+    /// Create the schema of --schema if it is missing (the default)
     #[arg(long, overrides_with = "no_create_schema")]
     create_schema: bool,
-    /// Leave the schema alone: the role may not create one, and it exists
+    /// Do not create the schema: it exists, and the role may not create one
     #[arg(long)]
     no_create_schema: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// What should be found
+    /// What should be there
     #[arg(long)]
     expect: Expect,
     /// Print a JSON array: an object with problem, object and detail for each object that is not as
@@ -65,7 +65,7 @@ pub(super) struct UpgradeArgs {
     /// Print what would be done, and do nothing
     #[arg(long)]
     plan: bool,
-    /// Then give this role what a worker needs, as `grant ROLE --apply` does: an upgrade may have
+    /// Then grant this role what a worker needs, as `grant ROLE --apply` does: an upgrade may have
     /// added tables
     #[arg(long, value_name = "ROLE", env = "PGQ_HOST_GRANT")]
     grant: Option<String>,
@@ -98,7 +98,7 @@ pub(super) struct AutovacArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct AutovacChoices {
-    /// Back to the server's settings
+    /// Return to the server's settings
     #[arg(long)]
     rollback: bool,
 }
@@ -136,20 +136,20 @@ pub(super) enum SqlCommand {
     Install(InstallChoices),
     /// What `uninstall` runs
     Uninstall,
-    /// A script that brings the tables of any earlier release up to date; for what this very
-    /// database needs, see `upgrade --plan`
+    /// A script that brings the tables of any earlier release up to date; `upgrade --plan` prints
+    /// what this database needs
     Upgrade(SqlUpgradeArgs),
     /// What `durability` runs
     Durability(DurabilityChoices),
     /// What `autovac` runs
     Autovac(AutovacChoices),
-    /// What a worker sends, with its parameters: for psql and EXPLAIN
+    /// The statements that a worker sends, with their parameters, for psql and EXPLAIN
     Worker(SqlWorkerArgs),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct SqlUpgradeArgs {
-    /// Accepted as PgQueuer does, without effect: an upgrade never changes it
+    /// Accepted for PgQueuer's sake, without effect: an upgrade never changes it
     #[arg(short, long, hide = true)]
     durability: Option<Durability>,
     #[command(flatten)]
@@ -172,7 +172,7 @@ impl WidenId {
     }
 }
 
-/// PgQueuer's variable, or the bare spelling of its early releases.
+/// The value of PgQueuer's variable, or of its name in early releases.
 fn either(name: &'static str, early: &'static str) -> Option<(&'static str, String)> {
     let set = |name: &'static str| variable(name).map(|value| (name, value));
     set(name).or_else(|| set(early))
@@ -230,7 +230,7 @@ pub(super) async fn upgrade(database: &DatabaseArgs, args: UpgradeArgs) -> anyho
         (done, false) => status(&format!("Upgraded {names}: {done} statements.")),
     }
     if let Some(role) = &role {
-        // What an upgrade adds belongs to nobody but its owner until it is granted.
+        // New objects belong to their owner alone until they are granted.
         if args.plan {
             statements.extend(schema::grant_statements(&names, role));
         } else {
@@ -246,7 +246,7 @@ pub(super) async fn upgrade(database: &DatabaseArgs, args: UpgradeArgs) -> anyho
 pub(super) async fn durability(database: &DatabaseArgs, args: DurabilityArgs) -> anyhow::Result<()> {
     let names = database.names()?;
     schema::set_durability(&mut database.connect().await?, &names, args.choices.durability).await?;
-    status(&format!("{names} is {} now.", args.choices.durability));
+    status(&format!("{names} is now {}.", args.choices.durability));
     about(args.json, &names, "durability", json!(args.choices.durability.to_string()))
 }
 
@@ -276,11 +276,11 @@ pub(super) async fn grant(database: &DatabaseArgs, args: GrantArgs) -> anyhow::R
 
 async fn granted(connection: &mut PgConnection, names: &Names, role: &Role) -> anyhow::Result<()> {
     schema::grant(connection, names, role).await?;
-    status(&format!("The role {:?} can run workers on {names} now.", role.as_str()));
+    status(&format!("The role {:?} can now run workers on {names}.", role.as_str()));
     Ok(())
 }
 
-/// What a verb did, for programs: which queue, and one thing about it.
+/// What a command did, for programs: the queue, and one fact about it.
 fn about(wanted: bool, names: &Names, key: &str, value: Value) -> anyhow::Result<()> {
     if !wanted {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `sql worker`: the statements that a host sends.
+//! `sql worker`: prints the statements that a host sends.
 
 use clap::Args;
 
@@ -8,12 +8,12 @@ use pgq_queue::{SchemaFeatures, WORKER_STATEMENTS, WorkerStatement};
 
 #[derive(Debug, Args)]
 pub(super) struct SqlWorkerArgs {
-    /// One statement; all of them by default
+    /// One statement [default: all of them]
     name: Option<String>,
 }
 
 impl SqlWorkerArgs {
-    /// As a database with all additions gets them, each below what its file says of it.
+    /// The statements for a database with all additions, each below its file's comment.
     pub(super) fn print(&self, names: &Names) -> anyhow::Result<String> {
         let wanted = |statement: &&WorkerStatement| self.name.as_deref().is_none_or(|name| name == statement.name);
         let statements: Vec<String> = WORKER_STATEMENTS

@@ -1,4 +1,4 @@
-//! `uninstall`: asks before it takes what is in use.
+//! `uninstall`: asks before it removes what is in use.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
@@ -22,13 +22,13 @@ pub(super) struct UninstallArgs {
     json: bool,
 }
 
-/// A queue without jobs and without a host goes unasked, as it does in PgQueuer.
+/// As in PgQueuer, a queue without jobs and without a host is removed without asking.
 pub(super) async fn run(database: &DatabaseArgs, args: UninstallArgs) -> anyhow::Result<()> {
     let names = database.names()?;
     let mut connection = database.connect().await?;
     let loss = schema::loss(&mut connection, &names, announce::PERIOD.mul_f64(2.5)).await?;
     if !loss.is_nothing() && !args.yes && !confirmed(&names, &loss)? {
-        bail!("{names} stays as it is");
+        bail!("{names} was not changed");
     }
     schema::uninstall(&mut connection, &names).await?;
     output::status(&format!(
@@ -43,15 +43,15 @@ pub(super) async fn run(database: &DatabaseArgs, args: UninstallArgs) -> anyhow:
     Ok(())
 }
 
-/// Ask whoever sits at the terminal. Without one there is nobody to ask.
+/// Ask the user at the terminal. Without a terminal, refuse.
 fn confirmed(names: &Names, loss: &Loss) -> anyhow::Result<bool> {
     let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
     if !stdin.is_terminal() || !stderr.is_terminal() {
         bail!(
-            "{names} is in use, and uninstall would remove it with {loss}: stop the hosts and drain the queue, or say --yes"
+            "{names} is in use, and uninstall would remove it with {loss}: stop the hosts and drain the queue, or pass --yes"
         );
     }
-    write!(stderr, "This removes {names} with {loss}. Go on? [y/N] ")
+    write!(stderr, "This removes {names} with {loss}. Continue? [y/N] ")
         .and_then(|()| stderr.flush())
         .context("cannot ask")?;
     let mut answer = String::new();

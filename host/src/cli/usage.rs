@@ -1,12 +1,12 @@
-//! What was asked for cannot be meant: a value, a variable or a setting that is wrong whatever the
-//! machine and the database are like, or options that contradict each other. It ends the process
-//! with 2, where a command that was tried and failed ends it with 1.
+//! Usage errors: a value, a variable or a setting that is wrong on any machine and database, or
+//! options that contradict each other. They end the process with 2. A command that was tried and
+//! failed ends it with 1.
 
 use std::error::Error;
 use std::fmt;
 
-/// Nothing was begun, and nothing will change until the command line, the environment or the
-/// configuration does.
+/// Nothing was started, and trying again is pointless until the command line, the environment or
+/// the configuration changes.
 #[derive(Debug)]
 pub(super) struct UsageError(anyhow::Error);
 
@@ -27,9 +27,9 @@ pub(super) fn usage(message: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(UsageError(anyhow::Error::msg(message.into())))
 }
 
-/// Results of checking what was asked for.
+/// Marks the result of a check as a usage error.
 pub(super) trait IsUsage<T> {
-    /// The error, if it is one, is the caller's.
+    /// Turn an error into a usage error.
     fn or_usage(self) -> anyhow::Result<T>;
 }
 
@@ -39,7 +39,7 @@ impl<T, E: Into<anyhow::Error>> IsUsage<T> for Result<T, E> {
     }
 }
 
-/// The exit code that this error ends the process with: 1 failed, 2 usage.
+/// The exit code for this error: 1 failure, 2 usage error.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<UsageError>() { 2 } else { 1 }
 }

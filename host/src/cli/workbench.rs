@@ -1,5 +1,5 @@
-//! What a host has for its plugins, without the host: configuration, engine, cache of compiled
-//! code, threads for guests.
+//! The parts of a host that plugins need, without the host: configuration, engine, cache of
+//! compiled code, and threads for guests.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::plugins::{File, Rollouts};
 use pgq_engine::guests::{GuestRuntime, Guests};
 use pgq_engine::{self as wasm, CodeCache, Engine, EngineSettings, LoadError, Loaded};
 
-/// What commands that load plugins have in common.
+/// The flags that commands which load plugins share.
 #[derive(Debug, Args)]
 pub(super) struct WorkbenchArgs {
-    /// Grants and caps [default: pgq-host.toml, if there is one]
+    /// The file with grants and caps [default: pgq-host.toml, if it exists]
     #[arg(long, env = "PGQ_HOST_CONFIG")]
     config: Option<PathBuf>,
     /// Where compiled plugins are kept [default: pgq-host in the user's cache folder]
@@ -34,13 +34,13 @@ pub(super) struct WorkbenchArgs {
 pub(super) enum Compiled {
     /// As a host does: without it, everything just takes longer.
     Kept,
-    /// It is what the command is for: without it, that is an error.
+    /// The command's purpose: failing to store is an error.
     Wanted,
     /// Nothing is written.
     Unused,
 }
 
-/// Set up to load and run plugins.
+/// Everything needed to load and run plugins.
 pub(super) struct Workbench {
     pub(super) config: Config,
     pub(super) engine: Engine,
@@ -60,7 +60,7 @@ impl WorkbenchArgs {
             Compiled::Kept => app::open_cache(folder().ok().as_deref()),
             Compiled::Wanted => CodeCache::open(&folder()?)?,
         };
-        // The same caps as the host's: they are part of what compiled code depends on.
+        // The host's caps, because compiled code depends on them.
         let engine = Engine::new(&EngineSettings {
             max_instances: 1,
             max_memory: config.caps.memory,
@@ -73,7 +73,7 @@ impl WorkbenchArgs {
 }
 
 impl Workbench {
-    /// What a host would make of the files of this folder now, in the order of their names.
+    /// What a host would make of the files of this folder now, ordered by name.
     pub(super) async fn folder(&self, path: PathBuf) -> anyhow::Result<Vec<File>> {
         let config = &self.config;
         let folder = config.folder(path);
@@ -98,11 +98,11 @@ impl Workbench {
             .handle()
             .spawn(load)
             .await
-            .with_context(|| format!("the host panicked while it loaded {}", path.display()))
+            .with_context(|| format!("the host panicked while loading {}", path.display()))
     }
 }
 
-/// The file's bytes, or the error that names it.
+/// The file's bytes, or an error that names the file.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read the component {}", path.display()))
 }

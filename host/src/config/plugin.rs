@@ -38,7 +38,7 @@ struct EntrypointSection {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "not a digest; write sha256 = \"64 hex digits\", or a list of those")]
+#[serde(untagged, expecting = "not a digest; write sha256 = \"64 hex digits\", or a list of digests")]
 enum Digests {
     One(String),
     Some(Vec<String>),
@@ -61,7 +61,7 @@ struct HttpTable {
     methods: Vec<String>,
 }
 
-/// Collects what is wrong with one plugin's section.
+/// Collects the mistakes in one plugin's section.
 pub(super) struct Mistakes<'a> {
     plugin: &'a str,
     all: &'a mut Vec<String>,
@@ -72,7 +72,7 @@ impl Mistakes<'_> {
         self.all.push(format!("plugins.{}.{key}: {mistake}", self.plugin));
     }
 
-    /// The value, or nothing and a mistake more.
+    /// The value, or `None` after recording the mistake.
     fn take<T>(&mut self, key: &str, result: Result<T, String>) -> Option<T> {
         result.map_err(|mistake| self.say(key, mistake)).ok()
     }
@@ -88,8 +88,8 @@ impl PluginSection {
         modes.entrypoints.extend(self.entrypoints.iter().filter_map(of_entrypoint));
     }
 
-    /// Values are read here, from files and variables too: a plugin whose secret is missing must
-    /// not start without it.
+    /// Values are read here, even from files and variables: a plugin must not start without its
+    /// secret.
     pub(super) fn check(self, plugin: &str, all: &mut Vec<String>) -> (Grants, Option<Canary>) {
         let canary = self.canary.as_ref().map(|canary| canary.canary(plugin, all));
         let mut mistakes = Mistakes { plugin, all };
@@ -100,12 +100,12 @@ impl PluginSection {
         grants.private_networks = networks.filter_map(|text| mistakes.take("private-networks", text.parse())).collect();
         grants.authorities = self.ca_file.and_then(|file| mistakes.take("ca-file", Authorities::read(&file)));
         if self.enqueue.contains("") {
-            mistakes.say("enqueue", "\"\" is no entrypoint; write its name, or \"*\" for all");
+            mistakes.say("enqueue", "\"\" is not an entrypoint; write its name, or \"*\" for all");
         }
         grants.enqueue = self.enqueue;
         grants.config = values("config", self.config, &mut mistakes);
         for name in self.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
-            mistakes.say("env", format_args!("{name:?} is no name of a variable; leave out `=` and NUL"));
+            mistakes.say("env", format_args!("{name:?} is not the name of a variable; leave out `=` and NUL"));
         }
         grants.env = values("env", self.env, &mut mistakes);
         for (name, section) in self.secrets {
@@ -117,13 +117,13 @@ impl PluginSection {
         for (seen_as, folder) in &self.directories {
             let key = format!("directories.{seen_as:?}");
             if !seen_as.starts_with('/') {
-                mistakes.say(&key, "the plugin sees absolute paths; begin it with `/`");
+                mistakes.say(&key, "the plugin sees absolute paths; start the path with `/`");
             }
             if !folder.is_absolute() || !folder.is_dir() {
                 mistakes.say(
                     &key,
                     format_args!(
-                        "{} is not the absolute path of a folder; make the folder, or name another",
+                        "{} is not the absolute path of a folder; create the folder, or name another",
                         folder.display()
                     ),
                 );
@@ -141,8 +141,7 @@ fn digests(section: Option<Digests>, mistakes: &mut Mistakes<'_>) -> Vec<String>
         Some(Digests::Some(list)) => list,
     };
     if list.is_empty() {
-        mistakes
-            .say("sha256", "the list is empty, so that no file could be loaded; name a digest, or leave the key out");
+        mistakes.say("sha256", "the list is empty, so no file could be loaded; name a digest, or leave the key out");
     }
     for text in list.iter().filter(|text| text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit())) {
         mistakes.say("sha256", format_args!("{text:?} is not 64 hexadecimal digits; `sha256sum FILE` prints them"));
@@ -164,7 +163,7 @@ impl HttpSection {
         };
         if table.methods.is_empty() {
             return Err(format!(
-                "no method is granted for {:?}; name some, or write the origin alone for all",
+                "no method is granted for {:?}; name some, or write only the origin to grant all",
                 table.origin
             ));
         }
@@ -190,7 +189,7 @@ fn values(
 fn secret(section: SecretSection, granted: &[HttpGrant]) -> Result<SecretGrant, String> {
     let secret = section.source.read()?;
     if !secret.fits_a_header() {
-        return Err("it is empty, or has bytes that a header cannot carry; look for line breaks within it".into());
+        return Err("it is empty, or has bytes that a header cannot carry; check it for line breaks".into());
     }
     let Some(texts) = section.origins else { return Ok(SecretGrant { secret, origins: None }) };
     let mut origins = Vec::new();
@@ -265,11 +264,11 @@ mod tests {
             "\"get\"",
             "no method",
             "10.1.2.3/8",
-            "is no entrypoint",
+            "is not an entrypoint",
             "/no/such/file",
             "B=C",
             "PGQ_HOST_NO_SUCH_VARIABLE is not set",
-            "plugins.p.secrets.d: a value comes from one place",
+            "plugins.p.secrets.d: a value has exactly one source",
             "https://elsewhere",
             "absolute paths",
             "/no/such/folder",
@@ -282,7 +281,7 @@ mod tests {
     fn unknown_keys_and_secrets_in_the_open_are_errors() {
         for (text, part) in [
             ("https = []", "https"),
-            ("secrets = { a = \"in the open\" }", "a secret's place"),
+            ("secrets = { a = \"in the open\" }", "the source of a secret"),
             ("http = [{ origin = \"https://a\" }]", "not a grant"),
             ("config = { a = 1 }", "not a value"),
         ] {

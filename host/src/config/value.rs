@@ -1,4 +1,4 @@
-//! Where a value comes from: the file itself, another file, a variable.
+//! Where a value comes from: the configuration itself, another file, or a variable.
 
 use std::path::PathBuf;
 
@@ -20,11 +20,11 @@ pub(super) struct Source {
     env: Option<String>,
 }
 
-/// A secret is never written into the configuration itself: that is copied, shown and committed.
+/// A secret is never written in the configuration itself, which people copy, show and commit.
 #[derive(Debug, Deserialize)]
 #[serde(
     from = "SecretTable",
-    expecting = "not a secret; write { file = \"/path\" } or { env = \"NAME\" }, with origins = [..] if you like"
+    expecting = "not a secret; write { file = \"/path\" } or { env = \"NAME\" }, optionally with origins = [..]"
 )]
 pub(super) struct SecretSection {
     pub(super) source: Source,
@@ -34,7 +34,7 @@ pub(super) struct SecretSection {
 #[derive(Debug, Deserialize)]
 #[serde(
     deny_unknown_fields,
-    expecting = "a secret's place, { file = \"/path\" } or { env = \"NAME\" }, and maybe its origins"
+    expecting = "the source of a secret, { file = \"/path\" } or { env = \"NAME\" }, and optionally its origins"
 )]
 struct SecretTable {
     file: Option<PathBuf>,
@@ -58,22 +58,22 @@ impl ValueSection {
 }
 
 impl Source {
-    /// Errors name the place, never what is in it.
+    /// Errors name the source, never the value.
     pub(super) fn read(&self) -> Result<Secret, String> {
         match (&self.file, &self.env) {
             (Some(path), None) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
                     format!("the file {} cannot be read: {error}; create it, or name another", path.display())
                 })?;
-                // The newline is the editor's.
+                // Editors end a file with a newline.
                 let text = text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text));
                 Ok(Secret::new(text))
             }
             (None, Some(name)) => match std::env::var(name) {
                 Ok(text) => Ok(Secret::new(text)),
-                Err(_) => Err(format!("the variable {name} is not set, or is no text; set it, or name another")),
+                Err(_) => Err(format!("the variable {name} is not set, or is not UTF-8; set it, or name another")),
             },
-            _ => Err("a value comes from one place; write { file = \"/path\" } or { env = \"NAME\" }".into()),
+            _ => Err("a value has exactly one source; write { file = \"/path\" } or { env = \"NAME\" }".into()),
         }
     }
 }

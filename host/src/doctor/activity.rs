@@ -1,4 +1,4 @@
-//! Transactions that keep dead rows from being cleared, whatever autovacuum does.
+//! Transactions that keep dead rows from being removed, whatever autovacuum does.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use sqlx::{FromRow, Row as _};
 use super::finding::{Finding, Seen};
 use super::target::{Target, quoted};
 
-/// Where the time is not to be seen: so many transactions later is long, for a queue with hundreds
-/// of jobs a second.
+/// Where the duration is not visible, this many later transactions count as long: a queue with
+/// hundreds of jobs a second makes them in minutes.
 const MANY_LATER: i32 = 100_000;
 
-const WHY: &str = "no row that died since its begin can be cleared, in any table of the database: claims wade through the rows of all jobs \
-    finished since";
+const WHY: &str = "no row that died since it began can be removed, in any table of the database: claims read past the rows of all jobs \
+                   finished since then";
 
 #[derive(Debug)]
 struct Holder {
@@ -21,7 +21,7 @@ struct Holder {
     role: Option<String>,
     application: String,
     state: Option<String>,
-    /// Seconds since the begin; not to be seen by everybody.
+    /// Seconds since it began. Not every role may see it.
     open: Option<f64>,
     age: i32,
 }
@@ -39,8 +39,8 @@ impl FromRow<'_, PgRow> for Holder {
     }
 }
 
-/// Only this database's, and standbys': others do not matter to our tables. An autovacuum worker's
-/// snapshot holds nothing back.
+/// Only sessions of this database, and those of standbys: others do not affect our tables. An
+/// autovacuum worker's snapshot holds nothing back.
 const SESSIONS: &str = "SELECT pid, usename::text AS role, coalesce(application_name, '') AS application, state, \
         extract(epoch FROM clock_timestamp() - xact_start)::float8 AS open, \
         greatest(age(backend_xmin), age(backend_xid)) AS age \
@@ -69,8 +69,8 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     let slots: Vec<(String, bool, i32)> = sqlx::query_as(SLOTS).fetch_all(&mut *look).await?;
     for (slot, active, age) in slots.into_iter().filter(|(_, active, age)| !active || *age > MANY_LATER) {
         let state = if active { "in use" } else { "not in use" };
-        let what = format!("the replication slot {slot:?}, {state}, holds back what {age} transactions left dead");
-        let remedy = format!("if its standby is gone: SELECT pg_drop_replication_slot('{slot}');");
+        let what = format!("the replication slot {slot:?}, {state}, holds back the dead rows of {age} transactions");
+        let remedy = format!("if its standby no longer exists: SELECT pg_drop_replication_slot('{slot}');");
         found.push(Finding::warning(what, WHY, remedy));
     }
     if found.is_empty() {
@@ -89,23 +89,26 @@ impl Holder {
         match self.open {
             Some(open) if open > limit.as_secs_f64() => {
                 let state = self.state.as_deref().unwrap_or("open");
-                let what =
-                    format!("{who} has a transaction of {} ({state}), {} transactions ago", long(open), self.age);
+                let what = format!(
+                    "{who} has had a transaction open for {} ({state}), since {} transactions ago",
+                    long(open),
+                    self.age
+                );
                 let role = quoted(self.role.as_deref().unwrap_or("?"));
                 let remedy = format!(
-                    "{end} so that it does not come back: ALTER ROLE {role} SET idle_in_transaction_session_timeout = '1min';"
+                    "{end} to prevent it in future: ALTER ROLE {role} SET idle_in_transaction_session_timeout = '1min';"
                 );
                 Some(Finding::warning(what, WHY, remedy))
             }
             None if self.age > MANY_LATER => {
                 let what = format!(
-                    "{who} has a transaction since {} transactions ago; for how long is not to be seen by this role",
+                    "{who} has had a transaction open since {} transactions ago; this role cannot see for how long",
                     self.age
                 );
                 Some(Finding::warning(
                     what,
                     WHY,
-                    format!("{end} (or GRANT pg_read_all_stats to the role that runs this, to see more)"),
+                    format!("{end} (or GRANT pg_read_all_stats to the role that runs this command, to see more)"),
                 ))
             }
             _ => None,

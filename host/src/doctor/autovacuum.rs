@@ -1,4 +1,4 @@
-//! Whether dead rows are cleared: a queue makes three for every job.
+//! Checks whether dead rows are removed. A queue leaves three for every job.
 
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
@@ -8,9 +8,9 @@ use super::setting;
 use super::target::{Target, quoted};
 use pgq_queue::schema;
 
-/// Fewer are nothing to speak of.
+/// Fewer dead rows are not worth a finding.
 const MANY_DEAD: i64 = 50_000;
-/// Of the two billion transactions that a database can tell apart.
+/// Half of the two billion transactions that a database can tell apart.
 const OLD_AGE: i32 = 1_000_000_000;
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl FromRow<'_, PgRow> for Table {
     }
 }
 
-/// The options as `CREATE TABLE` took them, which allows several spellings of "false".
+/// The options as given to `CREATE TABLE`, which accepts several spellings of "false".
 const TABLES: &str = "SELECT c.relname::text AS name, \
         EXISTS (SELECT FROM unnest(c.reloptions) o WHERE o ~* '^autovacuum_enabled=(f|n|of|0)') AS disabled, \
         EXISTS (SELECT FROM unnest(c.reloptions) o WHERE o ~ '^autovacuum_vacuum_(scale_factor|threshold)=') AS tuned, \
@@ -52,9 +52,9 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     for (name, setting) in settings.iter().filter(|(_, setting)| setting.is_off()) {
         let why = match name.as_str() {
             "autovacuum" => {
-                "nobody clears the rows of finished jobs: the tables grow without end, and claims wade through dead rows"
+                "nothing removes the rows of finished jobs: the tables grow without end, and claims read past dead rows"
             }
-            _ => "autovacuum does not know where dead rows are, and does nothing",
+            _ => "autovacuum cannot tell where dead rows are, and does nothing",
         };
         found.push(Finding::error(format!("{name} = off"), why, setting.remedy(target, name, "on")));
     }
@@ -65,7 +65,8 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     for table in &tables {
         let name = names.qualified(&table.name);
         if table.disabled {
-            let why = "nobody clears the dead rows of this table: it grows without end, and what reads it gets slower";
+            let why =
+                "nothing removes the dead rows of this table: it grows without end, and reading it becomes slower";
             let remedy = format!("ALTER TABLE {name} RESET (autovacuum_enabled);");
             found.push(Finding::error(format!("autovacuum is off for {}", table.name), why, remedy));
         }
@@ -73,8 +74,7 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
             let when =
                 table.vacuumed.as_ref().map_or("never vacuumed".to_owned(), |when| format!("last vacuumed {when} UTC"));
             let what = format!("{} has {} dead rows beside {} live ones, {when}", table.name, table.dead, table.live);
-            let why =
-                "claims wade through them; a long transaction (see `transactions`) may keep them from being cleared";
+            let why = "claims read past them; a long transaction (see `transactions`) may keep them from being removed";
             found.push(Finding::warning(
                 what,
                 why,
@@ -84,9 +84,9 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     }
     let queue = names.queue_table.to_lowercase();
     if tables.iter().any(|table| table.name == queue && !table.tuned) {
-        let why = "under the server's defaults a fifth of the queue's rows may be dead before it is vacuumed: 200,000 of a backlog of a million";
+        let why = "with the server's defaults, a fifth of the queue's rows may be dead before it is vacuumed: 200,000 in a backlog of a million";
         found.push(Finding::note(
-            format!("{queue} is vacuumed by the server's defaults"),
+            format!("{queue} is vacuumed with the server's default settings"),
             why,
             target.command("autovac"),
         ));
@@ -96,7 +96,7 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         found.push(if tables.iter().any(|table| table.name == queue) {
             Finding::ok("on, with PgQueuer's settings for the queue; no table is full of dead rows")
         } else {
-            Finding::note(format!("on; {queue} is not there to be looked at"), "", "see `schema`")
+            Finding::note(format!("on; {queue} does not exist, so it was not checked"), "", "see `schema`")
         });
     }
     Ok(found)
@@ -106,7 +106,7 @@ async fn wraparound(target: &Target<'_>, look: &mut sqlx::PgConnection) -> sqlx:
     let age: i32 = sqlx::query_scalar("SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()")
         .fetch_one(look)
         .await?;
-    let why = "at two billion the server takes no more writes; something keeps autovacuum from freezing old rows (see `transactions`)";
+    let why = "at two billion the server accepts no more writes; something keeps autovacuum from freezing old rows (see `transactions`)";
     let found = || format!("the oldest unfrozen transaction of the database is {age} transactions old");
     Ok((age > OLD_AGE)
         .then(|| Finding::error(found(), why, format!("vacuumdb --freeze --dbname {}", quoted(&target.database)))))

@@ -1,4 +1,4 @@
-//! Whether this machine's clock and the server's tell the same time.
+//! Compares this machine's clock with the server's.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     Ok(best.map(|reading| reading.finding()).into_iter().collect())
 }
 
-/// How far ahead of ours the server's clock is, and how wrong that may be.
+/// How far the server's clock is ahead of ours, and the error of that measurement.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     ahead: f64,
@@ -32,7 +32,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// The server looked at its clock some time between the question and the answer.
+    /// The server read its clock at some time between the question and the answer.
     fn new(asked: DateTime<Utc>, theirs: DateTime<Utc>, answered: DateTime<Utc>) -> Reading {
         let seconds = |from: DateTime<Utc>, to: DateTime<Utc>| (to - from).as_seconds_f64();
         let error = seconds(asked, answered).abs() / 2.0;
@@ -43,15 +43,15 @@ impl Reading {
         let skew = self.ahead.abs();
         if skew - self.error < SKEWED.as_secs_f64() {
             return Finding::ok(format!(
-                "the server's is {:.0} ms off this machine's (± {:.0} ms)",
+                "the server's clock is {:.0} ms off this machine's (± {:.0} ms)",
                 skew * 1e3,
                 self.error * 1e3
             ));
         }
         let direction = if self.ahead > 0.0 { "ahead of" } else { "behind" };
-        let why = "leases and due times go by the server's clock alone, so no job is lost; but PgQueuer's Python workers compute the next \
-            run of a schedule from their own, TLS certificates are judged by it, and times in logs and tracebacks do not match the queue's";
-        let remedy = "timedatectl set-ntp true (or chronyd) on the machine that is wrong";
+        let why = "leases and due times use the server's clock alone, so no job is lost; but PgQueuer's Python workers compute the next \
+                   run of a schedule from their own, TLS certificates are checked against it, and times in logs and tracebacks do not match the queue's";
+        let remedy = "timedatectl set-ntp true (or chronyd) on the machine whose clock is wrong";
         Finding::warning(format!("the server's clock is {skew:.1} s {direction} this machine's"), why, remedy)
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the database can be reached at all, by the address and the role that a host would use.
+//! Checks whether the database can be reached, with the address and the role that a host would use.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,12 @@ use super::target::Target;
 use pgq_queue as queue;
 use pgq_queue::told::told;
 
-/// A host sends two statements per claim and waits for each; claims overlap with runs.
+/// A host sends two statements per claim and waits for each, while other jobs run.
 const FAR: Duration = Duration::from_millis(20);
 
 pub(super) async fn check(deployment: &Deployment) -> Result<(Target<'_>, Finding), Finding> {
-    // Alone, because a pool tries again and again, and then does not say why each try failed.
+    // A single connection, because a pool tries again and again and does not say why each attempt
+    // failed.
     let mut alone = queue::in_time(PgConnection::connect_with(&deployment.database))
         .await
         .map_err(|error| refused(deployment, &error))?;
@@ -33,8 +34,8 @@ pub(super) async fn check(deployment: &Deployment) -> Result<(Target<'_>, Findin
     let finding = if round_trip < FAR {
         Finding::ok(found)
     } else {
-        let why = "every claim waits for an answer, and every outcome; a host that is far from its database needs many jobs at a time to be fast";
-        Finding::note(found, why, "run hosts beside the database; otherwise raise --max-concurrent-tasks")
+        let why = "every claim and every outcome waits for an answer; a host far from its database needs many concurrent jobs to be fast";
+        Finding::note(found, why, "run hosts near the database; otherwise raise --max-concurrent-tasks")
     };
     Ok((target, finding))
 }
@@ -50,10 +51,10 @@ fn refused(deployment: &Deployment, error: &sqlx::Error) -> Finding {
         "08P01" if message.contains("extra_float_digits") => {
             "ignore_startup_parameters = extra_float_digits in pgbouncer.ini"
         }
-        "42501" => "GRANT CONNECT ON DATABASE ... TO the role; `pgq-host grant ROLE` has it",
+        "42501" => "GRANT CONNECT ON DATABASE ... TO the role; `pgq-host grant ROLE` includes it",
         _ => "set --pg-dsn, or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
     };
     let (host, port) = (deployment.database.get_host(), deployment.database.get_port());
     let found = format!("{host}:{port} does not let {:?} in: {message}", deployment.database.get_username());
-    Finding::error(found, "without a database there are no jobs; nothing else of it could be looked at", remedy)
+    Finding::error(found, "without a database there are no jobs; nothing else about it could be checked", remedy)
 }

@@ -1,4 +1,4 @@
-//! Whether the server has connections enough for all hosts.
+//! Checks whether the server has enough connections for all hosts.
 
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
@@ -7,18 +7,18 @@ use super::finding::{Finding, Seen};
 use super::target::{Target, quoted};
 use pgq_queue as queue;
 
-/// A host that has fewer cannot beat while it claims: what the pool has at least.
+/// The pool's minimum. With fewer, a host could not send heartbeats while it claims.
 const LEAST: usize = 2;
 
 #[derive(Debug)]
 struct Budget {
-    /// For everybody but superusers.
+    /// The limit for everybody but superusers.
     most: i32,
     others: i32,
-    /// Of the role; -1 is no limit.
+    /// The role's limit; -1 means none.
     role_limit: i32,
     role_others: i32,
-    /// Of the database; -1 is no limit.
+    /// The database's limit; -1 means none.
     database_limit: i32,
     database_others: i32,
 }
@@ -36,7 +36,7 @@ impl FromRow<'_, PgRow> for Budget {
     }
 }
 
-/// Sessions of hosts, and of commands such as this one, are told from others' by their name.
+/// The sessions of hosts, and of commands such as this one, are told from others' by their name.
 /// `reserved_connections` came with PostgreSQL 16.
 const BUDGET: &str = "WITH others AS ( \
         SELECT usename, datname FROM pg_stat_activity \
@@ -55,7 +55,7 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     let budget: Budget =
         sqlx::query_as(BUDGET).bind(&target.role).bind(application).fetch_one(&mut *target.look().await?).await?;
     let each = queue::pool_size().map_err(|mistake| sqlx::Error::Configuration(mistake.into()))?;
-    // One that does not run yet may be what this is asked for.
+    // The command may be asking about a host that is not running yet.
     let hosts = match target.deployment.hosts {
         Some(hosts) => hosts,
         None => target.operator().hosts().await.map_or(1, |hosts| hosts.len().max(1)),
@@ -86,9 +86,9 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
             continue;
         }
         let what = format!(
-            "{hosts} host(s) of up to {each} connections want {wanted}; {whose} allows {limit}, and others use {others}"
+            "{hosts} host(s) with up to {each} connections each need {wanted}; {whose} allows {limit}, and others use {others}"
         );
-        let why = "a host that gets no connection waits for one, and its heartbeats with it";
+        let why = "a host that gets no connection waits for one, and so do its heartbeats";
         let remedy =
             format!("{raise} or fewer connections per host (PGQUEUER_POOL_MAX_SIZE, {LEAST} at least), or fewer hosts");
         found.push(if left < hosts * LEAST {
@@ -99,7 +99,7 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     }
     if found.is_empty() {
         found.push(Finding::ok(format!(
-            "{hosts} host(s) of up to {each} connections want {wanted}; there is room for {room}"
+            "{hosts} host(s) with up to {each} connections each need {wanted}; there is room for {room}"
         )));
     }
     Ok(found)

@@ -1,4 +1,4 @@
-//! What is looked at, and what it is to be fit for.
+//! What the checks examine, and what it should be fit for.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use sqlx::postgres::PgConnectOptions;
 use crate::plugins::File;
 use pgq_queue::names::Names;
 
-/// A database, a role, a folder and hosts.
+/// A database, a role, a folder of plugins, and the planned hosts.
 #[derive(Debug)]
 pub struct Deployment {
-    /// Where the database is.
+    /// The address of the database.
     pub database: PgConnectOptions,
-    /// What its objects are called.
+    /// The names of the queue's objects.
     pub names: Names,
-    /// Those names as flags, for the commands that are proposed.
+    /// Those names as flags, for suggested commands.
     pub flags: String,
-    /// Whom hosts connect as; `None` is whoever this connects as.
+    /// The role that hosts connect as. `None` means the role of this connection.
     pub role: Option<String>,
-    /// How many hosts there are to be; `None` is those that are there, or one.
+    /// How many hosts are planned. `None` means those that are running, or one.
     pub hosts: Option<usize>,
-    /// A host's, as configured.
+    /// The configured timeout of a host.
     pub heartbeat_timeout: Duration,
-    /// How long a transaction may be open before it is worth a word.
+    /// How long a transaction may stay open without a finding.
     pub long_transaction: Duration,
-    /// The folder and what a host would make of it; `None` where none is named.
+    /// The folder and what a host would make of it. `None` if none is configured.
     pub plugins: Option<PluginsFolder>,
 }
 
@@ -34,6 +34,6 @@ pub struct PluginsFolder {
     pub folder: PathBuf,
     /// What a host would make of its files, or why it cannot be read.
     pub files: Result<Vec<File>, String>,
-    /// The plugins that the configuration has a section for.
+    /// The plugins for which the configuration has a section.
     pub sections: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Whether somebody serves what waits in the queue.
+//! Checks whether some worker serves each entrypoint that jobs wait for.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
                 .flat_map(|plugin| plugin.declaration.entrypoints.keys().cloned()),
         );
     }
-    // A Python worker that holds a job of it serves it.
+    // A Python worker that holds a job of an entrypoint serves it.
     served.extend(target.operator().workers().await?.into_iter().flat_map(|worker| worker.entrypoints));
     let unserved: Vec<_> = backlog.iter().filter(|waiting| !served.contains(&waiting.entrypoint)).collect();
     let mut found: Vec<Finding> = unserved
@@ -35,15 +35,14 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
                 waiting.entrypoint,
                 humantime::format_duration(std::time::Duration::from_secs(waiting.oldest_age_seconds.max(0.0) as u64))
             );
-            let why =
-                "a Python worker that is idle is not to be seen in the database; if there is none, they wait for ever";
-            Finding::note(what, why, "put the plugin into the folder; or `pgq-host cancel` what nobody wants any more")
+            let why = "an idle Python worker is not visible in the database; if there is none, these jobs wait forever";
+            Finding::note(what, why, "put the plugin into the folder; or `pgq-host cancel` the jobs that nobody needs")
         })
         .collect();
     if found.is_empty() {
         found.push(Finding::ok(match backlog.len() {
             0 => "no job waits".to_owned(),
-            count => format!("somebody serves each of the {count} entrypoints that jobs wait for"),
+            count => format!("each of the {count} entrypoints that jobs wait for is served"),
         }));
     }
     Ok(found)

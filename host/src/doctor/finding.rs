@@ -1,4 +1,4 @@
-//! What a check found: how bad it is, why it matters, and what mends it.
+//! What a check found: how bad it is, why it matters, and what fixes it.
 
 use std::fmt;
 use std::future::Future;
@@ -13,11 +13,11 @@ use pgq_queue::told::told;
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     Ok,
-    /// Worth knowing; may well be intended.
+    /// Worth knowing, and possibly intended.
     Note,
     /// Jobs run, but slower, later or less safely than they could.
     Warning,
-    /// Jobs are lost, do not run, or will not after the next accident.
+    /// Jobs are lost, do not run, or will not after the next failure.
     Error,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One thing that a check found.
+/// One finding of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub check: &'static str,
@@ -71,19 +71,19 @@ impl Finding {
     }
 }
 
-/// What a check saw, or why it could not look.
+/// What a check found, or why it could not run.
 pub(super) type Seen = sqlx::Result<Vec<Finding>>;
 
-/// No check takes longer: a server that does not answer is a finding, too.
+/// The time limit of a check. A server that does not answer is a finding, too.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What all checks found, in their order.
+/// The findings of all checks, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Report(Vec<Finding>);
 
 impl Report {
     pub(super) async fn run(&mut self, check: &'static str, looking: impl Future<Output = Seen>) {
-        // Boxed: the future of all checks together would be large.
+        // Boxed, because the future of all checks together would be large.
         match tokio::time::timeout(PATIENCE, Box::pin(looking)).await {
             Ok(seen) => self.add(check, seen),
             Err(_) => self.add(check, Ok(vec![not_seen(&format!("no answer within {PATIENCE:?}"), "")])),
@@ -105,14 +105,14 @@ impl Report {
 }
 
 fn not_seen(cause: &str, remedy: &str) -> Finding {
-    Finding::note(format!("not looked at: {cause}"), "", remedy)
+    Finding::note(format!("not checked: {cause}"), "", remedy)
 }
 
-/// What stands in the way of a look, most of the time.
+/// A remedy for the most common reasons why a check cannot run.
 fn remedy(error: &sqlx::Error) -> &'static str {
     match error.as_database_error().and_then(|error| error.code()).as_deref() {
         Some("42501") => {
-            "see `privileges`; or run this once more as a role that may look, such as the tables' owner, with --role naming the hosts' role"
+            "see `privileges`; or run this again as a role that may read everything, such as the tables' owner, with --role naming the hosts' role"
         }
         Some("42P01") => "see `schema`",
         _ => "",

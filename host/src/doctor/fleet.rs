@@ -1,4 +1,5 @@
-//! Whether the hosts that announced themselves are of one version and serve the same plugins.
+//! Checks whether the hosts that announced themselves run the same version and serve the same
+//! plugins.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +11,12 @@ use super::target::Target;
 use crate::announce;
 use pgq_queue::HostRow;
 
-/// The hosts, and those of them that were heard of lately.
+/// All hosts, and those of them that announced themselves lately.
 pub(super) async fn hosts(target: &Target<'_>) -> sqlx::Result<(Vec<HostRow>, Vec<HostRow>)> {
     let all = target.operator().hosts().await?;
-    // Hosts announce themselves by the server's clock.
+    // Announcements carry the server's time.
     let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&mut *target.look().await?).await?;
-    // Twice its longest pause between two signs of life.
+    // More than twice the longest pause between two announcements.
     let recent = |host: &&HostRow| {
         (now - host.seen).to_std().is_ok_and(|silent| silent < announce::PERIOD.mul_f64(2.5)) || host.seen > now
     };
@@ -27,20 +28,17 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     let (all, alive) = hosts(target).await?;
     let mut found = Vec::new();
     for host in all.iter().filter(|host| !alive.iter().any(|one| one.id == host.id)) {
-        let why = "it was killed, or does not reach the database any more; its jobs run elsewhere after the heartbeat timeout";
+        let why =
+            "it was killed, or can no longer reach the database; other hosts run its jobs after the heartbeat timeout";
         let what = format!("{} was last heard of at {}", name(host), host.seen.format("%Y-%m-%d %H:%M:%SZ"));
-        found.push(Finding::note(
-            what,
-            why,
-            "none, if it is meant to be gone: its announcement is cleared after a day",
-        ));
+        found.push(Finding::note(what, why, "none, if it was meant to stop: its announcement is deleted after a day"));
     }
     found.extend(versions(&alive));
     found.extend(plugins(&alive, &target.command("plugin list --hosts")));
     found.extend(alive.iter().flat_map(|host| files(host).iter().filter_map(|file| troubled(target, host, file))));
     if found.is_empty() {
         found.push(Finding::ok(match alive.as_slice() {
-            [] => "none has announced itself on this queue".to_owned(),
+            [] => "no host has announced itself on this queue".to_owned(),
             [first, rest @ ..] => format!("{} of version {}, all with the same plugins", rest.len() + 1, first.version),
         }));
     }
@@ -60,12 +58,12 @@ fn versions(alive: &[HostRow]) -> Option<Finding> {
     alive.iter().for_each(|host| versions.entry(&host.version).or_default().push(name(host)));
     let told: Vec<String> =
         versions.iter().map(|(version, hosts)| format!("{version} ({})", hosts.join(", "))).collect();
-    let why = "while a fleet rolls that is as it should be (migrations/README.md, expand and contract); for longer, it was forgotten half-way";
+    let why = "expected while a fleet is being upgraded (migrations/README.md, expand and contract); if it lasts, an upgrade was left unfinished";
     (versions.len() > 1)
-        .then(|| Finding::warning(format!("hosts of several versions: {}", told.join("; ")), why, "roll the rest"))
+        .then(|| Finding::warning(format!("hosts run several versions: {}", told.join("; ")), why, "upgrade the rest"))
 }
 
-/// Each plugin by the versions of it, and by the hosts that lack it.
+/// Each plugin with its versions, and with the hosts that lack it.
 fn plugins(alive: &[HostRow], list: &str) -> Vec<Finding> {
     let mut served: BTreeMap<&str, BTreeMap<&str, Vec<String>>> = BTreeMap::new();
     for host in alive {
@@ -84,8 +82,8 @@ fn plugins(alive: &[HostRow], list: &str) -> Vec<Finding> {
                 .iter()
                 .map(|(sha256, hosts)| format!("{} on {}", sha256.get(..12).unwrap_or(sha256), hosts.join(", ")))
                 .collect();
-            let why = "which code runs a job depends on who claims it";
-            let remedy = format!("put the same files into all folders; {list} says what is where");
+            let why = "which code runs a job depends on the host that claims it";
+            let remedy = format!("put the same files into all folders; {list} shows which host has what");
             found.push(Finding::warning(
                 format!("several versions of the plugin {plugin:?}: {}", told.join("; ")),
                 why,
@@ -93,8 +91,8 @@ fn plugins(alive: &[HostRow], list: &str) -> Vec<Finding> {
             ));
         }
         if !lacking.is_empty() {
-            let why = "only some hosts run its jobs; if that is not meant, they have less room than it seems";
-            let remedy = format!("put the same files into all folders; {list} says what is where");
+            let why = "only some hosts run its jobs; unless intended, there is less capacity than it seems";
+            let remedy = format!("put the same files into all folders; {list} shows which host has what");
             found.push(Finding::warning(
                 format!("the plugin {plugin:?} is not on {}", lacking.join(", ")),
                 why,
@@ -111,7 +109,7 @@ fn troubled(target: &Target<'_>, host: &HostRow, file: &Value) -> Option<Finding
     match (file["error"].as_str(), paused.as_slice()) {
         (Some(error), _) => {
             let why = if file["plugin"].is_string() {
-                "the version before it is served"
+                "the previous version is served instead"
             } else {
                 "its entrypoints are not served"
             };

@@ -1,7 +1,8 @@
-//! Whether all workers agree on how long one may be silent before its jobs are another's.
+//! Checks whether all workers agree on the heartbeat timeout, after which a worker's jobs are taken
+//! over.
 //!
-//! No worker of PgQueuer's announces its timeout. What can be seen is how long jobs go without a
-//! heartbeat, and the log of jobs that were taken from a worker that lives.
+//! PgQueuer's workers do not announce their timeout. Two things are visible: how long jobs go
+//! without a heartbeat, and log entries of jobs that were taken from a live worker.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +14,16 @@ use super::finding::{Finding, Seen};
 use super::fleet;
 use super::target::Target;
 
-/// PgQueuer's workers beat at half their timeout and write an eighth later, hosts at three eighths:
-/// nobody who has the same timeout is silent for longer than this share of it.
+/// PgQueuer's workers send heartbeats every half of their timeout and write them an eighth later;
+/// hosts send them every three eighths. With the same timeout, no worker is silent for longer than
+/// this share of it.
 const SILENT: f64 = 0.7;
-/// The newest rows of the log, so that the look does not grow with it.
+/// Only the newest rows of the log, so that the cost of the check does not grow with it.
 const RECENT: i64 = 20_000;
 const MOST_JOBS: i64 = 1_000;
 
-/// A job that was picked twice in a row was taken over in place, as PgQueuer does; one that a host
-/// puts back says whose it was.
+/// A job that was picked twice in a row was taken over in place, as PgQueuer does. When a host puts
+/// a job back, the log says whose it was.
 #[derive(Debug)]
 struct Taken {
     in_place: i64,
@@ -62,14 +64,14 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     for (worker, (jobs, seconds)) in silent {
         let kind = if is_host(worker) { "the host" } else { "the worker" };
         let what = format!(
-            "{kind} {worker} has not beaten {jobs} of its jobs for up to {seconds:.0} s; the timeout here is {}",
+            "{kind} {worker} has not sent a heartbeat for {jobs} of its jobs for up to {seconds:.0} s; the timeout here is {}",
             humantime::format_duration(timeout)
         );
-        let why = "it is dead, or its timeout is longer than this one: then its jobs are taken from it while they run, and run twice";
+        let why = "it is dead, or its timeout is longer than this one; then its jobs are taken from it while they run, and run twice";
         found.push(Finding::warning(what, why, remedy));
     }
     let taken: Taken = sqlx::query_as(target.sql(TAKEN)).bind(RECENT).fetch_one(&mut *target.look().await?).await?;
-    // A worker that holds jobs now was not dead when its jobs were taken. Workers do not come back
+    // A worker that holds jobs now was alive when its jobs were taken, since workers never return
     // under the same id.
     let holders: Vec<Uuid> = operator.workers().await?.into_iter().map(|worker| worker.queue_manager_id).collect();
     let robbed = taken
@@ -78,8 +80,8 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         .filter_map(|id| id.parse::<Uuid>().ok())
         .filter(|id| holders.contains(id) || is_host(*id));
     for worker in robbed {
-        let what = format!("jobs were taken from {worker}, which lives");
-        let why = "its timeout is longer than that of a host, or it was stopped for a while; such a job runs twice";
+        let what = format!("jobs were taken from {worker}, which is alive");
+        let why = "its timeout is longer than that of a host, or it was suspended for a while; such a job runs twice";
         found.push(Finding::warning(what, why, remedy));
     }
     if taken.in_place > 0 {
@@ -87,13 +89,13 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
             "{} job(s) of the last day were taken over by a Python worker while another worker had them",
             taken.in_place
         );
-        let why = "their workers had died, or beat more rarely than the Python worker's timeout allows; such a job runs twice";
+        let why = "their workers had died, or send heartbeats less often than the Python worker's timeout requires; such a job runs twice";
         found.push(Finding::note(what, why, remedy));
     }
     if found.is_empty() {
         let timeout = humantime::format_duration(timeout);
         found.push(Finding::ok(format!(
-            "no job is silent for longer than a timeout of {timeout} allows, and none was taken from a worker that lives"
+            "no job has been silent for longer than a timeout of {timeout} allows, and none was taken from a live worker"
         )));
     }
     Ok(found)

@@ -1,4 +1,4 @@
-//! Whether a notification comes back, and how soon.
+//! Checks whether a notification comes back, and how soon.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use super::target::Target;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 5;
-/// An idle worker starts a job as much later.
+/// An idle worker starts jobs this much later.
 const SLOW: Duration = Duration::from_millis(100);
-/// Of the queue of notifications that some listener has not read yet.
+/// The fraction in use of the server's queue of notifications.
 const FULL: f64 = 0.5;
 
 pub(super) async fn check(target: &Target<'_>) -> Seen {
-    // Nobody else listens there, so nobody is woken.
+    // Nobody else listens on this channel, so nobody is woken.
     let channel = format!("pgq_host_doctor_{}", Uuid::new_v4().simple());
     let mut listener = PgListener::connect_with(&target.pool).await?;
     listener.eager_reconnect(false);
@@ -29,8 +29,8 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         match tokio::time::timeout(PATIENCE, listener.recv()).await {
             Ok(received) => drop(received?),
             Err(_) => {
-                let why = "a new job is found at the next poll only (30 s apart by default), and nobody hears of a cancellation";
-                let remedy = "see `pooling`; without a pooler, see whether something between here and the server drops idle connections";
+                let why = "new jobs are only found by polling (every 30 s by default), and workers do not hear of cancellations";
+                let remedy = "see `pooling`; without a pooler, check whether something between here and the server drops idle connections";
                 return Ok(vec![Finding::error(
                     format!("a notification did not come back within {PATIENCE:?}"),
                     why,
@@ -46,18 +46,18 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         let what = format!("a notification takes {} ms to come back", best.as_millis());
         found.push(Finding::note(
             what,
-            "an idle host begins each job as much later",
+            "an idle host starts each job this much later",
             "run hosts nearer to the database",
         ));
     }
     let used: f64 =
         sqlx::query_scalar("SELECT pg_notification_queue_usage()").fetch_one(&mut *target.look().await?).await?;
     if used > FULL {
-        let why = "some session that listens is in a transaction and reads nothing; when the queue is full, every enqueue fails";
+        let why = "a session that listens is stuck in a transaction and reads nothing; when the queue is full, every enqueue fails";
         let remedy = "SELECT pid, usename, application_name, xact_start FROM pg_stat_activity WHERE state LIKE 'idle in%' ORDER BY xact_start; \
             and SELECT pg_terminate_backend(pid);";
         found.push(Finding::error(
-            format!("{:.0} % of the server's queue of notifications is used", used * 100.0),
+            format!("{:.0} % of the server's notification queue is in use", used * 100.0),
             why,
             remedy,
         ));

@@ -1,4 +1,5 @@
-//! The plugins folder: whether a host would serve every file of it, with every grant it asks for.
+//! Checks whether a host would serve every file in the plugins folder, with every grant that it
+//! asks for.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ pub(super) fn check(plugins: Option<&PluginsFolder>) -> Vec<Finding> {
     let Some(PluginsFolder { folder, files, sections }) = plugins else {
         let why = "a host needs one";
         return vec![Finding::note(
-            "not looked at: no folder of plugins is named",
+            "not checked: no folder of plugins is configured",
             why,
             "--plugins DIR, PGQ_HOST_PLUGINS, or [run] plugins",
         )];
@@ -19,7 +20,11 @@ pub(super) fn check(plugins: Option<&PluginsFolder>) -> Vec<Finding> {
     let files = match files {
         Ok(files) => files,
         Err(error) => {
-            return vec![Finding::error(error.as_str(), "a host does not start without", format!("mkdir -p {place}"))];
+            return vec![Finding::error(
+                error.as_str(),
+                "a host does not start without it",
+                format!("mkdir -p {place}"),
+            )];
         }
     };
     let mut found = Vec::new();
@@ -31,15 +36,15 @@ pub(super) fn check(plugins: Option<&PluginsFolder>) -> Vec<Finding> {
     let names: Vec<&str> =
         files.iter().filter_map(|file| file.serving.as_deref()).map(|plugin| &*plugin.name).collect();
     for section in sections.iter().filter(|section| !names.contains(&section.as_str())) {
-        let why = "a plugin is granted what is under its own name, as `pgq-host plugin list` shows it";
+        let why = "a plugin is granted what is under its own name, which `pgq-host plugin list` shows";
         found.push(Finding::note(
-            format!("[plugins.{section}] is for no plugin in {place}"),
+            format!("[plugins.{section}] matches no plugin in {place}"),
             why,
-            "correct the name, or take the section out",
+            "correct the name, or remove the section",
         ));
     }
     if is_anybodys(folder) {
-        let why = "whoever may write there decides what hosts run";
+        let why = "anyone who can write there decides what hosts run";
         found.push(Finding::warning(format!("everybody may write to {place}"), why, format!("chmod o-w {place}")));
     }
     if found.is_empty() {
@@ -67,7 +72,7 @@ fn of(file: &File) -> Vec<Finding> {
         for need in plugin.declaration.needs.iter().filter(|need| !plugin.grants.meet(need)) {
             let what = format!("{} needs {} {:?}, which is not granted", plugin.name, need.kind.label(), need.what);
             let remedy = format!("[plugins.{}] {} in pgq-host.toml", plugin.name, need.line());
-            found.push(Finding::warning(what, "its jobs fail when they get to it", remedy));
+            found.push(Finding::warning(what, "its jobs fail when they use it", remedy));
         }
     }
     found

@@ -1,4 +1,5 @@
-//! Whether a connection is a session of its own, or a pooler lends it a session per transaction.
+//! Checks whether a connection is one session, or whether a pooler lends it a session per
+//! transaction.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +10,14 @@ use super::target::Target;
 
 const ROUNDS: usize = 5;
 
-/// No setting is made to be looked for afterwards: behind a pooler it would stay in a session that
-/// is somebody else's next. The session's process tells as much: while another transaction has it,
-/// a pooler has to give us another.
+/// The check must not set anything to look for later: behind a pooler, it would stay in a session
+/// that somebody else gets next. The backend's process id is enough: while another transaction uses
+/// it, a pooler has to give us a different one.
 pub(super) async fn check(target: &Target<'_>) -> Seen {
     let mut ours = target.pool.acquire().await?;
     let mut sessions = BTreeSet::new();
-    // Which session a pooler lends is its choice, and others' statements are in the way of it: one
-    // round may look like none.
+    // Which session a pooler lends is its choice and depends on others' statements, so one round
+    // may not show it.
     for _ in 0..ROUNDS {
         sessions.insert(process(&mut ours).await?);
         let mut theirs = target.look_unbounded().await?;
@@ -31,15 +32,14 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
 }
 
 fn pooled() -> Finding {
-    let why = "there is a pooler in between that lends sessions per transaction: LISTEN is lost, so that jobs wait for the next poll; the \
-        planner settings of a worker reach others' sessions and not its own; prepared statements are missing, or another's. Nothing else \
-        of the database was looked at";
-    let remedy =
-        "name the server itself in --pg-dsn, or pool_mode = session in pgbouncer.ini for this database or user";
+    let why = "a pooler in transaction mode is in between: LISTEN is lost, so that jobs wait for the next poll; a worker's \
+                   planner settings reach others' sessions instead of its own; prepared statements are missing, or belong to another client. Nothing else \
+                   about the database was checked";
+    let remedy = "use the server's own address in --pg-dsn, or set pool_mode = session in pgbouncer.ini for this database or user";
     Finding::error("statements of one connection ran in several sessions", why, remedy)
 }
 
 async fn process(connection: &mut PgConnection) -> sqlx::Result<i32> {
-    // Not prepared: what is prepared in one session is not there in the next.
+    // Not prepared: a statement prepared in one session does not exist in the next.
     connection.fetch_one(sqlx::raw_sql("SELECT pg_backend_pid()")).await?.try_get(0)
 }

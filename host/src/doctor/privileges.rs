@@ -1,4 +1,4 @@
-//! What the hosts' role may do: enough to run jobs, and no more.
+//! Checks what the hosts' role may do: enough to run jobs, and no more.
 
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Row as _};
@@ -7,7 +7,7 @@ use super::finding::{Finding, Seen};
 use super::target::{Target, quoted, shell};
 use pgq_queue::schema;
 
-/// Predefined roles that lead out of the database.
+/// Predefined roles that give access to the server's machine.
 const DANGEROUS: [&str; 4] =
     ["pg_execute_server_program", "pg_write_server_files", "pg_read_server_files", "pg_write_all_data"];
 
@@ -38,8 +38,8 @@ const ATTRIBUTES: &str = "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplic
     ARRAY(SELECT d.rolname::text FROM pg_roles d WHERE d.rolname = ANY ($2) AND pg_has_role(r.oid, d.oid, 'USAGE')) AS member_of \
     FROM pg_roles r WHERE r.rolname = $1";
 
-/// As `pg_class` has them: what the role may do to our tables beyond their rows, and to those of
-/// others.
+/// What the role may do to our tables beyond their rows, and to other tables, according to
+/// `pg_class`.
 const BEYOND: &str = "WITH place AS ( \
         SELECT oid, nspname FROM pg_namespace WHERE nspname = coalesce($2, current_schema()) \
     ), ours AS ( \
@@ -54,7 +54,7 @@ const BEYOND: &str = "WITH place AS ( \
             WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.oid NOT IN (SELECT oid FROM ours) \
             AND has_schema_privilege($1, n.oid, 'USAGE') AND has_table_privilege($1, c.oid, 'SELECT, INSERT, UPDATE, DELETE') ORDER BY 1)";
 
-/// Nothing can be lacking on tables that are not there.
+/// If the tables do not exist, no privilege on them can be missing.
 const THERE: &str = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = $2 AND c.relkind IN ('r', 'p'))";
 
@@ -77,12 +77,12 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     let mut found = Vec::new();
     let missing = schema::missing_privileges(&mut look, names, role).await?;
     if !missing.is_empty() {
-        let why = "a host could not claim jobs, or not record what became of them";
+        let why = "a host could not claim jobs, or could not record their outcomes";
         let remedy = format!("{} (as the tables' owner)", target.command(&format!("grant --apply {}", shell(role))));
         found.push(Finding::error(format!("the role {role:?} lacks {}", missing.join(", ")), why, remedy));
     }
     if attributes.rolsuper {
-        let why = "whoever takes over a host's process has the whole server, its files included";
+        let why = "anyone who takes over a host's process has the whole server, including its files";
         found.push(Finding::warning(format!("the role {role:?} is a superuser"), why, another_role(target)));
     } else {
         found.extend(attributes.findings(role));
@@ -96,7 +96,7 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
             Finding::ok(format!("the role {role:?} may do what a host needs, and no more"))
         } else {
             Finding::note(
-                format!("the role {role:?} has nothing that is dangerous; {queue} is not there to be looked at"),
+                format!("the role {role:?} has no dangerous privilege; {queue} does not exist, so it was not checked"),
                 "",
                 "see `schema`",
             )
@@ -127,7 +127,7 @@ impl Attributes {
             what.push(format!("membership in {group}"));
             remedy.push(format!("REVOKE {group} FROM {};", quoted(role)));
         }
-        let why = "no host needs it, and whoever takes over a host's process has it";
+        let why = "no host needs it, and anyone who takes over a host's process has it";
         (!what.is_empty())
             .then(|| Finding::warning(format!("the role {role:?} has {}", what.join(", ")), why, remedy.join(" ")))
     }
@@ -144,7 +144,7 @@ async fn beyond(target: &Target<'_>, look: &mut PgConnection, bypasses: bool) ->
         .await?;
     let mut found = Vec::new();
     if !row_security.is_empty() && !bypasses {
-        let why = "policies hide rows without a word: jobs that a host does not see never run";
+        let why = "policies hide rows silently: jobs that a host does not see never run";
         let remedy =
             row_security.iter().map(|table| format!("ALTER TABLE {} DISABLE ROW LEVEL SECURITY;", quoted(table)));
         found.push(Finding::error(
@@ -154,7 +154,7 @@ async fn beyond(target: &Target<'_>, look: &mut PgConnection, bypasses: bool) ->
         ));
     }
     if !owned.is_empty() {
-        let why = "an owner may drop and alter them; a host needs their rows only";
+        let why = "an owner may drop and alter them; a host needs only their rows";
         found.push(Finding::warning(format!("the role {role:?} owns {}", owned.join(", ")), why, another_role(target)));
     } else if !altered.is_empty() {
         let why = "a host needs neither TRUNCATE nor TRIGGER";
@@ -170,7 +170,7 @@ async fn beyond(target: &Target<'_>, look: &mut PgConnection, bypasses: bool) ->
         let remedy = schemas
             .iter()
             .map(|schema| format!("REVOKE CREATE ON SCHEMA {0} FROM PUBLIC, {1};", quoted(schema), quoted(role)));
-        let why = "a host makes no objects";
+        let why = "a host creates no objects";
         found.push(Finding::note(
             format!("the role {role:?} may create objects in {}", schemas.join(", ")),
             why,
@@ -180,7 +180,7 @@ async fn beyond(target: &Target<'_>, look: &mut PgConnection, bypasses: bool) ->
     if let Some(first) = others.first() {
         let which =
             if others.len() == 1 { first.clone() } else { format!("{first} and {} other tables", others.len() - 1) };
-        let why = "no plugin reaches the database, but whoever takes over a host's process does";
+        let why = "plugins cannot reach the database, but anyone who takes over a host's process can";
         found.push(Finding::note(
             format!("the role {role:?} may also read or write {which}"),
             why,

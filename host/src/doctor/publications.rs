@@ -1,12 +1,12 @@
-//! Tables whose changes are published for logical replication. One without an identity refuses to
-//! update or delete rows: a queue that cannot claim, or attempts that pile up.
+//! Checks tables whose changes are published for logical replication. Without a replica identity,
+//! PostgreSQL rejects updates and deletes: jobs cannot be claimed, or attempts pile up.
 
 use super::finding::{Finding, Seen};
 use super::target::{Target, quoted};
 use pgq_queue::schema;
 
-/// Each published table of ours, with all publications that it is in, which of UPDATE and DELETE
-/// they publish, and its identity: `key`, `full` or `none`. An unlogged table is not published.
+/// Each of our published tables, with its publications, whether they publish UPDATE and DELETE, and
+/// its identity: `key`, `full` or `none`. An unlogged table is not published.
 const PUBLISHED: &str = "SELECT c.relname::text, string_agg(p.pubname::text, ', ' ORDER BY p.pubname), bool_or(p.pubupdate), bool_or(p.pubdelete), \
         CASE WHEN c.relreplident = 'f' THEN 'full' \
              WHEN EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisvalid \
@@ -34,7 +34,7 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         match identity.as_str() {
             "none" => {
                 let why =
-                    format!("PostgreSQL refuses it that rows of a published table without an identity are {verbs}");
+                    format!("PostgreSQL does not allow rows of a published table without an identity to be {verbs}");
                 let remedy = if *table == names.attempt_table() {
                     target.command("upgrade")
                 } else {
@@ -50,8 +50,8 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
                 ));
             }
             "full" if *deletes => {
-                let why = "a subscriber looks for each row that is deleted here by reading all of its own table, unless an index helps it \
-                           (a B-tree on a column, from PostgreSQL 16 on)";
+                let why = "for each row deleted here, a subscriber reads its whole table, unless an index helps \
+                       (a B-tree on a column, from PostgreSQL 16 on)";
                 let remedy = format!(
                     "on the subscriber: CREATE INDEX ON {} ({}); or publish named tables without it",
                     quoted(table),

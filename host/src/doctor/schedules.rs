@@ -1,12 +1,12 @@
-//! Whether the schedules stand where the server's clock is, or where it was.
+//! Checks whether schedules are ahead of the server's clock because it was set back.
 
 use sqlx::Row as _;
 
 use super::finding::{Finding, Seen};
 use super::target::Target;
 
-/// Written at a time that is still to come, by more than clocks are steered by, and not due before
-/// that.
+/// Last written at a time that is still in the future, by more than a clock is slewed, and not due
+/// before then.
 const AHEAD: &str = "
 SELECT count(*) AS schedules, min(expression) AS expression, min(entrypoint) AS entrypoint,
        coalesce(extract(epoch FROM max(greatest(last_run, updated)) - now()), 0)::float8 AS seconds
@@ -18,15 +18,15 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     let row = sqlx::query(target.sql(AHEAD)).fetch_one(&mut *look).await?;
     let schedules: i64 = row.try_get("schedules")?;
     if schedules == 0 {
-        return Ok(vec![Finding::ok("none was written at a time that is still to come")]);
+        return Ok(vec![Finding::ok("no schedule was written at a time in the future")]);
     }
     let (expression, entrypoint): (String, String) = (row.try_get("expression")?, row.try_get("entrypoint")?);
     let seconds: f64 = row.try_get("seconds")?;
     let what = format!(
         "{schedules} schedule(s), such as {expression:?} of {entrypoint:?}, were last written {seconds:.0} s ahead of the server's clock"
     );
-    let why = "the clock was ahead and went back: until it is there again, they are silent. A host moves those back that its plugins \
-        declare, and says so; nobody does it for those of Python workers";
+    let why = "the clock was ahead and went back; these schedules do not fire until it has caught up. A host moves those back that its plugins \
+                   declare, and logs it; nothing does that for those of Python workers";
     let remedy = format!(
         "UPDATE {} SET next_run = now() WHERE next_run > now() AND greatest(last_run, updated) > now() + interval '5 seconds';",
         target.deployment.names.render("{schedules}")

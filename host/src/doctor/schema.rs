@@ -1,11 +1,11 @@
-//! The objects: there, as this version declares them, and written to the WAL.
+//! Checks the queue's objects: whether they exist, match this version, and are written to the WAL.
 
 use super::finding::{Finding, Seen};
 use super::target::Target;
 use crate::version;
 use pgq_queue::schema::{self, Expect, Problem, SchemaError};
 
-/// More than so many objects are not listed: they bury the command that mends them all.
+/// Longer lists are cut, since they would bury the command that fixes everything.
 const MOST_LISTED: usize = 8;
 
 pub(super) async fn check(target: &Target<'_>) -> Seen {
@@ -14,13 +14,13 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     let mut found = match schema::check_worker(&mut look, names).await {
         Ok(()) => Vec::new(),
         Err(SchemaError::Incomplete { place, missing, verb }) => {
-            let why = "a host does not start on it";
+            let why = "a host does not start without it";
             return Ok(vec![Finding::error(format!("missing in {place}: {missing}"), why, target.command(verb))]);
         }
         Err(error) => return Err(read(error)),
     };
     let mut different = schema::verify(&mut look, names, Expect::Present).await.map_err(read)?;
-    // What another release left behind hurts nobody.
+    // Leftovers of another release do no harm.
     different.retain(|finding| finding.problem != Problem::Unexpected);
     if !different.is_empty() {
         let count = different.len();
@@ -28,13 +28,13 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         let rest = if count > MOST_LISTED { format!(", and {} more", count - MOST_LISTED) } else { String::new() };
         let what = if count == 1 { "1 object is not".to_owned() } else { format!("{count} objects are not") };
         let found_text = format!("{what} as version {} declares: {}{rest}", version::BUILD, listed.join(", "));
-        let why = "hosts run, but without what the difference is for: an index, a wider id, a wake-up";
+        let why = "hosts run, but without what is missing: an index, a wider id, a notification";
         let remedy = format!("{}; then the same without --plan", target.command("upgrade --plan"));
         found.push(Finding::warning(found_text, why, remedy));
     }
     let unlogged = unlogged(target).await?;
     if !unlogged.is_empty() {
-        let why = "they are empty after a crash of the server or a fail-over, and a standby has none of their rows";
+        let why = "they are empty after a crash or a fail-over of the server, and a standby has none of their rows";
         let found_text = format!("not written to the WAL (unlogged): {}", unlogged.join(", "));
         found.push(Finding::note(
             found_text,
@@ -61,7 +61,7 @@ async fn unlogged(target: &Target<'_>) -> sqlx::Result<Vec<String>> {
     .await
 }
 
-/// Whatever stands in the way of reading the catalog.
+/// Any error that prevents reading the catalog.
 fn read(error: SchemaError) -> sqlx::Error {
     match error {
         SchemaError::Catalog(source) | SchemaError::Refused { source, .. } | SchemaError::Busy { source, .. } => source,

@@ -1,5 +1,5 @@
-//! The server itself: whether it can be written to, and whether its version is one that this is
-//! tried with.
+//! Checks whether the server accepts writes, and whether its version is one that pgq-host is tested
+//! with.
 
 use super::finding::{Finding, Seen};
 use super::target::Target;
@@ -15,11 +15,11 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     .await?;
     let mut found = Vec::new();
     if standby {
-        let why = "a standby takes no writes: no job can be enqueued, claimed or finished";
+        let why = "a standby accepts no writes: no job can be enqueued, claimed or finished";
         found.push(Finding::error(
             "the server is a standby (pg_is_in_recovery)",
             why,
-            "name the primary server in --pg-dsn or PGHOST",
+            "use the primary server's address in --pg-dsn or PGHOST",
         ));
     }
     match u32::try_from(number / 10_000).unwrap_or_default() {
@@ -29,14 +29,14 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
             found.push(Finding::error(format!("PostgreSQL {version}"), why, remedy));
         }
         major if major > NEWEST_SERVER => {
-            found.push(Finding::note(format!("PostgreSQL {version}"), "pgq-host is not tried with it yet", ""))
+            found.push(Finding::note(format!("PostgreSQL {version}"), "pgq-host has not been tested with it", ""))
         }
         _ => {}
     }
     if encoding != "UTF8" {
-        let why = "text of jobs and of their errors is UTF-8; what the encoding lacks cannot be stored: errors have it written out, jobs \
-            whose names, keys or headers need it cannot be enqueued, and a handler that asks for one is held";
-        let remedy = "make the database anew: CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8'";
+        let why = "jobs and their errors are UTF-8, and characters that the encoding lacks cannot be stored: errors show them escaped, jobs \
+                   whose names, keys or headers contain them cannot be enqueued, and a handler that enqueues such a job has its own job held";
+        let remedy = "create the database again: CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8'";
         found.push(Finding::warning(format!("the database's encoding is {encoding}"), why, remedy));
     }
     if found.is_empty() {

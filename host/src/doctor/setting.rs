@@ -1,4 +1,4 @@
-//! Server settings as the hosts' role gets them, and the statement that changes one.
+//! Server settings that the hosts' role gets, and the statement that changes one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use super::target::{Target, quoted};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Setting {
-    /// As set, in lower case; times may have a unit.
+    /// As set, in lower case. Durations may have a unit.
     pub(super) value: String,
-    /// PostgreSQL's unit of a bare number.
+    /// PostgreSQL's unit for a bare number.
     unit: Option<String>,
     from: Source,
 }
@@ -19,15 +19,15 @@ enum Source {
     Server,
     Database,
     Role,
-    /// By whoever connects: `PGOPTIONS`, or the DSN.
+    /// Set by the client: `PGOPTIONS`, or the DSN.
     Client,
 }
 
-/// Not the values of this session, which sets some for itself, but those that it started with.
+/// The values that this session started with. It has changed some since.
 const OWN: &str = "SELECT name, lower(coalesce(reset_val, '')), unit, source FROM pg_settings WHERE name = ANY ($1)";
 
-/// What another role would get: what is set for it here, then for it anywhere, then for this
-/// database.
+/// What another role would get: the setting for the role in this database, then for the role
+/// anywhere, then for the database.
 const OF_ROLE: &str = "SELECT DISTINCT ON (name) name, lower(value), setrole <> 0 FROM ( \
         SELECT split_part(item, '=', 1) AS name, substr(item, strpos(item, '=') + 1) AS value, setrole, \
             (setrole <> 0)::int * 2 + (setdatabase <> 0)::int AS rank \
@@ -36,7 +36,7 @@ const OF_ROLE: &str = "SELECT DISTINCT ON (name) name, lower(value), setrole <> 
           AND setrole IN (0, coalesce((SELECT oid FROM pg_roles WHERE rolname = $2), 0)) \
     ) AS items WHERE name = ANY ($1) ORDER BY name, rank DESC";
 
-/// These settings; one that this server does not know is left out.
+/// Read these settings. One that the server does not know is left out.
 pub(super) async fn read(target: &Target<'_>, names: &[&str]) -> sqlx::Result<BTreeMap<String, Setting>> {
     let mut look = target.look_unbounded().await?;
     let own: Vec<(String, String, Option<String>, String)> =
@@ -72,7 +72,7 @@ impl Setting {
         ["off", "false", "no", "0"].contains(&self.value.as_str())
     }
 
-    /// As a time; zero and less is none.
+    /// The value as a duration. Zero and less mean none.
     pub(super) fn time(&self) -> Option<Duration> {
         let digits = self.value.find(|c: char| c.is_ascii_alphabetic() || c == ' ').unwrap_or(self.value.len());
         let (number, unit) = self.value.split_at(digits);
@@ -92,29 +92,29 @@ impl Setting {
         (millis > 0.0).then(|| Duration::from_secs_f64(millis / 1e3))
     }
 
-    /// How it comes to be so.
+    /// Where it is set.
     pub(super) fn place(&self) -> &'static str {
         match self.from {
             Source::Server => "for the whole server",
             Source::Database => "for this database",
             Source::Role => "for this role",
-            Source::Client => "by whoever connects",
+            Source::Client => "by the client",
         }
     }
 
-    /// What makes it `better`, no wider than it has to be; a setting of the server alone can only
-    /// be made there.
+    /// The statement that sets it to `better`, with the smallest scope that works. Settings of the
+    /// server can only be changed for the whole server.
     pub(super) fn remedy(&self, target: &Target<'_>, name: &str, better: &str) -> String {
         let (role, database) = (quoted(&target.role), quoted(&target.database));
         match self.from {
             Source::Server => format!("ALTER SYSTEM SET {name} = {better}; SELECT pg_reload_conf();"),
             Source::Database => format!("ALTER DATABASE {database} SET {name} = {better};"),
             Source::Role => format!("ALTER ROLE {role} IN DATABASE {database} SET {name} = {better};"),
-            Source::Client => format!("take {name} out of PGOPTIONS and the DSN's options"),
+            Source::Client => format!("remove {name} from PGOPTIONS and the DSN's options"),
         }
     }
 
-    /// What makes it `better` for the hosts' role alone.
+    /// The statement that sets it to `better` for the hosts' role alone.
     pub(super) fn remedy_for_role(&self, target: &Target<'_>, name: &str, better: &str) -> String {
         let role_only =
             Setting { from: if self.from == Source::Client { Source::Client } else { Source::Role }, ..self.clone() };

@@ -1,40 +1,40 @@
-//! Settings of the server that cost jobs, or time per job.
+//! Checks for server settings that cost jobs, or time per job.
 
 use super::finding::{Finding, Seen, Severity};
 use super::setting::{self, Setting};
 use super::target::Target;
 
-/// One setting that can be wrong.
+/// A setting that can be wrong.
 struct Rule {
     name: &'static str,
     is_bad: fn(&Setting) -> bool,
     severity: Severity,
     why: &'static str,
-    /// What it should be instead.
+    /// What it should be.
     better: &'static str,
 }
 
-/// Figures stand here only where benchmarks/README.md has the measurement.
+/// Figures appear here only if benchmarks/README.md has the measurement.
 const RULES: &[Rule] = &[
     Rule {
         name: "default_transaction_read_only",
         is_bad: |setting| !setting.is_off(),
         severity: Severity::Error,
-        why: "every claim is a write and would be refused",
+        why: "every claim writes, and would be rejected",
         better: "off",
     },
     Rule {
         name: "session_replication_role",
         is_bad: |setting| setting.value == "replica",
         severity: Severity::Error,
-        why: "the queue's triggers do not fire: nobody is notified of new jobs, and workers find them at their next poll",
+        why: "the queue's triggers do not fire: no notifications of new jobs, so workers find them at their next poll",
         better: "origin",
     },
     Rule {
         name: "default_transaction_isolation",
         is_bad: |setting| setting.value != "read committed",
         severity: Severity::Warning,
-        why: "claims of several hosts would fail with serialization errors instead of passing over each other's rows",
+        why: "claims of several hosts would fail with serialization errors instead of skipping each other's rows",
         better: "'read committed'",
     },
     Rule {
@@ -55,7 +55,7 @@ const RULES: &[Rule] = &[
         name: "synchronous_commit",
         is_bad: |setting| ["off", "false", "no", "0"].contains(&setting.value.as_str()),
         severity: Severity::Note,
-        why: "a crash of the server takes the last fraction of a second of enqueued jobs with it; jobs finished then run again",
+        why: "a crash of the server loses the jobs enqueued in the last fraction of a second; jobs finished then run again",
         better: "on",
     },
     Rule {
@@ -69,21 +69,21 @@ const RULES: &[Rule] = &[
         name: "log_statement",
         is_bad: |setting| ["all", "mod"].contains(&setting.value.as_str()),
         severity: Severity::Warning,
-        why: "every claim, outcome and heartbeat is written to the server's log, with the payloads of enqueued jobs and the outputs of finished ones",
+        why: "every claim, outcome and heartbeat is written to the server's log, including the payloads of enqueued jobs and the outputs of finished ones",
         better: "ddl",
     },
     Rule {
         name: "log_min_duration_statement",
         is_bad: |setting| setting.value == "0",
         severity: Severity::Warning,
-        why: "every claim, outcome and heartbeat is written to the server's log, with the payloads of enqueued jobs and the outputs of finished ones",
+        why: "every claim, outcome and heartbeat is written to the server's log, including the payloads of enqueued jobs and the outputs of finished ones",
         better: "'1s'",
     },
     Rule {
         name: "track_commit_timestamp",
         is_bad: |setting| !setting.is_off(),
         severity: Severity::Note,
-        why: "every commit writes its time down, and neither pgq-host nor PgQueuer reads it; turn it off if nobody else does (needs a restart)",
+        why: "every commit records its time, which neither pgq-host nor PgQueuer reads; turn it off if nothing else does (needs a restart)",
         better: "off",
     },
 ];
@@ -101,31 +101,30 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         found.extend(lonely(target, standbys, settings.get("synchronous_commit")).await?);
     }
     if found.is_empty() {
-        found.push(Finding::ok("nothing set that costs jobs or time"));
+        found.push(Finding::ok("no setting costs jobs or time"));
     }
     Ok(found)
 }
 
-/// A commit waits for a standby that is not there, for ever and without an error.
+/// Detects commits that wait, forever and without an error, for a standby that is not connected.
 async fn lonely(target: &Target<'_>, standbys: &Setting, commit: Option<&Setting>) -> sqlx::Result<Option<Finding>> {
     if commit.is_some_and(|commit| ["off", "local", "false", "no", "0"].contains(&commit.value.as_str())) {
         return Ok(None);
     }
-    // A role that may see no more sees that there is a connection, and not what it is.
+    // A role without the privilege sees that there is a connection, but not what it is.
     let (connected, hidden, synchronous): (i64, i64, i64) = sqlx::query_as(
         "SELECT count(*), count(*) FILTER (WHERE state IS NULL), count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')) FROM pg_stat_replication",
     )
     .fetch_one(&mut *target.look().await?)
     .await?;
     let what = format!("synchronous_standby_names = {}", standbys.value);
-    let why =
-        "every commit waits for a standby's answer: enqueueing, claiming and finishing stand still until one comes";
-    let remedy = "bring the standby back; or ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();";
+    let why = "every commit waits for a standby's answer: enqueueing, claiming and finishing stall until one connects";
+    let remedy = "reconnect the standby; or ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf();";
     Ok(if synchronous > 0 {
         None
     } else if hidden > 0 {
         let remedy =
-            "GRANT pg_read_all_stats TO the role that runs this, to see whether one of them is the synchronous one";
+            "GRANT pg_read_all_stats TO the role that runs this command, to see whether one of them is synchronous";
         Some(Finding::note(format!("{what}, and {connected} standbys are connected"), why, remedy))
     } else {
         Some(Finding::error(format!("{what}, and no such standby is connected"), why, remedy))

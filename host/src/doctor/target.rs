@@ -1,5 +1,4 @@
-//! The database that is looked at, through transactions that can change nothing and wait for
-//! nobody.
+//! The database being checked, through transactions that change nothing and wait for no lock.
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use sqlx::{AssertSqlSafe, Executor as _, PgPool, Postgres, SqlSafeStr as _, SqlS
 use super::deployment::Deployment;
 use pgq_queue::{AS_BYTES, Operator, Pool};
 
-/// The listener's, and two that talk at the same time.
+/// One for the listener, and two that run statements at the same time.
 const MOST_CONNECTIONS: u32 = 3;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -19,7 +18,7 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY";
 pub(super) struct Target<'a> {
     pub(super) deployment: &'a Deployment,
     pub(super) pool: PgPool,
-    /// The role whose fitness is looked at.
+    /// The role that is checked.
     pub(super) role: String,
     pub(super) me: String,
     pub(super) database: String,
@@ -30,7 +29,7 @@ impl<'a> Target<'a> {
         let options = PgPoolOptions::new().max_connections(MOST_CONNECTIONS).acquire_timeout(TIMEOUT);
         let pool = options.connect_lazy_with(deployment.database.clone());
         let mut look = begin(&pool).await?;
-        // Behind a pooler, what is prepared by name stays in a session that is somebody else's
+        // Behind a pooler, a named prepared statement stays in a session that somebody else gets
         // next.
         let who = sqlx::query_as("SELECT current_user::text, current_database()::text").persistent(false);
         let (me, database): (String, String) = who.fetch_one(&mut *look).await?;
@@ -39,22 +38,22 @@ impl<'a> Target<'a> {
         Ok(Target { deployment, pool, role, me, database })
     }
 
-    /// A transaction to look in.
+    /// A read-only transaction with short timeouts.
     pub(super) async fn look(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
         begin(&self.pool).await
     }
 
-    /// The same without timeouts of its own, to look at those.
+    /// The same without timeouts, for reading the timeouts themselves.
     pub(super) async fn look_unbounded(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
         self.pool.begin_with(BEGIN).await
     }
 
-    /// A statement for the queue's names.
+    /// Render a statement with the queue's names.
     pub(super) fn sql(&self, template: &str) -> SqlStr {
         AssertSqlSafe(self.deployment.names.render(template)).into_sql_str()
     }
 
-    /// The queue, as commands look at it.
+    /// The queue, as commands use it.
     pub(super) fn operator(&self) -> Operator {
         Operator::new(Pool::by_transaction(&self.pool), self.deployment.names.clone())
     }
@@ -76,12 +75,12 @@ async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
     Ok(look)
 }
 
-/// A name as SQL needs it.
+/// Quote a name for SQL.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A word as a shell needs it.
+/// Quote a word for a shell.
 pub(super) fn shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }

@@ -1,4 +1,4 @@
-//! Timeouts that end a worker's statements or its listener.
+//! Checks for timeouts that end a worker's statements or its listener.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::finding::{Finding, Seen, Severity};
 use super::setting;
 use super::target::Target;
 
-/// A claim takes milliseconds, but counting a long log, or looking for lost jobs in a long queue,
+/// A claim takes milliseconds, but counting a long log, or searching a long queue for lost jobs,
 /// can take seconds.
 const LEAST_STATEMENT: Duration = Duration::from_secs(30);
 
@@ -20,18 +20,19 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         let (severity, why) = match name.as_str() {
             "idle_session_timeout" => (
                 Severity::Warning,
-                "a connection that listens is idle from the server's point of view: it is ended, and until it is back jobs wait for the next poll",
+                "the server considers a listening connection idle and closes it; until it is back, jobs wait for the next poll",
             ),
             "lock_timeout" => {
-                (Severity::Note, "a statement that waits for a table's lock fails instead; the host tries again")
+                (Severity::Note, "a statement that waits for a table lock fails instead; the host tries again")
             }
             _ if time < LEAST_STATEMENT => (
                 Severity::Warning,
-                "counting a long log, or looking for lost jobs in a long queue, can take longer: it is given up each time and never done",
+                "counting a long log, or searching a long queue for lost jobs, can take longer: each attempt is cancelled, and it never completes",
             ),
-            _ => {
-                (Severity::Note, "a worker's statements take milliseconds, those that count a long log can take longer")
-            }
+            _ => (
+                Severity::Note,
+                "a worker's statements take milliseconds, but those that count a long log can take longer",
+            ),
         };
         let what = format!("{name} = {} {}", humantime::format_duration(time), setting.place());
         found.push(Finding::bad(severity, what, why, setting.remedy_for_role(target, name, "0")));

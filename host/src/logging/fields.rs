@@ -1,4 +1,5 @@
-//! The fields of an event, as text: the one place where what others said becomes part of a line.
+//! Formats the fields of an event as text. This is the only place where foreign text becomes part
+//! of a line.
 
 use std::fmt::{self, Write};
 
@@ -9,10 +10,10 @@ use tracing_subscriber::fmt::format::Writer;
 
 use pgq_engine::printable::Escaping;
 
-/// A message or a value that is longer is cut.
+/// Longer messages and values are cut.
 pub(super) const MOST_BYTES: usize = 32 << 10;
 
-/// `message name=value name="value"`, with everything escaped that could end the line or drive a
+/// `message name=value name="value"`, with everything escaped that could end the line or control a
 /// terminal.
 #[derive(Debug)]
 pub(super) struct TextFields;
@@ -34,7 +35,7 @@ struct TextVisitor<'writer> {
 impl TextVisitor<'_> {
     fn write(&mut self, field: &Field, value: fmt::Arguments<'_>) -> fmt::Result {
         let name = field.name();
-        // What the `log` crate's records carry about themselves.
+        // Metadata of records from the `log` crate.
         if name.starts_with("log.") {
             return Ok(());
         }

@@ -1,4 +1,5 @@
-//! An event as one JSON object on one line: numbers, truths and lists as what they are.
+//! Formats an event as one JSON object on one line, with numbers, booleans and lists in their own
+//! types.
 
 use std::fmt::{self, Write};
 
@@ -13,7 +14,7 @@ use super::fields::MOST_BYTES;
 use super::list::LISTS;
 use pgq_engine::printable::is_unfit;
 
-/// `timestamp`, `level` and `target`, then `message` and the fields as they were given.
+/// `timestamp`, `level` and `target`, then `message` and the fields in the order given.
 #[derive(Debug)]
 pub(super) struct Json;
 
@@ -31,7 +32,7 @@ where
     }
 }
 
-/// Members so far, without the end.
+/// The members so far, without the closing brace.
 #[derive(Debug, Default)]
 pub(super) struct Object(String);
 
@@ -64,7 +65,7 @@ impl Object {
     }
 }
 
-/// As JSON asks for it, and without a character that a terminal would act on.
+/// As JSON requires, and without characters that a terminal would act on.
 fn string(to: &mut String, text: &str) -> fmt::Result {
     let mut end = text.len().min(MOST_BYTES);
     while !text.is_char_boundary(end) {
@@ -78,7 +79,7 @@ fn string(to: &mut String, text: &str) -> fmt::Result {
             '\n' => to.push_str("\\n"),
             '\r' => to.push_str("\\r"),
             '\t' => to.push_str("\\t"),
-            // All of these are in the basic plane.
+            // All of these are in the basic multilingual plane.
             c if is_unfit(c) => write!(to, "\\u{:04x}", u32::from(c))?,
             c => to.push(c),
         }
@@ -90,8 +91,8 @@ fn string(to: &mut String, text: &str) -> fmt::Result {
     Ok(())
 }
 
-/// JSON that passes all but C0 controls through within its strings, without what a terminal would
-/// act on.
+/// Escapes the characters in JSON strings that a terminal would act on. The C0 controls are already
+/// escaped.
 fn ascii(json: &str) -> String {
     json.chars().map(|c| if is_unfit(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect()
 }
@@ -101,7 +102,7 @@ struct JsonVisitor {
     target: Option<String>,
 }
 
-// A string takes whatever is written to it.
+// Writing to a string never fails.
 impl Visit for JsonVisitor {
     fn record_f64(&mut self, field: &Field, value: f64) {
         let _ = if value.is_finite() {
@@ -144,7 +145,7 @@ impl Visit for JsonVisitor {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let value = format!("{value:?}");
         let _ = match field.name() {
-            // Written by `list`, which writes JSON.
+            // Written by `list`, so it is already JSON.
             name if LISTS.contains(&name) => self.object.plain(name, ascii(&value)),
             name => self.object.text(name, &value),
         };

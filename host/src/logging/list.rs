@@ -1,11 +1,11 @@
-//! A field that is a list: tracing knows numbers, truths and text.
+//! Fields that are lists, which tracing does not support: it has numbers, booleans and text.
 
 use std::fmt;
 
-/// The fields that are lists; each is given as `%list(..)` wherever it is logged.
+/// The names of the fields that are lists. Each is logged as `%list(..)`.
 pub(super) const LISTS: [&str; 4] = ["entrypoints", "job.ids", "lacking", "tasks"];
 
-/// A list as JSON, which reads well in text too.
+/// A list as JSON, which is readable in the text format, too.
 pub(crate) fn list<T: serde::Serialize>(items: &[T]) -> impl fmt::Display + fmt::Debug + use<T> {
     List(serde_json::to_string(items).unwrap_or_else(|_| "[]".into()))
 }

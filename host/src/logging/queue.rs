@@ -1,9 +1,9 @@
-//! What is logged waits here for a thread of its own to write it: whoever logs waits for nobody who
-//! reads.
+//! The queue of log lines, which a background thread writes. Code that logs never waits for a
+//! reader.
 //!
-//! A reader that is slow or gone, a terminal that was closed and a disk that is full cost log lines
-//! and nothing else. tracing-appender's writer is not used: it bounds its queue by lines and not by
-//! bytes, and a line that cannot be written is lost there without being counted.
+//! A slow or closed reader, a closed terminal and a full disk cost log lines and nothing else.
+//! tracing-appender's writer does not fit: it bounds its queue in lines rather than bytes, and
+//! loses lines that cannot be written without counting them.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
@@ -11,19 +11,19 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-/// Lines that found no room.
+/// Counts the lines that did not fit.
 pub(crate) const DROPPED: &str = "pgq_host_log_lines_dropped_total";
 
-/// What waits to be written, besides what is being written, is at most so long.
+/// The most bytes that wait to be written, in addition to those being written.
 const MOST_BYTES: usize = 4 << 20;
-/// So much is written to a pipe without another process's line in between. A longer line is written
-/// alone.
+/// A pipe accepts this many bytes atomically, without another process's line in between. A longer
+/// line is written alone.
 const AT_ONCE: usize = 4096;
-/// Between two tries to write where writing fails.
+/// The delay between attempts when writing fails.
 const FIRST_RETRY: Duration = Duration::from_millis(10);
 const LAST_RETRY: Duration = Duration::from_secs(1);
 
-/// Lines on their way to a file.
+/// Lines waiting to be written to a file.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pending: Mutex<Pending>,
@@ -35,7 +35,7 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Pending {
     text: Vec<u8>,
-    /// Lines that found no room behind the last of these.
+    /// Lines dropped after the last of these.
     dropped: u64,
     writing: bool,
 }
@@ -45,10 +45,10 @@ impl Queue {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Add a line with its end. Where there is no room it is dropped.
+    /// Add a line, including its newline. Dropped if there is no room.
     pub(super) fn push(&self, line: &[u8]) {
         let mut pending = self.lock();
-        // The word that lines were dropped is not dropped.
+        // The message that lines were dropped must not be dropped itself.
         if pending.text.len() + line.len() > MOST_BYTES && self.writer.get() != Some(&thread::current().id()) {
             pending.dropped += 1;
             drop(pending);
@@ -63,15 +63,15 @@ impl Queue {
         }
     }
 
-    /// Wait until everything is written, but no longer than this.
+    /// Wait until everything is written, for this long at most.
     pub(super) fn flush(&self, within: Duration) {
         let pending = self.lock();
         let busy = |pending: &mut Pending| pending.writing || !pending.text.is_empty();
         drop(self.done.wait_timeout_while(pending, within, busy));
     }
 
-    /// Write what comes, for ever. `gap` is told how many lines are missing behind those that are
-    /// written next; what it logs stands in their place.
+    /// Write lines forever. `gap` is called with the number of lines missing before those that are
+    /// written next; what it logs takes their place.
     pub(super) fn write(&self, mut to: File, gap: impl Fn(u64)) -> ! {
         let _ = self.writer.set(thread::current().id());
         loop {
@@ -93,7 +93,8 @@ impl Queue {
     }
 }
 
-/// Whole lines, as many as are written at once; or one.
+/// Splits the text into pieces of whole lines, each as large as one write may be, or of a single
+/// longer line.
 fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -105,9 +106,9 @@ fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Until it is written: a disk is cleared, a terminal that was set not to block takes more after a
-/// while. Where nobody will ever read again, this tries once a second, and what is logged meanwhile
-/// is dropped.
+/// Write the piece, however long it takes: disk space is freed, and a non-blocking terminal accepts
+/// more after a while. If the reader is gone for good, this tries once a second, and further lines
+/// are dropped.
 fn persist(to: &mut File, mut piece: &[u8]) {
     let mut retry = FIRST_RETRY;
     while !piece.is_empty() {
@@ -167,8 +168,8 @@ mod tests {
         let (mut reader, writer) = pipe();
         let (queue, missing) = written_to(writer);
         let line = [vec![b'x'; 99_999], b"\n".to_vec()].concat();
-        // A pipe takes 64 KiB, one batch is being written, one waits: most of these find no room,
-        // and none of them waits.
+        // A pipe holds 64 KiB, one batch is being written, and one waits. Most of these lines do
+        // not fit, and none of them waits.
         (0..200).for_each(|_| queue.push(&line));
         let before = Instant::now();
         queue.flush(Duration::from_millis(50));

@@ -1,15 +1,15 @@
-//! When a circuit breaker opens: an operator's word.
+//! The operator's rule for circuit breakers.
 
 use std::time::Duration;
 
 /// When a circuit breaker opens, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerRule {
-    /// Runs that are looked at, the last ones (64 at most).
+    /// How many of the last runs count, 64 at most.
     pub window: u32,
-    /// So many crashes among them open it; 0 never does.
+    /// This many crashes among them open the breaker. 0 disables it.
     pub crashes: u32,
-    /// It stays open for so long the first time, and twice as long each further time.
+    /// How long it stays open the first time. Each further time lasts twice as long.
     pub pause: Duration,
 }
 

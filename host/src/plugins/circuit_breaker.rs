@@ -1,9 +1,9 @@
-//! The circuit breaker of one entrypoint of one plugin version: a version that crashes run after
-//! run is taken out of service before it has burnt the attempts of a whole queue.
+//! The circuit breaker of one entrypoint of one plugin version. It takes a version that keeps
+//! crashing out of service before it uses up the attempts of a whole queue.
 //!
-//! Results alone come too late for that, since hundreds of runs can be under way before the first
-//! of them is known. So what is being tried (a canary, an entrypoint after a pause) is given few
-//! jobs at a time, and one more for each that went well.
+//! Results alone come too late for that: hundreds of runs can be in flight before the first result
+//! is known. So a version on trial (a canary, or an entrypoint after a pause) gets few jobs at a
+//! time, and one more for each that succeeds.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,35 +13,35 @@ use tokio::sync::Notify;
 
 use super::BreakerRule;
 
-/// A pause never grows beyond this one.
+/// No pause is longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
-/// After a pause, and for a canary, a quarter of the crashes is enough.
+/// Canaries, and versions that return from a pause, are held to a quarter of the crashes.
 const STRICTER: u32 = 4;
 
-/// What is known about it.
+/// The state of one breaker.
 #[derive(Debug)]
 pub struct CircuitBreaker {
     rule: BreakerRule,
     state: Mutex<State>,
-    /// What the state's phase means to those who claim and begin runs: for every one of them,
-    /// without the lock.
+    /// A copy of the phase for the code that claims and starts runs, which reads it on every run
+    /// and must not take the lock.
     gate: AtomicU8,
-    /// Jobs that were claimed for it and have not ended.
+    /// Jobs that were claimed for it and have not finished.
     under_way: AtomicU32,
-    /// Told when it opens: the reload task decides what follows.
+    /// Notified when the breaker opens. The reload task decides what follows.
     opened: Arc<Notify>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// The last runs, the latest in the lowest bit; set for a crash.
+    /// The last runs as bits, the latest in the lowest one. 1 is a crash.
     crashes: u64,
-    /// Runs since the last change of phase.
+    /// Runs since the phase last changed.
     runs: u32,
-    /// Those of them that did not crash.
+    /// How many of those runs did not crash.
     good: u32,
-    /// How often it opened without a recovery in between.
+    /// How often it opened without recovering in between.
     opened: u32,
     phase: Phase,
 }
@@ -49,16 +49,16 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Closed,
-    /// A new version that is to prove itself.
+    /// A new version on trial.
     Canary,
-    /// Being tried after a pause.
+    /// On trial after a pause.
     HalfOpen,
     Open {
         until: Instant,
     },
 }
 
-/// Any number of jobs may begin, a few, or none.
+/// Values of the gate: any number of jobs may start, a few may, or none.
 const WIDE: u8 = 0;
 const NARROW: u8 = 1;
 const SHUT: u8 = 2;
@@ -96,7 +96,7 @@ impl CircuitBreaker {
         self.gate.store(phase.gate(), Ordering::Release);
     }
 
-    /// So many crashes among the last runs open it.
+    /// How many crashes among the last runs open it.
     fn limit(&self, phase: Phase) -> u32 {
         if phase == Phase::Closed { self.rule.crashes } else { self.rule.crashes.div_ceil(STRICTER) }
     }
@@ -104,14 +104,14 @@ impl CircuitBreaker {
     pub fn observe(&self, crashed: bool) {
         let mut state = self.lock();
         if matches!(state.phase, Phase::Open { .. }) {
-            return; // What was under way when it opened says nothing new.
+            return; // Runs that were in flight when it opened say nothing new.
         }
         state.crashes = state.crashes << 1 | u64::from(crashed);
         state.runs = state.runs.saturating_add(1);
         state.good = state.good.saturating_add(u32::from(!crashed));
         let limit = self.limit(state.phase);
         let crashes = (state.crashes << (64 - self.rule.window)).count_ones();
-        // Nothing has changed since the pause, as it seems.
+        // The first run after the pause crashed: nothing has improved.
         let relapsed = state.phase == Phase::HalfOpen && crashed && state.good == 0;
         if limit > 0 && (crashes >= limit || relapsed) {
             let pause = self.rule.pause.saturating_mul(1 << state.opened.min(16)).min(LONGEST_PAUSE);
@@ -125,7 +125,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Until when it is open, if it is.
+    /// When the pause ends, if it is open.
     pub fn open_until(&self) -> Option<Instant> {
         match self.lock().phase {
             Phase::Open { until } => Some(until),
@@ -133,12 +133,12 @@ impl CircuitBreaker {
         }
     }
 
-    /// Whether no run may begin.
+    /// Whether no run may start.
     pub fn is_open(&self) -> bool {
         self.gate.load(Ordering::Acquire) == SHUT
     }
 
-    /// How many more jobs may be claimed for it now; `None` is any number.
+    /// How many more jobs may be claimed for it now. `None` means any number.
     pub fn allowance(&self) -> Option<u32> {
         if self.gate.load(Ordering::Acquire) == WIDE {
             return None;
@@ -154,7 +154,7 @@ impl CircuitBreaker {
         Some(most.saturating_sub(self.under_way.load(Ordering::Acquire)))
     }
 
-    /// So many jobs were claimed for it.
+    /// Count jobs that were claimed for it.
     pub(super) fn enter(&self, jobs: u32) {
         self.under_way.fetch_add(jobs, Ordering::AcqRel);
     }
@@ -163,12 +163,13 @@ impl CircuitBreaker {
         self.under_way.fetch_sub(jobs, Ordering::AcqRel);
     }
 
-    /// Runs since it was made, paused or reset, for a canary to be judged by.
+    /// Runs since it was created, paused or reset. A canary is promoted by them.
     pub(super) fn runs(&self) -> u32 {
         self.lock().runs
     }
 
-    /// Another host, or this one before its restart, has paused it.
+    /// Pause it because another host did, or this host before its restart. Returns whether that
+    /// changed anything.
     pub(super) fn pause(&self, until: Instant) -> bool {
         let mut state = self.lock();
         if matches!(state.phase, Phase::Open { .. }) || self.rule.crashes == 0 {
@@ -179,7 +180,7 @@ impl CircuitBreaker {
         true
     }
 
-    /// The canary has proved itself, over all its entrypoints.
+    /// Promote the canary, which has now run often enough over all its entrypoints.
     pub(super) fn prove(&self) {
         let mut state = self.lock();
         if state.phase == Phase::Canary {
@@ -187,7 +188,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// The pause is over: try again.
+    /// The pause is over: put it on trial.
     pub(super) fn try_again(&self) {
         let mut state = self.lock();
         (state.crashes, state.runs, state.good) = (0, 0, 0);
@@ -200,7 +201,7 @@ impl CircuitBreaker {
         self.turn(&mut state, Phase::Closed);
     }
 
-    /// For people: how many of the last runs crashed.
+    /// How many of the last runs crashed, and how many there were. For messages.
     pub fn crashes(&self) -> (u32, u32) {
         let state = self.lock();
         ((state.crashes << (64 - self.rule.window)).count_ones(), state.runs.min(self.rule.window))
@@ -221,7 +222,7 @@ mod tests {
     fn it_opens_when_enough_of_the_last_runs_crashed_and_not_before() {
         let breaker = breaker(false);
         for _ in 0..20 {
-            // Three of any ten runs.
+            // Three crashes in any ten runs.
             [true, false, false, true, false, false, true, false, false, false]
                 .iter()
                 .for_each(|crashed| breaker.observe(*crashed));

@@ -1,5 +1,5 @@
-//! What is in a file of the folder: its stamp, and its bytes. Only regular files count, and no more
-//! of them is read than is allowed: a pipe would never end, and neither would a device.
+//! Reads the files of the folder: their stamps and their bytes. Only regular files are read,
+//! because a pipe or a device would never end, and only up to a limit.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use super::RefusedCause;
 
-/// What tells one content of a file from the next without reading it. The time of the last change
-/// of the inode is part of it, so that a file written in place with its old size and time of
-/// modification is noticed as well.
+/// Tells two contents of a file apart without reading them. The inode's change time is part of it,
+/// so that a file rewritten in place is noticed even if its size and modification time are
+/// unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
@@ -22,7 +22,8 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Of the file that the path leads to: a link that points elsewhere is a change.
+    /// The stamp of the file that the path leads to. A symlink that now points elsewhere is a
+    /// change.
     pub(super) fn of(path: &Path) -> io::Result<Stamp> {
         std::fs::metadata(path).map(|file| Stamp::new(&file))
     }
@@ -37,36 +38,36 @@ impl Stamp {
         }
     }
 
-    /// How long the file has been as it is. A clock that was set back makes every file old.
+    /// How long ago the file changed. If the clock was set back, the file counts as old.
     pub(super) fn age(&self) -> Duration {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let changed = Duration::new(self.changed.0.try_into().unwrap_or(0), self.changed.1.try_into().unwrap_or(0));
         now.checked_sub(changed).unwrap_or(Duration::MAX)
     }
 
-    /// In bytes.
+    /// Size in bytes.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
 }
 
-/// What a look at a file's bytes brought.
+/// The result of reading a file.
 pub(super) enum Content {
-    /// Somebody wrote to it meanwhile, or it is gone.
+    /// The file was written to or removed while it was read.
     Changing,
     Bytes(Vec<u8>),
     Refused(RefusedCause),
 }
 
-/// The bytes of the file that has this stamp, if they are `most` or fewer. May wait for a disk,
+/// Read the file with this stamp if it has at most `most` bytes. Waits for the disk if it must, but
 /// never for a writer.
 pub(super) fn read(path: &Path, stamp: Stamp, most: u64) -> Content {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Content::Changing,
         _ => Content::Refused(RefusedCause::Unreadable(error.to_string())),
     };
-    // To look at the type before opening is not enough: the file may be another one by then. Opened
-    // so, a pipe does not wait for a writer.
+    // Checking the type before opening is not enough, because the file may be replaced in between.
+    // With these flags, opening a pipe does not wait for a writer.
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC | rustix::fs::OFlags::NOCTTY;
     let mut options = OpenOptions::new();
     let file = match options.read(true).custom_flags(flags.bits().cast_signed()).open(path) {
@@ -91,13 +92,13 @@ fn bytes(file: File, stamp: Stamp, most: u64) -> io::Result<Content> {
     if !found.is_file() {
         return Ok(Content::Refused(RefusedCause::NoFile(kind(found.file_type()))));
     }
-    // After the type: a folder has a size, too.
+    // Only after the type check: a directory has a size, too.
     let size = found.len().max(stamp.size);
     if size > most {
         return Ok(Content::Refused(RefusedCause::TooLarge { bytes: size, most }));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
-    // A size says nothing of some files, such as those of /proc.
+    // The reported size cannot be trusted: files in /proc report 0.
     file.take(most + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 {
         read if read > most => Ok(Content::Refused(RefusedCause::TooLarge { bytes: read, most })),
@@ -111,7 +112,7 @@ fn kind(file: FileType) -> &'static str {
         file if file.is_fifo() => "a named pipe",
         file if file.is_socket() => "a socket",
         file if file.is_char_device() || file.is_block_device() => "a device",
-        _ => "no regular file",
+        _ => "not a regular file",
     }
 }
 
@@ -147,7 +148,7 @@ mod tests {
         assert!(refused(&at("folder")).contains("a folder"));
         assert!(refused(&at("large")).contains("1025 bytes"));
         assert_eq!(refused(&at("fits")), "1024 bytes");
-        // A file whose size says 0.
+        // This file reports a size of 0.
         assert!(refused(&at("self")).contains("1025 bytes"));
     }
 }

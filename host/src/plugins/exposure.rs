@@ -1,12 +1,13 @@
-//! Jobs that are under way on one version: what they may cost at most is bounded by their number.
+//! Jobs in flight on one version. Bounding their number bounds the damage that a bad version can
+//! do.
 
 use std::sync::Arc;
 
 use super::{CircuitBreaker, Served};
 use pgq_engine::PoolShare;
 
-/// Claimed jobs that one call runs, until it is dropped: their part in what is tried at a time, and
-/// in the pool of instances.
+/// The jobs of one call, until it is dropped. They count against the circuit breaker's allowance
+/// and against the instance pool.
 #[derive(Debug)]
 pub struct Exposure {
     breaker: Arc<CircuitBreaker>,
@@ -15,13 +16,13 @@ pub struct Exposure {
 }
 
 impl Served {
-    /// How many more jobs may be claimed for it now: few while it is being tried, and what there
-    /// are instances for; `None` is any number.
+    /// How many more jobs may be claimed for it now. The circuit breaker limits it during a trial,
+    /// and the instance pool always does. `None` means any number.
     pub fn allowance(&self) -> Option<u32> {
         [self.breaker.allowance(), self.plugin.room()].into_iter().flatten().min()
     }
 
-    /// These jobs were claimed for it.
+    /// Count these jobs as claimed for it.
     pub fn expose(&self, jobs: usize) -> Exposure {
         let jobs = u32::try_from(jobs).unwrap_or(u32::MAX);
         self.breaker.enter(jobs);

@@ -1,4 +1,4 @@
-//! The folder on disk: what is in it, and one file of it as a plugin.
+//! The plugins folder on disk, and the operator's settings for it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -13,24 +13,24 @@ use super::content::Stamp;
 use pgq_engine::{DEFAULT_COMPILE_TIMEOUT, Grants};
 use pgq_job::EntrypointOptions;
 
-/// The operator's caps over what plugins declare.
+/// The operator's caps on what plugins declare.
 #[derive(Debug, Clone, Copy)]
 pub struct Caps {
-    /// Longest run.
+    /// The longest run allowed.
     pub timeout: Duration,
-    /// Most memory of one run, in bytes.
+    /// The most memory that one run may use, in bytes.
     pub memory: usize,
-    /// Most jobs of one instance; 1 is a fresh one for each, whatever is declared.
+    /// How many jobs one instance may run. 1 forces a fresh instance for each job.
     pub reuse: u32,
-    /// Longest compilation.
+    /// The longest compilation allowed.
     pub compile_timeout: Duration,
-    /// Most workers that may be lost while a job runs alone on them, before it is held.
+    /// How many workers may be lost while a job runs alone on them, before the job is held.
     pub max_crashes: u32,
-    /// Largest file that is read, in bytes.
+    /// The largest file that is read, in bytes.
     pub plugin_size: u64,
 }
 
-/// Python's components, the largest there are, have 20 to 40 MB.
+/// The largest components in practice, those written in Python, have 20 to 40 MB.
 const DEFAULT_PLUGIN_SIZE: u64 = 64 << 20;
 
 impl Default for Caps {
@@ -47,7 +47,7 @@ impl Default for Caps {
 }
 
 impl Caps {
-    /// What is declared, as far as it may be.
+    /// The declared options, limited by these caps.
     pub fn apply(&self, declared: &EntrypointOptions) -> EntrypointOptions {
         EntrypointOptions {
             timeout: declared.timeout.min(self.timeout),
@@ -58,7 +58,7 @@ impl Caps {
     }
 }
 
-/// The folder itself is at fault.
+/// The folder itself cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the plugins folder {} cannot be read: {source}; create it, or name another with --plugins", folder.display())]
 pub struct FolderError {
@@ -66,13 +66,14 @@ pub struct FolderError {
     source: io::Error,
 }
 
-/// Where plugins come from and what they may do.
+/// Where plugins come from, and what they may do.
 #[derive(Debug, Clone)]
 pub struct Folder {
-    /// The folder; files elsewhere, and files that do not end in `.wasm`, are not looked at.
+    /// The plugins folder. Only files in it whose names end in `.wasm` are read, not those in
+    /// folders below.
     pub path: PathBuf,
     pub grants: BTreeMap<String, Grants>,
-    /// By plugin name: whose new versions have to prove themselves first.
+    /// By plugin name: the rule under which its new versions are rolled out.
     pub canaries: BTreeMap<String, Canary>,
     /// How jobs are claimed.
     pub claims: ClaimModes,
@@ -80,8 +81,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// What a refusal by a host of this build depends on besides the file: one of other hosts may
-    /// be none here.
+    /// A digest of everything besides the file that a refusal depends on. A host with other rules
+    /// (another build, other limits) does not adopt the refusal.
     pub(super) fn rules(&self) -> String {
         let rules = format!(
             "{} {} {} {:?}",
@@ -93,13 +94,13 @@ impl Folder {
         pgq_engine::digest::sha256(rules.as_bytes())[..16].to_owned()
     }
 
-    /// What the plugin of this name may do.
+    /// What the plugin of this name is granted.
     pub(super) fn grants_of(&self, name: &str) -> Grants {
         self.grants.get(name).cloned().unwrap_or_default()
     }
 }
 
-/// How to read again what an operator says of plugins.
+/// Reads the operator's plugin settings again.
 #[derive(Clone)]
 pub struct Reread(Arc<dyn Fn() -> anyhow::Result<Folder> + Send + Sync>);
 
@@ -108,7 +109,11 @@ impl Reread {
         Reread(Arc::new(read))
     }
 
-    /// May wait for a disk.
+    /// Blocks on the disk.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the settings cannot be read or are invalid.
     pub fn read(&self) -> anyhow::Result<Folder> {
         self.0()
     }
@@ -120,12 +125,16 @@ impl fmt::Debug for Reread {
     }
 }
 
-/// The files of a folder, as they are now.
+/// The files of a folder and their stamps.
 pub type Files = BTreeMap<PathBuf, Stamp>;
 
 impl Folder {
-    /// The files that count, with their stamps. A file whose stamp cannot be had (a link that leads
-    /// nowhere) is passed over.
+    /// The plugin files with their stamps. A file without one, such as a dangling symlink, is
+    /// skipped.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the folder cannot be read.
     pub fn list(&self) -> Result<Files, FolderError> {
         let error = |source| FolderError { folder: self.path.clone(), source };
         let mut files = BTreeMap::new();

@@ -1,8 +1,7 @@
-//! Versions that were served, kept on disk, so that there is something to go back to after a
-//! restart as well.
+//! Versions that were served, kept on disk so that a host can roll back even after a restart.
 //!
-//! They are components, not compiled code, in the private folder of compiled code. A version's name
-//! is its digest, and a file that does not match its name is deleted unread.
+//! The files are components, not compiled code, and live beside the compiled code. Each is named by
+//! its digest. A file that does not match its name is deleted and never used.
 
 use std::fs;
 use std::io::Write as _;
@@ -12,10 +11,10 @@ use std::time::SystemTime;
 use super::content::{self, Content, Stamp};
 use pgq_engine::digest;
 
-/// Of one file of the plugins folder: the version that is served, the one before it, and one more
-/// while neither has proved itself.
+/// Versions kept per plugin file: the one served, the one before it, and one more while neither has
+/// proved itself.
 const VERSIONS: usize = 3;
-/// Of all files together. The oldest go.
+/// The most bytes kept for all files together. The oldest versions are deleted first.
 const MOST_BYTES: u64 = 1 << 30;
 const ENDING: &str = "wasm";
 
@@ -25,25 +24,27 @@ pub struct KeptVersions {
 }
 
 impl KeptVersions {
-    /// In this folder, which is ours alone; made when there is something to keep.
+    /// Keeps versions in this folder, which must be private to the host. It is created when the
+    /// first version is stored.
     pub fn at(folder: PathBuf) -> KeptVersions {
         KeptVersions { folder }
     }
 
-    /// The place of this file's versions. By its whole path, as it was named: hosts of several
-    /// plugins folders may share a cache, and a file of one is no version of its namesake in
-    /// another.
+    /// The directory for this file's versions. It is derived from the absolute path, because hosts
+    /// with different plugin folders may share a cache, and files of the same name in two folders
+    /// are unrelated.
     fn place(&self, file: &Path) -> PathBuf {
         let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         self.folder.join(&digest::sha256(path.as_os_str().as_encoded_bytes())[..32])
     }
 
-    /// This version of the file is served now. Those that are not worth going back to go.
+    /// Store the version of the file that is now served. Versions that `bad` rejects are deleted,
+    /// since nobody would roll back to them.
     pub(super) fn put(&self, file: &Path, sha256: &str, bytes: &[u8], bad: impl Fn(&str) -> bool) {
         self.versions(file).iter().filter(|known| bad(known)).for_each(|known| self.drop(file, known));
         let place = self.place(file);
         if let Err(error) = put(&place, sha256, bytes) {
-            tracing::warn!(file = %file.display(), error = %error, "cannot keep this version to go back to after a restart");
+            tracing::warn!(file = %file.display(), error = %error, "cannot store this version; it will not be available for a roll-back after a restart");
         }
         prune(&place, VERSIONS);
         self.prune_all();
@@ -53,19 +54,19 @@ impl KeptVersions {
         let _ = fs::remove_file(self.place(file).join(sha256).with_extension(ENDING));
     }
 
-    /// The digests of the versions of this file that were served, the last one first.
+    /// The digests of the stored versions of this file, the most recently served first.
     pub(super) fn versions(&self, file: &Path) -> Vec<String> {
         let stem = |(path, _, _): (PathBuf, SystemTime, u64)| Some(path.file_stem()?.to_str()?.to_owned());
         newest_first(&self.place(file)).into_iter().filter_map(stem).collect()
     }
 
-    /// The bytes of one of them.
+    /// The bytes of one version, if they are intact.
     pub(super) fn read(&self, file: &Path, sha256: &str, most: u64) -> Option<Vec<u8>> {
         let path = self.place(file).join(sha256).with_extension(ENDING);
         match content::read(&path, Stamp::of(&path).ok()?, most) {
             Content::Bytes(bytes) if digest::sha256(&bytes) == sha256 => Some(bytes),
             _ => {
-                tracing::warn!(path = %path.display(), "a kept version does not match its digest, and is deleted");
+                tracing::warn!(path = %path.display(), "a stored version does not match its digest; deleting it");
                 let _ = fs::remove_file(&path);
                 None
             }
@@ -92,7 +93,7 @@ fn put(place: &Path, sha256: &str, bytes: &[u8]) -> std::io::Result<()> {
         return file.set_modified(SystemTime::now());
     }
     fs::create_dir_all(place)?;
-    // Not synced: what a power cut leaves of it does not match its name.
+    // Not synced: a file that a power failure truncated does not match its name.
     let mut file = tempfile::NamedTempFile::new_in(place)?;
     file.write_all(bytes)?;
     file.persist(path)?;

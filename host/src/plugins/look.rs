@@ -1,4 +1,4 @@
-//! One look at one file: read, check, compile, link, describe. Called off when the file goes or
+//! Loads one file: read, check, compile, link, describe. Cancelled when the file is removed or
 //! changes meanwhile.
 
 use std::panic::AssertUnwindSafe;
@@ -14,51 +14,51 @@ use super::{Folder, RefusedCause};
 use pgq_engine::{self as wasm, CodeCache, Engine, Loaded};
 use pgq_job::judgement::Judgements;
 
-/// A look that is under way. Dropped, because the file went or changed, it is called off: nobody
-/// waits for a compiler for nothing.
+/// A load in progress. Dropping it cancels the load, so that no compiler runs for a file that was
+/// removed or changed.
 #[derive(Debug)]
 pub(super) struct Flight {
     number: u64,
     _call_off: DropGuard,
 }
 
-/// What is wanted of a file.
+/// Which version of a file to load.
 #[derive(Debug)]
 pub(super) enum Want {
-    /// The plugin that is in it now, if it has this stamp.
+    /// The one in the file now, if the file still has this stamp.
     Now {
         stamp: Stamp,
-        /// The digest of what was there the last time.
+        /// The digest of the content that was loaded last.
         looked_at: Option<String>,
-        /// Nothing of it is served: a version of before is better than none.
+        /// No version of it is served, so an earlier version is better than none.
         bare: bool,
     },
-    /// A version that was served before; not this one.
+    /// An earlier version, other than this one.
     Before { sha256: String },
 }
 
-/// What a look knows of its host.
+/// What a load needs to know about the host.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) judgements: Arc<Judgements>,
     pub(super) rules: Arc<str>,
-    /// `None` keeps none.
+    /// `None` stores no versions.
     pub(super) kept: Option<KeptVersions>,
 }
 
-/// A file to be looked at.
+/// A file to be loaded.
 #[derive(Debug)]
 pub struct Loading {
     path: PathBuf,
     want: Want,
     known: Known,
-    /// How often it was tried in vain.
+    /// How many attempts have failed.
     tries: u32,
     number: u64,
     called_off: CancellationToken,
 }
 
-/// A file that was looked at.
+/// The result of loading one file.
 #[derive(Debug)]
 pub struct LookedAt {
     pub(super) path: PathBuf,
@@ -66,41 +66,41 @@ pub struct LookedAt {
     pub(super) fetched: Fetched,
 }
 
-/// A file, read and judged.
+/// What a load found.
 #[derive(Debug)]
 pub(super) enum Fetched {
-    /// Somebody wrote to it meanwhile, or it is gone: look again.
+    /// The file was written to or removed while it was read: scan again.
     Changing,
-    /// The very bytes that were looked at the last time.
+    /// The same bytes as the last time.
     Same,
-    /// A plugin, or why it is none.
+    /// A plugin, or the reason why it cannot be served.
     New {
-        /// Of the bytes; none where they could not be read.
+        /// The digest of the bytes. `None` if they could not be read.
         sha256: Option<String>,
         loaded: Result<Arc<Loaded>, RefusedCause>,
-        /// A version that was served before, where the plugin cannot be.
+        /// An earlier version to serve, if this one cannot be.
         instead: Option<Arc<Loaded>>,
     },
-    /// A version that was served before, if there is one.
+    /// An earlier version, if there is one.
     Before(Option<Arc<Loaded>>),
 }
 
 impl Flight {
-    /// Whether this is the look that ended, and not one before it that was called off too late.
+    /// Whether this is the load that ended, not an earlier one that was cancelled too late.
     pub(super) fn is(&self, number: u64) -> bool {
         self.number == number
     }
 }
 
 impl Loading {
-    /// The look of this number.
+    /// The load with this number, and the guard that cancels it.
     pub(super) fn new(path: PathBuf, want: Want, known: Known, tries: u32, number: u64) -> (Loading, Flight) {
         let called_off = CancellationToken::new();
         let flight = Flight { number, _call_off: called_off.clone().drop_guard() };
         (Loading { path, want, known, tries, number, called_off }, flight)
     }
 
-    /// How much of the host's memory the look may take for the file's bytes.
+    /// How many bytes of the host's memory the file's content may take.
     pub fn bytes(&self, folder: &Folder) -> u64 {
         match &self.want {
             Want::Now { stamp, .. } => stamp.size().min(folder.caps.plugin_size),
@@ -108,8 +108,8 @@ impl Loading {
         }
     }
 
-    /// Read, check, compile, link and describe. Takes as long as the compiler takes. Never fails:
-    /// whatever happens is about the file.
+    /// Read, check, compile, link and describe. Takes as long as the compiler does. Never fails:
+    /// every failure is a fact about the file.
     pub async fn look(self, folder: &Folder, engine: &Engine, cache: &CodeCache) -> LookedAt {
         let looking = async {
             match &self.want {
@@ -123,14 +123,14 @@ impl Loading {
             None => Fetched::Changing,
             Some(Ok(fetched)) => fetched,
             Some(Err(_panic)) => {
-                let cause = RefusedCause::Unreadable("the host panicked over it".into());
+                let cause = RefusedCause::Unreadable("the host panicked while loading it".into());
                 Fetched::New { sha256: None, loaded: Err(cause), instead: None }
             }
         };
         LookedAt { path: self.path, number: self.number, fetched }
     }
 
-    /// Read the file once, and judge those bytes.
+    /// Read the file once, then load those very bytes.
     async fn now(
         &self,
         folder: &Folder,
@@ -178,7 +178,8 @@ impl Loading {
         Ok(Arc::new(loaded))
     }
 
-    /// The last version that was served, but for this one and those that were taken out of service.
+    /// The last version that was served, excluding `not` and versions that were taken out of
+    /// service.
     async fn before(
         &self,
         folder: &Folder,
@@ -198,7 +199,7 @@ impl Loading {
             match wasm::load(engine, cache, &stem, &bytes, self.tries, |name| folder.grants_of(name)).await {
                 Ok(loaded) => return Some(Arc::new(loaded)),
                 Err(error) => {
-                    tracing::warn!(file = %self.path.display(), sha256, error = %error, "a version of before cannot be served")
+                    tracing::warn!(file = %self.path.display(), sha256, error = %error, "an earlier version cannot be loaded")
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! What follows from how versions do, here and on other hosts: which are taken out of service, and
-//! which verdicts are told.
+//! Judges how versions do, here and on other hosts: which are taken out of service, and which
+//! judgements other hosts should know.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,15 +9,16 @@ use super::version::Version;
 use super::{RefusedCause, Rollouts};
 use pgq_job::judgement::{Judgement, Judgements, Standing};
 
-/// How often a canary is asked whether it has proved itself.
+/// How often the runs of a canary are counted.
 const CANARY_REVIEW: Duration = Duration::from_secs(1);
-/// Two times of one pause, reckoned by two clocks.
+/// Two hosts compute the end of one pause with two clocks. Ends this close together are the same
+/// pause.
 const SAME: Duration = Duration::from_secs(5);
 
 impl Rollouts {
-    /// Draw the consequences of how versions do: a canary that crashes goes, one that has proved
-    /// itself takes over, a version that crashes makes room for the one before it, and a pause that
-    /// is over ends. Says whether anything changed, and when to ask again at the latest.
+    /// Act on how versions do. A canary that crashes is removed, and one that has run often enough
+    /// is promoted. A version that crashes is replaced by the one before it. A pause that is over
+    /// ends. Returns whether anything changed, and when to review again at the latest.
     pub fn review(&mut self) -> (bool, Option<Instant>) {
         let mut changed = false;
         let mut next: Option<Instant> = None;
@@ -42,7 +43,7 @@ impl Rollouts {
                             found.push(paused(serving, entrypoint, until));
                         }
                     }
-                    // Paused now, or served again.
+                    // Either it is newly paused, or it is served again.
                     changed = true;
                 }
             }
@@ -58,7 +59,7 @@ impl Rollouts {
                     serving,
                     None,
                     Standing::Good,
-                    format!("{} runs, and no circuit breaker open", serving.runs()),
+                    format!("{} runs, and no circuit breaker is open", serving.runs()),
                 ));
             }
         }
@@ -74,7 +75,7 @@ impl Rollouts {
         self.found.push(judgement);
     }
 
-    /// A file that no host of these rules will ever serve.
+    /// Record that the bytes of this file are bad, so that no host with the same rules tries them.
     pub(super) fn judge_refusal(&mut self, path: &Path, cause: &RefusedCause) {
         let sha256 = self.by_file.get(path).and_then(|rollout| rollout.sha256.clone());
         if let (RefusedCause::Load(error), Some(sha256)) = (cause, sha256)
@@ -93,13 +94,14 @@ impl Rollouts {
         }
     }
 
-    /// Verdicts that were found out since the last call.
+    /// Judgements made since the last call.
     pub fn take_found(&mut self) -> Vec<Judgement> {
         std::mem::take(&mut self.found)
     }
 
-    /// What all hosts know by now. A version that another one took out of service goes here as
-    /// well, and what was forgotten is tried again. Says whether anything changed.
+    /// Adopt what all hosts know by now. A version that another host took out of service is removed
+    /// here as well, and a version whose judgement was withdrawn is tried again. Returns whether
+    /// anything changed.
     pub fn adopt(&mut self, judgements: Arc<Judgements>) -> bool {
         self.known.judgements = Arc::clone(&judgements);
         let (mut changed, mut back) = (false, Vec::new());
@@ -140,7 +142,8 @@ impl Rollouts {
         changed
     }
 
-    /// An operator says that a plugin, an entrypoint or a file is to be tried again.
+    /// Reset a plugin, an entrypoint or a file at the operator's request. Returns whether it was
+    /// found.
     pub fn reset(&mut self, name: &str) -> bool {
         Arc::make_mut(&mut self.known.judgements).forget(name);
         let mut found = false;
@@ -162,7 +165,7 @@ impl Rollouts {
                 |judgement: &Judgement| judgement.plugin == name || judgement.entrypoint.as_deref() == Some(name);
             mine |= matches!(&rollout.fault, Some(RefusedCause::Judged(judgement)) if judged(judgement));
             if mine && rollout.fault.as_ref().is_some_and(RefusedCause::is_of_a_version) {
-                // The content that was taken out of service is looked at again.
+                // Load the content that was taken out of service again.
                 rollout.forget();
             }
             if mine {
@@ -174,7 +177,7 @@ impl Rollouts {
     }
 }
 
-/// For verdicts of this host's own, until it reads them again.
+/// The `host` of this host's own judgements until they are read back from the database.
 const HERE: &str = "this host";
 
 fn judgement(version: &Version, entrypoint: Option<&str>, standing: Standing, reason: String) -> Judgement {

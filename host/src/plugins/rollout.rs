@@ -1,4 +1,4 @@
-//! What is known about one file, and what follows from how its versions do.
+//! The state of one file, and the transitions that follow from how its versions do.
 
 use std::time::{Duration, Instant};
 
@@ -7,34 +7,33 @@ use super::look::Flight;
 use super::version::Version;
 use super::{Canary, Folder, RefusedCause};
 
-/// The first wait before a file is looked at again that was refused for a cause that may pass; each
-/// further one is twice as long.
+/// Delay before a file is loaded again after a transient failure. It doubles each time.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
 const LAST_RETRY: Duration = Duration::from_secs(600);
 
-/// What is known about one file.
+/// The state of one file.
 #[derive(Debug, Default)]
 pub(super) struct Rollout {
-    /// The content that was looked at, or is being looked at.
+    /// The content that was loaded or is being loaded.
     pub(super) stamp: Option<Stamp>,
     pub(super) sha256: Option<String>,
     pub(super) loading: Option<Flight>,
     pub(super) serving: Option<Version>,
-    /// What was served before, to go back to.
+    /// The version served before, to roll back to.
     pub(super) previous: Option<Version>,
-    /// What was served before is being looked for on disk.
+    /// The search for an earlier version on disk.
     pub(super) back: Option<Flight>,
-    /// There is nothing to go back to from this version, on disk either.
+    /// The version for which no earlier one exists, not even on disk.
     pub(super) no_way_back: Option<String>,
     pub(super) canary: Option<(Canary, Version)>,
-    /// Good, but another file has its name or an entrypoint of it.
+    /// A good version whose name or entrypoint another file has.
     pub(super) blocked: Option<Version>,
     pub(super) fault: Option<RefusedCause>,
-    /// What was tried in vain, and is tried again.
+    /// The next attempt after a transient failure.
     pub(super) again: Option<Again>,
 }
 
-/// A cause that may pass.
+/// When to try again after a transient failure.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Again {
     pub(super) tries: u32,
@@ -42,7 +41,7 @@ pub(super) struct Again {
 }
 
 impl Again {
-    /// After one more try in vain.
+    /// The delay after one more failure.
     pub(super) fn after(before: Option<Again>) -> Again {
         let tries = before.map_or(0, |again| again.tries) + 1;
         let wait = FIRST_RETRY.saturating_mul(1 << (tries - 1).min(16)).min(LAST_RETRY);
@@ -51,15 +50,15 @@ impl Again {
 }
 
 impl Rollout {
-    /// Look at the file again with the next scan; what is served stays.
+    /// Load the file again with the next scan. What is served stays.
     pub(super) fn forget(&mut self) {
         (self.stamp, self.sha256, self.again) = (None, None, None);
     }
 
-    /// Have each version do what it is granted now, and no more: the one to go back to as well. One
-    /// that the grants are not for is not served any more.
+    /// Apply the current grants to every version, including the one to roll back to. A version that
+    /// they do not fit is no longer served.
     pub(super) fn regrant(&mut self, folder: &Folder) {
-        // What is being looked at is looked at under the old ones.
+        // Loads in progress use the old grants.
         (self.loading, self.back) = (None, None);
         let mut fault = None;
         let mut under = |version: Version| version.regranted(folder).map_err(|cause| fault = Some(cause)).ok();
@@ -75,8 +74,8 @@ impl Rollout {
         }
     }
 
-    /// The canary that crashes goes, and one that has proved itself takes over. What went, and
-    /// whether anything changed.
+    /// Remove a canary that crashes, or promote one that has run often enough. Returns the removed
+    /// version, and whether anything changed.
     pub(super) fn review_canary(&mut self) -> (Option<Version>, bool) {
         let Some((rule, version)) = &self.canary else { return (None, false) };
         if let Some(fault) = version.crashing() {
@@ -92,7 +91,8 @@ impl Rollout {
         (None, true)
     }
 
-    /// The version that crashes makes room for the one before it, if there is one: what went.
+    /// Replace a version that crashes by the one before it, if there is one. Returns the version
+    /// that was removed.
     pub(super) fn roll_back(&mut self) -> Option<Version> {
         let fault = self.serving.as_ref().and_then(Version::crashing)?;
         let previous = self.previous.take_if(|previous| previous.crashing().is_none())?;

@@ -1,5 +1,5 @@
-//! What the host knows about each file of the folder: which content it looked at, which version of
-//! the plugin it serves, and which it served before. Decides; spawns nothing and waits for nothing.
+//! What the host knows about each file of the folder: which content it loaded, which version it
+//! serves, and which it served before. It only decides: it spawns no tasks and waits for nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use super::{BreakerRule, CircuitBreaker, Files, Folder, RefusedCause};
 use pgq_engine::Loaded;
 use pgq_job::judgement::{Judgement, Judgements};
 
-/// A file that changed this recently may change again: it is left alone for so long.
+/// A file that changed within this time may still be being written, so it is left alone.
 pub const SETTLE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
@@ -26,30 +26,30 @@ pub struct Rollouts {
     pub(super) rule: BreakerRule,
     pub(super) by_file: BTreeMap<PathBuf, Rollout>,
     pub(super) known: Known,
-    /// Verdicts that were found out here and not told yet.
+    /// Judgements made here that other hosts have not been told.
     pub(super) found: Vec<Judgement>,
-    /// Looks for what was served before, to be begun.
+    /// Loads of earlier versions that are yet to be started.
     pub(super) due: Vec<Loading>,
-    /// Entrypoints that were served since the start.
+    /// Every entrypoint that was served since the start.
     pub(super) ever: BTreeSet<Arc<str>>,
-    /// The files that came with the start are being looked at.
+    /// The files that were there at the start are still being loaded.
     starting: bool,
     looks: u64,
-    /// Told when a circuit breaker opens.
+    /// Notified when a circuit breaker opens.
     opened: Arc<Notify>,
 }
 
-/// What a look at the folder found.
+/// The result of a scan of the folder.
 #[derive(Debug, Default)]
 pub struct Scan {
     pub due: Vec<Loading>,
     pub changed: bool,
-    /// Some are being written: scan again.
+    /// Some files are still being written: scan again.
     pub unsettled: bool,
 }
 
 impl Rollouts {
-    /// Nothing is known yet. `opened` is told when a circuit breaker opens.
+    /// Starts with no files. `opened` is notified when a circuit breaker opens.
     pub fn new(folder: Folder, rule: BreakerRule, opened: Arc<Notify>) -> Rollouts {
         let known = Known { judgements: Arc::default(), rules: folder.rules().into(), kept: None };
         let (by_file, ever) = (BTreeMap::new(), BTreeSet::new());
@@ -67,13 +67,13 @@ impl Rollouts {
         }
     }
 
-    /// The same with what is known of versions, and a place for those that were served.
+    /// Adds what is known about versions, and the store for versions that were served.
     pub fn with(self, judgements: Judgements, kept: Option<KeptVersions>) -> Rollouts {
         Rollouts { known: Known { judgements: Arc::new(judgements), kept, ..self.known }, ..self }
     }
 
-    /// Compare what is in the folder with what is known. With `settle`, files that changed a moment
-    /// ago are left for the next time.
+    /// Compare the folder with the known state. With `settle`, files that changed a moment ago are
+    /// left for the next scan.
     pub fn scan(&mut self, files: Files, settle: bool) -> Scan {
         let before = self.by_file.len();
         self.by_file.retain(|path, _| files.contains_key(path));
@@ -86,7 +86,7 @@ impl Rollouts {
                 }
                 continue;
             }
-            // What is being looked at is not there any more.
+            // The content that is being loaded is no longer in the file.
             (rollout.stamp, rollout.loading, rollout.again) = (None, None, None);
             if settle && stamp.age() < SETTLE {
                 scan.unsettled = true;
@@ -108,7 +108,7 @@ impl Rollouts {
         loading
     }
 
-    /// Look for a version that was served before, to put it in the place of this one.
+    /// Look for an earlier version to replace this one.
     pub(super) fn look_back(&mut self, path: &Path, sha256: &str) {
         self.looks += 1;
         let (known, number) = (self.known.clone(), self.looks);
@@ -119,18 +119,17 @@ impl Rollouts {
         self.due.push(loading);
     }
 
-    /// Looks that follow from what was found out, to be begun now.
+    /// Loads of earlier versions, to be started now.
     pub fn take_due(&mut self) -> Vec<Loading> {
         std::mem::take(&mut self.due)
     }
 
-    /// Forget what was looked at, so that the next scan looks at everything again; what is served
-    /// stays.
+    /// Load every file again with the next scan. What is served stays.
     pub fn forget(&mut self) {
         self.by_file.values_mut().for_each(Rollout::forget);
     }
 
-    /// An operator has changed what plugins may do.
+    /// Apply changed grants.
     pub fn regrant(&mut self, folder: Folder) {
         self.folder = folder;
         for rollout in self.by_file.values_mut() {
@@ -138,13 +137,13 @@ impl Rollouts {
         }
     }
 
-    /// All files that came with the start were looked at: from now on, what is served stays with
-    /// the file that serves it.
+    /// All files that were there at the start are loaded. From now on, a name or an entrypoint
+    /// stays with the file that serves it.
     pub fn started(&mut self) {
         self.starting = false;
     }
 
-    /// What became of a file that was looked at.
+    /// Take in the result of a load.
     pub fn settle(&mut self, LookedAt { path, number, fetched }: LookedAt) {
         let Some(rollout) = self.by_file.get_mut(&path) else { return };
         if let Fetched::Before(version) = fetched {
@@ -153,7 +152,7 @@ impl Rollouts {
             }
             return;
         }
-        // The file went or changed meanwhile.
+        // The file was removed or changed meanwhile.
         if rollout.loading.take_if(|flight| flight.is(number)).is_none() {
             return;
         }
@@ -177,7 +176,7 @@ impl Rollouts {
         }
     }
 
-    /// What was served is served on; where nothing was, a version of before is.
+    /// What is served stays. If nothing is, an earlier version is served.
     fn refuse(&mut self, path: &Path, cause: RefusedCause, instead: Option<Arc<Loaded>>) {
         self.judge_refusal(path, &cause);
         if let Some(instead) = instead {
@@ -224,7 +223,7 @@ impl Rollouts {
 
     fn offer(&mut self, path: &Path, loaded: Arc<Loaded>) {
         let Some(rollout) = self.by_file.get_mut(path) else { return };
-        // Back to what is served: a roll-back by hand, or a canary withdrawn.
+        // The file is back to what is served: a manual roll-back, or a withdrawn canary.
         if rollout
             .serving
             .as_ref()
@@ -241,13 +240,13 @@ impl Rollouts {
         self.unblock(path);
     }
 
-    /// Serve the version that waits, unless its name or an entrypoint belongs to another file.
+    /// Serve the blocked version, unless its name or an entrypoint belongs to another file.
     pub(super) fn unblock(&mut self, path: &Path) {
         let Some(version) = self.by_file.get(path).and_then(|rollout| rollout.blocked.clone()) else { return };
         let mut evicted = Vec::new();
         let mut conflict = self.conflict(path, &version.loaded);
-        // Files that come together, as at the start, may be looked at in any order: the first by
-        // name wins.
+        // Files that arrive together, as at the start, may finish loading in any order. The first
+        // by name wins.
         while let Some((by, _)) = conflict.as_ref().filter(|(by, _)| self.starting && path < by.as_path()) {
             let by = by.clone();
             if let Some(rollout) = self.by_file.get_mut(&by) {
@@ -273,8 +272,9 @@ impl Rollouts {
         evicted.iter().for_each(|by| self.unblock(by));
     }
 
-    /// A file never takes what another one serves, whatever the names of the two: a bad deploy of
-    /// one plugin must not take another out of service.
+    /// The file that already serves this name or an entrypoint, and the refusal that follows. File
+    /// names do not matter here: a bad deploy of one plugin must not take another one out of
+    /// service.
     fn conflict(&self, path: &Path, plugin: &Loaded) -> Option<(PathBuf, RefusedCause)> {
         for (by, rollout) in self.by_file.iter().filter(|(other, _)| *other != path) {
             for version in rollout.serving.iter().chain(rollout.canary.iter().map(|(_, version)| version)) {

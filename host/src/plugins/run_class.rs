@@ -1,11 +1,11 @@
-//! What to expect of an entrypoint's next run, by those before: whether it computes for long.
+//! Predicts from earlier runs whether the next run of an entrypoint will be long.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// The memory: so many runs of one kind in a row, and nothing is left of the other.
+/// This many runs of one kind in a row erase all memory of the other kind.
 const MOST: u8 = 4;
 
-/// How the last runs were. None yet is as short ones.
+/// A score of the last runs. It starts as if they had been short.
 #[derive(Debug, Default)]
 pub struct RunClass(AtomicU8);
 
@@ -15,12 +15,12 @@ impl RunClass {
         self.0.load(Ordering::Relaxed) >= MOST / 2
     }
 
-    /// A run ended, and was long or not.
+    /// Record whether a run was long.
     pub fn observe(&self, long: bool) {
         let step = |long_runs: u8| if long { (long_runs + 1).min(MOST) } else { long_runs.saturating_sub(1) };
         let long_runs = self.0.load(Ordering::Relaxed);
-        // Runs that end at the same time may count as one, which is good enough; and nearly all are
-        // as the one before.
+        // Two runs that end at the same time may count as one, which is good enough. Nearly all
+        // runs are like the one before, so this rarely stores anything.
         if step(long_runs) != long_runs {
             self.0.store(step(long_runs), Ordering::Relaxed);
         }

@@ -1,4 +1,4 @@
-//! What the rollouts come to now, for those who claim and run.
+//! The current snapshot of the rollouts, for the code that claims and runs jobs.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::meter::EntrypointMetrics;
 
 impl Rollouts {
     pub fn snapshot(&mut self) -> PluginSet {
-        // Where a file went, another may have waited for its name.
+        // When a file is removed, another may have been waiting for its name.
         let waiting: Vec<PathBuf> = self
             .by_file
             .iter()
@@ -20,7 +20,7 @@ impl Rollouts {
         waiting.iter().for_each(|path| self.unblock(path));
         let mut set = PluginSet { files: Vec::new(), entries: HashMap::new(), loading: Vec::new(), lost: Vec::new() };
         for (path, rollout) in &self.by_file {
-            // Not looked at yet.
+            // Still being loaded for the first time.
             if rollout.serving.is_none() && rollout.fault.is_none() {
                 set.loading.extend(rollout.loading.as_ref().map(|_| path.clone()));
                 continue;
@@ -46,7 +46,7 @@ impl Rollouts {
                 let name = Arc::clone(&served.entrypoint);
                 match set.entries.get_mut(&name) {
                     Some(entry) => entry.canary = Some((canary.share, served)),
-                    // New in this version: there is nobody else to run it.
+                    // An entrypoint that is new in this version, so no stable version can run it.
                     None => drop(set.entries.insert(name, Entry { stable: served, canary: None, paused: false })),
                 }
             }

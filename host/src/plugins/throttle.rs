@@ -1,25 +1,25 @@
-//! How often jobs of one entrypoint may come back at once. A handler that snoozes for no time, or
-//! fails over and over and wants to run again at once, would else spend the database on its turns:
-//! three log rows each, thousands of times a second.
+//! Limits how often jobs of one entrypoint return to the queue at once. Without it, a handler that
+//! snoozes for zero seconds, or that fails and retries immediately, would write three log rows
+//! thousands of times a second.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A job that comes back sooner than this waits for its turn, and no longer than this: ten thousand
-/// jobs that fail together, and ask for another run at once, have it a second later, and none of
-/// them has more than one a second.
+/// Jobs that return sooner than this wait for their turn, and for no longer than this. If ten
+/// thousand jobs fail together and retry at once, they all run one second later, and none of them
+/// runs more than once a second.
 const SOON: Duration = Duration::from_secs(1);
-/// Jobs that come back soon, per second and host.
+/// Jobs per second and host that may return sooner.
 const RATE: u32 = 100;
-/// So many may come back together.
+/// How many may return at the same moment.
 const BURST: u32 = 100;
 
-/// When the next one may come back.
+/// When the next job may return.
 #[derive(Debug, Default)]
 pub struct Throttle(Mutex<Option<Instant>>);
 
 impl Throttle {
-    /// How long a job waits that is to come back after `delay`.
+    /// How long a job that asks to return after `delay` has to wait.
     pub fn delay(&self, delay: Duration) -> Duration {
         self.delay_at(delay, Instant::now())
     }
@@ -30,7 +30,7 @@ impl Throttle {
         }
         let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = Duration::from_secs(1) / RATE;
-        // Turns that were not used are there for later, as many as may come together.
+        // Unused turns are saved up to the burst size.
         let earliest = now.checked_sub(turn * BURST).unwrap_or(now);
         let mine = next.map_or(earliest, |next| next.clamp(earliest, now + SOON));
         *next = Some(mine + turn);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{CircuitBreaker, Folder, RefusedCause, RunClass, Throttle};
 use pgq_engine::Loaded;
 
-/// One version of a plugin, and how it does.
+/// One version of a plugin, and the circuit breakers of its entrypoints.
 #[derive(Debug, Clone)]
 pub(super) struct Version {
     pub(super) loaded: Arc<Loaded>,
@@ -17,7 +17,7 @@ pub(super) struct Version {
 }
 
 impl Version {
-    /// Nothing is known yet of how it does.
+    /// A version without any runs yet.
     pub(super) fn new(loaded: Arc<Loaded>, breaker: impl Fn(&str) -> CircuitBreaker) -> Version {
         let entrypoints = || loaded.declaration.entrypoints.keys().cloned();
         let breakers = entrypoints().map(|name| (name.clone(), Arc::new(breaker(&name)))).collect();
@@ -27,7 +27,7 @@ impl Version {
         Version { loaded, breakers, run_classes, lasting, throttles }
     }
 
-    /// The same under what the folder grants now; how it does is not forgotten.
+    /// The same version under the current grants. Its circuit breakers keep their state.
     pub(super) fn regranted(&self, folder: &Folder) -> Result<Version, RefusedCause> {
         let grants = folder.grants_of(&self.loaded.name);
         if grants == *self.loaded.grants {
@@ -41,7 +41,7 @@ impl Version {
         self.breakers.values().map(|breaker| breaker.runs()).sum()
     }
 
-    /// Whether a circuit breaker of it is open.
+    /// The refusal to report if one of its circuit breakers is open.
     pub(super) fn crashing(&self) -> Option<RefusedCause> {
         let (entrypoint, breaker) = self.breakers.iter().find(|(_, breaker)| breaker.open_until().is_some())?;
         let (crashes, runs) = breaker.crashes();

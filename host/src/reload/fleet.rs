@@ -1,6 +1,5 @@
-//! Verdicts on versions, between this host and the others of its queue: what is found out here is
-//! kept in the database, and what is there is known here. Where there is no place for them, they
-//! are this host's own.
+//! Exchanges judgements on plugin versions with the other hosts of the queue through the database.
+//! If the database has no table for them, they stay on this host.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,24 +11,24 @@ use tokio_util::sync::CancellationToken;
 use pgq_job::judgement::{Judgement, Judgements};
 use pgq_queue::Queue;
 
-/// Between two looks, where no notification came: one may have been lost.
+/// How often the table is read without a notification, since one may be lost.
 const PERIOD: Duration = Duration::from_secs(60);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
-/// No answer of the database is waited for any longer.
+/// How long to wait for an answer from the database.
 const ANSWER: Duration = Duration::from_secs(10);
-/// For what was found out right before a stop.
+/// How long to keep writing judgements during a stop.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
-/// What the reload task has to say.
+/// A message from the reload task.
 #[derive(Debug)]
 pub(super) enum News {
     Found(Box<Judgement>),
-    /// An operator says that this name is to be tried again.
+    /// An operator resets this name.
     Forget(String),
 }
 
-/// The reload task's end.
+/// The reload task's end of the link.
 #[derive(Debug)]
 pub struct Link {
     news: mpsc::UnboundedSender<News>,
@@ -43,13 +42,13 @@ pub struct Fleet {
     news: mpsc::UnboundedReceiver<News>,
     heard: Arc<Notify>,
     known: watch::Sender<Arc<Judgements>>,
-    /// Not written yet, by subject.
+    /// Judgements that are not written yet, by subject.
     pending: HashMap<String, Judgement>,
 }
 
 impl Link {
     pub(super) fn found(&self, judgement: Judgement) {
-        // The other end lives as long as the host.
+        // The receiver lives as long as the host.
         let _ = self.news.send(News::Found(Box::new(judgement)));
     }
 
@@ -57,19 +56,19 @@ impl Link {
         let _ = self.news.send(News::Forget(name.to_owned()));
     }
 
-    /// Something has changed in the database.
+    /// Read the table again: something in it changed.
     pub(super) fn look_again(&self) {
         self.heard.notify_one();
     }
 }
 
-/// Both ends, with what is known at the start. A database that does not answer is asked again
-/// later.
+/// Both ends of the link, with what is known at the start. If the database does not answer, it is
+/// asked again later.
 pub async fn join(queue: Queue) -> (Link, Fleet) {
     let known: Judgements = match tokio::time::timeout(ANSWER, queue.judgements()).await {
         Ok(Ok(judgements)) => judgements.into_iter().collect(),
         Ok(Err(error)) => {
-            tracing::warn!(error = %error, "it is not known what was found out about plugins before; files are judged anew");
+            tracing::warn!(error = %error, "cannot read earlier judgements on plugins; every file is judged again");
             Judgements::default()
         }
         Err(_) => Judgements::default(),
@@ -82,7 +81,7 @@ pub async fn join(queue: Queue) -> (Link, Fleet) {
 }
 
 impl Fleet {
-    /// Until `stop`.
+    /// Run until `stop`.
     pub async fn keep(mut self, stop: CancellationToken) {
         let (mut wait, mut retry) = (PERIOD, FIRST_RETRY);
         loop {
@@ -110,7 +109,7 @@ impl Fleet {
                         Ok(Err(error)) => error.to_string(),
                         _ => format!("no answer within {ANSWER:?}"),
                     };
-                    tracing::debug!(error, "verdicts on plugin versions are not exchanged; trying again");
+                    tracing::debug!(error, "cannot exchange judgements on plugin versions; trying again");
                     (retry, (retry * 2).min(LAST_RETRY))
                 }
             };
@@ -146,11 +145,11 @@ impl Fleet {
         let judgements: Vec<Judgement> = self.pending.values().cloned().collect();
         match self.queue.judge(&judgements).await {
             Ok(()) => {}
-            // Bad data is no better the next time.
+            // Invalid data will not be accepted the next time either.
             Err(sqlx::Error::Database(error))
                 if error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23")) =>
             {
-                tracing::warn!(error = %error, "the database refuses what was found out about plugins; it is forgotten with this host's end");
+                tracing::warn!(error = %error, "the database rejects the judgements on plugins; this host forgets them when it stops");
             }
             Err(error) => return Err(error),
         }

@@ -1,8 +1,8 @@
-//! What it takes to load a plugin.
+//! What is needed to load a plugin.
 
 use pgq_engine::{CodeCache, Engine};
 
-/// Cheap to clone.
+/// The engine and its code cache. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Loader {
     pub engine: Engine,

@@ -1,5 +1,4 @@
-//! Looks at files that are under way, and those that wait: few at a time, and no more bytes of
-//! files in memory than there is room for.
+//! The queue of loads: a few run at a time, with a bound on the bytes of files in memory.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,12 +11,12 @@ use super::loader::Loader;
 use crate::plugins::{Folder, Loading, LookedAt};
 use pgq_engine::host_memory;
 
-/// Looks at a time: each has a thread, most of the time waits for a compiler, and leaves the others
-/// to what is compiled already.
+/// Loads at a time. Each has a thread, and most of them wait for a compiler while the others load
+/// code that is already compiled.
 const AT_A_TIME: usize = 16;
-/// Bytes of files in memory at a time, where there is plenty of it. One file always fits.
+/// The most bytes of files in memory at a time. One file always fits.
 const BYTES: u64 = 192 << 20;
-/// No more than this part of the memory that the host may use.
+/// The files use at most this fraction (one eighth) of the memory that the host may use.
 const PART: u64 = 8;
 
 #[derive(Debug)]
@@ -42,20 +41,20 @@ impl Loads {
         self.begin();
     }
 
-    /// Whether none is left.
+    /// Whether nothing is waiting or running.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty()
     }
 
-    /// The next that ends; `None` where none is under way.
+    /// The next load that ends. `None` if none is running.
     pub(super) async fn next(&mut self) -> Option<Result<LookedAt, JoinError>> {
         let looked = self.running.join_next().await;
         self.begin();
         looked
     }
 
-    /// On threads of their own: neither the control runtime nor the guests wait for a compiler or
-    /// for a plugin's `describe`.
+    /// Each load has its own blocking thread: neither the control runtime nor the guests wait for a
+    /// compiler or for a plugin's `describe`.
     fn begin(&mut self) {
         while self.running.len() < AT_A_TIME
             && let Some((loading, folder)) = self.waiting.pop_front()

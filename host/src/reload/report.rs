@@ -1,15 +1,15 @@
-//! What changed in what is served, in the log: each file once per change.
+//! Logs what changed between two snapshots. Each change of a file is logged once.
 
 use std::time::Duration;
 
 use crate::logging::list;
 use crate::plugins::{File, Folder, PluginSet};
 
-/// Of a long list, so much is said: a plugin that declares a thousand things must not fill the log
-/// with them.
+/// The most items listed in one message: a plugin that declares a thousand items must not fill the
+/// log.
 const SAID: usize = 20;
 
-/// What only the start can tell.
+/// Warnings that only make sense at the start.
 pub(super) fn beginning(set: &PluginSet, folder: &Folder) {
     for name in folder.grants.keys().filter(|name| !set.plugins().any(|plugin| *plugin.name == ***name)) {
         tracing::warn!(plugin = name, "the configuration grants something to a plugin that is not loaded");
@@ -19,7 +19,7 @@ pub(super) fn beginning(set: &PluginSet, folder: &Folder) {
     }
 }
 
-/// What is different now.
+/// Log what is different now.
 pub(super) fn changes(before: &PluginSet, now: &PluginSet) {
     for file in now.files() {
         let old = before.files().iter().find(|old| old.path == file.path);
@@ -50,13 +50,13 @@ fn versions(old: Option<&File>, file: &File) {
             tracing::warn!(plugin = %plugin.name, "{missing}");
         }
         if missing.len() > SAID {
-            tracing::warn!(plugin = %plugin.name, more = missing.len() - SAID, "it needs more that it is not granted; `pgq-host plugin inspect` lists all of it");
+            tracing::warn!(plugin = %plugin.name, more = missing.len() - SAID, "the plugin needs more that it is not granted; `pgq-host plugin inspect` lists everything");
         }
     }
     if let Some(plugin) = &file.canary
         && old.and_then(canary) != canary(file)
     {
-        tracing::info!(file = %file.path.display(), plugin = %plugin.name, version = plugin.version, sha256 = &plugin.sha256[..12], "canary loaded: it runs a share of the jobs until it has proved itself");
+        tracing::info!(file = %file.path.display(), plugin = %plugin.name, version = plugin.version, sha256 = &plugin.sha256[..12], "canary loaded; it runs a share of the jobs until it is promoted");
     }
 }
 
@@ -74,11 +74,11 @@ fn pauses(old: Option<&File>, file: &File) {
     for (entrypoint, until) in file.paused.iter().filter(|(name, _)| !was(name)) {
         let pause =
             Duration::from_secs(until.saturating_duration_since(std::time::Instant::now()).as_secs_f64().ceil() as u64);
-        tracing::error!(file = %file.path.display(), job.entrypoint = %entrypoint, pause_ms = pause.as_millis(), "run after run crashes: the entrypoint is not claimed for a while; its jobs stay in the queue");
+        tracing::error!(file = %file.path.display(), job.entrypoint = %entrypoint, pause_ms = pause.as_millis(), "run after run crashes: the entrypoint is paused and its jobs stay in the queue");
     }
     for (entrypoint, _) in old.into_iter().flat_map(|old| &old.paused) {
         if !file.paused.iter().any(|(paused, _)| paused == entrypoint) {
-            tracing::info!(file = %file.path.display(), job.entrypoint = %entrypoint, "the entrypoint is claimed again");
+            tracing::info!(file = %file.path.display(), job.entrypoint = %entrypoint, "the pause is over: the entrypoint is claimed again");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Tells that something in a folder may have changed. Hints only: whoever waits looks for itself.
+//! Hints that something in a folder may have changed. The receiver compares the folder itself.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
-/// Watches the folder, not its files: a watch on a file dies when another file is renamed over it.
+/// Watches the folder rather than its files: a watch on a file dies when another file is renamed
+/// over it.
 pub(super) struct Watcher {
     folder: PathBuf,
     hint: Arc<Notify>,
@@ -14,7 +15,7 @@ pub(super) struct Watcher {
     failed: bool,
 }
 
-/// Which folder a path leads to: another one, once a link was swapped.
+/// Identifies the directory that a path leads to. It changes when a symlink is swapped.
 type Identity = (u64, u64);
 
 impl Watcher {
@@ -29,7 +30,7 @@ impl Watcher {
         self.hint.notified().await;
     }
 
-    /// Watch what the path leads to now, if that is not what is being watched.
+    /// Watch the directory that the path leads to now, if it is not watched already.
     pub(super) fn renew(&mut self) {
         let identity = identity(&self.folder);
         if self.watching.as_ref().map(|(_, identity)| *identity) == identity {
@@ -41,12 +42,12 @@ impl Watcher {
             Ok(watcher) => {
                 self.watching = Some((watcher, identity));
                 self.failed = false;
-                // Whatever came between the last scan and this watch.
+                // Something may have changed between the last scan and this watch.
                 self.hint.notify_one();
             }
             Err(error) if !self.failed => {
                 self.failed = true;
-                tracing::warn!(folder = %self.folder.display(), error = %error, "cannot watch the plugins folder; it is looked at every few seconds instead");
+                tracing::warn!(folder = %self.folder.display(), error = %error, "cannot watch the plugins folder; it is scanned every few seconds instead");
             }
             Err(_) => {}
         }
@@ -55,8 +56,8 @@ impl Watcher {
     fn watch(&self) -> notify::Result<RecommendedWatcher> {
         let hint = Arc::clone(&self.hint);
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading a file is no change of it; our own reads would keep us busy for ever. An
-            // error may hide a change.
+            // Ignore reads: our own would cause scans without end. An error counts as a change,
+            // because it may hide one.
             if event.is_ok_and(|event| {
                 matches!(
                     event.kind,

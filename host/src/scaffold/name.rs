@@ -1,13 +1,14 @@
-//! What a plugin may be called: what the registry of plugins takes and cargo, too.
+//! Names that a plugin may have: those accepted by both the plugin registry and cargo.
 
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-/// As the contract has it.
+/// The limit in the plugin contract.
 const MOST_BYTES: usize = 64;
 
-/// Names that cargo refuses for a crate: Rust's keywords, crates that come with Rust, and those that the plugin depends on.
+/// Names that cargo rejects for a crate: Rust's keywords, crates that come with Rust, and the
+/// plugin's own dependencies.
 const TAKEN: [&str; 59] = [
     "abstract",
     "alloc",
@@ -70,14 +71,14 @@ const TAKEN: [&str; 59] = [
     "pgq_plugin_sdk",
 ];
 
-/// Why a name will not do.
+/// Why a name is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Not what the contract allows.
+    /// The contract does not allow it.
     #[error("{0:?} is not made of a-z, 0-9, `-` and `_` (64 at most, the first a letter); try one like `send-mail`")]
     Form(String),
     /// Cargo would not build it.
-    #[error("{0:?} cannot be a crate's name: Rust or the SDK has it already; try one like `{0}-job`")]
+    #[error("{0:?} cannot be a crate's name because Rust or the SDK already uses it; try one like `{0}-job`")]
     Taken(String),
 }
 
@@ -86,7 +87,7 @@ pub enum NameError {
 pub struct PluginName(String);
 
 impl PluginName {
-    /// What cargo calls the component.
+    /// Cargo's file name for the component.
     pub fn file(&self) -> String {
         format!("{}.wasm", self.replace('-', "_"))
     }
@@ -96,7 +97,7 @@ impl FromStr for PluginName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<PluginName, NameError> {
-        // A plugin's name may begin with a digit, a crate's may not.
+        // A plugin's name may start with a digit, but a crate's may not.
         let letters = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
         if !letters || text.len() > MOST_BYTES || !text.starts_with(|c: char| c.is_ascii_lowercase()) {
             return Err(NameError::Form(text.to_owned()));

@@ -1,50 +1,56 @@
-//! Where a new plugin has its SDK from: a checkout, or this binary.
+//! Where a new plugin gets its SDK: from a checkout, or from this binary.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 const CRATE: &str = "pgq-plugin-sdk";
-/// Its folder in a checkout.
+/// The SDK's folder in a checkout.
 const FOLDER: &str = "plugin-sdk";
-/// Its folder in a plugin that has its own.
+/// The SDK's folder in a plugin that has its own copy.
 pub(super) const VENDORED: &str = "vendor/pgq-plugin-sdk";
 
-/// The SDK as this binary was built with it, so that a plugin can be made wherever the binary is: paths in [`VENDORED`], and texts. Its
-/// manifest in the checkout inherits from a workspace; the one here stands alone.
+/// The SDK that this binary was built with, so that a plugin can be created wherever the binary is:
+/// paths in [`VENDORED`], and texts. The manifest in the checkout inherits from a workspace; this
+/// one stands alone.
 pub(super) fn files() -> impl Iterator<Item = (&'static str, String)> {
     const FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/sdk_files.rs"));
     let manifest = include_str!("sdk/Cargo.toml.in").replace("{{version}}", env!("CARGO_PKG_VERSION"));
     FILES.iter().map(|(path, text)| (*path, (*text).to_owned())).chain([("Cargo.toml", manifest)])
 }
 
-/// The path that was named leads to no SDK.
+/// The given path has no SDK.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no {CRATE} in {}; name the folder {FOLDER} of a checkout of pgq-host, or its parent", .0.display())]
 pub struct SdkError(PathBuf);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sdk {
-    /// In the plugin itself, written there from this binary.
+    /// In the plugin itself, written from this binary.
     Vendored,
-    /// In this folder, as the plugin's manifest is to have it.
+    /// In this folder, as the plugin's manifest should name it.
     Path(PathBuf),
 }
 
 impl Sdk {
-    /// In the checkout that somebody named.
+    /// The SDK in the checkout that the user named.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no SDK.
     pub fn at(path: &Path) -> Result<Sdk, SdkError> {
         let folder = [path.join(FOLDER), path.to_owned()].into_iter().find(|folder| is_sdk(folder));
-        // Absolute: the plugin may move.
+        // Absolute, because the plugin may move.
         let folder = folder.and_then(|folder| folder.canonicalize().ok()).ok_or_else(|| SdkError(path.to_owned()))?;
         Ok(Sdk::Path(folder))
     }
 
-    /// In the checkout that the new folder will be in, by a relative path, so that the plugin can be committed there.
+    /// The SDK of the checkout that will contain the new folder, by a relative path, so that the
+    /// plugin can be committed there.
     pub fn around(folder: &Path) -> Option<Sdk> {
         let folder = std::path::absolute(folder).ok()?;
         let (depth, root) = folder.ancestors().enumerate().skip(1).find(|(_, root)| is_sdk(&root.join(FOLDER)))?;
-        // `a/../b` and links would make the count a lie.
+        // Counting folders is only correct without `..` and symlinks.
         let there = folder.ancestors().skip(1).find(|parent| parent.exists())?;
         if there.canonicalize().ok()? != *there {
             return Sdk::at(root).ok();
@@ -52,7 +58,7 @@ impl Sdk {
         Some(Sdk::Path(std::iter::repeat_n("..", depth).collect::<PathBuf>().join(FOLDER)))
     }
 
-    /// Its folder, as the plugin's manifest has it.
+    /// Its folder, as the plugin's manifest names it.
     pub fn place(&self) -> &Path {
         match self {
             Sdk::Vendored => Path::new(VENDORED),
@@ -116,7 +122,7 @@ mod tests {
         }
         let count = |folder: &str| files().filter(|(path, _)| path.starts_with(folder)).count();
         assert!(count("src/") >= 15 && count("wit/") >= 5);
-        // What the manifest inherits is what it says here.
+        // The vendored manifest must spell out what the original inherits.
         let manifest = manifest.expect("a manifest");
         let inherited = |from: &toml::Table, section: &str, name: &str| from[section][name].clone();
         let declared = sdk["dependencies"].as_table().expect("a table");
@@ -124,7 +130,8 @@ mod tests {
         assert_eq!(ours.keys().collect::<Vec<_>>(), declared.keys().collect::<Vec<_>>());
         for (name, dependency) in ours {
             let shared = workspace["workspace"]["dependencies"][name].clone();
-            // The host may need more features of a crate than the SDK does, but never another version of it.
+            // The host may enable more features of a crate than the SDK, but must use the same
+            // version.
             let version = |value: &toml::Value| value.get("version").unwrap_or(value).clone();
             assert_eq!(version(dependency), version(&shared), "{name}");
         }

@@ -1,6 +1,5 @@
-//! How things stand at the moment of a scrape, in Prometheus' text format. Written anew each time,
-//! so that a plugin or an entrypoint that is gone is gone from the page, which a gauge that was
-//! once set never is.
+//! Gauges, written at each scrape in Prometheus' text format. They are not registered: a registered
+//! gauge would keep its last value after its plugin or entrypoint is removed.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -13,16 +12,17 @@ use crate::plugins::{File, PluginSet};
 use pgq_queue::Depth;
 use pgq_queue::told::Told as _;
 
-/// Two scrapers, or an impatient one, share a look at the queue.
+/// Scrapes within this time share one count of the queue.
 const SAMPLE_KEPT: Duration = Duration::from_secs(10);
-/// A look that takes long is made seldom: a fiftieth of the time at most goes into looking.
+/// A slow count is made less often, so that counting takes at most a fiftieth of the time.
 const SHARE: u32 = 50;
-/// Where nothing was found it is mostly another host's turn to tell, and soon it may be ours.
+/// Finding nothing mostly means that it is another host's turn to report. Ask again soon, because
+/// the turn may change.
 const NOTHING_KEPT: Duration = Duration::from_secs(30);
-/// Scrapers wait for ten seconds.
+/// Below the ten seconds that scrapers wait.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The last look at the queue.
+/// The last count of the queue.
 #[derive(Default)]
 pub(super) struct Sample(Mutex<Option<Look>>);
 
@@ -32,7 +32,7 @@ struct Look {
     keep: Duration,
 }
 
-/// Add to the page what is so now.
+/// Append the gauges to the page.
 pub(super) async fn write(page: &mut String, worker: &WorkerHandles, sample: &Sample) {
     let mut family = |name: &str, help: &str, series: &[(Labels, f64)]| {
         let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} gauge");
@@ -48,16 +48,16 @@ pub(super) async fn write(page: &mut String, worker: &WorkerHandles, sample: &Sa
         "Jobs that this host has claimed and not recorded yet",
         &plain(worker.leases.len() as f64),
     );
-    family("pgq_host_places", "Jobs that this host runs at a time", &plain(worker.places as f64));
+    family("pgq_host_places", "The number of jobs that this host can run at once", &plain(worker.places as f64));
     family(
         "pgq_host_listener_up",
-        "1 while notifications are heard",
+        "1 while the listener is connected",
         &plain(truth(worker.listening.as_ref().is_some_and(|listening| *listening.borrow()))),
     );
     let plugins = worker.plugins.borrow().clone();
     family(
         "pgq_host_plugin_info",
-        "1 for each plugin version that is served: stable, or canary beside it",
+        "1 for each plugin version that is served: stable, or a canary beside it",
         &served(&plugins),
     );
     family("pgq_host_plugin_refused", "1 while a file's content is not what is served", &refused(&plugins));
@@ -71,12 +71,12 @@ pub(super) async fn write(page: &mut String, worker: &WorkerHandles, sample: &Sa
         let age = |depth: &Depth| (labels(&[("entrypoint", &depth.entrypoint)]), depth.oldest_seconds);
         family(
             "pgq_host_queue_jobs",
-            "Jobs in the queue, whoever runs them; told by one host at a time",
+            "Jobs in the queue, whoever runs them; reported by one host at a time",
             &depths.iter().flat_map(jobs).collect::<Vec<_>>(),
         );
         family(
             "pgq_host_queue_oldest_seconds",
-            "How long the job that is due longest has waited; told by one host at a time",
+            "How long the longest-waiting due job has waited; reported by one host at a time",
             &depths.iter().map(age).collect::<Vec<_>>(),
         );
     }
@@ -90,18 +90,18 @@ impl Sample {
             _ => {}
         }
         let at = Instant::now();
-        // Hosts announce themselves every period, a quarter of it sooner or later; one that missed
-        // two is gone.
+        // Hosts announce themselves every period, give or take a quarter of it. One that missed two
+        // announcements is gone.
         let announced = announce::PERIOD.as_secs_f64() * 2.5;
         let depths = match tokio::time::timeout(LOOK_TIMEOUT, worker.queue.depth(announced)).await {
             Ok(Ok(depths)) => depths,
             Ok(Err(error)) => {
-                tracing::debug!(error = %error.told(), "the queue's depth is not known");
+                tracing::debug!(error = %error.told(), "cannot read the queue's depth");
                 Vec::new()
             }
             Err(_) => {
                 tracing::warn!(
-                    "the queue's depth took longer than {LOOK_TIMEOUT:?} to count; it is left out of the metrics for a while"
+                    "counting the queue took longer than {LOOK_TIMEOUT:?}; its depth is left out of the metrics for a while"
                 );
                 Vec::new()
             }
@@ -150,7 +150,7 @@ fn truth(so: bool) -> f64 {
     f64::from(u8::from(so))
 }
 
-/// As they stand behind a name.
+/// Labels in text format, to append to a metric's name.
 #[derive(Default)]
 struct Labels(String);
 

@@ -1,5 +1,5 @@
-//! Whether this host lives, and whether it is ready for work: two questions, since only the first
-//! one's no is cured by a restart.
+//! Whether this host is alive, and whether it is ready for work. These are two questions, because a
+//! restart only helps with the first.
 
 use std::time::Duration;
 
@@ -9,19 +9,18 @@ use pgq_queue::Queue;
 use pgq_queue::schema::{self, SchemaError};
 use pgq_queue::told::Told as _;
 
-/// Guests are interrupted every 10 ms, and a machine that is out of breath is no reason for a
-/// restart.
+/// Guests are interrupted every 10 ms, and an overloaded machine is no reason for a restart.
 const GUESTS_ANSWER: Duration = Duration::from_secs(8);
-/// Below what a probe waits for by default where it waits for longer than a second.
+/// Shorter than a typical probe's timeout.
 const DATABASE_ANSWERS: Duration = Duration::from_secs(2);
 
-/// A name, and what is wrong with it if anything is.
+/// The name of a check, and the problem if there is one.
 type Check = (&'static str, Result<(), String>);
 
 pub(super) struct Report(Vec<Check>);
 
 impl Report {
-    /// The process answers by answering.
+    /// Whether the process should be kept running. That it answers at all is part of the check.
     pub(super) async fn alive(worker: Option<&WorkerHandles>) -> Report {
         let mut checks = vec![("control", Ok(()))];
         if let Some(worker) = worker {
@@ -30,19 +29,19 @@ impl Report {
                 "guests",
                 guests
                     .then_some(())
-                    .ok_or_else(|| format!("a thread of theirs did not answer within {GUESTS_ANSWER:?}")),
+                    .ok_or_else(|| format!("one of their threads did not answer within {GUESTS_ANSWER:?}")),
             ));
-            // A worker that stops claims no more.
+            // A worker that is stopping claims no more.
             let silence = if worker.stopping.is_cancelled() { None } else { worker.watchdog.stalled_for() };
             checks.push((
                 "claims",
-                silence.map_or(Ok(()), |silence| Err(format!("the claim loop has been silent for {silence:.0?}"))),
+                silence.map_or(Ok(()), |silence| Err(format!("the claim loop has made no progress for {silence:.0?}"))),
             ));
         }
         Report(checks)
     }
 
-    /// Whether to count on it: a worker that is not ready may be running jobs all the same.
+    /// Whether to rely on it. A worker that is not ready may still be running jobs.
     pub(super) async fn ready(worker: Option<&WorkerHandles>) -> Report {
         let Some(worker) = worker else { return Report(vec![("worker", Err("it is starting".into()))]) };
         let claims = match worker.watchdog.last_error() {
@@ -53,7 +52,7 @@ impl Report {
         let (database, schema) = database(&worker.queue).await;
         let listener = match &worker.listening {
             Some(listening) if !*listening.borrow() => {
-                Err("no notification is heard; the queue is polled until the connection is back".into())
+                Err("the listener is disconnected; the queue is polled until it is back".into())
             }
             _ => Ok(()),
         };
@@ -73,7 +72,7 @@ impl Report {
 }
 
 impl std::fmt::Display for Report {
-    /// As Kubernetes' own servers write it.
+    /// The format of Kubernetes' own servers.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (name, found) in &self.0 {
             match found {
@@ -85,7 +84,7 @@ impl std::fmt::Display for Report {
     }
 }
 
-/// Both are one question to the catalog.
+/// One query to the catalog answers both.
 async fn database(queue: &Queue) -> (Result<(), String>, Result<(), String>) {
     let names = queue.names().clone();
     let ask =

@@ -1,4 +1,4 @@
-//! The pages, and the worker that they are about.
+//! The pages, and the worker that they describe.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::gauges;
 use super::worker_handles::WorkerHandles;
 
-/// The pages, from the start of the process to its end; and the worker that they are about, while
+/// The pages, which exist from the start of the process to its end, and the current worker, if
 /// there is one.
 pub struct Pages {
     pub(super) counts: PrometheusHandle,
@@ -17,7 +17,7 @@ pub struct Pages {
     ended: CancellationToken,
 }
 
-/// Dropped, the pages have no worker any more.
+/// Dropping it removes the worker from the pages.
 pub struct Shown(&'static Pages);
 
 impl Drop for Shown {
@@ -27,22 +27,22 @@ impl Drop for Shown {
 }
 
 impl Pages {
-    /// About no worker yet. They end with the guard that [`Pages::serving`] gives.
+    /// Pages without a worker. They end when the guard from [`Pages::serving`] is dropped.
     pub(super) fn new(counts: PrometheusHandle) -> Pages {
         Pages { counts, worker: Mutex::default(), depth: gauges::Sample::default(), ended: CancellationToken::new() }
     }
 
-    /// Whatever serves them keeps this.
+    /// A guard for the task that serves the pages.
     pub(super) fn serving(&self) -> DropGuard {
         self.ended.clone().drop_guard()
     }
 
-    /// Resolves when they are served no more, which nobody asks for.
+    /// Resolves when they are no longer served, which only happens if that task fails.
     pub async fn ended(&self) {
         self.ended.cancelled().await;
     }
 
-    /// Be about this worker, until what is handed back is dropped.
+    /// Describe this worker until the returned guard is dropped.
     pub fn show(&'static self, worker: WorkerHandles) -> Shown {
         *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(worker));
         Shown(self)
@@ -52,7 +52,7 @@ impl Pages {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Everything that is counted, and how things stand.
+    /// All counters and gauges.
     pub(super) async fn metrics(&self) -> String {
         let mut page = self.counts.render();
         if let Some(worker) = self.worker() {

@@ -1,4 +1,4 @@
-//! HTTP/1.1 for three pages: no framework, since there is nothing to route.
+//! An HTTP/1.1 server for three pages. There is nothing to route, so it needs no framework.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -21,24 +21,24 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::health::Report;
 use super::pages::Pages;
 
-/// Scrapers and probes are few: who holds more connections than these is neither. One more takes
-/// the place of the oldest that has not asked for anything: a probe asks at once.
+/// Scrapers and probes need few connections. If there are more, a new connection replaces the
+/// oldest one that has not sent a request; a probe sends its own at once.
 const CONNECTIONS: usize = 32;
-/// To send a request's head, and between two requests.
+/// The time to send a request's head, and between two requests.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// No probe's request is longer.
 const MAX_HEAD: usize = 16 << 10;
-/// What was counted is folded into buckets so often, or it would pile up until somebody asks.
+/// How often counts are folded into buckets. Otherwise they would accumulate until the next scrape.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Have the address, or say why not.
+/// Bind the address.
 pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
 }
 
-/// Serve the pages for ever.
+/// Serve the pages forever.
 pub(super) async fn serve(listener: TcpListener, pages: &'static Pages) {
     let mut connections = FuturesUnordered::new();
     let mut visitors = VecDeque::<Visitor>::new();
@@ -56,11 +56,11 @@ pub(super) async fn serve(listener: TcpListener, pages: &'static Pages) {
                     let (visitor, asks, sent_away) = Visitor::new();
                     visitors.push_back(visitor);
                     connections.push(async move {
-                        // Sent away by its going.
+                        // Closed when the visitor is removed.
                         tokio::select! { () = converse(stream, pages, &asks) => {} _ = sent_away => {} }
                     });
                 }
-                // Out of descriptors, most likely: accepting again at once would only spin.
+                // Most likely out of file descriptors. Accepting again at once would only spin.
                 Err(error) => {
                     tracing::debug!(error = %error, "cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -72,7 +72,7 @@ pub(super) async fn serve(listener: TcpListener, pages: &'static Pages) {
     }
 }
 
-/// A connection, as far as its place goes. Dropped, it is closed.
+/// A connection's place in the list. Dropping it closes the connection.
 struct Visitor {
     asks: Arc<AtomicBool>,
     stay: oneshot::Sender<Infallible>,
@@ -85,7 +85,7 @@ impl Visitor {
         (Visitor { asks: Arc::clone(&asks), stay }, asks, sent_away)
     }
 
-    /// Whether no question of it is being answered.
+    /// Whether it waits for a request.
     fn is_idle(&self) -> bool {
         !self.asks.load(Ordering::Relaxed)
     }
@@ -115,7 +115,7 @@ async fn converse(stream: TcpStream, pages: &'static Pages, asks: &AtomicBool) {
 
 async fn answer(request: Request<Incoming>, pages: &Pages) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered\n".into());
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are supported\n".into());
     }
     let worker = pages.worker();
     match request.uri().path() {
@@ -127,7 +127,7 @@ async fn answer(request: Request<Incoming>, pages: &Pages) -> Response<Full<Byte
             page.headers_mut().insert(header::CONTENT_TYPE, kind);
             page
         }
-        _ => text(StatusCode::NOT_FOUND, "there are /healthz, /readyz and /metrics\n".into()),
+        _ => text(StatusCode::NOT_FOUND, "the pages are /healthz, /readyz and /metrics\n".into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A worker, as far as the pages tell of it.
+//! The parts of a worker that the pages describe.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ pub struct WorkerHandles {
     pub queue: Queue,
     pub plugins: watch::Receiver<Arc<PluginSet>>,
     pub leases: Arc<Leases>,
-    /// Where its guests run.
+    /// The threads that run its guests.
     pub guests: Guests,
     pub places: usize,
     pub watchdog: Watchdog,
-    /// Whether it hears notifications; none where it is meant to poll.
+    /// Whether its listener is connected. `None` if it is configured to poll.
     pub listening: Option<watch::Receiver<bool>>,
-    /// Whether it serves what it is meant to.
+    /// Whether it serves everything that it should.
     pub readiness: Readiness,
     pub stopping: CancellationToken,
 }

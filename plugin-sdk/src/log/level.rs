@@ -1,4 +1,4 @@
-//! How loud a line is.
+//! The severity of a line.
 
 use crate::bindings::pgq::plugin::log as wit;
 
@@ -7,7 +7,7 @@ pub enum Level {
     Trace,
     Debug,
     Info,
-    /// Something to look at.
+    /// Something that deserves attention.
     Warn,
     Error,
 }

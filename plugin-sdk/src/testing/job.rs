@@ -1,4 +1,4 @@
-//! A job made up for a test.
+//! A job for a test.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,16 +8,16 @@ use crate::Directive;
 use crate::job::Source;
 use crate::millis::millis;
 
-/// The host's default of `max_attempts`.
+/// The host's default for `max_attempts`.
 const DEFAULT_MAX_ATTEMPTS: u32 = 25;
 
-/// The host's default of `timeout`.
+/// The host's default for `timeout`.
 const DEFAULT_TIME_LEFT: Duration = Duration::from_secs(300);
 
-/// A job made up for a test.
+/// A job for a test.
 ///
-/// It starts as the first run of job 1, with neither payload nor headers, five minutes to go, and a
-/// host that says [`Directive::Proceed`].
+/// It starts as the first run of job 1, with neither payload nor headers, five minutes left, and a
+/// host that answers [`Directive::Proceed`].
 #[derive(Clone, Debug)]
 #[must_use = "a test job is run by `TestRun::of`"]
 pub struct TestJob {
@@ -50,19 +50,19 @@ impl TestJob {
         }
     }
 
-    /// The payload, as bytes or text.
+    /// Set the payload to bytes or text.
     pub fn payload(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.payload = Some(bytes.into());
         self
     }
 
-    /// The payload, as JSON.
+    /// Set the payload to a value as JSON.
     ///
     /// # Panics
     ///
-    /// Where the value has no JSON form.
+    /// Panics if the value cannot be represented as JSON.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
-        self.payload(serde_json::to_vec(value).expect("the test's payload has a JSON form"))
+        self.payload(serde_json::to_vec(value).expect("the test's payload can be represented as JSON"))
     }
 
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -75,13 +75,13 @@ impl TestJob {
         self
     }
 
-    /// Which run it is, 1 for the first.
+    /// Set the number of the run, 1 for the first.
     pub fn attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
         self
     }
 
-    /// How many runs there will be at most. Without it the entrypoint's own number holds.
+    /// Set the most runs that there will be. By default, the entrypoint's own number applies.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = Some(attempts);
         self
@@ -92,19 +92,19 @@ impl TestJob {
         self
     }
 
-    /// When the job was enqueued.
+    /// Set when the job was enqueued.
     pub fn created(mut self, created: SystemTime) -> Self {
         self.created = created;
         self
     }
 
-    /// What [`Job::time_left`](crate::Job::time_left) says, all the time.
+    /// Set what [`Job::time_left`](crate::Job::time_left) returns.
     pub fn time_left(mut self, time_left: Duration) -> Self {
         self.time_left = time_left;
         self
     }
 
-    /// What [`Job::heartbeat`](crate::Job::heartbeat) says, all the time.
+    /// Set what [`Job::heartbeat`](crate::Job::heartbeat) returns.
     pub fn directive(mut self, directive: Directive) -> Self {
         self.directive = directive;
         self

@@ -1,4 +1,4 @@
-//! Keeps what a run logs and submits.
+//! Records what a run logs and submits.
 
 use std::cell::RefCell;
 
@@ -30,7 +30,7 @@ thread_local! {
 
 pub(super) type Recorded = (Vec<LogLine>, Vec<Enqueued>);
 
-/// Owns the thread's recording and gives it up even when a handler panics.
+/// Owns the thread's recording, and releases it even when a handler panics.
 pub(super) struct Recording;
 
 impl Recording {
@@ -50,7 +50,7 @@ impl Drop for Recording {
     }
 }
 
-/// Outside of a run (a helper called by a test) the line goes to stderr.
+/// Outside a run (in a helper called by a test), the line goes to stderr.
 pub(crate) fn emit(level: Level, message: &str, fields: &[(&str, String)]) {
     let line = LogLine {
         level,
@@ -63,7 +63,7 @@ pub(crate) fn emit(level: Level, message: &str, fields: &[(&str, String)]) {
     });
 }
 
-/// Outside of a run there is no job whose outcome a request could be committed with.
+/// Outside a run, there is no job whose outcome could carry a request.
 pub(crate) fn submit(job: Enqueued) -> Result<(), String> {
     RECORDED.with_borrow_mut(|recorded| match recorded {
         Some((_, enqueued)) => {

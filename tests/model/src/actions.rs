@@ -1,14 +1,14 @@
-//! What may happen next.
+//! The possible next steps.
 
 use crate::rules::Losses;
 use crate::state::*;
 
-/// One step. Numbers are places of workers and of jobs.
+/// One step. Numbers are indexes of workers and of jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Time passes: a third of a lease.
     Tick,
-    /// A worker asks; its statement is done at the server; the answer is there, or lost.
+    /// A worker sends a statement; the server executes it; the answer arrives, or is lost.
     AskToClaim(usize),
     Claim(usize, u8),
     SendOutcome(usize, usize),
@@ -44,7 +44,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Whether it is a choice of the model's adversary that need not be made.
+    /// Whether it is a choice of the adversary, which need not happen.
     pub fn is_fault(self) -> bool {
         use Action::*;
         matches!(
@@ -81,7 +81,8 @@ impl Protocol {
         self.of_world(state, actions);
     }
 
-    /// Who can do what its time demands has done it before the next tick: connected, renewed, and answered what is not slow.
+    /// Whether everything that must happen before the next tick has happened: whoever can has
+    /// connected, renewed, and received answers that are not slow.
     fn may_tick(&self, state: &State) -> bool {
         (0..WORKERS).filter(|place| state.able(*place)).all(|place| {
             let worker = &state.workers[place];
@@ -104,7 +105,7 @@ impl Protocol {
             Life::Frozen => actions.push(Action::Wake(place)),
             Life::Alive => self.of_living(state, place, actions),
         }
-        // What the server was sent, it does, whatever became of who sent it.
+        // The server executes what it has received, whatever happened to the sender.
         if state.server == Server::Up {
             self.of_server(state, place, actions);
         }
@@ -194,7 +195,7 @@ impl Protocol {
             actions.push(Action::JudgeLeases(place));
         }
         for who in owners(state) {
-            // Python workers are not announced.
+            // Python workers do not announce themselves.
             let watched = who.place as usize != place || who.life != worker.lives;
             if watched && who.place as usize != PYTHON && self.seems_gone(state, place, who) {
                 actions.push(Action::JudgeGone(place, who));
@@ -202,7 +203,8 @@ impl Protocol {
         }
     }
 
-    /// Whether this may begin now, beside what else is on this host. Of a suspect it is written down first that it does.
+    /// Whether this run may start now beside the others on this host. The start of a suspect's run
+    /// is recorded first.
     fn has_room(&self, state: &State, place: usize, one: Held) -> bool {
         let held = &state.workers[place].held;
         let runs = |held: &Held| match held.phase {
@@ -213,7 +215,7 @@ impl Protocol {
         let all = |fits: &dyn Fn(&Held) -> bool| held.iter().flatten().all(fits);
         let connected = state.connected(place);
         match one.suspicion {
-            // Not even while one waits that has to be alone.
+            // Not even while a job waits that has to run alone.
             Suspicion::None => {
                 all(&|held| held.suspicion != Suspicion::Alone || !runs(held) && held.phase != Phase::Waiting)
             }
@@ -224,7 +226,7 @@ impl Protocol {
 
     fn seems_gone(&self, state: &State, judge: usize, who: Who) -> bool {
         let old = state.workers[judge].session_age >= 1 || !self.rules.patience_after_a_restart;
-        // A session that is missing was asked for twice; who can be back by then is.
+        // A missing session is checked twice. A worker that can return by then has done so.
         let twice = state.is_dead(who)
             || state.workers[who.place as usize].missing >= 1
             || !self.rules.patience_after_a_restart;
@@ -273,12 +275,12 @@ impl Protocol {
         }
     }
 
-    /// Whether one claim can take these jobs, a bit for each.
+    /// Whether one claim can take these jobs, given as a bit mask.
     pub fn claimable(&self, state: &State, place: usize, which: u8) -> bool {
         let python = place == PYTHON;
         let due = |job: &Job| match job.row {
             Row::Queued => true,
-            // PgQueuer takes over in place, by any lease that has run out.
+            // PgQueuer takes over jobs in place, as soon as any lease has expired.
             row => python && is_expired(row),
         };
         let asked = (0..JOBS).filter(|job| which & (1 << job) != 0);
@@ -300,7 +302,7 @@ pub fn is_expired(row: Row) -> bool {
     matches!(row, Row::Picked { age, .. } if age >= LEASE)
 }
 
-/// Who holds something, says the database.
+/// The owners of all rows, according to the database.
 fn owners(state: &State) -> Vec<Who> {
     let mut owners: Vec<Who> = Vec::new();
     for job in &state.jobs {

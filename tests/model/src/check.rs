@@ -1,4 +1,4 @@
-//! Searching through all histories, for what must never happen.
+//! Searches all histories for failures.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 use crate::actions::Action;
 use crate::state::{Failure, Protocol, State};
 
-/// The invariants, by name, and what each forbids.
+/// The invariants by name, and the failure that each one excludes.
 pub const FAILURES: [(&str, Failure); 8] = [
     ("no job is lost", Failure::Lost),
     ("no outcome is recorded twice", Failure::RecordedTwice),
@@ -44,14 +44,15 @@ impl Model for Protocol {
     }
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug)]
 pub struct Found {
     pub states: usize,
     pub depth: usize,
-    /// What happened that must not, with the shortest history that leads there.
+    /// The failures found, each with the shortest history that leads to it.
     pub failures: Vec<(Failure, String)>,
-    /// Whether all jobs can end at all: a model in which nothing happens would have no failures either.
+    /// Whether all jobs can end at all. A model in which nothing happens would have no failures
+    /// either.
     pub ends: bool,
 }
 
@@ -61,7 +62,7 @@ impl Found {
     }
 }
 
-/// Search through everything, or until a failure.
+/// Search all histories, or until a failure.
 pub fn search(protocol: Protocol) -> Found {
     let checker = protocol.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let discoveries = checker.discoveries();

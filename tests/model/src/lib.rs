@@ -1,4 +1,5 @@
-//! A model of how workers share the queue: claims, leases, outcomes, rescues. `README.md` says which rule stands for what in the host.
+//! A model of how workers share the queue: claims, leases, outcomes, rescues. `README.md` says
+//! which rule stands for which part of the host.
 
 mod actions;
 mod check;

@@ -1,19 +1,21 @@
-//! Whether every job ends: from every state that can be reached, the end can be reached without any more faults. In a finite model that is
-//! the same as that every history in which each step that is possible again and again is taken at some time comes to the end.
+//! Whether every job ends: from every reachable state, the end can be reached without further
+//! faults. In a finite model, this is equivalent to: every history ends in which each step that is
+//! possible infinitely often is eventually taken.
 
 use std::collections::HashMap;
 
 use crate::actions::Action;
 use crate::state::{Life, PYTHON, Protocol, State};
 
-/// A state from which there is no way to the end.
+/// A state from which the end cannot be reached.
 #[derive(Debug)]
 pub struct Unfinished {
     pub state: Box<State>,
     pub history: Vec<Action>,
 }
 
-/// How many states there are, and the first from which there is no way to the end although a host lives.
+/// The number of states, and the first one from which the end cannot be reached although a host is
+/// alive.
 pub fn unfinished(protocol: &Protocol) -> (usize, Option<Unfinished>) {
     let start = protocol.start();
     let (mut ids, mut states) = (HashMap::from([(start.clone(), 0_u32)]), vec![start]);

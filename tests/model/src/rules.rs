@@ -1,54 +1,59 @@
-//! What the protocol demands. Each rule can be left out, and then the model finds what it is there for.
+//! The rules of the protocol. Each can be left out, and then the model finds the failure that it
+//! prevents.
 
-/// How an outcome names the claim that it belongs to.
+/// How an outcome identifies the claim that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fence {
-    /// Worker and claim.
+    /// By worker and claim.
     Full,
-    /// The worker alone.
+    /// By the worker alone.
     Worker,
-    /// The job alone, as PgQueuer writes.
+    /// By the job alone, as PgQueuer does.
     Absent,
 }
 
-/// What a lost worker costs the jobs that it held.
+/// What the loss of a worker means for the jobs that it held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Losses {
-    /// An attempt of each.
+    /// Each is charged an attempt.
     ChargeAll,
-    /// Nothing at first: from then on they begin among a few, and what had begun so, alone. What had begun alone has a strike.
+    /// Nothing at first. Then they run among a few suspects, and those that had already started
+    /// that way run alone. A job that was lost while it ran alone is charged a strike.
     TryAlone,
 }
 
 /// The rules in force.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// A write after a claim names it.
+    /// How a write after a claim names that claim.
     pub fence: Fence,
-    /// A lease is judged only by a worker that has reached the database for as long as a lease lasts.
+    /// A worker judges leases only after it has had access to the database for as long as a lease
+    /// lasts.
     pub judge_only_after_good_access: bool,
-    /// A time without an answer is no good access, whether the database was silent or the worker asleep.
+    /// A time without an answer does not count as access, whether the database was silent or the
+    /// worker was suspended.
     pub silence_is_no_access: bool,
-    /// A rescue is void when it arrives long after it was asked for.
+    /// A rescue has no effect if it arrives long after it was sent.
     pub rescue_is_dated: bool,
-    /// The worker counts a lease from when it asked for the claim, not from the answer.
+    /// A worker's lease starts when it sends the claim, not when it receives the answer.
     pub lease_from_asking: bool,
-    /// No run begins on a lease that is nearly over: it is renewed first.
+    /// No run starts on a lease that is about to expire; the lease is renewed first.
     pub nothing_begins_on_an_expired_lease: bool,
-    /// A claim that takes as long as a lease is refused by the database.
+    /// The database rejects a claim that takes as long as a lease.
     pub claims_time_out: bool,
-    /// Whether a worker's sessions have ended is asked again by the statement that takes its jobs.
+    /// The statement that takes a worker's jobs checks again whether its sessions have ended.
     pub presence_is_asked_again: bool,
-    /// Nobody is judged by a session that is younger than a restart of the server takes.
+    /// A session younger than a restart of the server takes must not judge anybody.
     pub patience_after_a_restart: bool,
-    /// What runs alone keeps others from beginning until its outcome is recorded, not only until it ends.
+    /// A job that runs alone prevents other runs until its outcome is recorded, not only until its
+    /// run ends.
     pub alone_until_recorded: bool,
-    /// See there.
+    /// What happens to the jobs of a lost worker.
     pub losses: Losses,
 }
 
 impl Rules {
-    /// All of them.
+    /// All rules.
     pub const ALL: Rules = Rules {
         fence: Fence::Full,
         judge_only_after_good_access: true,

@@ -1,11 +1,12 @@
-//! The statements, each in one go as in the database.
+//! The statements, each executed atomically, as in the database.
 
 use crate::actions::{CLAIM, JUDGEMENT, OUTCOME, is_expired};
 use crate::rules::{Fence, Losses};
 use crate::state::*;
 
 impl Protocol {
-    /// `queue/claim.rs`. The row's heartbeat is the beginning of the transaction, which may have waited since.
+    /// `claim.rs`. The row's heartbeat is the start of the transaction, which may have waited
+    /// since.
     pub fn claim(&self, state: &mut State, place: usize, which: u8) {
         let by = state.who(place);
         let Some(mut message) = state.workers[place].sent[CLAIM] else { return };
@@ -19,7 +20,8 @@ impl Protocol {
         self.check_slot(state);
     }
 
-    /// `queue/outcome.rs`, and `queue/handover.rs` where a limit's slot goes to the next job in the same statement.
+    /// `outcome.rs`, and `handover.rs` if a limit's slot goes to the next job in the same
+    /// statement.
     pub fn record(&self, state: &mut State, place: usize) {
         let me = state.who(place);
         let Some(mut message) = state.workers[place].sent[OUTCOME] else { return };
@@ -50,11 +52,11 @@ impl Protocol {
                 }
                 Outcome::Release => over.row = Row::Queued,
             }
-            // A host that lives to record it: the job did not end it.
+            // The host survived to record it, so the job did not kill it.
             if over.marked {
                 (over.suspicion, over.strikes) = (Suspicion::None, 0);
             }
-            // A slot is passed on by who gave it back, while it is not stopping.
+            // A worker passes the slot on that it frees, unless it is stopping.
             let next = (0..JOBS).find(|next| self.claimable(state, place, 1 << next) && *next != job as usize);
             if let Some(next) = next.filter(|_| {
                 self.size.limited && !python && outcome == Outcome::Success && !state.workers[place].stopping
@@ -68,7 +70,7 @@ impl Protocol {
         check_rows(state);
     }
 
-    /// `queue/rescue.rs`.
+    /// `rescue.rs`.
     pub fn rescue(&self, state: &mut State, place: usize) {
         let Some(message) = state.workers[place].sent[JUDGEMENT].take() else { return };
         let void = self.rules.rescue_is_dated && message.age > 0;
@@ -78,7 +80,7 @@ impl Protocol {
             let alive = !state.is_dead(by) && holder.life != Life::Absent;
             match message.ask {
                 Ask::JudgeLeases { held } if !void && held & (1 << job) == 0 && is_expired(state.jobs[job].row) => {
-                    // Who does not know of the claim yet cannot renew it, and does not begin it either.
+                    // A worker that does not know of the claim yet can neither renew nor start it.
                     let could = |held: Held| held.claim == claim && (held.idle || held.excused + 1 < LEASE);
                     if alive && holder.held[job].is_some_and(could) {
                         state.failure = Some(Failure::TakenFromTheLiving);
@@ -101,7 +103,7 @@ impl Protocol {
         }
     }
 
-    /// What becomes of a job whose worker was lost.
+    /// What happens to a job whose worker was lost.
     fn lose(&self, job: &mut Job) {
         let held = match self.rules.losses {
             Losses::ChargeAll => {
@@ -118,7 +120,8 @@ impl Protocol {
         job.row = if held { Row::Held } else { Row::Queued };
     }
 
-    /// `queue/cancel.rs`: whoever has a row is cancelled, and its worker hears of it at the latest when it renews.
+    /// `cancel.rs`: the job is cancelled whoever holds its row, and its worker learns of it when it
+    /// renews the lease at the latest.
     pub fn cancel(&self, state: &mut State, job: usize) {
         end(&mut state.jobs[job]);
         check_rows(state);

@@ -1,34 +1,34 @@
-//! The database, the workers, and what is on its way between them.
+//! The database, the workers, and the messages between them.
 
 use crate::rules::Rules;
 
-/// A lease, in ticks. A worker that can renews after one.
+/// The length of a lease, in ticks. A worker that can renews after one tick.
 pub const LEASE: u8 = 3;
-/// Ages stop here: older makes no difference.
+/// Ages stop here, since older makes no difference.
 pub const OLD: u8 = LEASE + 1;
 /// Failed runs after which a job is held.
 pub const MAX_ATTEMPTS: u8 = 2;
-/// Workers that a job may end while it runs alone. Five by default in the host.
+/// How many workers a job may kill while it runs alone. Three by default in the host.
 pub const MAX_STRIKES: u8 = 2;
 pub const WORKERS: usize = 3;
 pub const JOBS: usize = 2;
-/// The place of the Python worker.
+/// The index of the Python worker.
 pub const PYTHON: usize = 2;
 
-/// What may happen to the workers and the database.
+/// The faults of workers and the database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Faults {
     /// A worker is killed.
     pub kill: bool,
-    /// A worker is stopped by SIGSTOP, and goes on.
+    /// A worker is suspended by SIGSTOP, and later resumed.
     pub freeze: bool,
     /// A worker's connections are silent or reset.
     pub cut: bool,
-    /// The server is away, and back without its sessions.
+    /// The server is down, and returns without its sessions.
     pub away: bool,
-    /// The server does not answer, and goes on with what it was sent.
+    /// The server does not answer, and later continues with what it had received.
     pub stall: bool,
-    /// A statement takes ticks, before or after it is done.
+    /// A statement takes several ticks, before or after it is executed.
     pub slow: bool,
 }
 
@@ -37,25 +37,25 @@ impl Faults {
     pub const NONE: Faults = Faults { kill: false, freeze: false, cut: false, away: false, stall: false, slow: false };
 }
 
-/// How much of it there is.
+/// The size of the model.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
     pub hosts: usize,
     pub python: bool,
     pub jobs: usize,
-    /// So many faults in one history, of these kinds.
+    /// How many faults one history may have, of these kinds.
     pub faults: u8,
     pub of: Faults,
-    /// Jobs that are cancelled, and hosts that are told to stop.
+    /// How many jobs may be cancelled, and hosts told to stop.
     pub cancels: u8,
     pub stops: u8,
-    /// All jobs are of one entrypoint with a limit of one.
+    /// All jobs belong to one entrypoint with a limit of one.
     pub limited: bool,
     /// A run may fail.
     pub fail: bool,
-    /// The first job kills whoever runs it.
+    /// The first job kills any host that runs it.
     pub killer: bool,
-    /// A worker that was killed is started again.
+    /// A killed worker is started again.
     pub respawn: bool,
 }
 
@@ -66,7 +66,7 @@ pub struct Protocol {
     pub size: Size,
 }
 
-/// A worker as its rows name it: a restart makes another one.
+/// A worker as rows name it. After a restart it is a different one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Who {
     pub place: u8,
@@ -76,7 +76,7 @@ pub struct Who {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Row {
     Queued,
-    /// `claim` stands for the time of the claim, `age` for that since the last heartbeat.
+    /// `claim` stands for the time of the claim, `age` for the time since the last heartbeat.
     Picked {
         by: Who,
         claim: u8,
@@ -86,27 +86,28 @@ pub enum Row {
     Gone,
 }
 
-/// What is thought of a job whose worker was lost.
+/// How a job runs after its worker was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Suspicion {
     None,
-    /// It was there; it begins among a few.
+    /// It was on a lost worker, and runs among a few suspects.
     Few,
-    /// It had begun; nothing begins beside it.
+    /// It had started on a lost worker, and runs alone.
     Alone,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Job {
     pub row: Row,
-    /// Of the last claim.
+    /// The number of the last claim.
     pub claim: u8,
     pub attempts: u8,
     pub strikes: u8,
     pub suspicion: Suspicion,
-    /// The run of a suspect began under this claim, says the database.
+    /// The database has recorded that the run of a suspect started under this claim.
     pub marked: bool,
-    /// What only the model knows: runs that began, outcomes in the log, claims that were taken because of their lease.
+    /// Known only to the model: runs that started, outcomes in the log, and claims that were lost
+    /// because of their lease.
     pub runs: u8,
     pub ended: u8,
     pub lapsed: u8,
@@ -126,16 +127,16 @@ pub enum Phase {
     Ended(Outcome),
 }
 
-/// A job as its worker knows it.
+/// A job as its worker sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Held {
     pub claim: u8,
-    /// Since it was renewed, as the worker counts.
+    /// Ticks since it was renewed, by the worker's count.
     pub age: u8,
     pub suspicion: Suspicion,
     pub phase: Phase,
-    /// What only the model knows: ticks since it was renewed in which the worker, not the server, was in the way of that; and whether
-    /// the worker let a tick go by in which nothing was.
+    /// Known only to the model: ticks since the last renewal in which the worker rather than the
+    /// server prevented it, and whether the worker missed a tick in which nothing did.
     pub excused: u8,
     pub idle: bool,
 }
@@ -148,20 +149,20 @@ pub enum Ask {
         claim: u8,
         outcome: Outcome,
     },
-    /// Take what has expired, but what the worker holds itself.
+    /// Take what has expired, except for the worker's own jobs.
     JudgeLeases {
         held: u8,
     },
     JudgeGone(Who),
 }
 
-/// A statement on its way.
+/// A statement in transit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Message {
     pub ask: Ask,
     pub age: u8,
     pub slow: bool,
-    /// What was claimed by it, when it is done: claim and suspicion.
+    /// What was claimed, once it is executed: claim and suspicion of each job.
     pub answer: Option<[Option<(u8, Suspicion)>; JOBS]>,
 }
 
@@ -180,15 +181,16 @@ pub struct Worker {
     pub stopping: bool,
     pub link: bool,
     pub session: bool,
-    /// Ticks of the session; and without one, while the server was there.
+    /// Ticks of the session, or without one, ticks during which the server was up.
     pub session_age: u8,
     pub missing: u8,
-    /// Ticks of good access, as the worker counts.
+    /// Ticks of good access, by the worker's count.
     pub good: u8,
-    /// What only the model knows: for so many ticks the server was there and the worker could not reach it.
+    /// Known only to the model: ticks during which the server was up but the worker could not reach
+    /// it.
     pub deaf: u8,
     pub held: [Option<Held>; JOBS],
-    /// Claim, outcome, judgement: each has a connection of its own.
+    /// Claim, outcome, judgement: each has its own connection.
     pub sent: [Option<Message>; 3],
 }
 
@@ -267,17 +269,17 @@ impl State {
         Who { place: place as u8, life: self.workers[place].lives }
     }
 
-    /// Whether this worker reaches the database at this moment.
+    /// Whether this worker can reach the database now.
     pub fn able(&self, place: usize) -> bool {
         self.server == Server::Up && self.workers[place].life == Life::Alive && self.workers[place].link
     }
 
-    /// And has a session there.
+    /// Whether it also has a session.
     pub fn connected(&self, place: usize) -> bool {
         self.able(place) && self.workers[place].session
     }
 
-    /// Whether this one is no more, or was started anew.
+    /// Whether this worker is dead, or was restarted.
     pub fn is_dead(&self, who: Who) -> bool {
         let worker = &self.workers[who.place as usize];
         worker.life == Life::Dead || worker.lives != who.life

@@ -1,4 +1,4 @@
-//! What each step changes.
+//! The effect of each step.
 
 use crate::actions::{Action, CLAIM, JUDGEMENT, OUTCOME};
 use crate::rules::Losses;
@@ -64,7 +64,7 @@ impl Protocol {
                 }
             }
             Action::Silence(place) => state.workers[place].link = false,
-            // The way is there again before anybody notices; the sessions are not.
+            // The connection works again before anybody notices, but the sessions are gone.
             Action::Reset(place) => part(&mut state.workers[place]),
             Action::Heal(place) => {
                 state.workers[place].link = true;
@@ -143,7 +143,8 @@ fn send(state: &mut State, place: usize, connection: usize, ask: Ask) {
     state.workers[place].sent[connection] = Some(Message { ask, age: 0, slow: false, answer: None });
 }
 
-/// `queue/heartbeat.rs`, `lease.rs`: what is not ours any more is given up. Python's knows no owner.
+/// `heartbeat.rs`, `lease.rs`: jobs that are no longer ours are given up. Python's heartbeat does
+/// not check the owner.
 fn renew(state: &mut State, place: usize) {
     let me = state.who(place);
     for job in 0..JOBS {
@@ -158,7 +159,7 @@ fn renew(state: &mut State, place: usize) {
     }
 }
 
-/// All sessions end, and with them what was on its way.
+/// All sessions end, and messages in transit are lost.
 fn part(worker: &mut Worker) {
     (worker.session, worker.good, worker.sent) = (false, 0, [None; 3]);
 }

@@ -1,4 +1,4 @@
-//! With all rules nothing happens that must not; with one left out, what it is there for does.
+//! With all rules, no failure is possible. Without one of them, the failure that it prevents is.
 
 #![allow(clippy::print_stderr, reason = "how much was searched is worth knowing")]
 
@@ -44,7 +44,7 @@ fn fails(what: &str, rules: Rules, size: Size, with: Failure) {
     eprintln!("  {:?} after{}", found.failures[0].0, found.failures[0].1);
 }
 
-/// Kinds of faults that are tried together, where all kinds at once would be too many histories.
+/// The kinds of faults that are combined, if all of them at once would mean too many histories.
 const DEATHS: Faults = Faults { kill: true, freeze: true, ..Faults::NONE };
 
 #[test]
@@ -107,7 +107,8 @@ fn every_job_ends() {
     ends("in a crash loop", Size { respawn: true, hosts: 1, faults: 2, of: kill, ..SMALL });
 }
 
-// Issue F, 1.3: who is back first after the database was away takes the jobs of those who live.
+// Issue F, 1.3: the first worker to return after the database was down takes the jobs of live
+// workers.
 #[test]
 fn leases_judged_right_after_the_database_was_away_are_taken_from_the_living() {
     let rules = Rules { judge_only_after_good_access: false, ..Rules::ALL };
@@ -126,21 +127,21 @@ fn a_rescue_that_was_asked_for_before_a_silence_takes_from_the_living() {
     fails("a rescue without a date", rules, Size { faults: 3, ..ONE_JOB }, Failure::TakenFromTheLiving);
 }
 
-// Issue F, 1.4: a claim that waits, and a worker that counts its lease from the answer.
+// Issue F, 1.4: a claim that waits, and a worker whose lease starts with the answer.
 #[test]
 fn a_lease_that_counts_from_the_answer_is_taken_from_the_living() {
     let rules = Rules { lease_from_asking: false, ..Rules::ALL };
     fails("1.4", rules, ONE_JOB, Failure::TakenFromTheLiving);
 }
 
-// The other rules are enough: the worker finds its lease over, and begins nothing.
+// The other rules suffice: the worker finds its lease expired and starts nothing.
 #[test]
 fn a_claim_that_takes_as_long_as_a_lease_does_no_harm() {
     let found = look("no deadline", Rules { claims_time_out: false, ..Rules::ALL }, ONE_JOB);
     assert!(found.failures.is_empty() && found.ends, "{found:?}");
 }
 
-// Issue F, 1.4: a woken host.
+// Issue F, 1.4: a host that was resumed.
 #[test]
 fn a_run_that_begins_on_an_expired_lease_is_anothers_by_then() {
     let rules = Rules { nothing_begins_on_an_expired_lease: false, ..Rules::ALL };
@@ -150,7 +151,8 @@ fn a_run_that_begins_on_an_expired_lease_is_anothers_by_then() {
 #[test]
 fn a_fence_that_is_left_out_lets_a_worker_write_for_another() {
     fails("no fence", Rules { fence: Fence::Absent, ..Rules::ALL }, ONE_JOB, Failure::Unfenced);
-    // The same worker under an earlier claim: what it put back, it has again, and the answer to the first write was lost.
+    // The same worker under an earlier claim: it put the job back and claimed it again, and the
+    // answer to the first write was lost.
     let rules = Rules { fence: Fence::Worker, ..Rules::ALL };
     fails("a fence of the worker alone", rules, Size { fail: true, ..ONE_JOB }, Failure::Unfenced);
 }
@@ -163,7 +165,8 @@ fn a_loss_that_is_charged_to_all_holds_what_never_ran() {
     fails("1.1", rules, Size { respawn: true, hosts: 1, of: kill, ..SMALL }, Failure::HeldWithoutARun);
 }
 
-// What ran alone has ended, and the host dies before that is recorded, by what began next.
+// The run of the job that ran alone has ended, and the next run kills the host before that is
+// recorded.
 #[test]
 fn a_job_that_ends_alone_is_charged_for_the_next_one_if_that_begins_before_the_outcome_is_recorded() {
     let rules = Rules { alone_until_recorded: false, ..Rules::ALL };

@@ -1,16 +1,17 @@
-//! How much memory compilers may take: together no more than half of what the host may use, so that
-//! none takes the host down with it.
+//! How much memory compilers may use: together at most half of what the host may use, so that they
+//! cannot take the host down.
 
 use crate::host_memory;
 
-/// Heap of a compiler, at most: Python's components, the largest there are, take about 1 GiB.
+/// The most heap of one compiler. The largest components in practice, those written in Python, need
+/// about 1 GiB.
 const MOST: u64 = 4 << 30;
-/// A compiler that has less than this is better off alone.
+/// If two compilers would have less than this each, only one runs at a time.
 const COMFORTABLE: u64 = 2 << 30;
-/// Below this nothing can be compiled at all.
+/// With less than this, nothing can be compiled at all.
 const LEAST: u64 = 256 << 20;
 
-/// What there is for compilers.
+/// The memory for compilers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CompilerMemory {
     pub(super) at_once: usize,
@@ -18,7 +19,7 @@ pub(super) struct CompilerMemory {
 }
 
 impl CompilerMemory {
-    /// On this machine, or in this container.
+    /// For this machine or container.
     pub(super) fn here() -> CompilerMemory {
         CompilerMemory::within(host_memory::limit())
     }

@@ -1,5 +1,5 @@
-//! `dev --source`: a plugin's crate is built again when a file of it is saved, and lands in the
-//! folder of plugins.
+//! `dev --source`: rebuilds a plugin's crate when one of its files is saved, and installs the
+//! component into the folder of plugins.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -14,16 +14,17 @@ use tokio::sync::mpsc;
 use super::watch::{Saved, Watch};
 use crate::cargo::{Build, install};
 
-/// An editor that saves a file writes more than once, and a branch that is checked out saves many.
+/// An editor writes several times when it saves a file, and a checkout of a branch changes many
+/// files. A build starts once it has been quiet for this long.
 const QUIET: Duration = Duration::from_millis(30);
-/// But a file that is written all the time keeps no build from starting.
+/// The longest wait for quiet, so that a file that is written all the time does not prevent builds.
 const MOST_QUIET: Duration = Duration::from_secs(1);
 
-/// A build that takes longer is heard of, and then again and again: it may be compiling, or waiting
-/// for another cargo.
+/// After this time, a build reports that it is still running, and again after each further
+/// interval. It may be compiling, or waiting for another cargo.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// The crates that are worked on.
+/// The crates that are being worked on.
 pub(super) struct Sources {
     crates: Vec<Crate>,
     plugins: PathBuf,
@@ -33,21 +34,21 @@ pub(super) struct Sources {
 struct Crate {
     folder: PathBuf,
     watch: Watch,
-    /// Of the first save that no build has seen.
+    /// When the first save happened that no build has seen.
     saved: Option<Instant>,
-    /// Its dependencies are compiled, and a build takes a moment.
+    /// Its dependencies are compiled, so a build takes only a moment.
     warm: bool,
 }
 
 impl Sources {
-    /// Watch these folders from now on. `plugins` is where components are installed.
+    /// Watch these folders from now on. Components are installed into `plugins`.
     pub(super) fn watch(folders: &[PathBuf], plugins: &Path) -> anyhow::Result<Sources> {
         let (sender, saved) = mpsc::unbounded_channel();
         let mut crates = Vec::new();
         for named in folders {
             if !named.join("Cargo.toml").is_file() {
                 bail!(
-                    "--source {} has no Cargo.toml; name the folder of a plugin's crate, or make one with `pgq-host plugin new NAME`",
+                    "--source {} has no Cargo.toml; name the folder of a plugin's crate, or create one with `pgq-host plugin new NAME`",
                     named.display()
                 );
             }
@@ -58,26 +59,25 @@ impl Sources {
         Ok(Sources { crates, plugins: plugins.to_owned(), saved })
     }
 
-    /// Build what was saved since it was last built: at first, everything. A mistake in one is
-    /// shown and keeps no other from landing.
+    /// Build every crate that was saved since it was last built, at first all of them. A mistake in
+    /// one is shown and does not affect the others.
     pub(super) async fn build(&mut self) {
         for source in &mut self.crates {
-            // A folder that is new is watched before it is built, so that no save falls between the
-            // two.
+            // Watch new folders before the build, so that no save falls between the two.
             source.watch.follow();
             let Some(saved) = source.saved.take() else { continue };
             if !source.warm {
-                tracing::info!(folder = %source.folder.display(), "building; the first time its dependencies are compiled as well");
+                tracing::info!(folder = %source.folder.display(), "building; the first build compiles the dependencies as well");
             }
             let built = build(&source.folder, &self.plugins, saved, source.warm).await;
             source.warm |= built.is_ok();
             if let Err(error) = built {
-                tracing::error!(folder = %source.folder.display(), "{error:#}; what was served before stays");
+                tracing::error!(folder = %source.folder.display(), "{error:#}; the previous version stays in service");
             }
         }
     }
 
-    /// Build whenever something is saved. Never ends by itself.
+    /// Build whenever something is saved. Never returns.
     pub(super) async fn keep(&mut self) -> Infallible {
         loop {
             let Some(first) = self.saved.recv().await else { return pending().await };
@@ -98,7 +98,7 @@ impl Sources {
     }
 }
 
-/// `quiet` builds show mistakes alone; others what cargo compiles as well.
+/// With `quiet`, show mistakes only; otherwise also what cargo compiles.
 async fn build(folder: &Path, plugins: &Path, saved: Instant, quiet: bool) -> anyhow::Result<()> {
     let build = Build { folder, release: false, quiet };
     for component in heard_of(folder, build.run()).await? {
@@ -115,7 +115,7 @@ async fn build(folder: &Path, plugins: &Path, saved: Instant, quiet: bool) -> an
     Ok(())
 }
 
-/// The same, with a word now and then about how long it has taken.
+/// Await the build, and log now and then how long it has taken.
 async fn heard_of<T>(folder: &Path, building: impl Future<Output = T>) -> T {
     let (begun, mut building) = (Instant::now(), pin!(building));
     loop {

@@ -1,5 +1,4 @@
-//! Which files of a crate count as saved: those that somebody edits, not those that cargo makes of
-//! them.
+//! Decides which files of a crate count as saved: those that people edit, not cargo's output.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,17 +8,17 @@ use anyhow::Context as _;
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
-/// Something of a source was saved.
+/// A save of a source file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Saved {
-    /// Which source.
+    /// The index of the source.
     pub(super) source: usize,
-    /// When.
+    /// When it was saved.
     pub(super) at: Instant,
 }
 
-/// Watches as long as it lives. The folder itself and each folder in it that matters are watched
-/// one by one: what cargo writes under `target` would be thousands of events for nothing.
+/// Watches until it is dropped. The crate's folder and each relevant folder in it are watched one
+/// by one: cargo's writes to `target` would send thousands of useless events.
 pub(super) struct Watch {
     watcher: RecommendedWatcher,
     folder: PathBuf,
@@ -30,12 +29,12 @@ impl Watch {
     pub(super) fn start(folder: &Path, source: usize, saved: mpsc::UnboundedSender<Saved>) -> anyhow::Result<Watch> {
         let root = folder.to_owned();
         let heard = move |event: notify::Result<Event>| {
-            // An error means that events were lost: then anything may have been saved.
+            // An error means that events were lost, so anything may have been saved.
             if event.is_ok_and(|event| event.kind.is_access() || !event.paths.iter().any(|path| is_edited(&root, path)))
             {
                 return;
             }
-            // Nobody listens any more at the end of a `dev`.
+            // The receiver is gone when `dev` ends.
             let _ = saved.send(Saved { source, at: Instant::now() });
         };
         let cannot =
@@ -47,7 +46,7 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Watch folders that are new, too.
+    /// Watch new folders, too.
     pub(super) fn follow(&mut self) {
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let folders: BTreeSet<PathBuf> =
@@ -56,15 +55,15 @@ impl Watch {
             if !self.followed.contains(folder)
                 && let Err(error) = self.watcher.watch(folder, RecursiveMode::Recursive)
             {
-                tracing::warn!(folder = %folder.display(), %error, "cannot watch the folder: what is saved in it is not noticed");
+                tracing::warn!(folder = %folder.display(), %error, "cannot watch the folder: changes in it will not be noticed");
             }
         }
-        // One that went and comes back is another.
+        // A folder that was removed and created again is a new one.
         self.followed = folders;
     }
 }
 
-/// A folder of cargo's has a tag in it, whatever it is called.
+/// Cargo puts a tag file into its output folder, whatever that is called.
 fn is_source(folder: &Path) -> bool {
     !is_ignored(folder) && !folder.join("CACHEDIR.TAG").exists()
 }

@@ -1,4 +1,4 @@
-//! `plugin build`: from a crate to a component that a host will load.
+//! `plugin build`: turns a crate into a component that a host will load.
 
 use std::path::PathBuf;
 
@@ -12,13 +12,13 @@ use crate::signal::Signals;
 
 #[derive(Debug, Args)]
 pub(super) struct BuildArgs {
-    /// The crate, or a workspace of several
+    /// The folder of the crate, or of a workspace with several
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// Optimised (default)
+    /// Optimized (default)
     #[arg(long)]
     release: bool,
-    /// Not optimised: builds sooner, runs slower
+    /// Not optimized: builds faster, runs slower
     #[arg(long, conflicts_with = "release")]
     debug: bool,
     /// Copy the component into this folder
@@ -34,7 +34,7 @@ pub(super) async fn run(args: BuildArgs) -> anyhow::Result<()> {
     let build = Build { folder: &args.dir, release: args.release || !args.debug, quiet: false };
     let components = tokio::select! {
         built = build.run() => built?,
-        name = signals.next() => bail!("interrupted by {name}; cargo was told to stop"),
+        name = signals.next() => bail!("interrupted by {name}; cargo was stopped"),
     };
     // A component that no host would load never reaches the folder.
     args.reporting.report(&workbench, &components).await?;

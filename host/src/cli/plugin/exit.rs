@@ -7,7 +7,7 @@ use pgq_engine::CallReport;
 use pgq_engine::digest::hex;
 use pgq_job::{EntrypointOptions, Fault, NewJob, OnFailure, Verdict};
 
-/// A run that is over.
+/// The result of a run.
 pub(super) struct Exit {
     pub(super) report: CallReport,
     pub(super) attempt: u32,
@@ -15,7 +15,7 @@ pub(super) struct Exit {
 }
 
 impl Exit {
-    /// What the queue would do about it. `Err` for what counts as a failure.
+    /// What the queue would do next. `Err` if that counts as a failure.
     pub(super) fn said(&self) -> Result<String, String> {
         match self.verdict() {
             Verdict::Complete { .. } => Ok("complete".into()),
@@ -42,7 +42,7 @@ impl Exit {
         }
     }
 
-    /// There was one job.
+    /// The verdict of the only job.
     fn verdict(&self) -> &Verdict {
         &self.report.verdicts[0]
     }
@@ -68,7 +68,7 @@ impl Exit {
         }
     }
 
-    /// The guest's backtrace, if it left one.
+    /// The guest's backtrace, if there is one.
     pub(super) fn traceback(&self) -> Option<&str> {
         match self.verdict() {
             Verdict::Retry { fault, .. } | Verdict::Reject(fault) => {
@@ -116,7 +116,7 @@ fn follow_up(job: &NewJob) -> Value {
     object
 }
 
-/// As text; what is no text in hexadecimal, under another name.
+/// Add bytes as text under `name`, or in hexadecimal under another name if they are not text.
 fn put_bytes(object: &mut Value, name: &str, bytes: Option<&[u8]>) {
     match bytes.map(str::from_utf8) {
         None => object[name] = Value::Null,

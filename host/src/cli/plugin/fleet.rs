@@ -1,5 +1,5 @@
-//! `plugin list --hosts`, `plugin reset`, `plugin reload`: the hosts that run, through the database
-//! that they share.
+//! `plugin list --hosts`, `plugin reset`, `plugin reload`: reach the running hosts through their
+//! shared database.
 
 use anyhow::bail;
 use chrono::Utc;
@@ -13,16 +13,16 @@ use pgq_queue::{FleetCommand, HostRow};
 
 #[derive(Debug, Args)]
 pub(super) struct ResetArgs {
-    /// The plugin's name, or the entrypoint's, or that of a refused file without its ending
+    /// The name of a plugin or an entrypoint, or of a rejected file without its extension
     name: String,
-    /// Print a JSON object: how many hosts were told
+    /// Print a JSON object with the number of hosts that were told
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ReloadArgs {
-    /// Print a JSON object: how many hosts were told
+    /// Print a JSON object with the number of hosts that were told
     #[arg(long)]
     json: bool,
 }
@@ -43,20 +43,20 @@ pub(super) async fn reset(database: &DatabaseArgs, args: ResetArgs) -> anyhow::R
         file["plugin"] == *args.name
             || file["entrypoints"].as_array().is_some_and(|all| all.iter().any(|e| *e == *args.name))
     };
-    // Before the hosts are told: they are to find none.
+    // Delete them before telling the hosts, which read them again.
     let forgotten = operator.forget_judgements(&args.name).await.map_err(explain)?;
     let file = |file: &Value| file["file"].as_str().and_then(|name| name.strip_suffix(".wasm")) == Some(&args.name);
     if forgotten == 0
         && !hosts.iter().flat_map(|host| host.plugins.as_array()).flatten().any(|one| known(one) || file(one))
     {
         bail!(
-            "no host that runs serves a plugin or an entrypoint named {:?}; see `pgq-host plugin list --hosts`",
+            "no running host serves a plugin or an entrypoint named {:?}; see `pgq-host plugin list --hosts`",
             args.name
         );
     }
     operator.command(&FleetCommand::Reset(args.name)).await.map_err(explain)?;
     if forgotten > 0 {
-        output::status(&format!("Forgot {forgotten} verdict(s)."));
+        output::status(&format!("Deleted {forgotten} judgement(s)."));
     }
     told(hosts.len(), args.json)
 }
@@ -74,7 +74,7 @@ fn told(hosts: usize, json: bool) -> anyhow::Result<()> {
 
 fn rows(host: &HostRow) -> Vec<[String; 7]> {
     let silent = Utc::now() - host.seen;
-    // Twice its longest pause between two signs of life.
+    // More than twice the longest pause between two announcements.
     let lost = silent.to_std().is_ok_and(|silent| silent > announce::PERIOD.mul_f64(2.5));
     let seen = format!("{} s ago{}", silent.num_seconds().max(0), if lost { " (lost?)" } else { "" });
     let name = format!("{}:{}", host.name, host.pid);

@@ -11,17 +11,17 @@ use crate::cli::workbench::{Compiled, Workbench, WorkbenchArgs};
 
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
-    /// The components
+    /// The component files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     reporting: ReportArgs,
 }
 
-/// What `inspect` and `build` have in common.
+/// The flags that `inspect` and `build` share.
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// Keep the compiled code, so that a host starts without compiling; for images
+    /// Store the compiled code, so that a host starts without compiling; useful in container images
     #[arg(long)]
     compile: bool,
     /// Print a JSON array
@@ -41,8 +41,8 @@ impl ReportArgs {
         self.workbench.set_up(if self.compile { Compiled::Wanted } else { Compiled::Unused })
     }
 
-    /// Print what there is to know about each file; an error after that if a host would refuse one.
-    /// A file that cannot be read keeps no other from being reported.
+    /// Report on each file, then fail if a host would refuse one of them. A file that cannot be
+    /// read does not keep others from being reported.
     pub(super) async fn report(&self, workbench: &Workbench, files: &[PathBuf]) -> anyhow::Result<()> {
         let (mut reports, mut unreadable) = (Vec::new(), Vec::new());
         for file in files {
@@ -61,7 +61,7 @@ impl ReportArgs {
         }
         match reports.iter().filter(|report| !report.loads()).count() {
             0 => Ok(()),
-            refused => bail!("a host would refuse {refused} of {} files; each says why above", files.len()),
+            refused => bail!("a host would refuse {refused} of {} files; the reasons are above", files.len()),
         }
     }
 }

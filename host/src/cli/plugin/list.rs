@@ -19,7 +19,7 @@ pub(super) struct ListArgs {
     /// The folder: every *.wasm in it
     #[arg(long, env = "PGQ_HOST_PLUGINS", value_name = "DIR")]
     plugins: Option<PathBuf>,
-    /// What the hosts that run on the queue make of their folders, instead
+    /// List the plugins of the running hosts instead
     #[arg(long)]
     hosts: bool,
     /// Print a JSON array
@@ -29,7 +29,7 @@ pub(super) struct ListArgs {
     workbench: WorkbenchArgs,
 }
 
-/// One file of one source of plugins.
+/// One file of the folder.
 #[derive(Debug, Serialize)]
 struct Row {
     file: String,
@@ -68,7 +68,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: ListArgs) -> anyhow::Resu
 impl Row {
     fn of(file: &File) -> Row {
         let plugin = file.serving.as_deref();
-        // Of a file that is refused: which of the broken builds it is.
+        // For a refused file: tells which of the broken builds it is.
         let digest = || std::fs::read(&file.path).ok().map(|bytes| sha256(&bytes));
         Row {
             file: file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),

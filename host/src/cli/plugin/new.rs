@@ -1,4 +1,4 @@
-//! `plugin new`: the crate of a new plugin.
+//! `plugin new`: creates the crate of a new plugin.
 
 use std::path::PathBuf;
 
@@ -10,12 +10,12 @@ use crate::scaffold::{self, PluginName, Sdk};
 
 #[derive(Debug, Args)]
 pub(super) struct NewArgs {
-    /// What it is called: a-z, 0-9, `-` and `_`. Its entrypoint has the same name
+    /// The plugin's name: a-z, 0-9, `-` and `_`. Its entrypoint has the same name
     name: PluginName,
-    /// The folder to make [default: one of that name]
+    /// The folder to create [default: one of that name]
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
-    /// A checkout of pgq-host whose pgq-plugin-sdk is referred to [default: one around the new
+    /// A checkout of pgq-host whose pgq-plugin-sdk the crate uses [default: the one around the new
     /// folder, else a copy from this binary in vendor]
     #[arg(long, value_name = "DIR", env = "PGQ_HOST_SDK")]
     sdk: Option<PathBuf>,
@@ -34,15 +34,15 @@ pub(super) fn run(args: &NewArgs) -> anyhow::Result<()> {
     let place = sdk.place();
     match &sdk {
         Sdk::Vendored => output::status(&format!(
-            "The SDK is in {}/{}, as this pgq-host has it; --sdk DIR refers to the one of a checkout instead.",
+            "The SDK is in {}/{}, as shipped with this pgq-host. Use --sdk DIR to refer to the one in a checkout.",
             folder.display(),
             place.display()
         )),
-        Sdk::Path(_) => output::status(&format!("The SDK comes from the checkout, {}.", place.display())),
+        Sdk::Path(_) => output::status(&format!("The SDK is the one in the checkout at {}.", place.display())),
     }
     let shown = folder.display();
     output::status(&format!(
-        "Made the plugin {}. Next: cd {shown} && cargo test && pgq-host plugin build --out plugins",
+        "Created the plugin {}. Next: cd {shown} && cargo test && pgq-host plugin build --out plugins",
         args.name
     ));
     if args.json {

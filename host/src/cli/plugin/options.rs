@@ -1,5 +1,5 @@
-//! The options of one entrypoint: as declared, under the operator's caps, and which are just the
-//! defaults.
+//! The options of one entrypoint: as declared, limited by the operator's caps, and which of them
+//! are defaults.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +15,7 @@ struct OptionLine {
     name: &'static str,
     text: String,
     value: Value,
-    /// What was declared, where a cap lowers it.
+    /// The declared value, if a cap lowers it.
     declared: Option<String>,
     default: bool,
 }
@@ -30,7 +30,7 @@ pub(super) struct Options {
 impl Options {
     pub(super) fn of(name: &str, declared: &EntrypointOptions, caps: &Caps) -> Options {
         let default = EntrypointOptions::default();
-        // Taken apart, so that no option is ever forgotten here.
+        // Destructured, so that a new option cannot be forgotten here.
         let EntrypointOptions {
             max_attempts,
             backoff,
@@ -88,7 +88,7 @@ impl Options {
         Options { name: name.to_owned(), lines, schedules }
     }
 
-    /// Values by name, `_ms` and in bytes; and which of them are defaults or capped.
+    /// Values by name, in milliseconds and bytes, and which of them are defaults or capped.
     pub(super) fn json(&self) -> Value {
         let key = |line: &OptionLine| match line.name {
             "timeout" => "timeout_ms".to_owned(),
@@ -137,7 +137,7 @@ pub(super) fn time(time: Duration) -> String {
     format_duration(time).to_string()
 }
 
-/// In the largest unit that says it exactly, else with one digit.
+/// In the largest unit that is exact, otherwise with one decimal.
 pub(super) fn bytes(bytes: usize) -> String {
     match bytes {
         0..1024 => format!("{bytes} bytes"),

@@ -1,4 +1,4 @@
-//! What there is to know about one component, for people and for programs.
+//! All facts about one component, for people and for programs.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub(super) struct Report {
     size: usize,
     sha256: String,
     loaded: Result<Plugin, LoadError>,
-    /// The file with its compiled code, where that was wanted.
+    /// The file with its compiled code, if it was asked for.
     compiled: Option<PathBuf>,
 }
 
@@ -33,7 +33,7 @@ struct Plugin {
 }
 
 impl Report {
-    /// Load the file as a host would. `compile` keeps the compiled code, or fails.
+    /// Load the file as a host would. With `compile`, store the compiled code or fail.
     pub(super) async fn of(workbench: &Workbench, file: &Path, compile: bool) -> anyhow::Result<Report> {
         let bytes = workbench::read(file)?;
         let (size, sha256) = (bytes.len(), sha256(&bytes));

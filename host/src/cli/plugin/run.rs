@@ -1,4 +1,4 @@
-//! `plugin run`: one handler, once, under its limits and grants, without a queue.
+//! `plugin run`: runs one handler once, under its limits and grants, without a queue.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,17 +17,17 @@ use crate::signal::Signals;
 use pgq_engine::{self as wasm, AssignedJob, CallSpec, Control, Declaration, RunLimits};
 use pgq_job::{Claim, Job, JobId};
 
-/// There is no row; a handler that asks is told this.
+/// The job id that a handler sees. There is no row in a queue.
 const JOB: JobId = 1;
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The component
+    /// The component file
     file: PathBuf,
-    /// Which handler [default: the only one]
+    /// The handler to run [default: the only one]
     #[arg(long)]
     entrypoint: Option<String>,
-    /// The bytes it gets
+    /// The payload
     #[arg(long, conflicts_with = "payload_file")]
     payload: Option<String>,
     /// Read the payload from this file; `-` is standard input
@@ -36,10 +36,10 @@ pub(super) struct RunArgs {
     /// A header as NAME=VALUE; may be given several times
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = parse_header)]
     headers: Vec<(String, String)>,
-    /// Which run of the job it is; the last one is max-attempts
+    /// Which attempt of the job this is; the last one is max-attempts
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     attempt: u32,
-    /// Print one JSON object, with the output in it
+    /// Print one JSON object that includes the output
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -50,7 +50,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let workbench = args.workbench.set_up(Compiled::Kept)?;
     let mut signals = Signals::install()?;
     let plugin = workbench.load(&args.file, workbench::read(&args.file)?).await?;
-    let plugin = plugin.with_context(|| format!("{} is no plugin that a host would load", args.file.display()))?;
+    let plugin = plugin.with_context(|| format!("{} is not a plugin that a host would load", args.file.display()))?;
     let entrypoint = choose(&plugin.declaration, args.entrypoint.as_deref())?;
     let options = workbench.config.caps.apply(&plugin.declaration.entrypoints[&entrypoint]);
     let limits = RunLimits { timeout: options.timeout, memory: options.memory, max_attempts: options.max_attempts };
@@ -73,7 +73,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
             running.await
         }
     };
-    let report = report.context("the host panicked while it served this run")?;
+    let report = report.context("the host panicked while serving this run")?;
     show(&Exit { report, attempt: args.attempt, options }, args.json)
 }
 
@@ -117,7 +117,7 @@ fn choose(declaration: &Declaration, named: Option<&str>) -> anyhow::Result<Stri
     }
 }
 
-/// The output is the data, byte for byte; the rest is said on stderr.
+/// The output is the data and is printed byte for byte. Everything else goes to stderr.
 fn show(exit: &Exit, json: bool) -> anyhow::Result<()> {
     let said = exit.said();
     if json {

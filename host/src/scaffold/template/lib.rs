@@ -1,8 +1,8 @@
-//! {{name}}: a plugin for pgq-host. README.md has the commands.
+//! {{name}}: a plugin for pgq-host. README.md lists the commands.
 
 use pgq_plugin_sdk::prelude::*;
 
-/// The payload, as producers write it; payload.json is one.
+/// The payload, as producers write it. payload.json is an example.
 #[derive(Deserialize)]
 struct Greeting {
     name: String,
@@ -10,7 +10,7 @@ struct Greeting {
 
 fn greet(job: &Job, Json(greeting): Json<Greeting>) -> Result<Outcome> {
     if greeting.name.is_empty() {
-        return Err(Failure::reject("nobody is named"));
+        return Err(Failure::reject("the name is empty"));
     }
     log::info!(attempt = job.attempt(), "greeting {}", greeting.name);
     Ok(Outcome::output(format!("Hello, {}!", greeting.name)))

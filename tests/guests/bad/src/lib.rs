@@ -1,4 +1,4 @@
-//! The version after `good`: panics at its work.
+//! The version after `good`: its handler panics.
 
 use pgq_plugin_sdk::prelude::*;
 

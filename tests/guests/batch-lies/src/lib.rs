@@ -1,4 +1,5 @@
-//! Declares that it takes batches, and does not export the handler for them. Made without the SDK, which always does.
+//! Declares that it takes batches, but does not export the handler for them. Written without the
+//! SDK, which always exports it.
 
 use exports::pgq::plugin::{describe, handler};
 use pgq::plugin::jobs::{Failure, Job, Outcome};

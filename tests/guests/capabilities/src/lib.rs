@@ -1,4 +1,4 @@
-//! Tries what the payload says, and tells as its output how that ended.
+//! Does what the payload says, and outputs the result.
 
 use std::fs;
 
@@ -17,7 +17,8 @@ struct Call {
     headers: Vec<(String, String)>,
 }
 
-/// The status, where a redirect leads to, and each header that the answer has; or the error's name.
+/// Returns the status, the target of a redirect, and all headers of the response, or the error's
+/// name.
 fn fetch(_: &Job, Json(call): Json<Call>) -> Outcome {
     Outcome::output(match try_fetch(&call) {
         Ok(answer) => answer,
@@ -49,7 +50,8 @@ fn ask(call: &Call) -> std::result::Result<IncomingResponse, String> {
     pending.get().expect("ready").expect("once").map_err(|error| format!("{error:?}"))
 }
 
-/// Reads the whole answer of an origin with http: how many bytes, or after how many it ended how.
+/// Reads the whole response of an http origin. Returns the number of bytes, and how it ended if it
+/// was cut short.
 fn download(_: &Job, Json(call): Json<Call>) -> Outcome {
     Outcome::output(match ask(&call) {
         Ok(answer) => read(&answer),
@@ -70,13 +72,13 @@ fn read(answer: &IncomingResponse) -> String {
     }
 }
 
-/// What it was told from outside.
+/// Returns its configuration and environment.
 fn told(_: &Job) -> Outcome {
     let env: Vec<(String, String)> = std::env::vars().collect();
     Outcome::output(format!("{env:?}"))
 }
 
-/// What it can do with this path.
+/// Returns what it can do with this path.
 fn look(_: &Job, Text(path): Text) -> Outcome {
     let beside = format!("{path}.new");
     let done = [
@@ -89,7 +91,7 @@ fn look(_: &Job, Text(path): Text) -> Outcome {
     Outcome::output(done.join(" "))
 }
 
-/// Enqueues a job of this entrypoint, or says why not.
+/// Enqueues a job of this entrypoint, or returns why it could not.
 fn pass_on(_: &Job, Text(entrypoint): Text) -> Outcome {
     Outcome::output(match Request::new(entrypoint).submit() {
         Ok(()) => "submitted".to_owned(),

@@ -1,10 +1,11 @@
-//! Tells a receiver outside that its run begins, sleeps, and tells that it ends: what the chaos run's oracle goes by.
+//! Tells an external receiver that its run starts, sleeps, and tells it that the run ends. The
+//! oracle of the chaos run relies on these messages.
 
 use pgq_plugin_sdk::prelude::*;
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{Fields, Method, OutgoingRequest, Scheme};
 
-/// Of the payload: how long to sleep.
+/// The payload: how long to sleep.
 #[derive(Deserialize)]
 struct Work {
     ms: u64,
@@ -16,7 +17,8 @@ fn work(job: &Job, Json(work): Json<Work>) -> Result<()> {
     tell("end", job)
 }
 
-/// The receiver and the host's name in the driver's books are in the environment.
+/// The environment has the address of the receiver, and the name by which the driver knows the
+/// host.
 fn tell(what: &str, job: &Job) -> Result<()> {
     let variable = |name| std::env::var(name).map_err(|_| Failure::reject(format!("{name} is not granted")));
     let request = OutgoingRequest::new(Fields::new());

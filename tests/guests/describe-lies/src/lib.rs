@@ -1,4 +1,4 @@
-//! Declares what cannot be, in several ways at once.
+//! Makes several invalid declarations at once.
 
 use pgq_plugin_sdk::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Never gets to the end of describing itself.
+//! Never returns from `describe`.
 
 use pgq_plugin_sdk::prelude::*;
 

@@ -1,9 +1,9 @@
-//! Panics while it describes itself.
+//! Panics in `describe`.
 
 use pgq_plugin_sdk::prelude::*;
 
 fn plugin() -> Plugin {
-    // The NUL is for PostgreSQL, whose text has no place for it.
+    // The NUL is for PostgreSQL, which cannot store one in text.
     panic!("cannot say what I am\0")
 }
 

@@ -1,4 +1,4 @@
-//! The version before `bad`: does its work.
+//! The version before `bad`: its handler works.
 
 use pgq_plugin_sdk::prelude::*;
 

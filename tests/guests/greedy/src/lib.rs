@@ -1,4 +1,4 @@
-//! Has the host hold things for it, as much as it takes: each entrypoint one kind of thing.
+//! Makes the host hold as much as possible on its behalf, one kind of resource per entrypoint.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -45,7 +45,7 @@ fn names(_: &Job) {
     }
 }
 
-/// Many headers of one request.
+/// Many headers on one request.
 fn headers(_: &Job) {
     let (request, value) = (Handle::new("nobody"), text(SMALL));
     for n in 0_u64.. {
@@ -83,7 +83,8 @@ fn bodies(_: &Job) {
     }
 }
 
-/// Opens this file until it cannot: how often it could, and how often again once these are closed.
+/// Opens this file until that fails. Returns how often it succeeded, and how often again after
+/// closing these.
 fn open_files(_: &Job, Text(path): Text) -> Outcome {
     let open = || {
         let mut open = Vec::new();
@@ -116,7 +117,8 @@ fn read(_: &Job, Text(path): Text) -> Outcome {
     })
 }
 
-/// Asks this authority so many times at once, and waits for none of the answers for longer than three seconds.
+/// Sends this many requests to the authority at once, and waits at most three seconds for each
+/// response.
 fn ask_often(_: &Job, Text(authority): Text) -> Outcome {
     let pending: Vec<_> = (0..100)
         .map(|_| {
@@ -131,7 +133,7 @@ fn ask_often(_: &Job, Text(authority): Text) -> Outcome {
     Outcome::output(pending.iter().filter(|pending| pending.is_ok()).count().to_string())
 }
 
-/// Empty lines, far too many.
+/// Far too many empty lines.
 fn empty_lines(_: &Job) -> Outcome {
     for _ in 0..1 << 15 {
         println!();
@@ -139,14 +141,14 @@ fn empty_lines(_: &Job) -> Outcome {
     Outcome::output("said")
 }
 
-/// Lines that are none.
+/// Text that looks like lines of the host's log.
 fn forge(_: &Job) -> Outcome {
     log::warn!("one\n2026-01-01T00:00:00Z ERROR forged by log \u{1b}[31m");
     println!("two\r2026-01-01T00:00:00Z ERROR forged by stdout \u{1b}[2J");
     Outcome::output("said")
 }
 
-/// A message that is longer than any line should be.
+/// A message longer than any line should be.
 fn long_message(_: &Job) -> Outcome {
     log::info!("{} end", text(200 << 10));
     Outcome::output("said")
@@ -156,14 +158,14 @@ thread_local! {
     static KEPT: Cell<Option<Handle>> = const { Cell::new(None) };
 }
 
-/// Makes a request for the next job of the instance; submits the one of the job before.
+/// Creates a request for the instance's next job, and submits the one of the previous job.
 fn keep_request(_: &Job) -> Outcome {
     let before = KEPT.take().map(|request| request.submit());
     KEPT.set(Some(Handle::new("echo")));
     Outcome::output(format!("{before:?}"))
 }
 
-/// Has so many MiB for so many milliseconds.
+/// Holds this many MiB for this many milliseconds.
 fn hold(_: &Job, Json((mib, ms)): Json<(usize, u64)>) -> Outcome {
     let held = std::hint::black_box(vec![1_u8; mib << 20]);
     std::thread::sleep(Duration::from_millis(ms));

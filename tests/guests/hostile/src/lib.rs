@@ -1,15 +1,15 @@
-//! One entrypoint per way to misbehave, and a few well-behaved ones to stand beside them.
+//! One entrypoint for each way to misbehave, and a few well-behaved ones.
 
 use std::hint::black_box;
 
 use pgq_plugin_sdk::prelude::*;
 
-/// The payload comes back as the output.
+/// Returns the payload as the output.
 fn echo(_: &Job, Bytes(payload): Bytes) -> Outcome {
     Outcome::output(payload)
 }
 
-/// All that a handler can know of its job comes back.
+/// Returns everything that a handler can know about its job.
 fn show(job: &Job, Text(payload): Text) -> Result<Outcome> {
     let headers: std::collections::BTreeMap<String, String> = job.headers().into_iter().collect();
     Outcome::json(
@@ -17,14 +17,15 @@ fn show(job: &Job, Text(payload): Text) -> Result<Outcome> {
     )
 }
 
-/// Sleeps in a host call for as many milliseconds as the payload says, then gives the attempt it was.
+/// Sleeps in a host call for as many milliseconds as the payload says, then returns the number of
+/// the attempt.
 fn nap(job: &Job, Json(ms): Json<u64>) -> Outcome {
     log::info!("napping");
     std::thread::sleep(Duration::from_millis(ms));
     Outcome::output(job.attempt().to_string())
 }
 
-/// The payload is what it logs, as a message, as a field and on stderr; then what it fails with.
+/// Logs the payload as a message, as a field and to stderr, then fails with it as the error.
 fn says(_: &Job, Text(text): Text) -> Result<()> {
     log::info!(said = text, "{text}");
     eprintln!("{text}");
@@ -39,7 +40,7 @@ fn reject(_: &Job, Text(message): Text) -> Result<()> {
     Err(Failure::reject(message))
 }
 
-/// Snoozes once: the second run sees that its snooze is over by the header's absence of time.
+/// Snoozes once: in the second run, the job is old enough to complete.
 fn snooze(job: &Job) -> Outcome {
     let age = job.created().elapsed().unwrap_or_default();
     if age < Duration::from_millis(300) {
@@ -53,7 +54,7 @@ fn discard(_: &Job) -> Outcome {
     Outcome::discard("nobody wants it")
 }
 
-/// Enqueues two jobs, then does as the payload says.
+/// Enqueues two jobs, then does what the payload says.
 fn follow_up(_: &Job, Text(then): Text) -> Result<Outcome> {
     for name in ["one", "two"] {
         Request::new("echo").payload(name).priority(3).header("from", "follow_up").submit()?;
@@ -65,7 +66,7 @@ fn follow_up(_: &Job, Text(then): Text) -> Result<Outcome> {
     }
 }
 
-/// Enqueues itself under the key that it was enqueued with itself.
+/// Enqueues itself under its own dedupe key.
 fn chain(job: &Job, Json(left): Json<u32>) -> Result<()> {
     if left > 0 {
         Request::new(job.entrypoint()).json(&(left - 1))?.dedupe_key("chain").submit()?;
@@ -81,7 +82,7 @@ fn obedient(job: &Job) -> Outcome {
     Outcome::output(format!("{:?}", job.heartbeat()))
 }
 
-/// What can a guest see? Nothing: an empty environment, no file, no network.
+/// Returns what a guest can see: an empty environment, no file, no network.
 fn probe(_: &Job) -> Outcome {
     let seen = [
         ("env", std::env::vars().count()),
@@ -97,7 +98,7 @@ fn panics(_: &Job) {
     panic!("on purpose");
 }
 
-/// A NUL in what it says: PostgreSQL's jsonb cannot hold one.
+/// Fails with a NUL in its message, which PostgreSQL's jsonb cannot store.
 fn nul(_: &Job) -> Result<()> {
     Err(Failure::retry("before\0after"))
 }
@@ -109,7 +110,7 @@ fn spin(_: &Job) {
     }
 }
 
-/// Never computes for long: it is always just back from a host call.
+/// Never computes for long: it calls the host all the time.
 fn spin_in_calls(job: &Job) {
     loop {
         black_box(job.time_left());
@@ -134,7 +135,7 @@ fn sleep_for_ever(_: &Job) {
     std::thread::sleep(Duration::from_secs(1 << 40));
 }
 
-/// 64 MiB of lines, through all three doors.
+/// 64 MiB of lines, through all three channels.
 fn log_flood(_: &Job) -> Outcome {
     let line = "x".repeat(1023);
     for _ in 0..(64 << 10) / 3 {
@@ -145,7 +146,7 @@ fn log_flood(_: &Job) -> Outcome {
     Outcome::output("flooded")
 }
 
-/// A line without an end.
+/// A line that never ends.
 fn endless_line(_: &Job) -> Outcome {
     use std::io::Write as _;
     let chunk = [b'x'; 64 << 10];
@@ -168,11 +169,12 @@ fn enqueue_flood(_: &Job) -> Outcome {
         }
     };
     log::warn!("{refusal}");
-    // Discarded, so that the test's queue stays small: what counts is that there is an end to it.
+    // Discarded to keep the test's queue small. What matters is that the loop ends.
     Outcome::discard(format!("{accepted}: {refusal}"))
 }
 
-/// Opens handles of the host's and never drops one. The SDK opens them late and drops them; its bindings do not.
+/// Opens handles and never drops one. The SDK opens them late and drops them, so this uses its
+/// bindings.
 fn handle_leak(_: &Job) {
     loop {
         std::mem::forget(pgq_plugin_sdk::bindings::pgq::plugin::enqueue::Request::new("nobody"));
@@ -187,7 +189,8 @@ fn plugin() -> Plugin {
     let quick = |entrypoint: Entrypoint| {
         entrypoint.max_attempts(2).backoff(Duration::from_millis(20), 1.0, Duration::from_millis(20))
     };
-    // Far more time than they need, on however busy a machine: what ends them is not the clock.
+    // Far more time than they need, even on a busy machine, so that the deadline is not what ends
+    // them.
     let bad =
         |entrypoint: Entrypoint| quick(entrypoint).timeout(Duration::from_secs(60)).memory(64 << 20).max_attempts(1);
     let endless = |entrypoint: Entrypoint| bad(entrypoint).timeout(Duration::from_millis(500));

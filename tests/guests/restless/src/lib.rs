@@ -1,4 +1,4 @@
-//! Handlers that come back again and again, and one that crashes whenever it runs.
+//! Handlers that return to the queue again and again, and one that always crashes.
 
 use pgq_plugin_sdk::prelude::*;
 
@@ -10,7 +10,7 @@ fn retry(_: &Job) -> Result<()> {
     Err(Failure::retry("not yet").after(Duration::ZERO))
 }
 
-/// Fails for as long as it is told to, then goes well.
+/// Fails as long as it is told to, then succeeds.
 fn second_try(job: &Job) -> Result<()> {
     if job.attempt() == 1 { Err(Failure::retry("not yet").after(Duration::ZERO)) } else { Ok(()) }
 }

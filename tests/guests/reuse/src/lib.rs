@@ -1,4 +1,4 @@
-//! Instances that are kept, jobs that come in batches, and what can go wrong with both.
+//! Idle instances, batches, and what can go wrong with both.
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -9,20 +9,20 @@ thread_local! {
     static JOBS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// The how-manieth job of this instance it is.
+/// The number of this job in its instance.
 fn count() -> String {
     JOBS.set(JOBS.get() + 1);
     JOBS.get().to_string()
 }
 
-/// Counts, and does as the payload says.
+/// Counts, and does what the payload says.
 fn counter(job: &Job, Text(then): Text) -> Result<Outcome> {
     let count = count();
     match then.as_str() {
         "panic" => panic!("asked for, as job {count}"),
         "fail" => return Err(Failure::reject(count)),
         "hog" => {
-            // Refused, and survived: the guest goes on with what it has.
+            // Denied, and survived: the guest continues with what it has.
             let mut bytes: Vec<u8> = Vec::new();
             let refused = bytes.try_reserve_exact(128 << 20).is_err();
             return Ok(Outcome::output(format!("{count} {refused}")));
@@ -37,7 +37,8 @@ fn counter(job: &Job, Text(then): Text) -> Result<Outcome> {
     Ok(Outcome::output(count))
 }
 
-/// Each job's output is how many came with it. Payloads: `fail`, `reject`, `snooze`, `enqueue`, `panic`, `short`, `spin`, `wait`.
+/// Each job's output is the number of jobs in its batch. Payloads: `fail`, `reject`, `snooze`,
+/// `enqueue`, `panic`, `short`, `spin`, `wait`.
 fn batch(jobs: &[Job<'_>]) -> Vec<Result<Outcome>> {
     println!("a batch");
     let payload = |job: &Job| String::from_utf8_lossy(&job.payload().unwrap_or_default()).into_owned();

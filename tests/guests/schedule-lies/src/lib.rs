@@ -1,4 +1,4 @@
-//! Declares schedules that cannot be.
+//! Declares invalid schedules.
 
 use pgq_plugin_sdk::prelude::*;
 

@@ -1,8 +1,9 @@
-//! Declares schedules: one that is due each second, one whose first run fails, and two that tests make due.
+//! Declares schedules: one that is due every second, one whose first run fails, and two that tests
+//! make due.
 
 use pgq_plugin_sdk::prelude::*;
 
-/// Which tick it is for comes back as the output.
+/// Returns the tick that it is for.
 fn tick(job: &Job) -> Outcome {
     Outcome::output(job.header("pgq_schedule").unwrap_or_default())
 }

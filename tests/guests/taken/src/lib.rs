@@ -1,4 +1,4 @@
-//! Well-behaved, but claims an entrypoint of `hostile`'s.
+//! Well-behaved, but claims an entrypoint of `hostile`.
 
 use pgq_plugin_sdk::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Declares more schedules than a plugin may have by itself: fifty of them are due every second.
+//! Declares more schedules than a plugin may have by default: fifty of them are due every second.
 
 use pgq_plugin_sdk::prelude::*;
 
