@@ -151,7 +151,13 @@ impl Config {
 
     /// The plugins folder with this file's settings for it.
     pub fn folder(&self, path: PathBuf) -> Folder {
-        Folder { path, grants: self.grants.clone(), canaries: self.canaries.clone(), claims: self.claims.clone(), caps: self.caps }
+        Folder {
+            path,
+            grants: self.grants.clone(),
+            canaries: self.canaries.clone(),
+            claims: self.claims.clone(),
+            caps: self.caps,
+        }
     }
 
     /// Parse and check the text of a file.

@@ -228,6 +228,9 @@ fn insert(held: &mut HashMap<JobId, Held>, new: Held) {
     if let Some(before) = held.insert(new.claim.id, new) {
         // The database gave the job to us again, so the claim before is over.
         before.control.lose_lease();
+        if let Some(batch) = before.locked {
+            batch.drop_out(before.claim);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod batch;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -44,7 +45,10 @@ const MOST_REFUSED: u32 = 3;
 #[derive(Debug, Clone)]
 pub struct Batches {
     most: usize,
+    bound: Duration,
     places: Arc<Semaphore>,
+    /// Batches whose locks were lost, and are sought again.
+    troubled: Arc<AtomicUsize>,
     new: mpsc::UnboundedSender<NewBatch>,
 }
 
@@ -73,9 +77,14 @@ impl Batches {
         self.most > 0
     }
 
-    /// Whether there is a place now.
-    pub fn has_place(&self) -> bool {
-        self.places.available_permits() > 0
+    /// Whether there is a place now, and no batch has lost its locks.
+    pub fn are_open(&self) -> bool {
+        self.places.available_permits() > 0 && !self.are_troubled()
+    }
+
+    /// Whether a batch has lost its locks and seeks them again: what is due may be its.
+    pub fn are_troubled(&self) -> bool {
+        self.troubled.load(Ordering::Acquire) > 0
     }
 
     /// Hold the jobs of this claim, whose statement was sent at `asked`.
@@ -86,8 +95,15 @@ impl Batches {
         }
         // Never closed before the claim loop has ended: if it were, the locks would be let go, and
         // the host would end for a task that did.
-        let _ = self.new.send(NewBatch { claim, batch, until: Instant::now() + BOUND, place });
+        let _ = self.new.send(NewBatch { claim, batch, until: Instant::now() + self.bound, place });
     }
+}
+
+/// For tests of what becomes of locked rows: `PGQ_HOST_TEST_BOUND_MS` is another bound. Builds for
+/// use do not have it.
+fn bound() -> Duration {
+    let other = || std::env::var("PGQ_HOST_TEST_BOUND_MS").ok()?.parse().ok().map(Duration::from_millis);
+    other().filter(|_| cfg!(debug_assertions)).unwrap_or(BOUND)
 }
 
 /// The one task that ends these transactions.
@@ -97,6 +113,7 @@ pub struct Settler {
     pub capacity: Arc<Capacity>,
     /// To the recorder.
     pub records: mpsc::Sender<Record>,
+    troubled: Arc<AtomicUsize>,
     new: mpsc::UnboundedReceiver<NewBatch>,
 }
 
@@ -108,15 +125,16 @@ impl Settler {
         records: mpsc::Sender<Record>,
     ) -> (Settler, Batches) {
         let (sender, new) = mpsc::unbounded_channel();
-        let most = queue.locked_claims();
+        let (most, troubled) = (queue.locked_claims(), Arc::new(AtomicUsize::new(0)));
         let places = Arc::new(Semaphore::new(most));
-        (Settler { queue, leases, capacity, records, new }, Batches { most, places, new: sender })
+        let batches = Batches { most, bound: bound(), places, troubled: Arc::clone(&troubled), new: sender };
+        (Settler { queue, leases, capacity, records, troubled, new }, batches)
     }
 
     /// Until the claim loop has ended and all of its batches are settled, or until `give_up`.
     pub async fn run(self, give_up: CancellationToken) {
-        let Settler { queue, leases, capacity, records, mut new } = self;
-        let (queue, leases, capacity, records) = (&queue, &leases, &capacity, &records);
+        let Settler { queue, leases, capacity, records, troubled, mut new } = self;
+        let (queue, leases, capacity, records, troubled) = (&queue, &leases, &capacity, &records, &*troubled);
         let mut open = FuturesUnordered::new();
         let work = async {
             loop {
@@ -124,7 +142,7 @@ impl Settler {
                     Some(batch) = new.recv() => open.push(async move {
                         let NewBatch { claim, batch, until, place } = batch;
                         let _ = tokio::time::timeout_at(until, batch.all_ended()).await;
-                        Settling { queue, leases, records, batch: &batch }.run(claim).await;
+                        Settling { queue, leases, records, batch: &batch, troubled }.run(claim).await;
                         drop(place);
                         // There is room for the next.
                         capacity.notify();
@@ -146,6 +164,7 @@ struct Settling<'s> {
     leases: &'s Leases,
     records: &'s mpsc::Sender<Record>,
     batch: &'s LockedBatch,
+    troubled: &'s AtomicUsize,
 }
 
 impl Settling<'_> {
@@ -159,23 +178,28 @@ impl Settling<'_> {
         let asked = BootInstant::now();
         let settled = match meter::settle(self.queue.settle(claim, &left.here, &left.running)).await {
             Ok(settled) => settled,
-            Err(error) => self.again(&mut left, error).await,
+            Err(error) => {
+                // This host would only take them from itself.
+                self.troubled.fetch_add(1, Ordering::AcqRel);
+                let settled = self.again(&mut left, error).await;
+                self.troubled.fetch_sub(1, Ordering::AcqRel);
+                settled
+            }
         };
         meter::locked(settled.recorded.len(), settled.marked.len());
         let recorded: HashSet<JobId> = settled.recorded.iter().copied().collect();
         let marked: HashSet<JobId> = settled.marked.iter().copied().collect();
-        let (done, undecided): (Vec<Record>, Vec<Record>) =
+        let (done, undone): (Vec<Record>, Vec<Record>) =
             left.here.into_iter().partition(|record| recorded.contains(&record.claim.id));
-        let (good, mut doubtful): (Vec<Claim>, Vec<Claim>) =
-            left.running.into_iter().partition(|claim| marked.contains(&claim.id));
-        doubtful.extend(undecided.iter().map(|record| record.claim));
+        let claims = left.running.into_iter().chain(undone.iter().map(|record| record.claim));
+        let (good, doubtful): (Vec<Claim>, Vec<Claim>) = claims.partition(|claim| marked.contains(&claim.id));
         self.leases.release(done.iter().map(|record| record.claim));
         self.leases.mark(&good, asked);
         self.leases.doubt(&doubtful);
         // Memory that outputs take is given back before anybody waits.
         drop(done);
         let late = self.batch.settled();
-        for record in undecided.into_iter().chain(left.later).chain(late) {
+        for record in undone.into_iter().chain(left.later).chain(late) {
             // Fails only when the host ends without it.
             let _ = self.records.send(record).await;
         }
@@ -187,7 +211,8 @@ impl Settling<'_> {
         tracing::warn!(jobs = left.rows.len(), error = %error.told(), "a transaction with locked jobs failed; trying again");
         loop {
             match Remedy::of(&error) {
-                // One of these outcomes is refused. The recorder finds out which.
+                // One of these outcomes is refused, by a rule of somebody's own. The recorder finds out
+                // which.
                 Remedy::Isolate if !left.here.is_empty() => {
                     let here = std::mem::take(&mut left.here);
                     left.leave(here);

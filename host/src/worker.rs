@@ -109,7 +109,8 @@ impl Worker {
             }
             prefetch.observe(self.executor.ended());
             let look_began = Instant::now();
-            let looked = self.look(&plugins, &targets, prefetch.jobs(), &mut turns).await;
+            let ahead = prefetch.jobs(!targets.locked.is_empty());
+            let looked = self.look(&plugins, &targets, ahead, &mut turns).await;
             if !matches!(looked, Ok(Look::Contended)) {
                 contended = FIRST_CONTENDED;
             }
@@ -124,7 +125,7 @@ impl Worker {
                     contended = (contended * 2).min(LAST_CONTENDED);
                     self.wait_for_locks(wait).await
                 }
-                Ok(Look::Full) => self.wait_for_room(prefetch.jobs()).await,
+                Ok(Look::Full) => self.wait_for_room(ahead).await,
                 Ok(Look::Heavy) => self.wait_for_bytes().await,
                 Ok(Look::Empty) => match self.wait_for_work(&plugins, &targets, look_began, &mut drain).await {
                     Ok(ended) => ended,
@@ -150,6 +151,9 @@ impl Worker {
         let (free, ahead) = self.room(prefetch);
         if free + ahead == 0 {
             return Ok(Look::Full);
+        }
+        if self.batches.are_troubled() {
+            return Ok(Look::NoTransaction);
         }
         let (mut more, mut heavy) = (false, false);
         // A job with a limit holds one of few slots from its claim on, so it is only claimed when
@@ -270,7 +274,7 @@ impl Worker {
 
     /// Wait until one of the open transactions with locked jobs has ended.
     async fn wait_for_transaction(&mut self) -> Option<Ended> {
-        while !self.batches.has_place() {
+        while !self.batches.are_open() {
             let mut heard = Heard::default();
             tokio::select! {
                 () = self.stop.cancelled() => return Some(Ended::Stopped),

@@ -31,6 +31,7 @@ mod interop;
 mod isolation;
 mod layers;
 mod loading;
+mod locked;
 mod logging;
 mod logging_docs;
 mod metrics;

@@ -21,7 +21,8 @@ use super::claim::Taking;
 use super::claimed::is_unreadable;
 use super::lock_rest::{AFTER_DEATH, SURPLUS, UNREADABLE, WARY};
 use super::transaction::Transaction;
-use super::{Claimed, Queue, Record};
+use super::{Claimed, Queue, Record, Remedy};
+use crate::told::Told as _;
 use pgq_job::{Claim, Disposition, JobId};
 
 /// Sessions that are left for other statements while jobs are locked: outcomes and upkeep.
@@ -58,7 +59,8 @@ pub struct Locked {
 pub struct Settled {
     /// Jobs whose outcomes are recorded.
     pub recorded: Vec<JobId>,
-    /// Jobs that are ordinary claims from now on.
+    /// Jobs that are ordinary claims from now on, whether they still run or their outcomes were
+    /// refused.
     pub marked: Vec<JobId>,
 }
 
@@ -113,34 +115,35 @@ impl Queue {
         Ok(Locked { claimed, claim: None })
     }
 
-    async fn mark_for(
-        &self,
-        rest: Duration,
-        entrypoints: &[Arc<str>],
-        max: usize,
-        least: i32,
-    ) -> sqlx::Result<Locked> {
+    async fn mark_for(&self, rest: Duration, entrypoints: &[Arc<str>], max: usize, least: i32) -> sqlx::Result<Locked> {
         self.lock_rest.begin(rest);
         Ok(Locked { claimed: self.claim_from(entrypoints, max, least).await?, claim: None })
     }
 
-    /// Record these outcomes, mark those that still run, and let all rows go. After an error nothing
-    /// of it is done, or all of it: nobody knows when the answer to a commit was lost.
+    /// Record these outcomes, mark those that still run, and let all rows go. Where one of the
+    /// outcomes is refused, jobs are marked whose outcomes could not be written with it. After an
+    /// error nothing of it is done, or all of it: nobody knows when the answer to a commit was lost.
     pub async fn settle(&self, claim: LockedClaim, records: &[Record], running: &[Claim]) -> sqlx::Result<Settled> {
         let LockedClaim { mut transaction, .. } = claim;
         let mut settled = Settled::default();
-        let sorted = Sorted::of(records);
-        if !sorted.plain.is_empty() {
-            let query = self.ours(self.sql.finish_locked.clone(), &sorted.plain);
+        let Sorted { plain, done, back } = Sorted::of(records);
+        let mut running = running.to_vec();
+        if !plain.is_empty() {
+            let query = self.ours(self.sql.finish_locked.clone(), &plain);
             settled.recorded.extend(ids(&mut transaction, query).await?);
         }
-        if !sorted.done.is_empty() {
-            let query = self.with_extras(self.sql.finish_locked_with_extras.clone(), &sorted.done);
-            settled.recorded.extend(ids(&mut transaction, query).await?);
-        }
-        if !sorted.back.is_empty() {
-            let query = self.back(self.sql.put_back_locked.clone(), &sorted.back);
-            settled.recorded.extend(ids(&mut transaction, query).await?);
+        if !done.is_empty() || !back.is_empty() {
+            // What a handler has left may be more than a column takes.
+            transaction.save().await?;
+            match self.settle_rest(&mut transaction, &done, &back).await {
+                Ok(recorded) => settled.recorded.extend(recorded),
+                Err(error) if Remedy::of(&error) == Remedy::Isolate => {
+                    tracing::debug!(error = %error.told(), "outcomes of locked jobs are refused");
+                    transaction.restore().await?;
+                    running.extend(done.iter().chain(&back).map(|record| record.claim));
+                }
+                Err(error) => return Err(error),
+            }
         }
         if !running.is_empty() {
             let (jobs, claimed): (Vec<JobId>, Vec<DateTime<Utc>>) =
@@ -151,6 +154,23 @@ impl Queue {
         transaction.commit().await?;
         self.tallied.notify_one();
         Ok(settled)
+    }
+
+    async fn settle_rest(
+        &self,
+        transaction: &mut Transaction,
+        done: &[&Record],
+        back: &[&Record],
+    ) -> sqlx::Result<Vec<JobId>> {
+        let mut recorded = Vec::with_capacity(done.len() + back.len());
+        if !done.is_empty() {
+            let query = self.with_extras(self.sql.finish_locked_with_extras.clone(), done);
+            recorded.extend(ids(transaction, query).await?);
+        }
+        if !back.is_empty() {
+            recorded.extend(ids(transaction, self.back(self.sql.put_back_locked.clone(), back)).await?);
+        }
+        Ok(recorded)
     }
 
     /// Lock rows again whose session was lost, as far as they are as they were and nobody has them.
@@ -214,9 +234,6 @@ impl Record {
     }
 }
 
-async fn ids(
-    transaction: &mut Transaction,
-    query: Query<'static, Postgres, PgArguments>,
-) -> sqlx::Result<Vec<JobId>> {
+async fn ids(transaction: &mut Transaction, query: Query<'static, Postgres, PgArguments>) -> sqlx::Result<Vec<JobId>> {
     transaction.fetch_all(query).await?.iter().map(|row: &PgRow| row.try_get(0)).collect()
 }

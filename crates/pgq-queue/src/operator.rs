@@ -30,6 +30,7 @@ impl Operator {
 
     /// The statement of a file of `sql/operator`, for these names.
     pub(super) fn sql(&self, file: &str) -> SqlStr {
-        AssertSqlSafe(template::render(file, &self.names, Form { features: SchemaFeatures::ALL, marked: true })).into_sql_str()
+        AssertSqlSafe(template::render(file, &self.names, Form { features: SchemaFeatures::ALL, marked: true }))
+            .into_sql_str()
     }
 }

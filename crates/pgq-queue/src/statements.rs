@@ -3,8 +3,8 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-use super::template::{self, Form};
 use super::SchemaFeatures;
+use super::template::{self, Form};
 use crate::names::Names;
 
 /// A worker's statement, as it is written.

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
+use sqlx::Executor as _;
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query;
-use sqlx::Executor as _;
 use tokio::time::Instant;
 
-use super::Pool;
 use super::sessions::Lent;
+use super::{Pool, Remedy};
 
 /// A transaction that is dropped is rolled back, and its session closed.
 #[derive(Debug)]
 pub(super) struct Transaction {
     pool: Pool,
-    /// `None` after an error, which ends both.
+    /// `None` after an error that ends it.
     session: Option<Lent>,
 }
 
@@ -28,6 +28,16 @@ impl Transaction {
 
     pub(super) async fn fetch_all(&mut self, query: Query<'static, Postgres, PgArguments>) -> sqlx::Result<Vec<PgRow>> {
         self.run(async |session| query.fetch_all(&mut **session).await).await
+    }
+
+    /// What follows can be taken back alone.
+    pub(super) async fn save(&mut self) -> sqlx::Result<()> {
+        self.run(async |session| session.execute("SAVEPOINT here").await.map(drop)).await
+    }
+
+    /// Take back what was done since [`save`](Transaction::save), because a statement was refused.
+    pub(super) async fn restore(&mut self) -> sqlx::Result<()> {
+        self.run(async |session| session.execute("ROLLBACK TO SAVEPOINT here").await.map(drop)).await
     }
 
     /// After an error, nobody knows whether it was committed.
@@ -54,6 +64,11 @@ impl Transaction {
                 self.pool.access().answered(began.elapsed());
                 self.session = Some(session);
                 Ok(done)
+            }
+            Ok(Err(error)) if Remedy::of(&error) == Remedy::Isolate => {
+                self.pool.access().answered(began.elapsed());
+                self.session = Some(session);
+                Err(error)
             }
             Ok(Err(error)) => {
                 self.pool.ended(session, began, &error);

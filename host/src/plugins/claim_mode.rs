@@ -50,8 +50,7 @@ mod tests {
     #[test]
     fn a_plugin_with_a_way_out_is_marked_unless_its_operator_says_otherwise() {
         let origin: Origin = "https://a.example".parse().expect("an origin");
-        let (closed, open) =
-            (Grants::default(), Grants { http: vec![HttpGrant::any(origin)], ..Grants::default() });
+        let (closed, open) = (Grants::default(), Grants { http: vec![HttpGrant::any(origin)], ..Grants::default() });
         let mut modes = ClaimModes::default();
         assert!(modes.locks("p", "e", &closed) && !modes.locks("p", "e", &open));
         modes.plugins.insert("p".into(), ClaimMode::Locked);

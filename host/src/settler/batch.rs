@@ -36,10 +36,7 @@ impl LockedBatch {
     pub(super) fn new(jobs: impl IntoIterator<Item = Claim>) -> LockedBatch {
         let running: HashSet<Claim> = jobs.into_iter().collect();
         let ended = Vec::with_capacity(running.len());
-        LockedBatch {
-            state: Mutex::new(State { phase: Phase::Open, running, ended }),
-            all_ended: Notify::new(),
-        }
+        LockedBatch { state: Mutex::new(State { phase: Phase::Open, running, ended }), all_ended: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

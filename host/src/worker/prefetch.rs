@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 /// Time of a claim under load, from the decision to the first run.
 const CLAIM_TIME: Duration = Duration::from_millis(50);
+/// The same where jobs are only locked. There is no commit in it, and what is claimed has to end
+/// before the bound of its transaction.
+const LOCK_TIME: Duration = Duration::from_millis(15);
 /// Claims ahead: one is worked off while the next is under way. With a single one, places were idle
 /// for a tenth of a drain.
 const CLAIMS_AHEAD: usize = 2;
@@ -44,10 +47,11 @@ impl Prefetch {
         (self.ended, self.at) = (ended, now);
     }
 
-    /// Jobs to claim beyond the free places.
-    pub(super) fn jobs(&self) -> usize {
+    /// Jobs to claim beyond the free places. `locked`: the next claim locks its jobs.
+    pub(super) fn jobs(&self, locked: bool) -> usize {
+        let time = if locked { LOCK_TIME } else { CLAIM_TIME };
         // Truncated: below one job per claim there is nothing to gain.
-        ((self.rate * CLAIM_TIME.as_secs_f64()) as usize).min(self.max)
+        ((self.rate * time.as_secs_f64()) as usize).min(self.max)
     }
 }
 
@@ -60,14 +64,14 @@ mod tests {
         let mut prefetch = Prefetch::new(250);
         let start = prefetch.at;
         prefetch.observe_at(2, start + Duration::from_millis(500));
-        assert_eq!(prefetch.jobs(), 0);
+        assert_eq!(prefetch.jobs(false), 0);
         for tick in 1..20 {
             prefetch.observe_at(2 + tick * 200, start + Duration::from_millis(500 + tick * 10));
         }
-        assert!(prefetch.jobs() > 400, "{}", prefetch.jobs());
+        assert!(prefetch.jobs(false) > 400, "{}", prefetch.jobs(false));
         prefetch.observe_at(1_000_000, start + Duration::from_millis(800));
-        assert_eq!(prefetch.jobs(), 500);
+        assert_eq!(prefetch.jobs(false), 500);
         prefetch.observe_at(1_000_001, start + Duration::from_secs(60));
-        assert_eq!(prefetch.jobs(), 0);
+        assert_eq!(prefetch.jobs(false), 0);
     }
 }

@@ -28,7 +28,8 @@ impl Targets {
     /// a limit that was left is claimed next, so finding it does no harm. One with a limit may wait
     /// for a slot, and one on trial for its turn: that is no reason to claim again.
     pub(super) fn back(&self, since_look: Duration) -> impl Iterator<Item = (&str, Duration)> {
-        let unlimited = self.unlimited.iter().chain(&self.locked).map(move |entrypoint| (&**entrypoint, since_look + LOOK_BACK));
+        let unlimited =
+            self.unlimited.iter().chain(&self.locked).map(move |entrypoint| (&**entrypoint, since_look + LOOK_BACK));
         let limited = self
             .limited
             .iter()
@@ -55,7 +56,9 @@ impl Targets {
                 }
                 (None, Some(most)) => targets.few.push((entrypoint, most)),
                 // A long run would be marked in the end, too.
-                (None, None) if may_lock && served.locks && !served.lasting.is_long() => targets.locked.push(entrypoint),
+                (None, None) if may_lock && served.locks && !served.lasting.is_long() => {
+                    targets.locked.push(entrypoint)
+                }
                 (None, None) => targets.unlimited.push(entrypoint),
             }
         }

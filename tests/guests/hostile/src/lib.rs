@@ -25,6 +25,20 @@ fn nap(job: &Job, Json(ms): Json<u64>) -> Outcome {
     Outcome::output(job.attempt().to_string())
 }
 
+/// Naps for as many milliseconds as the payload says, then leaves a trace of its own: a job that
+/// nobody serves, with its id.
+fn trace(job: &Job, Json(ms): Json<u64>) -> Result<Outcome> {
+    std::thread::sleep(Duration::from_millis(ms));
+    Request::new("traced").payload(job.id().to_string()).submit()?;
+    Ok(Outcome::output(job.attempt().to_string()))
+}
+
+/// The same under a dedupe key, which somebody else may be about to take.
+fn trace_once(job: &Job) -> Result<()> {
+    Request::new("traced").payload(job.id().to_string()).dedupe_key("trace").submit()?;
+    Ok(())
+}
+
 /// Logs the payload as a message, as a field and to stderr, then fails with it as the error.
 fn says(_: &Job, Text(text): Text) -> Result<()> {
     log::info!(said = text, "{text}");
@@ -203,6 +217,8 @@ fn plugin() -> Plugin {
             Duration::from_millis(20),
         ))
         .entrypoint(Entrypoint::new("nap_limited", nap).concurrency(2))
+        .entrypoint(Entrypoint::new("trace", trace))
+        .entrypoint(Entrypoint::new("trace_once", trace_once))
         .entrypoint(quick(Entrypoint::new("says", says)))
         .entrypoint(quick(Entrypoint::new("fail", fail)))
         .entrypoint(quick(Entrypoint::new("fail_deleted", fail)).on_failure(OnFailure::Delete))
