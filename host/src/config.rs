@@ -17,9 +17,10 @@ use serde::Deserialize;
 
 use plugin::PluginSection;
 
-use crate::plugins::{BreakerRule, Canary, Caps, ClaimMode, ClaimModes, Folder};
+use crate::plugins::{BreakerRule, Canary, Caps, Chosen, ClaimMode, Folder};
 use crate::readiness::Requirement;
 use pgq_engine::Grants;
+use pgq_queue::HistoryLevel;
 
 /// Read from the working directory if no other file is named.
 pub const DEFAULT_FILE: &str = "pgq-host.toml";
@@ -33,7 +34,9 @@ pub struct Config {
     pub grants: BTreeMap<String, Grants>,
     pub canaries: BTreeMap<String, Canary>,
     /// How jobs are claimed.
-    pub claims: ClaimModes,
+    pub claims: Chosen<ClaimMode>,
+    /// What is kept of jobs.
+    pub history: Chosen<HistoryLevel>,
     /// When an entrypoint that crashes is paused.
     pub breaker: BreakerRule,
 }
@@ -48,7 +51,15 @@ struct File {
     #[serde(default)]
     circuit_breaker: BreakerSection,
     #[serde(default)]
+    history: HistorySection,
+    #[serde(default)]
     plugins: BTreeMap<String, PluginSection>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct HistorySection {
+    level: HistoryLevel,
 }
 
 /// `[run]`: the same names as the flags.
@@ -156,6 +167,7 @@ impl Config {
             grants: self.grants.clone(),
             canaries: self.canaries.clone(),
             claims: self.claims.clone(),
+            history: self.history.clone(),
             caps: self.caps,
         }
     }
@@ -211,9 +223,10 @@ impl Config {
         let max_crashes = file.limits.max_crashes.unwrap_or(defaults.max_crashes);
         let breaker = file.circuit_breaker.rule(&mut mistakes);
         let (mut grants, mut canaries) = (BTreeMap::new(), BTreeMap::new());
-        let mut claims = ClaimModes { all: file.run.claim.unwrap_or_default(), ..ClaimModes::default() };
+        let mut claims = Chosen { all: file.run.claim.unwrap_or_default(), ..Chosen::default() };
+        let mut history = Chosen { all: file.history.level, ..Chosen::default() };
         for (plugin, section) in file.plugins {
-            section.claims(&plugin, &mut claims);
+            section.choices(&plugin, &mut claims, &mut history);
             let (grant, canary) = section.check(&plugin, &mut mistakes);
             canaries.extend(canary.map(|canary| (plugin.clone(), canary)));
             grants.insert(plugin, grant);
@@ -222,7 +235,7 @@ impl Config {
             bail!("{}", mistakes.join("\n"));
         }
         let caps = Caps { timeout, memory, reuse, compile_timeout, max_crashes, plugin_size };
-        Ok(Config { run: file.run, caps, grants, canaries, claims, breaker })
+        Ok(Config { run: file.run, caps, grants, canaries, claims, history, breaker })
     }
 }
 
@@ -278,12 +291,15 @@ mod tests {
             [circuit-breaker]
             crashes = 5
             pause = "1m"
+            [history]
+            level = "outcomes"
             [plugins.webhook]
             canary = { percent = 10, runs = 100 }
             http = ["https://hooks.example.com"]
             claim = "locked"
             [plugins.webhook.entrypoints.pay]
             claim = "marked"
+            history = "full"
             [plugins.webhook.config]
             region = "eu"
             "#,
@@ -296,6 +312,8 @@ mod tests {
         assert_eq!(config.canaries["webhook"], Canary { share: 0.1, runs: 100 });
         let locks = |entrypoint: &str| config.claims.locks("webhook", entrypoint, &config.grants["webhook"]);
         assert!(locks("notify") && !locks("pay"));
+        let levels = ["notify", "pay"].map(|entrypoint| config.history.of("webhook", entrypoint));
+        assert_eq!(levels, [HistoryLevel::Outcomes, HistoryLevel::Full]);
         assert_eq!(
             config.breaker,
             BreakerRule { crashes: 5, pause: Duration::from_secs(60), ..BreakerRule::default() }

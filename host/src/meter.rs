@@ -119,6 +119,7 @@ pub async fn settle<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::R
 
 /// So many jobs were finished under their locks, and so many marked because they still ran.
 pub fn locked(finished: usize, marked: usize) {
+    histogram!("pgq_host_record_jobs").record(finished as f64);
     counter!("pgq_host_locked_jobs_total", "end" => "finished").increment(finished as u64);
     counter!("pgq_host_locked_jobs_total", "end" => "marked").increment(marked as u64);
 }

@@ -4,6 +4,7 @@
 //! running job finishes on the version it started with.
 
 mod breaker_rule;
+mod chosen;
 mod circuit_breaker;
 mod claim_mode;
 mod content;
@@ -25,8 +26,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use breaker_rule::BreakerRule;
+pub use chosen::Chosen;
 pub use circuit_breaker::CircuitBreaker;
-pub use claim_mode::{ClaimMode, ClaimModes};
+pub use claim_mode::ClaimMode;
 pub use exposure::Exposure;
 pub use folder::{Caps, Files, Folder, FolderError, Reread};
 pub use kept::KeptVersions;
@@ -39,6 +41,7 @@ use crate::meter::EntrypointMetrics;
 use pgq_engine::{LoadError, Loaded};
 use pgq_job::EntrypointOptions;
 use pgq_job::judgement::{Judgement, Standing};
+use pgq_queue::HistoryLevel;
 
 /// An entrypoint and the plugin version that runs it.
 #[derive(Debug, Clone)]
@@ -55,6 +58,8 @@ pub struct Served {
     pub lasting: Arc<RunClass>,
     /// Whether its jobs may be locked only, and marked late.
     pub locks: bool,
+    /// What is kept of its jobs.
+    pub history: HistoryLevel,
     /// Limits how often its jobs may return to the queue at once.
     pub throttle: Arc<Throttle>,
     pub metrics: Arc<EntrypointMetrics>,

@@ -30,7 +30,7 @@ pub use handed_over::start_handed_over;
 use pgq_engine::Control;
 use pgq_queue::boot_clock::BootInstant;
 use pgq_queue::told::Told as _;
-use pgq_queue::{Event, Queue};
+use pgq_queue::{Event, History, Queue};
 use prefetch::Prefetch;
 pub use settings::{Ended, Mode, Settings};
 use targets::Targets;
@@ -103,6 +103,7 @@ impl Worker {
                 return Ended::ListenerLost;
             }
             let plugins = Arc::clone(&self.plugins.borrow_and_update());
+            self.queue.keep_history(History::new(plugins.served().map(|served| (&*served.entrypoint, served.history))));
             let targets = Targets::of(&plugins, self.batches.are_allowed() && self.queue.may_lock());
             if self.settings.mode == Mode::Drain {
                 drain.serves(&plugins);

@@ -26,6 +26,7 @@ mod folder;
 mod grants;
 mod health;
 mod held_back;
+mod history;
 mod hostile;
 mod interop;
 mod isolation;

@@ -132,10 +132,11 @@ impl Queue {
                 entrypoints.iter().map(|entrypoint| self.charset.name(entrypoint).into_owned()).collect();
             let query = sqlx::query(sql.clone()).bind(texts).bind(i64::try_from(max).unwrap_or(i64::MAX)).bind(self.me);
             let query = bounded(query, reserved, bodies);
-            match begin {
+            let query = match begin {
                 Begin::Behind(position) => query.bind(position.priority).bind(position.after),
                 Begin::Front { least } => query.bind(least),
-            }
+            };
+            query.bind(self.history.claims_unlogged())
         };
         match taking {
             Taking::Mark => {
@@ -188,7 +189,7 @@ impl Queue {
                 .bind(self.me)
                 .bind(i64::from(limited.concurrency))
                 .bind(begin);
-            bounded(query, reserved, bodies)
+            bounded(query, reserved, bodies).bind(self.history.claims_unlogged())
         };
         match self.rows(query).await {
             Ok((rows, reserved)) => {

@@ -129,7 +129,7 @@ impl Queue {
         let Sorted { plain, done, back } = Sorted::of(records);
         let mut running = running.to_vec();
         if !plain.is_empty() {
-            let query = self.ours(self.sql.finish_locked.clone(), &plain);
+            let query = self.plain(self.sql.finish_locked.clone(), &plain);
             settled.recorded.extend(ids(&mut transaction, query).await?);
         }
         if !done.is_empty() || !back.is_empty() {
@@ -149,6 +149,7 @@ impl Queue {
             let (jobs, claimed): (Vec<JobId>, Vec<DateTime<Utc>>) =
                 running.iter().map(|claim| (claim.id, claim.at)).unzip();
             let query = sqlx::query(self.sql.mark.clone()).bind(jobs).bind(self.me).bind(claimed);
+            let query = query.bind(self.history.claims_unlogged());
             settled.marked = ids(&mut transaction, query).await?;
         }
         transaction.commit().await?;
@@ -164,7 +165,7 @@ impl Queue {
     ) -> sqlx::Result<Vec<JobId>> {
         let mut recorded = Vec::with_capacity(done.len() + back.len());
         if !done.is_empty() {
-            let query = self.with_extras(self.sql.finish_locked_with_extras.clone(), done);
+            let query = self.extras(self.sql.finish_locked_with_extras.clone(), done);
             recorded.extend(ids(transaction, query).await?);
         }
         if !back.is_empty() {

@@ -40,11 +40,11 @@ impl Queue {
     }
 
     async fn finish(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
-        self.ids(self.ours(self.sql.finish.clone(), records)).await
+        self.ids(self.plain(self.sql.finish.clone(), records)).await
     }
 
     async fn finish_with_extras(&self, records: &[&Record]) -> sqlx::Result<Vec<JobId>> {
-        let query = self.with_extras(self.sql.finish_with_extras.clone(), records);
+        let query = self.extras(self.sql.finish_with_extras.clone(), records);
         let rows = query.fetch_all(&self.pool_for(records)).await?;
         rows.iter().map(|row| row.try_get(0)).collect()
     }
@@ -59,7 +59,25 @@ impl Queue {
         query.fetch_all(&self.pool).await?.iter().map(|row| row.try_get(0)).collect()
     }
 
+    /// The parameters that all of them end with.
+    pub(super) fn with_history(
+        &self,
+        query: Query<'static, Postgres, PgArguments>,
+    ) -> Query<'static, Postgres, PgArguments> {
+        query.bind(self.history.claims_unlogged()).bind(self.history.successes_unlogged())
+    }
+
+    /// The parameters of `finish`.
+    pub(super) fn plain(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
+        self.with_history(self.ours(sql, records))
+    }
+
     /// The parameters of `finish_with_extras`.
+    pub(super) fn extras(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
+        self.with_history(self.with_extras(sql, records))
+    }
+
+    /// Those without the history, which `hand_over` has as well.
     pub(super) fn with_extras(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
         let (mut statuses, mut tracebacks, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
         let (mut parents, mut jobs) = (Vec::new(), Vec::new());
@@ -107,11 +125,11 @@ impl Queue {
             failures.push(failed);
             tracebacks.push(traceback.map(|traceback| self.charset.json(traceback).to_string()));
         }
-        self.ours(sql, records).bind(statuses).bind(delays).bind(failures).bind(tracebacks)
+        self.with_history(self.ours(sql, records).bind(statuses).bind(delays).bind(failures).bind(tracebacks))
     }
 
     /// The parameters that all statements begin with: claims, worker, and figures of the runs.
-    pub(super) fn ours(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
+    fn ours(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
         let (ids, claimed): (Vec<JobId>, Vec<DateTime<Utc>>) =
             records.iter().map(|record| (record.claim.id, record.claim.at)).unzip();
         let attempts = Attempts::of(records.iter().map(|record| record.attempt));

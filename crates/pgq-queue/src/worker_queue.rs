@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::claim_cursor::ClaimCursor;
 use super::expiry_scan::ExpiryScans;
+use super::history::{CurrentHistory, History};
 use super::lock_rest::LockRest;
 use super::slots::Slots;
 use super::statements::Statements;
@@ -29,6 +30,7 @@ pub struct Queue {
     pub(super) cursor: Arc<ClaimCursor>,
     pub(super) lock_cursor: Arc<ClaimCursor>,
     pub(super) lock_rest: Arc<LockRest>,
+    pub(super) history: Arc<CurrentHistory>,
     pub(super) expiry_scans: Arc<ExpiryScans>,
     pub(super) slots: Arc<Slots>,
     pub(super) tallied: Arc<Notify>,
@@ -54,6 +56,7 @@ impl Queue {
             cursor: Arc::default(),
             lock_cursor: Arc::default(),
             lock_rest: Arc::default(),
+            history: Arc::default(),
             expiry_scans: Arc::default(),
             slots: Arc::default(),
             tallied: Arc::default(),
@@ -83,6 +86,14 @@ impl Queue {
     /// Use these additions to the schema and no others.
     pub fn with_features(self, features: SchemaFeatures) -> Queue {
         Queue { sql: Arc::new(Statements::render(&self.names, features)), ..self }
+    }
+
+    /// From now on, keep this much of the jobs of each entrypoint. On a database that does not count
+    /// what hosts write, everything is logged: the statistics are made of the log there.
+    pub fn keep_history(&self, history: History) {
+        if self.sql.features.tally {
+            self.history.set(history);
+        }
     }
 
     /// This worker's id: `queue_manager_id` on every row that it holds.

@@ -13,7 +13,7 @@ use super::usage::{IsUsage as _, usage};
 use super::values;
 use crate::app;
 use crate::config::{Config, parse_bytes, parse_duration};
-use crate::plugins::{ClaimMode, ClaimModes, Reread};
+use crate::plugins::{Chosen, ClaimMode, Reread};
 use crate::readiness::Requirement;
 use crate::signal::Signals;
 use crate::worker;
@@ -235,7 +235,7 @@ impl WorkerArgs {
 
     /// What the flags say of plugins, over the file.
     fn over(&self, config: Config) -> Config {
-        let claims = ClaimModes { all: self.claim.unwrap_or(config.claims.all), ..config.claims };
+        let claims = Chosen { all: self.claim.unwrap_or(config.claims.all), ..config.claims };
         Config { claims, ..config }
     }
 }

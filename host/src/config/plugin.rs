@@ -9,8 +9,9 @@ use serde::Deserialize;
 
 use super::canary::CanarySection;
 use super::value::{SecretSection, ValueSection};
-use crate::plugins::{Canary, ClaimMode, ClaimModes};
+use crate::plugins::{Canary, Chosen, ClaimMode};
 use pgq_engine::{Authorities, Grants, HttpGrant, Origin, Secret, SecretGrant};
+use pgq_queue::HistoryLevel;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -27,6 +28,7 @@ pub(super) struct PluginSection {
     directories: BTreeMap<String, PathBuf>,
     max_schedules: Option<usize>,
     claim: Option<ClaimMode>,
+    history: Option<HistoryLevel>,
     entrypoints: BTreeMap<String, EntrypointSection>,
 }
 
@@ -35,6 +37,7 @@ pub(super) struct PluginSection {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct EntrypointSection {
     claim: Option<ClaimMode>,
+    history: Option<HistoryLevel>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -79,13 +82,15 @@ impl Mistakes<'_> {
 }
 
 impl PluginSection {
-    /// Add what it says of how jobs are claimed.
-    pub(super) fn claims(&self, plugin: &str, modes: &mut ClaimModes) {
-        modes.plugins.extend(self.claim.map(|mode| (plugin.to_owned(), mode)));
-        let of_entrypoint = |(name, section): (&String, &EntrypointSection)| {
-            section.claim.map(|mode| ((plugin.to_owned(), name.clone()), mode))
-        };
-        modes.entrypoints.extend(self.entrypoints.iter().filter_map(of_entrypoint));
+    /// Add what it says of how jobs are claimed, and what is kept of them.
+    pub(super) fn choices(&self, plugin: &str, claims: &mut Chosen<ClaimMode>, history: &mut Chosen<HistoryLevel>) {
+        claims.plugins.extend(self.claim.map(|mode| (plugin.to_owned(), mode)));
+        history.plugins.extend(self.history.map(|level| (plugin.to_owned(), level)));
+        for (name, section) in &self.entrypoints {
+            let entrypoint = || (plugin.to_owned(), name.clone());
+            claims.entrypoints.extend(section.claim.map(|mode| (entrypoint(), mode)));
+            history.entrypoints.extend(section.history.map(|level| (entrypoint(), level)));
+        }
     }
 
     /// Values are read here, even from files and variables: a plugin must not start without its

@@ -1,40 +1,27 @@
 //! How the jobs of an entrypoint are claimed: by a lock alone, or by a mark in their rows.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
+use super::Chosen;
 use pgq_engine::Grants;
 
 /// What an operator chooses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClaimMode {
-    /// Locked where the sandbox leaves a plugin no effects but its outcomes, else marked.
+    /// Locked where the sandbox leaves a plugin no effects but its outcomes, else marked
     #[default]
     Auto,
-    /// Rows are locked, and marked only if a job runs for longer: half of the database's work. If a
-    /// session breaks, its jobs run again, some of them a second time.
+    /// Rows are locked, and marked only if a job runs for longer
     Locked,
-    /// Rows are marked before their jobs run.
+    /// Rows are marked before their jobs run
     Marked,
 }
 
-/// What was chosen, the most specific of it first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ClaimModes {
-    /// By plugin and entrypoint.
-    pub entrypoints: BTreeMap<(String, String), ClaimMode>,
-    pub plugins: BTreeMap<String, ClaimMode>,
-    /// For all others.
-    pub all: ClaimMode,
-}
-
-impl ClaimModes {
+impl Chosen<ClaimMode> {
     /// Whether jobs of this entrypoint may be locked only.
     pub fn locks(&self, plugin: &str, entrypoint: &str, grants: &Grants) -> bool {
-        let of_entrypoint = self.entrypoints.get(&(plugin.to_owned(), entrypoint.to_owned()));
-        match of_entrypoint.or_else(|| self.plugins.get(plugin)).copied().unwrap_or(self.all) {
+        match self.of(plugin, entrypoint) {
             ClaimMode::Auto => !grants.has_way_out(),
             ClaimMode::Locked => true,
             ClaimMode::Marked => false,
@@ -51,7 +38,7 @@ mod tests {
     fn a_plugin_with_a_way_out_is_marked_unless_its_operator_says_otherwise() {
         let origin: Origin = "https://a.example".parse().expect("an origin");
         let (closed, open) = (Grants::default(), Grants { http: vec![HttpGrant::any(origin)], ..Grants::default() });
-        let mut modes = ClaimModes::default();
+        let mut modes = Chosen::<ClaimMode>::default();
         assert!(modes.locks("p", "e", &closed) && !modes.locks("p", "e", &open));
         modes.plugins.insert("p".into(), ClaimMode::Locked);
         assert!(modes.locks("p", "e", &open));

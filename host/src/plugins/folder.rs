@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::content::Stamp;
-use super::{Canary, ClaimModes};
+use super::{Canary, Chosen, ClaimMode};
 use pgq_engine::{DEFAULT_COMPILE_TIMEOUT, Grants};
 use pgq_job::EntrypointOptions;
+use pgq_queue::HistoryLevel;
 
 /// The operator's caps on what plugins declare.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +77,9 @@ pub struct Folder {
     /// By plugin name: the rule under which its new versions are rolled out.
     pub canaries: BTreeMap<String, Canary>,
     /// How jobs are claimed.
-    pub claims: ClaimModes,
+    pub claims: Chosen<ClaimMode>,
+    /// What is kept of jobs.
+    pub history: Chosen<HistoryLevel>,
     pub caps: Caps,
 }
 

@@ -66,6 +66,7 @@ impl Rollouts {
             run_class: Arc::clone(&version.run_classes[name]),
             lasting: Arc::clone(&version.lasting[name]),
             locks: self.folder.claims.locks(&version.loaded.name, name, &version.loaded.grants),
+            history: self.folder.history.of(&version.loaded.name, name),
             throttle: Arc::clone(&version.throttles[name]),
             metrics: Arc::new(EntrypointMetrics::new(&version.loaded.name, name)),
         })

@@ -46,12 +46,16 @@ fn describe() {
     describe_histogram!(
         "pgq_host_statement_seconds",
         Unit::Seconds,
-        "From request to answer, including the wait for a connection: claim, record, hand_over (both in one), heartbeat"
+        "From request to answer, including the wait for a connection: claim, record, hand_over (both in one), lock (a claim that only locks), settle (the end of its transaction), heartbeat"
+    );
+    describe_counter!(
+        "pgq_host_locked_jobs_total",
+        "Jobs that were only locked at their claim, by end: finished in that transaction, or marked because they still ran"
     );
     describe_counter!("pgq_host_database_errors_total", "Statements that failed, by statement");
     describe_counter!(
         "pgq_host_leases_lost_total",
-        "Jobs that were cancelled or taken over by another worker during their run, by when that was noticed: run, record"
+        "Jobs that were cancelled or taken over by another worker during their run, by when that was noticed: run, record, lock"
     );
     describe_counter!(
         "pgq_host_schedules_moved_back_total",

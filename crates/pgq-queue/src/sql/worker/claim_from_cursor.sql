@@ -9,6 +9,7 @@
 -- $6 integer   bytes of a job that comes with its payload and headers; -1: none does
 -- $7 integer   priority of the job that was claimed last
 -- $8 bigint    its id
+-- $9 text[]    entrypoints whose claims are not logged
 --
 -- One row for each job, in the order in which they are to run; a single row without one where nothing was claimed.
 -- `too_heavy` and `too_many` count the jobs that were left because this host holds too many bytes, or because one
@@ -51,6 +52,7 @@ WITH /* IF marked */ /* ELSE fleet AS MATERIALIZED (
 ), claim_logged AS (
     /* IF marked */ INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated) /* END */
     SELECT id, 'picked'::pgqueuer_status, priority, entrypoint, /* IF tally */ true /* ELSE false */ FROM claimed
+    WHERE entrypoint <> ALL ($9::text[])
 ), claim_tallied AS (
     /* IF tally marked */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
     SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed

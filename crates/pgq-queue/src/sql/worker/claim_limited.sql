@@ -10,6 +10,7 @@
 -- $6 bigint    bytes that this host may hold beside what it holds now
 -- $7 boolean   whether it holds none, so that one job of any size may be taken
 -- $8 integer   bytes of a job that comes with its payload and headers; -1: none does
+-- $9 text[]    entrypoints whose claims are not logged
 --
 -- One row for each job, in the order in which they are to run; a single row without one where nothing was claimed.
 -- `too_heavy` and `too_many` count the jobs that were left because this host holds too many bytes, or because one
@@ -92,6 +93,7 @@ WITH free AS MATERIALIZED (
 ), claim_logged AS (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated)
     SELECT id, 'picked'::pgqueuer_status, priority, entrypoint, /* IF tally */ true /* ELSE false */ FROM claimed
+    WHERE entrypoint <> ALL ($9::text[])
 ), claim_tallied AS (
     /* IF tally marked */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
     SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed

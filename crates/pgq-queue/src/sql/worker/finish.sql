@@ -8,6 +8,8 @@
 -- $5 bigint[]       key of the plugin's version
 -- $6 bigint[]       microseconds that the run took
 -- $7 bigint[]       peak of its memory in bytes
+-- $8 text[]         entrypoints whose claims are not logged
+-- $9 text[]         entrypoints whose successes are not logged either, nor their attempts
 --
 -- Returns the jobs that were still ours. There is one way to run `ours`: for each outcome, the row by its primary
 -- key. `= ANY (ARRAY[one])` is no join by hashing or merging, and no other index can serve IS NOT DISTINCT FROM.
@@ -24,7 +26,8 @@ WITH done AS (
     RETURNING done.*, q.priority, q.entrypoint, q.slot
 ), attempted AS (
     /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
-    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours WHERE plugin IS NOT NULL
+    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours
+    WHERE plugin IS NOT NULL AND entrypoint <> ALL ($9::text[])
 ), logged AS (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated, created)
     SELECT id, event.status, priority, entrypoint, /* IF tally */ true /* ELSE false */, event.at
@@ -32,6 +35,8 @@ WITH done AS (
         /* IF marked */ /* ELSE ('picked'::pgqueuer_status, claimed), */
         ('successful'::pgqueuer_status, clock_timestamp())
     ) AS event(status, at)
+    -- Other outcomes are logged whatever the entrypoint.
+    WHERE (entrypoint <> ALL (CASE event.status WHEN 'picked' THEN $8::text[] WHEN 'successful' THEN $9 END)) IS NOT false
 ), tallied AS (
     /* IF tally */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
     SELECT date_trunc('sec', now()), count, priority, event.status, entrypoint

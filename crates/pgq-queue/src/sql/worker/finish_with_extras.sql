@@ -7,6 +7,7 @@
 -- $11 bigint[]    job that each follow-up belongs to
 -- $12 integer[] priorities; $13 text[] entrypoints; $14 bytea[] payloads; $15 bigint[] delays in milliseconds;
 -- $16 text[] dedupe keys; $17 text[] headers as JSON
+-- $18 text[]      entrypoints whose claims are not logged; $19 text[] those whose successes are not logged either
 --
 -- Returns the jobs that were still ours. Follow-ups of a job that is not ours any more are not enqueued. Those of
 -- a job that is are inserted after its row is deleted (hence the join), so they may reuse its dedupe key.
@@ -22,7 +23,8 @@ WITH done AS (
     RETURNING done.*, q.priority, q.entrypoint, q.slot
 ), attempted AS (
     /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
-    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours WHERE plugin IS NOT NULL
+    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours
+    WHERE plugin IS NOT NULL AND entrypoint <> ALL ($19::text[])
 ), logged AS (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback, aggregated, created)
     SELECT id, event.status, priority, entrypoint, event.traceback, /* IF tally */ true /* ELSE false */, event.at
@@ -30,6 +32,8 @@ WITH done AS (
         /* IF marked */ /* ELSE ('picked'::pgqueuer_status, NULL::jsonb, claimed), */
         (ours.status::pgqueuer_status, ours.traceback::jsonb, clock_timestamp())
     ) AS event(status, traceback, at)
+    -- Other outcomes are logged whatever the entrypoint.
+    WHERE (entrypoint <> ALL (CASE event.status WHEN 'picked' THEN $18::text[] WHEN 'successful' THEN $19 END)) IS NOT false
 ), tallied AS (
     /* IF tally */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
     SELECT date_trunc('sec', now()), count(*), priority, event.status, entrypoint

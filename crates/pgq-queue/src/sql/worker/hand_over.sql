@@ -7,6 +7,7 @@
 -- $20 bigint   bytes that this host may hold beside what it holds now
 -- $21 boolean  whether it holds none
 -- $22 integer  bytes of a job that comes with its payload and headers
+-- $23 text[]   entrypoints whose claims are not logged; $24 text[] those whose successes are not logged either
 --
 -- A row for each claimed job, or a single one without; `ours` in each are the recorded jobs that were still ours.
 WITH done AS (
@@ -21,7 +22,8 @@ WITH done AS (
     RETURNING done.*, q.priority, q.entrypoint, q.slot
 ), attempted AS (
     /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
-    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours WHERE plugin IS NOT NULL
+    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours
+    WHERE plugin IS NOT NULL AND entrypoint <> ALL ($24::text[])
 ), logged AS (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback, aggregated, created)
     SELECT id, event.status, priority, entrypoint, event.traceback, /* IF tally */ true /* ELSE false */, event.at
@@ -29,6 +31,8 @@ WITH done AS (
         /* IF marked */ /* ELSE ('picked'::pgqueuer_status, NULL::jsonb, claimed), */
         (ours.status::pgqueuer_status, ours.traceback::jsonb, clock_timestamp())
     ) AS event(status, traceback, at)
+    -- Other outcomes are logged whatever the entrypoint.
+    WHERE (entrypoint <> ALL (CASE event.status WHEN 'picked' THEN $23::text[] WHEN 'successful' THEN $24 END)) IS NOT false
     RETURNING job_id
 ), tallied AS (
     /* IF tally */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
@@ -113,8 +117,8 @@ WITH done AS (
 ), claim_logged AS (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated)
     SELECT id, 'picked'::pgqueuer_status, priority, entrypoint, /* IF tally */ true /* ELSE false */ FROM claimed
-    -- Orders the rows of the log: a slot is released before it is taken again.
-    WHERE (SELECT count(*) FROM logged) > 0
+    -- The count orders the rows of the log: a slot is released before it is taken again.
+    WHERE entrypoint <> ALL ($23::text[]) AND (SELECT count(*) FROM logged) >= 0
 ), claim_tallied AS (
     /* IF tally marked */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
     SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed

@@ -3,6 +3,7 @@
 -- $1 bigint[]       jobs
 -- $2 uuid           this worker
 -- $3 timestamptz[]  when they were locked, which is the time of their claims
+-- $4 text[]         entrypoints whose claims are not logged
 --
 -- In the transaction that locked them, so that nobody can be ahead. Returns the jobs.
 WITH held AS (
@@ -15,7 +16,7 @@ WITH held AS (
 ), logged AS (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated, created)
     SELECT id, 'picked'::pgqueuer_status, priority, entrypoint, /* IF tally */ true /* ELSE false */, updated
-    FROM claimed
+    FROM claimed WHERE entrypoint <> ALL ($4::text[])
 ), tallied AS (
     /* IF tally */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
     SELECT date_trunc('sec', now()), count(*), priority, 'picked', entrypoint FROM claimed

@@ -5,6 +5,7 @@
 -- $9 bigint[]    milliseconds until it is due again
 -- $10 integer[]  failures to add
 -- $11 text[]     traceback as JSON; NULL: none
+-- $12 text[]     entrypoints whose claims are not logged; $13 text[] those whose successes are not logged either
 --
 -- Returns the jobs that were still ours.
 WITH done AS (
@@ -25,7 +26,8 @@ WITH done AS (
     RETURNING done.*, q.priority, q.entrypoint, q.slot
 ), attempted AS (
     /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
-    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours WHERE plugin IS NOT NULL
+    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours
+    WHERE plugin IS NOT NULL AND entrypoint <> ALL ($13::text[])
 ), logged AS (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback, created)
     SELECT id, event.status, priority, entrypoint, event.traceback, event.at
@@ -33,5 +35,7 @@ WITH done AS (
         /* IF marked */ /* ELSE ('picked'::pgqueuer_status, NULL::jsonb, claimed), */
         (ours.status::pgqueuer_status, ours.traceback::jsonb, clock_timestamp())
     ) AS event(status, traceback, at)
+    -- Other outcomes are logged whatever the entrypoint.
+    WHERE (entrypoint <> ALL (CASE event.status WHEN 'picked' THEN $12::text[] WHEN 'successful' THEN $13 END)) IS NOT false
 )
 SELECT id::bigint FROM ours
