@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::plugins::{File, PluginSet};
+use crate::plugins::{File, PluginSet, claim_label};
 use pgq_queue::told::Told as _;
 use pgq_queue::{PluginVersion, Queue};
 
@@ -102,17 +102,24 @@ impl Announcer {
 }
 
 fn files(set: &PluginSet) -> Value {
-    set.files().iter().map(file).collect()
+    set.files().iter().map(|one| file(one, set)).collect()
 }
 
-fn file(file: &File) -> Value {
+fn file(file: &File, set: &PluginSet) -> Value {
     let plugin = file.serving.as_ref();
+    let claims = |plugin: &Arc<pgq_engine::Loaded>| {
+        let served = plugin.declaration.entrypoints.keys().filter_map(|entrypoint| set.get(entrypoint));
+        served
+            .map(|served| (served.entrypoint.to_string(), claim_label(served.locks, &served.options).into()))
+            .collect()
+    };
     json!({
         "file": file.path.file_name().map(|name| name.to_string_lossy()),
         "plugin": plugin.map(|plugin| &*plugin.name),
         "version": plugin.map(|plugin| &plugin.version),
         "sha256": plugin.map(|plugin| &plugin.sha256),
         "entrypoints": plugin.map(|plugin| plugin.declaration.entrypoints.keys().collect::<Vec<_>>()),
+        "claims": plugin.map(claims).map(Value::Object),
         "canary": file.canary.as_ref().map(|canary| json!({ "version": canary.version, "sha256": canary.sha256 })),
         "paused": file.paused.iter().map(|(entrypoint, _)| &**entrypoint).collect::<Vec<_>>(),
         "error": file.fault.as_ref().map(ToString::to_string),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::locked_batch::LockedBatch;
 use crate::meter;
-use crate::settler::LockedBatch;
 use pgq_engine::Control;
 use pgq_job::{Claim, JobId};
 use pgq_queue::Queue;

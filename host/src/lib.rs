@@ -13,6 +13,7 @@ pub mod config;
 pub mod doctor;
 pub mod executor;
 pub mod lease;
+pub mod locked_batch;
 pub mod logging;
 pub mod maintenance;
 pub mod meter;

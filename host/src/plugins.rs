@@ -28,7 +28,7 @@ use std::time::Instant;
 pub use breaker_rule::BreakerRule;
 pub use chosen::Chosen;
 pub use circuit_breaker::CircuitBreaker;
-pub use claim_mode::ClaimMode;
+pub use claim_mode::{ClaimMode, claim_label};
 pub use exposure::Exposure;
 pub use folder::{Caps, Files, Folder, FolderError, Reread};
 pub use kept::KeptVersions;

@@ -8,8 +8,6 @@
 //! nobody has them, and what is left of the batch is written then. Whatever that does not decide is
 //! left to the fence of an ordinary claim: an outcome finds no row of ours, a lease is not renewed.
 
-mod batch;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,19 +19,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use batch::LockedBatch;
-
 use crate::capacity::Capacity;
 use crate::lease::Leases;
+use crate::locked_batch::{BOUND, LockedBatch};
 use crate::meter;
 use pgq_job::{Claim, JobId};
 use pgq_queue::boot_clock::BootInstant;
 use pgq_queue::told::Told as _;
 use pgq_queue::{LockedClaim, LockedRow, Queue, Record, Remedy, Settled};
 
-/// No row stays locked for longer while its job runs: other claims step over it, and vacuum cannot
-/// clean up behind it.
-pub const BOUND: Duration = Duration::from_millis(50);
 /// A batch with more bytes of outputs and follow-ups is left to the recorder, which writes in pieces.
 const MOST_BYTES: usize = 1 << 20;
 const FIRST_RETRY: Duration = Duration::from_millis(20);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
-use super::locked_claim::LockedRow;
+use super::locked_row::LockedRow;
 use super::suspect::suspicion;
 use super::text::Lossy;
 use crate::byte_budget::Reservation;

@@ -16,6 +16,17 @@ pub enum HistoryLevel {
     None,
 }
 
+impl HistoryLevel {
+    /// Its name in the configuration.
+    pub fn label(self) -> &'static str {
+        match self {
+            HistoryLevel::Full => "full",
+            HistoryLevel::Outcomes => "outcomes",
+            HistoryLevel::None => "none",
+        }
+    }
+}
+
 /// The entrypoints whose history is not full, as statements take them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {

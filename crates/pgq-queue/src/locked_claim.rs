@@ -20,23 +20,17 @@ use uuid::Uuid;
 use super::claim::Taking;
 use super::claimed::is_unreadable;
 use super::lock_rest::{AFTER_DEATH, SURPLUS, UNREADABLE, WARY};
+use super::locked_row::LockedRow;
+use super::record::Sorted;
 use super::transaction::Transaction;
 use super::{Claimed, Queue, Record, Remedy};
 use crate::told::Told as _;
-use pgq_job::{Claim, Disposition, JobId};
+use pgq_job::{Claim, JobId};
 
 /// Sessions that are left for other statements while jobs are locked: outcomes and upkeep.
 const OTHER_SESSIONS: usize = 2;
 /// More transactions at a time gain nothing.
 const MOST: usize = 4;
-
-/// A row as it was when it was locked. Whoever else claims it, or puts it back, changes one of these.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LockedRow {
-    pub claim: Claim,
-    pub(super) seen: DateTime<Utc>,
-    pub(super) attempts: i32,
-}
 
 /// An open transaction that has locked the rows of some jobs. Dropped, it lets them go.
 #[derive(Debug)]
@@ -204,34 +198,6 @@ impl Queue {
             self.lock_rest.begin(AFTER_DEATH);
         }
         Ok(())
-    }
-}
-
-/// Records by the statement that writes them.
-pub(super) struct Sorted<'r> {
-    /// Success, and nothing else to write.
-    pub(super) plain: Vec<&'r Record>,
-    /// Others that leave the queue.
-    pub(super) done: Vec<&'r Record>,
-    /// Those that stay.
-    pub(super) back: Vec<&'r Record>,
-}
-
-impl<'r> Sorted<'r> {
-    pub(super) fn of(records: &'r [Record]) -> Sorted<'r> {
-        let (plain, rest): (Vec<&Record>, Vec<&Record>) =
-            records.iter().partition(|record| record.disposition.is_plain());
-        let (done, back) = rest.into_iter().partition(|record| record.is_final());
-        Sorted { plain, done, back }
-    }
-}
-
-impl Record {
-    /// Whether writing it may have to wait for somebody else's transaction: a follow-up's dedupe key
-    /// may just be inserted by another.
-    pub fn may_wait(&self) -> bool {
-        matches!(&self.disposition, Disposition::Finished { follow_ups, .. }
-            if follow_ups.iter().any(|job| job.dedupe_key.is_some()))
     }
 }
 

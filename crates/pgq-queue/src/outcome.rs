@@ -9,8 +9,8 @@ use sqlx::{Row as _, SqlStr};
 
 use super::attempt::Attempts;
 use super::enqueue::Columns;
-use super::locked_claim::Sorted;
 use super::millis::millis;
+use super::record::Sorted;
 use super::{Pool, Queue, Record};
 use pgq_job::{Disposition, JobId};
 

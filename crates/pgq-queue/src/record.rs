@@ -34,4 +34,30 @@ impl Record {
     pub fn is_final(&self) -> bool {
         matches!(self.disposition, Disposition::Finished { .. })
     }
+
+    /// Whether writing it may have to wait for somebody else's transaction: a follow-up's dedupe key
+    /// may just be inserted by another.
+    pub fn may_wait(&self) -> bool {
+        matches!(&self.disposition, Disposition::Finished { follow_ups, .. }
+            if follow_ups.iter().any(|job| job.dedupe_key.is_some()))
+    }
+}
+
+/// Records by the statement that writes them.
+pub(super) struct Sorted<'r> {
+    /// Success, and nothing else to write.
+    pub(super) plain: Vec<&'r Record>,
+    /// Others that leave the queue.
+    pub(super) done: Vec<&'r Record>,
+    /// Those that stay.
+    pub(super) back: Vec<&'r Record>,
+}
+
+impl<'r> Sorted<'r> {
+    pub(super) fn of(records: &'r [Record]) -> Sorted<'r> {
+        let (plain, rest): (Vec<&Record>, Vec<&Record>) =
+            records.iter().partition(|record| record.disposition.is_plain());
+        let (done, back) = rest.into_iter().partition(|record| record.is_final());
+        Sorted { plain, done, back }
+    }
 }

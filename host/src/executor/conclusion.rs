@@ -8,10 +8,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::shared::Shared;
+use crate::locked_batch::BOUND;
 use crate::meter;
 use crate::plugins::Served;
 use crate::retry_policy;
-use crate::settler::BOUND;
 use pgq_engine::{AssignedJob, RoomShare};
 use pgq_job::{Disposition, Fault, FaultKind, Verdict};
 use pgq_queue::{Attempt, ConcurrencyLimit, Record};

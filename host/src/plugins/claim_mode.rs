@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::Chosen;
 use pgq_engine::Grants;
+use pgq_job::EntrypointOptions;
 
 /// What an operator chooses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -27,6 +28,12 @@ impl Chosen<ClaimMode> {
             ClaimMode::Marked => false,
         }
     }
+}
+
+/// How claims of an entrypoint are called where they are shown: `locked` or `marked`. One with a
+/// limit needs its slot in the row.
+pub fn claim_label(locks: bool, options: &EntrypointOptions) -> &'static str {
+    if locks && options.concurrency.is_none() { "locked" } else { "marked" }
 }
 
 #[cfg(test)]

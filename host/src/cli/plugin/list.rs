@@ -1,5 +1,6 @@
 //! `plugin list`: a folder of plugins as a host would serve it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,8 +12,11 @@ use crate::cli::output;
 use crate::cli::run::NO_FOLDER;
 use crate::cli::usage::usage;
 use crate::cli::workbench::{Compiled, WorkbenchArgs};
-use crate::plugins::File;
+use crate::config::Config;
+use crate::plugins::{File, claim_label};
+use pgq_engine::Loaded;
 use pgq_engine::digest::sha256;
+use pgq_job::EntrypointOptions;
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
@@ -37,6 +41,8 @@ struct Row {
     version: Option<String>,
     sha256: Option<String>,
     entrypoints: Vec<String>,
+    /// How the jobs of each are claimed: `locked` or `marked`.
+    claims: BTreeMap<String, &'static str>,
     state: State,
     /// Why it is refused.
     cause: Option<String>,
@@ -57,16 +63,17 @@ pub(super) async fn run(database: &DatabaseArgs, args: ListArgs) -> anyhow::Resu
     let Some(folder) = args.plugins.clone().or_else(|| workbench.config.run.plugins.clone()) else {
         return Err(usage(NO_FOLDER));
     };
-    let rows: Vec<Row> = workbench.folder(folder.clone()).await?.iter().map(Row::of).collect();
+    let rows: Vec<Row> =
+        workbench.folder(folder.clone()).await?.iter().map(|file| Row::of(file, &workbench.config)).collect();
     if args.json {
         return output::json(&rows);
     }
-    let head = ["File", "Plugin", "Version", "SHA-256", "Entrypoints", "State"];
+    let head = ["File", "Plugin", "Version", "SHA-256", "Entrypoints", "Claims", "State"];
     output::table(head, rows.into_iter().map(Row::cells), &format!("No plugins in {}.", folder.display()))
 }
 
 impl Row {
-    fn of(file: &File) -> Row {
+    fn of(file: &File, config: &Config) -> Row {
         let plugin = file.serving.as_deref();
         // For a refused file: tells which of the broken builds it is.
         let digest = || std::fs::read(&file.path).ok().map(|bytes| sha256(&bytes));
@@ -78,12 +85,13 @@ impl Row {
             entrypoints: plugin
                 .map(|plugin| plugin.declaration.entrypoints.keys().cloned().collect())
                 .unwrap_or_default(),
+            claims: plugin.map(|plugin| claims(plugin, config)).unwrap_or_default(),
             state: if plugin.is_some() { State::Served } else { State::Refused },
             cause: file.fault.as_ref().map(ToString::to_string),
         }
     }
 
-    fn cells(self) -> [String; 6] {
+    fn cells(self) -> [String; 7] {
         let dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         let state = match (self.state, self.cause) {
             (State::Served, _) => "served".into(),
@@ -91,6 +99,26 @@ impl Row {
         };
         let sha256 = self.sha256.map(|digest| digest.chars().take(12).collect());
         let entrypoints = if self.entrypoints.is_empty() { "-".into() } else { self.entrypoints.join(", ") };
-        [self.file, dash(self.plugin), dash(self.version), dash(sha256), entrypoints, state]
+        let claims = summary(&self.claims);
+        [self.file, dash(self.plugin), dash(self.version), dash(sha256), entrypoints, claims, state]
+    }
+}
+
+fn claims(plugin: &Loaded, config: &Config) -> BTreeMap<String, &'static str> {
+    let label = |(name, declared): (&String, &EntrypointOptions)| {
+        let locks = config.claims.locks(&plugin.name, name, &plugin.grants);
+        (name.clone(), claim_label(locks, declared))
+    };
+    plugin.declaration.entrypoints.iter().map(label).collect()
+}
+
+/// `locked`, or `locked; marked: resize`.
+fn summary(claims: &BTreeMap<String, &'static str>) -> String {
+    let marked: Vec<&str> = claims.iter().filter(|(_, label)| **label == "marked").map(|(name, _)| &**name).collect();
+    match marked.len() {
+        _ if claims.is_empty() => "-".into(),
+        0 => "locked".into(),
+        all if all == claims.len() => "marked".into(),
+        _ => format!("locked; marked: {}", marked.join(", ")),
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::plugins::Caps;
 use pgq_job::{EntrypointOptions, OnFailure};
+use pgq_queue::HistoryLevel;
 
 /// One option, for people and for programs.
 struct OptionLine {
@@ -28,7 +29,14 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn of(name: &str, declared: &EntrypointOptions, caps: &Caps) -> Options {
+    /// `claim` and `history`: what the operator's configuration makes of it.
+    pub(super) fn of(
+        name: &str,
+        declared: &EntrypointOptions,
+        caps: &Caps,
+        claim: &'static str,
+        history: HistoryLevel,
+    ) -> Options {
         let default = EntrypointOptions::default();
         // Destructured, so that a new option cannot be forgotten here.
         let EntrypointOptions {
@@ -84,6 +92,8 @@ impl Options {
                 json!(on_failure_name(on_failure)),
                 on_failure == default.on_failure,
             ),
+            line("claim", claim.into(), json!(claim), false),
+            line("history", history.label().into(), json!(history.label()), history == HistoryLevel::default()),
         ];
         Options { name: name.to_owned(), lines, schedules }
     }
@@ -155,10 +165,13 @@ mod tests {
     fn defaults_and_caps_are_marked() {
         let declared =
             EntrypointOptions { max_attempts: 5, timeout: Duration::from_secs(7200), ..EntrypointOptions::default() };
-        let options = Options::of("pack", &declared, &Caps::default());
+        let options = Options::of("pack", &declared, &Caps::default(), "locked", HistoryLevel::Full);
         let json = options.json();
         assert_eq!((&json["timeout_ms"], &json["capped"]), (&json!(3_600_000), &json!(["timeout_ms"])));
-        assert_eq!(json["defaults"], json!(["backoff", "memory_bytes", "concurrency", "reuse", "batch", "on_failure"]));
+        assert_eq!(
+            json["defaults"],
+            json!(["backoff", "memory_bytes", "concurrency", "reuse", "batch", "on_failure", "history"])
+        );
         let text = options.to_string();
         for line in [
             "max-attempts 5\n",

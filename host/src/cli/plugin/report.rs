@@ -7,10 +7,12 @@ use serde_json::{Value, json};
 
 use super::options::{self, Options};
 use crate::cli::workbench::{self, Workbench};
-use crate::plugins::Caps;
+use crate::config::Config;
+use crate::plugins::claim_label;
 use pgq_engine::digest::sha256;
 use pgq_engine::printable::printable;
 use pgq_engine::{Grants, LoadError, Loaded, Need, Needs};
+use pgq_job::EntrypointOptions;
 
 /// One file, whether or not it is a plugin.
 pub(super) struct Report {
@@ -38,7 +40,7 @@ impl Report {
         let bytes = workbench::read(file)?;
         let (size, sha256) = (bytes.len(), sha256(&bytes));
         let compiled = compile.then(|| workbench.cache.path(&workbench.engine, &bytes)).flatten();
-        let loaded = workbench.load(file, bytes).await?.map(|plugin| Plugin::of(&plugin, &workbench.config.caps));
+        let loaded = workbench.load(file, bytes).await?.map(|plugin| Plugin::of(&plugin, &workbench.config));
         if let (Ok(_), Some(path)) = (&loaded, &compiled)
             && !path.is_file()
         {
@@ -98,16 +100,17 @@ impl fmt::Display for Report {
 }
 
 impl Plugin {
-    fn of(loaded: &Loaded, caps: &Caps) -> Plugin {
+    fn of(loaded: &Loaded, config: &Config) -> Plugin {
         let declaration = &loaded.declaration;
+        let options = |(name, declared): (&String, &EntrypointOptions)| {
+            let locks = config.claims.locks(&loaded.name, name, &loaded.grants);
+            let history = config.history.of(&loaded.name, name);
+            Options::of(name, declared, &config.caps, claim_label(locks, declared), history)
+        };
         Plugin {
             name: loaded.name.to_string(),
             version: loaded.version.clone(),
-            entrypoints: declaration
-                .entrypoints
-                .iter()
-                .map(|(name, declared)| Options::of(name, declared, caps))
-                .collect(),
+            entrypoints: declaration.entrypoints.iter().map(options).collect(),
             needs: declaration.needs.clone(),
             grants: Grants::clone(&loaded.grants),
             imports: loaded.imports(),

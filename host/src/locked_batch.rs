@@ -2,11 +2,16 @@
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use pgq_job::Claim;
 use pgq_queue::Record;
+
+/// No row stays locked for longer while its job runs: other claims step over it, and vacuum cannot
+/// clean up behind it.
+pub const BOUND: Duration = Duration::from_millis(50);
 
 /// Collects outcomes until the transaction is settled.
 #[derive(Debug)]
@@ -33,7 +38,7 @@ enum Phase {
 }
 
 impl LockedBatch {
-    pub(super) fn new(jobs: impl IntoIterator<Item = Claim>) -> LockedBatch {
+    pub fn new(jobs: impl IntoIterator<Item = Claim>) -> LockedBatch {
         let running: HashSet<Claim> = jobs.into_iter().collect();
         let ended = Vec::with_capacity(running.len());
         LockedBatch { state: Mutex::new(State { phase: Phase::Open, running, ended }), all_ended: Notify::new() }
@@ -67,21 +72,21 @@ impl LockedBatch {
     }
 
     /// Resolves when none of its jobs runs. There is one waiter, the settler.
-    pub(super) async fn all_ended(&self) {
+    pub async fn all_ended(&self) {
         while !self.lock().running.is_empty() {
             self.all_ended.notified().await;
         }
     }
 
     /// End the collecting: what has ended, and what still runs.
-    pub(super) fn settle(&self) -> (Vec<Record>, Vec<Claim>) {
+    pub fn settle(&self) -> (Vec<Record>, Vec<Claim>) {
         let mut state = self.lock();
         state.phase = Phase::Settling;
         (std::mem::take(&mut state.ended), state.running.iter().copied().collect())
     }
 
     /// The transaction is over. Returns what has ended meanwhile.
-    pub(super) fn settled(&self) -> Vec<Record> {
+    pub fn settled(&self) -> Vec<Record> {
         let mut state = self.lock();
         state.phase = Phase::Settled;
         std::mem::take(&mut state.ended)
