@@ -127,7 +127,7 @@ impl Command {
 impl Cli {
     /// Parse the arguments and the environment variables. Ends the process if they are invalid.
     pub fn read() -> Cli {
-        let heeded = environment::heed(Cli::command(), &environment::is_empty);
+        let heeded = environment::unset_empty_variables(Cli::command(), &environment::is_empty);
         let read = heeded.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
         read.unwrap_or_else(|error| {
             let mut command = Cli::command();

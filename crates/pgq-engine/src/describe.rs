@@ -110,8 +110,8 @@ async fn register(engine: &Engine, linked: &LinkedComponent, stem: &str) -> Resu
                 Verdict::Retry { fault, .. } => {
                     let said = format!("{}: {}", fault.kind.name(), printable(&fault.message));
                     // If the host failed, or was too slow, that says nothing about the file.
-                    let may_pass = matches!(fault.kind, FaultKind::DeadlineExceeded | FaultKind::HostError);
-                    if may_pass { LoadError::NotDescribed(said) } else { LoadError::Describe(said) }
+                    let is_transient = matches!(fault.kind, FaultKind::DeadlineExceeded | FaultKind::HostError);
+                    if is_transient { LoadError::NotDescribed(said) } else { LoadError::Describe(said) }
                 }
                 Verdict::Release(reason) => LoadError::NotDescribed(reason.to_string()),
                 other => LoadError::Describe(format!("{other:?}")),

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::database::DatabaseArgs;
 use super::run::RunArgs;
-use super::usage::IsUsage as _;
+use super::usage::OrUsage as _;
 use super::{output, run};
 use crate::signal::Signals;
 use pgq_bench::{

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::database::DatabaseArgs;
 use super::output::{self, status};
 use super::sql_worker::SqlWorkerArgs;
-use super::usage::{IsUsage as _, usage};
+use super::usage::{OrUsage as _, usage};
 use pgq_queue::environment::{truth, variable};
 use pgq_queue::names::Names;
 use pgq_queue::schema::{self, Durability, InstallOptions, Role, UpgradeOptions};

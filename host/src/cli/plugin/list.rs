@@ -10,7 +10,7 @@ use crate::cli::database::DatabaseArgs;
 use crate::cli::output;
 use crate::cli::run::NO_FOLDER;
 use crate::cli::usage::usage;
-use crate::cli::workbench::{Compiled, WorkbenchArgs};
+use crate::cli::workbench::{CodeCaching, WorkbenchArgs};
 use crate::plugins::File;
 use pgq_engine::digest::sha256;
 
@@ -53,7 +53,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: ListArgs) -> anyhow::Resu
     if args.hosts {
         return fleet::list(database, args.json).await;
     }
-    let workbench = args.workbench.set_up(Compiled::Kept)?;
+    let workbench = args.workbench.set_up(CodeCaching::Cached)?;
     let Some(folder) = args.plugins.clone().or_else(|| workbench.config.run.plugins.clone()) else {
         return Err(usage(NO_FOLDER));
     };
