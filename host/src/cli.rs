@@ -20,6 +20,7 @@ mod requeue;
 mod run;
 mod schedules;
 mod schema;
+mod sql;
 mod sql_worker;
 mod uninstall;
 mod usage;
@@ -106,7 +107,7 @@ enum Command {
     BenchWorker(run::RunArgs),
     /// Print SQL instead of running it. Needs no database.
     #[command(subcommand)]
-    Sql(schema::SqlCommand),
+    Sql(sql::SqlCommand),
 }
 
 impl Command {
@@ -191,7 +192,7 @@ impl Cli {
                 },
                 pooled,
             ),
-            Command::Sql(command) => schema::sql(&self.database, command),
+            Command::Sql(command) => sql::run(&self.database, command),
         }
     }
 }

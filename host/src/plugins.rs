@@ -3,6 +3,7 @@
 //! A snapshot is built whole and then published whole. Code that holds one keeps using it, so a
 //! running job finishes on the version it started with.
 
+mod breaker_phase;
 mod breaker_rule;
 mod circuit_breaker;
 mod content;
@@ -13,6 +14,7 @@ mod review;
 mod rollout;
 mod rollouts;
 mod run_class;
+mod scan;
 mod snapshot;
 mod throttle;
 mod version;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use pgq_embedded::{self as embedded, Settings};
-use pgq_host_tests::{Database, Host, Plugins, Said, host_binary, pgq_host, said};
+use pgq_host_tests::{CliOutput, Database, Host, Plugins, host_binary, pgq_host, run_command};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
@@ -22,10 +22,10 @@ fn parts(dsn: &str) -> [String; 5] {
 }
 
 /// `pgq-host` with only these variables (and no home, because of .pgpass).
-async fn with(variables: &[(&str, &str)], args: &[&str]) -> Said {
+async fn with(variables: &[(&str, &str)], args: &[&str]) -> CliOutput {
     let mut command = Command::new(host_binary());
     command.env_clear().envs(variables.iter().copied()).args(args);
-    said(command).await
+    run_command(command).await
 }
 
 #[tokio::test]

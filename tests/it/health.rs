@@ -41,13 +41,13 @@ async fn a_host_is_ready_while_it_has_its_database_and_alive_without() {
     assert_eq!(pages.get("/healthz").0, 200);
     assert_eq!(pages.get("/").0, 404);
     let probe = ["probe", "--listen", &pages.address()];
-    database.must(&probe).await;
-    assert!(database.must(&[&probe[..], &["--ready"]].concat()).await.stdout.contains("[+] listener ok"));
+    database.cli_ok(&probe).await;
+    assert!(database.cli_ok(&[&probe[..], &["--ready"]].concat()).await.stdout.contains("[+] listener ok"));
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'";
     from_outside(&database, &["ALTER DATABASE {name} ALLOW_CONNECTIONS false", cut]).await;
     wait_for(&pages, "/readyz", 503, "[-] database: ").await;
     wait_for(&pages, "/readyz", 503, "[-] listener: ").await;
-    let unready = database.ask(&[&probe[..], &["--ready"]].concat()).await;
+    let unready = database.run_cli(&[&probe[..], &["--ready"]].concat()).await;
     assert!(unready.code == 1 && unready.stderr.contains("[-] listener: "), "{unready:?}");
     let (status, said) = pages.get("/healthz");
     assert_eq!(status, 200, "a restart would not bring the database back: {said}");
@@ -65,7 +65,7 @@ async fn a_host_is_ready_while_it_has_its_database_and_alive_without() {
     database.execute("ALTER TABLE elsewhere RENAME TO pgqueuer_output").await;
     wait_for(&pages, "/readyz", 200, "ok").await;
     host.stop().await;
-    let gone = database.ask(&probe).await;
+    let gone = database.run_cli(&probe).await;
     assert!(gone.code == 1 && gone.stderr.contains(&pages.address()), "{gone:?}");
 }
 

@@ -22,7 +22,7 @@ async fn hosted(args: &[&str]) -> (Database, Plugins, Host) {
 }
 
 /// The output of a command that must succeed.
-async fn said(mut command: Command) -> String {
+async fn run_command(mut command: Command) -> String {
     let output = command.output().await.unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {}\n{error}", output.status);
@@ -33,14 +33,14 @@ async fn said(mut command: Command) -> String {
 async fn program(database: &Database, name: &str, args: &[&str]) -> Value {
     let mut command = Command::new(python());
     command.arg(programs().join(name)).args(args).env("PGDSN", database.dsn()).kill_on_drop(true);
-    serde_json::from_str(&said(command).await).unwrap()
+    serde_json::from_str(&run_command(command).await).unwrap()
 }
 
 /// PgQueuer's command line.
 async fn cli(database: &Database, args: &[&str]) -> String {
     let mut command = pgq(&database.dsn());
     command.args(args);
-    said(command).await
+    run_command(command).await
 }
 
 async fn cli_json(database: &Database, args: &[&str]) -> Value {
@@ -370,7 +370,7 @@ async fn a_job_that_runs_in_python_is_cancelled_by_pgq_host() {
     running(&database, 1).await;
     let mut cancel = Command::new(host_binary());
     cancel.args(["cancel", &id.to_string()]).env("PGDSN", database.dsn());
-    said(cancel).await;
+    run_command(cancel).await;
     assert_eq!(database.history(id).await, ["queued", "picked", "canceled"]);
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0);
     let next = database.enqueue("nap", "1").await;

@@ -200,7 +200,7 @@ async fn a_verb_gives_up_a_database_that_does_not_answer() {
     for args in [&["queue", "echo"][..], &["backlog"], &["uninstall"], &["verify", "--expect", "present"]] {
         let mut command = pgq_host(&proxy.dsn());
         command.args(args).args(["--statement-timeout", "2"]);
-        let said = pgq_host_tests::said(command).await;
+        let said = pgq_host_tests::run_command(command).await;
         if args[0] != "verify" {
             assert!(
                 said.code == 1 && (said.stderr.contains("within 2s") || said.stderr.contains("lock")),

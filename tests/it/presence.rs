@@ -226,8 +226,8 @@ async fn a_database_that_knows_no_presence_leaves_it_to_the_leases() {
     database.wait_for(job, "successful").await;
     assert!(database.traceback(job).await["exception_message"].to_string().contains("sent no heartbeat"));
     heir.stop().await;
-    let plan = database.must(&["upgrade", "--plan"]).await;
+    let plan = database.cli_ok(&["upgrade", "--plan"]).await;
     assert!(plan.stdout.contains("presence"), "{plan:?}");
-    database.must(&["upgrade"]).await;
-    database.must(&["verify", "--expect", "present"]).await;
+    database.cli_ok(&["upgrade"]).await;
+    database.cli_ok(&["verify", "--expect", "present"]).await;
 }

@@ -1,7 +1,7 @@
 //! The plugins folder changes while the host works: what is served follows it, and no job is
 //! affected.
 
-use pgq_host_tests::{Database, Host, Plugins, eventually, guest, said};
+use pgq_host_tests::{Database, Host, Plugins, eventually, guest, run_command};
 use serde_json::Value;
 
 use crate::chaos::slow_to_compile;
@@ -237,7 +237,7 @@ async fn jobs_under_way_end_on_the_version_they_started_with() {
     plugins.replace("hostile.wasm", &two);
     announced(&database, "the second version", |plugins| plugins[0]["sha256"] == sha256(&two).as_str()).await;
     runs_on(&database, &sha256(&two)).await;
-    let said = said({
+    let said = run_command({
         let mut command = pgq_host_tests::pgq_host(&database.dsn());
         command.args(["cancel", &long.to_string()]);
         command
@@ -256,10 +256,10 @@ async fn configured(database: &Database, plugins: &Plugins, config: &str) -> Hos
     Host::start(database, plugins, &[]).await
 }
 
-async fn ask(database: &Database, args: &[&str]) -> pgq_host_tests::Said {
+async fn run_cli(database: &Database, args: &[&str]) -> pgq_host_tests::CliOutput {
     let mut command = pgq_host_tests::pgq_host(&database.dsn());
     command.args(args);
-    said(command).await
+    run_command(command).await
 }
 
 #[tokio::test]
@@ -282,13 +282,13 @@ async fn an_entrypoint_that_crashes_run_after_run_is_paused_and_its_jobs_wait() 
             .await,
         10
     );
-    let listed = ask(&database, &["plugin", "list", "--hosts"]).await;
+    let listed = run_cli(&database, &["plugin", "list", "--hosts"]).await;
     assert!(listed.stdout.contains("paused: panics"), "{listed:?}");
 
     // After an operator's reset, it is tried again, and paused again.
-    let unknown = ask(&database, &["plugin", "reset", "nobody"]).await;
+    let unknown = run_cli(&database, &["plugin", "reset", "nobody"]).await;
     assert!(unknown.code == 1 && unknown.stderr.contains("nobody"), "{unknown:?}");
-    assert_eq!(ask(&database, &["plugin", "reset", "panics"]).await.code, 0);
+    assert_eq!(run_cli(&database, &["plugin", "reset", "panics"]).await.code, 0);
     eventually("it was tried again", async || {
         database
             .count("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'panics' AND status = 'queued' AND attempts = 0")
@@ -326,7 +326,7 @@ async fn a_version_that_crashes_makes_room_for_the_one_before_it() {
         "{state}"
     );
     // At an operator's request, the host tries the file again.
-    assert_eq!(ask(&database, &["plugin", "reset", "job"]).await.code, 0);
+    assert_eq!(run_cli(&database, &["plugin", "reset", "job"]).await.code, 0);
     announced(&database, "the bad version again", |plugins| plugins[0]["version"] == "2.0.0").await;
     host.stop().await;
 }

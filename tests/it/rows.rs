@@ -19,7 +19,7 @@ const PAST: &str = "('-infinity', '4713-01-01 00:00:00+00 BC', '0001-01-01 00:00
 async fn all_verbs_answer(database: &Database) {
     for verb in ["failed", "stale", "workers", "backlog", "schedules", "doctor"] {
         for args in [vec![verb], vec![verb, "--json"]] {
-            let said = database.ask(&args).await;
+            let said = database.run_cli(&args).await;
             // Whatever else it finds wrong with the tests' server does not matter here.
             let fine = if verb == "doctor" {
                 (0..=1).contains(&said.code) && !said.stdout.contains("could not be looked at")
@@ -32,7 +32,7 @@ async fn all_verbs_answer(database: &Database) {
             }
         }
     }
-    database.must(&["plugin", "list", "--hosts"]).await;
+    database.cli_ok(&["plugin", "list", "--hosts"]).await;
 }
 
 /// A job of `show` with this status, whose `column` has this value, given as an SQL expression.
@@ -131,7 +131,7 @@ async fn odd_values_in_any_column_cost_nobody_anything() {
     eventually("schedules tick on", async || database.count(ticks).await > before + 1).await;
     all_verbs_answer(&database).await;
     assert!(pages.get("/metrics").1.contains("pgq_host_queue_oldest_seconds{entrypoint="), "{}", host.log());
-    database.must(&["requeue", "--all"]).await;
+    database.cli_ok(&["requeue", "--all"]).await;
     eventually("what was held runs again", async || {
         database.count("SELECT count(*) FROM pgqueuer WHERE payload IS NOT NULL AND (status = 'failed' OR status = 'queued' AND execute_after <= now())").await == 0
     })

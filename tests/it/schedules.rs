@@ -363,7 +363,7 @@ async fn a_schedule_that_the_servers_clock_left_an_hour_ahead_is_moved_back_and_
     // An operator postponed this one.
     let put_off = "UPDATE pgqueuer_schedules SET next_run = now() + interval '1 hour', last_run = now(), updated = now() WHERE entrypoint <> 'tick'";
     database.execute(put_off).await;
-    let examined = database.ask(&["doctor"]).await;
+    let examined = database.run_cli(&["doctor"]).await;
     assert!(examined.stdout.contains("ahead of the server's clock"), "{examined:?}");
     let before = made(&database, "tick").await;
     let host = Host::start(&database, &plugins, &NO_POLLING).await;
@@ -373,5 +373,5 @@ async fn a_schedule_that_the_servers_clock_left_an_hour_ahead_is_moved_back_and_
     assert_eq!(log.matches("the server's clock was ahead").count(), 1, "{log}");
     let still = "SELECT count(*) FROM pgqueuer_schedules WHERE entrypoint <> 'tick' AND next_run < now() + interval '50 minutes'";
     assert_eq!(database.count(still).await, 0, "what an operator put off is left alone");
-    assert!(!database.ask(&["doctor"]).await.stdout.contains("ahead of the server's clock"));
+    assert!(!database.run_cli(&["doctor"]).await.stdout.contains("ahead of the server's clock"));
 }

@@ -83,7 +83,7 @@ async fn only_a_job_that_had_begun_alone_is_charged() {
     assert_eq!(said["additional_context"]["began_alone"], true);
 
     // A requeued job keeps its history: it starts alone. An outcome clears that.
-    database.must(&["requeue", &ids[0].to_string()]).await;
+    database.cli_ok(&["requeue", &ids[0].to_string()]).await;
     let jobs = claim(&worker, "echo").await;
     let held = jobs.iter().find(|job| job.id == ids[0]).expect("requeued");
     assert_eq!(held.suspicion, ALONE(0));

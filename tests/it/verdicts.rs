@@ -118,7 +118,7 @@ async fn what_was_rolled_back_is_not_tried_again_after_a_restart_and_the_version
         file["error"].as_str().is_some_and(|error| error.contains("taken out of service"))
     })
     .await;
-    database.must(&["plugin", "reset", "job"]).await;
+    database.cli_ok(&["plugin", "reset", "job"]).await;
     announced(&database, "the bad version again", |file| file["version"] == "2.0.0").await;
     assert_eq!(verdict(&database, &read("bad")).await, None);
     host.stop().await;
@@ -244,7 +244,7 @@ async fn a_pause_outlives_the_host_and_a_good_version_is_known_as_such() {
     let waits = database.enqueue("panics", "").await;
     database.wait_for(database.enqueue("echo", "x").await, "successful").await;
     assert_eq!(database.history(waits).await, ["queued"], "{}", host.log());
-    database.must(&["plugin", "reset", "panics"]).await;
+    database.cli_ok(&["plugin", "reset", "panics"]).await;
     database.wait_for(waits, "failed").await;
     host.stop().await;
 }
@@ -264,9 +264,9 @@ async fn a_database_without_a_place_for_verdicts_is_no_obstacle() {
     announced(&database, "the good version", |file| file["version"] == "1.0.0").await;
     // The host's own judgement lasts as long as it runs, however often it is told to read its
     // folder again.
-    database.must(&["plugin", "reload"]).await;
+    database.cli_ok(&["plugin", "reload"]).await;
     host.wait_for_log("taken out of service").await;
-    database.must(&["plugin", "reset", "job"]).await;
+    database.cli_ok(&["plugin", "reset", "job"]).await;
     announced(&database, "the bad version again", |file| file["version"] == "2.0.0").await;
     host.stop().await;
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::BreakerRule;
+use super::breaker_phase::{BLOCKED, Phase, UNLIMITED};
 
 /// No pause is longer than this.
 const MAX_PAUSE: Duration = Duration::from_secs(600);
@@ -44,33 +45,6 @@ struct State {
     /// How often it opened without recovering in between.
     opened: u32,
     phase: Phase,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Closed,
-    /// A new version on trial.
-    Canary,
-    /// On trial after a pause.
-    HalfOpen,
-    Open {
-        until: Instant,
-    },
-}
-
-/// Values of the gate: any number of jobs may start, a few may, or none.
-const UNLIMITED: u8 = 0;
-const LIMITED: u8 = 1;
-const BLOCKED: u8 = 2;
-
-impl Phase {
-    fn gate(self) -> u8 {
-        match self {
-            Phase::Closed => UNLIMITED,
-            Phase::Canary | Phase::HalfOpen => LIMITED,
-            Phase::Open { .. } => BLOCKED,
-        }
-    }
 }
 
 impl CircuitBreaker {

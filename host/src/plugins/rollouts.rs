@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::content::Stamp;
 use super::load::{Fetch, Known, LoadResult, LoadTask, Target};
 use super::rollout::{Retry, Rollout};
+use super::scan::Scan;
 use super::version::Version;
 use super::version_store::VersionStore;
 use super::{BreakerRule, CircuitBreaker, Files, Folder, RefusedCause};
@@ -37,15 +38,6 @@ pub struct Rollouts {
     loads_started: u64,
     /// Notified when a circuit breaker opens.
     opened: Arc<Notify>,
-}
-
-/// The result of a scan of the folder.
-#[derive(Debug, Default)]
-pub struct Scan {
-    pub due: Vec<LoadTask>,
-    pub changed: bool,
-    /// Some files are still being written: scan again.
-    pub unsettled: bool,
 }
 
 impl Rollouts {
