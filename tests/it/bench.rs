@@ -146,7 +146,7 @@ async fn under_way(database: &Database) -> Host {
 }
 
 #[tokio::test]
-async fn ctrl_c_takes_everything_back() {
+async fn ctrl_c_cleans_everything_up() {
     let database = Database::empty().await;
     let mut bench = under_way(&database).await;
     bench.signal(Signal::INT);

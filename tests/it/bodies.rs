@@ -44,7 +44,7 @@ async fn a_claim_takes_what_the_budget_has_room_for_and_small_jobs_pass() {
 }
 
 #[tokio::test]
-async fn a_job_above_the_budget_runs_alone_and_one_above_the_memory_is_told_why_not() {
+async fn a_job_above_the_budget_runs_alone_and_one_above_the_memory_is_held_with_the_reason() {
     let database = Database::new().await;
     let (queue, echo) = (within(&database, MIB), [Arc::from("echo")]);
     let large = database.enqueue_many("echo", 2, vec![b'x'; 2 * MIB]).await;
@@ -59,7 +59,7 @@ async fn a_job_above_the_budget_runs_alone_and_one_above_the_memory_is_told_why_
 }
 
 #[tokio::test]
-async fn a_limit_and_a_slot_that_is_handed_over_keep_to_the_budget() {
+async fn limits_and_slot_handovers_respect_the_budget() {
     let database = Database::new().await;
     let queue = within(&database, MIB);
     let limited = ConcurrencyLimit { entrypoint: Arc::from("limited"), concurrency: 10 };

@@ -186,7 +186,7 @@ async fn a_database_that_cannot_be_reached_is_an_error_that_says_how_to_name_ano
 }
 
 #[tokio::test]
-async fn tables_that_are_not_there_or_not_as_declared() {
+async fn tables_that_are_missing_or_not_as_declared() {
     let database = Database::empty().await;
     let examined = examine(&database.dsn(), &[]).await;
     assert_eq!(remedy(examined.error("schema", "table pgqueuer")), "pgq-host install");
@@ -218,7 +218,7 @@ async fn tables_that_are_not_there_or_not_as_declared() {
 }
 
 #[tokio::test]
-async fn a_role_that_may_too_little() {
+async fn a_role_that_lacks_privileges() {
     let database = Database::new().await;
     let role = Role::new(&database, "little").await;
     let examined = examine(&role.dsn, &[]).await;
@@ -248,7 +248,7 @@ async fn a_role_that_may_too_little() {
 }
 
 #[tokio::test]
-async fn a_role_that_may_too_much() {
+async fn a_role_with_too_many_privileges() {
     let database = Database::new().await;
     examine(&database.dsn(), &[]).await.finding("privileges", "warning", "is a superuser");
 
@@ -583,7 +583,7 @@ impl Pooler {
 }
 
 #[tokio::test]
-async fn it_is_a_usage_error_to_ask_for_what_there_is_not() {
+async fn asking_for_something_that_does_not_exist_is_a_usage_error() {
     let mut command = pgq_host("postgresql://nobody@127.0.0.1:1/nowhere");
     command.args(["doctor", "--no-such-flag"]);
     assert_eq!(run_command(command).await.code, 2);

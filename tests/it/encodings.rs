@@ -20,7 +20,7 @@ async fn every_verb_answers(database: &Database) {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_text_cost_nobody_anything() {
+async fn invalid_utf_8_in_a_row_affects_nothing_else() {
     let (database, plugins) = (Database::encoded("SQL_ASCII").await, Plugins::with(&["hostile", "scheduled"]));
     for status in ["queued", "picked", "failed"] {
         database
@@ -65,7 +65,7 @@ async fn bytes_that_are_no_text_cost_nobody_anything() {
 
 /// 0x81 is not a character in this encoding: the server can store it, but not send it.
 #[tokio::test]
-async fn a_row_that_the_server_cannot_send_costs_itself() {
+async fn a_row_that_the_server_cannot_send_affects_only_itself() {
     let (database, plugins) = (Database::encoded("WIN1252").await, Plugins::with(&["hostile"]));
     database
         .execute(
@@ -84,7 +84,7 @@ async fn a_row_that_the_server_cannot_send_costs_itself() {
 }
 
 #[tokio::test]
-async fn what_the_encoding_lacks_is_written_out_and_counts_no_attempt() {
+async fn text_that_the_encoding_lacks_is_escaped_and_counts_no_attempt() {
     let (database, plugins) = (Database::encoded("LATIN1").await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &[]).await;
     let id = database.enqueue("fail", "caf\u{e9} \u{2603}").await;
@@ -99,7 +99,7 @@ async fn what_the_encoding_lacks_is_written_out_and_counts_no_attempt() {
 
 /// No row can have such a name. Looking for it must not prevent others from being found.
 #[tokio::test]
-async fn an_entrypoint_that_the_encoding_lacks_stops_no_other() {
+async fn an_entrypoint_that_the_encoding_lacks_does_not_affect_others() {
     let database = Database::encoded("LATIN1").await;
     let queue = database.queue().fitted().await.unwrap();
     let id = database.enqueue("caf\u{e9}", "x").await;
@@ -124,7 +124,7 @@ async fn a_host_is_announced_whatever_its_plugins_say() {
 }
 
 #[tokio::test]
-async fn what_the_queue_cannot_take_is_refused_at_once_and_named() {
+async fn a_job_that_the_queue_cannot_store_is_refused_with_the_reason() {
     let database = Database::new().await;
     let key = "k".repeat(3_000);
     for (args, wanted) in [

@@ -80,7 +80,7 @@ async fn an_empty_variable_is_an_unset_one_for_every_verb() {
 }
 
 #[tokio::test]
-async fn a_truth_is_said_in_any_of_the_usual_ways() {
+async fn a_boolean_variable_accepts_the_usual_spellings() {
     let database = Database::new().await;
     // Behind a pooler, there is no session for this command; without one, there is.
     for (value, pooled) in [
@@ -105,7 +105,7 @@ async fn a_truth_is_said_in_any_of_the_usual_ways() {
 }
 
 #[tokio::test]
-async fn a_value_that_makes_no_sense_is_named_with_its_variable_and_what_is_accepted() {
+async fn an_invalid_value_is_reported_with_its_variable_and_what_is_accepted() {
     let cases = [
         ("run", "PGQ_HOST_TRANSACTION_POOLING", "maybe", "use true or false"),
         ("run", "PGQ_HOST_RESTART_ON_FAILURE", "2", "use true or false"),

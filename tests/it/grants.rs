@@ -173,7 +173,7 @@ async fn a_host_runs_under_the_granted_privileges_and_can_do_no_more() {
 }
 
 #[tokio::test]
-async fn a_host_goes_without_what_came_after_its_role_was_granted() {
+async fn a_host_works_without_tables_added_after_its_role_was_granted() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let role = Role::new(&database, "before").await;
     database.cli_ok(&["grant", &role.name, "--apply"]).await;
@@ -256,7 +256,7 @@ async fn prefix_and_schema_are_honoured() {
 }
 
 #[tokio::test]
-async fn a_role_that_cannot_be_meant_is_refused() {
+async fn an_implausible_role_is_refused() {
     let database = Database::new().await;
     for (name, code, why) in
         [("public", 2, "everybody"), ("", 2, "1 to 63"), ("pgq_test_nobody_has_this_name", 1, "does not exist")]

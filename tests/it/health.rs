@@ -70,7 +70,7 @@ async fn a_host_is_ready_while_it_has_its_database_and_alive_without() {
 }
 
 #[tokio::test]
-async fn a_host_without_a_plugin_is_not_ready_and_one_that_stops_is_not_any_more() {
+async fn a_host_without_a_plugin_is_not_ready_nor_is_one_that_stops() {
     let (database, plugins) = (Database::new().await, Plugins::with(&[]));
     let pages = Pages::anywhere();
     let host = Host::start(&database, &plugins, &["--listen", &pages.address()]).await;
@@ -88,7 +88,7 @@ async fn a_host_without_a_plugin_is_not_ready_and_one_that_stops_is_not_any_more
 }
 
 #[tokio::test]
-async fn systemd_is_told_of_readiness_of_every_beat_and_of_the_stop() {
+async fn systemd_is_notified_of_readiness_of_every_heartbeat_and_of_the_stop() {
     let (database, plugins) = (Database::empty().await, Plugins::with(&["hostile"]));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");

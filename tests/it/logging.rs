@@ -77,7 +77,7 @@ async fn jobs_run_and_a_stop_is_orderly_where_the_reader_is_gone() {
 }
 
 #[tokio::test]
-async fn jobs_run_while_nobody_reads_and_whoever_reads_again_hears_what_is_missing() {
+async fn jobs_run_while_nobody_reads_the_log_and_it_says_later_what_is_missing() {
     let (database, plugins, pages) = (Database::new().await, Plugins::with(&["hostile"]), Pages::anywhere());
     let mut host = started(&database, &plugins, &pages, Stdio::piped()).await;
     // Far more than a pipe and the queue can hold.
@@ -186,7 +186,7 @@ async fn jobs_run_and_a_stop_is_orderly_where_the_terminal_was_closed() {
 }
 
 #[tokio::test]
-async fn colours_are_for_terminals_whose_user_wants_them() {
+async fn only_terminals_get_colours_unless_the_user_objects() {
     let database = Database::new().await;
     let shown = async |variables: &[(&str, &str)]| {
         let mut command = pgq_host(&database.dsn());
@@ -213,7 +213,7 @@ const FORGED: &str =
     "innocent\n2026-01-01T00:00:00.000000Z ERROR forged\r\x1b[2J\u{9b}31m\x07\u{85}\u{2028}\u{202e}backwards";
 
 #[tokio::test]
-async fn no_event_makes_up_another_or_drives_a_terminal() {
+async fn no_event_can_forge_another_or_control_a_terminal() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     plugins.write("bad\n2026-01-01T00:00:00Z ERROR forged \x1b[2J.wasm", "not WebAssembly");
     for format in ["text", "json"] {
@@ -238,7 +238,7 @@ async fn no_event_makes_up_another_or_drives_a_terminal() {
 }
 
 #[tokio::test]
-async fn tables_and_errors_show_what_others_named_without_obeying_it() {
+async fn tables_and_errors_show_foreign_names_with_escapes() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &[]).await;
     let id = database.enqueue("says", "a\nb\x1b[2J\u{202e}").await;
@@ -260,7 +260,7 @@ async fn tables_and_errors_show_what_others_named_without_obeying_it() {
 }
 
 #[tokio::test]
-async fn a_reader_of_data_that_has_seen_enough_is_no_error() {
+async fn a_reader_that_stops_reading_is_not_an_error() {
     let database = Database::new().await;
     for verb in
         [&["sql", "install"][..], &["queue", "echo"], &["backlog"], &["upgrade", "--plan"], &["sql", "uninstall"]]
@@ -337,7 +337,7 @@ async fn json_has_numbers_and_lists_as_such_and_the_error_that_ends_it() {
 }
 
 #[tokio::test]
-async fn the_journal_is_told_how_bad_it_is() {
+async fn the_journal_gets_priorities() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
@@ -363,7 +363,7 @@ async fn the_journal_is_told_how_bad_it_is() {
 }
 
 #[tokio::test]
-async fn a_cancelled_job_is_not_called_another_workers() {
+async fn a_cancelled_job_is_not_reported_as_another_workers() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--heartbeat-timeout", "2"]).await;
     // Heartbeats find that its row is gone while it may still run.
@@ -376,7 +376,7 @@ async fn a_cancelled_job_is_not_called_another_workers() {
 }
 
 #[tokio::test]
-async fn a_filter_that_makes_no_sense_is_said_and_left_alone() {
+async fn an_invalid_filter_is_reported_and_ignored() {
     let (database, plugins) = (Database::new().await, Plugins::with(&[]));
     let mut command = Command::new(host_binary());
     command

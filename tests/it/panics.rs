@@ -75,7 +75,7 @@ fn a_process_that_panics() {
 }
 
 #[tokio::test]
-async fn one_is_one_event_with_place_and_backtrace() {
+async fn a_panic_is_one_event_with_location_and_backtrace() {
     for backtrace in ["0", "1"] {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
@@ -120,7 +120,7 @@ fn job(id: i64, entrypoint: &str) -> Job {
 }
 
 #[tokio::test]
-async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
+async fn a_panic_at_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     // Global for this process, but no other test has jobs with such ids, or a subscriber.
     tracing::subscriber::set_global_default(Bug).unwrap();
     let plugins = Plugins::with(&["hostile"]);

@@ -432,7 +432,7 @@ async fn list_shows_the_folder_as_a_host_would_serve_it() {
 }
 
 #[tokio::test]
-async fn a_build_that_cannot_be_says_what_to_do() {
+async fn a_build_that_fails_says_what_to_do() {
     let empty = tempfile::tempdir().unwrap();
     let no_crate = run_cli(&["plugin", "build", empty.path().to_str().unwrap()]).await;
     assert!(no_crate.code == 1 && no_crate.stderr.contains("plugin new"), "{no_crate:?}");

@@ -135,7 +135,7 @@ async fn a_worker_that_was_not_told_of_a_transaction_pooler_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn verbs_work_behind_a_transaction_pooler_and_go_past_it_for_what_needs_a_session() {
+async fn verbs_work_behind_a_transaction_pooler_and_bypass_it_if_they_need_a_session() {
     let database = Database::new().await;
     let Some(bouncer) = PgBouncer::start(&database, "transaction").await else { return };
     for args in [
@@ -158,7 +158,7 @@ async fn verbs_work_behind_a_transaction_pooler_and_go_past_it_for_what_needs_a_
 }
 
 #[tokio::test]
-async fn a_pooler_of_sessions_is_as_good_as_the_server() {
+async fn a_session_pooler_works_like_the_server() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let Some(bouncer) = PgBouncer::start(&database, "session").await else { return };
     let host = start(bouncer.dsn(), &plugins, &["--dequeue-timeout", "3600"]).await;

@@ -53,7 +53,7 @@ async fn a_publication_for_all_tables_stops_nothing() {
 }
 
 #[tokio::test]
-async fn a_published_table_without_an_identity_is_found_and_mended() {
+async fn a_published_table_without_an_identity_is_found_and_fixed() {
     let database = Database::new().await;
     assert_eq!(doctor(&database).await[0]["severity"], "ok");
     // As an earlier release created it.

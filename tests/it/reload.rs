@@ -213,7 +213,7 @@ async fn whatever_is_wrong_with_a_new_version_the_old_one_stays() {
 }
 
 #[tokio::test]
-async fn a_new_file_never_takes_what_another_serves_and_waits_for_its_turn() {
+async fn a_new_file_never_takes_over_an_entrypoint_and_waits_for_it() {
     let (database, plugins) = (Database::new().await, Plugins::with(&[]));
     plugins.put_as("hostile", "m.wasm");
     let host = Host::start(&database, &plugins, &[]).await;
@@ -227,7 +227,7 @@ async fn a_new_file_never_takes_what_another_serves_and_waits_for_its_turn() {
 }
 
 #[tokio::test]
-async fn jobs_under_way_end_on_the_version_they_started_with() {
+async fn running_jobs_end_on_the_version_they_started_with() {
     let (database, plugins) = (Database::new().await, Plugins::with(&[]));
     let (one, two) = (version("hostile", 1), version("hostile", 2));
     plugins.replace("hostile.wasm", &one);
@@ -332,7 +332,7 @@ async fn a_version_that_crashes_makes_room_for_the_one_before_it() {
 }
 
 #[tokio::test]
-async fn a_canary_runs_a_share_of_the_jobs_until_it_has_proved_itself_or_failed() {
+async fn a_canary_runs_a_share_of_the_jobs_until_it_is_promoted_or_fails() {
     let (database, plugins) = (Database::new().await, Plugins::with(&[]));
     plugins.put_as("good", "job.wasm");
     let host =
@@ -374,7 +374,7 @@ async fn a_canary_runs_a_share_of_the_jobs_until_it_has_proved_itself_or_failed(
 }
 
 #[tokio::test]
-async fn a_component_that_takes_too_long_to_compile_is_given_up() {
+async fn compiling_a_component_is_cancelled_if_it_takes_too_long() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
     let component = slow_to_compile();
     let host = configured(&database, &plugins, "[limits]\ncompile-timeout = \"300ms\"\n").await;

@@ -56,7 +56,7 @@ async fn odd(database: &Database, status: &str, column: &str, value: &str) {
 }
 
 #[tokio::test]
-async fn odd_values_in_any_column_cost_nobody_anything() {
+async fn odd_values_in_any_column_affect_only_their_row() {
     let (database, plugins, pages) =
         (Database::new().await, Plugins::with(&["hostile", "scheduled"]), Pages::anywhere());
     for status in ["queued", "picked", "failed"] {
@@ -142,7 +142,7 @@ async fn odd_values_in_any_column_cost_nobody_anything() {
 
 /// The only job is due in years: jobs that arrive now must not wait for it.
 #[tokio::test]
-async fn a_lone_deferral_to_infinity_keeps_no_job_waiting() {
+async fn a_job_deferred_to_infinity_does_not_delay_others() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     database.execute("INSERT INTO pgqueuer (priority, status, entrypoint, execute_after) VALUES (0, 'queued', 'echo', 'infinity')").await;
     let host = Host::start(&database, &plugins, &[]).await;
@@ -154,7 +154,7 @@ async fn a_lone_deferral_to_infinity_keeps_no_job_waiting() {
 
 /// Such a job used to end every host that claimed it.
 #[tokio::test]
-async fn a_job_that_was_due_for_ever_runs() {
+async fn a_job_due_since_minus_infinity_runs() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     database.execute("INSERT INTO pgqueuer (priority, status, entrypoint, payload, execute_after, created) VALUES (0, 'queued', 'echo', 'x', '-infinity', '-infinity')").await;
     let mut host = Host::start(&database, &plugins, &["--mode", "drain"]).await;

@@ -380,7 +380,7 @@ async fn a_job_that_is_queued_again_wakes_everybody_once_per_transaction() {
 }
 
 #[tokio::test]
-async fn what_was_damaged_is_told_and_repaired_and_nothing_else_is_touched() {
+async fn damage_is_reported_and_repaired_and_nothing_else_is_touched() {
     let (db, names) = (Database::empty().await, default_names());
     let mut conn = db.connect().await;
     install(&mut conn, &names).await;
@@ -450,7 +450,7 @@ async fn what_was_damaged_is_told_and_repaired_and_nothing_else_is_touched() {
 }
 
 #[tokio::test]
-async fn a_newer_pgqueuer_keeps_its_own_ways() {
+async fn a_newer_pgqueuers_schema_is_left_as_it_is() {
     let (db, names) = (Database::empty().await, default_names());
     let mut conn = db.connect().await;
     Pgq::new(&db).cli_ok(&["install"]).await;
@@ -467,7 +467,7 @@ async fn a_newer_pgqueuer_keeps_its_own_ways() {
 }
 
 #[tokio::test]
-async fn a_type_nobody_ever_gave_stops_the_upgrade_before_it_starts() {
+async fn an_unexpected_type_stops_the_upgrade_before_it_starts() {
     let (db, names) = (Database::empty().await, default_names());
     let mut conn = db.connect().await;
     run(&mut conn, RELEASES[1].1).await;

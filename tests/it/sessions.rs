@@ -101,7 +101,7 @@ async fn tables_that_change_under_prepared_statements_stop_nothing() {
 }
 
 #[tokio::test]
-async fn where_serializable_is_the_default_nothing_fails_for_anothers_sake() {
+async fn a_serializable_default_causes_no_conflicts() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(database.pool()).await.unwrap();
     database.execute(&format!("ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")).await;
@@ -150,7 +150,7 @@ async fn two_sessions_are_enough_for_a_host() {
 }
 
 #[tokio::test]
-async fn announcements_that_went_with_their_table_are_made_again_at_once() {
+async fn announcements_that_were_dropped_with_their_table_are_repeated_at_once() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let hosts = [Host::start(&database, &plugins, &[]).await, Host::start(&database, &plugins, &[]).await];
     for verb in [&["uninstall", "--yes"][..], &["install"]] {

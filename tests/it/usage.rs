@@ -19,7 +19,7 @@ async fn alone(args: &[&str], variables: &[(&str, &str)]) -> CliOutput {
 type Misuse<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
 
 #[tokio::test]
-async fn what_cannot_be_meant_ends_with_2_and_what_fails_with_1() {
+async fn usage_errors_exit_with_2_and_failures_with_1() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("pgq-host.toml");
     std::fs::write(&config, "[run]\nbatchsize = 1\n").unwrap();
@@ -115,7 +115,7 @@ async fn postgresqls_errors_come_with_hint_and_sqlstate_and_without_lines_of_its
 }
 
 #[tokio::test]
-async fn every_result_is_to_be_had_as_json() {
+async fn every_result_is_available_as_json() {
     let database = Database::empty().await;
     let here = json!({ "schema": null, "queue_table": "pgqueuer" });
     let with = |key: &str, value: serde_json::Value| {
@@ -181,7 +181,7 @@ async fn an_upgrade_grants_what_it_added_when_it_is_told_to_whom() {
 }
 
 #[tokio::test]
-async fn uninstall_takes_nothing_that_is_in_use_unasked() {
+async fn uninstall_asks_before_it_removes_what_is_in_use() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
     database.enqueue_many("nobodys", 3, "x").await;
     database.execute("UPDATE pgqueuer SET status = 'failed' WHERE id = (SELECT max(id) FROM pgqueuer)").await;

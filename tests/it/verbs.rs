@@ -102,7 +102,7 @@ async fn json_is_pgqueuers_field_by_field() {
 }
 
 #[tokio::test]
-async fn headers_that_are_no_object_are_listed_too() {
+async fn headers_that_are_not_an_object_are_listed_too() {
     let database = Database::new().await;
     let insert = "INSERT INTO pgqueuer (priority, entrypoint, status, headers) VALUES (0, 'e', 'failed', '[1, 2]')";
     database.execute(insert).await;
@@ -166,7 +166,7 @@ async fn held(database: &Database, key: Option<&str>) -> i64 {
 }
 
 #[tokio::test]
-async fn requeue_answers_for_each_id_and_one_conflict_keeps_no_other_back() {
+async fn requeue_reports_on_each_id_and_one_conflict_does_not_affect_others() {
     let database = Database::new().await;
     let (free, taken, first, second) = (
         held(&database, None).await,
@@ -224,7 +224,7 @@ async fn requeue_answers_for_each_id_and_one_conflict_keeps_no_other_back() {
 }
 
 #[tokio::test]
-async fn requeue_of_an_entrypoint_or_of_all_takes_thousands() {
+async fn requeue_of_an_entrypoint_or_of_all_handles_thousands() {
     let database = Database::new().await;
     database.enqueue_many("one", 2500, "x").await;
     database.enqueue_many("two", 10, "x").await;
@@ -239,7 +239,7 @@ async fn requeue_of_an_entrypoint_or_of_all_takes_thousands() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_taken_while_requeue_looks_is_reported_not_an_error() {
+async fn a_key_that_is_taken_during_requeue_is_reported_and_is_not_an_error() {
     let database = Database::new().await;
     let id = held(&database, Some("k")).await;
     let mut other = database.pool().begin().await.unwrap();
@@ -268,7 +268,7 @@ async fn a_key_that_is_taken_while_requeue_looks_is_reported_not_an_error() {
 }
 
 #[tokio::test]
-async fn cancel_takes_queued_held_and_running_jobs_away_and_tells_the_worker() {
+async fn cancel_removes_queued_held_and_running_jobs_and_notifies_the_worker() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--max-concurrent-tasks", "1"]).await;
     let running = database.enqueue("nap", "3600000").await;
@@ -325,7 +325,7 @@ async fn more_ids_than_fit_into_a_notification_are_cancelled() {
 }
 
 #[tokio::test]
-async fn queue_meets_a_taken_key_in_three_ways() {
+async fn queue_handles_a_taken_key_in_three_ways() {
     let database = Database::new().await;
     let queue = ["queue", "work", "x", "--dedupe-key", "k", "--priority"];
     let with = |priority, mode| [&queue[..], &[priority, "--on-conflict", mode]].concat();
@@ -350,7 +350,7 @@ async fn queue_meets_a_taken_key_in_three_ways() {
 }
 
 #[tokio::test]
-async fn schedules_are_listed_and_taken_out_by_id_or_entrypoint() {
+async fn schedules_are_listed_and_removed_by_id_or_entrypoint() {
     let database = Database::new().await;
     database
         .execute(
@@ -403,7 +403,7 @@ async fn reloptions(database: &Database) -> Vec<(String, Vec<String>)> {
 }
 
 #[tokio::test]
-async fn autovac_sets_what_pgqueuers_does_and_takes_it_back() {
+async fn autovac_sets_what_pgqueuers_does_and_undoes_it() {
     let (one, other) = (Database::new().await, Database::new().await);
     let before = reloptions(&one).await;
     one.cli_ok(&["autovac"]).await;
