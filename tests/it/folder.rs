@@ -169,7 +169,7 @@ async fn jobs_that_return_again_and_again_do_not_overload_the_database() {
     database.enqueue_many("snooze_now", 5, "").await;
     database.enqueue_many("retry_now", 5, "").await;
     let rows = "SELECT count(*) FROM pgqueuer_log";
-    eventually("they have begun", async || database.count(rows).await > 30).await;
+    eventually("they have started", async || database.count(rows).await > 30).await;
     let before = database.count(rows).await;
     // The rate is what is tested.
     tokio::time::sleep(Duration::from_secs(3)).await;

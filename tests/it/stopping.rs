@@ -19,7 +19,7 @@ async fn sigterm_lets_running_jobs_end_and_claims_no_more() {
     let host = Host::start(&database, &plugins, &["--max-concurrent-tasks", "2"]).await;
     let ids = database.enqueue_many("nap", 4, "1000").await;
     // A claimed job has not necessarily started.
-    eventually("two have begun", async || host.log().matches("napping").count() == 2).await;
+    eventually("two have started", async || host.log().matches("napping").count() == 2).await;
     let log = host.stop().await;
     for id in &ids[..2] {
         assert_eq!(database.history(*id).await, ["queued", "picked", "successful"], "{log}");
@@ -34,7 +34,7 @@ async fn sigterm_passes_no_slot_on() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &[]).await;
     let ids = database.enqueue_many("nap_limited", 4, "1000").await;
-    eventually("two have begun", async || host.log().matches("napping").count() == 2).await;
+    eventually("two have started", async || host.log().matches("napping").count() == 2).await;
     let log = host.stop().await;
     for id in &ids[..2] {
         assert_eq!(database.history(*id).await, ["queued", "picked", "successful"], "{log}");

@@ -81,7 +81,7 @@ impl Workbench {
         for loading in rollouts.scan(folder.list()?, false).due {
             let (folder, engine, cache) = (folder.clone(), self.engine.clone(), self.cache.clone());
             rollouts
-                .settle(self.guests.handle().spawn(async move { loading.look(&folder, &engine, &cache).await }).await?);
+                .settle(self.guests.handle().spawn(async move { loading.run(&folder, &engine, &cache).await }).await?);
         }
         Ok(rollouts.snapshot().files().to_vec())
     }

@@ -26,7 +26,7 @@ pub(super) struct LoadGuard {
 #[derive(Debug)]
 pub(super) enum Target {
     /// The one in the file now, if the file still has this stamp.
-    Now {
+    Current {
         stamp: Stamp,
         /// The digest of the content that was loaded last.
         last_sha256: Option<String>,
@@ -34,12 +34,12 @@ pub(super) enum Target {
         nothing_served: bool,
     },
     /// An earlier version, other than this one.
-    Before { sha256: String },
+    Earlier { sha256: String },
 }
 
 /// What a load needs to know about the host.
 #[derive(Debug, Clone)]
-pub(super) struct Known {
+pub(super) struct LoadContext {
     pub(super) judgements: Arc<Judgements>,
     pub(super) rules: Arc<str>,
     /// `None` stores no versions.
@@ -51,7 +51,7 @@ pub(super) struct Known {
 pub struct LoadTask {
     path: PathBuf,
     target: Target,
-    known: Known,
+    known: LoadContext,
     /// How many attempts have failed.
     tries: u32,
     number: u64,
@@ -82,7 +82,7 @@ pub(super) enum Fetch {
         fallback: Option<Arc<Loaded>>,
     },
     /// An earlier version, if there is one.
-    Before(Option<Arc<Loaded>>),
+    Earlier(Option<Arc<Loaded>>),
 }
 
 impl LoadGuard {
@@ -94,7 +94,13 @@ impl LoadGuard {
 
 impl LoadTask {
     /// The load with this number, and the guard that cancels it.
-    pub(super) fn new(path: PathBuf, target: Target, known: Known, tries: u32, number: u64) -> (LoadTask, LoadGuard) {
+    pub(super) fn new(
+        path: PathBuf,
+        target: Target,
+        known: LoadContext,
+        tries: u32,
+        number: u64,
+    ) -> (LoadTask, LoadGuard) {
         let cancelled = CancellationToken::new();
         let guard = LoadGuard { number, _cancel: cancelled.clone().drop_guard() };
         (LoadTask { path, target, known, tries, number, cancelled }, guard)
@@ -103,23 +109,25 @@ impl LoadTask {
     /// How many bytes of the host's memory the file's content may take.
     pub fn bytes(&self, folder: &Folder) -> u64 {
         match &self.target {
-            Target::Now { stamp, .. } => stamp.size().min(folder.caps.plugin_size),
-            Target::Before { .. } => folder.caps.plugin_size,
+            Target::Current { stamp, .. } => stamp.size().min(folder.caps.plugin_size),
+            Target::Earlier { .. } => folder.caps.plugin_size,
         }
     }
 
     /// Read, check, compile, link and describe. Takes as long as the compiler does. Never fails:
     /// every failure is a fact about the file.
-    pub async fn look(self, folder: &Folder, engine: &Engine, cache: &CodeCache) -> LoadResult {
-        let looking = async {
+    pub async fn run(self, folder: &Folder, engine: &Engine, cache: &CodeCache) -> LoadResult {
+        let loading = async {
             match &self.target {
-                Target::Now { stamp, last_sha256, nothing_served } => {
-                    self.now(folder, engine, cache, *stamp, last_sha256.as_deref(), *nothing_served).await
+                Target::Current { stamp, last_sha256, nothing_served } => {
+                    self.load_current(folder, engine, cache, *stamp, last_sha256.as_deref(), *nothing_served).await
                 }
-                Target::Before { sha256 } => Fetch::Before(self.before(folder, engine, cache, Some(sha256)).await),
+                Target::Earlier { sha256 } => {
+                    Fetch::Earlier(self.load_earlier(folder, engine, cache, Some(sha256)).await)
+                }
             }
         };
-        let fetch = match self.cancelled.run_until_cancelled(AssertUnwindSafe(looking).catch_unwind()).await {
+        let fetch = match self.cancelled.run_until_cancelled(AssertUnwindSafe(loading).catch_unwind()).await {
             None => Fetch::Changing,
             Some(Ok(fetch)) => fetch,
             Some(Err(_panic)) => {
@@ -131,7 +139,7 @@ impl LoadTask {
     }
 
     /// Read the file once, then load those very bytes.
-    async fn now(
+    async fn load_current(
         &self,
         folder: &Folder,
         engine: &Engine,
@@ -156,7 +164,7 @@ impl LoadTask {
             }
         };
         let fallback = match &loaded {
-            Err(_) if nothing_served => self.before(folder, engine, cache, sha256.as_deref()).await,
+            Err(_) if nothing_served => self.load_earlier(folder, engine, cache, sha256.as_deref()).await,
             _ => None,
         };
         Fetch::New { sha256, loaded, fallback }
@@ -172,7 +180,7 @@ impl LoadTask {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let loaded = wasm::load(engine, cache, &stem, bytes, self.tries, |name| folder.grants_of(name)).await?;
         if let Some(kept) = &self.known.kept {
-            let Known { judgements, rules, .. } = &self.known;
+            let LoadContext { judgements, rules, .. } = &self.known;
             kept.put(&self.path, &loaded.sha256, bytes, |sha256| judgements.against(sha256, rules).is_some());
         }
         Ok(Arc::new(loaded))
@@ -180,14 +188,14 @@ impl LoadTask {
 
     /// The last version that was served, excluding `not` and versions that were taken out of
     /// service.
-    async fn before(
+    async fn load_earlier(
         &self,
         folder: &Folder,
         engine: &Engine,
         cache: &CodeCache,
         not: Option<&str>,
     ) -> Option<Arc<Loaded>> {
-        let Known { judgements, rules, kept } = &self.known;
+        let LoadContext { judgements, rules, kept } = &self.known;
         let kept = kept.as_ref()?;
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let good = kept

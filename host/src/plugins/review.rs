@@ -104,7 +104,7 @@ impl Rollouts {
     /// anything changed.
     pub fn adopt(&mut self, judgements: Arc<Judgements>) -> bool {
         self.known.judgements = Arc::clone(&judgements);
-        let (mut changed, mut loading_previous) = (false, Vec::new());
+        let (mut changed, mut rolled_back_here) = (false, Vec::new());
         for (path, rollout) in &mut self.by_file {
             let against = |version: &Version| {
                 let known = judgements.against(&version.loaded.sha256, &self.known.rules);
@@ -119,7 +119,7 @@ impl Rollouts {
             }
             if let Some(judgement) = rollout.serving.as_ref().and_then(against) {
                 if rollout.previous.is_none() {
-                    loading_previous.push((path.clone(), judgement.sha256.clone()));
+                    rolled_back_here.push((path.clone(), judgement.sha256.clone()));
                 }
                 (rollout.serving, rollout.fault) =
                     (rollout.previous.take(), Some(RefusedCause::Judged(Box::new(judgement))));
@@ -138,7 +138,7 @@ impl Rollouts {
                 rollout.forget();
             }
         }
-        loading_previous.iter().for_each(|(path, sha256)| self.load_previous(path, sha256));
+        rolled_back_here.iter().for_each(|(path, sha256)| self.load_previous(path, sha256));
         changed
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::content::Stamp;
-use super::load::{Fetch, Known, LoadResult, LoadTask, Target};
+use super::load::{Fetch, LoadContext, LoadResult, LoadTask, Target};
 use super::rollout::{Retry, Rollout};
 use super::scan::Scan;
 use super::version::Version;
@@ -26,7 +26,7 @@ pub struct Rollouts {
     pub(super) folder: Folder,
     pub(super) rule: BreakerRule,
     pub(super) by_file: BTreeMap<PathBuf, Rollout>,
-    pub(super) known: Known,
+    pub(super) known: LoadContext,
     /// Judgements made here that other hosts have not been told.
     pub(super) new_judgements: Vec<Judgement>,
     /// Loads of earlier versions that are yet to be started.
@@ -43,7 +43,7 @@ pub struct Rollouts {
 impl Rollouts {
     /// Starts with no files. `opened` is notified when a circuit breaker opens.
     pub fn new(folder: Folder, rule: BreakerRule, opened: Arc<Notify>) -> Rollouts {
-        let known = Known { judgements: Arc::default(), rules: folder.rules().into(), kept: None };
+        let known = LoadContext { judgements: Arc::default(), rules: folder.rules().into(), kept: None };
         let (by_file, ever_served) = (BTreeMap::new(), BTreeSet::new());
         Rollouts {
             folder,
@@ -61,7 +61,7 @@ impl Rollouts {
 
     /// Adds what is known about versions, and the store for versions that were served.
     pub fn with(self, judgements: Judgements, kept: Option<VersionStore>) -> Rollouts {
-        Rollouts { known: Known { judgements: Arc::new(judgements), kept, ..self.known }, ..self }
+        Rollouts { known: LoadContext { judgements: Arc::new(judgements), kept, ..self.known }, ..self }
     }
 
     /// Compare the folder with the known state. With `settle`, files that changed a moment ago are
@@ -94,7 +94,7 @@ impl Rollouts {
         let (known, number) = (self.known.clone(), self.loads_started);
         let rollout = self.by_file.entry(path.clone()).or_default();
         let target =
-            Target::Now { stamp, last_sha256: rollout.sha256.clone(), nothing_served: rollout.serving.is_none() };
+            Target::Current { stamp, last_sha256: rollout.sha256.clone(), nothing_served: rollout.serving.is_none() };
         let tries = rollout.retry.map_or(0, |retry| retry.tries);
         let (loading, guard) = LoadTask::new(path, target, known, tries, number);
         (rollout.stamp, rollout.loading) = (Some(stamp), Some(guard));
@@ -107,7 +107,7 @@ impl Rollouts {
         let (known, number) = (self.known.clone(), self.loads_started);
         let Some(rollout) = self.by_file.get_mut(path) else { return };
         let (loading, guard) =
-            LoadTask::new(path.to_owned(), Target::Before { sha256: sha256.to_owned() }, known, 0, number);
+            LoadTask::new(path.to_owned(), Target::Earlier { sha256: sha256.to_owned() }, known, 0, number);
         rollout.loading_previous = Some(guard);
         self.due.push(loading);
     }
@@ -139,7 +139,7 @@ impl Rollouts {
     /// Take in the result of a load.
     pub fn settle(&mut self, LoadResult { path, number, fetch }: LoadResult) {
         let Some(rollout) = self.by_file.get_mut(&path) else { return };
-        if let Fetch::Before(version) = fetch {
+        if let Fetch::Earlier(version) = fetch {
             if rollout.loading_previous.take_if(|guard| guard.is(number)).is_some() {
                 self.settle_previous(&path, version);
             }
@@ -150,7 +150,7 @@ impl Rollouts {
             return;
         }
         match fetch {
-            Fetch::Same | Fetch::Before(_) => {}
+            Fetch::Same | Fetch::Earlier(_) => {}
             Fetch::Changing => rollout.stamp = None,
             Fetch::New { sha256, loaded, fallback } => {
                 let retry = rollout.retry.take();

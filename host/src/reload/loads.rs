@@ -64,7 +64,7 @@ impl Loads {
             self.running.spawn_blocking(move || {
                 handle.block_on(async {
                     let _room = bytes.acquire_many(room).await;
-                    loading.look(&folder, &loader.engine, &loader.cache).await
+                    loading.run(&folder, &loader.engine, &loader.cache).await
                 })
             });
         }
