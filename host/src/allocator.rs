@@ -3,7 +3,7 @@
 /// Blocks of this size (1 MiB) or more get their own mapping, which is unmapped when they are
 /// freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const MAPPED_FROM: std::ffi::c_int = 1 << 20;
+const MMAP_THRESHOLD: std::ffi::c_int = 1 << 20;
 
 /// Call this before any thread is started.
 ///
@@ -15,7 +15,7 @@ pub fn give_memory_back() {
     #[expect(unsafe_code, reason = "a call of the C library that sets two numbers")]
     // SAFETY: `mallopt` takes plain numbers, and no other thread exists yet.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * MAPPED_FROM);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * MMAP_THRESHOLD);
     }
 }

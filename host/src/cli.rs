@@ -20,6 +20,7 @@ mod requeue;
 mod run;
 mod schedules;
 mod schema;
+mod sql;
 mod sql_worker;
 mod uninstall;
 mod usage;
@@ -106,7 +107,7 @@ enum Command {
     BenchWorker(run::RunArgs),
     /// Print SQL instead of running it. Needs no database.
     #[command(subcommand)]
-    Sql(schema::SqlCommand),
+    Sql(sql::SqlCommand),
 }
 
 impl Command {
@@ -127,7 +128,7 @@ impl Command {
 impl Cli {
     /// Parse the arguments and the environment variables. Ends the process if they are invalid.
     pub fn read() -> Cli {
-        let heeded = environment::heed(Cli::command(), &environment::is_empty);
+        let heeded = environment::unset_empty_variables(Cli::command(), &environment::is_empty);
         let read = heeded.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
         read.unwrap_or_else(|error| {
             let mut command = Cli::command();
@@ -191,7 +192,7 @@ impl Cli {
                 },
                 pooled,
             ),
-            Command::Sql(command) => schema::sql(&self.database, command),
+            Command::Sql(command) => sql::run(&self.database, command),
         }
     }
 }

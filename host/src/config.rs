@@ -3,8 +3,10 @@
 //! Flags take precedence over the environment, the environment over this file, and this file over
 //! the defaults. An unknown key is an error, and all mistakes are reported at once.
 
+mod breaker;
 mod canary;
 mod plugin;
+mod units;
 mod value;
 
 use std::collections::BTreeMap;
@@ -15,7 +17,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
+use breaker::BreakerSection;
 use plugin::PluginSection;
+pub use units::{parse_bytes, parse_duration};
 
 use crate::plugins::{BreakerRule, Canary, Caps, Chosen, ClaimMode, Folder};
 use crate::readiness::Requirement;
@@ -104,40 +108,6 @@ struct LimitsSection {
     reuse: Option<u32>,
     max_crashes: Option<u32>,
     plugin_size_mib: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct BreakerSection {
-    crashes: Option<u32>,
-    window: Option<u32>,
-    pause: Option<String>,
-}
-
-impl BreakerSection {
-    fn rule(self, mistakes: &mut Vec<String>) -> BreakerRule {
-        let default = BreakerRule::default();
-        let rule = BreakerRule {
-            window: self.window.unwrap_or(default.window),
-            crashes: self.crashes.unwrap_or(default.crashes),
-            pause: self.pause.map_or(default.pause, |text| {
-                parse_duration(&text).unwrap_or_else(|mistake| {
-                    mistakes.push(format!("circuit-breaker.pause: {mistake}"));
-                    default.pause
-                })
-            }),
-        };
-        if !(1..=64).contains(&rule.window) {
-            mistakes.push(format!("circuit-breaker.window is {}, which is not between 1 and 64 runs", rule.window));
-        }
-        if rule.crashes > rule.window {
-            mistakes.push(format!(
-                "circuit-breaker.crashes is {}, more than the window of {} runs; 0 disables the circuit breaker",
-                rule.crashes, rule.window
-            ));
-        }
-        rule
-    }
 }
 
 impl Config {
@@ -239,39 +209,6 @@ impl Config {
     }
 }
 
-/// Parse a duration: seconds with a fraction, as for PgQueuer's flags, or with units, like `90s`,
-/// `15m`, `2h 30m`.
-///
-/// # Errors
-///
-/// Returns a message that says what is accepted.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a duration; write seconds like 30 or 0.5, or a unit like 90s, 15m, 2h");
-    match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| wrong()),
-        Err(_) => humantime::parse_duration(text).map_err(|_| wrong()),
-    }
-}
-
-/// Parse a size: bytes, or with a binary unit like `64MiB`, `1GiB`, `512K`.
-///
-/// # Errors
-///
-/// Returns a message that says what is accepted.
-pub fn parse_bytes(text: &str) -> Result<u64, String> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let shift = match text[digits..].trim().to_ascii_lowercase().as_str() {
-        "" | "b" => Some(0),
-        "k" | "kib" => Some(10),
-        "m" | "mib" => Some(20),
-        "g" | "gib" => Some(30),
-        _ => None,
-    };
-    let bytes =
-        text[..digits].parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
-    bytes.ok_or_else(|| format!("{text:?} is not a size; write bytes like 67108864, or a unit like 64MiB, 1GiB"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -343,25 +280,5 @@ mod tests {
     fn an_unknown_key_is_an_error_that_names_it() {
         let error = Config::parse("[run]\nbatchsize = 1").expect_err("invalid");
         assert!(format!("{error:#}").contains("batchsize"));
-    }
-
-    #[test]
-    fn sizes_are_bytes_or_have_a_unit() {
-        assert_eq!(
-            (parse_bytes("4096"), parse_bytes("64MiB"), parse_bytes("2 g")),
-            (Ok(4096), Ok(64 << 20), Ok(2 << 30))
-        );
-        for bad in ["-1", "1.5M", "MiB", "", "99999999999G", "1 pint"] {
-            assert!(parse_bytes(bad).expect_err("refused").contains(bad));
-        }
-    }
-
-    #[test]
-    fn times_are_seconds_or_have_a_unit() {
-        assert_eq!(parse_duration("0.5"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("15m"), Ok(Duration::from_secs(900)));
-        for bad in ["-1", "inf", "nan", "soon", ""] {
-            assert!(parse_duration(bad).expect_err("refused").contains(bad));
-        }
     }
 }

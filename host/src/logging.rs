@@ -33,7 +33,7 @@ use pgq_queue::environment;
 use queue::Queue;
 
 /// How long the end of the process waits for lines to be written.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -131,7 +131,7 @@ pub fn fatal(said: &str) {
 /// Write the remaining lines, within a short time limit.
 pub fn flush() {
     if let Some(log) = LOG.get() {
-        log.queue.flush(LAST_WORDS);
+        log.queue.flush(FLUSH_TIMEOUT);
     }
 }
 

@@ -20,8 +20,8 @@ const PRUNE_PERIOD: Duration = Duration::from_secs(6 * 3600);
 
 /// How long a live host may take to renew its leases once the database answers again. It tries
 /// every second, but one attempt may hang.
-const LONGEST_RETRY: Duration = Duration::from_secs(5);
-const MOMENT: Duration = Duration::from_secs(1);
+const RENEWAL_TIME: Duration = Duration::from_secs(5);
+const MIN_WAIT: Duration = Duration::from_secs(1);
 
 /// How soon the outcomes that this host recorded appear in the statistics, whatever the interval.
 /// PgQueuer's readers count the rest themselves, but not these.
@@ -29,12 +29,12 @@ const TALLY_INTERVAL: Duration = Duration::from_secs(1);
 /// Rows of the log per statement, so that a backlog is counted in bounded transactions. Each
 /// statement has to skip the rows counted since the last vacuum, which cannot remove them while a
 /// transaction is left open. So statements grow with the backlog.
-const AGGREGATE_LEAST: usize = 10_000;
-const AGGREGATE_MOST: usize = 200_000;
+const AGGREGATE_MIN_ROWS: usize = 10_000;
+const AGGREGATE_MAX_ROWS: usize = 200_000;
 const AGGREGATE_GROWTH: usize = 4;
 /// An empty log is read half as often each time, down to an eighth, until this host has recorded
 /// something.
-const AGGREGATE_RARELY: u32 = 8;
+const AGGREGATE_MAX_IDLE_FACTOR: u32 = 8;
 
 /// What a rescue needs to know.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ pub struct Rescue {
 pub async fn rescue(queue: Queue, leases: Arc<Leases>, how: Rescue, stop: CancellationToken) {
     loop {
         let period = (how.lease / 2).mul_f64(0.75 + fastrand::f64() / 2.0);
-        let wait = match look(&queue, &leases, &how).await {
+        let wait = match rescue_expired(&queue, &leases, &how).await {
             Ok(wait) => wait.unwrap_or(period),
             Err(error) => {
                 tracing::warn!(error = %error.told(), "cannot look for lost jobs; trying again");
@@ -68,12 +68,12 @@ pub async fn rescue(queue: Queue, leases: Arc<Leases>, how: Rescue, stop: Cancel
 /// and are about to renew theirs. So a host judges once the database has answered it without a
 /// break for a whole lease, and for as long as others may take to try again. An expired lease has a
 /// little more time, for an interruption that was too short for this host to see.
-async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Option<Duration>> {
+async fn rescue_expired(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Option<Duration>> {
     let rules = how.rules();
     if rules.is_empty() {
         return Ok(None);
     }
-    let overdue = how.lease + how.lease / 8 + MOMENT;
+    let overdue = how.lease + how.lease / 8 + MIN_WAIT;
     let found = queue.any_lost(&rules, overdue, &leases.ids()).await?;
     if let Some(jumped) = found.clock_jumped_ms {
         tracing::warn!(
@@ -85,7 +85,7 @@ async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Opti
         return Ok(None);
     }
     let good_for = queue.access().unbroken().unwrap_or_default().min(found.server_up);
-    let needed = how.lease + lease::renewal_timeout(how.lease) + LONGEST_RETRY;
+    let needed = how.lease + lease::renewal_timeout(how.lease) + RENEWAL_TIME;
     if good_for < needed {
         tracing::debug!(
             good_for_ms = good_for.as_millis(),
@@ -94,7 +94,7 @@ async fn look(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Opti
         );
         // No longer than between two scans: after a longer pause, access to the database counts as
         // interrupted.
-        return Ok(Some((needed - good_for).max(MOMENT).min(how.lease / 2)));
+        return Ok(Some((needed - good_for).max(MIN_WAIT).min(how.lease / 2)));
     }
     queue.rescue(&rules, overdue, found.clock_ms, &leases.ids()).await?.iter().for_each(report);
     Ok(None)
@@ -145,7 +145,7 @@ pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken
     let next = |rarely: u32| {
         (!interval.is_zero()).then(|| Instant::now() + (interval * rarely).mul_f64(0.75 + fastrand::f64() / 2.0))
     };
-    let (mut log_at, mut tally_at, mut rows, mut rarely) = (next(1), None, AGGREGATE_LEAST, 1);
+    let (mut log_at, mut tally_at, mut rows, mut rarely) = (next(1), None, AGGREGATE_MIN_ROWS, 1);
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -159,7 +159,7 @@ pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken
             () = until(log_at) => {
                 rarely = match count(&queue, &mut rows).await {
                     counted if !counted.is_nothing() => 1,
-                    counted if counted.turn => (rarely * 2).min(AGGREGATE_RARELY),
+                    counted if counted.turn => (rarely * 2).min(AGGREGATE_MAX_IDLE_FACTOR),
                     _ => rarely,
                 };
                 log_at = next(rarely);
@@ -175,7 +175,7 @@ pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken
 async fn count(queue: &Queue, log_rows: &mut usize) -> Counted {
     let mut sum = Counted { turn: false, logged: 0, tallied: 0 };
     loop {
-        match queue.aggregate(*log_rows, AGGREGATE_LEAST).await {
+        match queue.aggregate(*log_rows, AGGREGATE_MIN_ROWS).await {
             Ok(counted) => {
                 sum = Counted {
                     turn: counted.turn,
@@ -183,16 +183,16 @@ async fn count(queue: &Queue, log_rows: &mut usize) -> Counted {
                     tallied: sum.tallied + counted.tallied,
                 };
                 if *log_rows > 0 && counted.logged == *log_rows {
-                    *log_rows = (*log_rows * AGGREGATE_GROWTH).min(AGGREGATE_MOST);
-                } else if counted.tallied < AGGREGATE_LEAST {
+                    *log_rows = (*log_rows * AGGREGATE_GROWTH).min(AGGREGATE_MAX_ROWS);
+                } else if counted.tallied < AGGREGATE_MIN_ROWS {
                     if counted.logged < *log_rows / AGGREGATE_GROWTH {
-                        *log_rows = (*log_rows / AGGREGATE_GROWTH).max(AGGREGATE_LEAST);
+                        *log_rows = (*log_rows / AGGREGATE_GROWTH).max(AGGREGATE_MIN_ROWS);
                     }
                     return sum;
                 }
             }
             Err(error) => {
-                *log_rows = (*log_rows).min(AGGREGATE_LEAST);
+                *log_rows = (*log_rows).min(AGGREGATE_MIN_ROWS);
                 tracing::warn!(error = %error.told(), "cannot count the log into the statistics; trying again");
                 return Counted { turn: false, ..sum };
             }

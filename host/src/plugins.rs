@@ -3,6 +3,7 @@
 //! A snapshot is built whole and then published whole. Code that holds one keeps using it, so a
 //! running job finishes on the version it started with.
 
+mod breaker_phase;
 mod breaker_rule;
 mod chosen;
 mod circuit_breaker;
@@ -10,15 +11,16 @@ mod claim_mode;
 mod content;
 mod exposure;
 mod folder;
-mod kept;
-mod look;
+mod load;
 mod review;
 mod rollout;
 mod rollouts;
 mod run_class;
+mod scan;
 mod snapshot;
 mod throttle;
 mod version;
+mod version_store;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -31,11 +33,11 @@ pub use circuit_breaker::CircuitBreaker;
 pub use claim_mode::{ClaimMode, claim_label};
 pub use exposure::Exposure;
 pub use folder::{Caps, Files, Folder, FolderError, Reread};
-pub use kept::KeptVersions;
-pub use look::{Loading, LookedAt};
-pub use rollouts::{Rollouts, SETTLE};
+pub use load::{LoadResult, LoadTask};
+pub use rollouts::{Rollouts, SETTLE_TIME};
 pub use run_class::RunClass;
 pub use throttle::Throttle;
+pub use version_store::VersionStore;
 
 use crate::meter::EntrypointMetrics;
 use pgq_engine::{LoadError, Loaded};
@@ -84,9 +86,9 @@ pub enum RefusedCause {
     NoFile(&'static str),
     /// Not read at all.
     #[error(
-        "the file has {bytes} bytes or more, and the limit is {most}; build it in release mode and strip it, or raise plugin-size-mib under [limits] in pgq-host.toml"
+        "the file has {bytes} bytes or more, and the limit is {max_bytes}; build it in release mode and strip it, or raise plugin-size-mib under [limits] in pgq-host.toml"
     )]
-    TooLarge { bytes: u64, most: u64 },
+    TooLarge { bytes: u64, max_bytes: u64 },
     #[error(transparent)]
     Load(#[from] LoadError),
     /// Another file already serves the entrypoint.
@@ -132,16 +134,16 @@ fn judged(judgement: &Judgement) -> String {
 
 impl RefusedCause {
     /// Whether the same file may load later without anybody changing anything.
-    fn may_pass(&self) -> bool {
+    fn is_transient(&self) -> bool {
         match self {
             RefusedCause::Unreadable(_) => true,
-            RefusedCause::Load(error) => error.may_pass(),
+            RefusedCause::Load(error) => error.is_transient(),
             _ => false,
         }
     }
 
     /// Whether the cause is the version in the file, whatever else is in the folder.
-    fn is_of_a_version(&self) -> bool {
+    fn is_about_version(&self) -> bool {
         matches!(self, RefusedCause::Crashing { .. } | RefusedCause::Judged(_) | RefusedCause::Load(_))
     }
 }

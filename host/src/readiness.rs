@@ -26,15 +26,15 @@ pub enum Requirement {
 }
 
 /// After this long, a host is ready although files are still being compiled.
-const LOADING: Duration = Duration::from_secs(60);
+const LOADING_GRACE: Duration = Duration::from_secs(60);
 /// After this long, the log says that files are still being compiled.
-const LOADING_LOGGED: Duration = Duration::from_secs(30);
+const LOADING_LOG_DELAY: Duration = Duration::from_secs(30);
 /// Shorter than a typical probe's timeout.
-const DATABASE_ANSWERS: Duration = Duration::from_secs(2);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time between two checks while it is not ready.
-const AGAIN: Duration = Duration::from_secs(2);
+const RECHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// How many files or entrypoints a message names.
-const NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// Computes the readiness of this host. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ impl Readiness {
     /// Returns the reason as a sentence for people.
     pub async fn plugins(&self) -> Result<(), String> {
         let set = Arc::clone(&self.plugins.borrow());
-        if !set.loading().is_empty() && self.began.elapsed() < LOADING {
+        if !set.loading().is_empty() && self.began.elapsed() < LOADING_GRACE {
             return Err(format!("still loading {}", loading(&set)));
         }
         let refused: Vec<String> = set.files().iter().filter_map(refusal).collect();
@@ -85,10 +85,10 @@ impl Readiness {
         if !self.strict && !set.files().iter().any(|file| file.fault.is_some() && file.serving.is_none()) {
             return Ok(());
         }
-        let fleet = match tokio::time::timeout(DATABASE_ANSWERS, self.queue.fleet_files()).await {
+        let fleet = match tokio::time::timeout(DATABASE_TIMEOUT, self.queue.fleet_files()).await {
             Ok(fleet) => fleet.map_err(|error| format!("cannot read what other hosts serve: {error}"))?,
             Err(_) => {
-                return Err(format!("cannot read what other hosts serve: no answer within {DATABASE_ANSWERS:?}"));
+                return Err(format!("cannot read what other hosts serve: no answer within {DATABASE_TIMEOUT:?}"));
             }
         };
         lacking(&set, &fleet, self.strict)
@@ -97,7 +97,7 @@ impl Readiness {
     /// Log that the host has started, and notify the service manager once it is ready.
     pub async fn tell(mut self, watchdog: Watchdog, stop: CancellationToken) {
         let loaded = self.plugins.wait_for(|set| set.loading().is_empty());
-        let _ = stop.run_until_cancelled(tokio::time::timeout(LOADING_LOGGED, loaded)).await;
+        let _ = stop.run_until_cancelled(tokio::time::timeout(LOADING_LOG_DELAY, loaded)).await;
         let set = Arc::clone(&self.plugins.borrow());
         let refused = set.files().iter().filter(|file| file.fault.is_some()).count();
         let still = (!set.loading().is_empty()).then(|| loading(&set));
@@ -121,7 +121,7 @@ impl Readiness {
                 }
                 Err(_) => {}
             }
-            if stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
+            if stop.run_until_cancelled(tokio::time::sleep(RECHECK_INTERVAL)).await.is_none() {
                 return;
             }
         }
@@ -157,9 +157,9 @@ fn loading(set: &PluginSet) -> String {
 
 fn named(names: impl ExactSizeIterator<Item = String>) -> String {
     let all = names.len();
-    let mut text = names.take(NAMED).collect::<Vec<_>>().join(", ");
-    if all > NAMED {
-        text.push_str(&format!(" and {} more", all - NAMED));
+    let mut text = names.take(MAX_NAMED).collect::<Vec<_>>().join(", ");
+    if all > MAX_NAMED {
+        text.push_str(&format!(" and {} more", all - MAX_NAMED));
     }
     text
 }

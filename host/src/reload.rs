@@ -17,7 +17,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::plugins::{BreakerRule, Folder, FolderError, KeptVersions, LookedAt, PluginSet, Reread, Rollouts, SETTLE};
+use crate::plugins::{
+    BreakerRule, Folder, FolderError, LoadResult, PluginSet, Reread, Rollouts, SETTLE_TIME, VersionStore,
+};
 pub use fleet::{Fleet, Link, join};
 pub use loader::Loader;
 use loads::Loads;
@@ -72,7 +74,7 @@ impl Reload {
         let opened = Arc::new(Notify::new());
         let (sets, set) = watch::channel(Arc::default());
         // Beside the compiled code, in a folder that is private to the host.
-        let kept = loader.cache.folder().map(|cache| KeptVersions::at(cache.join("versions")));
+        let kept = loader.cache.folder().map(|cache| VersionStore::at(cache.join("versions")));
         let known = link.known.borrow_and_update().clone();
         let mut reload = Reload {
             rollouts: Rollouts::new(folder.clone(), rule, Arc::clone(&opened)).with(known.as_ref().clone(), kept),
@@ -90,15 +92,15 @@ impl Reload {
         for loading in reload.rollouts.scan(files, false).due {
             reload.loads.add(loading, &reload.folder);
         }
-        let enough = until(patience.and_then(|patience| Instant::now().checked_add(patience)));
-        tokio::pin!(enough);
+        let deadline = until(patience.and_then(|patience| Instant::now().checked_add(patience)));
+        tokio::pin!(deadline);
         loop {
             tokio::select! {
-                looked = reload.loads.next() => match looked {
-                    Some(looked) => reload.settle(looked),
+                loaded = reload.loads.next() => match loaded {
+                    Some(loaded) => reload.settle(loaded),
                     None => break,
                 },
-                () = &mut enough => break,
+                () = &mut deadline => break,
             }
         }
         reload.end_of_start();
@@ -115,9 +117,9 @@ impl Reload {
         }
     }
 
-    fn settle(&mut self, looked: Result<LookedAt, tokio::task::JoinError>) {
-        match looked {
-            Ok(looked) => self.rollouts.settle(looked),
+    fn settle(&mut self, loaded: Result<LoadResult, tokio::task::JoinError>) {
+        match loaded {
+            Ok(loaded) => self.rollouts.settle(loaded),
             Err(error) => tracing::error!(error = %error, "the task that loads a plugin ended without a result"),
         }
     }
@@ -144,8 +146,8 @@ impl Reload {
                     self.obey(command).await;
                     scan_at = Instant::now();
                 }
-                Some(looked) = self.loads.next() => {
-                    self.settle(looked);
+                Some(loaded) = self.loads.next() => {
+                    self.settle(loaded);
                     self.end_of_start();
                     self.publish();
                     // A file that changed while it was being loaded is loaded again.
@@ -163,7 +165,7 @@ impl Reload {
                 () = until(Some(scan_at)) => {
                     let unsettled = self.scan().await;
                     watcher.renew();
-                    scan_at = Instant::now() + if unsettled { SETTLE } else { POLL };
+                    scan_at = Instant::now() + if unsettled { SETTLE_TIME } else { POLL };
                 }
             }
         }
@@ -172,7 +174,7 @@ impl Reload {
     async fn obey(&mut self, command: FleetCommand) {
         match command {
             FleetCommand::Rescan => self.again().await,
-            FleetCommand::Judged => self.link.look_again(),
+            FleetCommand::Judged => self.link.refresh(),
             FleetCommand::Reset(name) => {
                 self.link.forget(&name);
                 if self.rollouts.reset(&name) {
@@ -235,7 +237,7 @@ impl Reload {
 
     /// Send new judgements to the other hosts, and start the loads that follow from them.
     fn follow_up(&mut self) {
-        self.rollouts.take_found().into_iter().for_each(|judgement| self.link.found(judgement));
+        self.rollouts.take_judgements().into_iter().for_each(|judgement| self.link.found(judgement));
         self.rollouts.take_due().into_iter().for_each(|loading| self.loads.add(loading, &self.folder));
     }
 

@@ -44,7 +44,7 @@ pub async fn keep(
         let wake = if timetable.declared.is_empty() {
             None
         } else {
-            Some(match timetable.look(&queue).await {
+            Some(match timetable.check(&queue).await {
                 Ok(wait) => {
                     retry = FIRST_RETRY;
                     wait.at.min(wait.from + longest_wait)
@@ -117,7 +117,7 @@ impl Timetable {
     }
 
     /// Enqueue the jobs of due ticks and add missing rows. Returns when to check again.
-    async fn look(&mut self, queue: &Queue) -> sqlx::Result<Wait> {
+    async fn check(&mut self, queue: &Queue) -> sqlx::Result<Wait> {
         let keys: Vec<ScheduleKey> = self.declared.keys().cloned().collect();
         let (now, rows) = queue.schedules(&keys).await?;
         let from = Instant::now();

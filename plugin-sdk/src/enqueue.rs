@@ -9,8 +9,8 @@ use crate::{Enqueued, Failure, Result, host};
 
 /// A job to be enqueued when the current one completes.
 ///
-/// It is written in the very transaction that records
-/// [`Outcome::Complete`](crate::Outcome::Complete): either both are there or neither. A run that
+/// It is inserted in the transaction that records
+/// [`Outcome::Complete`](crate::Outcome::Complete): either both happen or neither does. A run that
 /// ends in any other way enqueues nothing.
 ///
 /// ```

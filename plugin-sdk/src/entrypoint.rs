@@ -86,12 +86,12 @@ impl Entrypoint {
     }
 
     /// Serve jobs of this name with a handler that takes up to `max_jobs` of them in one call, to
-    /// share what is costly to set up.
+    /// share an expensive set-up.
     ///
-    /// It returns one [`Reply`] per job, in their order. Should the call crash (a panic, the
-    /// timeout, which is the whole call's), each job is run again at once in a call of its own, so
-    /// that one bad job fails alone; what the others did before the crash they then do twice. In a
-    /// batch [`Request::submit`](crate::Request::submit) is refused.
+    /// It returns one [`Reply`] per job, in their order. If the call crashes (a panic, or the
+    /// timeout, which applies to the whole call), each job runs again at once in a separate call.
+    /// So one bad job fails alone, but the others repeat what they did before the crash. In a
+    /// batch, [`Request::submit`](crate::Request::submit) is rejected.
     ///
     /// ```
     /// # use pgq_plugin_sdk::prelude::*;

@@ -19,7 +19,7 @@
 //!     }
 //!     log::info!(order = order.id, attempt = job.attempt(), "packing {} items", order.items.len());
 //!
-//!     // Written in the very transaction that records this job as done, or not at all.
+//!     // Inserted in the transaction that records this job as done, or not at all.
 //!     Request::new("ship").json(&order.id)?.priority(5).submit()?;
 //!     Outcome::json(&json!({ "packed": order.items.len() }))
 //! }

@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use pgq_host_tests::{Database, Host, Plugins, eventually, everything, pgq_host, said};
+use pgq_host_tests::{Database, Host, Plugins, eventually, everything, pgq_host, run_command};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -48,7 +48,7 @@ async fn every_scenario_runs_in_a_given_database_and_leaves_it_as_it_was() {
     // Named like a job of the bench, but in the user's own tables.
     database.enqueue("bench_0000", "{}").await;
     let before = everything(&mut database.connect().await, "public").await;
-    let report = database.must(&[&["bench", "--all", "--json"], &SMALL[..]].concat()).await.json();
+    let report = database.cli_ok(&[&["bench", "--all", "--json"], &SMALL[..]].concat()).await.json();
     assert_eq!(report["database"]["private"], false);
     for (scenario, case, jobs) in [
         ("drain", "fresh instances", 60.0),
@@ -91,7 +91,7 @@ async fn a_private_database_is_gone_afterwards_and_its_processor_time_is_known()
     let mut command = pgq_host("postgresql://nobody@127.0.0.1:1/nowhere");
     command.args(["bench", "drain", "latency", "--embedded", "--json", "--jobs", "300", "--rounds", "2", "--reuse"]);
     command.env("TMPDIR", folder.path());
-    let said = said(command).await;
+    let said = run_command(command).await;
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.stderr.contains("round 2 of 2: latency"), "{said:?}");
     let report = said.json();
@@ -117,7 +117,7 @@ async fn a_handler_of_the_users_is_measured_and_one_that_fails_is_an_error_that_
         let mut command = pgq_host(&database.dsn());
         command.args(["bench", "--json", "--jobs", "50", "--rounds", "1", "--plugins", folder]).args(more);
         command.env("PGQ_HOST_CONFIG", plugins.config());
-        said(command).await
+        run_command(command).await
     };
     let good = bench(&["drain", "--entrypoint", "echo", "--", "--batch-size", "7"]).await;
     adds_up(row(&good.json(), "drain", "echo"), 50.0);
@@ -146,7 +146,7 @@ async fn under_way(database: &Database) -> Host {
 }
 
 #[tokio::test]
-async fn ctrl_c_takes_everything_back() {
+async fn ctrl_c_cleans_everything_up() {
     let database = Database::empty().await;
     let mut bench = under_way(&database).await;
     bench.signal(Signal::INT);

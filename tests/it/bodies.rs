@@ -44,7 +44,7 @@ async fn a_claim_takes_what_the_budget_has_room_for_and_small_jobs_pass() {
 }
 
 #[tokio::test]
-async fn a_job_above_the_budget_runs_alone_and_one_above_the_memory_is_told_why_not() {
+async fn a_job_above_the_budget_runs_alone_and_one_above_the_memory_is_held_with_the_reason() {
     let database = Database::new().await;
     let (queue, echo) = (within(&database, MIB), [Arc::from("echo")]);
     let large = database.enqueue_many("echo", 2, vec![b'x'; 2 * MIB]).await;
@@ -59,7 +59,7 @@ async fn a_job_above_the_budget_runs_alone_and_one_above_the_memory_is_told_why_
 }
 
 #[tokio::test]
-async fn a_limit_and_a_slot_that_is_handed_over_keep_to_the_budget() {
+async fn limits_and_slot_handovers_respect_the_budget() {
     let database = Database::new().await;
     let queue = within(&database, MIB);
     let limited = ConcurrencyLimit { entrypoint: Arc::from("limited"), concurrency: 10 };
@@ -195,7 +195,7 @@ async fn headers_keep_every_digit_and_every_level() {
     assert_eq!(seen["text"], "as it is");
     // And they are visible on a job that failed.
     database.execute("INSERT INTO pgqueuer (priority, entrypoint, headers, status) VALUES (0, 'show', '{\"long\": 12345678901234567890123, \"big\": 1e400}', 'failed')").await;
-    let said = database.must(&["failed", "--json"]).await;
+    let said = database.cli_ok(&["failed", "--json"]).await;
     assert!(
         said.stdout.contains(r#""headers":{"big":1000"#) && said.stdout.contains(r#""long":12345678901234567890123}"#),
         "{said:?}"

@@ -141,7 +141,7 @@ async fn output(database: &Database, entrypoint: &str, payload: &str) -> String 
 }
 
 #[tokio::test]
-async fn a_call_copies_so_much_and_no_more() {
+async fn a_call_copies_a_limited_number_of_bytes() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let line = StraightLine { calls: [0, 3_000], each: (60 << 20, 0), timeout_ms: 60_000 };
     plugins.write("line.wasm", line.component());
@@ -153,7 +153,7 @@ async fn a_call_copies_so_much_and_no_more() {
 }
 
 #[tokio::test]
-async fn calls_of_the_host_in_a_straight_line_end_at_the_deadline_and_let_others_on() {
+async fn host_calls_in_a_straight_line_end_at_the_deadline_and_yield_to_others() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     // Minutes of work, if they were not interrupted.
     let line = StraightLine { calls: [0, 20_000], each: (64 << 10, 3_000), timeout_ms: 1_000 };
@@ -173,7 +173,7 @@ async fn calls_of_the_host_in_a_straight_line_end_at_the_deadline_and_let_others
 }
 
 #[tokio::test]
-async fn neither_start_nor_stop_waits_for_a_guest_that_never_looks_up() {
+async fn neither_start_nor_stop_waits_for_a_guest_that_never_yields() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let deaf = StraightLine { calls: [20_000, 0], each: (64 << 10, 3_000), timeout_ms: 1_000 };
     let line = StraightLine { calls: [0, 20_000], each: (64 << 10, 3_000), timeout_ms: 3_600_000 };
@@ -199,7 +199,7 @@ async fn neither_start_nor_stop_waits_for_a_guest_that_never_looks_up() {
 }
 
 #[tokio::test]
-async fn what_the_host_holds_for_a_run_is_the_runs_memory() {
+async fn what_the_host_holds_for_a_run_counts_as_its_memory() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["greedy"]));
     plugins.write("pgq-host.toml", "[circuit-breaker]\ncrashes = 0\n[plugins.greedy]\nenqueue = [\"*\"]\n");
     let host = Host::start(&database, &plugins, &["--max-concurrent-tasks", TWO]).await;
@@ -225,7 +225,7 @@ fn peak_bytes(host: &Host) -> u64 {
 }
 
 #[tokio::test]
-async fn runs_that_do_not_fit_beside_each_other_wait_and_none_is_charged() {
+async fn runs_that_do_not_fit_together_wait_and_none_is_charged() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["greedy"]));
     let host = Host::start(&database, &plugins, &["--max-guest-memory", "128MiB"]).await;
     // Each needs more than half.
@@ -263,7 +263,7 @@ async fn memory_goes_back_to_the_system_when_runs_end() {
 }
 
 #[tokio::test]
-async fn open_files_are_a_runs_to_a_number_and_a_fifo_is_no_file() {
+async fn a_runs_open_files_are_limited_and_a_fifo_is_not_a_file() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["greedy"]));
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("file"), "text").unwrap();
@@ -290,7 +290,7 @@ async fn open_files_are_a_runs_to_a_number_and_a_fifo_is_no_file() {
 }
 
 #[tokio::test]
-async fn connections_are_a_runs_to_a_number_and_leave_the_host_its_own() {
+async fn a_runs_connections_are_limited_and_the_host_keeps_its_own() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["greedy", "hostile"]));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let authority = listener.local_addr().unwrap().to_string();
@@ -315,7 +315,7 @@ async fn connections_are_a_runs_to_a_number_and_leave_the_host_its_own() {
 }
 
 #[tokio::test]
-async fn a_line_costs_what_the_host_writes_for_it_and_is_one_line() {
+async fn a_log_line_counts_all_bytes_that_the_host_writes_and_stays_one_line() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["greedy"]));
     let host = Host::start(&database, &plugins, &[]).await;
     for entrypoint in ["empty_lines", "forge", "long_message"] {
@@ -336,7 +336,7 @@ async fn a_line_costs_what_the_host_writes_for_it_and_is_one_line() {
 }
 
 #[tokio::test]
-async fn a_request_ends_with_the_call_that_made_it() {
+async fn a_request_becomes_invalid_with_the_call_that_made_it() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["greedy"]));
     plugins.write("pgq-host.toml", "[plugins.greedy]\nenqueue = [\"*\"]\n");
     let host = Host::start(&database, &plugins, &["--max-concurrent-tasks", "1"]).await;
@@ -350,7 +350,7 @@ async fn a_request_ends_with_the_call_that_made_it() {
 }
 
 #[tokio::test]
-async fn interim_answers_without_end_are_an_error_soon() {
+async fn endless_interim_responses_are_soon_an_error() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["capabilities"]));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let authority = listener.local_addr().unwrap().to_string();

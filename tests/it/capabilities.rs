@@ -145,7 +145,7 @@ async fn jobs_are_enqueued_only_for_granted_entrypoints() {
 }
 
 #[tokio::test]
-async fn folders_are_read_and_never_left_nor_written_and_variables_are_those_granted() {
+async fn folders_are_read_only_and_cannot_be_escaped_and_variables_are_those_granted() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["capabilities"]));
     let outer = tempfile::tempdir().unwrap();
     let inner = outer.path().join("inner");
@@ -169,7 +169,7 @@ async fn folders_are_read_and_never_left_nor_written_and_variables_are_those_gra
 }
 
 #[tokio::test]
-async fn grants_pinned_to_a_digest_hold_for_that_file_only_and_missing_ones_are_said() {
+async fn grants_pinned_to_a_digest_apply_to_that_file_only_and_missing_ones_are_logged() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["capabilities"]));
     configure(&plugins, &format!("sha256 = \"{}\"", "0".repeat(64)));
     let refused = Host::spawn(&database, &plugins, &[]);

@@ -63,7 +63,7 @@ pub(crate) fn slow_to_compile() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn no_job_is_lost_or_doubled_and_none_runs_on_what_was_never_a_plugin() {
+async fn no_job_is_lost_or_repeated_and_none_runs_on_a_file_that_was_never_a_plugin() {
     let seconds = std::env::var("PGQ_CHAOS_SECONDS").map_or(20, |text| text.parse().expect("a number of seconds"));
     let (good, entrypoint) =
         if std::env::var("PGQ_CHAOS_GUEST").is_ok_and(|size| size == "small") { SMALL } else { LARGE };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use pgq_embedded::{self as embedded, Settings};
-use pgq_host_tests::{Database, Host, Plugins, Said, host_binary, pgq_host, said};
+use pgq_host_tests::{CliOutput, Database, Host, Plugins, host_binary, pgq_host, run_command};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
@@ -22,10 +22,10 @@ fn parts(dsn: &str) -> [String; 5] {
 }
 
 /// `pgq-host` with only these variables (and no home, because of .pgpass).
-async fn with(variables: &[(&str, &str)], args: &[&str]) -> Said {
+async fn with(variables: &[(&str, &str)], args: &[&str]) -> CliOutput {
     let mut command = Command::new(host_binary());
     command.env_clear().envs(variables.iter().copied()).args(args);
-    said(command).await
+    run_command(command).await
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn pgqueuers_variables_say_where_the_database_is_and_what_things_are_calle
 }
 
 #[tokio::test]
-async fn durability_and_widening_can_be_said_by_variables() {
+async fn durability_and_widening_can_be_set_by_variables() {
     for (name, unlogged) in [("PGQUEUER_DURABILITY", 2), ("DURABILITY", 2)] {
         let database = Database::empty().await;
         let said = with(&[("PGDSN", &database.dsn()), (name, "balanced")], &["install"]).await;
@@ -134,7 +134,7 @@ async fn the_application_name_is_pgqueuers_variable_then_libpqs_then_ours() {
 }
 
 #[tokio::test]
-async fn a_connection_that_does_not_come_is_given_up_in_time() {
+async fn connecting_times_out() {
     // A socket that accepts and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let dsn = format!("postgresql://u@127.0.0.1:{}/d", silent.local_addr().unwrap().port());
@@ -149,7 +149,7 @@ async fn a_connection_that_does_not_come_is_given_up_in_time() {
 }
 
 #[tokio::test]
-async fn where_nothing_listens_the_cause_is_said_at_once() {
+async fn where_nothing_listens_the_cause_is_reported_at_once() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let dsn = format!("postgresql://u@127.0.0.1:{free}/d");
     for args in [&["backlog"][..], &["queue", "work"], &["upgrade"], &["listen"]] {
@@ -182,7 +182,7 @@ async fn a_host_has_no_more_connections_than_its_pool_may() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_honoured_is_refused_by_name() {
+async fn a_variable_that_cannot_be_honoured_is_refused_by_name() {
     let database = Database::new().await;
     for (name, value) in [
         ("PGSERVICE", "jobs"),

@@ -76,7 +76,7 @@ async fn a_signal_during_the_start_is_an_orderly_stop() {
     command.arg("dev").arg("--plugins").arg(project.plugins.path()).current_dir(project.folder.path());
     let mut dev = Host::launch(command);
     // The folder is created before the server starts, so the start is in progress from here on.
-    eventually("it has begun", async || project.data().is_dir()).await;
+    eventually("it has started", async || project.data().is_dir()).await;
     dev.signal(rustix::process::Signal::TERM);
     assert!(dev.ended().await.success(), "{}", dev.log());
     project.dev().await.stop().await;
@@ -131,5 +131,5 @@ async fn a_worker_on_a_database_without_tables_says_what_to_run() {
     let (database, plugins) = (pgq_host_tests::Database::empty().await, Plugins::with(&["hello"]));
     let mut host = Host::spawn(&database, &plugins, &[]);
     assert_eq!(host.ended().await.code(), Some(1));
-    eventually("it said so", async || host.log().contains("pgq-host install")).await;
+    eventually("the remedy is logged", async || host.log().contains("pgq-host install")).await;
 }

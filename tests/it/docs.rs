@@ -164,7 +164,7 @@ fn every_verb_and_option_is_in_cli_md_with_its_variable_and_default_and_nothing_
 
 /// The tables of README and of the deployment page repeat defaults of `run`.
 #[test]
-fn a_default_that_is_told_elsewhere_is_the_same() {
+fn a_default_that_another_page_repeats_is_the_same() {
     let verbs = verbs();
     let run = options(&verbs["run"]);
     let mut mistakes = Vec::new();

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use pgq_embedded::{self as embedded, Server};
-use pgq_host_tests::{Database, Host, Plugins, Said, eventually, everything, pgq, pgq_host, said};
+use pgq_host_tests::{CliOutput, Database, Host, Plugins, eventually, everything, pgq, pgq_host, run_command};
 use serde_json::Value;
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 use tempfile::TempDir;
@@ -50,7 +50,7 @@ fn remedy(finding: &Value) -> &str {
 async fn examine(dsn: &str, args: &[&str]) -> Examined {
     let mut command: Command = pgq_host(dsn);
     command.args(["doctor", "--json"]).args(args).env_remove("PGQ_HOST_PLUGINS").current_dir(std::env::temp_dir());
-    let Said { code, stdout, stderr } = said(command).await;
+    let CliOutput { code, stdout, stderr } = run_command(command).await;
     let findings = serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}{stderr}"));
     Examined { code, findings }
 }
@@ -73,7 +73,7 @@ impl Role {
 
     async fn granted(database: &Database, tag: &str) -> Role {
         let role = Role::new(database, tag).await;
-        database.must(&["grant", "--apply", &role.name]).await;
+        database.cli_ok(&["grant", "--apply", &role.name]).await;
         role
     }
 
@@ -119,7 +119,7 @@ async fn a_sound_set_up_is_found_sound_and_left_as_it_was() {
     let server = server(home.path(), &[]).await;
     let (database, plugins) = (database(&server).await, Plugins::with(&["hostile"]));
     database.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC").await;
-    database.must(&["autovac"]).await;
+    database.cli_ok(&["autovac"]).await;
     let role = Role::granted(&database, "sound").await;
     let before = everything(&mut database.connect().await, "public").await;
     let config = plugins.config();
@@ -168,7 +168,7 @@ async fn a_sound_set_up_is_found_sound_and_left_as_it_was() {
     eventually("it is announced", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 1).await;
     let mut command = pgq_host(&role.dsn);
     command.arg("doctor").args(args);
-    let said = said(command).await;
+    let said = run_command(command).await;
     assert_eq!(said.code, 0, "{said:?}");
     assert!(
         said.stdout.contains("ok       hosts         1 of version") && said.stderr.contains("Fit for `run`"),
@@ -186,7 +186,7 @@ async fn a_database_that_cannot_be_reached_is_an_error_that_says_how_to_name_ano
 }
 
 #[tokio::test]
-async fn tables_that_are_not_there_or_not_as_declared() {
+async fn tables_that_are_missing_or_not_as_declared() {
     let database = Database::empty().await;
     let examined = examine(&database.dsn(), &[]).await;
     assert_eq!(remedy(examined.error("schema", "table pgqueuer")), "pgq-host install");
@@ -218,7 +218,7 @@ async fn tables_that_are_not_there_or_not_as_declared() {
 }
 
 #[tokio::test]
-async fn a_role_that_may_too_little() {
+async fn a_role_that_lacks_privileges() {
     let database = Database::new().await;
     let role = Role::new(&database, "little").await;
     let examined = examine(&role.dsn, &[]).await;
@@ -229,7 +229,7 @@ async fn a_role_that_may_too_little() {
     examined.finding("listener", "ok", "comes back");
 
     // Without one privilege, and checked by another role.
-    database.must(&["grant", "--apply", &role.name]).await;
+    database.cli_ok(&["grant", "--apply", &role.name]).await;
     database.execute(&format!("REVOKE DELETE ON pgqueuer FROM {}", role.name)).await;
     let examined = examine(&database.dsn(), &["--role", &role.name]).await;
     examined.error("privileges", &format!("\"{}\" lacks DELETE on pgqueuer", role.name));
@@ -248,7 +248,7 @@ async fn a_role_that_may_too_little() {
 }
 
 #[tokio::test]
-async fn a_role_that_may_too_much() {
+async fn a_role_with_too_many_privileges() {
     let database = Database::new().await;
     examine(&database.dsn(), &[]).await.finding("privileges", "warning", "is a superuser");
 
@@ -339,7 +339,7 @@ async fn tables_that_nobody_vacuums() {
     examined.finding("autovacuum", "note", "with the server's default settings");
     database.execute(remedy(examined.error("autovacuum", "off for pgqueuer"))).await;
     assert_eq!(examine(&database.dsn(), &[]).await.severities("autovacuum"), ["note"]);
-    database.must(&["autovac"]).await;
+    database.cli_ok(&["autovac"]).await;
     assert_eq!(examine(&database.dsn(), &[]).await.severities("autovacuum"), ["ok"]);
 
     let home = folder();
@@ -583,8 +583,8 @@ impl Pooler {
 }
 
 #[tokio::test]
-async fn it_is_a_usage_error_to_ask_for_what_there_is_not() {
+async fn asking_for_something_that_does_not_exist_is_a_usage_error() {
     let mut command = pgq_host("postgresql://nobody@127.0.0.1:1/nowhere");
     command.args(["doctor", "--no-such-flag"]);
-    assert_eq!(said(command).await.code, 2);
+    assert_eq!(run_command(command).await.code, 2);
 }

@@ -155,7 +155,7 @@ async fn a_second_host_on_one_folder_is_refused() {
 }
 
 #[tokio::test]
-async fn a_dropped_server_goes_and_can_be_started_again() {
+async fn a_dropped_server_stops_and_can_be_started_again() {
     let home = folder();
     let server = start(home.path()).await;
     let pid = server.pid();
@@ -179,7 +179,7 @@ async fn stale_pid_files_are_no_obstacle() {
 }
 
 #[tokio::test]
-async fn a_half_finished_initdb_is_begun_again() {
+async fn a_half_finished_initdb_is_started_over() {
     let home = folder();
     let cancelled = tokio::time::timeout(Duration::from_millis(300), embedded::start(settings(home.path()))).await;
     assert!(cancelled.is_err(), "initdb takes longer than that");
@@ -298,7 +298,7 @@ async fn a_path_too_long_for_a_socket_does_without() {
 
 /// A project in root's home, which PostgreSQL's user cannot enter.
 #[tokio::test]
-async fn root_in_a_closed_folder_gets_a_stand_in() {
+async fn root_in_a_closed_folder_gets_a_fallback() {
     let closed = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().expect("a folder");
     if fs::metadata(closed.path()).expect("a folder").uid() != 0 {
         return;

@@ -12,15 +12,15 @@ const BAD_HEADERS: &str = r"convert_from('\x7b2261223a2262ff63227d', 'SQL_ASCII'
 
 async fn every_verb_answers(database: &Database) {
     for verb in ["failed", "stale", "workers", "backlog", "schedules"] {
-        database.must(&[verb]).await;
-        database.must(&[verb, "--json"]).await.json();
+        database.cli_ok(&[verb]).await;
+        database.cli_ok(&[verb, "--json"]).await.json();
     }
-    let said = database.ask(&["doctor"]).await;
+    let said = database.run_cli(&["doctor"]).await;
     assert!(said.code <= 1 && !said.stdout.contains("invalid byte"), "{said:?}");
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_text_cost_nobody_anything() {
+async fn invalid_utf_8_in_a_row_affects_nothing_else() {
     let (database, plugins) = (Database::encoded("SQL_ASCII").await, Plugins::with(&["hostile", "scheduled"]));
     for status in ["queued", "picked", "failed"] {
         database
@@ -53,7 +53,7 @@ async fn bytes_that_are_no_text_cost_nobody_anything() {
     assert_eq!(outputs.len(), 2);
     assert!(outputs.iter().all(|output| String::from_utf8_lossy(output).contains("b\u{FFFD}c")), "{outputs:?}");
     every_verb_answers(&database).await;
-    database.must(&["requeue", "--entrypoint", "show"]).await;
+    database.cli_ok(&["requeue", "--entrypoint", "show"]).await;
     eventually("what was held has run", async || {
         database.count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'show' AND status = 'successful'").await
             == 3
@@ -65,7 +65,7 @@ async fn bytes_that_are_no_text_cost_nobody_anything() {
 
 /// 0x81 is not a character in this encoding: the server can store it, but not send it.
 #[tokio::test]
-async fn a_row_that_the_server_cannot_send_costs_itself() {
+async fn a_row_that_the_server_cannot_send_affects_only_itself() {
     let (database, plugins) = (Database::encoded("WIN1252").await, Plugins::with(&["hostile"]));
     database
         .execute(
@@ -84,7 +84,7 @@ async fn a_row_that_the_server_cannot_send_costs_itself() {
 }
 
 #[tokio::test]
-async fn what_the_encoding_lacks_is_written_out_and_counts_no_attempt() {
+async fn text_that_the_encoding_lacks_is_escaped_and_counts_no_attempt() {
     let (database, plugins) = (Database::encoded("LATIN1").await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &[]).await;
     let id = database.enqueue("fail", "caf\u{e9} \u{2603}").await;
@@ -99,7 +99,7 @@ async fn what_the_encoding_lacks_is_written_out_and_counts_no_attempt() {
 
 /// No row can have such a name. Looking for it must not prevent others from being found.
 #[tokio::test]
-async fn an_entrypoint_that_the_encoding_lacks_stops_no_other() {
+async fn an_entrypoint_that_the_encoding_lacks_does_not_affect_others() {
     let database = Database::encoded("LATIN1").await;
     let queue = database.queue().fitted().await.unwrap();
     let id = database.enqueue("caf\u{e9}", "x").await;
@@ -124,7 +124,7 @@ async fn a_host_is_announced_whatever_its_plugins_say() {
 }
 
 #[tokio::test]
-async fn what_the_queue_cannot_take_is_refused_at_once_and_named() {
+async fn a_job_that_the_queue_cannot_store_is_refused_with_the_reason() {
     let database = Database::new().await;
     let key = "k".repeat(3_000);
     for (args, wanted) in [
@@ -134,14 +134,14 @@ async fn what_the_queue_cannot_take_is_refused_at_once_and_named() {
         (vec!["echo", "--delay", "1e12"], vec!["thousand years"]),
         (vec!["echo", "--priority", "2147483648"], vec!["2147483648"]),
     ] {
-        let said = database.ask(&[&["queue"], &*args].concat()).await;
+        let said = database.run_cli(&[&["queue"], &*args].concat()).await;
         assert_eq!(said.code, 2, "{said:?}");
         assert!(wanted.iter().all(|part| said.stderr.contains(part)), "{said:?}");
     }
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0);
     // The longest key that is allowed fits the index, however badly it compresses.
     let key: String = (0..2_692).map(|_| fastrand::alphanumeric()).collect();
-    database.must(&["queue", "echo", "--dedupe-key", &key, "--delay", "3153600000"]).await;
+    database.cli_ok(&["queue", "echo", "--dedupe-key", &key, "--delay", "3153600000"]).await;
 }
 
 #[tokio::test]
@@ -161,13 +161,13 @@ async fn settings_of_a_database_or_role_change_nothing_in_what_verify_and_upgrad
     ] {
         database.execute(&format!("ALTER DATABASE {name} SET {setting}")).await;
     }
-    database.must(&["verify", "--expect", "present"]).await;
-    let plan = database.must(&["upgrade", "--plan"]).await;
+    database.cli_ok(&["verify", "--expect", "present"]).await;
+    let plan = database.cli_ok(&["upgrade", "--plan"]).await;
     assert_eq!(plan.stdout, "", "{plan:?}");
-    database.must(&["upgrade"]).await;
-    database.must(&["uninstall"]).await;
-    database.must(&["install"]).await;
-    database.must(&["verify", "--expect", "present"]).await;
+    database.cli_ok(&["upgrade"]).await;
+    database.cli_ok(&["uninstall"]).await;
+    database.cli_ok(&["install"]).await;
+    database.cli_ok(&["verify", "--expect", "present"]).await;
     let plugins = Plugins::with(&["hostile"]);
     let host = Host::start(&database, &plugins, &[]).await;
     let id = database.enqueue("echo", "x").await;

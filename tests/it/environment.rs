@@ -1,20 +1,20 @@
 //! Environment variables: an empty one is unset, and an invalid one is named.
 
-use pgq_host_tests::{Database, Plugins, Said, pgq_host, said};
+use pgq_host_tests::{CliOutput, Database, Plugins, pgq_host, run_command};
 
 /// All variables that stand for a flag of this verb, according to its help.
 async fn variables(verb: &[&str]) -> Vec<String> {
     let mut command = pgq_host("");
     command.args(verb).arg("--help");
-    let help = said(command).await.stdout;
+    let help = run_command(command).await.stdout;
     let names = help.split("[env:").skip(1).filter_map(|rest| rest.split(['=', ']']).next());
     names.map(|name| name.trim().to_owned()).collect()
 }
 
-async fn ask(dsn: &str, args: &[&str], variables: &[(&str, &str)]) -> Said {
+async fn run_cli(dsn: &str, args: &[&str], variables: &[(&str, &str)]) -> CliOutput {
     let mut command = pgq_host(dsn);
     command.args(args).envs(variables.iter().copied());
-    said(command).await
+    run_command(command).await
 }
 
 #[tokio::test]
@@ -73,14 +73,14 @@ async fn an_empty_variable_is_an_unset_one_for_every_verb() {
         let mut command = pgq_host("");
         command.args(verb).args(rest).args(["--pg-dsn", &database.dsn()]).envs(empty.iter().map(|name| (name, "")));
         command.current_dir(config.parent().unwrap());
-        let said = said(command).await;
+        let said = run_command(command).await;
         assert!(said.code == 0 || verb == ["doctor"], "{verb:?}: {said:?}");
         assert!(!said.stderr.contains("variable") && !said.stderr.contains("invalid"), "{verb:?}: {said:?}");
     }
 }
 
 #[tokio::test]
-async fn a_truth_is_said_in_any_of_the_usual_ways() {
+async fn a_boolean_variable_accepts_the_usual_spellings() {
     let database = Database::new().await;
     // Behind a pooler, there is no session for this command; without one, there is.
     for (value, pooled) in [
@@ -94,7 +94,8 @@ async fn a_truth_is_said_in_any_of_the_usual_ways() {
         ("FALSE", false),
     ] {
         let said =
-            ask(&database.dsn(), &["verify", "--expect", "present"], &[("PGQ_HOST_TRANSACTION_POOLING", value)]).await;
+            run_cli(&database.dsn(), &["verify", "--expect", "present"], &[("PGQ_HOST_TRANSACTION_POOLING", value)])
+                .await;
         assert_eq!(
             (said.code, said.stderr.contains("--listen-dsn")),
             (2 * i32::from(pooled), pooled),
@@ -104,7 +105,7 @@ async fn a_truth_is_said_in_any_of_the_usual_ways() {
 }
 
 #[tokio::test]
-async fn a_value_that_makes_no_sense_is_named_with_its_variable_and_what_is_accepted() {
+async fn an_invalid_value_is_reported_with_its_variable_and_what_is_accepted() {
     let cases = [
         ("run", "PGQ_HOST_TRANSACTION_POOLING", "maybe", "use true or false"),
         ("run", "PGQ_HOST_RESTART_ON_FAILURE", "2", "use true or false"),
@@ -120,21 +121,22 @@ async fn a_value_that_makes_no_sense_is_named_with_its_variable_and_what_is_acce
         ("doctor", "PGQ_HOST_HEARTBEAT_TIMEOUT", "x", "write seconds"),
     ];
     for (verb, name, value, accepted) in cases {
-        let said = ask("postgresql:///nowhere", &[verb], &[(name, value)]).await;
+        let said = run_cli("postgresql:///nowhere", &[verb], &[(name, value)]).await;
         assert_eq!(said.code, 2, "{said:?}");
         assert!(said.stderr.contains(&format!("{name} is {value:?}: ")) && said.stderr.contains(accepted), "{said:?}");
     }
     let bytes = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"sch\xffema");
     let mut command = pgq_host("postgresql:///nowhere");
     command.arg("backlog").env("PGQUEUER_SCHEMA", bytes);
-    let garbled = said(command).await;
+    let garbled = run_command(command).await;
     assert!(garbled.code == 2 && garbled.stderr.contains("PGQUEUER_SCHEMA"), "{garbled:?}");
     // A mistake in a flag is reported as the flag's.
-    let flag = ask("postgresql:///nowhere", &["run", "--batch-size", "many"], &[("PGQ_HOST_BATCH_SIZE", "7")]).await;
+    let flag =
+        run_cli("postgresql:///nowhere", &["run", "--batch-size", "many"], &[("PGQ_HOST_BATCH_SIZE", "7")]).await;
     assert!(
         flag.code == 2 && flag.stderr.contains("--batch-size") && !flag.stderr.contains("PGQ_HOST_BATCH_SIZE"),
         "{flag:?}"
     );
-    let widen = ask("postgresql:///nowhere", &["upgrade"], &[("PGQUEUER_WIDEN_ID", "perhaps")]).await;
+    let widen = run_cli("postgresql:///nowhere", &["upgrade"], &[("PGQUEUER_WIDEN_ID", "perhaps")]).await;
     assert!(widen.stderr.contains("PGQUEUER_WIDEN_ID is \"perhaps\": use true or false"), "{widen:?}");
 }

@@ -57,7 +57,7 @@ async fn report_sums_up_megabytes_of_records() {
 }
 
 #[tokio::test]
-async fn webhook_reaches_what_is_granted_and_tries_again_while_the_receiver_is_unwell() {
+async fn webhook_reaches_what_is_granted_and_retries_while_the_receiver_is_busy() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["webhook"]));
     let receiver = Receiver::start(vec![503, 200, 200]).await;
     let config = plugins.path().join("grants.toml");

@@ -7,7 +7,7 @@ use pgq_host_tests::{guest, host_binary, python};
 use tokio::process::Command;
 
 #[tokio::test]
-async fn jobs_survive_what_befalls_hosts_network_and_database() {
+async fn jobs_survive_faults_of_hosts_network_and_database() {
     let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/chaos/chaos.py");
     let mut command = Command::new(python());
     command

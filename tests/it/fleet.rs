@@ -105,7 +105,7 @@ async fn three_hosts_run_each_job_once() {
 }
 
 #[tokio::test]
-async fn a_killed_host_costs_second_runs_of_what_it_held_and_nothing_else() {
+async fn a_killed_hosts_jobs_run_again_and_no_others_do() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     note_claims(&database).await;
     // What is only locked is free again at once, and nobody can count what a host held: `locked`
@@ -186,7 +186,7 @@ async fn held_or_put_back(database: &Database, owner: Uuid) -> i64 {
 }
 
 #[tokio::test]
-async fn connections_cut_again_and_again_lose_and_double_nothing() {
+async fn connections_reset_again_and_again_neither_lose_nor_repeat_a_job() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     note_claims(&database).await;
     let lease = ["--heartbeat-timeout", "2"];
@@ -213,7 +213,7 @@ async fn connections_cut_again_and_again_lose_and_double_nothing() {
 
 /// A real crash: no shutdown, and with fsync on, because everything committed must survive.
 #[tokio::test]
-async fn a_database_that_crashes_twice_loses_and_doubles_nothing() {
+async fn a_database_that_crashes_twice_neither_loses_nor_repeats_a_job() {
     let (home, plugins) = (tempfile::tempdir().unwrap(), Plugins::with(&["hostile"]));
     let mut server = start_server(&home, None).await;
     let port = server.port();

@@ -71,7 +71,7 @@ async fn a_start_serves_what_is_there_while_the_rest_is_compiled() {
 }
 
 #[tokio::test]
-async fn many_files_are_looked_at_few_at_a_time_and_a_stop_waits_for_none() {
+async fn many_files_are_loaded_a_few_at_a_time_and_a_stop_waits_for_none() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
     Host::start(&database, &plugins, &[]).await.stop().await;
     let small = std::fs::read(guest("good")).unwrap();
@@ -132,17 +132,17 @@ async fn beside(bytes: Vec<u8>, naps: usize) {
 }
 
 #[tokio::test]
-async fn a_component_of_a_hundred_core_instances_takes_no_other_plugins_room() {
+async fn a_component_with_a_hundred_core_instances_leaves_other_plugins_their_slots() {
     beside(with_modules("hostile", "(module)", 100), 60).await;
 }
 
 #[tokio::test]
-async fn a_component_of_many_memories_runs_as_often_as_there_is_room_and_takes_no_other_plugins() {
+async fn a_component_with_many_memories_runs_within_its_share_and_leaves_other_plugins_their_slots() {
     beside(with_modules("hostile", "(module (memory 1))", 4), 16).await;
 }
 
 #[tokio::test]
-async fn a_component_of_many_tables_takes_no_other_plugins_room() {
+async fn a_component_with_many_tables_leaves_other_plugins_their_slots() {
     beside(with_modules("hostile", "(module (table 10 funcref))", 20), 16).await;
 }
 
@@ -163,13 +163,13 @@ async fn many_schedules_are_an_operators_decision() {
 }
 
 #[tokio::test]
-async fn jobs_that_come_back_again_and_again_leave_the_database_its_time() {
+async fn jobs_that_return_again_and_again_do_not_overload_the_database() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["restless"]));
     let host = Host::start(&database, &plugins, &[]).await;
     database.enqueue_many("snooze_now", 5, "").await;
     database.enqueue_many("retry_now", 5, "").await;
     let rows = "SELECT count(*) FROM pgqueuer_log";
-    eventually("they have begun", async || database.count(rows).await > 30).await;
+    eventually("they have started", async || database.count(rows).await > 30).await;
     let before = database.count(rows).await;
     // The rate is what is tested.
     tokio::time::sleep(Duration::from_secs(3)).await;

@@ -1,7 +1,7 @@
 //! A worker with the privileges that `grant` gives: it can do everything a worker does, and nothing
 //! else.
 
-use pgq_host_tests::{Database, Host, Pages, Plugins, Said, eventually, pgq, pgq_host, said};
+use pgq_host_tests::{CliOutput, Database, Host, Pages, Plugins, eventually, pgq, pgq_host, run_command};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::process::Command;
@@ -24,14 +24,14 @@ impl Role {
         Role { dsn: format!("postgresql://{user}:{PASSWORD}@{place}"), name }
     }
 
-    async fn ask(&self, args: &[&str]) -> Said {
+    async fn run_cli(&self, args: &[&str]) -> CliOutput {
         let mut command = pgq_host(&self.dsn);
         command.args(args);
-        said(command).await
+        run_command(command).await
     }
 
-    async fn must(&self, args: &[&str]) -> Said {
-        let said = self.ask(args).await;
+    async fn cli_ok(&self, args: &[&str]) -> CliOutput {
+        let said = self.run_cli(args).await;
         assert_eq!(said.code, 0, "{args:?}: {said:?}");
         said
     }
@@ -71,14 +71,14 @@ async fn harden(database: &Database, schema: &str) {
 async fn a_host_runs_under_the_granted_privileges_and_can_do_no_more() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let role = Role::new(&database, "full").await;
-    let refused = role.ask(&["backlog"]).await;
+    let refused = role.run_cli(&["backlog"]).await;
     assert!(refused.code == 1 && refused.stderr.contains("pgq-host grant"), "{refused:?}");
     harden(&database, "public").await;
 
     // The printed script does the same as `--apply`.
-    let script = database.must(&["grant", &role.name]).await.stdout;
+    let script = database.cli_ok(&["grant", &role.name]).await.stdout;
     database.execute(&script).await;
-    database.must(&["grant", &role.name, "--apply"]).await;
+    database.cli_ok(&["grant", &role.name, "--apply"]).await;
 
     let host = role.host(&plugins, &["--heartbeat-timeout", "2"]);
     host.wait_for_log("ready").await;
@@ -90,7 +90,7 @@ async fn a_host_runs_under_the_granted_privileges_and_can_do_no_more() {
         &["queue", "follow_up", "complete"],
         &["queue", "nap", "1", "--dedupe-key", "later", "--delay", "3600", "--on-conflict", "update_priority"],
     ] {
-        role.must(args).await;
+        role.cli_ok(args).await;
     }
     let ids = async |entrypoint: &str| {
         database
@@ -121,19 +121,19 @@ async fn a_host_runs_under_the_granted_privileges_and_can_do_no_more() {
     assert_eq!(database.history(lost).await, ["queued", "picked", "successful"]);
 
     // The operator's verbs, and PgQueuer's own.
-    assert_eq!(role.must(&["failed", "--json"]).await.json()[0]["id"], json!(fail));
-    role.must(&["requeue", &fail.to_string()]).await;
+    assert_eq!(role.cli_ok(&["failed", "--json"]).await.json()[0]["id"], json!(fail));
+    role.cli_ok(&["requeue", &fail.to_string()]).await;
     for verb in ["stale", "workers", "backlog", "schedules"] {
-        role.must(&[verb, "--json"]).await;
+        role.cli_ok(&[verb, "--json"]).await;
     }
     let waits = database.count("SELECT id FROM pgqueuer WHERE dedupe_key = 'later'").await;
-    role.must(&["cancel", &waits.to_string()]).await;
-    role.must(&["schedules", "--remove", "nobody"]).await;
-    role.must(&["verify", "--expect", "present"]).await;
+    role.cli_ok(&["cancel", &waits.to_string()]).await;
+    role.cli_ok(&["schedules", "--remove", "nobody"]).await;
+    role.cli_ok(&["verify", "--expect", "present"]).await;
     for args in [&["queue", "echo", "by pgq"][..], &["failed", "--json"], &["schedules"], &["dashboard"]] {
         let mut command = pgq(&role.dsn);
         command.args(args);
-        let said = said(command).await;
+        let said = run_command(command).await;
         assert_eq!(said.code, 0, "pgq {args:?}: {said:?}");
     }
     let log = host.stop().await;
@@ -165,7 +165,7 @@ async fn a_host_runs_under_the_granted_privileges_and_can_do_no_more() {
         );
     }
     for args in [&["durability", "volatile"][..], &["autovac"], &["uninstall", "--yes"]] {
-        let said = role.ask(args).await;
+        let said = role.run_cli(args).await;
         assert!(said.code == 1 && said.stderr.contains("as the owner"), "{args:?}: {said:?}");
     }
     connection.close().await.unwrap();
@@ -173,10 +173,10 @@ async fn a_host_runs_under_the_granted_privileges_and_can_do_no_more() {
 }
 
 #[tokio::test]
-async fn a_host_goes_without_what_came_after_its_role_was_granted() {
+async fn a_host_works_without_tables_added_after_its_role_was_granted() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let role = Role::new(&database, "before").await;
-    database.must(&["grant", &role.name, "--apply"]).await;
+    database.cli_ok(&["grant", &role.name, "--apply"]).await;
     // As `upgrade` leaves a database if nobody ran `grant` again.
     for table in ["attempt", "tally", "plugin", "host", "suspect"] {
         database.execute(&format!("REVOKE ALL ON pgqueuer_{table} FROM {}", quoted(&role.name))).await;
@@ -187,7 +187,7 @@ async fn a_host_goes_without_what_came_after_its_role_was_granted() {
     database.wait_for(echo, "successful").await;
     let log = host.stop().await;
     assert!(!log.contains("permission denied"), "{log}");
-    database.must(&["grant", &role.name, "--apply"]).await;
+    database.cli_ok(&["grant", &role.name, "--apply"]).await;
     let host = role.host(&plugins, &[]);
     eventually("it announces itself", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 1).await;
     let log = host.stop().await;
@@ -199,7 +199,7 @@ async fn a_host_goes_without_what_came_after_its_role_was_granted() {
 async fn a_host_that_may_not_claim_is_not_ready() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let role = Role::new(&database, "mute").await;
-    database.must(&["grant", &role.name, "--apply"]).await;
+    database.cli_ok(&["grant", &role.name, "--apply"]).await;
     database.execute(&format!("REVOKE UPDATE ON pgqueuer FROM {}", quoted(&role.name))).await;
     let pages = Pages::anywhere();
     let host = role.host(&plugins, &["--listen", &pages.address()]);
@@ -209,7 +209,7 @@ async fn a_host_that_may_not_claim_is_not_ready() {
         status == 503 && said.contains("[-] worker: it cannot claim: ") && said.contains("permission denied"),
         "{said}"
     );
-    database.must(&["grant", &role.name, "--apply"]).await;
+    database.cli_ok(&["grant", &role.name, "--apply"]).await;
     eventually("it is ready", async || pages.get("/readyz").0 == 200).await;
     host.stop().await;
     role.gone(&database).await;
@@ -220,7 +220,7 @@ async fn a_python_worker_runs_under_the_granted_privileges() {
     let database = Database::new().await;
     let role = Role::new(&database, "python").await;
     harden(&database, "public").await;
-    database.must(&["grant", &role.name, "--apply"]).await;
+    database.cli_ok(&["grant", &role.name, "--apply"]).await;
     // The program's own table, which PgQueuer does not know.
     database.execute("CREATE TABLE python_ran (job_id bigint NOT NULL)").await;
     database.execute(&format!("GRANT INSERT ON python_ran TO {}", quoted(&role.name))).await;
@@ -242,12 +242,12 @@ async fn prefix_and_schema_are_honoured() {
     let (database, plugins) = (Database::empty().await, Plugins::with(&["hostile"]));
     let place = ["--prefix", "p_", "--schema", "jobs"];
     let with = |args: &[&'static str]| [&place[..], args].concat();
-    database.must(&with(&["install"])).await;
+    database.cli_ok(&with(&["install"])).await;
     harden(&database, "jobs").await;
     let role = Role::new(&database, "placed").await;
     let grant = [&place[..], &["grant", "--apply", &role.name]].concat();
-    database.must(&grant).await;
-    role.must(&with(&["queue", "echo", "x"])).await;
+    database.cli_ok(&grant).await;
+    role.cli_ok(&with(&["queue", "echo", "x"])).await;
     let mut host = role.host(&plugins, &with(&["--mode", "drain"]));
     let status = host.ended().await;
     assert!(status.success(), "{}", host.log());
@@ -256,16 +256,16 @@ async fn prefix_and_schema_are_honoured() {
 }
 
 #[tokio::test]
-async fn a_role_that_cannot_be_meant_is_refused() {
+async fn an_implausible_role_is_refused() {
     let database = Database::new().await;
     for (name, code, why) in
         [("public", 2, "everybody"), ("", 2, "1 to 63"), ("pgq_test_nobody_has_this_name", 1, "does not exist")]
     {
-        let said = database.ask(&["grant", "--apply", name]).await;
+        let said = database.run_cli(&["grant", "--apply", name]).await;
         assert!(said.code == code && said.stderr.contains(why), "{said:?}");
     }
     let empty = Database::empty().await;
     let somebody: String = sqlx::query_scalar("SELECT current_user::text").fetch_one(empty.pool()).await.unwrap();
-    let said = empty.ask(&["grant", "--apply", &somebody]).await;
+    let said = empty.run_cli(&["grant", "--apply", &somebody]).await;
     assert!(said.code == 1 && said.stderr.contains("pgq-host install"), "{said:?}");
 }

@@ -41,13 +41,13 @@ async fn a_host_is_ready_while_it_has_its_database_and_alive_without() {
     assert_eq!(pages.get("/healthz").0, 200);
     assert_eq!(pages.get("/").0, 404);
     let probe = ["probe", "--listen", &pages.address()];
-    database.must(&probe).await;
-    assert!(database.must(&[&probe[..], &["--ready"]].concat()).await.stdout.contains("[+] listener ok"));
+    database.cli_ok(&probe).await;
+    assert!(database.cli_ok(&[&probe[..], &["--ready"]].concat()).await.stdout.contains("[+] listener ok"));
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'";
     from_outside(&database, &["ALTER DATABASE {name} ALLOW_CONNECTIONS false", cut]).await;
     wait_for(&pages, "/readyz", 503, "[-] database: ").await;
     wait_for(&pages, "/readyz", 503, "[-] listener: ").await;
-    let unready = database.ask(&[&probe[..], &["--ready"]].concat()).await;
+    let unready = database.run_cli(&[&probe[..], &["--ready"]].concat()).await;
     assert!(unready.code == 1 && unready.stderr.contains("[-] listener: "), "{unready:?}");
     let (status, said) = pages.get("/healthz");
     assert_eq!(status, 200, "a restart would not bring the database back: {said}");
@@ -65,12 +65,12 @@ async fn a_host_is_ready_while_it_has_its_database_and_alive_without() {
     database.execute("ALTER TABLE elsewhere RENAME TO pgqueuer_output").await;
     wait_for(&pages, "/readyz", 200, "ok").await;
     host.stop().await;
-    let gone = database.ask(&probe).await;
+    let gone = database.run_cli(&probe).await;
     assert!(gone.code == 1 && gone.stderr.contains(&pages.address()), "{gone:?}");
 }
 
 #[tokio::test]
-async fn a_host_without_a_plugin_is_not_ready_and_one_that_stops_is_not_any_more() {
+async fn a_host_without_a_plugin_is_not_ready_nor_is_one_that_stops() {
     let (database, plugins) = (Database::new().await, Plugins::with(&[]));
     let pages = Pages::anywhere();
     let host = Host::start(&database, &plugins, &["--listen", &pages.address()]).await;
@@ -88,7 +88,7 @@ async fn a_host_without_a_plugin_is_not_ready_and_one_that_stops_is_not_any_more
 }
 
 #[tokio::test]
-async fn systemd_is_told_of_readiness_of_every_beat_and_of_the_stop() {
+async fn systemd_is_notified_of_readiness_of_every_heartbeat_and_of_the_stop() {
     let (database, plugins) = (Database::empty().await, Plugins::with(&["hostile"]));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");

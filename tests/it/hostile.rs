@@ -21,7 +21,7 @@ const FATES: &[(&str, &str, &str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn each_ends_as_it_should_and_none_takes_another_job_or_the_host_with_it() {
+async fn each_ends_as_it_should_without_affecting_other_jobs_or_the_host() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &[]).await;
     let mut ids = Vec::new();

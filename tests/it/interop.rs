@@ -22,7 +22,7 @@ async fn hosted(args: &[&str]) -> (Database, Plugins, Host) {
 }
 
 /// The output of a command that must succeed.
-async fn said(mut command: Command) -> String {
+async fn run_command(mut command: Command) -> String {
     let output = command.output().await.unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {}\n{error}", output.status);
@@ -33,14 +33,14 @@ async fn said(mut command: Command) -> String {
 async fn program(database: &Database, name: &str, args: &[&str]) -> Value {
     let mut command = Command::new(python());
     command.arg(programs().join(name)).args(args).env("PGDSN", database.dsn()).kill_on_drop(true);
-    serde_json::from_str(&said(command).await).unwrap()
+    serde_json::from_str(&run_command(command).await).unwrap()
 }
 
 /// PgQueuer's command line.
 async fn cli(database: &Database, args: &[&str]) -> String {
     let mut command = pgq(&database.dsn());
     command.args(args);
-    said(command).await
+    run_command(command).await
 }
 
 async fn cli_json(database: &Database, args: &[&str]) -> Value {
@@ -84,7 +84,7 @@ async fn python_worker(database: &Database, entrypoints: &[&str]) -> Host {
 }
 
 #[tokio::test]
-async fn a_job_of_pgqueuers_client_reaches_the_handler_whole() {
+async fn a_job_from_pgqueuers_client_reaches_the_handler_complete() {
     let (database, _plugins, host) = hosted(&NO_POLLING).await;
     let job =
         json!({ "entrypoint": "show", "payload": "héllo", "priority": 7, "headers": { "trace": "abc", "lang": "de" } });
@@ -298,7 +298,7 @@ async fn pgqueuers_readers_read_all_that_pgq_host_writes() {
 }
 
 #[tokio::test]
-async fn pgqueuers_cancel_takes_a_queued_job_away() {
+async fn pgqueuers_cancel_removes_a_queued_job() {
     let (database, _plugins, host) = hosted(&[]).await;
     let job = json!([{ "entrypoint": "echo", "payload": "never", "delay": 3600, "dedupe_key": "k" }]);
     let id = ids(&enqueue(&database, &job).await)[0];
@@ -327,7 +327,7 @@ async fn pgqueuers_cancel_interrupts_a_running_guest() {
 }
 
 #[tokio::test]
-async fn a_python_worker_and_a_host_share_a_queue_and_lose_and_double_nothing() {
+async fn a_python_worker_and_a_host_share_a_queue_and_neither_lose_nor_repeat_a_job() {
     // Batches as small as Python's, and `echo` first, so that both compete for the same rows all
     // the time.
     let (database, _plugins, host) = hosted(&["--batch-size", "10", "--max-concurrent-tasks", "10"]).await;
@@ -370,7 +370,7 @@ async fn a_job_that_runs_in_python_is_cancelled_by_pgq_host() {
     running(&database, 1).await;
     let mut cancel = Command::new(host_binary());
     cancel.args(["cancel", &id.to_string()]).env("PGDSN", database.dsn());
-    said(cancel).await;
+    run_command(cancel).await;
     assert_eq!(database.history(id).await, ["queued", "picked", "canceled"]);
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0);
     let next = database.enqueue("nap", "1").await;
@@ -380,7 +380,7 @@ async fn a_job_that_runs_in_python_is_cancelled_by_pgq_host() {
 }
 
 #[tokio::test]
-async fn a_python_worker_and_a_host_keep_one_limit_together() {
+async fn a_python_worker_and_a_host_share_one_limit() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let worker = python_worker(&database, &["nap_limited=2"]).await;
     let catalog = everything(&mut database.connect().await, "public").await;
@@ -402,7 +402,7 @@ async fn a_python_worker_and_a_host_keep_one_limit_together() {
 }
 
 #[tokio::test]
-async fn each_takes_over_what_the_other_died_with() {
+async fn each_takes_over_the_others_jobs_when_it_dies() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     database.execute("CREATE TABLE python_ran (job_id bigint NOT NULL)").await;
     let lease = ["--heartbeat-timeout", "1", "--dequeue-timeout", "1"];

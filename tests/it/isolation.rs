@@ -13,7 +13,7 @@ fn host_command(database: &Database, args: &[&str]) -> Command {
     command
 }
 
-async fn said(mut command: Command) -> String {
+async fn run_command(mut command: Command) -> String {
     let output = command.output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {said}");
@@ -32,10 +32,10 @@ async fn queues_by_prefix_and_by_schema_share_a_database_and_nothing_else() {
     let folder = plugins.path().to_str().unwrap().to_owned();
     let mut hosts = Vec::new();
     for (options, table) in &queues {
-        said(host_command(&database, &[&options[..], &["install"]].concat())).await;
+        run_command(host_command(&database, &[&options[..], &["install"]].concat())).await;
         for _ in 0..3 {
             // The payload is returned as the output, and says which queue the job was enqueued in.
-            said(host_command(&database, &[&options[..], &["queue", "echo", table]].concat())).await;
+            run_command(host_command(&database, &[&options[..], &["queue", "echo", table]].concat())).await;
         }
     }
     for (options, _) in &queues {
@@ -82,13 +82,13 @@ async fn a_release_in_use_is_upgraded_and_then_served_by_both() {
             produced
         });
         eventually("jobs come in", async || database.count("SELECT count(*) FROM pgqueuer").await > 50).await;
-        said(host_command(&database, &["upgrade"])).await;
+        run_command(host_command(&database, &["upgrade"])).await;
         upgraded.store(true, Ordering::Release);
         let produced = producer.await.unwrap();
 
         let mut plan = pgq(&database.dsn());
         plan.args(["upgrade", "--plan"]);
-        assert!(said(plan).await.contains("already up to date"), "{release}");
+        assert!(run_command(plan).await.contains("already up to date"), "{release}");
         let plugins = Plugins::with(&["hostile"]);
         let host = Host::start(&database, &plugins, &["--batch-size", "10", "--max-concurrent-tasks", "10"]).await;
         database.execute("CREATE TABLE python_ran (job_id bigint NOT NULL)").await;

@@ -78,7 +78,7 @@ fn grows(declarations: &str, grow: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_few_modules_more_are_no_fault() {
+async fn a_few_additional_modules_are_accepted() {
     let (database, plugins) = (Database::new().await, Plugins::with(&[]));
     plugins.write("hello.wasm", with_modules("hello", "(module (memory 10) (table 10 funcref))", 5));
     let host = Host::start(&database, &plugins, &[]).await;
@@ -88,7 +88,7 @@ async fn a_few_modules_more_are_no_fault() {
 }
 
 #[tokio::test]
-async fn memories_that_are_too_much_together_though_none_is_alone() {
+async fn memories_that_are_too_large_only_together() {
     refused("many.wasm", with_modules("hostile", "(module (memory 800))", 6), &["`describe` failed", "OutOfMemory"])
         .await;
 }
@@ -147,7 +147,7 @@ async fn another_version_of_the_contract() {
 }
 
 #[tokio::test]
-async fn a_component_that_is_no_plugin() {
+async fn a_component_that_is_not_a_plugin() {
     refused("other.wasm", wat("(component)"), &["does not export pgq:plugin/describe", "export!"]).await;
 }
 
@@ -201,13 +201,13 @@ async fn describe_that_panics() {
 }
 
 #[tokio::test]
-async fn describe_that_declares_what_cannot_be_hears_of_all_mistakes_at_once() {
+async fn an_invalid_declaration_is_refused_with_all_mistakes_at_once() {
     let all = ["Not A Name", "twice", "max-attempts of 0", "4 GiB", "timeout of 0 ms", "whenever", "example.com"];
     refused("describe-lies.wasm", read("describe-lies"), &all).await;
 }
 
 #[tokio::test]
-async fn a_folder_that_is_not_there_is_an_error_that_names_it() {
+async fn a_missing_folder_is_an_error_that_names_it() {
     let database = Database::new().await;
     let mut command = tokio::process::Command::new(pgq_host_tests::host_binary());
     command.args(["run", "--plugins", "/nowhere/plugins"]).env("PGDSN", database.dsn());

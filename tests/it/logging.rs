@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use pgq_host_tests::{Database, Host, Pages, Plugins, eventually, host_binary, pgq_host, python, said};
+use pgq_host_tests::{Database, Host, Pages, Plugins, eventually, host_binary, pgq_host, python, run_command};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -77,7 +77,7 @@ async fn jobs_run_and_a_stop_is_orderly_where_the_reader_is_gone() {
 }
 
 #[tokio::test]
-async fn jobs_run_while_nobody_reads_and_whoever_reads_again_hears_what_is_missing() {
+async fn jobs_run_while_nobody_reads_the_log_and_it_says_later_what_is_missing() {
     let (database, plugins, pages) = (Database::new().await, Plugins::with(&["hostile"]), Pages::anywhere());
     let mut host = started(&database, &plugins, &pages, Stdio::piped()).await;
     // Far more than a pipe and the queue can hold.
@@ -186,7 +186,7 @@ async fn jobs_run_and_a_stop_is_orderly_where_the_terminal_was_closed() {
 }
 
 #[tokio::test]
-async fn colours_are_for_terminals_whose_user_wants_them() {
+async fn only_terminals_get_colours_unless_the_user_objects() {
     let database = Database::new().await;
     let shown = async |variables: &[(&str, &str)]| {
         let mut command = pgq_host(&database.dsn());
@@ -213,7 +213,7 @@ const FORGED: &str =
     "innocent\n2026-01-01T00:00:00.000000Z ERROR forged\r\x1b[2J\u{9b}31m\x07\u{85}\u{2028}\u{202e}backwards";
 
 #[tokio::test]
-async fn no_event_makes_up_another_or_drives_a_terminal() {
+async fn no_event_can_forge_another_or_control_a_terminal() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     plugins.write("bad\n2026-01-01T00:00:00Z ERROR forged \x1b[2J.wasm", "not WebAssembly");
     for format in ["text", "json"] {
@@ -238,20 +238,20 @@ async fn no_event_makes_up_another_or_drives_a_terminal() {
 }
 
 #[tokio::test]
-async fn tables_and_errors_show_what_others_named_without_obeying_it() {
+async fn tables_and_errors_show_foreign_names_with_escapes() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &[]).await;
     let id = database.enqueue("says", "a\nb\x1b[2J\u{202e}").await;
     database.wait_for(id, "failed").await;
     host.stop().await;
-    let table = database.must(&["failed"]).await.stdout;
+    let table = database.cli_ok(&["failed"]).await.stdout;
     assert!(table.contains("a\\nb\\x1b[2J\\u{202e}"), "{table:?}");
     assert_eq!(table.lines().count(), 3, "{table}");
     plugins.write("x\ny\x1b.wasm", "not WebAssembly");
     let folder = plugins.path().to_str().unwrap();
-    let list = database.must(&["plugin", "list", "--plugins", folder]).await.stdout;
+    let list = database.cli_ok(&["plugin", "list", "--plugins", folder]).await.stdout;
     assert!(list.contains("x\\ny\\x1b.wasm") && !list.contains('\x1b'), "{list:?}");
-    let error = database.ask(&["plugin", "run", "no\nError: such\x1b.wasm"]).await;
+    let error = database.run_cli(&["plugin", "run", "no\nError: such\x1b.wasm"]).await;
     assert_eq!(error.code, 1);
     assert!(
         error.stderr.lines().filter(|line| line.starts_with("Error: ")).count() == 1 && !error.stderr.contains('\x1b'),
@@ -260,7 +260,7 @@ async fn tables_and_errors_show_what_others_named_without_obeying_it() {
 }
 
 #[tokio::test]
-async fn a_reader_of_data_that_has_seen_enough_is_no_error() {
+async fn a_reader_that_stops_reading_is_not_an_error() {
     let database = Database::new().await;
     for verb in
         [&["sql", "install"][..], &["queue", "echo"], &["backlog"], &["upgrade", "--plan"], &["sql", "uninstall"]]
@@ -327,7 +327,7 @@ async fn json_has_numbers_and_lists_as_such_and_the_error_that_ends_it() {
 
     let mut fatal = run(&database, &plugins);
     fatal.args(["--log-format", "json", "--batch-size", "0"]);
-    let said = said(fatal).await;
+    let said = run_command(fatal).await;
     let last = objects(&said.stderr).pop().unwrap();
     assert!(
         last["level"] == "ERROR" && last["error"].as_str().is_some_and(|error| error.contains("batch-size is 0")),
@@ -337,11 +337,11 @@ async fn json_has_numbers_and_lists_as_such_and_the_error_that_ends_it() {
 }
 
 #[tokio::test]
-async fn the_journal_is_told_how_bad_it_is() {
+async fn the_journal_gets_priorities() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    let said = async |format: &str, stream: &dyn Fn(&Path) -> String| {
+    let logged = async |format: &str, stream: &dyn Fn(&Path) -> String| {
         let file = File::create(&path).unwrap();
         let mut command = run(&database, &plugins);
         command.args(["--mode", "drain", "--log-format", format]).env("JOURNAL_STREAM", stream(&path)).stderr(file);
@@ -354,29 +354,29 @@ async fn the_journal_is_told_how_bad_it_is() {
     };
     plugins.write("bad.wasm", "not WebAssembly");
     for format in ["text", "json"] {
-        let log = said(format, &ours).await;
+        let log = logged(format, &ours).await;
         assert!(log.lines().all(|line| line.starts_with("<3>") || line.starts_with("<6>")), "{log}");
         assert!(log.lines().any(|line| line.starts_with("<3>") && line.contains("plugin refused")), "{log}");
     }
-    let log = said("text", &|_| "1:2".into()).await;
+    let log = logged("text", &|_| "1:2".into()).await;
     assert!(!log.contains("<6>"), "somebody else's journal: {log}");
 }
 
 #[tokio::test]
-async fn a_cancelled_job_is_not_called_another_workers() {
+async fn a_cancelled_job_is_not_reported_as_another_workers() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--heartbeat-timeout", "2"]).await;
     // Heartbeats find that its row is gone while it may still run.
     let id = database.enqueue("nap", "3600000").await;
     host.wait_for_log("napping").await;
-    database.must(&["cancel", &id.to_string()]).await;
+    database.cli_ok(&["cancel", &id.to_string()]).await;
     host.wait_for_log("cancelled while").await;
     let log = host.stop().await;
     assert!(!log.contains("another") && !log.contains("belonged"), "{log}");
 }
 
 #[tokio::test]
-async fn a_filter_that_makes_no_sense_is_said_and_left_alone() {
+async fn an_invalid_filter_is_reported_and_ignored() {
     let (database, plugins) = (Database::new().await, Plugins::with(&[]));
     let mut command = Command::new(host_binary());
     command
@@ -384,7 +384,7 @@ async fn a_filter_that_makes_no_sense_is_said_and_left_alone() {
         .arg(plugins.path())
         .env("PGDSN", database.dsn())
         .env("RUST_LOG", "pgq_host=loud");
-    let said = said(command).await;
+    let said = run_command(command).await;
     assert!(
         said.stderr.contains("RUST_LOG") && said.stderr.contains("pgq_host=loud") && said.stderr.contains("ready"),
         "{said:?}"

@@ -84,7 +84,7 @@ async fn runs_limits_and_reloads_are_counted() {
 }
 
 #[tokio::test]
-async fn one_host_at_a_time_tells_the_depth_of_the_queue() {
+async fn one_host_at_a_time_reports_the_depth_of_the_queue() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     // Nobody serves it, so it stays in the queue.
     database.enqueue_many("elsewhere", 3, "x").await;

@@ -41,7 +41,7 @@ async fn short_jobs_do_not_wait_behind_long_ones() {
 }
 
 #[tokio::test]
-async fn an_entrypoint_whose_runs_are_long_is_expected_to_go_on_so() {
+async fn an_entrypoint_with_long_runs_is_expected_to_have_more() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--log-level", "debug"]).await;
     for _ in 0..3 {

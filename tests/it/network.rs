@@ -74,7 +74,7 @@ async fn what_a_silent_network_held_back_does_no_harm_when_it_arrives_late() {
 }
 
 #[tokio::test]
-async fn a_stop_in_a_silent_network_keeps_its_time_and_tells_what_was_not_recorded() {
+async fn a_stop_in_a_silent_network_is_in_time_and_reports_what_was_not_recorded() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let proxy = Proxy::before(&database.dsn()).await;
     let mut host = behind(&proxy, &plugins, &["--drain-timeout", "1"]);
@@ -110,7 +110,7 @@ async fn further_signals_cut_every_wait_short() {
 }
 
 #[tokio::test]
-async fn a_third_signal_loses_no_outcome_that_the_database_takes() {
+async fn a_third_signal_loses_no_outcome_that_the_database_accepts() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let mut host = Host::start(&database, &plugins, &["--drain-timeout", "3600"]).await;
     let id = database.enqueue("nap", "3600000").await;
@@ -200,7 +200,7 @@ async fn a_verb_gives_up_a_database_that_does_not_answer() {
     for args in [&["queue", "echo"][..], &["backlog"], &["uninstall"], &["verify", "--expect", "present"]] {
         let mut command = pgq_host(&proxy.dsn());
         command.args(args).args(["--statement-timeout", "2"]);
-        let said = pgq_host_tests::said(command).await;
+        let said = pgq_host_tests::run_command(command).await;
         if args[0] != "verify" {
             assert!(
                 said.code == 1 && (said.stderr.contains("within 2s") || said.stderr.contains("lock")),

@@ -67,12 +67,12 @@ async fn an_outage_of_three_leases(hosts: usize, presence: bool) {
 }
 
 #[tokio::test]
-async fn leases_that_nobody_could_renew_are_nobodys_death() {
+async fn leases_that_nobody_could_renew_are_not_taken_for_deaths() {
     an_outage_of_three_leases(7, false).await;
 }
 
 #[tokio::test]
-async fn sessions_that_nobody_could_keep_are_nobodys_death() {
+async fn sessions_that_nobody_could_keep_are_not_taken_for_deaths() {
     an_outage_of_three_leases(7, true).await;
 }
 
@@ -136,7 +136,7 @@ async fn a_claim_that_waited_for_longer_than_a_lease_is_run_once() {
 
 /// Suspended with jobs that wait for a slot, and resumed when they belong to another host.
 #[tokio::test]
-async fn a_host_that_wakes_begins_nothing_of_a_claim_that_is_over() {
+async fn a_resumed_host_starts_nothing_from_an_expired_claim() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     // A suspended host keeps its sessions. The jobs that wait for a slot were prefetched: many,
     // because they are short.

@@ -222,7 +222,7 @@ async fn slots_are_handed_over_under_the_fence_and_the_limit() {
 
 /// What PgQueuer 2.0 does to a running job: the row stays, and its worker is notified.
 #[tokio::test]
-async fn a_cancelled_job_is_told_so_and_logged_as_canceled_whatever_it_makes_of_it() {
+async fn a_cancelled_job_is_notified_and_logged_as_canceled_whatever_it_returns() {
     let (database, _plugins, host) = hosted().await;
     let (polite, deaf) = (database.enqueue("obedient", "").await, database.enqueue("nap", "3600000").await);
     eventually("both run", async || database.count("SELECT count(*) FROM pgqueuer WHERE status = 'picked'").await == 2)
@@ -279,7 +279,7 @@ async fn a_payload_of_megabytes_goes_through_and_sql_null_is_no_payload() {
 }
 
 #[tokio::test]
-async fn headers_that_are_no_object_hurt_nobody() {
+async fn headers_that_are_not_an_object_do_no_harm() {
     let (database, _plugins, host) = hosted().await;
     for headers in ["'[1,2]'", "'\"text\"'", "'null'", "NULL", "'{\"a\": 1}'"] {
         database

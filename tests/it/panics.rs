@@ -13,7 +13,7 @@ use pgq_host::executor::Executor;
 use pgq_host::lease::Leases;
 use pgq_host::plugins::Reread;
 use pgq_host::reload::{self, Loader, Reload, Sources};
-use pgq_host_tests::{Database, Plugins, eventually, said};
+use pgq_host_tests::{Database, Plugins, eventually, run_command};
 use pgq_job::{Claim, Disposition, Job};
 use pgq_queue::Record;
 use pgq_queue::boot_clock::BootInstant;
@@ -75,7 +75,7 @@ fn a_process_that_panics() {
 }
 
 #[tokio::test]
-async fn one_is_one_event_with_place_and_backtrace() {
+async fn a_panic_is_one_event_with_location_and_backtrace() {
     for backtrace in ["0", "1"] {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
@@ -83,7 +83,7 @@ async fn one_is_one_event_with_place_and_backtrace() {
             .env("PGQ_TEST_PANICS", "1")
             .env("RUST_BACKTRACE", backtrace)
             .env_remove("RUST_LOG");
-        let said = said(command).await;
+        let said = run_command(command).await;
         let events: Vec<Value> =
             said.stderr.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
         let [panic, end] = &events[..] else { panic!("{events:?}") };
@@ -120,7 +120,7 @@ fn job(id: i64, entrypoint: &str) -> Job {
 }
 
 #[tokio::test]
-async fn one_that_meets_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
+async fn a_panic_at_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     // Global for this process, but no other test has jobs with such ids, or a subscriber.
     tracing::subscriber::set_global_default(Bug).unwrap();
     let plugins = Plugins::with(&["hostile"]);

@@ -46,7 +46,7 @@ async fn believed_empty(database: &Database) {
 const ENOUGH: i64 = 20;
 
 #[tokio::test]
-async fn a_job_that_becomes_due_just_after_a_look_is_not_slept_over() {
+async fn a_worker_does_not_sleep_past_a_job_that_becomes_due_just_after_a_claim() {
     let database = Database::new().await;
     let id = database.enqueue("echo", "x").await;
     database
@@ -151,7 +151,7 @@ async fn a_claim_does_not_read_what_is_deferred() {
 /// while the transaction lasts. With 50 claims of a hundred jobs, that is fifty entries and more
 /// per job.
 #[tokio::test]
-async fn claims_beside_a_transaction_left_open_do_not_read_again_and_again_what_is_gone() {
+async fn claims_beside_an_open_transaction_do_not_reread_dead_rows() {
     const JOBS: i64 = 5_000;
     let database = Database::new().await;
     let mut left_open = database.connect().await;

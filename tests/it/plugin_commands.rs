@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use pgq_host_tests::{Database, Host, Plugins, Said, eventually, guest, host_binary, said};
+use pgq_host_tests::{CliOutput, Database, Host, Plugins, eventually, guest, host_binary, run_command};
 use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -34,12 +34,12 @@ fn pgq_host(args: &[&str]) -> Command {
     command
 }
 
-async fn ask(args: &[&str]) -> Said {
-    said(pgq_host(args)).await
+async fn run_cli(args: &[&str]) -> CliOutput {
+    run_command(pgq_host(args)).await
 }
 
-async fn must(args: &[&str]) -> Said {
-    let said = ask(args).await;
+async fn cli_ok(args: &[&str]) -> CliOutput {
+    let said = run_cli(args).await;
     assert_eq!(said.code, 0, "{args:?}: {said:?}");
     said
 }
@@ -54,7 +54,7 @@ impl Crate {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-commands").join(name);
         let _ = std::fs::remove_dir_all(&folder);
         let path = folder.to_str().unwrap();
-        let made = must(&["plugin", "new", name, "--path", path, "--sdk", root().to_str().unwrap()]).await;
+        let made = cli_ok(&["plugin", "new", name, "--path", path, "--sdk", root().to_str().unwrap()]).await;
         assert_eq!(made.stdout.trim(), path);
         // The versions that are already downloaded, so that the test needs no network.
         std::fs::copy(root().join("plugins-example/Cargo.lock"), folder.join("Cargo.lock")).unwrap();
@@ -122,14 +122,14 @@ async fn from_nothing_to_the_output_of_a_handler() {
     made.cargo(&["fmt", "--check", "--", "--config", "max_width=100,use_small_heuristics=Default"]).await;
 
     let plugins = tempfile::tempdir().unwrap();
-    let built = must(&["plugin", "build", made.path(), "--out", plugins.path().to_str().unwrap(), "--json"]).await;
+    let built = cli_ok(&["plugin", "build", made.path(), "--out", plugins.path().to_str().unwrap(), "--json"]).await;
     let component = plugins.path().join("first_steps.wasm");
     let file = component.to_str().unwrap();
     assert!(built.stderr.contains(&format!("Wrote {file}")), "{built:?}");
     let reports = built.json();
     assert_eq!(component.metadata().unwrap().permissions().mode() & 0o444, 0o444, "hosts of other users can read it");
 
-    let inspected = must(&["plugin", "inspect", file, "--json"]).await.json();
+    let inspected = cli_ok(&["plugin", "inspect", file, "--json"]).await.json();
     assert_eq!((&inspected[0]["plugin"], &inspected[0]["version"]), (&json!("first-steps"), &json!("0.1.0")));
     assert_eq!((&inspected[0]["sha256"], &inspected[0]["loads"]), (&reports[0]["sha256"], &json!(true)));
     let entrypoint = &inspected[0]["entrypoints"][0];
@@ -141,14 +141,14 @@ async fn from_nothing_to_the_output_of_a_handler() {
     );
 
     let payload = made.0.join("payload.json");
-    let ran = must(&["plugin", "run", file, "--payload-file", payload.to_str().unwrap(), "--attempt", "3"]).await;
+    let ran = cli_ok(&["plugin", "run", file, "--payload-file", payload.to_str().unwrap(), "--attempt", "3"]).await;
     assert_eq!(ran.stdout, "Hello, Ada!");
     assert!(
         ran.stderr.contains("greeting Ada") && ran.stderr.contains("attempt=3") && ran.stderr.contains("complete ("),
         "{ran:?}"
     );
 
-    let again = must(&["plugin", "build", made.path(), "--out", plugins.path().to_str().unwrap()]).await;
+    let again = cli_ok(&["plugin", "build", made.path(), "--out", plugins.path().to_str().unwrap()]).await;
     assert!(again.stderr.contains(&format!("Unchanged: {file}")), "{again:?}");
     assert!(
         again.stdout.contains("max-attempts 5\n") && again.stdout.contains("memory       256 MiB (default)\n"),
@@ -164,7 +164,7 @@ async fn a_new_plugin_takes_the_sdk_of_the_checkout_it_is_in_and_never_overwrite
     let new = async |args: &[&str]| {
         let mut command = pgq_host(&["plugin", "new"]);
         command.args(args).current_dir(checkout.path());
-        said(command).await
+        run_command(command).await
     };
     let made = new(&["send-mail"]).await;
     assert!(made.code == 0 && made.stderr.contains("../plugin-sdk"), "{made:?}");
@@ -200,7 +200,7 @@ async fn outside_of_a_checkout_a_new_plugin_builds_with_the_sdk_that_is_in_the_b
     let path = outside.path().join("deep/er");
     let mut command = pgq_host(&["plugin", "new", "far-away", "--path", path.to_str().unwrap(), "--json"]);
     command.current_dir(outside.path());
-    let made = said(command).await;
+    let made = run_command(command).await;
     assert!(
         made.code == 0 && made.stderr.contains("--sdk DIR") && made.stderr.contains("vendor/pgq-plugin-sdk"),
         "{made:?}"
@@ -217,10 +217,10 @@ async fn outside_of_a_checkout_a_new_plugin_builds_with_the_sdk_that_is_in_the_b
     std::fs::copy(root().join("plugins-example/Cargo.lock"), path.join("Cargo.lock")).unwrap();
     let plugins = outside.path().join("plugins");
     let build = ["plugin", "build", path.to_str().unwrap(), "--debug", "--out", plugins.to_str().unwrap()];
-    let built = must(&build).await;
+    let built = cli_ok(&build).await;
     assert!(!built.stderr.contains("warning"), "{built:?}");
     let component = plugins.join("far_away.wasm");
-    let ran = must(&["plugin", "run", component.to_str().unwrap(), "--payload", r#"{"name": "Ada"}"#]).await;
+    let ran = cli_ok(&["plugin", "run", component.to_str().unwrap(), "--payload", r#"{"name": "Ada"}"#]).await;
     assert_eq!(ran.stdout, "Hello, Ada!");
 }
 
@@ -247,7 +247,7 @@ async fn a_first_build_of_dev_shows_how_far_it_is() {
 async fn run_ends_with_the_code_of_its_outcome() {
     let hostile = guest("hostile");
     let file = hostile.to_str().unwrap();
-    let run = async |args: &[&str]| ask(&[&["plugin", "run", file][..], args].concat()).await;
+    let run = async |args: &[&str]| run_cli(&[&["plugin", "run", file][..], args].concat()).await;
 
     let echo = run(&["--entrypoint", "echo", "--payload", "a\tb"]).await;
     assert_eq!((echo.code, &*echo.stdout), (0, "a\tb"));
@@ -311,7 +311,7 @@ async fn run_has_the_limits_and_grants_of_the_configuration() {
         "--config",
         config.to_str().unwrap(),
     ];
-    let looping = ask(&looping).await;
+    let looping = run_cli(&looping).await;
     assert_eq!(
         (looping.code, &looping.json()["fault"]["exception_type"]),
         (1, &json!("DeadlineExceeded")),
@@ -324,11 +324,11 @@ async fn run_has_the_limits_and_grants_of_the_configuration() {
     let payload = json!({"url": receiver.origin(), "body": 1}).to_string();
     let call =
         ["plugin", "run", webhook.to_str().unwrap(), "--payload", &payload, "--config", config.to_str().unwrap()];
-    let refused = ask(&call).await;
+    let refused = run_cli(&call).await;
     assert!(refused.code == 1 && refused.stderr.contains("pgq-host.toml"), "{refused:?}");
     assert_eq!(receiver.requests().len(), 0);
     std::fs::write(&config, format!("[plugins.webhook]\nhttp = [\"{}\"]\n", receiver.origin())).unwrap();
-    must(&call).await;
+    cli_ok(&call).await;
     assert_eq!(receiver.requests().len(), 1);
 }
 
@@ -347,7 +347,7 @@ async fn inspect_says_of_every_file_whether_it_loads() {
         guest("hello").to_str().unwrap().to_owned(),
     ];
     let args: Vec<&str> = files.iter().map(String::as_str).collect();
-    let inspected = ask(&[&["plugin", "inspect", "--json", "/nowhere/x.wasm"], &args[..]].concat()).await;
+    let inspected = run_cli(&[&["plugin", "inspect", "--json", "/nowhere/x.wasm"], &args[..]].concat()).await;
     assert_eq!(inspected.code, 1);
     assert!(inspected.stderr.contains("/nowhere/x.wasm"), "{inspected:?}");
     let reports = inspected.json();
@@ -363,7 +363,7 @@ async fn inspect_says_of_every_file_whether_it_loads() {
         json!(["pgq:plugin/batch-handler@0.1.0", "pgq:plugin/describe@0.1.0", "pgq:plugin/handler@0.1.0"])
     );
 
-    let text = ask(&[&["plugin", "inspect"], &args[..]].concat()).await;
+    let text = run_cli(&[&["plugin", "inspect"], &args[..]].concat()).await;
     assert!(text.code == 1 && text.stderr.contains("refuse 2 of 3 files"), "{text:?}");
     assert!(text.stdout.contains("refused     this is a core module"), "{text:?}");
 }
@@ -376,7 +376,7 @@ async fn code_that_inspect_compiled_is_what_a_host_starts_with() {
     let file = plugins.path().join("hello.wasm");
     let compile =
         ["plugin", "inspect", file.to_str().unwrap(), "--compile", "--json", "--cache-dir", folder.to_str().unwrap()];
-    let compiled = must(&compile).await.json()[0]["compiled"].as_str().unwrap().to_owned();
+    let compiled = cli_ok(&compile).await.json()[0]["compiled"].as_str().unwrap().to_owned();
     let (before, inode) = (std::fs::read(&compiled).unwrap(), inode(Path::new(&compiled)));
     let host =
         Host::start(&database, &plugins, &["--cache-dir", folder.to_str().unwrap(), "--max-concurrent-tasks", "7"])
@@ -392,7 +392,7 @@ async fn code_that_inspect_compiled_is_what_a_host_starts_with() {
     );
 
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
-    let unsafe_folder = ask(&compile).await;
+    let unsafe_folder = run_cli(&compile).await;
     assert!(unsafe_folder.code == 1 && unsafe_folder.stderr.contains("chmod 700"), "{unsafe_folder:?}");
 }
 
@@ -406,7 +406,7 @@ async fn list_shows_the_folder_as_a_host_would_serve_it() {
     plugins.write("broken.wasm", b"remember the milk");
     plugins.write("notes.txt", b"not looked at");
     let list = ["plugin", "list", "--plugins", plugins.path().to_str().unwrap()];
-    let rows = must(&[&list[..], &["--json"]].concat()).await.json();
+    let rows = cli_ok(&[&list[..], &["--json"]].concat()).await.json();
     let states: Vec<(&str, &str)> = rows
         .as_array()
         .unwrap()
@@ -420,21 +420,21 @@ async fn list_shows_the_folder_as_a_host_would_serve_it() {
     assert!(rows[0]["cause"].as_str().unwrap().contains("not WebAssembly"), "{rows}");
     assert!(rows[3]["cause"].as_str().unwrap().contains("\"echo\""), "{rows}");
     assert_eq!(rows[1]["entrypoints"], json!(["hello"]));
-    let table = must(&list).await.stdout;
+    let table = cli_ok(&list).await.stdout;
     let digest = &rows[1]["sha256"].as_str().unwrap()[..12];
     assert!(
         table.lines().any(|line| line.contains("hello.wasm") && line.contains(digest) && line.contains("served")),
         "{table}"
     );
 
-    let nowhere = ask(&["plugin", "list", "--plugins", "/nowhere/plugins"]).await;
+    let nowhere = run_cli(&["plugin", "list", "--plugins", "/nowhere/plugins"]).await;
     assert!(nowhere.code == 1 && nowhere.stderr.contains("/nowhere/plugins"), "{nowhere:?}");
 }
 
 #[tokio::test]
-async fn a_build_that_cannot_be_says_what_to_do() {
+async fn a_build_that_fails_says_what_to_do() {
     let empty = tempfile::tempdir().unwrap();
-    let no_crate = ask(&["plugin", "build", empty.path().to_str().unwrap()]).await;
+    let no_crate = run_cli(&["plugin", "build", empty.path().to_str().unwrap()]).await;
     assert!(no_crate.code == 1 && no_crate.stderr.contains("plugin new"), "{no_crate:?}");
 
     std::fs::write(empty.path().join("Cargo.toml"), "").unwrap();
@@ -442,7 +442,7 @@ async fn a_build_that_cannot_be_says_what_to_do() {
         let programs = stand_ins(programs);
         let mut command = pgq_host(&["plugin", "build"]);
         command.arg(empty.path()).env("PATH", programs.path());
-        let said = said(command).await;
+        let said = run_command(command).await;
         assert_eq!(said.code, 1, "{said:?}");
         said.stderr
     };
@@ -558,7 +558,7 @@ async fn dev_builds_what_is_saved_and_keeps_what_works_when_it_does_not_build() 
     let landed = tempfile::tempdir().unwrap();
     let copy = landed.path().join("saved_often.wasm");
     std::fs::copy(&component, &copy).unwrap();
-    let ran = must(&["plugin", "run", copy.to_str().unwrap(), "--payload", r#"{"name": "Ada"}"#]).await;
+    let ran = cli_ok(&["plugin", "run", copy.to_str().unwrap(), "--payload", r#"{"name": "Ada"}"#]).await;
     assert_eq!(ran.stdout, "Good evening, Ada!");
 
     // A folder created later counts, and so does what is saved in it after that.

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use pgq_host_tests::{Database, Host, PgBouncer, Plugins, Said, eventually, pgq_host, said};
+use pgq_host_tests::{CliOutput, Database, Host, PgBouncer, Plugins, eventually, pgq_host, run_command};
 use pgq_queue as queue;
 use sqlx::{Connection as _, PgConnection};
 
@@ -21,10 +21,10 @@ async fn start(dsn: &str, plugins: &Plugins, args: &[&str]) -> Host {
     host
 }
 
-async fn ask(dsn: &str, args: &[&str]) -> Said {
+async fn run_cli(dsn: &str, args: &[&str]) -> CliOutput {
     let mut command = pgq_host(dsn);
     command.args(args);
-    said(command).await
+    run_command(command).await
 }
 
 async fn assert_each_ran_once(database: &Database, count: usize) {
@@ -135,7 +135,7 @@ async fn a_worker_that_was_not_told_of_a_transaction_pooler_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn verbs_work_behind_a_transaction_pooler_and_go_past_it_for_what_needs_a_session() {
+async fn verbs_work_behind_a_transaction_pooler_and_bypass_it_if_they_need_a_session() {
     let database = Database::new().await;
     let Some(bouncer) = PgBouncer::start(&database, "transaction").await else { return };
     for args in [
@@ -146,18 +146,19 @@ async fn verbs_work_behind_a_transaction_pooler_and_go_past_it_for_what_needs_a_
         &["workers"],
         &["cancel", "1"],
     ] {
-        let said = ask(bouncer.dsn(), &[&[POOLED], args].concat()).await;
+        let said = run_cli(bouncer.dsn(), &[&[POOLED], args].concat()).await;
         assert_eq!(said.code, 0, "{args:?}: {said:?}");
     }
-    let refused = ask(bouncer.dsn(), &[POOLED, "verify", "--expect", "present"]).await;
+    let refused = run_cli(bouncer.dsn(), &[POOLED, "verify", "--expect", "present"]).await;
     assert!(refused.code == 2 && refused.stderr.contains("--listen-dsn"), "{refused:?}");
-    let said = ask(bouncer.dsn(), &[POOLED, "--listen-dsn", &database.dsn(), "verify", "--expect", "present"]).await;
+    let said =
+        run_cli(bouncer.dsn(), &[POOLED, "--listen-dsn", &database.dsn(), "verify", "--expect", "present"]).await;
     assert_eq!(said.code, 0, "{said:?}");
     assert_nothing_is_left_behind(&bouncer).await;
 }
 
 #[tokio::test]
-async fn a_pooler_of_sessions_is_as_good_as_the_server() {
+async fn a_session_pooler_works_like_the_server() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let Some(bouncer) = PgBouncer::start(&database, "session").await else { return };
     let host = start(bouncer.dsn(), &plugins, &["--dequeue-timeout", "3600"]).await;

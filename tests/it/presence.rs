@@ -119,7 +119,7 @@ async fn the_slots_of_a_killed_host_are_taken_elsewhere_and_the_limit_holds() {
 }
 
 #[tokio::test]
-async fn a_host_whose_sessions_are_cut_one_after_the_other_keeps_its_jobs() {
+async fn a_host_whose_sessions_are_closed_one_after_the_other_keeps_its_jobs() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let hosts = [start("cut", &database, &plugins).await, start("peer", &database, &plugins).await];
     // The session that is closed may be a host's last one. The guarantee is for a host that is back
@@ -159,7 +159,7 @@ async fn a_host_whose_sessions_are_cut_one_after_the_other_keeps_its_jobs() {
 }
 
 #[tokio::test]
-async fn a_restart_of_the_database_is_nobodys_death() {
+async fn a_restart_of_the_database_is_not_taken_for_a_death() {
     let (home, plugins) = (tempfile::tempdir().unwrap(), Plugins::with(&["hostile"]));
     let server = start_server(&home, None).await;
     let port = server.port();
@@ -193,7 +193,7 @@ async fn start_server(home: &tempfile::TempDir, port: Option<u16>) -> Server {
 }
 
 #[tokio::test]
-async fn jobs_that_the_survivor_does_not_serve_are_put_back_by_the_next_that_does() {
+async fn jobs_that_the_survivor_does_not_serve_are_requeued_by_the_next_host_that_does() {
     let database = Database::new().await;
     let (hostile, hello) = (Plugins::with(&["hostile"]), Plugins::with(&["hello"]));
     let (doomed, other) = (start("doomed", &database, &hostile).await, start("other", &database, &hello).await);
@@ -213,7 +213,7 @@ async fn jobs_that_the_survivor_does_not_serve_are_put_back_by_the_next_that_doe
 }
 
 #[tokio::test]
-async fn a_database_that_knows_no_presence_leaves_it_to_the_leases() {
+async fn without_presence_in_the_database_leases_decide() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     database.execute("ALTER TABLE pgqueuer_host DROP COLUMN presence").await;
     let lease = ["--heartbeat-timeout", "1"];
@@ -226,8 +226,8 @@ async fn a_database_that_knows_no_presence_leaves_it_to_the_leases() {
     database.wait_for(job, "successful").await;
     assert!(database.traceback(job).await["exception_message"].to_string().contains("sent no heartbeat"));
     heir.stop().await;
-    let plan = database.must(&["upgrade", "--plan"]).await;
+    let plan = database.cli_ok(&["upgrade", "--plan"]).await;
     assert!(plan.stdout.contains("presence"), "{plan:?}");
-    database.must(&["upgrade"]).await;
-    database.must(&["verify", "--expect", "present"]).await;
+    database.cli_ok(&["upgrade"]).await;
+    database.cli_ok(&["verify", "--expect", "present"]).await;
 }

@@ -35,7 +35,7 @@ async fn users(database: &Database, name: &str) -> i64 {
 }
 
 /// The output of an example.
-async fn said(database: &Database, mut command: Command) -> String {
+async fn run_command(database: &Database, mut command: Command) -> String {
     let output = command.env("PGDSN", database.dsn()).kill_on_drop(true).output().await.unwrap();
     assert!(output.status.success(), "{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -44,7 +44,7 @@ async fn said(database: &Database, mut command: Command) -> String {
 async fn in_python(database: &Database, name: &str) -> String {
     let mut command = Command::new(python());
     command.arg(docs().join("examples").join(name));
-    said(database, command).await
+    run_command(database, command).await
 }
 
 /// `None` without Node.
@@ -56,7 +56,7 @@ async fn in_node(database: &Database, name: &str, args: &[&str]) -> Option<Strin
     fs::copy(docs().join("examples").join(name), &program).unwrap();
     let mut command = Command::new("node");
     command.arg(&program).args(args);
-    let said = said(database, command).await;
+    let said = run_command(database, command).await;
     fs::remove_file(program).unwrap();
     Some(said)
 }

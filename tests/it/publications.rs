@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use pgq_host_tests::{Database, Host, Plugins, Said, pgq_host, said};
+use pgq_host_tests::{CliOutput, Database, Host, Plugins, pgq_host, run_command};
 use serde_json::Value;
 
 async fn doctor(database: &Database) -> Vec<Value> {
     let mut command = pgq_host(&database.dsn());
     command.args(["doctor", "--json"]).env_remove("PGQ_HOST_PLUGINS").current_dir(std::env::temp_dir());
-    let Said { stdout, .. } = said(command).await;
+    let CliOutput { stdout, .. } = run_command(command).await;
     let all: Vec<Value> = serde_json::from_str(&stdout).unwrap();
     all.into_iter().filter(|finding| finding["check"] == "publications").collect()
 }
@@ -28,8 +28,8 @@ async fn a_publication_for_all_tables_stops_nothing() {
     .await;
     let log = host.stop().await;
     assert!(!log.contains("replica identity"), "{log}");
-    database.must(&["requeue", "--all"]).await;
-    database.must(&["cancel", &failing.to_string()]).await;
+    database.cli_ok(&["requeue", "--all"]).await;
+    database.cli_ok(&["cancel", &failing.to_string()]).await;
 
     assert!(database.count("SELECT count(*) FROM pgqueuer_attempt").await > 0);
     database.execute("UPDATE pgqueuer_attempt SET created = now() - interval '1 year'").await;
@@ -53,7 +53,7 @@ async fn a_publication_for_all_tables_stops_nothing() {
 }
 
 #[tokio::test]
-async fn a_published_table_without_an_identity_is_found_and_mended() {
+async fn a_published_table_without_an_identity_is_found_and_fixed() {
     let database = Database::new().await;
     assert_eq!(doctor(&database).await[0]["severity"], "ok");
     // As an earlier release created it.
@@ -74,18 +74,18 @@ async fn a_published_table_without_an_identity_is_found_and_mended() {
     assert!(found[1]["found"].to_string().contains("pgqueuer_attempt is in the publication deletes"), "{found:?}");
     database.execute(found[0]["remedy"].as_str().unwrap().split(';').next().unwrap()).await;
     assert_eq!(found[1]["remedy"], "pgq-host upgrade");
-    let differs = database.ask(&["verify", "--expect", "present"]).await;
+    let differs = database.run_cli(&["verify", "--expect", "present"]).await;
     assert!(
         differs.code == 1 && differs.stderr.contains("missing replica identity of pgqueuer_attempt"),
         "{differs:?}"
     );
-    let plan = database.must(&["upgrade", "--plan"]).await.stdout;
+    let plan = database.cli_ok(&["upgrade", "--plan"]).await.stdout;
     assert_eq!(plan.trim(), "ALTER TABLE \"pgqueuer_attempt\" REPLICA IDENTITY FULL;");
     // The script does it, too.
-    database.execute(&database.must(&["sql", "upgrade"]).await.stdout).await;
-    database.must(&["verify", "--expect", "present"]).await;
+    database.execute(&database.cli_ok(&["sql", "upgrade"]).await.stdout).await;
+    database.cli_ok(&["verify", "--expect", "present"]).await;
     database.execute("ALTER TABLE pgqueuer_attempt REPLICA IDENTITY DEFAULT").await;
-    database.must(&["upgrade"]).await;
-    database.must(&["verify", "--expect", "present"]).await;
+    database.cli_ok(&["upgrade"]).await;
+    database.cli_ok(&["verify", "--expect", "present"]).await;
     assert_eq!(database.queue().prune_attempts(Duration::from_secs(3600)).await.unwrap(), 1);
 }

@@ -57,7 +57,7 @@ async fn an_operator_can_have_a_fresh_instance_for_every_job() {
 }
 
 #[tokio::test]
-async fn an_instance_that_nobody_needs_goes() {
+async fn an_idle_instance_is_dropped() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
     let host = Host::start(&database, &plugins, &["--log-level", "debug"]).await;
     assert_eq!(run(&database, "counter", "").await, "1");
@@ -85,7 +85,7 @@ async fn only_an_instance_that_ended_well_is_kept() {
 }
 
 #[tokio::test]
-async fn what_is_counted_per_job_starts_anew_and_what_is_leaked_adds_up() {
+async fn counters_per_job_restart_and_leaks_add_up() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
     let host = Host::start(&database, &plugins, ONE_AT_A_TIME).await;
     // 600 KiB of log each, of the 1 MiB that a run may log.
@@ -183,7 +183,7 @@ async fn a_job_that_is_cancelled_leaves_its_batch_alone() {
     let (ids, host) = batch(&database, &plugins, "batch_kept", &["wait", "", "wait"]).await;
     let running = "SELECT count(*) FROM pgqueuer WHERE status = 'picked'";
     eventually("they run", async || database.count(running).await == 3).await;
-    database.must(&["cancel", &ids[0].to_string()]).await;
+    database.cli_ok(&["cancel", &ids[0].to_string()]).await;
     assert_eq!(fates(&database, &ids[1..]).await, ["3", "Cancelled"]);
     assert_eq!(database.output(ids[0]).await, None);
     host.stop().await;

@@ -52,8 +52,8 @@ async fn a_host_runs_on_the_schema_before_its_own_and_beside_an_upgrade() {
     let done = successful(&database).await;
     let many = database.enqueue_many("nap", 2_000, "1").await.len() as i64;
     eventually("some are done", async || successful(&database).await > done + 20).await;
-    database.must(&["upgrade"]).await;
-    database.must(&["verify", "--expect", "present"]).await;
+    database.cli_ok(&["upgrade"]).await;
+    database.cli_ok(&["verify", "--expect", "present"]).await;
     let new = Host::start(&database, &plugins, &["--max-concurrent-tasks", "10"]).await;
     // On a busy machine nothing may be left by now, and there must be work for both.
     let many = many + database.enqueue_many("nap", 500, "2").await.len() as i64;
@@ -102,8 +102,8 @@ async fn without_suspects_a_lost_worker_counts_as_a_failed_run_until_the_upgrade
         eventually("it is charged", async || database.count(&failures).await == 1).await;
     }
     database.wait_for(id, "failed").await;
-    database.must(&["upgrade"]).await;
-    database.must(&["verify", "--expect", "present"]).await;
+    database.cli_ok(&["upgrade"]).await;
+    database.cli_ok(&["verify", "--expect", "present"]).await;
     host.stop().await;
     let host = Host::start(&database, &plugins, &[]).await;
     all_outcomes(&database).await;
@@ -131,8 +131,8 @@ async fn a_host_runs_on_the_schema_after_its_own() {
     eventually("both are announced", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 2).await;
     all_outcomes(&database).await;
     // The tools of this release accept the next one's tables as their own, and remove nothing.
-    database.must(&["verify", "--expect", "present"]).await;
-    assert!(database.must(&["upgrade"]).await.stderr.contains("is up to date"));
+    database.cli_ok(&["verify", "--expect", "present"]).await;
+    assert!(database.cli_ok(&["upgrade"]).await.stderr.contains("is up to date"));
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer_progress").await, 0);
     for host in [running, started] {
         let log = host.stop().await;

@@ -19,7 +19,7 @@ const PAST: &str = "('-infinity', '4713-01-01 00:00:00+00 BC', '0001-01-01 00:00
 async fn all_verbs_answer(database: &Database) {
     for verb in ["failed", "stale", "workers", "backlog", "schedules", "doctor"] {
         for args in [vec![verb], vec![verb, "--json"]] {
-            let said = database.ask(&args).await;
+            let said = database.run_cli(&args).await;
             // Whatever else it finds wrong with the tests' server does not matter here.
             let fine = if verb == "doctor" {
                 (0..=1).contains(&said.code) && !said.stdout.contains("could not be looked at")
@@ -32,7 +32,7 @@ async fn all_verbs_answer(database: &Database) {
             }
         }
     }
-    database.must(&["plugin", "list", "--hosts"]).await;
+    database.cli_ok(&["plugin", "list", "--hosts"]).await;
 }
 
 /// A job of `show` with this status, whose `column` has this value, given as an SQL expression.
@@ -56,7 +56,7 @@ async fn odd(database: &Database, status: &str, column: &str, value: &str) {
 }
 
 #[tokio::test]
-async fn odd_values_in_any_column_cost_nobody_anything() {
+async fn odd_values_in_any_column_affect_only_their_row() {
     let (database, plugins, pages) =
         (Database::new().await, Plugins::with(&["hostile", "scheduled"]), Pages::anywhere());
     for status in ["queued", "picked", "failed"] {
@@ -131,7 +131,7 @@ async fn odd_values_in_any_column_cost_nobody_anything() {
     eventually("schedules tick on", async || database.count(ticks).await > before + 1).await;
     all_verbs_answer(&database).await;
     assert!(pages.get("/metrics").1.contains("pgq_host_queue_oldest_seconds{entrypoint="), "{}", host.log());
-    database.must(&["requeue", "--all"]).await;
+    database.cli_ok(&["requeue", "--all"]).await;
     eventually("what was held runs again", async || {
         database.count("SELECT count(*) FROM pgqueuer WHERE payload IS NOT NULL AND (status = 'failed' OR status = 'queued' AND execute_after <= now())").await == 0
     })
@@ -142,7 +142,7 @@ async fn odd_values_in_any_column_cost_nobody_anything() {
 
 /// The only job is due in years: jobs that arrive now must not wait for it.
 #[tokio::test]
-async fn a_lone_deferral_to_infinity_keeps_no_job_waiting() {
+async fn a_job_deferred_to_infinity_does_not_delay_others() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     database.execute("INSERT INTO pgqueuer (priority, status, entrypoint, execute_after) VALUES (0, 'queued', 'echo', 'infinity')").await;
     let host = Host::start(&database, &plugins, &[]).await;
@@ -154,7 +154,7 @@ async fn a_lone_deferral_to_infinity_keeps_no_job_waiting() {
 
 /// Such a job used to end every host that claimed it.
 #[tokio::test]
-async fn a_job_that_was_due_for_ever_runs() {
+async fn a_job_due_since_minus_infinity_runs() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     database.execute("INSERT INTO pgqueuer (priority, status, entrypoint, payload, execute_after, created) VALUES (0, 'queued', 'echo', 'x', '-infinity', '-infinity')").await;
     let mut host = Host::start(&database, &plugins, &["--mode", "drain"]).await;

@@ -73,7 +73,7 @@ fn all_different(ticks: &[DateTime<Utc>]) -> bool {
 }
 
 #[tokio::test]
-async fn declared_schedules_stand_in_the_table_as_pgqueuer_writes_them() {
+async fn declared_schedules_are_in_the_table_as_pgqueuer_writes_them() {
     let (database, _plugins, host) = scheduled(&NO_POLLING).await;
     let rows = "SELECT count(*) FROM pgqueuer_schedules";
     eventually("the rows are there", async || database.count(rows).await == 4).await;
@@ -246,7 +246,7 @@ async fn a_schedule_that_a_python_worker_died_with_is_taken_over_after_its_lease
 }
 
 #[tokio::test]
-async fn rows_of_nobody_are_reported_and_left_alone() {
+async fn orphaned_schedules_are_reported_and_left_alone() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["scheduled"]));
     database
         .execute(
@@ -293,7 +293,7 @@ async fn a_draining_host_runs_no_schedule() {
 }
 
 #[tokio::test]
-async fn without_schedules_the_table_is_left_in_peace() {
+async fn without_schedules_the_table_is_not_touched() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     // A role without the privilege would only notice by using the table.
     database.execute("ALTER TABLE pgqueuer_schedules RENAME COLUMN next_run TO gone").await;
@@ -304,7 +304,7 @@ async fn without_schedules_the_table_is_left_in_peace() {
 }
 
 #[tokio::test]
-async fn schedules_that_cannot_be_refuse_their_plugin_with_all_that_is_wrong() {
+async fn a_plugin_with_invalid_schedules_is_refused_with_all_mistakes() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["schedule-lies"]));
     let host = Host::start(&database, &plugins, &[]).await;
     let log = host.stop().await;
@@ -314,7 +314,7 @@ async fn schedules_that_cannot_be_refuse_their_plugin_with_all_that_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_delays_schedules_and_ends_nothing() {
+async fn a_database_that_is_down_delays_schedules_and_ends_nothing() {
     let (database, _plugins, host) = scheduled(&NO_POLLING).await;
     eventually("a tick ran", async || !ticks(&database, "tick").await.is_empty()).await;
     database.execute("ALTER TABLE pgqueuer_schedules RENAME TO away").await;
@@ -351,7 +351,7 @@ async fn schedules_follow_the_plugins_that_are_loaded_while_the_host_runs() {
 
 /// The server's clock was an hour ahead and went back, so what it wrote then is in the future.
 #[tokio::test]
-async fn a_schedule_that_the_servers_clock_left_an_hour_ahead_is_moved_back_and_said() {
+async fn a_schedule_that_the_servers_clock_left_an_hour_ahead_is_moved_back_and_logged() {
     let (database, plugins, host) = scheduled(&NO_POLLING).await;
     eventually("the schedules are there", async || {
         database.count("SELECT count(*) FROM pgqueuer_schedules").await >= 2
@@ -363,7 +363,7 @@ async fn a_schedule_that_the_servers_clock_left_an_hour_ahead_is_moved_back_and_
     // An operator postponed this one.
     let put_off = "UPDATE pgqueuer_schedules SET next_run = now() + interval '1 hour', last_run = now(), updated = now() WHERE entrypoint <> 'tick'";
     database.execute(put_off).await;
-    let examined = database.ask(&["doctor"]).await;
+    let examined = database.run_cli(&["doctor"]).await;
     assert!(examined.stdout.contains("ahead of the server's clock"), "{examined:?}");
     let before = made(&database, "tick").await;
     let host = Host::start(&database, &plugins, &NO_POLLING).await;
@@ -373,5 +373,5 @@ async fn a_schedule_that_the_servers_clock_left_an_hour_ahead_is_moved_back_and_
     assert_eq!(log.matches("the server's clock was ahead").count(), 1, "{log}");
     let still = "SELECT count(*) FROM pgqueuer_schedules WHERE entrypoint <> 'tick' AND next_run < now() + interval '50 minutes'";
     assert_eq!(database.count(still).await, 0, "what an operator put off is left alone");
-    assert!(!database.ask(&["doctor"]).await.stdout.contains("ahead of the server's clock"));
+    assert!(!database.run_cli(&["doctor"]).await.stdout.contains("ahead of the server's clock"));
 }

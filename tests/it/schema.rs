@@ -66,7 +66,7 @@ impl<'a> Pgq<'a> {
         (output.status.success(), said)
     }
 
-    async fn must(&self, args: &[&str]) -> String {
+    async fn cli_ok(&self, args: &[&str]) -> String {
         let (success, said) = self.run(args).await;
         assert!(success, "pgq {args:?}: {said}");
         said
@@ -74,9 +74,9 @@ impl<'a> Pgq<'a> {
 
     /// PgQueuer finds nothing to do and nothing missing.
     async fn is_content(&self) {
-        let said = self.must(&["upgrade", "--plan"]).await;
+        let said = self.cli_ok(&["upgrade", "--plan"]).await;
         assert!(said.contains("already up to date") && !said.contains("note:"), "{said}");
-        self.must(&["verify", "--expect", "present"]).await;
+        self.cli_ok(&["verify", "--expect", "present"]).await;
     }
 }
 
@@ -103,7 +103,7 @@ fn assert_same(left: &[String], right: &[String], context: &str) {
 /// A database that the real PgQueuer installed with default names, described by its catalog.
 async fn reference() -> Vec<String> {
     let db = Database::empty().await;
-    Pgq::new(&db).must(&["install"]).await;
+    Pgq::new(&db).cli_ok(&["install"]).await;
     everything(&mut db.connect().await, "public").await
 }
 
@@ -115,7 +115,7 @@ async fn install_makes_what_pgqueuer_makes() {
         for durability in [Durability::Durable, Durability::Balanced, Durability::Volatile] {
             let (theirs, ours) = (Database::empty().await, Database::empty().await);
             let pgq = Pgq { dsn: theirs.dsn(), prefix, schema };
-            pgq.must(&["install", "--durability", &durability.to_string()]).await;
+            pgq.cli_ok(&["install", "--durability", &durability.to_string()]).await;
 
             let (mut conn, names) = (ours.connect().await, names(prefix, schema));
             let options = InstallOptions { durability, create_schema: true };
@@ -170,9 +170,9 @@ async fn an_upgraded_release_is_like_a_fresh_install() {
         now.retain(|line| !line.starts_with("column pgqueuer_statistics.time_in_queue interval null=t"));
         assert_same(&now, &fresh, release);
 
-        let said = Pgq::new(&db).must(&["upgrade", "--plan"]).await;
+        let said = Pgq::new(&db).cli_ok(&["upgrade", "--plan"]).await;
         assert!(said.contains("already up to date"), "{release}: {said}");
-        Pgq::new(&db).must(&["verify", "--expect", "present"]).await;
+        Pgq::new(&db).cli_ok(&["verify", "--expect", "present"]).await;
     }
 }
 
@@ -182,7 +182,7 @@ async fn a_release_that_pgqueuer_upgraded_lacks_only_our_additions() {
         let (db, names) = (Database::empty().await, default_names());
         let mut conn = db.connect().await;
         run(&mut conn, sql).await;
-        Pgq::new(&db).must(&["upgrade"]).await;
+        Pgq::new(&db).cli_ok(&["upgrade"]).await;
         for finding in verify(&mut conn, &names, Expect::Present).await.expect("verifies") {
             assert!(finding.problem == Problem::Missing && is_ours(&finding.object), "{release}: {finding}");
         }
@@ -193,7 +193,7 @@ async fn a_release_that_pgqueuer_upgraded_lacks_only_our_additions() {
 async fn a_database_of_pgqueuers_is_adopted() {
     let (db, names) = (Database::empty().await, default_names());
     let mut conn = db.connect().await;
-    Pgq::new(&db).must(&["install"]).await;
+    Pgq::new(&db).cli_ok(&["install"]).await;
     let before = everything(&mut conn, "public").await;
 
     let error = schema::install(&mut conn, &names, &InstallOptions::default()).await.expect_err("refuses").to_string();
@@ -216,15 +216,15 @@ async fn pgqueuers_verbs_work_with_our_objects_present_and_leave_them_alone() {
     let before = everything(&mut conn, "public").await;
     let pgq = Pgq::new(&db);
 
-    let said = pgq.must(&["upgrade"]).await;
+    let said = pgq.cli_ok(&["upgrade"]).await;
     assert!(said.contains("already up to date"), "{said}");
     assert_same(&everything(&mut conn, "public").await, &before, "");
     let (installed, said) = pgq.run(&["install"]).await;
     assert!(!installed && said.contains("already installed"), "{said}");
 
     run(&mut conn, "INSERT INTO pgqueuer_output (job_id, entrypoint, output) VALUES (1, 'ep', 'x')").await;
-    pgq.must(&["uninstall"]).await;
-    pgq.must(&["verify", "--expect", "absent"]).await;
+    pgq.cli_ok(&["uninstall"]).await;
+    pgq.cli_ok(&["verify", "--expect", "absent"]).await;
     assert_eq!(
         findings(&mut conn, &names, Expect::Absent).await,
         [
@@ -264,8 +264,8 @@ async fn uninstall_removes_all_and_can_be_repeated() {
         }
         assert_eq!(everything(&mut conn, namespace).await, [""; 0]);
         assert_eq!(findings(&mut conn, &names, Expect::Absent).await, [""; 0]);
-        Pgq { dsn: db.dsn(), prefix: "", schema }.must(&["verify", "--expect", "absent"]).await;
-        Pgq { dsn: db.dsn(), prefix: "", schema }.must(&["install"]).await;
+        Pgq { dsn: db.dsn(), prefix: "", schema }.cli_ok(&["verify", "--expect", "absent"]).await;
+        Pgq { dsn: db.dsn(), prefix: "", schema }.cli_ok(&["install"]).await;
     }
 }
 
@@ -380,7 +380,7 @@ async fn a_job_that_is_queued_again_wakes_everybody_once_per_transaction() {
 }
 
 #[tokio::test]
-async fn what_was_damaged_is_told_and_repaired_and_nothing_else_is_touched() {
+async fn damage_is_reported_and_repaired_and_nothing_else_is_touched() {
     let (db, names) = (Database::empty().await, default_names());
     let mut conn = db.connect().await;
     install(&mut conn, &names).await;
@@ -450,10 +450,10 @@ async fn what_was_damaged_is_told_and_repaired_and_nothing_else_is_touched() {
 }
 
 #[tokio::test]
-async fn a_newer_pgqueuer_keeps_its_own_ways() {
+async fn a_newer_pgqueuers_schema_is_left_as_it_is() {
     let (db, names) = (Database::empty().await, default_names());
     let mut conn = db.connect().await;
-    Pgq::new(&db).must(&["install"]).await;
+    Pgq::new(&db).cli_ok(&["install"]).await;
     run(
         &mut conn,
         "CREATE INDEX pgqueuer_statistics_created ON pgqueuer_statistics (created); \
@@ -467,7 +467,7 @@ async fn a_newer_pgqueuer_keeps_its_own_ways() {
 }
 
 #[tokio::test]
-async fn a_type_nobody_ever_gave_stops_the_upgrade_before_it_starts() {
+async fn an_unexpected_type_stops_the_upgrade_before_it_starts() {
     let (db, names) = (Database::empty().await, default_names());
     let mut conn = db.connect().await;
     run(&mut conn, RELEASES[1].1).await;
@@ -544,7 +544,7 @@ async fn a_rebuild_that_fails_or_is_cut_off_leaves_an_index() {
     assert_eq!(plan.len(), 3, "{plan:#?}");
     run(&mut conn, &plan[..2].join(" ")).await;
     run(&mut conn, "DROP INDEX pgqueuer_picked_slot_idx").await;
-    let said = Pgq::new(&db).must(&["upgrade", "--plan"]).await;
+    let said = Pgq::new(&db).cli_ok(&["upgrade", "--plan"]).await;
     assert!(said.contains("RENAME TO pgqueuer_picked_slot_idx"), "PgQueuer knows the leftover: {said}");
     let done = upgrade(&mut conn, &names, &WIDEN).await.expect("goes on");
     assert!(done.len() == 1 && done[0].contains("RENAME TO pgqueuer_picked_slot_idx"), "{done:?}");
@@ -608,10 +608,10 @@ async fn an_upgrade_does_not_block_the_queue_behind_a_long_transaction() {
 async fn durability_is_switched_as_pgqueuer_switches_it() {
     let (db, names) = (Database::empty().await, default_names());
     let mut conn = db.connect().await;
-    Pgq::new(&db).must(&["install"]).await;
+    Pgq::new(&db).cli_ok(&["install"]).await;
     for level in [Durability::Volatile, Durability::Balanced, Durability::Durable] {
         let theirs = Database::empty().await;
-        Pgq::new(&theirs).must(&["install", "--durability", &level.to_string()]).await;
+        Pgq::new(&theirs).cli_ok(&["install", "--durability", &level.to_string()]).await;
         schema::set_durability(&mut conn, &names, level).await.expect("switches");
         let expected = everything(&mut theirs.connect().await, "public").await;
         assert_same(&pgqueuers(&mut conn, "public").await, &expected, &level.to_string());

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use pgq_host_tests::{Database, pgq, said};
+use pgq_host_tests::{Database, pgq, run_command};
 use sqlx::{AssertSqlSafe, Executor as _};
 
 /// Statement by statement, as psql would run it outside a transaction.
@@ -26,7 +26,7 @@ async fn run_script(database: &Database, script: &str) {
 }
 
 async fn plan(database: &Database) -> String {
-    database.must(&["upgrade", "--plan"]).await.stdout
+    database.cli_ok(&["upgrade", "--plan"]).await.stdout
 }
 
 #[tokio::test]
@@ -39,14 +39,14 @@ async fn the_script_brings_every_release_up_to_date_and_can_be_run_again() {
     for release in releases {
         let database = Database::empty().await;
         database.execute(&std::fs::read_to_string(&release).unwrap()).await;
-        let script = database.must(&["sql", "upgrade"]).await.stdout;
+        let script = database.cli_ok(&["sql", "upgrade"]).await.stdout;
         for _ in 0..2 {
             run_script(&database, &script).await;
         }
         assert_eq!(plan(&database).await, "", "{}", release.display());
         let mut command = pgq(&database.dsn());
         command.args(["upgrade", "--plan"]);
-        let theirs = said(command).await;
+        let theirs = run_command(command).await;
         assert_eq!((theirs.code, theirs.stdout.trim()), (0, ""), "{}: {theirs:?}", release.display());
     }
 }
@@ -55,8 +55,8 @@ async fn the_script_brings_every_release_up_to_date_and_can_be_run_again() {
 async fn the_script_makes_everything_where_there_is_nothing() {
     let database = Database::empty().await;
     let args = ["--schema", "jobs", "--prefix", "p_"];
-    let script = database.must(&[&["sql", "upgrade"][..], &args].concat()).await.stdout;
+    let script = database.cli_ok(&[&["sql", "upgrade"][..], &args].concat()).await.stdout;
     run_script(&database, &script).await;
     run_script(&database, &script).await;
-    assert_eq!(database.must(&[&["upgrade", "--plan"][..], &args].concat()).await.stdout, "");
+    assert_eq!(database.cli_ok(&[&["upgrade", "--plan"][..], &args].concat()).await.stdout, "");
 }

@@ -4,7 +4,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use pgq_host_tests::{Database, Host, Plugins, Said, eventually, pgq_host, said};
+use pgq_host_tests::{CliOutput, Database, Host, Plugins, eventually, pgq_host, run_command};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::process::Command;
 
@@ -101,7 +101,7 @@ async fn tables_that_change_under_prepared_statements_stop_nothing() {
 }
 
 #[tokio::test]
-async fn where_serializable_is_the_default_nothing_fails_for_anothers_sake() {
+async fn a_serializable_default_causes_no_conflicts() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(database.pool()).await.unwrap();
     database.execute(&format!("ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")).await;
@@ -112,9 +112,9 @@ async fn where_serializable_is_the_default_nothing_fails_for_anothers_sake() {
         let race = (0..6).map(|_| {
             let mut command = pgq_host(&database.dsn());
             command.args(["queue", "echo", "x", "--dedupe-key", &key, "--on-conflict", "skip"]);
-            said(command)
+            run_command(command)
         });
-        let all: Vec<Said> = futures(race).await;
+        let all: Vec<CliOutput> = futures(race).await;
         assert!(all.iter().all(|said| said.code == 0), "{all:?}");
         database.enqueue_many("echo", 200, "x").await;
     }
@@ -150,13 +150,13 @@ async fn two_sessions_are_enough_for_a_host() {
 }
 
 #[tokio::test]
-async fn announcements_that_went_with_their_table_are_made_again_at_once() {
+async fn announcements_that_were_dropped_with_their_table_are_repeated_at_once() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let hosts = [Host::start(&database, &plugins, &[]).await, Host::start(&database, &plugins, &[]).await];
     for verb in [&["uninstall", "--yes"][..], &["install"]] {
         let mut command = pgq_host(&database.dsn());
         command.args(verb);
-        let said = said(command).await;
+        let said = run_command(command).await;
         assert_eq!(said.code, 0, "{said:?}");
     }
     let installed = std::time::Instant::now();

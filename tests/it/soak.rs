@@ -21,7 +21,7 @@ const MIX: &[(&str, usize)] = &[
 ];
 
 #[tokio::test]
-async fn a_tenth_of_hostile_jobs_costs_nothing_but_themselves() {
+async fn hostile_jobs_affect_only_themselves() {
     let jobs: usize = std::env::var("PGQ_SOAK_JOBS").map_or(10_000, |text| text.parse().expect("a number of jobs"));
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     // The hostile jobs must run rather than be paused.

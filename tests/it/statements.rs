@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use pgq_host_tests::{Database, said};
+use pgq_host_tests::{Database, run_command};
 use pgq_queue::names::{NameSettings, Names};
 use pgq_queue::{SchemaFeatures, WORKER_STATEMENTS, session_settings};
 use sqlx::{
@@ -108,7 +108,7 @@ async fn statements_of_other_names_and_of_a_database_without_additions_are_valid
     let names = Names::new(&settings, |_| None).expect("valid names");
     let mut install = pgq_host_tests::pgq_host(&database.dsn());
     install.args(["--prefix", "My_", "--schema", "jobs", "install"]);
-    assert_eq!(said(install).await.code, 0);
+    assert_eq!(run_command(install).await.code, 0);
     let mut connection = PgConnection::connect(&database.dsn()).await.expect("it answers");
     for statement in WORKER_STATEMENTS {
         described(&mut connection, &statement.render(&names, SchemaFeatures::ALL)).await;
@@ -126,10 +126,10 @@ async fn statements_of_other_names_and_of_a_database_without_additions_are_valid
 #[tokio::test]
 async fn sql_worker_prints_what_can_be_prepared() {
     let database = Database::new().await;
-    let all = database.must(&["sql", "worker"]).await.stdout;
+    let all = database.cli_ok(&["sql", "worker"]).await.stdout;
     let printed = all.lines().filter(|line| line.ends_with(';') && !line.starts_with("--")).count();
     assert_eq!(printed, WORKER_STATEMENTS.len());
-    let one = database.must(&["sql", "worker", "has_work"]).await.stdout;
+    let one = database.cli_ok(&["sql", "worker", "has_work"]).await.stdout;
     assert!(
         one.starts_with("-- has_work\n--\n")
             && one.contains("-- $1 text[]  entrypoints\n")
@@ -139,6 +139,6 @@ async fn sql_worker_prints_what_can_be_prepared() {
     database.execute(&format!("PREPARE has_work AS {one}")).await;
     let mut unknown = pgq_host_tests::pgq_host(&database.dsn());
     unknown.args(["sql", "worker", "klaim"]);
-    let unknown = said(unknown).await;
+    let unknown = run_command(unknown).await;
     assert!(unknown.code == 2 && unknown.stderr.contains("no statement \"klaim\"; it has claim, "), "{unknown:?}");
 }

@@ -19,7 +19,7 @@ async fn sigterm_lets_running_jobs_end_and_claims_no_more() {
     let host = Host::start(&database, &plugins, &["--max-concurrent-tasks", "2"]).await;
     let ids = database.enqueue_many("nap", 4, "1000").await;
     // A claimed job has not necessarily started.
-    eventually("two have begun", async || host.log().matches("napping").count() == 2).await;
+    eventually("two have started", async || host.log().matches("napping").count() == 2).await;
     let log = host.stop().await;
     for id in &ids[..2] {
         assert_eq!(database.history(*id).await, ["queued", "picked", "successful"], "{log}");
@@ -34,7 +34,7 @@ async fn sigterm_passes_no_slot_on() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &[]).await;
     let ids = database.enqueue_many("nap_limited", 4, "1000").await;
-    eventually("two have begun", async || host.log().matches("napping").count() == 2).await;
+    eventually("two have started", async || host.log().matches("napping").count() == 2).await;
     let log = host.stop().await;
     for id in &ids[..2] {
         assert_eq!(database.history(*id).await, ["queued", "picked", "successful"], "{log}");
@@ -45,7 +45,7 @@ async fn sigterm_passes_no_slot_on() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_handed_a_slot_during_a_stop_is_run_or_put_back() {
+async fn a_job_that_is_handed_a_slot_during_a_stop_runs_or_is_requeued() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let mut host = Host::start(&database, &plugins, &[]).await;
     let ids = database.enqueue_many("nap_limited", 4, "500").await;
@@ -104,7 +104,7 @@ async fn a_second_signal_does_not_wait_for_the_drain() {
 }
 
 #[tokio::test]
-async fn a_guest_that_asks_is_told_to_stop_and_can_end_in_order() {
+async fn a_guest_that_asks_is_told_to_stop_and_can_finish_properly() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &[]).await;
     let id = database.enqueue("obedient", "").await;
@@ -224,7 +224,7 @@ async fn a_job_that_keeps_losing_its_worker_is_held_in_the_end() {
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_was_lost_is_found_by_the_very_host_that_made_it() {
+async fn a_claim_whose_answer_was_lost_is_found_by_the_host_that_made_it() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--heartbeat-timeout", "1"]).await;
     let held = database.enqueue("nap", "3000").await;

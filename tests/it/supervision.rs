@@ -19,7 +19,7 @@ const TASKS: [&str; 11] = [
 ];
 
 #[tokio::test]
-async fn a_host_whose_task_fails_names_it_puts_its_jobs_back_and_ends() {
+async fn a_host_whose_task_fails_names_it_requeues_its_jobs_and_ends() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let folder = tempfile::tempdir().unwrap();
     for (number, task) in TASKS.iter().enumerate() {

@@ -83,7 +83,7 @@ async fn only_a_job_that_had_begun_alone_is_charged() {
     assert_eq!(said["additional_context"]["began_alone"], true);
 
     // A requeued job keeps its history: it starts alone. An outcome clears that.
-    database.must(&["requeue", &ids[0].to_string()]).await;
+    database.cli_ok(&["requeue", &ids[0].to_string()]).await;
     let jobs = claim(&worker, "echo").await;
     let held = jobs.iter().find(|job| job.id == ids[0]).expect("requeued");
     assert_eq!(held.suspicion, ALONE(0));
@@ -119,7 +119,7 @@ async fn a_slot_that_is_passed_on_brings_the_suspicion_along() {
 }
 
 #[tokio::test]
-async fn a_host_that_dies_at_its_claim_time_after_time_costs_no_job_anything() {
+async fn no_job_is_charged_for_a_host_that_dies_at_its_claim_again_and_again() {
     const JOBS: i64 = 100;
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let mut doomed = Host::start(&database, &plugins, &[]).await;
@@ -145,7 +145,7 @@ async fn a_host_that_dies_at_its_claim_time_after_time_costs_no_job_anything() {
 }
 
 #[tokio::test]
-async fn one_job_that_kills_its_hosts_takes_no_other_with_it() {
+async fn a_job_that_kills_its_hosts_affects_no_other_job() {
     const HARMLESS: usize = 400;
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     database.enqueue_many("nap", HARMLESS / 2, "5").await;
@@ -180,7 +180,7 @@ async fn one_job_that_kills_its_hosts_takes_no_other_with_it() {
 }
 
 #[tokio::test]
-async fn a_host_that_crashes_in_a_loop_beside_a_healthy_one_costs_no_job_anything() {
+async fn no_job_is_charged_for_a_host_that_crashes_in_a_loop_beside_a_healthy_one() {
     const JOBS: i64 = 4_000;
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let args = ["--max-concurrent-tasks", "20"];
@@ -215,7 +215,7 @@ async fn a_host_that_crashes_in_a_loop_beside_a_healthy_one_costs_no_job_anythin
 }
 
 #[tokio::test]
-async fn nothing_else_begins_beside_a_job_that_is_to_be_alone() {
+async fn nothing_else_starts_beside_a_job_that_must_run_alone() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let alone = database.enqueue("nap", "2000").await;
     let beside = database.enqueue_many("nap", 20, "1").await;
@@ -234,7 +234,7 @@ async fn nothing_else_begins_beside_a_job_that_is_to_be_alone() {
 }
 
 #[tokio::test]
-async fn what_a_stop_gives_back_is_no_suspect() {
+async fn a_job_released_at_a_stop_is_not_a_suspect() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--drain-timeout", "0.2"]).await;
     database.enqueue_many("nap", 30, "3600000").await;

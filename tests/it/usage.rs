@@ -3,23 +3,23 @@
 
 use std::process::Stdio;
 
-use pgq_host_tests::{Database, Host, Plugins, Said, eventually, pgq_host, said};
+use pgq_host_tests::{CliOutput, Database, Host, Plugins, eventually, pgq_host, run_command};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 /// These commands reach no database: the mistake is found before.
-async fn alone(args: &[&str], variables: &[(&str, &str)]) -> Said {
+async fn alone(args: &[&str], variables: &[(&str, &str)]) -> CliOutput {
     let mut command = pgq_host("postgresql://u@127.0.0.1:1/d");
     command.args(args).envs(variables.iter().copied());
-    said(command).await
+    run_command(command).await
 }
 
 /// Arguments, variables, and what the error must name.
 type Misuse<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
 
 #[tokio::test]
-async fn what_cannot_be_meant_ends_with_2_and_what_fails_with_1() {
+async fn usage_errors_exit_with_2_and_failures_with_1() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("pgq-host.toml");
     std::fs::write(&config, "[run]\nbatchsize = 1\n").unwrap();
@@ -98,7 +98,7 @@ async fn postgresqls_errors_come_with_hint_and_sqlstate_and_without_lines_of_its
         (&["grant", "nobody_of_this_name", "--apply"], "does not exist", "(SQLSTATE 42704)"),
     ];
     for (args, words, sqlstate) in refused {
-        let said = database.ask(args).await;
+        let said = database.run_cli(args).await;
         assert_eq!(said.code, 1, "{said:?}");
         assert!(said.stderr.contains(words) && said.stderr.trim_end().ends_with(sqlstate), "{said:?}");
         assert!(!said.stderr.contains(" at line "), "{said:?}");
@@ -108,14 +108,14 @@ async fn postgresqls_errors_come_with_hint_and_sqlstate_and_without_lines_of_its
     for args in [&["backlog"][..], &["verify", "--expect", "present"], &["doctor"]] {
         let mut command = pgq_host(&format!("{base}/nowhere_to_be_found"));
         command.args(args);
-        let said = said(command).await;
+        let said = run_command(command).await;
         let all = format!("{}{}", said.stdout, said.stderr);
         assert!(said.code == 1 && all.contains("(SQLSTATE 3D000)") && !all.contains(" at line "), "{said:?}");
     }
 }
 
 #[tokio::test]
-async fn every_result_is_to_be_had_as_json() {
+async fn every_result_is_available_as_json() {
     let database = Database::empty().await;
     let here = json!({ "schema": null, "queue_table": "pgqueuer" });
     let with = |key: &str, value: serde_json::Value| {
@@ -123,30 +123,33 @@ async fn every_result_is_to_be_had_as_json() {
         object[key] = value;
         object
     };
-    let missing = database.ask(&["verify", "--expect", "present", "--json"]).await;
+    let missing = database.run_cli(&["verify", "--expect", "present", "--json"]).await;
     assert_eq!(missing.code, 1);
     let missing = missing.json();
     let table = json!({ "problem": "missing", "object": "table pgqueuer", "detail": "" });
     assert!(missing.as_array().unwrap().contains(&table), "{missing}");
     assert_eq!(
-        database.must(&["install", "--durability", "balanced", "--json"]).await.json(),
+        database.cli_ok(&["install", "--durability", "balanced", "--json"]).await.json(),
         with("durability", json!("balanced"))
     );
-    assert_eq!(database.must(&["durability", "durable", "--json"]).await.json(), with("durability", json!("durable")));
-    assert_eq!(database.must(&["autovac", "--json"]).await.json(), with("autovac", json!("recommended")));
-    assert_eq!(database.must(&["autovac", "--rollback", "--json"]).await.json(), with("autovac", json!("server")));
-    assert_eq!(database.must(&["verify", "--expect", "present", "--json"]).await.json(), json!([]));
+    assert_eq!(
+        database.cli_ok(&["durability", "durable", "--json"]).await.json(),
+        with("durability", json!("durable"))
+    );
+    assert_eq!(database.cli_ok(&["autovac", "--json"]).await.json(), with("autovac", json!("recommended")));
+    assert_eq!(database.cli_ok(&["autovac", "--rollback", "--json"]).await.json(), with("autovac", json!("server")));
+    assert_eq!(database.cli_ok(&["verify", "--expect", "present", "--json"]).await.json(), json!([]));
 
     database.execute("DROP INDEX pgqueuer_log_status").await;
     let index = "CREATE INDEX pgqueuer_log_status ON \"pgqueuer_log\" USING btree (status);";
-    assert_eq!(database.must(&["upgrade", "--plan", "--json"]).await.json(), with("planned", json!([index])));
-    assert_eq!(database.must(&["upgrade", "--json"]).await.json(), with("applied", json!([index])));
-    assert_eq!(database.must(&["upgrade", "--json"]).await.json(), with("applied", json!([])));
-    let granted = database.must(&["grant", "worker", "--json"]).await.json();
+    assert_eq!(database.cli_ok(&["upgrade", "--plan", "--json"]).await.json(), with("planned", json!([index])));
+    assert_eq!(database.cli_ok(&["upgrade", "--json"]).await.json(), with("applied", json!([index])));
+    assert_eq!(database.cli_ok(&["upgrade", "--json"]).await.json(), with("applied", json!([])));
+    let granted = database.cli_ok(&["grant", "worker", "--json"]).await.json();
     assert!(granted["planned"][2].as_str().unwrap().starts_with("GRANT SELECT"), "{granted}");
 
     let queue = async |args: &[&str]| {
-        database.ask(&[&["queue", "work", "x", "--dedupe-key", "k", "--json"], args].concat()).await
+        database.run_cli(&[&["queue", "work", "x", "--dedupe-key", "k", "--json"], args].concat()).await
     };
     let first = queue(&[]).await.json();
     assert_eq!(first["result"], "enqueued");
@@ -155,10 +158,10 @@ async fn every_result_is_to_be_had_as_json() {
     assert_eq!(queue(&["--on-conflict", "update_priority", "--priority", "3"]).await.json(), raised);
     let taken = queue(&[]).await;
     assert_eq!((taken.code, taken.json()), (1, json!({ "result": "dedupe_key_taken", "dedupe_key": "k" })));
-    assert_eq!(database.must(&["plugin", "reload", "--json"]).await.json(), json!({ "told": 0 }));
+    assert_eq!(database.cli_ok(&["plugin", "reload", "--json"]).await.json(), json!({ "told": 0 }));
     let lost = json!({ "queued": 1, "running": 0, "failed": 0, "hosts": 0 });
-    assert_eq!(database.must(&["uninstall", "--yes", "--json"]).await.json(), with("lost", lost));
-    assert_eq!(database.must(&["verify", "--expect", "absent", "--json"]).await.json(), json!([]));
+    assert_eq!(database.cli_ok(&["uninstall", "--yes", "--json"]).await.json(), with("lost", lost));
+    assert_eq!(database.cli_ok(&["verify", "--expect", "absent", "--json"]).await.json(), json!([]));
 }
 
 #[tokio::test]
@@ -166,11 +169,11 @@ async fn an_upgrade_grants_what_it_added_when_it_is_told_to_whom() {
     let database = Database::empty().await;
     let role = format!("upgraded_{}", std::process::id());
     database.execute(&format!("CREATE ROLE {role}")).await;
-    let plan = database.must(&["upgrade", "--plan", "--grant", &role]).await.stdout;
+    let plan = database.cli_ok(&["upgrade", "--plan", "--grant", &role]).await.stdout;
     assert!(plan.contains("CREATE TABLE") && plan.contains(&format!("TO \"{role}\"")), "{plan}");
     let mut command = pgq_host(&database.dsn());
     command.arg("upgrade").env("PGQ_HOST_GRANT", &role);
-    let said = said(command).await;
+    let said = run_command(command).await;
     assert!(said.code == 0 && said.stderr.contains(&format!("The role {role:?} can now run workers")), "{said:?}");
     let may = format!("SELECT has_table_privilege('{role}', 'pgqueuer_host', 'UPDATE')::int::bigint");
     assert_eq!(database.count(&may).await, 1);
@@ -178,13 +181,13 @@ async fn an_upgrade_grants_what_it_added_when_it_is_told_to_whom() {
 }
 
 #[tokio::test]
-async fn uninstall_takes_nothing_that_is_in_use_unasked() {
+async fn uninstall_asks_before_it_removes_what_is_in_use() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
     database.enqueue_many("nobodys", 3, "x").await;
     database.execute("UPDATE pgqueuer SET status = 'failed' WHERE id = (SELECT max(id) FROM pgqueuer)").await;
     let host = Host::start(&database, &plugins, &[]).await;
     eventually("it is announced", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 1).await;
-    let refused = database.ask(&["uninstall"]).await;
+    let refused = database.run_cli(&["uninstall"]).await;
     assert_eq!(refused.code, 1, "{refused:?}");
     for word in ["2 queued, 0 running and 1 failed job(s)", "1 host(s)", "--yes"] {
         assert!(refused.stderr.contains(word), "{word}: {refused:?}");
@@ -204,9 +207,9 @@ async fn uninstall_takes_nothing_that_is_in_use_unasked() {
         );
     }
     // As in PgQueuer, for whose runbooks this matters: nothing is lost here.
-    database.must(&["install"]).await;
-    database.must(&["uninstall"]).await;
-    database.must(&["uninstall"]).await;
+    database.cli_ok(&["install"]).await;
+    database.cli_ok(&["uninstall"]).await;
+    database.cli_ok(&["uninstall"]).await;
 }
 
 /// `uninstall` in its own terminal, as `script` creates one. `None`, with a message, on a machine
@@ -296,7 +299,7 @@ async fn a_server_before_14_is_refused_by_every_verb() {
     ] {
         let mut command = pgq_host(&dsn);
         command.args(args);
-        let said = said(command).await;
+        let said = run_command(command).await;
         assert!(
             said.code == 1
                 && said.stderr.contains("the server is PostgreSQL 13, and pgq-host needs PostgreSQL 14 or later"),

@@ -1,20 +1,20 @@
 //! The verbs for operators: the same answers as the real PgQueuer's on the same database, and
 //! better ones where those are wrong.
 
-use pgq_host_tests::{Database, Host, Plugins, eventually, pgq, pgq_host, said};
+use pgq_host_tests::{Database, Host, Plugins, eventually, pgq, pgq_host, run_command};
 use serde_json::{Value, json};
 
 /// PgQueuer's command line.
 async fn theirs(database: &Database, args: &[&str]) -> Value {
     let mut command = pgq(&database.dsn());
     command.args(args);
-    let said = said(command).await;
+    let said = run_command(command).await;
     assert_eq!(said.code, 0, "pgq {args:?}: {said:?}");
     said.json()
 }
 
 async fn ours(database: &Database, args: &[&str]) -> Value {
-    database.must(args).await.json()
+    database.cli_ok(args).await.json()
 }
 
 /// Timestamps as instants, and ages, which grow between two calls, as whole minutes.
@@ -60,16 +60,16 @@ async fn populated() -> Database {
 
 #[tokio::test]
 async fn the_version_names_revision_engine_and_contract() {
-    let ask = async |flag: &str| {
+    let run_cli = async |flag: &str| {
         let mut command = pgq_host("");
         command.arg(flag);
-        said(command).await.stdout
+        run_command(command).await.stdout
     };
-    let long = ask("--version").await;
+    let long = run_cli("--version").await;
     let lines: Vec<&str> = long.lines().collect();
     assert!(lines[0].starts_with(concat!("pgq-host ", env!("CARGO_PKG_VERSION"))), "{long}");
     assert!(lines[1].starts_with("wasmtime 48.") && lines[2] == "pgq:plugin 0.1.0", "{long}");
-    assert_eq!(ask("-V").await.trim_end(), lines[0]);
+    assert_eq!(run_cli("-V").await.trim_end(), lines[0]);
     // In a repository, it is a commit of that.
     let git = |args: &[&str]| {
         let told = std::process::Command::new("git").args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();
@@ -102,14 +102,14 @@ async fn json_is_pgqueuers_field_by_field() {
 }
 
 #[tokio::test]
-async fn headers_that_are_no_object_are_listed_too() {
+async fn headers_that_are_not_an_object_are_listed_too() {
     let database = Database::new().await;
     let insert = "INSERT INTO pgqueuer (priority, entrypoint, status, headers) VALUES (0, 'e', 'failed', '[1, 2]')";
     database.execute(insert).await;
     assert_eq!(ours(&database, &["failed", "--json"]).await[0]["headers"], json!([1, 2]));
     let mut command = pgq(&database.dsn());
     command.args(["failed", "--json"]);
-    assert_eq!(said(command).await.code, 1, "the real one cannot");
+    assert_eq!(run_command(command).await.code, 1, "the real one cannot");
 }
 
 #[tokio::test]
@@ -123,10 +123,10 @@ async fn an_empty_queue_is_an_empty_array_or_a_line_on_stderr_and_exits_0() {
         ("schedules", "No schedules."),
     ] {
         assert_eq!(ours(&database, &[verb, "--json"]).await, json!([]), "{verb}");
-        let said = database.must(&[verb]).await;
+        let said = database.cli_ok(&[verb]).await;
         assert_eq!((said.stdout.as_str(), said.stderr.trim()), ("", line), "{verb}");
     }
-    assert_eq!(database.must(&["requeue", "--all"]).await.stderr.trim(), "No failed jobs.");
+    assert_eq!(database.cli_ok(&["requeue", "--all"]).await.stderr.trim(), "No failed jobs.");
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn tables_show_what_a_person_needs_and_no_control_characters() {
     .execute(database.pool())
     .await
     .unwrap();
-    let said = database.must(&["failed"]).await;
+    let said = database.cli_ok(&["failed"]).await;
     let lines: Vec<&str> = said.stdout.lines().collect();
     assert_eq!(lines.len(), 3, "{said:?}");
     for part in [&id.to_string(), "bell\\x07\\x1b[2J", " 5 ", "ValueError: boom\\nxxx", "..."] {
@@ -166,7 +166,7 @@ async fn held(database: &Database, key: Option<&str>) -> i64 {
 }
 
 #[tokio::test]
-async fn requeue_answers_for_each_id_and_one_conflict_keeps_no_other_back() {
+async fn requeue_reports_on_each_id_and_one_conflict_does_not_affect_others() {
     let database = Database::new().await;
     let (free, taken, first, second) = (
         held(&database, None).await,
@@ -187,12 +187,12 @@ async fn requeue_answers_for_each_id_and_one_conflict_keeps_no_other_back() {
     let ids = [second, free, taken, first, queued, done, 999, free].map(|id| id.to_string());
     let mut command = pgq(&database.dsn());
     command.arg("requeue").args(&ids);
-    assert_eq!(said(command).await.code, 1);
+    assert_eq!(run_command(command).await.code, 1);
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'failed'").await, 4);
 
     let mut args = vec!["requeue", "--json"];
     args.extend(ids.iter().map(String::as_str));
-    let said = database.ask(&args).await;
+    let said = database.run_cli(&args).await;
     assert_eq!(said.code, 1, "{said:?}");
     assert_eq!(
         said.json(),
@@ -216,7 +216,7 @@ async fn requeue_answers_for_each_id_and_one_conflict_keeps_no_other_back() {
     assert_eq!(database.history(free).await, ["queued", "queued"]);
     assert_eq!(database.history(taken).await, ["queued"]);
 
-    let said = database.ask(&["requeue", &taken.to_string()]).await;
+    let said = database.run_cli(&["requeue", &taken.to_string()]).await;
     assert_eq!(
         (said.code, said.stdout.trim()),
         (1, format!("Job {taken}: not re-queued: its dedupe key \"taken\" now belongs to job {queued}.").as_str())
@@ -224,22 +224,22 @@ async fn requeue_answers_for_each_id_and_one_conflict_keeps_no_other_back() {
 }
 
 #[tokio::test]
-async fn requeue_of_an_entrypoint_or_of_all_takes_thousands() {
+async fn requeue_of_an_entrypoint_or_of_all_handles_thousands() {
     let database = Database::new().await;
     database.enqueue_many("one", 2500, "x").await;
     database.enqueue_many("two", 10, "x").await;
     database.execute("UPDATE pgqueuer SET status = 'failed'").await;
-    let said = database.must(&["requeue", "--entrypoint", "two"]).await;
+    let said = database.cli_ok(&["requeue", "--entrypoint", "two"]).await;
     assert_eq!((said.stdout.as_str(), said.stderr.trim()), ("", "Re-queued 10 of 10 job(s)."));
-    assert_eq!(database.must(&["requeue", "--all"]).await.stderr.trim(), "Re-queued 2500 of 2500 job(s).");
+    assert_eq!(database.cli_ok(&["requeue", "--all"]).await.stderr.trim(), "Re-queued 2500 of 2500 job(s).");
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'queued'").await, 2510);
     for usage in [&["requeue"][..], &["requeue", "--all", "1"], &["requeue", "x"], &["cancel"]] {
-        assert_eq!(database.ask(usage).await.code, 2, "{usage:?}");
+        assert_eq!(database.run_cli(usage).await.code, 2, "{usage:?}");
     }
 }
 
 #[tokio::test]
-async fn a_key_that_is_taken_while_requeue_looks_is_reported_not_an_error() {
+async fn a_key_that_is_taken_during_requeue_is_reported_and_is_not_an_error() {
     let database = Database::new().await;
     let id = held(&database, Some("k")).await;
     let mut other = database.pool().begin().await.unwrap();
@@ -251,7 +251,7 @@ async fn a_key_that_is_taken_while_requeue_looks_is_reported_not_an_error() {
     .unwrap();
     let mut command = pgq_host(&database.dsn());
     command.args(["requeue", "--json", &id.to_string()]);
-    let requeue = tokio::spawn(said(command));
+    let requeue = tokio::spawn(run_command(command));
     // Its first query found the key free. Its write waits for the other transaction.
     eventually("requeue waits for the key", async || {
         database.count("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'transactionid' AND datname = current_database()").await
@@ -268,7 +268,7 @@ async fn a_key_that_is_taken_while_requeue_looks_is_reported_not_an_error() {
 }
 
 #[tokio::test]
-async fn cancel_takes_queued_held_and_running_jobs_away_and_tells_the_worker() {
+async fn cancel_removes_queued_held_and_running_jobs_and_notifies_the_worker() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let host = Host::start(&database, &plugins, &["--max-concurrent-tasks", "1"]).await;
     let running = database.enqueue("nap", "3600000").await;
@@ -280,7 +280,7 @@ async fn cancel_takes_queued_held_and_running_jobs_away_and_tells_the_worker() {
     listener.listen("ch_pgqueuer").await.unwrap();
 
     let ids = [running, failed, queued, 4711].map(|id| id.to_string());
-    let said = database.ask(&["cancel", "--json", &ids[0], &ids[1], &ids[2], &ids[3]]).await;
+    let said = database.run_cli(&["cancel", "--json", &ids[0], &ids[1], &ids[2], &ids[3]]).await;
     assert_eq!(said.code, 1, "{said:?}");
     assert_eq!(
         said.json(),
@@ -307,7 +307,7 @@ async fn cancel_takes_queued_held_and_running_jobs_away_and_tells_the_worker() {
     assert_eq!(database.history(queued).await, ["queued", "canceled"]);
     assert!(host.stop().await.contains("cancelled while it ran"));
 
-    let said = database.ask(&["cancel", &queued.to_string()]).await;
+    let said = database.run_cli(&["cancel", &queued.to_string()]).await;
     assert_eq!(
         (said.code, said.stdout.trim()),
         (1, format!("Job {queued}: no longer exists; its log ends with canceled.").as_str())
@@ -320,37 +320,37 @@ async fn more_ids_than_fit_into_a_notification_are_cancelled() {
     let ids: Vec<String> = database.enqueue_many("work", 1000, "x").await.iter().map(ToString::to_string).collect();
     let mut args = vec!["cancel"];
     args.extend(ids.iter().map(String::as_str));
-    assert!(database.must(&args).await.stderr.contains("Cancelled 1000 of 1000"));
+    assert!(database.cli_ok(&args).await.stderr.contains("Cancelled 1000 of 1000"));
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0);
 }
 
 #[tokio::test]
-async fn queue_meets_a_taken_key_in_three_ways() {
+async fn queue_handles_a_taken_key_in_three_ways() {
     let database = Database::new().await;
     let queue = ["queue", "work", "x", "--dedupe-key", "k", "--priority"];
     let with = |priority, mode| [&queue[..], &[priority, "--on-conflict", mode]].concat();
-    let first = database.must(&with("5", "update_priority")).await.stdout;
+    let first = database.cli_ok(&with("5", "update_priority")).await.stdout;
     let id = database.count("SELECT id FROM pgqueuer").await;
     assert_eq!(first.trim(), format!("Enqueued job {id}."));
     let updated = "SELECT (extract(epoch FROM updated) * 1000000)::bigint FROM pgqueuer";
     let before = database.count(updated).await;
     for (asked, becomes) in [("3", 5), ("9", 9)] {
-        let said = database.must(&with(asked, "update_priority")).await;
+        let said = database.cli_ok(&with(asked, "update_priority")).await;
         assert_eq!(said.stdout.trim(), format!("Job {id} already has the dedupe key; its priority is now {becomes}."));
         assert_eq!(database.count("SELECT priority::bigint FROM pgqueuer").await, becomes);
     }
     assert_eq!(database.count(updated).await, before, "`updated` tells claims apart, and is left alone");
     assert_eq!(database.history(id).await, ["queued"], "only a new job is logged");
-    let said = database.must(&with("1", "skip")).await;
+    let said = database.cli_ok(&with("1", "skip")).await;
     assert!(said.stdout.contains("Skipped"), "{said:?}");
-    let said = database.ask(&with("1", "raise")).await;
+    let said = database.run_cli(&with("1", "raise")).await;
     assert!(said.code == 1 && said.stderr.contains("dedupe key \"k\""), "{said:?}");
-    assert_eq!(database.ask(&with("1", "replace")).await.code, 2);
+    assert_eq!(database.run_cli(&with("1", "replace")).await.code, 2);
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 1);
 }
 
 #[tokio::test]
-async fn schedules_are_listed_and_taken_out_by_id_or_entrypoint() {
+async fn schedules_are_listed_and_removed_by_id_or_entrypoint() {
     let database = Database::new().await;
     database
         .execute(
@@ -362,7 +362,7 @@ async fn schedules_are_listed_and_taken_out_by_id_or_entrypoint() {
     let column = |key: &str| listed.as_array().unwrap().iter().map(|row| row[key].clone()).collect::<Vec<_>>();
     assert_eq!(column("entrypoint"), ["b", "a", "a", "c"], "PgQueuer's order");
     assert_eq!(column("last_run")[2], Value::Null);
-    let said = database.must(&["schedules", "--remove", "a", "-r", "3", "-r", "99", "-r", "nobody"]).await;
+    let said = database.cli_ok(&["schedules", "--remove", "a", "-r", "3", "-r", "99", "-r", "nobody"]).await;
     assert_eq!(said.stdout.lines().count(), 3, "{said:?}");
     assert!(said.stdout.contains("1 1 * * *"), "{said:?}");
     for line in ["Removed 3 schedule(s).", "There is no schedule 99.", "There is no schedule of \"nobody\"."] {
@@ -403,23 +403,23 @@ async fn reloptions(database: &Database) -> Vec<(String, Vec<String>)> {
 }
 
 #[tokio::test]
-async fn autovac_sets_what_pgqueuers_does_and_takes_it_back() {
+async fn autovac_sets_what_pgqueuers_does_and_undoes_it() {
     let (one, other) = (Database::new().await, Database::new().await);
     let before = reloptions(&one).await;
-    one.must(&["autovac"]).await;
+    one.cli_ok(&["autovac"]).await;
     let mut command = pgq(&other.dsn());
     command.arg("autovac");
-    assert_eq!(said(command).await.code, 0);
+    assert_eq!(run_command(command).await.code, 0);
     let tuned = reloptions(&one).await;
     assert_eq!(tuned, reloptions(&other).await);
     assert_ne!(tuned, before);
-    one.must(&["autovac", "--rollback"]).await;
+    one.cli_ok(&["autovac", "--rollback"]).await;
     assert_eq!(reloptions(&one).await, before);
     // The script does the same.
-    other.must(&["autovac", "--rollback"]).await;
-    other.execute(&other.must(&["sql", "autovac"]).await.stdout).await;
+    other.cli_ok(&["autovac", "--rollback"]).await;
+    other.execute(&other.cli_ok(&["sql", "autovac"]).await.stdout).await;
     assert_eq!(reloptions(&other).await, tuned);
-    other.execute(&other.must(&["sql", "autovac", "--rollback"]).await.stdout).await;
+    other.execute(&other.cli_ok(&["sql", "autovac", "--rollback"]).await.stdout).await;
     assert_eq!(reloptions(&other).await, before);
 }
 
@@ -435,10 +435,10 @@ async fn sql_durability_is_a_script_for_what_durability_does() {
         .unwrap()
     };
     for level in ["volatile", "durable", "balanced"] {
-        database.execute(&database.must(&["sql", "durability", level]).await.stdout).await;
+        database.execute(&database.cli_ok(&["sql", "durability", level]).await.stdout).await;
         let by_script = persistence().await;
-        database.must(&["durability", "durable"]).await;
-        database.must(&["durability", level]).await;
+        database.cli_ok(&["durability", "durable"]).await;
+        database.cli_ok(&["durability", level]).await;
         assert_eq!(persistence().await, by_script, "{level}");
     }
 }

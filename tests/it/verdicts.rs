@@ -93,7 +93,7 @@ async fn runs_of(database: &Database, bytes: &[u8]) -> i64 {
 }
 
 #[tokio::test]
-async fn what_was_rolled_back_is_not_tried_again_after_a_restart_and_the_version_before_is() {
+async fn a_rolled_back_version_is_not_tried_again_after_a_restart_and_the_previous_one_is_served() {
     let (database, machine) = (Database::new().await, Machine::new(&[]));
     rolled_back(&database, &machine).await.stop().await;
     let burnt = runs_of(&database, &read("bad")).await;
@@ -118,14 +118,14 @@ async fn what_was_rolled_back_is_not_tried_again_after_a_restart_and_the_version
         file["error"].as_str().is_some_and(|error| error.contains("taken out of service"))
     })
     .await;
-    database.must(&["plugin", "reset", "job"]).await;
+    database.cli_ok(&["plugin", "reset", "job"]).await;
     announced(&database, "the bad version again", |file| file["version"] == "2.0.0").await;
     assert_eq!(verdict(&database, &read("bad")).await, None);
     host.stop().await;
 }
 
 #[tokio::test]
-async fn a_host_with_nothing_to_go_back_to_serves_nothing_of_what_its_fleet_rolled_back_and_is_not_ready() {
+async fn a_host_without_an_earlier_version_does_not_serve_what_its_fleet_rolled_back_and_is_not_ready() {
     let (database, one, other) = (Database::new().await, Machine::new(&[]), Machine::new(&["hello"]));
     let first = rolled_back(&database, &one).await;
     other.plugins.put_as("bad", "job.wasm");
@@ -147,7 +147,7 @@ async fn a_host_with_nothing_to_go_back_to_serves_nothing_of_what_its_fleet_roll
 }
 
 #[tokio::test]
-async fn a_roll_back_on_one_host_is_one_on_all() {
+async fn a_roll_back_on_one_host_applies_to_all() {
     let (database, other) = (Database::new().await, Machine::new(&[]));
     other.plugins.put_as("good", "job.wasm");
     // It runs no jobs, so it learns nothing by itself.
@@ -177,7 +177,7 @@ async fn a_roll_back_on_one_host_is_one_on_all() {
 }
 
 #[tokio::test]
-async fn a_broken_file_stops_a_rolling_update_at_the_first_host_and_strictness_is_to_be_asked_for() {
+async fn a_broken_file_stops_a_rolling_update_at_the_first_host_and_strictness_is_optional() {
     let (database, old, new) = (Database::new().await, Machine::new(&["hello", "hostile"]), Machine::new(&["hello"]));
     let first = old.start(&database, &[]).await;
     old.ready(200, "[+] plugins ok").await;
@@ -208,7 +208,7 @@ async fn a_broken_file_stops_a_rolling_update_at_the_first_host_and_strictness_i
 }
 
 #[tokio::test]
-async fn what_may_pass_is_no_verdict_and_is_tried_again() {
+async fn a_transient_failure_is_not_a_verdict_and_is_retried() {
     let (database, machine) = (Database::new().await, Machine::new(&["hello", "describe-loops"]));
     machine.plugins.write("pgq-host.toml", "[limits]\ncompile-timeout = \"300ms\"\n");
     machine.plugins.write("bomb.wasm", slow_to_compile());
@@ -227,7 +227,7 @@ async fn what_may_pass_is_no_verdict_and_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_pause_outlives_the_host_and_a_good_version_is_known_as_such() {
+async fn a_pause_survives_the_host_and_a_good_version_is_recorded() {
     let (database, machine) = (Database::new().await, Machine::new(&["hostile"]));
     let host = machine.start(&database, &[]).await;
     for job in database.enqueue_many("echo", 12, "x").await {
@@ -244,13 +244,13 @@ async fn a_pause_outlives_the_host_and_a_good_version_is_known_as_such() {
     let waits = database.enqueue("panics", "").await;
     database.wait_for(database.enqueue("echo", "x").await, "successful").await;
     assert_eq!(database.history(waits).await, ["queued"], "{}", host.log());
-    database.must(&["plugin", "reset", "panics"]).await;
+    database.cli_ok(&["plugin", "reset", "panics"]).await;
     database.wait_for(waits, "failed").await;
     host.stop().await;
 }
 
 #[tokio::test]
-async fn a_database_without_a_place_for_verdicts_is_no_obstacle() {
+async fn a_host_works_without_a_table_for_verdicts() {
     let (database, machine) = (Database::new().await, Machine::new(&[]));
     database.execute("DROP TABLE pgqueuer_verdict").await;
     machine.plugins.put_as("good", "job.wasm");
@@ -264,9 +264,9 @@ async fn a_database_without_a_place_for_verdicts_is_no_obstacle() {
     announced(&database, "the good version", |file| file["version"] == "1.0.0").await;
     // The host's own judgement lasts as long as it runs, however often it is told to read its
     // folder again.
-    database.must(&["plugin", "reload"]).await;
+    database.cli_ok(&["plugin", "reload"]).await;
     host.wait_for_log("taken out of service").await;
-    database.must(&["plugin", "reset", "job"]).await;
+    database.cli_ok(&["plugin", "reset", "job"]).await;
     announced(&database, "the bad version again", |file| file["version"] == "2.0.0").await;
     host.stop().await;
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use pgq_embedded as embedded;
-use pgq_host_tests::{Database, Host, Plugins, eventually, pgq_host, postgres, said};
+use pgq_host_tests::{Database, Host, Plugins, eventually, pgq_host, postgres, run_command};
 use tempfile::TempDir;
 
 async fn works_on(major: u32) {
@@ -24,26 +24,26 @@ async fn works_on(major: u32) {
     let database = Database::at(server.dsn("jobs")).await;
     assert_eq!(database.count("SELECT current_setting('server_version_num')::bigint / 10000").await, i64::from(major));
 
-    database.must(&["install", "--durability", "balanced"]).await;
-    database.must(&["verify", "--expect", "present"]).await;
-    assert_eq!(database.must(&["upgrade", "--plan", "--json"]).await.json()["planned"], serde_json::json!([]));
-    database.must(&["durability", "durable"]).await;
-    database.must(&["autovac"]).await;
+    database.cli_ok(&["install", "--durability", "balanced"]).await;
+    database.cli_ok(&["verify", "--expect", "present"]).await;
+    assert_eq!(database.cli_ok(&["upgrade", "--plan", "--json"]).await.json()["planned"], serde_json::json!([]));
+    database.cli_ok(&["durability", "durable"]).await;
+    database.cli_ok(&["autovac"]).await;
     database.execute("CREATE ROLE worker; CREATE PUBLICATION everything FOR ALL TABLES").await;
-    database.must(&["grant", "worker", "--apply"]).await;
+    database.cli_ok(&["grant", "worker", "--apply"]).await;
     // What an upgrade has to fix, and the script that does the same without seeing the database.
     for mend in ["verb", "script"] {
         database.execute("DROP INDEX pgqueuer_log_status; ALTER TABLE pgqueuer_attempt REPLICA IDENTITY DEFAULT").await;
         database.execute("DROP TRIGGER tg_pgqueuer_requeued ON pgqueuer; DROP TABLE pgqueuer_tally").await;
         match mend {
-            "verb" => drop(database.must(&["upgrade"]).await),
-            _ => sqlx::raw_sql(sqlx::AssertSqlSafe(database.must(&["sql", "upgrade"]).await.stdout))
+            "verb" => drop(database.cli_ok(&["upgrade"]).await),
+            _ => sqlx::raw_sql(sqlx::AssertSqlSafe(database.cli_ok(&["sql", "upgrade"]).await.stdout))
                 .execute(database.pool())
                 .await
                 .map(drop)
                 .unwrap(),
         }
-        database.must(&["verify", "--expect", "present"]).await;
+        database.cli_ok(&["verify", "--expect", "present"]).await;
     }
 
     let plugins = Plugins::with(&["hostile"]);
@@ -67,9 +67,9 @@ async fn works_on(major: u32) {
         &["plugin", "list", "--hosts"],
         &["requeue", "--all"],
     ] {
-        database.must(&[verb, &["--json"]].concat()).await;
+        database.cli_ok(&[verb, &["--json"]].concat()).await;
     }
-    let examined = database.ask(&["doctor", "--json"]).await.json();
+    let examined = database.run_cli(&["doctor", "--json"]).await.json();
     // No folder of plugins is named.
     let looked_at = |finding: &serde_json::Value| {
         finding["check"] == "plugins" || !finding["found"].as_str().unwrap().starts_with("not checked")
@@ -79,8 +79,8 @@ async fn works_on(major: u32) {
     let expected = |line: &str| line.contains("failed for good, held");
     assert!(!log.contains("ERROR ") && log.lines().filter(|line| line.contains(" WARN ")).all(expected), "{log}");
 
-    database.must(&["uninstall", "--yes"]).await;
-    database.must(&["verify", "--expect", "absent"]).await;
+    database.cli_ok(&["uninstall", "--yes"]).await;
+    database.cli_ok(&["verify", "--expect", "absent"]).await;
     database.pool().close().await;
     server.stop().await;
 }
@@ -179,12 +179,12 @@ async fn postgresql_13_is_refused_by_host_and_verbs() {
     ] {
         let mut command = pgq_host(&dsn);
         command.args(args);
-        let said = said(command).await;
+        let said = run_command(command).await;
         assert!(said.code == 1 && said.stderr.contains(refused), "{args:?}: {said:?}");
     }
     let mut doctor = pgq_host(&dsn);
     doctor.args(["doctor", "--json"]);
-    let examined = said(doctor).await;
+    let examined = run_command(doctor).await;
     let server =
         examined.json().as_array().unwrap().iter().find(|finding| finding["check"] == "server").cloned().unwrap();
     assert!(

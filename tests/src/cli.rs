@@ -11,7 +11,7 @@ const NOT_OURS: [&str; 6] =
 
 /// The result of a command.
 #[derive(Debug)]
-pub struct Said {
+pub struct CliOutput {
     /// The exit code.
     pub code: i32,
     /// The data on stdout.
@@ -20,7 +20,7 @@ pub struct Said {
     pub stderr: String,
 }
 
-impl Said {
+impl CliOutput {
     /// The data, parsed as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
@@ -38,23 +38,23 @@ pub fn pgq_host(dsn: &str) -> Command {
 }
 
 /// Run a command until it ends.
-pub async fn said(mut command: Command) -> Said {
+pub async fn run_command(mut command: Command) -> CliOutput {
     let output = command.output().await.expect("it starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    Said { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+    CliOutput { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
 impl Database {
     /// Run `pgq-host` with these arguments.
-    pub async fn ask(&self, args: &[&str]) -> Said {
+    pub async fn run_cli(&self, args: &[&str]) -> CliOutput {
         let mut command = pgq_host(&self.dsn());
         command.args(args);
-        said(command).await
+        run_command(command).await
     }
 
     /// The same, but panic if it fails.
-    pub async fn must(&self, args: &[&str]) -> Said {
-        let said = self.ask(args).await;
+    pub async fn cli_ok(&self, args: &[&str]) -> CliOutput {
+        let said = self.run_cli(args).await;
         assert_eq!(said.code, 0, "{args:?}: {said:?}");
         said
     }

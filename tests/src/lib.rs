@@ -20,7 +20,7 @@ mod server;
 mod versions;
 
 pub use catalog::everything;
-pub use cli::{Said, pgq_host, said};
+pub use cli::{CliOutput, pgq_host, run_command};
 pub use database::Database;
 pub use guests::{Plugins, guest};
 pub use host::{Host, host_binary};

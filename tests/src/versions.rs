@@ -19,19 +19,19 @@ const VERSIONS: [(u32, &str); 6] = [
     (18, "18.4.0-beta.17"),
 ];
 /// For 24 MB.
-const PATIENCE: Duration = Duration::from_secs(180);
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// The folder of the programs of this version. `None`, with a message, if they cannot be had. If
 /// `PGQ_TEST_VERSIONS` is `required`, as in CI, that is an error instead.
 pub async fn postgres(major: u32) -> Option<PathBuf> {
     // The time limit is for the registry, not for waiting until another version is downloaded.
-    let fetched = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(move || fetch(major))).await;
+    let fetched = tokio::time::timeout(DOWNLOAD_TIMEOUT, tokio::task::spawn_blocking(move || fetch(major))).await;
     let reason = match fetched {
         Ok(fetched) => match fetched.expect("no panic") {
             Ok(programs) => return Some(programs),
             Err(reason) => reason,
         },
-        Err(_) => format!("the registry took longer than {PATIENCE:?}"),
+        Err(_) => format!("the registry took longer than {DOWNLOAD_TIMEOUT:?}"),
     };
     assert!(
         std::env::var("PGQ_TEST_VERSIONS").as_deref() != Ok("required"),

@@ -14,8 +14,8 @@ use pgq_queue::{ConcurrencyLimit, Database, Queue};
 /// Jobs per claim. As many must be available.
 const BATCH: i64 = 10;
 /// The time limit of a measurement: slow claims are measured fewer times.
-const ENOUGH: Duration = Duration::from_secs(10);
-const LEAST: i64 = 20;
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+const MIN_SAMPLES: i64 = 20;
 /// The first claims plan their statement and read from disk.
 const WARM_UP: i64 = 10;
 
@@ -46,7 +46,7 @@ pub(super) async fn measure(
     let max = usize::try_from(BATCH)?;
     let (begun, mut times) = (Instant::now(), Vec::new());
     for sample in 0..WARM_UP + samples {
-        if begun.elapsed() > ENOUGH && sample >= WARM_UP + LEAST {
+        if begun.elapsed() > TIME_LIMIT && sample >= WARM_UP + MIN_SAMPLES {
             break;
         }
         // If a claim covered several entrypoints, it could take jobs of the backlog instead.

@@ -42,7 +42,7 @@ FROM {log} WHERE status NOT IN ('queued', 'picked', 'successful') ORDER BY id LI
 
 const AGGREGATED_AT_ONCE: usize = 10_000;
 /// A backend reports its statistics when it ends, and they take a moment to be collected.
-const PATIENCE: Duration = Duration::from_secs(5);
+const STATISTICS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the log says about some jobs.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl Counters<'_> {
     /// How many row versions were replaced or removed, once at least `removed` are known to be
     /// removed. Call it after the workers have ended.
     pub(super) async fn dead_tuples(&mut self, removed: i64) -> sqlx::Result<Option<i64>> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + STATISTICS_TIMEOUT;
         loop {
             let query = sqlx::query_as(DEAD).bind(self.environment.schema());
             let (dead, gone): (i64, i64) = query.fetch_one(&mut *self.connection).await?;

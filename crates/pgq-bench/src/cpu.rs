@@ -11,7 +11,7 @@ struct Stat {
     parent: u32,
     own: u64,
     /// The time of children that ended and were waited for.
-    buried: u64,
+    reaped: u64,
 }
 
 /// The CPU seconds of a process, of its children, and of children that ended.
@@ -24,7 +24,7 @@ pub(super) fn of_family(pid: u32) -> Option<f64> {
     let (mut found, mut ticks) = (false, 0);
     for stat in family {
         found |= stat.pid == pid;
-        ticks += stat.own + if stat.pid == pid { stat.buried } else { 0 };
+        ticks += stat.own + if stat.pid == pid { stat.reaped } else { 0 };
     }
     #[expect(clippy::cast_precision_loss, reason = "a count of ticks")]
     found.then_some(ticks as f64 / TICKS)
@@ -39,7 +39,7 @@ fn parse(pid: u32, text: &str) -> Option<Stat> {
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
     let parent = u32::try_from(number(1)?).ok()?;
-    Some(Stat { pid, parent, own: number(11)? + number(12)?, buried: number(13)? + number(14)? })
+    Some(Stat { pid, parent, own: number(11)? + number(12)?, reaped: number(13)? + number(14)? })
 }
 
 #[cfg(test)]
@@ -50,7 +50,7 @@ mod tests {
     fn a_name_may_hold_parentheses_and_spaces() {
         let text = "7 (a) b (c) S 3 7 7 0 -1 4194560 100 0 0 0 11 22 33 44 20 0 1 0 5 0 0";
         let stat = parse(7, text).expect("read");
-        assert_eq!((stat.parent, stat.own, stat.buried), (3, 33, 77));
+        assert_eq!((stat.parent, stat.own, stat.reaped), (3, 33, 77));
     }
 
     #[test]

@@ -37,7 +37,7 @@ use setup::Setup;
 /// Names the scenario that cannot.
 pub fn check(settings: &Settings, scenarios: &[Scenario]) -> anyhow::Result<()> {
     match (scenarios.iter().find(|scenario| scenario.needs_our_plugin()), &settings.handler) {
-        (Some(scenario), Handler::Yours { entrypoint, .. }) => {
+        (Some(scenario), Handler::User { entrypoint, .. }) => {
             bail!("{} needs the bench's own plugin; leave it out, or --entrypoint {entrypoint}", scenario.name())
         }
         _ => Ok(()),

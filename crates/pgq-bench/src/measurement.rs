@@ -17,7 +17,7 @@ use super::workers::Workers;
 /// The log has the times that are measured. Polling more often would only use the same processors.
 const POLL: Duration = Duration::from_millis(20);
 /// Starting takes a moment, a first compilation several. Only a hang takes this long.
-const PATIENCE: Duration = Duration::from_secs(120);
+const STALL_TIMEOUT: Duration = Duration::from_secs(120);
 /// Connections, statements, caches: the first jobs of a host pay for things that are not part of a
 /// job's cost.
 const WARM_UP_PER_HOST: i64 = 100;
@@ -52,8 +52,8 @@ impl<'a> Measurement<'a> {
         let begun = Instant::now();
         while measurement.counters().hosts().await? < i64::try_from(hosts)? {
             measurement.workers.check()?;
-            if begun.elapsed() > PATIENCE {
-                bail!("the hosts did not become ready:\n{}", measurement.workers.said());
+            if begun.elapsed() > STALL_TIMEOUT {
+                bail!("the hosts did not become ready:\n{}", measurement.workers.log_tails());
             }
             tokio::time::sleep(POLL).await;
         }
@@ -84,9 +84,9 @@ impl<'a> Measurement<'a> {
             self.workers.check()?;
             if logged > last {
                 (last, moved) = (logged, Instant::now());
-            } else if moved.elapsed() > PATIENCE {
+            } else if moved.elapsed() > STALL_TIMEOUT {
                 let failure = self.counters().failure().await?.unwrap_or_default();
-                bail!("no progress for {} s {failure}\n{}", PATIENCE.as_secs(), self.workers.said());
+                bail!("no progress for {} s {failure}\n{}", STALL_TIMEOUT.as_secs(), self.workers.log_tails());
             }
             tokio::time::sleep(POLL).await;
         }
@@ -108,10 +108,10 @@ impl<'a> Measurement<'a> {
                 }
                 return Ok(outcomes);
             }
-            if outcomes.other > 0 || begun.elapsed() > PATIENCE {
+            if outcomes.other > 0 || begun.elapsed() > STALL_TIMEOUT {
                 let failure = self.counters().failure().await?.unwrap_or_default();
-                let (ended, said) = (outcomes.successful, self.workers.said());
-                bail!("{ended} of {jobs} jobs ended well; the first that did not: {failure}\n{said}");
+                let (ended, log_tails) = (outcomes.successful, self.workers.log_tails());
+                bail!("{ended} of {jobs} jobs ended well; the first that did not: {failure}\n{log_tails}");
             }
             // A number of the sequence was allocated but not used, for example by a write that was
             // retried.

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 /// All names have this form, and therefore the same length.
 const WIDTH: usize = "bench_0000".len();
 /// As many as the form can number.
-pub const MOST_ENTRYPOINTS: u64 = 10_000;
+pub const MAX_ENTRYPOINTS: u64 = 10_000;
 /// Where the names are in memory. Below are the plugin's own name and the results, all zero:
 /// `ok(complete(none))` and `ok`.
 const NAMES: usize = 1024;
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_text_is_a_component_whatever_the_number_of_entrypoints() {
-        for entrypoints in [1, 1_000, MOST_ENTRYPOINTS] {
+        for entrypoints in [1, 1_000, MAX_ENTRYPOINTS] {
             let bytes = component(entrypoints, 1).expect("valid");
             assert_eq!(bytes[..4], *b"\0asm");
         }
@@ -150,6 +150,6 @@ mod tests {
     #[test]
     fn all_names_have_one_length() {
         assert_eq!(entrypoint(0).len(), WIDTH);
-        assert_eq!(entrypoint(MOST_ENTRYPOINTS - 1).len(), WIDTH);
+        assert_eq!(entrypoint(MAX_ENTRYPOINTS - 1).len(), WIDTH);
     }
 }

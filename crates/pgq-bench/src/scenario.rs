@@ -88,7 +88,7 @@ impl Scenario {
             Scenario::Reuse => {
                 let mut measured = Vec::new();
                 for reuse in [false, true] {
-                    let setup = Setup { handler: &Handler::Ours { reuse }, ..*setup };
+                    let setup = Setup { handler: &Handler::BuiltIn { reuse }, ..*setup };
                     measured.push(
                         setup.drain(setup.instances(), self.hosts(setup.settings.hosts), setup.payload(), jobs).await?,
                     );
@@ -195,9 +195,9 @@ impl Setup<'_> {
 
     async fn wide(&self, size: u64) -> anyhow::Result<Vec<Measured>> {
         ensure!(
-            size <= plugin::MOST_ENTRYPOINTS,
+            size <= plugin::MAX_ENTRYPOINTS,
             "--size is {size}; one plugin serves at most {} entrypoints here",
-            plugin::MOST_ENTRYPOINTS
+            plugin::MAX_ENTRYPOINTS
         );
         let names: Vec<String> = (0..size).map(plugin::entrypoint).collect();
         let what = format!("{} entrypoints", grouped(size));

@@ -30,12 +30,12 @@ pub struct Settings {
 #[derive(Debug)]
 pub enum Handler {
     /// The built-in plugin.
-    Ours {
+    BuiltIn {
         /// Whether instances are reused.
         reuse: bool,
     },
     /// A plugin of the user's.
-    Yours {
+    User {
         /// The folder of the plugin.
         plugins: PathBuf,
         /// The entrypoint to enqueue jobs for.

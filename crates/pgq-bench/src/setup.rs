@@ -27,24 +27,24 @@ impl Setup<'_> {
 
     pub(super) fn entrypoint(&self) -> String {
         match self.handler {
-            Handler::Ours { .. } => plugin::entrypoint(0),
-            Handler::Yours { entrypoint, .. } => entrypoint.clone(),
+            Handler::BuiltIn { .. } => plugin::entrypoint(0),
+            Handler::User { entrypoint, .. } => entrypoint.clone(),
         }
     }
 
     /// How instances are used, in words.
     pub(super) fn instances(&self) -> String {
         match self.handler {
-            Handler::Ours { reuse: false } => "fresh instances".into(),
-            Handler::Ours { reuse: true } => "kept instances".into(),
-            Handler::Yours { entrypoint, .. } => entrypoint.clone(),
+            Handler::BuiltIn { reuse: false } => "fresh instances".into(),
+            Handler::BuiltIn { reuse: true } => "kept instances".into(),
+            Handler::User { entrypoint, .. } => entrypoint.clone(),
         }
     }
 
     /// How to start hosts that serve these entrypoints.
     pub(super) fn start(&self, entrypoints: &[String]) -> anyhow::Result<Start<'_>> {
         let mut plugins = PathBuf::new();
-        if let Handler::Ours { reuse } = self.handler {
+        if let Handler::BuiltIn { reuse } = self.handler {
             let (served, kept) = (u64::try_from(entrypoints.len())?, if *reuse { KEPT } else { 1 });
             plugins = self.environment.folder().join(format!("plugins-{served}-{kept}"));
             let component = plugin::component(served, kept)?;

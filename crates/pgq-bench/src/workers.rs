@@ -83,10 +83,10 @@ impl Start<'_> {
             }
         }
         match self.handler {
-            Handler::Yours { plugins, .. } => {
+            Handler::User { plugins, .. } => {
                 command.arg("--plugins").arg(plugins);
             }
-            Handler::Ours { .. } => {
+            Handler::BuiltIn { .. } => {
                 let config = folder.join("pgq-host.toml");
                 std::fs::write(&config, "").with_context(|| format!("cannot write {}", config.display()))?;
                 command.arg("--plugins").arg(&self.plugins).arg("--config").arg(config);
@@ -117,7 +117,7 @@ impl Workers {
     }
 
     /// The end of their logs, for an error about them.
-    pub(super) fn said(&self) -> String {
+    pub(super) fn log_tails(&self) -> String {
         self.0.iter().map(|worker| tail(&worker.log)).collect::<Vec<_>>().join("\n")
     }
 

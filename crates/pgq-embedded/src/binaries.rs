@@ -15,7 +15,7 @@ use super::user::ServerUser;
 const OLDEST: u32 = 14;
 
 /// Where packages install the programs of each version. `*` stands for the version.
-const PLACES: [&str; 6] = [
+const PACKAGE_DIRS: [&str; 6] = [
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
     "/usr/libexec/postgresql*",
@@ -83,7 +83,7 @@ fn candidates(user: &ServerUser) -> Vec<PathBuf> {
     let on_path = std::env::split_paths(&path)
         .find_map(|dir| dir.join("postgres").canonicalize().ok())
         .and_then(|program| Some(program.parent()?.to_owned()));
-    let packaged = PLACES.iter().flat_map(|place| newest_first(expand(place)));
+    let packaged = PACKAGE_DIRS.iter().flat_map(|place| newest_first(expand(place)));
     let all = configured.into_iter().chain(on_path).chain(packaged).chain(downloads::cached(user));
     let mut seen = HashSet::new();
     all.filter(|dir| dir.join("postgres").is_file() && dir.join("initdb").is_file())

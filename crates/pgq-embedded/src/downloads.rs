@@ -28,7 +28,7 @@ pub(super) const MAJOR: u32 = 17;
 const VERSION: &str = "17.10.0-beta.17";
 
 /// For 24 MB. On a slower connection, installing a package is the better choice.
-const PATIENCE: Duration = Duration::from_secs(300);
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The platform's `std::env::consts`, the package, and the SHA-512 of its archive.
 const BUILDS: [(&str, &str, &str, &str); 4] = [
@@ -182,8 +182,8 @@ fn open_up(path: &Path) -> std::io::Result<()> {
 async fn run(program: &str, args: &[&str], folder: &Path) -> Result<(), String> {
     let mut command = Command::new(program);
     command.args(args).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
-    let out = tokio::time::timeout(PATIENCE, command.output());
-    let out = out.await.map_err(|_| format!("{program} took longer than {} s", PATIENCE.as_secs()))?;
+    let out = tokio::time::timeout(DOWNLOAD_TIMEOUT, command.output());
+    let out = out.await.map_err(|_| format!("{program} took longer than {} s", DOWNLOAD_TIMEOUT.as_secs()))?;
     let out = out.map_err(|e| format!("{program}: {e}"))?;
     if out.status.success() {
         return Ok(());

@@ -11,11 +11,11 @@ use super::error::EmbeddedError;
 use super::user::ServerUser;
 
 /// Both survive a reboot.
-const PLACES: [&str; 2] = ["/var/lib/pgq-host", "/var/tmp/pgq-host"];
+const FALLBACK_ROOTS: [&str; 2] = ["/var/lib/pgq-host", "/var/tmp/pgq-host"];
 
 /// Make sure that we can write into the folder and that the server's user can enter it. If only the
 /// folder's own mode prevents that, change it.
-pub(super) fn let_in(path: &Path, user: &ServerUser) -> Result<(), String> {
+pub(super) fn ensure_access(path: &Path, user: &ServerUser) -> Result<(), String> {
     let meta = fs::metadata(path).map_err(|e| e.to_string())?;
     if !user.is_switched() {
         let me = rustix::process::geteuid().as_raw();
@@ -60,7 +60,7 @@ pub(super) fn of(path: &Path) -> Result<PathBuf, EmbeddedError> {
     let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
     let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let mut reason = String::new();
-    for base in PLACES.map(Path::new) {
+    for base in FALLBACK_ROOTS.map(Path::new) {
         let folder = base.join(&name);
         match make_private(base).and_then(|()| make_private(&folder)) {
             Ok(()) => return Ok(folder),

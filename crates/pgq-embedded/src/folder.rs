@@ -28,7 +28,7 @@ impl Folder {
         fs::create_dir_all(wanted).map_err(EmbeddedError::io("create the data folder", wanted))?;
         let path = wanted.canonicalize().map_err(EmbeddedError::io("find the data folder", wanted))?;
         let mut user = ServerUser::choose(&[&path.join("data"), &path]);
-        let path = match fallback_dir::let_in(&path, &user) {
+        let path = match fallback_dir::ensure_access(&path, &user) {
             Ok(()) => path,
             Err(reason) if path.join("data/PG_VERSION").exists() || !user.is_switched() => {
                 return Err(EmbeddedError::Folder { path, reason });

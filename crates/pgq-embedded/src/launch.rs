@@ -37,10 +37,10 @@ const DEFAULTS: [(&str, &str); 15] = [
 ];
 
 /// Recovery after a crash replays at most `max_wal_size`.
-const PATIENCE: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long the child processes of a killed server may take to notice.
-const ORPHANS: Duration = Duration::from_secs(15);
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(15);
 
 const POLL: Duration = Duration::from_millis(10);
 
@@ -66,13 +66,13 @@ pub(super) async fn launch(
             biased;
             status = process.ended() => status,
             ready = wait_until_ready(&process, &data) => {
-                let greeted = if ready { session::greet(port, password, folder).await } else { Ok(false) };
+                let greeted = if ready { session::is_ready(port, password, folder).await } else { Ok(false) };
                 if let Ok(true) = greeted {
                     return Ok((process, port));
                 }
                 process.stop().await;
                 greeted?;
-                format!("no answer within {} s", PATIENCE.as_secs())
+                format!("no answer within {} s", START_TIMEOUT.as_secs())
             }
         };
         let tail = log::tail(&folder.log(), begin);
@@ -85,7 +85,7 @@ pub(super) async fn launch(
             }
         }
         // Children of a killed server, which hold its shared memory until they notice.
-        if tail.contains("pre-existing shared memory block") && begun.elapsed() < ORPHANS {
+        if tail.contains("pre-existing shared memory block") && begun.elapsed() < ORPHAN_TIMEOUT {
             tokio::time::sleep(POLL * 5).await;
             continue;
         }
@@ -119,7 +119,7 @@ async fn spawn(
 
 /// The server records its state in its pid file. Trying to connect would fill its log with errors.
 async fn wait_until_ready(process: &Process, data: &Path) -> bool {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + START_TIMEOUT;
     while Instant::now() < deadline {
         match PidFile::read(data) {
             Some(file) if file.pid == process.pid() && file.status == Status::Ready => return true,

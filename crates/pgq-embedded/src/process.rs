@@ -11,10 +11,10 @@ use tokio::sync::{oneshot, watch};
 use super::pidfile::{self, Holder};
 
 /// A fast shutdown writes all dirty pages, which can take long on a slow disk.
-const FAST: Duration = Duration::from_secs(60);
+const FAST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An immediate shutdown writes nothing, and the next start recovers.
-const IMMEDIATE: Duration = Duration::from_secs(10);
+const IMMEDIATE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const POLL: Duration = Duration::from_millis(10);
 
@@ -87,7 +87,7 @@ impl Process {
     /// Fast shutdown: closes open connections and keeps everything that was committed. Returns
     /// `false` if the server had to be killed.
     pub(super) async fn stop(&self) -> bool {
-        for (signal, patience) in [(Signal::INT, FAST), (Signal::QUIT, IMMEDIATE)] {
+        for (signal, patience) in [(Signal::INT, FAST_TIMEOUT), (Signal::QUIT, IMMEDIATE_TIMEOUT)] {
             self.signal(signal);
             if tokio::time::timeout(patience, self.ended()).await.is_ok() {
                 return true;

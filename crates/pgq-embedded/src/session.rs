@@ -11,7 +11,7 @@ use super::error::EmbeddedError;
 use super::folder::Folder;
 
 /// A server on this machine that says it is ready answers at once or not at all.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// PostgreSQL truncates longer names.
 const NAME_MAX: usize = 63;
@@ -32,14 +32,14 @@ pub(super) fn dsn(port: u16, password: &str, database: &str) -> String {
 
 /// Whether this very cluster answers on the port. A rejected password is an error, since waiting
 /// would not help.
-pub(super) async fn greet(port: u16, password: &str, folder: &Folder) -> Result<bool, EmbeddedError> {
+pub(super) async fn is_ready(port: u16, password: &str, folder: &Folder) -> Result<bool, EmbeddedError> {
     let ask = async {
         let mut connection = connect(port, password).await?;
         let data: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&mut connection).await?;
         connection.close().await?;
         Ok::<_, sqlx::Error>(data)
     };
-    match tokio::time::timeout(PATIENCE, ask).await {
+    match tokio::time::timeout(CONNECT_TIMEOUT, ask).await {
         Ok(Ok(data)) => Ok(folder.data() == std::path::Path::new(&data)),
         Ok(Err(error)) if code(&error).is_some_and(|code| code.starts_with("28")) => {
             Err(EmbeddedError::Password { data: folder.data(), password: folder.password_file() })

@@ -12,7 +12,7 @@ use super::process::Process;
 use super::session;
 
 /// For a fast shutdown, or a recovery, that the previous run started.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a process may take to end after it has released the lock.
 const HOLDER_EXIT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ pub(super) async fn find(
     wanted_port: Option<u16>,
 ) -> Result<Option<(Process, u16)>, EmbeddedError> {
     let data = folder.data();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TAKEOVER_TIMEOUT;
     let (mut waited, mut told_to_stop) = (false, false);
     while let Some(file) = PidFile::read(&data) {
         match pidfile::holder(file.pid, &data) {
@@ -52,7 +52,7 @@ pub(super) async fn find(
             (Status::Ready, Some(port), Some(password)) if !told_to_stop => {
                 // If it had been told to stop, it would not have answered: see
                 // `wait_for_previous_holder`.
-                match session::greet(port, password, folder).await {
+                match session::is_ready(port, password, folder).await {
                     Ok(true) => return Ok(Some((Process::adopt(file.pid, &data), port))),
                     Ok(false) => {}
                     Err(EmbeddedError::Password { .. }) => told_to_stop = stop(file.pid),
@@ -66,7 +66,7 @@ pub(super) async fn find(
         }
         if Instant::now() > deadline {
             let state = format!("{:?}", file.status).to_lowercase();
-            let state = format!("is {state}, and did not answer within {} s", PATIENCE.as_secs());
+            let state = format!("is {state}, and did not answer within {} s", TAKEOVER_TIMEOUT.as_secs());
             return Err(EmbeddedError::Stuck { data, pid: file.pid, state });
         }
         tokio::time::sleep(POLL).await;

@@ -67,7 +67,7 @@ where
                 };
                 context.set_hostcall_fuel(bytes);
                 if !is_turn_over {
-                    return Box::pin(Passed);
+                    return Box::pin(Ready);
                 }
                 Box::pin(async move {
                     tokio::task::yield_now().await;
@@ -79,9 +79,9 @@ where
             CallHook::ReturningFromWasm => {
                 let bytes = (self.0)(context.data_mut()).results();
                 context.set_hostcall_fuel(bytes);
-                Box::pin(Passed)
+                Box::pin(Ready)
             }
-            CallHook::CallingWasm | CallHook::ReturningFromHost => Box::pin(Passed),
+            CallHook::CallingWasm | CallHook::ReturningFromHost => Box::pin(Ready),
         }
     }
 }
@@ -131,9 +131,9 @@ pub(super) fn passes_too_much(error: &wasmtime::Error) -> bool {
 }
 
 /// An error-free result that is ready at once. It has no size, so boxing it does not allocate.
-struct Passed;
+struct Ready;
 
-impl Future for Passed {
+impl Future for Ready {
     type Output = Result<()>;
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {

@@ -29,15 +29,15 @@ pub const COMPILE_VERB: &str = "compile-component";
 const NICE: i32 = 10;
 /// A compilation that has used less CPU time than this runs at normal priority: a new version
 /// should be available at once, whatever the load.
-const ALLOWANCE: Duration = Duration::from_secs(1);
-/// Threads of a compiler per core, up to `MANY_THREADS` in total. The kernel divides a busy machine
+const PRIORITY_ALLOWANCE: Duration = Duration::from_secs(1);
+/// Threads of a compiler per core, up to `MAX_THREADS` in total. The kernel divides a busy machine
 /// by threads: with one per core, a new version took more than a second under full load, and most
 /// versions were replaced before they had run a job.
 const THREADS_PER_CORE: usize = 4;
-const MANY_THREADS: usize = 16;
+const MAX_THREADS: usize = 16;
 /// When a file that took too long is tried again, its time doubles, but no more than this many
 /// times.
-const MOST_DOUBLINGS: u32 = 3;
+const MAX_DOUBLINGS: u32 = 3;
 /// The exit code for an invalid component: the system's code for wrong input.
 const INVALID: i32 = 65;
 /// The most bytes that are kept of the compiler's error message.
@@ -75,11 +75,11 @@ impl Compiler {
             let code = self.engine.precompile_component(wasm);
             return code.map_err(|error| CompileError::Invalid(format!("{error:#}")));
         };
-        let timeout = timeout.saturating_mul(1 << tries.min(MOST_DOUBLINGS));
+        let timeout = timeout.saturating_mul(1 << tries.min(MAX_DOUBLINGS));
         let _permit = self.permits.acquire().await;
         let mut compiler =
             self.start().map_err(|error| CompileError::GaveUp(format!("the compiler cannot be started: {error}")))?;
-        match tokio::time::timeout(timeout, converse(&mut compiler, wasm)).await {
+        match tokio::time::timeout(timeout, communicate(&mut compiler, wasm)).await {
             Ok(Ok(result)) => result,
             Ok(Err(error)) => Err(CompileError::GaveUp(format!("cannot communicate with the compiler: {error}"))),
             Err(_) => {
@@ -112,10 +112,10 @@ impl Compiler {
 
 fn threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    (cores * THREADS_PER_CORE).min(MANY_THREADS).max(cores)
+    (cores * THREADS_PER_CORE).min(MAX_THREADS).max(cores)
 }
 
-async fn converse(compiler: &mut Child, wasm: &[u8]) -> std::io::Result<Result<Vec<u8>, CompileError>> {
+async fn communicate(compiler: &mut Child, wasm: &[u8]) -> std::io::Result<Result<Vec<u8>, CompileError>> {
     let (Some(mut stdin), Some(mut stdout), Some(stderr)) =
         (compiler.stdin.take(), compiler.stdout.take(), compiler.stderr.take())
     else {
@@ -159,7 +159,7 @@ pub fn child(settings: &EngineSettings, pooled: bool) -> anyhow::Result<()> {
     // It must not outlive a host that was killed, nor take resources that jobs need.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    std::thread::Builder::new().name("pgq-step-back".into()).spawn(step_back)?;
+    std::thread::Builder::new().name("pgq-step-back".into()).spawn(lower_priority)?;
     // The pool's reserved addresses do not count; only written memory does.
     let CompilerMemory { bytes, .. } = CompilerMemory::here();
     let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
@@ -179,8 +179,8 @@ pub fn child(settings: &EngineSettings, pooled: bool) -> anyhow::Result<()> {
 }
 
 /// After a while, lower the priority of all threads of this process below those that run jobs.
-fn step_back() {
-    while Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default() < ALLOWANCE {
+fn lower_priority() {
+    while Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default() < PRIORITY_ALLOWANCE {
         std::thread::sleep(Duration::from_millis(50));
     }
     // On Linux, each thread has its own priority.

@@ -15,9 +15,9 @@ use super::instance::Instance;
 use super::instance_pool::PluginId;
 use super::linked_component::LinkedComponent;
 use super::load_error::{LoadError, WIT_VERSION, shorten};
-use super::room::Appetite;
+use super::room::MemoryEstimate;
 use super::schedule_caps;
-use super::shares::{Large, PoolShare};
+use super::shares::{LargeComponent, PoolShare};
 
 /// A compiled, linked and described plugin. Immutable, and cheap to share.
 pub struct Loaded {
@@ -33,8 +33,8 @@ pub struct Loaded {
     pub(super) linked: Arc<LinkedComponent>,
     pub(super) id: PluginId<Instance>,
     /// Set if it needs more of the allocator's pool than a slot provides.
-    large: Option<Arc<Large>>,
-    pub(super) appetite: Arc<Appetite>,
+    large: Option<Arc<LargeComponent>>,
+    pub(super) memory_estimate: Arc<MemoryEstimate>,
 }
 
 impl Loaded {
@@ -85,7 +85,7 @@ impl Loaded {
             linked: Arc::clone(&self.linked),
             id: self.id.another(),
             large: self.large.clone(),
-            appetite: Arc::clone(&self.appetite),
+            memory_estimate: Arc::clone(&self.memory_estimate),
         })
     }
 }
@@ -139,8 +139,8 @@ pub async fn load(
         declaration,
         linked,
         id: PluginId::new(engine.instance_pool()),
-        large: Large::of(&component, engine.shares()),
-        appetite: Arc::default(),
+        large: LargeComponent::of(&component, engine.shares()),
+        memory_estimate: Arc::default(),
     })
 }
 

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     /// Gives these answers, one per lookup, then repeats the last one.
-    fn liar(answers: &'static [&'static [&'static str]]) -> (Resolver, Arc<AtomicUsize>) {
+    fn lying_resolver(answers: &'static [&'static [&'static str]]) -> (Resolver, Arc<AtomicUsize>) {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
         let resolver: Resolver = Arc::new(move |_| {
@@ -138,7 +138,7 @@ mod tests {
     async fn a_name_is_looked_up_once_and_connected_to_what_was_checked() {
         let (listener, origin) = listener().await;
         // A second lookup would lead elsewhere.
-        let (resolver, asked) = liar(&[&["127.0.0.1"], &["203.0.113.1"]]);
+        let (resolver, asked) = lying_resolver(&[&["127.0.0.1"], &["203.0.113.1"]]);
         let accepted = async { listener.accept().await.expect("a connection").1.ip() };
         let grants = open(&["127.0.0.1"]);
         let (connected, from) = tokio::join!(connect(&grants, &origin, &resolver), accepted);
@@ -158,7 +158,7 @@ mod tests {
             &["64:ff9b::7f00:1"],
         ] {
             let answers: &'static [&'static [&'static str]] = Box::leak(vec![private].into_boxed_slice());
-            let (resolver, asked) = liar(answers);
+            let (resolver, asked) = lying_resolver(answers);
             let refused = connect(&open(&["192.168.0.0/16"]), &origin, &resolver).await;
             assert!(
                 matches!(refused, Err(ConnectError::Prohibited(found)) if found.len() == private.len()),
@@ -172,7 +172,7 @@ mod tests {
     async fn of_several_addresses_only_the_allowed_ones_are_tried() {
         let (listener, origin) = listener().await;
         // If the first address were tried, the system would refuse at once: nothing listens there.
-        let (resolver, _) = liar(&[&["127.0.0.2", "127.0.0.1"]]);
+        let (resolver, _) = lying_resolver(&[&["127.0.0.2", "127.0.0.1"]]);
         let grants = open(&["127.0.0.1"]);
         let accepted = async { listener.accept().await.expect("a connection").0.local_addr().expect("bound").ip() };
         let (connected, at) = tokio::join!(connect(&grants, &origin, &resolver), accepted);

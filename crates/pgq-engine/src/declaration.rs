@@ -36,7 +36,7 @@ impl Declaration {
     }
 
     /// Whether there is room for these bytes. If not, that is recorded as a mistake.
-    pub(super) fn has_place(&mut self, bytes: usize) -> bool {
+    pub(super) fn has_room(&mut self, bytes: usize) -> bool {
         let has = self.bytes + bytes <= MAX_BYTES;
         if has {
             self.bytes += bytes;
@@ -47,7 +47,7 @@ impl Declaration {
     }
 
     pub(super) fn need(&mut self, kind: Kind, what: String) {
-        if self.has_place(what.len()) {
+        if self.has_room(what.len()) {
             self.needs.add(kind, what);
         }
     }

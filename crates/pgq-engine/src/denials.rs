@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::log_context::LogContext;
 
 /// The most messages per call. A guest that tries everything must not fill the log.
-const MAX_SAID: usize = 20;
+const MAX_LOGGED: usize = 20;
 
 /// Shared by everything that denies requests within one call.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Denials {
         let LogContext { plugin, entrypoint, job, .. } = &self.context;
         metrics::counter!("pgq_host_denied_total", "plugin" => Arc::clone(plugin), "what" => what).increment(1);
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.len() < MAX_SAID && said.insert((what, target.to_owned())) {
+        if said.len() < MAX_LOGGED && said.insert((what, target.to_owned())) {
             tracing::warn!(job.id = job, job.entrypoint = %entrypoint, plugin = %plugin, denied.what = what, denied.target = target, "denied: {why}");
         }
     }

@@ -29,7 +29,7 @@ use pgq_job::{FaultKind, Verdict};
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// The guest itself ends after `TIMEOUT`. This limit is for the host's work on its behalf, on an
 /// overloaded machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const HOST_TIMEOUT: Duration = Duration::from_secs(30);
 const MEMORY: usize = 256 << 20;
 /// The most bytes it may return: an error message.
 const RETURNS: usize = 64 << 10;
@@ -55,10 +55,10 @@ pub(super) async fn describe(
         .name("pgq-describe".into())
         .spawn(call)
         .map_err(|error| LoadError::NotDescribed(format!("no thread could be started for it: {error}")))?;
-    match tokio::time::timeout(PATIENCE, described).await {
+    match tokio::time::timeout(HOST_TIMEOUT, described).await {
         Ok(Ok(described)) => described,
         Ok(Err(_panic)) => Err(LoadError::NotDescribed("the host panicked while it ran".into())),
-        Err(_) => Err(LoadError::NotDescribed(format!("it did not return within {PATIENCE:?}, and was abandoned"))),
+        Err(_) => Err(LoadError::NotDescribed(format!("it did not return within {HOST_TIMEOUT:?}, and was abandoned"))),
     }
 }
 
@@ -110,8 +110,8 @@ async fn register(engine: &Engine, linked: &LinkedComponent, stem: &str) -> Resu
                 Verdict::Retry { fault, .. } => {
                     let said = format!("{}: {}", fault.kind.name(), printable(&fault.message));
                     // If the host failed, or was too slow, that says nothing about the file.
-                    let may_pass = matches!(fault.kind, FaultKind::DeadlineExceeded | FaultKind::HostError);
-                    if may_pass { LoadError::NotDescribed(said) } else { LoadError::Describe(said) }
+                    let is_transient = matches!(fault.kind, FaultKind::DeadlineExceeded | FaultKind::HostError);
+                    if is_transient { LoadError::NotDescribed(said) } else { LoadError::Describe(said) }
                 }
                 Verdict::Release(reason) => LoadError::NotDescribed(reason.to_string()),
                 other => LoadError::Describe(format!("{other:?}")),

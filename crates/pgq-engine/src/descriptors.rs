@@ -8,9 +8,9 @@ use tokio::sync::Semaphore;
 
 /// Reserved for the host itself: its sessions, its HTTP server, loading and compiling, and its
 /// runtimes.
-const OWN: usize = 256;
+const RESERVED: usize = 256;
 /// Used if there is no limit, or an absurdly high one.
-const MOST: usize = 100_000;
+const MAX: usize = 100_000;
 
 /// Raise the soft limit to the hard limit. Most systems start with 1,024, for the sake of programs
 /// that use `select`.
@@ -33,8 +33,8 @@ pub fn of_guests() -> Arc<Semaphore> {
 }
 
 fn share(limit: Option<usize>) -> usize {
-    let limit = limit.unwrap_or(MOST).min(MOST);
-    limit.saturating_sub(OWN).max(limit / 4)
+    let limit = limit.unwrap_or(MAX).min(MAX);
+    limit.saturating_sub(RESERVED).max(limit / 4)
 }
 
 #[cfg(test)]
@@ -45,7 +45,7 @@ mod tests {
     fn the_host_keeps_what_it_needs_itself() {
         assert_eq!(share(Some(1024)), 768);
         assert_eq!(share(Some(256)), 64);
-        assert_eq!(share(None), MOST - OWN);
+        assert_eq!(share(None), MAX - RESERVED);
     }
 
     #[test]

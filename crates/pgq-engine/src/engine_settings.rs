@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::shares::{DESCRIBES, MOST_CORE_INSTANCES, MOST_MEMORIES, MOST_TABLES, Slots};
+use super::shares::{DESCRIBES, MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES, Slots};
 
 /// The stack of a guest. Deep recursion traps at this size, well within the fiber's stack, whose
 /// rest is for host calls.
@@ -64,13 +64,13 @@ impl EngineSettings {
         // Core instances are only counted and cost nothing to reserve. A common limit for all of
         // them would be one more thing to run out of.
         pool.total_component_instances(n)
-            .total_core_instances(n.saturating_mul(MOST_CORE_INSTANCES))
+            .total_core_instances(n.saturating_mul(MAX_CORE_INSTANCES))
             .total_memories(memories)
             .total_tables(tables)
             .total_stacks(n)
-            .max_core_instances_per_component(MOST_CORE_INSTANCES)
-            .max_memories_per_component(MOST_MEMORIES)
-            .max_tables_per_component(MOST_TABLES)
+            .max_core_instances_per_component(MAX_CORE_INSTANCES)
+            .max_memories_per_component(MAX_MEMORIES)
+            .max_tables_per_component(MAX_TABLES)
             .max_memories_per_module(2)
             .max_tables_per_module(4)
             .table_elements(100_000) // the default, 20,000, is too small for Python guests

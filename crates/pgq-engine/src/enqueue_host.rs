@@ -17,7 +17,7 @@ use crate::printable::cut;
 use pgq_job::NewJob;
 
 /// How much of an entrypoint's name appears in an error.
-const SAID_BYTES: usize = 255;
+const MAX_NAME_IN_ERROR: usize = 255;
 const OF_ANOTHER_CALL: &str =
     "the request was made during another job's call and is no longer valid; make a new one for the current job";
 
@@ -140,7 +140,7 @@ impl HostRequest for EnqueueView<'_> {
         }
         // If the outbox is closed, its reason is the better message.
         if self.ctx.outbox.is_open() && !self.grants.allows_enqueue(&request.job.entrypoint) {
-            let entrypoint = cut(&request.job.entrypoint, SAID_BYTES);
+            let entrypoint = cut(&request.job.entrypoint, MAX_NAME_IN_ERROR);
             let line = Need { kind: Kind::Enqueue, what: entrypoint.to_owned() }.line();
             let why = format!("the plugin may not enqueue jobs of {entrypoint:?}; {}", self.denials.remedy(&line));
             self.denials.deny("enqueue", entrypoint, &why);

@@ -59,7 +59,7 @@ pub(super) async fn exchange(
     left: Arc<AtomicU64>,
 ) -> Result<(http::Response<WasiBody>, Transmission), Error> {
     let before_head = Arc::new(AtomicUsize::new(MAX_HEAD));
-    let stream = Arriving { stream, left: Arc::clone(&before_head), _permit: permit };
+    let stream = LimitedStream { stream, left: Arc::clone(&before_head), _permit: permit };
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
     let mut connection = Box::pin(connection).fuse();
@@ -75,8 +75,8 @@ pub(super) async fn exchange(
     };
     before_head.store(usize::MAX, Ordering::Relaxed);
     let silence = Box::pin(tokio::time::sleep(timeouts.between_bytes));
-    let response =
-        response.map(|incoming| Received { incoming, patience: timeouts.between_bytes, silence, left }.boxed_unsync());
+    let response = response
+        .map(|incoming| ResponseBody { incoming, patience: timeouts.between_bytes, silence, left }.boxed_unsync());
     let transmission =
         async move { if connection.is_terminated() { Ok(()) } else { connection.await.map_err(Error::from) } };
     Ok((response, Box::new(transmission)))
@@ -85,13 +85,13 @@ pub(super) async fn exchange(
 /// The incoming side of a connection. Any number of interim responses (1xx) may precede the
 /// response, and the parser skips them in a loop that does not yield. So everything before the
 /// response is limited.
-struct Arriving {
+struct LimitedStream {
     stream: Box<dyn Stream>,
     left: Arc<AtomicUsize>,
     _permit: ConnectionPermit,
 }
 
-impl AsyncRead for Arriving {
+impl AsyncRead for LimitedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -116,7 +116,7 @@ impl AsyncRead for Arriving {
     }
 }
 
-impl AsyncWrite for Arriving {
+impl AsyncWrite for LimitedStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
@@ -131,14 +131,14 @@ impl AsyncWrite for Arriving {
 }
 
 /// The body of a response.
-struct Received {
+struct ResponseBody {
     incoming: Incoming,
     patience: Duration,
     silence: Pin<Box<Sleep>>,
     left: Arc<AtomicU64>,
 }
 
-impl Body for Received {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Error;
 

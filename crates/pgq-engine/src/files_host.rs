@@ -20,7 +20,7 @@ const MAX_FILES: usize = 64;
 /// The system's limit for a path.
 const MAX_PATH_BYTES: usize = 4096;
 /// How long to wait for other runs to close files.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Answer<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
 
@@ -35,8 +35,8 @@ pub(super) struct FilesCtx {
 
 impl FilesCtx {
     /// State for `granted` folders, with their permits.
-    pub(super) fn new(granted: usize, places: Option<OwnedSemaphorePermit>) -> FilesCtx {
-        FilesCtx { open: Vec::new(), granted, _granted: places }
+    pub(super) fn new(granted: usize, permits: Option<OwnedSemaphorePermit>) -> FilesCtx {
+        FilesCtx { open: Vec::new(), granted, _granted: permits }
     }
 }
 
@@ -96,7 +96,7 @@ impl FilesView<'_> {
         if path.len() > MAX_PATH_BYTES {
             return Ok((Err(ErrorCode::NameTooLong),));
         }
-        let Some(place) = self.place_for_a_file().await else { return Ok((Err(ErrorCode::Quota),)) };
+        let Some(permit) = self.acquire_file_permit().await else { return Ok((Err(ErrorCode::Quota),)) };
         // Opening a FIFO blocks a thread until the other end is opened, and opening a device may do
         // anything.
         match self.wasi.stat_at(Resource::new_borrow(this.rep()), path_flags, path.clone()).await {
@@ -109,27 +109,27 @@ impl FilesView<'_> {
             Err(error) => return Ok((Err(error.downcast()?),)),
         }
         let opened = self.wasi.open_at(this, path_flags, path, open_flags, flags).await;
-        self.opened(place, opened)
+        self.opened(permit, opened)
     }
 
     async fn read_directory(&mut self, this: Resource<Descriptor>) -> Answer<Resource<DirectoryEntryStream>> {
-        let Some(place) = self.place_for_a_file().await else { return Ok((Err(ErrorCode::Quota),)) };
+        let Some(permit) = self.acquire_file_permit().await else { return Ok((Err(ErrorCode::Quota),)) };
         let opened = self.wasi.read_directory(this).await;
-        self.opened(place, opened)
+        self.opened(permit, opened)
     }
 
     /// A stream of an open file, which keeps the file open even after its descriptor is dropped.
     fn read_via_stream(&mut self, this: Resource<Descriptor>, offset: Filesize) -> Answer<Resource<DynInputStream>> {
-        let place = self.is_place_for_a_file().then(|| descriptors::of_guests().try_acquire_owned().ok()).flatten();
-        let Some(place) = place else { return Ok((Err(ErrorCode::Quota),)) };
+        let permit = self.has_room_for_file().then(|| descriptors::of_guests().try_acquire_owned().ok()).flatten();
+        let Some(permit) = permit else { return Ok((Err(ErrorCode::Quota),)) };
         let opened = self.wasi.read_via_stream(this, offset);
-        self.opened(place, opened)
+        self.opened(permit, opened)
     }
 
-    fn opened<T>(&mut self, place: OwnedSemaphorePermit, opened: FsResult<T>) -> Answer<T> {
+    fn opened<T>(&mut self, permit: OwnedSemaphorePermit, opened: FsResult<T>) -> Answer<T> {
         match opened {
             Ok(file) => {
-                self.ctx.open.push(place);
+                self.ctx.open.push(permit);
                 Ok((Ok(file),))
             }
             Err(error) => Ok((Err(error.downcast()?),)),
@@ -137,16 +137,16 @@ impl FilesView<'_> {
     }
 
     /// Whether the run may open one more file. Returns the permits of files that it has closed.
-    fn is_place_for_a_file(&mut self) -> bool {
+    fn has_room_for_file(&mut self) -> bool {
         let open = holdings::files(self.wasi.table);
         self.ctx.open.truncate(open);
         open < MAX_FILES + self.ctx.granted
     }
 
-    async fn place_for_a_file(&mut self) -> Option<OwnedSemaphorePermit> {
-        if !self.is_place_for_a_file() {
+    async fn acquire_file_permit(&mut self) -> Option<OwnedSemaphorePermit> {
+        if !self.has_room_for_file() {
             return None;
         }
-        tokio::time::timeout(PATIENCE, descriptors::of_guests().acquire_owned()).await.ok()?.ok()
+        tokio::time::timeout(PERMIT_TIMEOUT, descriptors::of_guests().acquire_owned()).await.ok()?.ok()
     }
 }

@@ -44,8 +44,11 @@ pub struct Guests {
 impl GuestRuntime {
     pub fn start() -> anyhow::Result<(GuestRuntime, Guests)> {
         let short = Builder::new_multi_thread().thread_name("pgq-guest").enable_all().build();
-        let long =
-            Builder::new_multi_thread().thread_name("pgq-guest-long").enable_all().on_thread_start(step_back).build();
+        let long = Builder::new_multi_thread()
+            .thread_name("pgq-guest-long")
+            .enable_all()
+            .on_thread_start(lower_priority)
+            .build();
         let (short, long) =
             (short.context("cannot start the guests' threads")?, long.context("cannot start the guests' threads")?);
         let guests = Guests { short: short.handle().clone(), long: long.handle().clone() };
@@ -139,7 +142,7 @@ fn thread_time() -> Duration {
 }
 
 /// On Linux, each thread has its own priority. Elsewhere it would be that of the whole process.
-fn step_back() {
+fn lower_priority() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(NICE) {
         tracing::warn!(%error, "cannot lower the priority of the threads for long runs; they compete with short runs on equal terms");

@@ -33,7 +33,7 @@ impl Instance {
         Instance { store, guest: None, jobs: 0 }
     }
 
-    pub(super) fn again(mut self, call: Call) -> Instance {
+    pub(super) fn renewed(mut self, call: Call) -> Instance {
         State::renew(&mut self.store, call);
         self
     }
@@ -64,13 +64,13 @@ impl Instance {
             }
             answers
         };
-        self.take_back(&handles, batch.is_some());
+        self.invalidate_handles(&handles, batch.is_some());
         Ok(answers)
     }
 
     /// Invalidate the jobs' handles, since no job outlives its call. The guest owns the handles of
     /// a batch, so one that it did not drop must not be reused for another job.
-    fn take_back(&mut self, handles: &[u32], guests: bool) {
+    fn invalidate_handles(&mut self, handles: &[u32], guests: bool) {
         let table = &mut self.store.data_mut().table;
         for rep in handles {
             let job = Resource::<JobHandle>::new_own(*rep);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::control::{Controls, StopCause};
 
 /// The same period as the epoch's.
-const TURN: Duration = Duration::from_millis(10);
+const TIME_SLICE: Duration = Duration::from_millis(10);
 
 pub(super) struct Interrupt {
     controls: Controls,
@@ -40,7 +40,7 @@ impl Interrupt {
 
     /// Whether the other runs on this thread have waited long enough.
     pub(super) fn is_turn_over(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.turn_began) >= TURN
+        now.saturating_duration_since(self.turn_began) >= TIME_SLICE
     }
 
     /// The other runs have had their turn.
@@ -60,11 +60,11 @@ mod tests {
     fn a_run_ends_at_its_deadline_and_at_once_when_it_is_stopped() {
         let (control, now) = (Arc::new(Control::default()), Instant::now());
         let controls = Controls::of(vec![Arc::clone(&control)]);
-        let interrupt = Interrupt::new(controls, now + TURN);
-        assert_eq!((interrupt.cause(now), interrupt.cause(now + TURN)), (None, Some(StopCause::Deadline)));
+        let interrupt = Interrupt::new(controls, now + TIME_SLICE);
+        assert_eq!((interrupt.cause(now), interrupt.cause(now + TIME_SLICE)), (None, Some(StopCause::Deadline)));
         control.lose_lease();
         assert_eq!(
-            (interrupt.cause(now), interrupt.cause(now + TURN)),
+            (interrupt.cause(now), interrupt.cause(now + TIME_SLICE)),
             (Some(StopCause::LeaseLost), Some(StopCause::LeaseLost))
         );
     }
@@ -72,9 +72,9 @@ mod tests {
     #[test]
     fn others_have_their_turn_once_it_is_due() {
         let mut interrupt = Interrupt::new(Controls::default(), Instant::now());
-        let later = Instant::now() + TURN;
+        let later = Instant::now() + TIME_SLICE;
         assert!(interrupt.is_turn_over(later));
         interrupt.begin_turn(later);
-        assert!(!interrupt.is_turn_over(later) && interrupt.is_turn_over(later + TURN));
+        assert!(!interrupt.is_turn_over(later) && interrupt.is_turn_over(later + TIME_SLICE));
     }
 }

@@ -80,13 +80,13 @@ pub enum LoadError {
 
 impl LoadError {
     /// Whether the same file may load later, because the machine may only be busy or out of memory.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(self, LoadError::NotCompiled(_) | LoadError::NotDescribed(_))
     }
 
     /// Whether the problem is in the file alone, so that only replacing the file helps.
-    pub fn is_in_the_bytes(&self) -> bool {
-        !self.may_pass() && !matches!(self, LoadError::OtherFile { .. } | LoadError::Schedules { .. })
+    pub fn is_in_file(&self) -> bool {
+        !self.is_transient() && !matches!(self, LoadError::OtherFile { .. } | LoadError::Schedules { .. })
     }
 }
 

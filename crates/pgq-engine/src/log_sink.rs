@@ -80,7 +80,7 @@ impl Sink {
     }
 
     fn line(&mut self, level: Level, stream: &'static str, message: &str, fields: &str) {
-        let size = shown(message) + shown(fields) + self.context.entrypoint.len() + LINE_BYTES;
+        let size = escaped_len(message) + escaped_len(fields) + self.context.entrypoint.len() + LINE_BYTES;
         if size > self.left {
             if !self.full {
                 self.full = true;
@@ -111,6 +111,6 @@ impl Sink {
 
 /// How many bytes a text takes in the log, in which characters that would end a line or control a
 /// terminal are escaped.
-fn shown(text: &str) -> usize {
+fn escaped_len(text: &str) -> usize {
     text.len() + text.bytes().filter(u8::is_ascii_control).count() * 3
 }

@@ -69,7 +69,7 @@ impl HostRegistrar for RegistryView<'_> {
                 declaration.mistake(format!("the entrypoint {name:?} does not have 1 to {MAX_NAME_BYTES} bytes"));
             } else if declaration.entrypoints.len() == MAX_ENTRYPOINTS {
                 declaration.mistake(format!("more than {MAX_ENTRYPOINTS} entrypoints"));
-            } else if declaration.has_place(name.len())
+            } else if declaration.has_room(name.len())
                 && declaration.entrypoints.insert(name.clone(), EntrypointOptions::default()).is_some()
             {
                 declaration.mistake(format!("entrypoint {name:?} is declared twice"));
@@ -237,7 +237,7 @@ impl HostEntrypoint for RegistryView<'_> {
 }
 
 fn schedule(entrypoint: &EntrypointHandle, expression: &str, time_zone: &str) {
-    if entrypoint.registrar.lock().has_place(expression.len() + time_zone.len()) {
+    if entrypoint.registrar.lock().has_room(expression.len() + time_zone.len()) {
         entrypoint.set(|options| add_schedule(options, expression, time_zone));
     }
 }

@@ -73,7 +73,7 @@ impl Room {
         self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, taken).is_ok()
     }
 
-    fn give(&self, bytes: usize) {
+    fn release(&self, bytes: usize) {
         self.taken.fetch_sub(bytes, Ordering::AcqRel);
         if self.waiting.load(Ordering::Acquire) > 0 {
             self.given_back.notify_one();
@@ -128,21 +128,21 @@ impl RoomShare {
     pub(super) fn shrink(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);
         self.bytes -= less;
-        self.room.give(less);
+        self.room.release(less);
     }
 }
 
 impl Drop for RoomShare {
     fn drop(&mut self) {
-        self.room.give(self.bytes);
+        self.room.release(self.bytes);
     }
 }
 
 /// How many bytes the runs of a plugin need: most of the recent ones needed no more.
 #[derive(Debug, Default)]
-pub(super) struct Appetite(AtomicUsize);
+pub(super) struct MemoryEstimate(AtomicUsize);
 
-impl Appetite {
+impl MemoryEstimate {
     pub(super) fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
@@ -208,11 +208,11 @@ mod tests {
 
     #[test]
     fn a_large_run_is_remembered_and_forgotten() {
-        let appetite = Appetite::default();
-        appetite.learn(1 << 20);
-        appetite.learn(0);
-        assert!(appetite.bytes() > 900 << 10);
-        (0..200).for_each(|_| appetite.learn(0));
-        assert!(appetite.bytes() < 1 << 10);
+        let memory_estimate = MemoryEstimate::default();
+        memory_estimate.learn(1 << 20);
+        memory_estimate.learn(0);
+        assert!(memory_estimate.bytes() > 900 << 10);
+        (0..200).for_each(|_| memory_estimate.learn(0));
+        assert!(memory_estimate.bytes() < 1 << 10);
     }
 }

@@ -38,7 +38,7 @@ const UNCOUNTED: usize = 4 << 10;
 const GRACE: Duration = Duration::from_millis(20);
 
 /// With more folders than there may be permits, a run would wait forever.
-const MOST_FOLDERS: u32 = 16;
+const MAX_FOLDERS: u32 = 16;
 
 /// How long a cancelled run has to notice by itself.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
@@ -107,7 +107,7 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
     match kept {
         Some(kept) => {
             started = Instant::now();
-            instance = kept.again(spec.call(jobs, started));
+            instance = kept.renewed(spec.call(jobs, started));
         }
         None => match spec.fresh(engine, jobs).await {
             Ok(fresh) => (started, instance) = fresh,
@@ -126,7 +126,7 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
     }
     let state = instance.store.data_mut();
     state.finish_streams();
-    plugin.appetite.learn(state.limits.peak());
+    plugin.memory_estimate.learn(state.limits.peak());
     let limit_hits = limit_hit::of(called.as_ref().err(), state);
     let (elapsed, memory) = (started.elapsed(), state.limits.memory());
     let mut report = CallReport { verdicts: Vec::new(), crashed: false, limit_hits, elapsed, memory, share: None };
@@ -183,13 +183,13 @@ impl CallSpec {
     /// Create a fresh instance once the host has room for as much memory as earlier runs of the
     /// plugin used. The run's time starts then.
     async fn fresh(&self, engine: &Engine, jobs: &[AssignedJob]) -> Result<(Instant, Instance), StopCause> {
-        let bytes = self.plugin.appetite.bytes().min(self.limits.memory);
+        let bytes = self.plugin.memory_estimate.bytes().min(self.limits.memory);
         let tidy = || {
             engine.instance_pool().clear();
         };
         let places = async {
             let share = engine.room().enter(bytes, tidy).await;
-            let folders = u32::try_from(self.plugin.grants.directories.len()).unwrap_or(u32::MAX).min(MOST_FOLDERS);
+            let folders = u32::try_from(self.plugin.grants.directories.len()).unwrap_or(u32::MAX).min(MAX_FOLDERS);
             let folders =
                 if folders == 0 { None } else { descriptors::of_guests().acquire_many_owned(folders).await.ok() };
             (share, folders)

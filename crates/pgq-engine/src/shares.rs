@@ -14,9 +14,9 @@ use wasmtime::component::Component;
 const MEMORIES: u32 = 2;
 const TABLES: u32 = 4;
 /// Per component, checked when it is loaded.
-pub(super) const MOST_MEMORIES: u32 = 8;
-pub(super) const MOST_TABLES: u32 = 32;
-pub(super) const MOST_CORE_INSTANCES: u32 = 200;
+pub(super) const MAX_MEMORIES: u32 = 8;
+pub(super) const MAX_TABLES: u32 = 32;
+pub(super) const MAX_CORE_INSTANCES: u32 = 200;
 /// How many plugins may describe themselves at a time while all slots are taken.
 pub(super) const DESCRIBES: u32 = 2;
 
@@ -32,20 +32,20 @@ impl Slots {
     pub(super) fn of_pool(places: u32) -> Slots {
         let Slots { memories, tables } = Slots::set_aside(places);
         Slots {
-            memories: places.saturating_mul(MEMORIES).saturating_add(memories + DESCRIBES * MOST_MEMORIES),
-            tables: places.saturating_mul(TABLES).saturating_add(tables + DESCRIBES * MOST_TABLES),
+            memories: places.saturating_mul(MEMORIES).saturating_add(memories + DESCRIBES * MAX_MEMORIES),
+            tables: places.saturating_mul(TABLES).saturating_add(tables + DESCRIBES * MAX_TABLES),
         }
     }
 
     /// How much of that is reserved for components that need more than a slot: at least enough for
     /// four of the largest.
     fn set_aside(places: u32) -> Slots {
-        Slots { memories: (places / 4).max(4 * MOST_MEMORIES), tables: places.max(4 * MOST_TABLES) }
+        Slots { memories: (places / 4).max(4 * MAX_MEMORIES), tables: places.max(4 * MAX_TABLES) }
     }
 
     /// What a run of this component needs. If it cannot be determined, the maximum.
     fn of_component(component: &Component) -> Slots {
-        component.resources_required().map_or(Slots { memories: MOST_MEMORIES, tables: MOST_TABLES }, |needed| Slots {
+        component.resources_required().map_or(Slots { memories: MAX_MEMORIES, tables: MAX_TABLES }, |needed| Slots {
             memories: needed.num_memories,
             tables: needed.num_tables,
         })
@@ -82,24 +82,24 @@ impl Shares {
 
 /// A component that needs more than a slot.
 #[derive(Debug)]
-pub(super) struct Large {
+pub(super) struct LargeComponent {
     need: Slots,
     runs: AtomicU32,
     shares: Arc<Shares>,
 }
 
-impl Large {
+impl LargeComponent {
     /// `None` if a slot has everything that it needs.
-    pub(super) fn of(component: &Component, shares: &Arc<Shares>) -> Option<Arc<Large>> {
-        Large::new(Slots::of_component(component), shares)
+    pub(super) fn of(component: &Component, shares: &Arc<Shares>) -> Option<Arc<LargeComponent>> {
+        LargeComponent::new(Slots::of_component(component), shares)
     }
 
-    fn new(need: Slots, shares: &Arc<Shares>) -> Option<Arc<Large>> {
+    fn new(need: Slots, shares: &Arc<Shares>) -> Option<Arc<LargeComponent>> {
         if need.fits_a_place() {
             return None;
         }
         shares.large.fetch_add(1, Ordering::AcqRel);
-        Some(Arc::new(Large { need, runs: AtomicU32::new(0), shares: Arc::clone(shares) }))
+        Some(Arc::new(LargeComponent { need, runs: AtomicU32::new(0), shares: Arc::clone(shares) }))
     }
 
     /// How many more runs of it there is room for: what is free, but at most an equal part for each
@@ -116,7 +116,7 @@ impl Large {
     }
 }
 
-impl Drop for Large {
+impl Drop for LargeComponent {
     fn drop(&mut self) {
         self.shares.large.fetch_sub(1, Ordering::AcqRel);
     }
@@ -124,10 +124,10 @@ impl Drop for Large {
 
 /// The part of one run, until it is dropped.
 #[derive(Debug)]
-pub struct PoolShare(Arc<Large>);
+pub struct PoolShare(Arc<LargeComponent>);
 
 impl PoolShare {
-    pub(super) fn take(large: &Arc<Large>) -> PoolShare {
+    pub(super) fn take(large: &Arc<LargeComponent>) -> PoolShare {
         let mut taken = large.shares.lock();
         taken.memories += large.need.memories;
         taken.tables += large.need.tables;
@@ -153,11 +153,11 @@ mod tests {
     #[test]
     fn a_large_component_leaves_a_run_to_each_other_and_gives_back_what_it_took() {
         let shares = Arc::new(Shares::new(100));
-        assert!(Large::new(Slots { memories: 1, tables: 3 }, &shares).is_none(), "as tool chains make them");
+        assert!(LargeComponent::new(Slots { memories: 1, tables: 3 }, &shares).is_none(), "as tool chains make them");
         let need = Slots { memories: 8, tables: 1 };
-        let one = Large::new(need, &shares).expect("large");
+        let one = LargeComponent::new(need, &shares).expect("large");
         assert_eq!(one.room(), 4);
-        let other = Large::new(need, &shares).expect("large");
+        let other = LargeComponent::new(need, &shares).expect("large");
         assert_eq!((one.room(), other.room()), (2, 2));
         let runs = [PoolShare::take(&one), PoolShare::take(&one)];
         assert_eq!((one.room(), other.room()), (0, 2));

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::database::DatabaseArgs;
 use super::run::RunArgs;
-use super::usage::IsUsage as _;
+use super::usage::OrUsage as _;
 use super::{output, run};
 use crate::signal::Signals;
 use pgq_bench::{
@@ -127,9 +127,9 @@ impl BenchArgs {
     fn settings(&self) -> anyhow::Result<Settings> {
         let handler = match (&self.plugins, &self.entrypoint) {
             (Some(plugins), Some(entrypoint)) => {
-                Handler::Yours { plugins: plugins.clone(), entrypoint: entrypoint.clone() }
+                Handler::User { plugins: plugins.clone(), entrypoint: entrypoint.clone() }
             }
-            _ => Handler::Ours { reuse: self.reuse },
+            _ => Handler::BuiltIn { reuse: self.reuse },
         };
         let payload = match &self.payload_file {
             Some(file) => std::fs::read(file).with_context(|| format!("cannot read the payload {}", file.display()))?,

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use sqlx::{Connection as _, PgConnection};
 
-use super::usage::{IsUsage as _, usage};
+use super::usage::{OrUsage as _, usage};
 use crate::config::parse_duration;
 use pgq_queue::environment::variable;
 use pgq_queue::names::{NameSettings, Names};
@@ -86,7 +86,7 @@ impl DatabaseArgs {
             direct: self
                 .listen_dsn
                 .as_ref()
-                .filter(|dsn| given(dsn))
+                .filter(|dsn| is_set(dsn))
                 .map(|dsn| source(Some(dsn)).context("--listen-dsn"))
                 .transpose()?,
             statement_timeout: self.statement_timeout,
@@ -113,14 +113,14 @@ impl DatabaseArgs {
             ("PGQ_HOST_STATEMENT_TIMEOUT", timeout),
             ("PGDSN", self.dsn()),
             ("PGQ_HOST_TRANSACTION_POOLING", pooling),
-            ("PGQ_HOST_LISTEN_DSN", self.listen_dsn.clone().filter(|dsn| given(dsn))),
+            ("PGQ_HOST_LISTEN_DSN", self.listen_dsn.clone().filter(|dsn| is_set(dsn))),
         ];
         all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
     /// The DSN as given.
     fn dsn(&self) -> Option<String> {
-        self.pg_dsn.clone().filter(|dsn| given(dsn)).or_else(|| variable("PGQUEUER_DSN"))
+        self.pg_dsn.clone().filter(|dsn| is_set(dsn)).or_else(|| variable("PGQUEUER_DSN"))
     }
 
     /// One connection, for a command that does one thing.
@@ -162,6 +162,6 @@ pub(super) fn explain(error: sqlx::Error) -> anyhow::Error {
 }
 
 /// An empty variable counts as unset: Compose files pass variables that they do not have as "".
-fn given(dsn: &str) -> bool {
+fn is_set(dsn: &str) -> bool {
     !dsn.is_empty()
 }

@@ -17,7 +17,7 @@ use sqlx::{Connection as _, PgConnection};
 use self::sources::Sources;
 use super::database::DatabaseArgs;
 use super::run::WorkerArgs;
-use super::usage::IsUsage as _;
+use super::usage::OrUsage as _;
 use super::values;
 use crate::app;
 use crate::config::Config;

@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use super::database::DatabaseArgs;
 use super::output;
 use super::run::DEFAULT_HEARTBEAT_TIMEOUT;
-use super::workbench::{Compiled, WorkbenchArgs};
+use super::workbench::{CodeCaching, WorkbenchArgs};
 use crate::config::parse_duration;
 use crate::doctor::{self, Deployment, Finding, PluginsFolder, Severity};
 use pgq_engine::printable::printable_lines;
@@ -60,7 +60,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: DoctorArgs) -> anyhow::Re
 
 impl DoctorArgs {
     async fn deployment(self, database: &DatabaseArgs) -> anyhow::Result<Deployment> {
-        let workbench = self.workbench.set_up(Compiled::Kept)?;
+        let workbench = self.workbench.set_up(CodeCaching::Cached)?;
         let config = &workbench.config;
         let configured = config.run.heartbeat_timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let plugins = match self.plugins.or_else(|| config.run.plugins.clone()) {

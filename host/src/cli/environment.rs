@@ -13,13 +13,13 @@ use pgq_queue::environment::truth;
 
 /// The command with the rule applied to all its variables. `is_empty` tells which ones are set to
 /// nothing.
-pub(super) fn heed(command: Command, is_empty: &impl Fn(&OsStr) -> bool) -> Command {
+pub(super) fn unset_empty_variables(command: Command, is_empty: &impl Fn(&OsStr) -> bool) -> Command {
     let one = |arg: Arg| {
         let Some(name) = arg.get_env().map(OsStr::to_owned) else { return arg };
         let arg = if matches!(arg.get_action(), ArgAction::SetTrue) { arg.value_parser(truth) } else { arg };
         if is_empty(&name) { arg.env(Resettable::Reset) } else { arg }
     };
-    command.mut_args(one).mut_subcommands(|command| heed(command, is_empty))
+    command.mut_args(one).mut_subcommands(|command| unset_empty_variables(command, is_empty))
 }
 
 /// Whether this process has the variable set to nothing.
@@ -80,7 +80,7 @@ mod tests {
     fn every_variable_that_is_empty_is_unset() {
         let declared = variables(&Cli::command());
         assert!(declared.len() > 20 && declared.iter().any(|name| name == "PGQ_HOST_BATCH_SIZE"), "{declared:?}");
-        assert_eq!(variables(&heed(Cli::command(), &|_| true)), [""; 0]);
-        assert_eq!(variables(&heed(Cli::command(), &|_| false)), declared);
+        assert_eq!(variables(&unset_empty_variables(Cli::command(), &|_| true)), [""; 0]);
+        assert_eq!(variables(&unset_empty_variables(Cli::command(), &|_| false)), declared);
     }
 }

@@ -11,7 +11,7 @@ use super::usage::usage;
 use pgq_queue as queue;
 
 /// PostgreSQL truncates longer names, and would listen on a different channel.
-const MOST_BYTES: usize = 63;
+const MAX_CHANNEL_BYTES: usize = 63;
 
 #[derive(Debug, Args)]
 pub(super) struct ListenArgs {
@@ -23,8 +23,10 @@ pub(super) struct ListenArgs {
 /// Ends with the connection, with its reader, or with Ctrl-C.
 pub(super) async fn run(database: &DatabaseArgs, args: ListenArgs) -> anyhow::Result<()> {
     let channel = args.channel.map_or_else(|| database.names().map(|names| names.channel), Ok)?;
-    if channel.is_empty() || channel.len() > MOST_BYTES {
-        return Err(usage(format!("{channel:?} is not a valid channel; its name must have 1 to {MOST_BYTES} bytes")));
+    if channel.is_empty() || channel.len() > MAX_CHANNEL_BYTES {
+        return Err(usage(format!(
+            "{channel:?} is not a valid channel; its name must have 1 to {MAX_CHANNEL_BYTES} bytes"
+        )));
     }
     database.connect().await?.close().await?;
     let pool = queue::connect(database.session()?.read_again().await?).await.context("cannot listen")?;

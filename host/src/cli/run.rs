@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::database::DatabaseArgs;
 use super::logging::LoggingArgs;
-use super::usage::{IsUsage as _, usage};
+use super::usage::{OrUsage as _, usage};
 use super::values;
 use crate::app;
 use crate::config::{Config, parse_bytes, parse_duration};
@@ -28,9 +28,9 @@ use pgq_queue::told::told;
 const DEFAULT_BATCH_SIZE: usize = 1_000;
 const DEFAULT_MAX_CONCURRENT_TASKS: usize = 100;
 /// The instance pool reserves address space for each, and there are 128 TiB of it.
-const MOST_CONCURRENT_TASKS: usize = 5_000;
+const MAX_CONCURRENT_TASKS: usize = 5_000;
 /// In most languages, a guest needs no more than this default limit of one run.
-const LEAST_GUEST_MEMORY: u64 = 16 << 20;
+const MIN_GUEST_MEMORY: u64 = 16 << 20;
 const DEFAULT_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// For a worker that no notification wakes.
 const POLLING_DEQUEUE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -66,7 +66,7 @@ pub(super) struct WorkerArgs {
     cache_dir: Option<PathBuf>,
     #[arg(long, env = "PGQ_HOST_BATCH_SIZE", value_parser = values::whole_number::<usize>, help = format!("The most jobs per claim [default: {DEFAULT_BATCH_SIZE}]"))]
     batch_size: Option<usize>,
-    #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", value_parser = values::whole_number::<usize>, help = format!("The most jobs that run at once in this process; 0 means the maximum, {MOST_CONCURRENT_TASKS} [default: {DEFAULT_MAX_CONCURRENT_TASKS}]"))]
+    #[arg(long, env = "PGQ_HOST_MAX_CONCURRENT_TASKS", value_parser = values::whole_number::<usize>, help = format!("The most jobs that run at once in this process; 0 means the maximum, {MAX_CONCURRENT_TASKS} [default: {DEFAULT_MAX_CONCURRENT_TASKS}]"))]
     max_concurrent_tasks: Option<usize>,
     /// How jobs are claimed of plugins for which the configuration does not say [default: auto]
     #[arg(long, env = "PGQ_HOST_CLAIM", value_name = "MODE")]
@@ -180,16 +180,16 @@ impl WorkerArgs {
         }
         let tasks =
             self.max_concurrent_tasks.or(config.run.max_concurrent_tasks).unwrap_or(DEFAULT_MAX_CONCURRENT_TASKS);
-        if tasks > MOST_CONCURRENT_TASKS {
+        if tasks > MAX_CONCURRENT_TASKS {
             mistakes.push(format!(
-                "max-concurrent-tasks is {tasks}; it must be up to {MOST_CONCURRENT_TASKS}: start more hosts for more"
+                "max-concurrent-tasks is {tasks}; it must be up to {MAX_CONCURRENT_TASKS}: start more hosts for more"
             ));
         }
         let max_guest_memory =
             self.max_guest_memory.or(config.run.max_guest_memory).unwrap_or_else(default_guest_memory);
-        if max_guest_memory < LEAST_GUEST_MEMORY {
+        if max_guest_memory < MIN_GUEST_MEMORY {
             mistakes.push(format!(
-                "max-concurrent-tasks is {tasks}; it must be at most {MOST_CONCURRENT_TASKS}: start more hosts for more"
+                "max-concurrent-tasks is {tasks}; it must be at most {MAX_CONCURRENT_TASKS}: start more hosts for more"
             ));
         }
         let max_claimed_bytes = self
@@ -217,7 +217,7 @@ impl WorkerArgs {
             breaker: config.breaker,
             cache: Some(self.cache_dir.clone().or(config.run.cache_dir).map_or_else(default_cache_dir, Ok)?),
             max_guest_memory: usize::try_from(max_guest_memory).unwrap_or(usize::MAX),
-            max_concurrent_tasks: if tasks == 0 { MOST_CONCURRENT_TASKS } else { tasks },
+            max_concurrent_tasks: if tasks == 0 { MAX_CONCURRENT_TASKS } else { tasks },
             max_claimed_bytes,
             heartbeat_timeout,
             drain_timeout,
@@ -244,7 +244,7 @@ impl WorkerArgs {
 /// transit with their copies (an eighth each), for compiled code, and for compilers, which are
 /// processes in the same container.
 fn default_guest_memory() -> u64 {
-    (host_memory::limit() / 8 * 3).max(LEAST_GUEST_MEMORY)
+    (host_memory::limit() / 8 * 3).max(MIN_GUEST_MEMORY)
 }
 
 pub(super) fn default_cache_dir() -> anyhow::Result<PathBuf> {

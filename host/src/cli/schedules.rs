@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::database::{DatabaseArgs, explain};
 use super::output;
-use super::usage::IsUsage as _;
+use super::usage::OrUsage as _;
 
 #[derive(Debug, Args)]
 pub(super) struct SchedulesArgs {

@@ -1,14 +1,13 @@
 //! The verbs that create, check and change the tables.
 
 use anyhow::{Context as _, bail};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::database::DatabaseArgs;
 use super::output::{self, status};
-use super::sql_worker::SqlWorkerArgs;
-use super::usage::{IsUsage as _, usage};
+use super::usage::{OrUsage as _, usage};
 use pgq_queue::environment::{truth, variable};
 use pgq_queue::names::Names;
 use pgq_queue::schema::{self, Durability, InstallOptions, Role, UpgradeOptions};
@@ -77,7 +76,7 @@ pub(super) struct UpgradeArgs {
 }
 
 #[derive(Debug, Args)]
-struct WidenId {
+pub(super) struct WidenId {
     /// Widen int4 ids of early releases to bigint (the default, unless `PGQUEUER_WIDEN_ID` says
     /// false); rewrites each table under an exclusive lock
     #[arg(long, overrides_with = "no_widen_id")]
@@ -100,7 +99,7 @@ pub(super) struct AutovacArgs {
 pub(super) struct AutovacChoices {
     /// Return to the server's settings
     #[arg(long)]
-    rollback: bool,
+    pub(super) rollback: bool,
 }
 
 #[derive(Debug, Args)]
@@ -127,37 +126,11 @@ pub(super) struct DurabilityArgs {
 #[derive(Debug, Args)]
 pub(super) struct DurabilityChoices {
     /// volatile, balanced or durable
-    durability: Durability,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum SqlCommand {
-    /// What `install` runs
-    Install(InstallChoices),
-    /// What `uninstall` runs
-    Uninstall,
-    /// A script that brings the tables of any earlier release up to date; `upgrade --plan` prints
-    /// what this database needs
-    Upgrade(SqlUpgradeArgs),
-    /// What `durability` runs
-    Durability(DurabilityChoices),
-    /// What `autovac` runs
-    Autovac(AutovacChoices),
-    /// The statements that a worker sends, with their parameters, for psql and EXPLAIN
-    Worker(SqlWorkerArgs),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct SqlUpgradeArgs {
-    /// Accepted for PgQueuer's sake, without effect: an upgrade never changes it
-    #[arg(short, long, hide = true)]
-    durability: Option<Durability>,
-    #[command(flatten)]
-    widen_id: WidenId,
+    pub(super) durability: Durability,
 }
 
 impl WidenId {
-    fn options(&self) -> anyhow::Result<UpgradeOptions> {
+    pub(super) fn options(&self) -> anyhow::Result<UpgradeOptions> {
         let widen_id = match (self.widen_id, self.no_widen_id) {
             (true, _) => true,
             (_, true) => false,
@@ -179,7 +152,7 @@ fn either(name: &'static str, early: &'static str) -> Option<(&'static str, Stri
 }
 
 impl InstallChoices {
-    fn options(&self) -> anyhow::Result<InstallOptions> {
+    pub(super) fn options(&self) -> anyhow::Result<InstallOptions> {
         let durability = match (self.durability, either("PGQUEUER_DURABILITY", "DURABILITY")) {
             (Some(durability), _) => durability,
             (None, Some((name, value))) => value.parse::<Durability>().context(name).or_usage()?,
@@ -288,17 +261,4 @@ fn about(wanted: bool, names: &Names, key: &str, value: Value) -> anyhow::Result
     let mut object = json!({ "schema": names.schema, "queue_table": names.queue_table });
     object[key] = value;
     output::object(&object)
-}
-
-pub(super) fn sql(database: &DatabaseArgs, command: SqlCommand) -> anyhow::Result<()> {
-    let names = database.names()?;
-    let sql = match command {
-        SqlCommand::Install(args) => schema::sql_install(&names, &args.options()?),
-        SqlCommand::Uninstall => schema::sql_uninstall(&names),
-        SqlCommand::Upgrade(args) => schema::sql_upgrade(&names, &args.widen_id.options()?),
-        SqlCommand::Durability(args) => schema::sql_durability(&names, args.durability),
-        SqlCommand::Autovac(args) => schema::sql_autovac(&names, args.rollback),
-        SqlCommand::Worker(args) => args.print(&names)?,
-    };
-    output::data(sql.trim_end())
 }

@@ -28,12 +28,12 @@ pub(super) fn usage(message: impl Into<String>) -> anyhow::Error {
 }
 
 /// Marks the result of a check as a usage error.
-pub(super) trait IsUsage<T> {
+pub(super) trait OrUsage<T> {
     /// Turn an error into a usage error.
     fn or_usage(self) -> anyhow::Result<T>;
 }
 
-impl<T, E: Into<anyhow::Error>> IsUsage<T> for Result<T, E> {
+impl<T, E: Into<anyhow::Error>> OrUsage<T> for Result<T, E> {
     fn or_usage(self) -> anyhow::Result<T> {
         self.map_err(|error| anyhow::Error::new(UsageError(error.into())))
     }

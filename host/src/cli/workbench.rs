@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::logging::LoggingArgs;
 use super::run::default_cache_dir;
-use super::usage::IsUsage as _;
+use super::usage::OrUsage as _;
 use crate::app;
 use crate::config::Config;
 use crate::plugins::{File, Rollouts};
@@ -31,13 +31,13 @@ pub(super) struct WorkbenchArgs {
 
 /// How a command uses the cache of compiled code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compiled {
+pub(super) enum CodeCaching {
     /// As a host does: without it, everything just takes longer.
-    Kept,
+    Cached,
     /// The command's purpose: failing to store is an error.
-    Wanted,
+    Required,
     /// Nothing is written.
-    Unused,
+    Disabled,
 }
 
 /// Everything needed to load and run plugins.
@@ -51,14 +51,14 @@ pub(super) struct Workbench {
 }
 
 impl WorkbenchArgs {
-    pub(super) fn set_up(&self, compiled: Compiled) -> anyhow::Result<Workbench> {
+    pub(super) fn set_up(&self, compiled: CodeCaching) -> anyhow::Result<Workbench> {
         self.logging.install()?;
         let config = Config::load(self.config.as_deref()).or_usage()?;
         let folder = || self.cache_dir.clone().or(config.run.cache_dir.clone()).map_or_else(default_cache_dir, Ok);
         let cache = match compiled {
-            Compiled::Unused => CodeCache::disabled(),
-            Compiled::Kept => app::open_cache(folder().ok().as_deref()),
-            Compiled::Wanted => CodeCache::open(&folder()?)?,
+            CodeCaching::Disabled => CodeCache::disabled(),
+            CodeCaching::Cached => app::open_cache(folder().ok().as_deref()),
+            CodeCaching::Required => CodeCache::open(&folder()?)?,
         };
         // The host's caps, because compiled code depends on them.
         let engine = Engine::new(&EngineSettings {
@@ -81,7 +81,7 @@ impl Workbench {
         for loading in rollouts.scan(folder.list()?, false).due {
             let (folder, engine, cache) = (folder.clone(), self.engine.clone(), self.cache.clone());
             rollouts
-                .settle(self.guests.handle().spawn(async move { loading.look(&folder, &engine, &cache).await }).await?);
+                .settle(self.guests.handle().spawn(async move { loading.run(&folder, &engine, &cache).await }).await?);
         }
         Ok(rollouts.snapshot().files().to_vec())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 
-use super::finding::{Finding, Seen};
+use super::finding::{CheckResult, Finding};
 use super::target::{Target, quoted};
 
 /// Where the duration is not visible, this many later transactions count as long: a queue with
@@ -55,18 +55,18 @@ const PREPARED: &str = "SELECT gid, owner::text, extract(epoch FROM clock_timest
 const SLOTS: &str =
     "SELECT slot_name::text, active, age(xmin) FROM pg_replication_slots WHERE xmin IS NOT NULL ORDER BY 1";
 
-pub(super) async fn check(target: &Target<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
     let limit = target.deployment.long_transaction;
-    let mut look = target.look().await?;
-    let holders: Vec<Holder> = sqlx::query_as(SESSIONS).fetch_all(&mut *look).await?;
+    let mut read_only = target.read_only().await?;
+    let holders: Vec<Holder> = sqlx::query_as(SESSIONS).fetch_all(&mut *read_only).await?;
     let mut found: Vec<Finding> = holders.iter().filter_map(|holder| holder.finding(limit)).collect();
-    let prepared: Vec<(String, String, f64)> = sqlx::query_as(PREPARED).fetch_all(&mut *look).await?;
+    let prepared: Vec<(String, String, f64)> = sqlx::query_as(PREPARED).fetch_all(&mut *read_only).await?;
     for (gid, owner, open) in prepared.into_iter().filter(|(_, _, open)| *open > limit.as_secs_f64()) {
         let what = format!("the prepared transaction {gid:?} of {owner} has been open for {}", long(open));
         let remedy = format!("ROLLBACK PREPARED '{0}'; or COMMIT PREPARED '{0}';", gid.replace('\'', "''"));
         found.push(Finding::warning(what, WHY, remedy));
     }
-    let slots: Vec<(String, bool, i32)> = sqlx::query_as(SLOTS).fetch_all(&mut *look).await?;
+    let slots: Vec<(String, bool, i32)> = sqlx::query_as(SLOTS).fetch_all(&mut *read_only).await?;
     for (slot, active, age) in slots.into_iter().filter(|(_, active, age)| !active || *age > MANY_LATER) {
         let state = if active { "in use" } else { "not in use" };
         let what = format!("the replication slot {slot:?}, {state}, holds back the dead rows of {age} transactions");

@@ -3,7 +3,7 @@
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 
-use super::finding::{Finding, Seen};
+use super::finding::{CheckResult, Finding};
 use super::setting;
 use super::target::{Target, quoted};
 use pgq_queue::schema;
@@ -46,7 +46,7 @@ const TABLES: &str = "SELECT c.relname::text AS name, \
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = ANY ($2) AND c.relkind = 'r' ORDER BY 1";
 
-pub(super) async fn check(target: &Target<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
     let mut found = Vec::new();
     let settings = setting::read(target, &["autovacuum", "track_counts"]).await?;
     for (name, setting) in settings.iter().filter(|(_, setting)| setting.is_off()) {
@@ -59,9 +59,12 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         found.push(Finding::error(format!("{name} = off"), why, setting.remedy(target, name, "on")));
     }
     let names = &target.deployment.names;
-    let mut look = target.look().await?;
-    let tables: Vec<Table> =
-        sqlx::query_as(TABLES).bind(names.schema.as_deref()).bind(schema::tables(names)).fetch_all(&mut *look).await?;
+    let mut read_only = target.read_only().await?;
+    let tables: Vec<Table> = sqlx::query_as(TABLES)
+        .bind(names.schema.as_deref())
+        .bind(schema::tables(names))
+        .fetch_all(&mut *read_only)
+        .await?;
     for table in &tables {
         let name = names.qualified(&table.name);
         if table.disabled {
@@ -91,7 +94,7 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
             target.command("autovac"),
         ));
     }
-    found.extend(wraparound(target, &mut look).await?);
+    found.extend(wraparound(target, &mut read_only).await?);
     if found.is_empty() {
         found.push(if tables.iter().any(|table| table.name == queue) {
             Finding::ok("on, with PgQueuer's settings for the queue; no table is full of dead rows")
@@ -102,9 +105,9 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     Ok(found)
 }
 
-async fn wraparound(target: &Target<'_>, look: &mut sqlx::PgConnection) -> sqlx::Result<Option<Finding>> {
+async fn wraparound(target: &Target<'_>, read_only: &mut sqlx::PgConnection) -> sqlx::Result<Option<Finding>> {
     let age: i32 = sqlx::query_scalar("SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()")
-        .fetch_one(look)
+        .fetch_one(read_only)
         .await?;
     let why = "at two billion the server accepts no more writes; something keeps autovacuum from freezing old rows (see `transactions`)";
     let found = || format!("the oldest unfrozen transaction of the database is {age} transactions old");

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::finding::{Finding, Seen};
+use super::finding::{CheckResult, Finding};
 use super::target::Target;
 
 const SKEWED: Duration = Duration::from_secs(1);
 const TRIES: usize = 3;
 
-pub(super) async fn check(target: &Target<'_>) -> Seen {
-    let mut look = target.look().await?;
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
+    let mut read_only = target.read_only().await?;
     let mut best: Option<Reading> = None;
     for _ in 0..TRIES {
         let asked = Utc::now();
-        let theirs: DateTime<Utc> = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&mut *look).await?;
+        let theirs: DateTime<Utc> = sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&mut *read_only).await?;
         let reading = Reading::new(asked, theirs, Utc::now());
         if best.as_ref().is_none_or(|best| reading.error < best.error) {
             best = Some(reading);

@@ -3,7 +3,7 @@
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 
-use super::finding::{Finding, Seen};
+use super::finding::{CheckResult, Finding};
 use super::target::{Target, quoted};
 use pgq_queue as queue;
 
@@ -50,10 +50,10 @@ const BUDGET: &str = "WITH others AS ( \
     (SELECT datconnlimit FROM pg_database WHERE datname = current_database()) AS database_limit, \
     (SELECT count(*) FROM others WHERE datname = current_database())::int AS database_others";
 
-pub(super) async fn check(target: &Target<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
     let application = target.deployment.database.get_application_name();
     let budget: Budget =
-        sqlx::query_as(BUDGET).bind(&target.role).bind(application).fetch_one(&mut *target.look().await?).await?;
+        sqlx::query_as(BUDGET).bind(&target.role).bind(application).fetch_one(&mut *target.read_only().await?).await?;
     let each = queue::pool_size().map_err(|mistake| sqlx::Error::Configuration(mistake.into()))?;
     // The command may be asking about a host that is not running yet.
     let hosts = match target.deployment.hosts {

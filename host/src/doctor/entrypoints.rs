@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::finding::{Finding, Seen};
+use super::finding::{CheckResult, Finding};
 use super::fleet;
 use super::target::Target;
 
-pub(super) async fn check(target: &Target<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
     let backlog = target.operator().backlog().await?;
     let (_, hosts) = fleet::hosts(target).await?;
     let mut served: BTreeSet<String> = BTreeSet::new();

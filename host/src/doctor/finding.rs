@@ -72,26 +72,26 @@ impl Finding {
 }
 
 /// What a check found, or why it could not run.
-pub(super) type Seen = sqlx::Result<Vec<Finding>>;
+pub(super) type CheckResult = sqlx::Result<Vec<Finding>>;
 
 /// The time limit of a check. A server that does not answer is a finding, too.
-const PATIENCE: Duration = Duration::from_secs(20);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The findings of all checks, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Report(Vec<Finding>);
 
 impl Report {
-    pub(super) async fn run(&mut self, check: &'static str, looking: impl Future<Output = Seen>) {
+    pub(super) async fn run(&mut self, check: &'static str, run: impl Future<Output = CheckResult>) {
         // Boxed, because the future of all checks together would be large.
-        match tokio::time::timeout(PATIENCE, Box::pin(looking)).await {
+        match tokio::time::timeout(CHECK_TIMEOUT, Box::pin(run)).await {
             Ok(seen) => self.add(check, seen),
-            Err(_) => self.add(check, Ok(vec![not_seen(&format!("no answer within {PATIENCE:?}"), "")])),
+            Err(_) => self.add(check, Ok(vec![not_checked(&format!("no answer within {CHECK_TIMEOUT:?}"), "")])),
         }
     }
 
-    pub(super) fn add(&mut self, check: &'static str, seen: Seen) {
-        let found = seen.unwrap_or_else(|error| vec![not_seen(&told(&error), remedy(&error))]);
+    pub(super) fn add(&mut self, check: &'static str, seen: CheckResult) {
+        let found = seen.unwrap_or_else(|error| vec![not_checked(&told(&error), remedy(&error))]);
         self.0.extend(found.into_iter().map(|finding| Finding { check, ..finding }));
     }
 
@@ -104,7 +104,7 @@ impl Report {
     }
 }
 
-fn not_seen(cause: &str, remedy: &str) -> Finding {
+fn not_checked(cause: &str, remedy: &str) -> Finding {
     Finding::note(format!("not checked: {cause}"), "", remedy)
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::finding::{Finding, Seen};
+use super::finding::{CheckResult, Finding};
 use super::target::Target;
 use crate::announce;
 use pgq_queue::HostRow;
@@ -15,7 +15,7 @@ use pgq_queue::HostRow;
 pub(super) async fn hosts(target: &Target<'_>) -> sqlx::Result<(Vec<HostRow>, Vec<HostRow>)> {
     let all = target.operator().hosts().await?;
     // Announcements carry the server's time.
-    let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&mut *target.look().await?).await?;
+    let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&mut *target.read_only().await?).await?;
     // More than twice the longest pause between two announcements.
     let recent = |host: &&HostRow| {
         (now - host.seen).to_std().is_ok_and(|silent| silent < announce::PERIOD.mul_f64(2.5)) || host.seen > now
@@ -24,7 +24,7 @@ pub(super) async fn hosts(target: &Target<'_>) -> sqlx::Result<(Vec<HostRow>, Ve
     Ok((all, alive))
 }
 
-pub(super) async fn check(target: &Target<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
     let (all, alive) = hosts(target).await?;
     let mut found = Vec::new();
     for host in all.iter().filter(|host| !alive.iter().any(|one| one.id == host.id)) {
@@ -35,7 +35,7 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     }
     found.extend(versions(&alive));
     found.extend(plugins(&alive, &target.command("plugin list --hosts")));
-    found.extend(alive.iter().flat_map(|host| files(host).iter().filter_map(|file| troubled(target, host, file))));
+    found.extend(alive.iter().flat_map(|host| files(host).iter().filter_map(|file| file_findings(target, host, file))));
     if found.is_empty() {
         found.push(Finding::ok(match alive.as_slice() {
             [] => "no host has announced itself on this queue".to_owned(),
@@ -103,7 +103,7 @@ fn plugins(alive: &[HostRow], list: &str) -> Vec<Finding> {
     found
 }
 
-fn troubled(target: &Target<'_>, host: &HostRow, file: &Value) -> Option<Finding> {
+fn file_findings(target: &Target<'_>, host: &HostRow, file: &Value) -> Option<Finding> {
     let (host, file_name) = (name(host), file["file"].as_str().unwrap_or("?"));
     let paused: Vec<&str> = file["paused"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     match (file["error"].as_str(), paused.as_slice()) {

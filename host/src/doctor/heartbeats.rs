@@ -10,7 +10,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
-use super::finding::{Finding, Seen};
+use super::finding::{CheckResult, Finding};
 use super::fleet;
 use super::target::Target;
 
@@ -20,7 +20,7 @@ use super::target::Target;
 const SILENT: f64 = 0.7;
 /// Only the newest rows of the log, so that the cost of the check does not grow with it.
 const RECENT: i64 = 20_000;
-const MOST_JOBS: i64 = 1_000;
+const MAX_JOBS: i64 = 1_000;
 
 /// A job that was picked twice in a row was taken over in place, as PgQueuer does. When a host puts
 /// a job back, the log says whose it was.
@@ -48,13 +48,13 @@ SELECT count(*) FILTER (WHERE status = 'picked' AND before = 'picked') AS in_pla
            FILTER (WHERE traceback ->> 'exception_type' = 'WorkerLost'), '{}') AS put_back
 FROM steps";
 
-pub(super) async fn check(target: &Target<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
     let timeout = target.deployment.heartbeat_timeout;
     let operator = target.operator();
     let (_, hosts) = fleet::hosts(target).await?;
     let is_host = |id: Uuid| hosts.iter().any(|host| host.id == id);
     let mut silent: BTreeMap<Uuid, (usize, f64)> = BTreeMap::new();
-    for job in operator.stale(timeout.mul_f64(SILENT), MOST_JOBS).await? {
+    for job in operator.stale(timeout.mul_f64(SILENT), MAX_JOBS).await? {
         let worker = silent.entry(job.queue_manager_id.unwrap_or_default()).or_default();
         *worker = (worker.0 + 1, worker.1.max(job.seconds_since_heartbeat));
     }
@@ -70,7 +70,8 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         let why = "it is dead, or its timeout is longer than this one; then its jobs are taken from it while they run, and run twice";
         found.push(Finding::warning(what, why, remedy));
     }
-    let taken: Taken = sqlx::query_as(target.sql(TAKEN)).bind(RECENT).fetch_one(&mut *target.look().await?).await?;
+    let taken: Taken =
+        sqlx::query_as(target.sql(TAKEN)).bind(RECENT).fetch_one(&mut *target.read_only().await?).await?;
     // A worker that holds jobs now was alive when its jobs were taken, since workers never return
     // under the same id.
     let holders: Vec<Uuid> = operator.workers().await?.into_iter().map(|worker| worker.queue_manager_id).collect();

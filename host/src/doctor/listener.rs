@@ -6,17 +6,17 @@ use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, Executor as _};
 use uuid::Uuid;
 
-use super::finding::{Finding, Seen};
+use super::finding::{CheckResult, Finding};
 use super::target::Target;
 
-const PATIENCE: Duration = Duration::from_secs(3);
+const NOTIFICATION_TIMEOUT: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 5;
 /// An idle worker starts jobs this much later.
 const SLOW: Duration = Duration::from_millis(100);
 /// The fraction in use of the server's queue of notifications.
 const FULL: f64 = 0.5;
 
-pub(super) async fn check(target: &Target<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
     // Nobody else listens on this channel, so nobody is woken.
     let channel = format!("pgq_host_doctor_{}", Uuid::new_v4().simple());
     let mut listener = PgListener::connect_with(&target.pool).await?;
@@ -26,13 +26,13 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
     for _ in 0..ROUNDS {
         let sent = Instant::now();
         notify(target, &channel).await?;
-        match tokio::time::timeout(PATIENCE, listener.recv()).await {
+        match tokio::time::timeout(NOTIFICATION_TIMEOUT, listener.recv()).await {
             Ok(received) => drop(received?),
             Err(_) => {
                 let why = "new jobs are only found by polling (every 30 s by default), and workers do not hear of cancellations";
                 let remedy = "see `pooling`; without a pooler, check whether something between here and the server drops idle connections";
                 return Ok(vec![Finding::error(
-                    format!("a notification did not come back within {PATIENCE:?}"),
+                    format!("a notification did not come back within {NOTIFICATION_TIMEOUT:?}"),
                     why,
                     remedy,
                 )]);
@@ -51,7 +51,7 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         ));
     }
     let used: f64 =
-        sqlx::query_scalar("SELECT pg_notification_queue_usage()").fetch_one(&mut *target.look().await?).await?;
+        sqlx::query_scalar("SELECT pg_notification_queue_usage()").fetch_one(&mut *target.read_only().await?).await?;
     if used > FULL {
         let why = "a session that listens is stuck in a transaction and reads nothing; when the queue is full, every enqueue fails";
         let remedy = "SELECT pid, usename, application_name, xact_start FROM pg_stat_activity WHERE state LIKE 'idle in%' ORDER BY xact_start; \

@@ -43,7 +43,7 @@ pub(super) fn check(plugins: Option<&PluginsFolder>) -> Vec<Finding> {
             "correct the name, or remove the section",
         ));
     }
-    if is_anybodys(folder) {
+    if is_world_writable(folder) {
         let why = "anyone who can write there decides what hosts run";
         found.push(Finding::warning(format!("everybody may write to {place}"), why, format!("chmod o-w {place}")));
     }
@@ -78,7 +78,7 @@ fn of(file: &File) -> Vec<Finding> {
     found
 }
 
-fn is_anybodys(folder: &Path) -> bool {
+fn is_world_writable(folder: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o002 != 0)
 }

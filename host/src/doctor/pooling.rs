@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use sqlx::{Executor as _, PgConnection, Row as _};
 
-use super::finding::{Finding, Seen};
+use super::finding::{CheckResult, Finding};
 use super::target::Target;
 
 const ROUNDS: usize = 5;
@@ -13,14 +13,14 @@ const ROUNDS: usize = 5;
 /// The check must not set anything to look for later: behind a pooler, it would stay in a session
 /// that somebody else gets next. The backend's process id is enough: while another transaction uses
 /// it, a pooler has to give us a different one.
-pub(super) async fn check(target: &Target<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
     let mut ours = target.pool.acquire().await?;
     let mut sessions = BTreeSet::new();
     // Which session a pooler lends is its choice and depends on others' statements, so one round
     // may not show it.
     for _ in 0..ROUNDS {
         sessions.insert(process(&mut ours).await?);
-        let mut theirs = target.look_unbounded().await?;
+        let mut theirs = target.read_only_unbounded().await?;
         let lent = process(&mut theirs).await?;
         sessions.insert(process(&mut ours).await?);
         theirs.rollback().await?;

@@ -3,7 +3,7 @@
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Row as _};
 
-use super::finding::{Finding, Seen};
+use super::finding::{CheckResult, Finding};
 use super::target::{Target, quoted, shell};
 use pgq_queue::schema;
 
@@ -58,13 +58,13 @@ const BEYOND: &str = "WITH place AS ( \
 const THERE: &str = "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = $2 AND c.relkind IN ('r', 'p'))";
 
-pub(super) async fn check(target: &Target<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
     let (names, role) = (&target.deployment.names, target.role.as_str());
-    let mut look = target.look().await?;
+    let mut read_only = target.read_only().await?;
     let Some(attributes) = sqlx::query_as::<_, Attributes>(ATTRIBUTES)
         .bind(role)
         .bind(DANGEROUS.as_slice())
-        .fetch_optional(&mut *look)
+        .fetch_optional(&mut *read_only)
         .await?
     else {
         let remedy = format!(
@@ -75,7 +75,7 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         return Ok(vec![Finding::error(format!("there is no role {role:?}"), "hosts cannot connect as it", remedy)]);
     };
     let mut found = Vec::new();
-    let missing = schema::missing_privileges(&mut look, names, role).await?;
+    let missing = schema::missing_privileges(&mut read_only, names, role).await?;
     if !missing.is_empty() {
         let why = "a host could not claim jobs, or could not record their outcomes";
         let remedy = format!("{} (as the tables' owner)", target.command(&format!("grant --apply {}", shell(role))));
@@ -86,12 +86,12 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         found.push(Finding::warning(format!("the role {role:?} is a superuser"), why, another_role(target)));
     } else {
         found.extend(attributes.findings(role));
-        found.extend(beyond(target, &mut look, attributes.rolbypassrls).await?);
+        found.extend(excess_privileges(target, &mut read_only, attributes.rolbypassrls).await?);
     }
     if found.is_empty() {
         let queue = names.queue_table.to_lowercase();
         let there: bool =
-            sqlx::query_scalar(THERE).bind(names.schema.as_deref()).bind(&queue).fetch_one(&mut *look).await?;
+            sqlx::query_scalar(THERE).bind(names.schema.as_deref()).bind(&queue).fetch_one(&mut *read_only).await?;
         found.push(if there {
             Finding::ok(format!("the role {role:?} may do what a host needs, and no more"))
         } else {
@@ -133,14 +133,18 @@ impl Attributes {
     }
 }
 
-async fn beyond(target: &Target<'_>, look: &mut PgConnection, bypasses: bool) -> sqlx::Result<Vec<Finding>> {
+async fn excess_privileges(
+    target: &Target<'_>,
+    read_only: &mut PgConnection,
+    bypasses: bool,
+) -> sqlx::Result<Vec<Finding>> {
     type Lists = (Vec<String>, Vec<String>, Vec<String>, Vec<String>, Vec<String>);
     let role = target.role.as_str();
     let (owned, altered, row_security, schemas, others): Lists = sqlx::query_as(BEYOND)
         .bind(role)
         .bind(target.deployment.names.schema.as_deref())
         .bind(schema::tables(&target.deployment.names))
-        .fetch_one(look)
+        .fetch_one(read_only)
         .await?;
     let mut found = Vec::new();
     if !row_security.is_empty() && !bypasses {

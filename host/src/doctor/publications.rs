@@ -1,7 +1,7 @@
 //! Checks tables whose changes are published for logical replication. Without a replica identity,
 //! PostgreSQL rejects updates and deletes: jobs cannot be claimed, or attempts pile up.
 
-use super::finding::{Finding, Seen};
+use super::finding::{CheckResult, Finding};
 use super::target::{Target, quoted};
 use pgq_queue::schema;
 
@@ -17,12 +17,12 @@ const PUBLISHED: &str = "SELECT c.relname::text, string_agg(p.pubname::text, ', 
     WHERE n.nspname = coalesce($1, current_schema()) AND c.relname = ANY ($2) AND c.relpersistence = 'p' AND (p.pubupdate OR p.pubdelete) \
     GROUP BY c.oid, c.relname, c.relreplident ORDER BY 1";
 
-pub(super) async fn check(target: &Target<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
     let names = &target.deployment.names;
     let published: Vec<(String, String, bool, bool, String)> = sqlx::query_as(PUBLISHED)
         .bind(names.schema.as_deref())
         .bind(schema::tables(names))
-        .fetch_all(&mut *target.look().await?)
+        .fetch_all(&mut *target.read_only().await?)
         .await?;
     let mut found = Vec::new();
     for (table, publications, updates, deletes, identity) in &published {

@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 
-use super::finding::{Finding, Seen};
+use super::finding::{CheckResult, Finding};
 use super::target::Target;
 
 /// Last written at a time that is still in the future, by more than a clock is slewed, and not due
@@ -13,9 +13,9 @@ SELECT count(*) AS schedules, min(expression) AS expression, min(entrypoint) AS 
 FROM {schedules}
 WHERE greatest(last_run, updated) > now() + interval '5 seconds' AND greatest(last_run, updated) < 'infinity' AND next_run > now()";
 
-pub(super) async fn check(target: &Target<'_>) -> Seen {
-    let mut look = target.look().await?;
-    let row = sqlx::query(target.sql(AHEAD)).fetch_one(&mut *look).await?;
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
+    let mut read_only = target.read_only().await?;
+    let row = sqlx::query(target.sql(AHEAD)).fetch_one(&mut *read_only).await?;
     let schedules: i64 = row.try_get("schedules")?;
     if schedules == 0 {
         return Ok(vec![Finding::ok("no schedule was written at a time in the future")]);

@@ -1,17 +1,17 @@
 //! Checks the queue's objects: whether they exist, match this version, and are written to the WAL.
 
-use super::finding::{Finding, Seen};
+use super::finding::{CheckResult, Finding};
 use super::target::Target;
 use crate::version;
 use pgq_queue::schema::{self, Expect, Problem, SchemaError};
 
 /// Longer lists are cut, since they would bury the command that fixes everything.
-const MOST_LISTED: usize = 8;
+const MAX_LISTED: usize = 8;
 
-pub(super) async fn check(target: &Target<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
     let names = &target.deployment.names;
-    let mut look = target.look().await?;
-    let mut found = match schema::check_worker(&mut look, names).await {
+    let mut read_only = target.read_only().await?;
+    let mut found = match schema::check_worker(&mut read_only, names).await {
         Ok(()) => Vec::new(),
         Err(SchemaError::Incomplete { place, missing, verb }) => {
             let why = "a host does not start without it";
@@ -19,13 +19,13 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
         }
         Err(error) => return Err(read(error)),
     };
-    let mut different = schema::verify(&mut look, names, Expect::Present).await.map_err(read)?;
+    let mut different = schema::verify(&mut read_only, names, Expect::Present).await.map_err(read)?;
     // Leftovers of another release do no harm.
     different.retain(|finding| finding.problem != Problem::Unexpected);
     if !different.is_empty() {
         let count = different.len();
-        let listed: Vec<String> = different.iter().take(MOST_LISTED).map(ToString::to_string).collect();
-        let rest = if count > MOST_LISTED { format!(", and {} more", count - MOST_LISTED) } else { String::new() };
+        let listed: Vec<String> = different.iter().take(MAX_LISTED).map(ToString::to_string).collect();
+        let rest = if count > MAX_LISTED { format!(", and {} more", count - MAX_LISTED) } else { String::new() };
         let what = if count == 1 { "1 object is not".to_owned() } else { format!("{count} objects are not") };
         let found_text = format!("{what} as version {} declares: {}{rest}", version::BUILD, listed.join(", "));
         let why = "hosts run, but without what is missing: an index, a wider id, a notification";
@@ -57,7 +57,7 @@ async fn unlogged(target: &Target<'_>) -> sqlx::Result<Vec<String>> {
     )
     .bind(target.deployment.names.schema.as_deref())
     .bind(tables)
-    .fetch_all(&mut *target.look().await?)
+    .fetch_all(&mut *target.read_only().await?)
     .await
 }
 

@@ -1,17 +1,17 @@
 //! Checks whether the server accepts writes, and whether its version is one that pgq-host is tested
 //! with.
 
-use super::finding::{Finding, Seen};
+use super::finding::{CheckResult, Finding};
 use super::target::Target;
 use pgq_queue::{NEWEST_SERVER, OLDEST_SERVER};
 
-pub(super) async fn check(target: &Target<'_>) -> Seen {
-    let mut look = target.look().await?;
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
+    let mut read_only = target.read_only().await?;
     let (version, number, standby, encoding): (String, i32, bool, String) = sqlx::query_as(
         "SELECT current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery(), \
          current_setting('server_encoding')",
     )
-    .fetch_one(&mut *look)
+    .fetch_one(&mut *read_only)
     .await?;
     let mut found = Vec::new();
     if standby {

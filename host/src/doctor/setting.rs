@@ -38,9 +38,9 @@ const OF_ROLE: &str = "SELECT DISTINCT ON (name) name, lower(value), setrole <> 
 
 /// Read these settings. One that the server does not know is left out.
 pub(super) async fn read(target: &Target<'_>, names: &[&str]) -> sqlx::Result<BTreeMap<String, Setting>> {
-    let mut look = target.look_unbounded().await?;
+    let mut read_only = target.read_only_unbounded().await?;
     let own: Vec<(String, String, Option<String>, String)> =
-        sqlx::query_as(OWN).bind(names).fetch_all(&mut *look).await?;
+        sqlx::query_as(OWN).bind(names).fetch_all(&mut *read_only).await?;
     let another = target.role != target.me;
     let mut settings: BTreeMap<String, Setting> = own
         .into_iter()
@@ -56,7 +56,7 @@ pub(super) async fn read(target: &Target<'_>, names: &[&str]) -> sqlx::Result<BT
         .collect();
     if another {
         let of_role: Vec<(String, String, bool)> =
-            sqlx::query_as(OF_ROLE).bind(names).bind(&target.role).fetch_all(&mut *look).await?;
+            sqlx::query_as(OF_ROLE).bind(names).bind(&target.role).fetch_all(&mut *read_only).await?;
         for (name, value, of_the_role) in of_role {
             if let Some(setting) = settings.get_mut(&name) {
                 setting.value = value;
@@ -102,23 +102,23 @@ impl Setting {
         }
     }
 
-    /// The statement that sets it to `better`, with the smallest scope that works. Settings of the
+    /// The statement that sets it to `recommended`, with the smallest scope that works. Settings of the
     /// server can only be changed for the whole server.
-    pub(super) fn remedy(&self, target: &Target<'_>, name: &str, better: &str) -> String {
+    pub(super) fn remedy(&self, target: &Target<'_>, name: &str, recommended: &str) -> String {
         let (role, database) = (quoted(&target.role), quoted(&target.database));
         match self.from {
-            Source::Server => format!("ALTER SYSTEM SET {name} = {better}; SELECT pg_reload_conf();"),
-            Source::Database => format!("ALTER DATABASE {database} SET {name} = {better};"),
-            Source::Role => format!("ALTER ROLE {role} IN DATABASE {database} SET {name} = {better};"),
+            Source::Server => format!("ALTER SYSTEM SET {name} = {recommended}; SELECT pg_reload_conf();"),
+            Source::Database => format!("ALTER DATABASE {database} SET {name} = {recommended};"),
+            Source::Role => format!("ALTER ROLE {role} IN DATABASE {database} SET {name} = {recommended};"),
             Source::Client => format!("remove {name} from PGOPTIONS and the DSN's options"),
         }
     }
 
-    /// The statement that sets it to `better` for the hosts' role alone.
-    pub(super) fn remedy_for_role(&self, target: &Target<'_>, name: &str, better: &str) -> String {
+    /// The statement that sets it to `recommended` for the hosts' role alone.
+    pub(super) fn remedy_for_role(&self, target: &Target<'_>, name: &str, recommended: &str) -> String {
         let role_only =
             Setting { from: if self.from == Source::Client { Source::Client } else { Source::Role }, ..self.clone() };
-        role_only.remedy(target, name, better)
+        role_only.remedy(target, name, recommended)
     }
 }
 

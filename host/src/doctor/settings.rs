@@ -1,6 +1,6 @@
 //! Checks for server settings that cost jobs, or time per job.
 
-use super::finding::{Finding, Seen, Severity};
+use super::finding::{CheckResult, Finding, Severity};
 use super::setting::{self, Setting};
 use super::target::Target;
 
@@ -11,7 +11,7 @@ struct Rule {
     severity: Severity,
     why: &'static str,
     /// What it should be.
-    better: &'static str,
+    recommended: &'static str,
 }
 
 /// Figures appear here only if benchmarks/README.md has the measurement.
@@ -21,84 +21,84 @@ const RULES: &[Rule] = &[
         is_bad: |setting| !setting.is_off(),
         severity: Severity::Error,
         why: "every claim writes, and would be rejected",
-        better: "off",
+        recommended: "off",
     },
     Rule {
         name: "session_replication_role",
         is_bad: |setting| setting.value == "replica",
         severity: Severity::Error,
         why: "the queue's triggers do not fire: no notifications of new jobs, so workers find them at their next poll",
-        better: "origin",
+        recommended: "origin",
     },
     Rule {
         name: "default_transaction_isolation",
         is_bad: |setting| setting.value != "read committed",
         severity: Severity::Warning,
         why: "claims of several hosts would fail with serialization errors instead of skipping each other's rows",
-        better: "'read committed'",
+        recommended: "'read committed'",
     },
     Rule {
         name: "fsync",
         is_bad: Setting::is_off,
         severity: Severity::Error,
         why: "a crash of the machine can destroy the database, not just lose the last jobs",
-        better: "on",
+        recommended: "on",
     },
     Rule {
         name: "full_page_writes",
         is_bad: Setting::is_off,
         severity: Severity::Error,
         why: "a crash of the machine in the middle of a write can destroy pages for good",
-        better: "on",
+        recommended: "on",
     },
     Rule {
         name: "synchronous_commit",
         is_bad: |setting| ["off", "false", "no", "0"].contains(&setting.value.as_str()),
         severity: Severity::Note,
         why: "a crash of the server loses the jobs enqueued in the last fraction of a second; jobs finished then run again",
-        better: "on",
+        recommended: "on",
     },
     Rule {
         name: "synchronous_commit",
         is_bad: |setting| setting.value == "remote_apply",
         severity: Severity::Note,
         why: "every claim and every batch of outcomes waits until a standby has replayed it",
-        better: "on",
+        recommended: "on",
     },
     Rule {
         name: "log_statement",
         is_bad: |setting| ["all", "mod"].contains(&setting.value.as_str()),
         severity: Severity::Warning,
         why: "every claim, outcome and heartbeat is written to the server's log, including the payloads of enqueued jobs and the outputs of finished ones",
-        better: "ddl",
+        recommended: "ddl",
     },
     Rule {
         name: "log_min_duration_statement",
         is_bad: |setting| setting.value == "0",
         severity: Severity::Warning,
         why: "every claim, outcome and heartbeat is written to the server's log, including the payloads of enqueued jobs and the outputs of finished ones",
-        better: "'1s'",
+        recommended: "'1s'",
     },
     Rule {
         name: "track_commit_timestamp",
         is_bad: |setting| !setting.is_off(),
         severity: Severity::Note,
         why: "every commit records its time, which neither pgq-host nor PgQueuer reads; turn it off if nothing else does (needs a restart)",
-        better: "off",
+        recommended: "off",
     },
 ];
 
-pub(super) async fn check(target: &Target<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
     let names: Vec<&str> = RULES.iter().map(|rule| rule.name).chain(["synchronous_standby_names"]).collect();
     let settings = setting::read(target, &names).await?;
     let mut found = Vec::new();
     for rule in RULES {
         let Some(setting) = settings.get(rule.name).filter(|setting| (rule.is_bad)(setting)) else { continue };
         let what = format!("{} = {} {}", rule.name, setting.value, setting.place());
-        found.push(Finding::bad(rule.severity, what, rule.why, setting.remedy(target, rule.name, rule.better)));
+        found.push(Finding::bad(rule.severity, what, rule.why, setting.remedy(target, rule.name, rule.recommended)));
     }
     if let Some(standbys) = settings.get("synchronous_standby_names").filter(|setting| !setting.value.is_empty()) {
-        found.extend(lonely(target, standbys, settings.get("synchronous_commit")).await?);
+        found.extend(missing_standby(target, standbys, settings.get("synchronous_commit")).await?);
     }
     if found.is_empty() {
         found.push(Finding::ok("no setting costs jobs or time"));
@@ -107,7 +107,11 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
 }
 
 /// Detects commits that wait, forever and without an error, for a standby that is not connected.
-async fn lonely(target: &Target<'_>, standbys: &Setting, commit: Option<&Setting>) -> sqlx::Result<Option<Finding>> {
+async fn missing_standby(
+    target: &Target<'_>,
+    standbys: &Setting,
+    commit: Option<&Setting>,
+) -> sqlx::Result<Option<Finding>> {
     if commit.is_some_and(|commit| ["off", "local", "false", "no", "0"].contains(&commit.value.as_str())) {
         return Ok(None);
     }
@@ -115,7 +119,7 @@ async fn lonely(target: &Target<'_>, standbys: &Setting, commit: Option<&Setting
     let (connected, hidden, synchronous): (i64, i64, i64) = sqlx::query_as(
         "SELECT count(*), count(*) FILTER (WHERE state IS NULL), count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')) FROM pg_stat_replication",
     )
-    .fetch_one(&mut *target.look().await?)
+    .fetch_one(&mut *target.read_only().await?)
     .await?;
     let what = format!("synchronous_standby_names = {}", standbys.value);
     let why = "every commit waits for a standby's answer: enqueueing, claiming and finishing stall until one connects";

@@ -9,7 +9,7 @@ use super::deployment::Deployment;
 use pgq_queue::{AS_BYTES, Operator, Pool};
 
 /// One for the listener, and two that run statements at the same time.
-const MOST_CONNECTIONS: u32 = 3;
+const MAX_CONNECTIONS: u32 = 3;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY";
@@ -26,25 +26,25 @@ pub(super) struct Target<'a> {
 
 impl<'a> Target<'a> {
     pub(super) async fn connect(deployment: &'a Deployment) -> sqlx::Result<Target<'a>> {
-        let options = PgPoolOptions::new().max_connections(MOST_CONNECTIONS).acquire_timeout(TIMEOUT);
+        let options = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(TIMEOUT);
         let pool = options.connect_lazy_with(deployment.database.clone());
-        let mut look = begin(&pool).await?;
+        let mut read_only = begin(&pool).await?;
         // Behind a pooler, a named prepared statement stays in a session that somebody else gets
         // next.
         let who = sqlx::query_as("SELECT current_user::text, current_database()::text").persistent(false);
-        let (me, database): (String, String) = who.fetch_one(&mut *look).await?;
-        look.rollback().await?;
+        let (me, database): (String, String) = who.fetch_one(&mut *read_only).await?;
+        read_only.rollback().await?;
         let role = deployment.role.clone().unwrap_or_else(|| me.clone());
         Ok(Target { deployment, pool, role, me, database })
     }
 
     /// A read-only transaction with short timeouts.
-    pub(super) async fn look(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+    pub(super) async fn read_only(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
         begin(&self.pool).await
     }
 
     /// The same without timeouts, for reading the timeouts themselves.
-    pub(super) async fn look_unbounded(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+    pub(super) async fn read_only_unbounded(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
         self.pool.begin_with(BEGIN).await
     }
 
@@ -69,10 +69,10 @@ impl<'a> Target<'a> {
 }
 
 async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
-    let mut look = pool.begin_with(BEGIN).await?;
+    let mut read_only = pool.begin_with(BEGIN).await?;
     let bounds = "SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '1s'";
-    look.execute(AssertSqlSafe(format!("{bounds}; {}", AS_BYTES.replace("{local}", "true")))).await?;
-    Ok(look)
+    read_only.execute(AssertSqlSafe(format!("{bounds}; {}", AS_BYTES.replace("{local}", "true")))).await?;
+    Ok(read_only)
 }
 
 /// Quote a name for SQL.

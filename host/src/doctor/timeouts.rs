@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use super::finding::{Finding, Seen, Severity};
+use super::finding::{CheckResult, Finding, Severity};
 use super::setting;
 use super::target::Target;
 
 /// A claim takes milliseconds, but counting a long log, or searching a long queue for lost jobs,
 /// can take seconds.
-const LEAST_STATEMENT: Duration = Duration::from_secs(30);
+const MIN_STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 const NAMES: [&str; 4] = ["statement_timeout", "transaction_timeout", "lock_timeout", "idle_session_timeout"];
 
-pub(super) async fn check(target: &Target<'_>) -> Seen {
+pub(super) async fn check(target: &Target<'_>) -> CheckResult {
     let settings = setting::read(target, &NAMES).await?;
     let mut found = Vec::new();
     for (name, setting) in &settings {
@@ -25,7 +25,7 @@ pub(super) async fn check(target: &Target<'_>) -> Seen {
             "lock_timeout" => {
                 (Severity::Note, "a statement that waits for a table lock fails instead; the host tries again")
             }
-            _ if time < LEAST_STATEMENT => (
+            _ if time < MIN_STATEMENT_TIMEOUT => (
                 Severity::Warning,
                 "counting a long log, or searching a long queue for lost jobs, can take longer: each attempt is cancelled, and it never completes",
             ),

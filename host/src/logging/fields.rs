@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::format::Writer;
 use pgq_engine::printable::Escaping;
 
 /// Longer messages and values are cut.
-pub(super) const MOST_BYTES: usize = 32 << 10;
+pub(super) const MAX_BYTES: usize = 32 << 10;
 
 /// `message name=value name="value"`, with everything escaped that could end the line or control a
 /// terminal.
@@ -47,7 +47,7 @@ impl TextVisitor<'_> {
             (_, true) => write!(self.writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m")?,
             (_, false) => write!(self.writer, "{name}=")?,
         }
-        let mut escaping = Escaping::at_most(MOST_BYTES, &mut self.writer);
+        let mut escaping = Escaping::at_most(MAX_BYTES, &mut self.writer);
         escaping.write_fmt(value)?;
         escaping.finish()
     }

@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::fields::MOST_BYTES;
+use super::fields::MAX_BYTES;
 use super::list::LISTS;
 use pgq_engine::printable::is_unfit;
 
@@ -67,7 +67,7 @@ impl Object {
 
 /// As JSON requires, and without characters that a terminal would act on.
 fn string(to: &mut String, text: &str) -> fmt::Result {
-    let mut end = text.len().min(MOST_BYTES);
+    let mut end = text.len().min(MAX_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -165,9 +165,9 @@ mod tests {
             assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), text);
         }
         let mut json = String::new();
-        string(&mut json, &"ä".repeat(MOST_BYTES)).expect("written");
+        string(&mut json, &"ä".repeat(MAX_BYTES)).expect("written");
         assert!(
-            serde_json::from_str::<String>(&json).expect("JSON").ends_with(&format!("ä... [{MOST_BYTES} bytes more]"))
+            serde_json::from_str::<String>(&json).expect("JSON").ends_with(&format!("ä... [{MAX_BYTES} bytes more]"))
         );
     }
 }

@@ -15,10 +15,10 @@ use std::time::Duration;
 pub(crate) const DROPPED: &str = "pgq_host_log_lines_dropped_total";
 
 /// The most bytes that wait to be written, in addition to those being written.
-const MOST_BYTES: usize = 4 << 20;
+const MAX_BYTES: usize = 4 << 20;
 /// A pipe accepts this many bytes atomically, without another process's line in between. A longer
 /// line is written alone.
-const AT_ONCE: usize = 4096;
+const ATOMIC_WRITE_BYTES: usize = 4096;
 /// The delay between attempts when writing fails.
 const FIRST_RETRY: Duration = Duration::from_millis(10);
 const LAST_RETRY: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ impl Queue {
     pub(super) fn push(&self, line: &[u8]) {
         let mut pending = self.lock();
         // The message that lines were dropped must not be dropped itself.
-        if pending.text.len() + line.len() > MOST_BYTES && self.writer.get() != Some(&thread::current().id()) {
+        if pending.text.len() + line.len() > MAX_BYTES && self.writer.get() != Some(&thread::current().id()) {
             pending.dropped += 1;
             drop(pending);
             metrics::counter!(DROPPED).increment(1);
@@ -98,7 +98,7 @@ impl Queue {
 fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = text;
     std::iter::from_fn(move || {
-        let last = rest[..rest.len().min(AT_ONCE)].iter().rposition(|byte| *byte == b'\n');
+        let last = rest[..rest.len().min(ATOMIC_WRITE_BYTES)].iter().rposition(|byte| *byte == b'\n');
         let end = last.or_else(|| rest.iter().position(|byte| *byte == b'\n')).map_or(rest.len(), |at| at + 1);
         let (piece, left) = rest.split_at(end);
         rest = left;
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn pieces_are_whole_lines() {
-        let long = [vec![b'x'; AT_ONCE], b"\n".to_vec()].concat();
+        let long = [vec![b'x'; ATOMIC_WRITE_BYTES], b"\n".to_vec()].concat();
         let text = [&b"one\ntwo\n"[..], &long, b"three\n", b"rest"].concat();
         let cut: Vec<&[u8]> = pieces(&text).collect();
         assert_eq!(cut, [&b"one\ntwo\n"[..], &long, b"three\n", b"rest"]);

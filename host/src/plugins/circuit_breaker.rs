@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::BreakerRule;
+use super::breaker_phase::{BLOCKED, Phase, UNLIMITED};
 
 /// No pause is longer than this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+const MAX_PAUSE: Duration = Duration::from_secs(600);
 
 /// Canaries, and versions that return from a pause, are held to a quarter of the crashes.
-const STRICTER: u32 = 4;
+const TRIAL_DIVISOR: u32 = 4;
 
 /// The state of one breaker.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub struct CircuitBreaker {
     /// and must not take the lock.
     gate: AtomicU8,
     /// Jobs that were claimed for it and have not finished.
-    under_way: AtomicU32,
+    in_flight: AtomicU32,
     /// Notified when the breaker opens. The reload task decides what follows.
     opened: Arc<Notify>,
 }
@@ -40,49 +41,22 @@ struct State {
     /// Runs since the phase last changed.
     runs: u32,
     /// How many of those runs did not crash.
-    good: u32,
+    successes: u32,
     /// How often it opened without recovering in between.
     opened: u32,
     phase: Phase,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Closed,
-    /// A new version on trial.
-    Canary,
-    /// On trial after a pause.
-    HalfOpen,
-    Open {
-        until: Instant,
-    },
-}
-
-/// Values of the gate: any number of jobs may start, a few may, or none.
-const WIDE: u8 = 0;
-const NARROW: u8 = 1;
-const SHUT: u8 = 2;
-
-impl Phase {
-    fn gate(self) -> u8 {
-        match self {
-            Phase::Closed => WIDE,
-            Phase::Canary | Phase::HalfOpen => NARROW,
-            Phase::Open { .. } => SHUT,
-        }
-    }
 }
 
 impl CircuitBreaker {
     pub(super) fn new(rule: BreakerRule, canary: bool, opened: Arc<Notify>) -> CircuitBreaker {
         let phase = if canary { Phase::Canary } else { Phase::Closed };
         let rule = BreakerRule { window: rule.window.clamp(1, 64), ..rule };
-        let state = State { crashes: 0, runs: 0, good: 0, opened: 0, phase };
+        let state = State { crashes: 0, runs: 0, successes: 0, opened: 0, phase };
         CircuitBreaker {
             rule,
             state: Mutex::new(state),
             gate: AtomicU8::new(phase.gate()),
-            under_way: AtomicU32::new(0),
+            in_flight: AtomicU32::new(0),
             opened,
         }
     }
@@ -91,14 +65,14 @@ impl CircuitBreaker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn turn(&self, state: &mut State, phase: Phase) {
+    fn set_phase(&self, state: &mut State, phase: Phase) {
         state.phase = phase;
         self.gate.store(phase.gate(), Ordering::Release);
     }
 
     /// How many crashes among the last runs open it.
     fn limit(&self, phase: Phase) -> u32 {
-        if phase == Phase::Closed { self.rule.crashes } else { self.rule.crashes.div_ceil(STRICTER) }
+        if phase == Phase::Closed { self.rule.crashes } else { self.rule.crashes.div_ceil(TRIAL_DIVISOR) }
     }
 
     pub fn observe(&self, crashed: bool) {
@@ -108,19 +82,19 @@ impl CircuitBreaker {
         }
         state.crashes = state.crashes << 1 | u64::from(crashed);
         state.runs = state.runs.saturating_add(1);
-        state.good = state.good.saturating_add(u32::from(!crashed));
+        state.successes = state.successes.saturating_add(u32::from(!crashed));
         let limit = self.limit(state.phase);
         let crashes = (state.crashes << (64 - self.rule.window)).count_ones();
         // The first run after the pause crashed: nothing has improved.
-        let relapsed = state.phase == Phase::HalfOpen && crashed && state.good == 0;
+        let relapsed = state.phase == Phase::HalfOpen && crashed && state.successes == 0;
         if limit > 0 && (crashes >= limit || relapsed) {
-            let pause = self.rule.pause.saturating_mul(1 << state.opened.min(16)).min(LONGEST_PAUSE);
-            self.turn(&mut state, Phase::Open { until: Instant::now() + pause });
+            let pause = self.rule.pause.saturating_mul(1 << state.opened.min(16)).min(MAX_PAUSE);
+            self.set_phase(&mut state, Phase::Open { until: Instant::now() + pause });
             state.opened += 1;
             drop(state);
             self.opened.notify_one();
         } else if state.phase != Phase::Closed && state.runs >= self.rule.window {
-            self.turn(&mut state, Phase::Closed);
+            self.set_phase(&mut state, Phase::Closed);
             state.opened = 0;
         }
     }
@@ -135,12 +109,12 @@ impl CircuitBreaker {
 
     /// Whether no run may start.
     pub fn is_open(&self) -> bool {
-        self.gate.load(Ordering::Acquire) == SHUT
+        self.gate.load(Ordering::Acquire) == BLOCKED
     }
 
     /// How many more jobs may be claimed for it now. `None` means any number.
     pub fn allowance(&self) -> Option<u32> {
-        if self.gate.load(Ordering::Acquire) == WIDE {
+        if self.gate.load(Ordering::Acquire) == UNLIMITED {
             return None;
         }
         let state = self.lock();
@@ -148,19 +122,19 @@ impl CircuitBreaker {
             Phase::Closed => return None,
             _ if self.rule.crashes == 0 => return None,
             Phase::Open { .. } => 0,
-            Phase::HalfOpen => state.good + 1,
-            Phase::Canary => self.limit(state.phase).saturating_add(state.good),
+            Phase::HalfOpen => state.successes + 1,
+            Phase::Canary => self.limit(state.phase).saturating_add(state.successes),
         };
-        Some(most.saturating_sub(self.under_way.load(Ordering::Acquire)))
+        Some(most.saturating_sub(self.in_flight.load(Ordering::Acquire)))
     }
 
     /// Count jobs that were claimed for it.
     pub(super) fn enter(&self, jobs: u32) {
-        self.under_way.fetch_add(jobs, Ordering::AcqRel);
+        self.in_flight.fetch_add(jobs, Ordering::AcqRel);
     }
 
     pub(super) fn leave(&self, jobs: u32) {
-        self.under_way.fetch_sub(jobs, Ordering::AcqRel);
+        self.in_flight.fetch_sub(jobs, Ordering::AcqRel);
     }
 
     /// Runs since it was created, paused or reset. A canary is promoted by them.
@@ -175,30 +149,30 @@ impl CircuitBreaker {
         if matches!(state.phase, Phase::Open { .. }) || self.rule.crashes == 0 {
             return false;
         }
-        self.turn(&mut state, Phase::Open { until });
+        self.set_phase(&mut state, Phase::Open { until });
         state.opened = state.opened.max(1);
         true
     }
 
     /// Promote the canary, which has now run often enough over all its entrypoints.
-    pub(super) fn prove(&self) {
+    pub(super) fn promote(&self) {
         let mut state = self.lock();
         if state.phase == Phase::Canary {
-            self.turn(&mut state, Phase::Closed);
+            self.set_phase(&mut state, Phase::Closed);
         }
     }
 
     /// The pause is over: put it on trial.
-    pub(super) fn try_again(&self) {
+    pub(super) fn half_open(&self) {
         let mut state = self.lock();
-        (state.crashes, state.runs, state.good) = (0, 0, 0);
-        self.turn(&mut state, Phase::HalfOpen);
+        (state.crashes, state.runs, state.successes) = (0, 0, 0);
+        self.set_phase(&mut state, Phase::HalfOpen);
     }
 
     pub(super) fn reset(&self) {
         let mut state = self.lock();
-        (state.crashes, state.runs, state.good, state.opened) = (0, 0, 0, 0);
-        self.turn(&mut state, Phase::Closed);
+        (state.crashes, state.runs, state.successes, state.opened) = (0, 0, 0, 0);
+        self.set_phase(&mut state, Phase::Closed);
     }
 
     /// How many of the last runs crashed, and how many there were. For messages.
@@ -240,10 +214,10 @@ mod tests {
         let pause = || breaker.open_until().map(|until| until - Instant::now()).expect("open").as_secs_f64().round();
         (0..4).for_each(|_| breaker.observe(true));
         assert!((pause() - 60.0).abs() < 1.0);
-        breaker.try_again();
+        breaker.half_open();
         breaker.observe(true);
         assert!((pause() - 120.0).abs() < 1.0, "on trial, one crash is enough");
-        breaker.try_again();
+        breaker.half_open();
         (0..10).for_each(|_| breaker.observe(false));
         (0..3).for_each(|_| breaker.observe(true));
         assert_eq!(breaker.open_until(), None, "recovered: the full number counts again");
@@ -264,7 +238,7 @@ mod tests {
         assert_eq!(breaker.allowance(), None, "nothing is wrong with it");
         (0..4).for_each(|_| breaker.observe(true));
         assert_eq!(breaker.allowance(), Some(0));
-        breaker.try_again();
+        breaker.half_open();
         assert_eq!(breaker.allowance(), Some(1));
         breaker.enter(1);
         assert_eq!(breaker.allowance(), Some(0));
@@ -273,7 +247,7 @@ mod tests {
         assert_eq!(breaker.allowance(), Some(2));
         breaker.reset();
         (0..4).for_each(|_| breaker.observe(true));
-        breaker.try_again();
+        breaker.half_open();
         breaker.observe(true);
         assert!(breaker.is_open(), "the first crashed");
     }
@@ -296,7 +270,7 @@ mod tests {
         let breaker = breaker(false);
         let until = Instant::now() + Duration::from_secs(60);
         assert!(breaker.pause(until) && breaker.open_until() == Some(until) && !breaker.pause(until));
-        breaker.try_again();
+        breaker.half_open();
         assert_eq!((breaker.is_open(), breaker.allowance()), (false, Some(1)));
     }
 }

@@ -59,9 +59,9 @@ pub(super) enum Content {
     Refused(RefusedCause),
 }
 
-/// Read the file with this stamp if it has at most `most` bytes. Waits for the disk if it must, but
+/// Read the file with this stamp if it has at most `max_bytes` bytes. Waits for the disk if it must, but
 /// never for a writer.
-pub(super) fn read(path: &Path, stamp: Stamp, most: u64) -> Content {
+pub(super) fn read(path: &Path, stamp: Stamp, max_bytes: u64) -> Content {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Content::Changing,
         _ => Content::Refused(RefusedCause::Unreadable(error.to_string())),
@@ -78,7 +78,7 @@ pub(super) fn read(path: &Path, stamp: Stamp, most: u64) -> Content {
             _ => return unreadable(error),
         },
     };
-    match bytes(file, stamp, most) {
+    match bytes(file, stamp, max_bytes) {
         Ok(content) => match Stamp::of(path) {
             Ok(now) if now != stamp => Content::Changing,
             _ => content,
@@ -87,21 +87,21 @@ pub(super) fn read(path: &Path, stamp: Stamp, most: u64) -> Content {
     }
 }
 
-fn bytes(file: File, stamp: Stamp, most: u64) -> io::Result<Content> {
+fn bytes(file: File, stamp: Stamp, max_bytes: u64) -> io::Result<Content> {
     let found = file.metadata()?;
     if !found.is_file() {
         return Ok(Content::Refused(RefusedCause::NoFile(kind(found.file_type()))));
     }
     // Only after the type check: a directory has a size, too.
     let size = found.len().max(stamp.size);
-    if size > most {
-        return Ok(Content::Refused(RefusedCause::TooLarge { bytes: size, most }));
+    if size > max_bytes {
+        return Ok(Content::Refused(RefusedCause::TooLarge { bytes: size, max_bytes }));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
     // The reported size cannot be trusted: files in /proc report 0.
-    file.take(most + 1).read_to_end(&mut bytes)?;
+    file.take(max_bytes + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 {
-        read if read > most => Ok(Content::Refused(RefusedCause::TooLarge { bytes: read, most })),
+        read if read > max_bytes => Ok(Content::Refused(RefusedCause::TooLarge { bytes: read, max_bytes })),
         _ => Ok(Content::Bytes(bytes)),
     }
 }

@@ -36,7 +36,7 @@ impl Rollouts {
             for (entrypoint, breaker) in &serving.breakers {
                 if let Some(until) = breaker.open_until() {
                     if until <= Instant::now() {
-                        breaker.try_again();
+                        breaker.half_open();
                     } else {
                         next = Some(next.unwrap_or(until).min(until));
                         if self.known.judgements.paused(sha256, entrypoint).is_none_or(|known| known + SAME < until) {
@@ -49,8 +49,8 @@ impl Rollouts {
             }
             let crashing = serving.crashing().is_some();
             if crashing
-                && rollout.back.is_none()
-                && rollout.no_way_back.as_ref() != Some(sha256)
+                && rollout.loading_previous.is_none()
+                && rollout.no_previous.as_ref() != Some(sha256)
                 && self.known.kept.is_some()
             {
                 stuck.push((path.clone(), sha256.clone()));
@@ -65,21 +65,21 @@ impl Rollouts {
         }
         found.extend(gone.iter().filter_map(rolled_back));
         found.into_iter().for_each(|judgement| self.judge(judgement));
-        stuck.iter().for_each(|(path, sha256)| self.look_back(path, sha256));
+        stuck.iter().for_each(|(path, sha256)| self.load_previous(path, sha256));
         (changed, next)
     }
 
     fn judge(&mut self, mut judgement: Judgement) {
         judgement.rules = self.known.rules.to_string();
         Arc::make_mut(&mut self.known.judgements).add(judgement.clone());
-        self.found.push(judgement);
+        self.new_judgements.push(judgement);
     }
 
     /// Record that the bytes of this file are bad, so that no host with the same rules tries them.
     pub(super) fn judge_refusal(&mut self, path: &Path, cause: &RefusedCause) {
         let sha256 = self.by_file.get(path).and_then(|rollout| rollout.sha256.clone());
         if let (RefusedCause::Load(error), Some(sha256)) = (cause, sha256)
-            && error.is_in_the_bytes()
+            && error.is_in_file()
         {
             self.judge(Judgement {
                 sha256,
@@ -95,8 +95,8 @@ impl Rollouts {
     }
 
     /// Judgements made since the last call.
-    pub fn take_found(&mut self) -> Vec<Judgement> {
-        std::mem::take(&mut self.found)
+    pub fn take_judgements(&mut self) -> Vec<Judgement> {
+        std::mem::take(&mut self.new_judgements)
     }
 
     /// Adopt what all hosts know by now. A version that another host took out of service is removed
@@ -104,7 +104,7 @@ impl Rollouts {
     /// anything changed.
     pub fn adopt(&mut self, judgements: Arc<Judgements>) -> bool {
         self.known.judgements = Arc::clone(&judgements);
-        let (mut changed, mut back) = (false, Vec::new());
+        let (mut changed, mut rolled_back_here) = (false, Vec::new());
         for (path, rollout) in &mut self.by_file {
             let against = |version: &Version| {
                 let known = judgements.against(&version.loaded.sha256, &self.known.rules);
@@ -119,7 +119,7 @@ impl Rollouts {
             }
             if let Some(judgement) = rollout.serving.as_ref().and_then(against) {
                 if rollout.previous.is_none() {
-                    back.push((path.clone(), judgement.sha256.clone()));
+                    rolled_back_here.push((path.clone(), judgement.sha256.clone()));
                 }
                 (rollout.serving, rollout.fault) =
                     (rollout.previous.take(), Some(RefusedCause::Judged(Box::new(judgement))));
@@ -138,7 +138,7 @@ impl Rollouts {
                 rollout.forget();
             }
         }
-        back.iter().for_each(|(path, sha256)| self.look_back(path, sha256));
+        rolled_back_here.iter().for_each(|(path, sha256)| self.load_previous(path, sha256));
         changed
     }
 
@@ -164,12 +164,12 @@ impl Rollouts {
             let judged =
                 |judgement: &Judgement| judgement.plugin == name || judgement.entrypoint.as_deref() == Some(name);
             mine |= matches!(&rollout.fault, Some(RefusedCause::Judged(judgement)) if judged(judgement));
-            if mine && rollout.fault.as_ref().is_some_and(RefusedCause::is_of_a_version) {
+            if mine && rollout.fault.as_ref().is_some_and(RefusedCause::is_about_version) {
                 // Load the content that was taken out of service again.
                 rollout.forget();
             }
             if mine {
-                rollout.no_way_back = None;
+                rollout.no_previous = None;
             }
             found |= mine;
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::content::Stamp;
-use super::look::Flight;
+use super::load::LoadGuard;
 use super::version::Version;
 use super::{Canary, Folder, RefusedCause};
 
@@ -17,49 +17,49 @@ pub(super) struct Rollout {
     /// The content that was loaded or is being loaded.
     pub(super) stamp: Option<Stamp>,
     pub(super) sha256: Option<String>,
-    pub(super) loading: Option<Flight>,
+    pub(super) loading: Option<LoadGuard>,
     pub(super) serving: Option<Version>,
     /// The version served before, to roll back to.
     pub(super) previous: Option<Version>,
     /// The search for an earlier version on disk.
-    pub(super) back: Option<Flight>,
+    pub(super) loading_previous: Option<LoadGuard>,
     /// The version for which no earlier one exists, not even on disk.
-    pub(super) no_way_back: Option<String>,
+    pub(super) no_previous: Option<String>,
     pub(super) canary: Option<(Canary, Version)>,
     /// A good version whose name or entrypoint another file has.
     pub(super) blocked: Option<Version>,
     pub(super) fault: Option<RefusedCause>,
     /// The next attempt after a transient failure.
-    pub(super) again: Option<Again>,
+    pub(super) retry: Option<Retry>,
 }
 
 /// When to try again after a transient failure.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Again {
+pub(super) struct Retry {
     pub(super) tries: u32,
     pub(super) at: Instant,
 }
 
-impl Again {
+impl Retry {
     /// The delay after one more failure.
-    pub(super) fn after(before: Option<Again>) -> Again {
-        let tries = before.map_or(0, |again| again.tries) + 1;
+    pub(super) fn after(before: Option<Retry>) -> Retry {
+        let tries = before.map_or(0, |retry| retry.tries) + 1;
         let wait = FIRST_RETRY.saturating_mul(1 << (tries - 1).min(16)).min(LAST_RETRY);
-        Again { tries, at: Instant::now() + wait.mul_f64(0.8 + fastrand::f64() / 5.0) }
+        Retry { tries, at: Instant::now() + wait.mul_f64(0.8 + fastrand::f64() / 5.0) }
     }
 }
 
 impl Rollout {
     /// Load the file again with the next scan. What is served stays.
     pub(super) fn forget(&mut self) {
-        (self.stamp, self.sha256, self.again) = (None, None, None);
+        (self.stamp, self.sha256, self.retry) = (None, None, None);
     }
 
     /// Apply the current grants to every version, including the one to roll back to. A version that
     /// they do not fit is no longer served.
     pub(super) fn regrant(&mut self, folder: &Folder) {
         // Loads in progress use the old grants.
-        (self.loading, self.back) = (None, None);
+        (self.loading, self.loading_previous) = (None, None);
         let mut fault = None;
         let mut under = |version: Version| version.regranted(folder).map_err(|cause| fault = Some(cause)).ok();
         self.previous = self.previous.take().and_then(&mut under);
@@ -85,7 +85,7 @@ impl Rollout {
         if version.runs() < rule.runs {
             return (None, false);
         }
-        version.breakers.values().for_each(|breaker| breaker.prove());
+        version.breakers.values().for_each(|breaker| breaker.promote());
         self.previous = self.serving.replace(version.clone());
         self.canary = None;
         (None, true)

@@ -9,67 +9,59 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::content::Stamp;
-use super::kept::KeptVersions;
-use super::look::{Fetched, Known, Loading, LookedAt, Want};
-use super::rollout::{Again, Rollout};
+use super::load::{Fetch, LoadContext, LoadResult, LoadTask, Target};
+use super::rollout::{Retry, Rollout};
+use super::scan::Scan;
 use super::version::Version;
+use super::version_store::VersionStore;
 use super::{BreakerRule, CircuitBreaker, Files, Folder, RefusedCause};
 use pgq_engine::Loaded;
 use pgq_job::judgement::{Judgement, Judgements};
 
 /// A file that changed within this time may still be being written, so it is left alone.
-pub const SETTLE: Duration = Duration::from_millis(50);
+pub const SETTLE_TIME: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub struct Rollouts {
     pub(super) folder: Folder,
     pub(super) rule: BreakerRule,
     pub(super) by_file: BTreeMap<PathBuf, Rollout>,
-    pub(super) known: Known,
+    pub(super) known: LoadContext,
     /// Judgements made here that other hosts have not been told.
-    pub(super) found: Vec<Judgement>,
+    pub(super) new_judgements: Vec<Judgement>,
     /// Loads of earlier versions that are yet to be started.
-    pub(super) due: Vec<Loading>,
+    pub(super) due: Vec<LoadTask>,
     /// Every entrypoint that was served since the start.
-    pub(super) ever: BTreeSet<Arc<str>>,
+    pub(super) ever_served: BTreeSet<Arc<str>>,
     /// The files that were there at the start are still being loaded.
     starting: bool,
-    looks: u64,
+    loads_started: u64,
     /// Notified when a circuit breaker opens.
     opened: Arc<Notify>,
-}
-
-/// The result of a scan of the folder.
-#[derive(Debug, Default)]
-pub struct Scan {
-    pub due: Vec<Loading>,
-    pub changed: bool,
-    /// Some files are still being written: scan again.
-    pub unsettled: bool,
 }
 
 impl Rollouts {
     /// Starts with no files. `opened` is notified when a circuit breaker opens.
     pub fn new(folder: Folder, rule: BreakerRule, opened: Arc<Notify>) -> Rollouts {
-        let known = Known { judgements: Arc::default(), rules: folder.rules().into(), kept: None };
-        let (by_file, ever) = (BTreeMap::new(), BTreeSet::new());
+        let known = LoadContext { judgements: Arc::default(), rules: folder.rules().into(), kept: None };
+        let (by_file, ever_served) = (BTreeMap::new(), BTreeSet::new());
         Rollouts {
             folder,
             rule,
             by_file,
             known,
-            found: Vec::new(),
+            new_judgements: Vec::new(),
             due: Vec::new(),
-            ever,
+            ever_served,
             starting: true,
-            looks: 0,
+            loads_started: 0,
             opened,
         }
     }
 
     /// Adds what is known about versions, and the store for versions that were served.
-    pub fn with(self, judgements: Judgements, kept: Option<KeptVersions>) -> Rollouts {
-        Rollouts { known: Known { judgements: Arc::new(judgements), kept, ..self.known }, ..self }
+    pub fn with(self, judgements: Judgements, kept: Option<VersionStore>) -> Rollouts {
+        Rollouts { known: LoadContext { judgements: Arc::new(judgements), kept, ..self.known }, ..self }
     }
 
     /// Compare the folder with the known state. With `settle`, files that changed a moment ago are
@@ -81,46 +73,47 @@ impl Rollouts {
         for (path, stamp) in files {
             let rollout = self.by_file.entry(path.clone()).or_default();
             if rollout.stamp == Some(stamp) {
-                if rollout.loading.is_none() && rollout.again.is_some_and(|again| again.at <= Instant::now()) {
-                    scan.due.push(self.look_at(path, stamp));
+                if rollout.loading.is_none() && rollout.retry.is_some_and(|retry| retry.at <= Instant::now()) {
+                    scan.due.push(self.load_current(path, stamp));
                 }
                 continue;
             }
             // The content that is being loaded is no longer in the file.
-            (rollout.stamp, rollout.loading, rollout.again) = (None, None, None);
-            if settle && stamp.age() < SETTLE {
+            (rollout.stamp, rollout.loading, rollout.retry) = (None, None, None);
+            if settle && stamp.age() < SETTLE_TIME {
                 scan.unsettled = true;
                 continue;
             }
-            scan.due.push(self.look_at(path, stamp));
+            scan.due.push(self.load_current(path, stamp));
         }
         scan
     }
 
-    fn look_at(&mut self, path: PathBuf, stamp: Stamp) -> Loading {
-        self.looks += 1;
-        let (known, number) = (self.known.clone(), self.looks);
+    fn load_current(&mut self, path: PathBuf, stamp: Stamp) -> LoadTask {
+        self.loads_started += 1;
+        let (known, number) = (self.known.clone(), self.loads_started);
         let rollout = self.by_file.entry(path.clone()).or_default();
-        let want = Want::Now { stamp, looked_at: rollout.sha256.clone(), bare: rollout.serving.is_none() };
-        let tries = rollout.again.map_or(0, |again| again.tries);
-        let (loading, flight) = Loading::new(path, want, known, tries, number);
-        (rollout.stamp, rollout.loading) = (Some(stamp), Some(flight));
+        let target =
+            Target::Current { stamp, last_sha256: rollout.sha256.clone(), nothing_served: rollout.serving.is_none() };
+        let tries = rollout.retry.map_or(0, |retry| retry.tries);
+        let (loading, guard) = LoadTask::new(path, target, known, tries, number);
+        (rollout.stamp, rollout.loading) = (Some(stamp), Some(guard));
         loading
     }
 
     /// Look for an earlier version to replace this one.
-    pub(super) fn look_back(&mut self, path: &Path, sha256: &str) {
-        self.looks += 1;
-        let (known, number) = (self.known.clone(), self.looks);
+    pub(super) fn load_previous(&mut self, path: &Path, sha256: &str) {
+        self.loads_started += 1;
+        let (known, number) = (self.known.clone(), self.loads_started);
         let Some(rollout) = self.by_file.get_mut(path) else { return };
-        let (loading, flight) =
-            Loading::new(path.to_owned(), Want::Before { sha256: sha256.to_owned() }, known, 0, number);
-        rollout.back = Some(flight);
+        let (loading, guard) =
+            LoadTask::new(path.to_owned(), Target::Earlier { sha256: sha256.to_owned() }, known, 0, number);
+        rollout.loading_previous = Some(guard);
         self.due.push(loading);
     }
 
     /// Loads of earlier versions, to be started now.
-    pub fn take_due(&mut self) -> Vec<Loading> {
+    pub fn take_due(&mut self) -> Vec<LoadTask> {
         std::mem::take(&mut self.due)
     }
 
@@ -144,32 +137,32 @@ impl Rollouts {
     }
 
     /// Take in the result of a load.
-    pub fn settle(&mut self, LookedAt { path, number, fetched }: LookedAt) {
+    pub fn settle(&mut self, LoadResult { path, number, fetch }: LoadResult) {
         let Some(rollout) = self.by_file.get_mut(&path) else { return };
-        if let Fetched::Before(version) = fetched {
-            if rollout.back.take_if(|flight| flight.is(number)).is_some() {
-                self.settle_before(&path, version);
+        if let Fetch::Earlier(version) = fetch {
+            if rollout.loading_previous.take_if(|guard| guard.is(number)).is_some() {
+                self.settle_previous(&path, version);
             }
             return;
         }
         // The file was removed or changed meanwhile.
-        if rollout.loading.take_if(|flight| flight.is(number)).is_none() {
+        if rollout.loading.take_if(|guard| guard.is(number)).is_none() {
             return;
         }
-        match fetched {
-            Fetched::Same | Fetched::Before(_) => {}
-            Fetched::Changing => rollout.stamp = None,
-            Fetched::New { sha256, loaded, instead } => {
-                let again = rollout.again.take();
+        match fetch {
+            Fetch::Same | Fetch::Earlier(_) => {}
+            Fetch::Changing => rollout.stamp = None,
+            Fetch::New { sha256, loaded, fallback } => {
+                let retry = rollout.retry.take();
                 rollout.sha256 = sha256;
                 (rollout.blocked, rollout.fault) = (None, None);
                 match loaded {
                     Ok(loaded) => self.offer(&path, loaded),
                     Err(cause) => {
-                        if cause.may_pass() {
-                            (rollout.sha256, rollout.again) = (None, Some(Again::after(again)));
+                        if cause.is_transient() {
+                            (rollout.sha256, rollout.retry) = (None, Some(Retry::after(retry)));
                         }
-                        self.refuse(&path, cause, instead);
+                        self.refuse(&path, cause, fallback);
                     }
                 }
             }
@@ -177,21 +170,21 @@ impl Rollouts {
     }
 
     /// What is served stays. If nothing is, an earlier version is served.
-    fn refuse(&mut self, path: &Path, cause: RefusedCause, instead: Option<Arc<Loaded>>) {
+    fn refuse(&mut self, path: &Path, cause: RefusedCause, fallback: Option<Arc<Loaded>>) {
         self.judge_refusal(path, &cause);
-        if let Some(instead) = instead {
-            self.offer_before(path, instead);
+        if let Some(fallback) = fallback {
+            self.offer_previous(path, fallback);
         }
         if let Some(rollout) = self.by_file.get_mut(path) {
             rollout.fault = Some(cause);
         }
     }
 
-    fn settle_before(&mut self, path: &Path, version: Option<Arc<Loaded>>) {
+    fn settle_previous(&mut self, path: &Path, version: Option<Arc<Loaded>>) {
         let Some(rollout) = self.by_file.get_mut(path) else { return };
         match (version, &rollout.serving) {
-            (None, serving) => rollout.no_way_back = serving.as_ref().map(|serving| serving.loaded.sha256.clone()),
-            (Some(version), None) => self.offer_before(path, version),
+            (None, serving) => rollout.no_previous = serving.as_ref().map(|serving| serving.loaded.sha256.clone()),
+            (Some(version), None) => self.offer_previous(path, version),
             (Some(version), Some(_)) => {
                 let version = self.version(version, false);
                 if let Some(rollout) = self.by_file.get_mut(path) {
@@ -201,7 +194,7 @@ impl Rollouts {
         }
     }
 
-    fn offer_before(&mut self, path: &Path, loaded: Arc<Loaded>) {
+    fn offer_previous(&mut self, path: &Path, loaded: Arc<Loaded>) {
         if self.conflict(path, &loaded).is_none() {
             let version = self.version(loaded, false);
             if let Some(rollout) = self.by_file.get_mut(path).filter(|rollout| rollout.serving.is_none()) {
@@ -264,7 +257,7 @@ impl Rollouts {
                     Some(canary) if rollout.serving.is_some() => rollout.canary = Some((canary, version)),
                     _ => {
                         rollout.previous = rollout.serving.replace(version);
-                        (rollout.canary, rollout.no_way_back) = (None, None);
+                        (rollout.canary, rollout.no_previous) = (None, None);
                     }
                 }
             }

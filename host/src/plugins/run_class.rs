@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// This many runs of one kind in a row erase all memory of the other kind.
-const MOST: u8 = 4;
+const MAX_SCORE: u8 = 4;
 
 /// A score of the last runs. It starts as if they had been short.
 #[derive(Debug, Default)]
@@ -12,12 +12,12 @@ pub struct RunClass(AtomicU8);
 impl RunClass {
     /// Whether the next run is expected to compute for long.
     pub fn is_long(&self) -> bool {
-        self.0.load(Ordering::Relaxed) >= MOST / 2
+        self.0.load(Ordering::Relaxed) >= MAX_SCORE / 2
     }
 
     /// Record whether a run was long.
     pub fn observe(&self, long: bool) {
-        let step = |long_runs: u8| if long { (long_runs + 1).min(MOST) } else { long_runs.saturating_sub(1) };
+        let step = |long_runs: u8| if long { (long_runs + 1).min(MAX_SCORE) } else { long_runs.saturating_sub(1) };
         let long_runs = self.0.load(Ordering::Relaxed);
         // Two runs that end at the same time may count as one, which is good enough. Nearly all
         // runs are like the one before, so this rarely stores anything.

@@ -52,8 +52,8 @@ impl Rollouts {
             }
             set.files.push(file);
         }
-        self.ever.extend(set.entries.keys().cloned());
-        set.lost = self.ever.iter().filter(|name| !set.entries.contains_key(*name)).cloned().collect();
+        self.ever_served.extend(set.entries.keys().cloned());
+        set.lost = self.ever_served.iter().filter(|name| !set.entries.contains_key(*name)).cloned().collect();
         set
     }
 

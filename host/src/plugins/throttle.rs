@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// Jobs that return sooner than this wait for their turn, and for no longer than this. If ten
 /// thousand jobs fail together and retry at once, they all run one second later, and none of them
 /// runs more than once a second.
-const SOON: Duration = Duration::from_secs(1);
+const WINDOW: Duration = Duration::from_secs(1);
 /// Jobs per second and host that may return sooner.
 const RATE: u32 = 100;
 /// How many may return at the same moment.
@@ -25,14 +25,14 @@ impl Throttle {
     }
 
     fn delay_at(&self, delay: Duration, now: Instant) -> Duration {
-        if delay >= SOON {
+        if delay >= WINDOW {
             return delay;
         }
         let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = Duration::from_secs(1) / RATE;
         // Unused turns are saved up to the burst size.
         let earliest = now.checked_sub(turn * BURST).unwrap_or(now);
-        let mine = next.map_or(earliest, |next| next.clamp(earliest, now + SOON));
+        let mine = next.map_or(earliest, |next| next.clamp(earliest, now + WINDOW));
         *next = Some(mine + turn);
         delay.max(mine.saturating_duration_since(now))
     }
@@ -48,9 +48,9 @@ mod tests {
         let ask = Duration::from_millis(100);
         let delays: Vec<Duration> = (0..400).map(|_| throttle.delay_at(ask, now)).collect();
         assert!(delays[..100].iter().all(|delay| *delay == ask));
-        assert!(delays[150] > ask && delays[150] < SOON, "{:?}", delays[150]);
-        assert_eq!(delays[399], SOON, "nobody waits for longer");
-        assert_eq!(throttle.delay_at(SOON, now), SOON, "whoever waits longer is no burden");
+        assert!(delays[150] > ask && delays[150] < WINDOW, "{:?}", delays[150]);
+        assert_eq!(delays[399], WINDOW, "nobody waits for longer");
+        assert_eq!(throttle.delay_at(WINDOW, now), WINDOW, "whoever waits longer is no burden");
         assert_eq!(throttle.delay_at(ask, now + Duration::from_secs(3)), ask);
     }
 }

@@ -12,17 +12,17 @@ use pgq_job::judgement::{Judgement, Judgements};
 use pgq_queue::Queue;
 
 /// How often the table is read without a notification, since one may be lost.
-const PERIOD: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_secs(60);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 /// How long to wait for an answer from the database.
-const ANSWER: Duration = Duration::from_secs(10);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to keep writing judgements during a stop.
-const LAST_WORD: Duration = Duration::from_secs(2);
+const FINAL_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A message from the reload task.
 #[derive(Debug)]
-pub(super) enum News {
+pub(super) enum Message {
     Found(Box<Judgement>),
     /// An operator resets this name.
     Forget(String),
@@ -31,16 +31,16 @@ pub(super) enum News {
 /// The reload task's end of the link.
 #[derive(Debug)]
 pub struct Link {
-    news: mpsc::UnboundedSender<News>,
-    heard: Arc<Notify>,
+    messages: mpsc::UnboundedSender<Message>,
+    changed: Arc<Notify>,
     pub(super) known: watch::Receiver<Arc<Judgements>>,
 }
 
 #[derive(Debug)]
 pub struct Fleet {
     queue: Queue,
-    news: mpsc::UnboundedReceiver<News>,
-    heard: Arc<Notify>,
+    messages: mpsc::UnboundedReceiver<Message>,
+    changed: Arc<Notify>,
     known: watch::Sender<Arc<Judgements>>,
     /// Judgements that are not written yet, by subject.
     pending: HashMap<String, Judgement>,
@@ -49,23 +49,23 @@ pub struct Fleet {
 impl Link {
     pub(super) fn found(&self, judgement: Judgement) {
         // The receiver lives as long as the host.
-        let _ = self.news.send(News::Found(Box::new(judgement)));
+        let _ = self.messages.send(Message::Found(Box::new(judgement)));
     }
 
     pub(super) fn forget(&self, name: &str) {
-        let _ = self.news.send(News::Forget(name.to_owned()));
+        let _ = self.messages.send(Message::Forget(name.to_owned()));
     }
 
     /// Read the table again: something in it changed.
-    pub(super) fn look_again(&self) {
-        self.heard.notify_one();
+    pub(super) fn refresh(&self) {
+        self.changed.notify_one();
     }
 }
 
 /// Both ends of the link, with what is known at the start. If the database does not answer, it is
 /// asked again later.
 pub async fn join(queue: Queue) -> (Link, Fleet) {
-    let known: Judgements = match tokio::time::timeout(ANSWER, queue.judgements()).await {
+    let known: Judgements = match tokio::time::timeout(QUERY_TIMEOUT, queue.judgements()).await {
         Ok(Ok(judgements)) => judgements.into_iter().collect(),
         Ok(Err(error)) => {
             tracing::warn!(error = %error, "cannot read earlier judgements on plugins; every file is judged again");
@@ -74,40 +74,40 @@ pub async fn join(queue: Queue) -> (Link, Fleet) {
         Err(_) => Judgements::default(),
     };
     let (sender, receiver) = watch::channel(Arc::new(known));
-    let (news_sender, news) = mpsc::unbounded_channel();
-    let heard = Arc::new(Notify::new());
-    let link = Link { news: news_sender, heard: Arc::clone(&heard), known: receiver };
-    (link, Fleet { queue, news, heard, known: sender, pending: HashMap::new() })
+    let (message_sender, messages) = mpsc::unbounded_channel();
+    let changed = Arc::new(Notify::new());
+    let link = Link { messages: message_sender, changed: Arc::clone(&changed), known: receiver };
+    (link, Fleet { queue, messages, changed, known: sender, pending: HashMap::new() })
 }
 
 impl Fleet {
     /// Run until `stop`.
     pub async fn keep(mut self, stop: CancellationToken) {
-        let (mut wait, mut retry) = (PERIOD, FIRST_RETRY);
+        let (mut wait, mut retry) = (POLL_INTERVAL, FIRST_RETRY);
         loop {
             tokio::select! {
                 () = stop.cancelled() => {
-                    while let Ok(news) = self.news.try_recv() {
-                        self.take(news);
+                    while let Ok(messages) = self.messages.try_recv() {
+                        self.take(messages);
                     }
-                    let _ = tokio::time::timeout(LAST_WORD, self.write()).await;
+                    let _ = tokio::time::timeout(FINAL_WRITE_TIMEOUT, self.write()).await;
                     return;
                 }
-                Some(news) = self.news.recv() => {
-                    self.take(news);
-                    while let Ok(news) = self.news.try_recv() {
-                        self.take(news);
+                Some(messages) = self.messages.recv() => {
+                    self.take(messages);
+                    while let Ok(messages) = self.messages.try_recv() {
+                        self.take(messages);
                     }
                 }
-                () = self.heard.notified() => {}
+                () = self.changed.notified() => {}
                 () = tokio::time::sleep(wait.mul_f64(0.75 + fastrand::f64() / 2.0)) => {}
             }
-            (wait, retry) = match tokio::time::timeout(ANSWER, self.exchange()).await {
-                Ok(Ok(())) => (PERIOD, FIRST_RETRY),
+            (wait, retry) = match tokio::time::timeout(QUERY_TIMEOUT, self.exchange()).await {
+                Ok(Ok(())) => (POLL_INTERVAL, FIRST_RETRY),
                 failed => {
                     let error = match failed {
                         Ok(Err(error)) => error.to_string(),
-                        _ => format!("no answer within {ANSWER:?}"),
+                        _ => format!("no answer within {QUERY_TIMEOUT:?}"),
                     };
                     tracing::debug!(error, "cannot exchange judgements on plugin versions; trying again");
                     (retry, (retry * 2).min(LAST_RETRY))
@@ -116,15 +116,15 @@ impl Fleet {
         }
     }
 
-    fn take(&mut self, news: News) {
-        match news {
-            News::Found(judgement) => {
+    fn take(&mut self, messages: Message) {
+        match messages {
+            Message::Found(judgement) => {
                 let subject = judgement.subject();
                 if self.pending.get(&subject).is_none_or(|known| judgement.outweighs(known)) {
                     self.pending.insert(subject, *judgement);
                 }
             }
-            News::Forget(name) => {
+            Message::Forget(name) => {
                 self.pending.retain(|_, known| known.plugin != name && known.entrypoint.as_deref() != Some(&*name));
             }
         }

@@ -8,21 +8,21 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
 use super::loader::Loader;
-use crate::plugins::{Folder, Loading, LookedAt};
+use crate::plugins::{Folder, LoadResult, LoadTask};
 use pgq_engine::host_memory;
 
 /// Loads at a time. Each has a thread, and most of them wait for a compiler while the others load
 /// code that is already compiled.
-const AT_A_TIME: usize = 16;
+const MAX_RUNNING: usize = 16;
 /// The most bytes of files in memory at a time. One file always fits.
-const BYTES: u64 = 192 << 20;
+const MAX_BYTES: u64 = 192 << 20;
 /// The files use at most this fraction (one eighth) of the memory that the host may use.
-const PART: u64 = 8;
+const MEMORY_FRACTION: u64 = 8;
 
 #[derive(Debug)]
 pub(super) struct Loads {
-    waiting: VecDeque<(Loading, Arc<Folder>)>,
-    running: JoinSet<LookedAt>,
+    waiting: VecDeque<(LoadTask, Arc<Folder>)>,
+    running: JoinSet<LoadResult>,
     bytes: Arc<Semaphore>,
     all_bytes: u32,
     loader: Loader,
@@ -30,15 +30,15 @@ pub(super) struct Loads {
 
 impl Loads {
     pub(super) fn new(loader: Loader, folder: &Folder) -> Loads {
-        let bytes = BYTES.min(host_memory::limit() / PART).max(folder.caps.plugin_size);
+        let bytes = MAX_BYTES.min(host_memory::limit() / MEMORY_FRACTION).max(folder.caps.plugin_size);
         let all_bytes = u32::try_from(bytes >> 10).unwrap_or(u32::MAX >> 4).max(1);
         let bytes = Arc::new(Semaphore::new(all_bytes as usize));
         Loads { waiting: VecDeque::new(), running: JoinSet::new(), bytes, all_bytes, loader }
     }
 
-    pub(super) fn add(&mut self, loading: Loading, folder: &Arc<Folder>) {
+    pub(super) fn add(&mut self, loading: LoadTask, folder: &Arc<Folder>) {
         self.waiting.push_back((loading, Arc::clone(folder)));
-        self.begin();
+        self.start_waiting();
     }
 
     /// Whether nothing is waiting or running.
@@ -47,16 +47,16 @@ impl Loads {
     }
 
     /// The next load that ends. `None` if none is running.
-    pub(super) async fn next(&mut self) -> Option<Result<LookedAt, JoinError>> {
-        let looked = self.running.join_next().await;
-        self.begin();
-        looked
+    pub(super) async fn next(&mut self) -> Option<Result<LoadResult, JoinError>> {
+        let loaded = self.running.join_next().await;
+        self.start_waiting();
+        loaded
     }
 
     /// Each load has its own blocking thread: neither the control runtime nor the guests wait for a
     /// compiler or for a plugin's `describe`.
-    fn begin(&mut self) {
-        while self.running.len() < AT_A_TIME
+    fn start_waiting(&mut self) {
+        while self.running.len() < MAX_RUNNING
             && let Some((loading, folder)) = self.waiting.pop_front()
         {
             let (loader, handle, bytes) = (self.loader.clone(), Handle::current(), Arc::clone(&self.bytes));
@@ -64,7 +64,7 @@ impl Loads {
             self.running.spawn_blocking(move || {
                 handle.block_on(async {
                     let _room = bytes.acquire_many(room).await;
-                    loading.look(&folder, &loader.engine, &loader.cache).await
+                    loading.run(&folder, &loader.engine, &loader.cache).await
                 })
             });
         }

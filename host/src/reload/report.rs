@@ -7,7 +7,7 @@ use crate::plugins::{File, Folder, PluginSet};
 
 /// The most items listed in one message: a plugin that declares a thousand items must not fill the
 /// log.
-const SAID: usize = 20;
+const MAX_LISTED: usize = 20;
 
 /// Warnings that only make sense at the start.
 pub(super) fn beginning(set: &PluginSet, folder: &Folder) {
@@ -42,15 +42,15 @@ fn versions(old: Option<&File>, file: &File) {
         let entrypoints: Vec<&str> = plugin.declaration.entrypoints.keys().map(String::as_str).collect();
         metrics::counter!("pgq_host_reloads_total", "plugin" => plugin.name.to_string()).increment(1);
         let replaces = old.and_then(|old| old.serving.as_ref()).map(|plugin| plugin.version.clone());
-        let more = entrypoints.len().checked_sub(SAID).filter(|more| *more > 0);
-        let entrypoints = &entrypoints[..entrypoints.len().min(SAID)];
+        let more = entrypoints.len().checked_sub(MAX_LISTED).filter(|more| *more > 0);
+        let entrypoints = &entrypoints[..entrypoints.len().min(MAX_LISTED)];
         tracing::info!(file = %file.path.display(), plugin = %plugin.name, version = plugin.version, sha256 = &plugin.sha256[..12], replaces, entrypoints = %list(entrypoints), more, "plugin loaded");
         let missing = plugin.grants.missing(&plugin.declaration.needs);
-        for missing in missing.iter().take(SAID) {
+        for missing in missing.iter().take(MAX_LISTED) {
             tracing::warn!(plugin = %plugin.name, "{missing}");
         }
-        if missing.len() > SAID {
-            tracing::warn!(plugin = %plugin.name, more = missing.len() - SAID, "the plugin needs more that it is not granted; `pgq-host plugin inspect` lists everything");
+        if missing.len() > MAX_LISTED {
+            tracing::warn!(plugin = %plugin.name, more = missing.len() - MAX_LISTED, "the plugin needs more that it is not granted; `pgq-host plugin inspect` lists everything");
         }
     }
     if let Some(plugin) = &file.canary

@@ -5,11 +5,11 @@ use std::ops::Deref;
 use std::str::FromStr;
 
 /// The limit in the plugin contract.
-const MOST_BYTES: usize = 64;
+const MAX_BYTES: usize = 64;
 
 /// Names that cargo rejects for a crate: Rust's keywords, crates that come with Rust, and the
 /// plugin's own dependencies.
-const TAKEN: [&str; 59] = [
+const RESERVED: [&str; 59] = [
     "abstract",
     "alloc",
     "as",
@@ -76,10 +76,10 @@ const TAKEN: [&str; 59] = [
 pub enum NameError {
     /// The contract does not allow it.
     #[error("{0:?} is not made of a-z, 0-9, `-` and `_` (64 at most, the first a letter); try one like `send-mail`")]
-    Form(String),
+    Invalid(String),
     /// Cargo would not build it.
     #[error("{0:?} cannot be a crate's name because Rust or the SDK already uses it; try one like `{0}-job`")]
-    Taken(String),
+    Reserved(String),
 }
 
 /// A name that both accept.
@@ -99,11 +99,11 @@ impl FromStr for PluginName {
     fn from_str(text: &str) -> Result<PluginName, NameError> {
         // A plugin's name may start with a digit, but a crate's may not.
         let letters = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
-        if !letters || text.len() > MOST_BYTES || !text.starts_with(|c: char| c.is_ascii_lowercase()) {
-            return Err(NameError::Form(text.to_owned()));
+        if !letters || text.len() > MAX_BYTES || !text.starts_with(|c: char| c.is_ascii_lowercase()) {
+            return Err(NameError::Invalid(text.to_owned()));
         }
-        if TAKEN.contains(&text) {
-            return Err(NameError::Taken(text.to_owned()));
+        if RESERVED.contains(&text) {
+            return Err(NameError::Reserved(text.to_owned()));
         }
         Ok(PluginName(text.to_owned()))
     }
@@ -140,7 +140,7 @@ mod tests {
             );
         }
         for taken in ["test", "fn", "serde"] {
-            assert_eq!(taken.parse::<PluginName>().expect_err("taken"), NameError::Taken(taken.into()));
+            assert_eq!(taken.parse::<PluginName>().expect_err("taken"), NameError::Reserved(taken.into()));
         }
     }
 }

@@ -59,7 +59,7 @@ impl Sdk {
     }
 
     /// Its folder, as the plugin's manifest names it.
-    pub fn place(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         match self {
             Sdk::Vendored => Path::new(VENDORED),
             Sdk::Path(path) => path,
@@ -68,7 +68,7 @@ impl Sdk {
 
     /// The right-hand side in Cargo.toml.
     pub(super) fn requirement(&self) -> String {
-        format!("{{ path = {} }}", toml::Value::from(self.place().to_string_lossy().into_owned()))
+        format!("{{ path = {} }}", toml::Value::from(self.path().to_string_lossy().into_owned()))
     }
 }
 

@@ -13,20 +13,20 @@ use pgq_queue::Depth;
 use pgq_queue::told::Told as _;
 
 /// Scrapes within this time share one count of the queue.
-const SAMPLE_KEPT: Duration = Duration::from_secs(10);
+const SAMPLE_TTL: Duration = Duration::from_secs(10);
 /// A slow count is made less often, so that counting takes at most a fiftieth of the time.
 const SHARE: u32 = 50;
 /// Finding nothing mostly means that it is another host's turn to report. Ask again soon, because
 /// the turn may change.
-const NOTHING_KEPT: Duration = Duration::from_secs(30);
+const EMPTY_TTL: Duration = Duration::from_secs(30);
 /// Below the ten seconds that scrapers wait.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+const COUNT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The last count of the queue.
 #[derive(Default)]
-pub(super) struct Sample(Mutex<Option<Look>>);
+pub(super) struct Sample(Mutex<Option<Count>>);
 
-struct Look {
+struct Count {
     depths: Vec<Depth>,
     at: Instant,
     keep: Duration,
@@ -52,7 +52,7 @@ pub(super) async fn write(page: &mut String, worker: &WorkerHandles, sample: &Sa
     family(
         "pgq_host_listener_up",
         "1 while the listener is connected",
-        &plain(truth(worker.listening.as_ref().is_some_and(|listening| *listening.borrow()))),
+        &plain(as_number(worker.listening.as_ref().is_some_and(|listening| *listening.borrow()))),
     );
     let plugins = worker.plugins.borrow().clone();
     family(
@@ -93,7 +93,7 @@ impl Sample {
         // Hosts announce themselves every period, give or take a quarter of it. One that missed two
         // announcements is gone.
         let announced = announce::PERIOD.as_secs_f64() * 2.5;
-        let depths = match tokio::time::timeout(LOOK_TIMEOUT, worker.queue.depth(announced)).await {
+        let depths = match tokio::time::timeout(COUNT_TIMEOUT, worker.queue.depth(announced)).await {
             Ok(Ok(depths)) => depths,
             Ok(Err(error)) => {
                 tracing::debug!(error = %error.told(), "cannot read the queue's depth");
@@ -101,14 +101,14 @@ impl Sample {
             }
             Err(_) => {
                 tracing::warn!(
-                    "counting the queue took longer than {LOOK_TIMEOUT:?}; its depth is left out of the metrics for a while"
+                    "counting the queue took longer than {COUNT_TIMEOUT:?}; its depth is left out of the metrics for a while"
                 );
                 Vec::new()
             }
         };
-        let most = if depths.is_empty() { NOTHING_KEPT } else { Duration::MAX };
-        let keep = SAMPLE_KEPT.max(at.elapsed() * SHARE).min(most);
-        *look = Some(Look { depths: depths.clone(), at, keep });
+        let most = if depths.is_empty() { EMPTY_TTL } else { Duration::MAX };
+        let keep = SAMPLE_TTL.max(at.elapsed() * SHARE).min(most);
+        *look = Some(Count { depths: depths.clone(), at, keep });
         depths
     }
 }
@@ -134,7 +134,7 @@ fn served(plugins: &PluginSet) -> Vec<(Labels, f64)> {
 fn refused(plugins: &PluginSet) -> Vec<(Labels, f64)> {
     let of = |file: &File| {
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-        (labels(&[("file", &name)]), truth(file.fault.is_some()))
+        (labels(&[("file", &name)]), as_number(file.fault.is_some()))
     };
     plugins.files().iter().map(of).collect()
 }
@@ -143,10 +143,10 @@ fn paused(plugins: &PluginSet) -> Vec<(Labels, f64)> {
     let open = |name: &str| plugins.files().iter().flat_map(|file| &file.paused).any(|(paused, _)| **paused == *name);
     let mut names: Vec<&str> = plugins.served().map(|served| &*served.entrypoint).collect();
     names.sort_unstable();
-    names.into_iter().map(|name| (labels(&[("entrypoint", name)]), truth(open(name)))).collect()
+    names.into_iter().map(|name| (labels(&[("entrypoint", name)]), as_number(open(name)))).collect()
 }
 
-fn truth(so: bool) -> f64 {
+fn as_number(so: bool) -> f64 {
     f64::from(u8::from(so))
 }
 

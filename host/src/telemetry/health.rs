@@ -10,9 +10,9 @@ use pgq_queue::schema::{self, SchemaError};
 use pgq_queue::told::Told as _;
 
 /// Guests are interrupted every 10 ms, and an overloaded machine is no reason for a restart.
-const GUESTS_ANSWER: Duration = Duration::from_secs(8);
+const GUESTS_TIMEOUT: Duration = Duration::from_secs(8);
 /// Shorter than a typical probe's timeout.
-const DATABASE_ANSWERS: Duration = Duration::from_secs(2);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The name of a check, and the problem if there is one.
 type Check = (&'static str, Result<(), String>);
@@ -24,12 +24,12 @@ impl Report {
     pub(super) async fn alive(worker: Option<&WorkerHandles>) -> Report {
         let mut checks = vec![("control", Ok(()))];
         if let Some(worker) = worker {
-            let guests = worker.guests.answer(GUESTS_ANSWER).await;
+            let guests = worker.guests.answer(GUESTS_TIMEOUT).await;
             checks.push((
                 "guests",
                 guests
                     .then_some(())
-                    .ok_or_else(|| format!("one of their threads did not answer within {GUESTS_ANSWER:?}")),
+                    .ok_or_else(|| format!("one of their threads did not answer within {GUESTS_TIMEOUT:?}")),
             ));
             // A worker that is stopping claims no more.
             let silence = if worker.stopping.is_cancelled() { None } else { worker.watchdog.stalled_for() };
@@ -89,10 +89,10 @@ async fn database(queue: &Queue) -> (Result<(), String>, Result<(), String>) {
     let names = queue.names().clone();
     let ask =
         queue.pool().transaction(|connection| Box::pin(async move { schema::check_worker(connection, &names).await }));
-    match tokio::time::timeout(DATABASE_ANSWERS, ask).await {
+    match tokio::time::timeout(DATABASE_TIMEOUT, ask).await {
         Ok(Ok(())) => (Ok(()), Ok(())),
         Ok(Err(SchemaError::Catalog(error))) => (Err(error.told()), Err("not known".into())),
         Ok(Err(error)) => (Ok(()), Err(error.told())),
-        Err(_) => (Err(format!("no answer within {DATABASE_ANSWERS:?}")), Err("not known".into())),
+        Err(_) => (Err(format!("no answer within {DATABASE_TIMEOUT:?}")), Err("not known".into())),
     }
 }

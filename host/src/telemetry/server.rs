@@ -23,9 +23,9 @@ use super::pages::Pages;
 
 /// Scrapers and probes need few connections. If there are more, a new connection replaces the
 /// oldest one that has not sent a request; a probe sends its own at once.
-const CONNECTIONS: usize = 32;
+const MAX_CONNECTIONS: usize = 32;
 /// The time to send a request's head, and between two requests.
-const PATIENCE: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// No probe's request is longer.
 const MAX_HEAD: usize = 16 << 10;
 /// How often counts are folded into buckets. Otherwise they would accumulate until the next scrape.
@@ -41,23 +41,23 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serve the pages forever.
 pub(super) async fn serve(listener: TcpListener, pages: &'static Pages) {
     let mut connections = FuturesUnordered::new();
-    let mut visitors = VecDeque::<Visitor>::new();
+    let mut visitors = VecDeque::<Connection>::new();
     let mut upkeep = interval(UPKEEP);
     upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let is_place = connections.len() < CONNECTIONS || visitors.iter().any(Visitor::is_idle);
+        let is_place = connections.len() < MAX_CONNECTIONS || visitors.iter().any(Connection::is_idle);
         tokio::select! {
             accepted = listener.accept(), if is_place => match accepted {
                 Ok((stream, _)) => {
-                    visitors.retain(|visitor| !visitor.has_left());
-                    if visitors.len() >= CONNECTIONS && let Some(oldest) = visitors.iter().position(Visitor::is_idle) {
+                    visitors.retain(|visitor| !visitor.is_closed());
+                    if visitors.len() >= MAX_CONNECTIONS && let Some(oldest) = visitors.iter().position(Connection::is_idle) {
                         visitors.remove(oldest);
                     }
-                    let (visitor, asks, sent_away) = Visitor::new();
+                    let (visitor, busy, closed) = Connection::new();
                     visitors.push_back(visitor);
                     connections.push(async move {
                         // Closed when the visitor is removed.
-                        tokio::select! { () = converse(stream, pages, &asks) => {} _ = sent_away => {} }
+                        tokio::select! { () = serve_connection(stream, pages, &busy) => {} _ = closed => {} }
                     });
                 }
                 // Most likely out of file descriptors. Accepting again at once would only spin.
@@ -73,38 +73,38 @@ pub(super) async fn serve(listener: TcpListener, pages: &'static Pages) {
 }
 
 /// A connection's place in the list. Dropping it closes the connection.
-struct Visitor {
-    asks: Arc<AtomicBool>,
-    stay: oneshot::Sender<Infallible>,
+struct Connection {
+    busy: Arc<AtomicBool>,
+    keep_open: oneshot::Sender<Infallible>,
 }
 
-impl Visitor {
-    fn new() -> (Visitor, Arc<AtomicBool>, oneshot::Receiver<Infallible>) {
-        let asks = Arc::new(AtomicBool::new(false));
-        let (stay, sent_away) = oneshot::channel();
-        (Visitor { asks: Arc::clone(&asks), stay }, asks, sent_away)
+impl Connection {
+    fn new() -> (Connection, Arc<AtomicBool>, oneshot::Receiver<Infallible>) {
+        let busy = Arc::new(AtomicBool::new(false));
+        let (keep_open, closed) = oneshot::channel();
+        (Connection { busy: Arc::clone(&busy), keep_open }, busy, closed)
     }
 
     /// Whether it waits for a request.
     fn is_idle(&self) -> bool {
-        !self.asks.load(Ordering::Relaxed)
+        !self.busy.load(Ordering::Relaxed)
     }
 
-    fn has_left(&self) -> bool {
-        self.stay.is_closed()
+    fn is_closed(&self) -> bool {
+        self.keep_open.is_closed()
     }
 }
 
-async fn converse(stream: TcpStream, pages: &'static Pages, asks: &AtomicBool) {
+async fn serve_connection(stream: TcpStream, pages: &'static Pages, busy: &AtomicBool) {
     let service = service_fn(async |request| {
-        asks.store(true, Ordering::Relaxed);
+        busy.store(true, Ordering::Relaxed);
         let answer = answer(request, pages).await;
-        asks.store(false, Ordering::Relaxed);
+        busy.store(false, Ordering::Relaxed);
         Ok::<_, Infallible>(answer)
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        .header_read_timeout(READ_TIMEOUT)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service)
         .await;

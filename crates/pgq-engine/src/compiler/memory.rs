@@ -5,11 +5,11 @@ use crate::host_memory;
 
 /// The most heap of one compiler. The largest components in practice, those written in Python, need
 /// about 1 GiB.
-const MOST: u64 = 4 << 30;
+const MAX_HEAP: u64 = 4 << 30;
 /// If two compilers would have less than this each, only one runs at a time.
-const COMFORTABLE: u64 = 2 << 30;
+const MIN_SHARED_HEAP: u64 = 2 << 30;
 /// With less than this, nothing can be compiled at all.
-const LEAST: u64 = 256 << 20;
+const MIN_HEAP: u64 = 256 << 20;
 
 /// The memory for compilers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +26,8 @@ impl CompilerMemory {
 
     fn within(limit: u64) -> CompilerMemory {
         let half = limit / 2;
-        let at_once = if half >= 2 * COMFORTABLE { 2 } else { 1 };
-        CompilerMemory { at_once, bytes: (half / at_once as u64).clamp(LEAST, MOST) }
+        let at_once = if half >= 2 * MIN_SHARED_HEAP { 2 } else { 1 };
+        CompilerMemory { at_once, bytes: (half / at_once as u64).clamp(MIN_HEAP, MAX_HEAP) }
     }
 }
 
@@ -44,6 +44,6 @@ mod tests {
             assert_eq!(memory, CompilerMemory { at_once, bytes });
             assert!(memory.at_once as u64 * memory.bytes <= limit / 2);
         }
-        assert_eq!(CompilerMemory::within(64 << 20), CompilerMemory { at_once: 1, bytes: LEAST });
+        assert_eq!(CompilerMemory::within(64 << 20), CompilerMemory { at_once: 1, bytes: MIN_HEAP });
     }
 }

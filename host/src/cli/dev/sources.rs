@@ -16,13 +16,13 @@ use crate::cargo::{Build, install};
 
 /// An editor writes several times when it saves a file, and a checkout of a branch changes many
 /// files. A build starts once it has been quiet for this long.
-const QUIET: Duration = Duration::from_millis(30);
+const QUIET_PERIOD: Duration = Duration::from_millis(30);
 /// The longest wait for quiet, so that a file that is written all the time does not prevent builds.
-const MOST_QUIET: Duration = Duration::from_secs(1);
+const MAX_QUIET_WAIT: Duration = Duration::from_secs(1);
 
 /// After this time, a build reports that it is still running, and again after each further
 /// interval. It may be compiling, or waiting for another cargo.
-const SILENCE: Duration = Duration::from_secs(10);
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The crates that are being worked on.
 pub(super) struct Sources {
@@ -81,10 +81,10 @@ impl Sources {
     pub(super) async fn keep(&mut self) -> Infallible {
         loop {
             let Some(first) = self.saved.recv().await else { return pending().await };
-            let latest = first.at + MOST_QUIET;
+            let latest = first.at + MAX_QUIET_WAIT;
             self.note(&first);
             while let Ok(Some(saved)) =
-                tokio::time::timeout_at(latest.min(Instant::now() + QUIET).into(), self.saved.recv()).await
+                tokio::time::timeout_at(latest.min(Instant::now() + QUIET_PERIOD).into(), self.saved.recv()).await
             {
                 self.note(&saved);
             }
@@ -101,7 +101,7 @@ impl Sources {
 /// With `quiet`, show mistakes only; otherwise also what cargo compiles.
 async fn build(folder: &Path, plugins: &Path, saved: Instant, quiet: bool) -> anyhow::Result<()> {
     let build = Build { folder, release: false, quiet };
-    for component in heard_of(folder, build.run()).await? {
+    for component in with_progress(folder, build.run()).await? {
         let installed = install(&component, plugins)
             .with_context(|| format!("cannot copy {} into {}", component.display(), plugins.display()))?;
         let name = component.file_stem().map(OsStr::to_string_lossy).unwrap_or_default();
@@ -116,10 +116,10 @@ async fn build(folder: &Path, plugins: &Path, saved: Instant, quiet: bool) -> an
 }
 
 /// Await the build, and log now and then how long it has taken.
-async fn heard_of<T>(folder: &Path, building: impl Future<Output = T>) -> T {
+async fn with_progress<T>(folder: &Path, building: impl Future<Output = T>) -> T {
     let (begun, mut building) = (Instant::now(), pin!(building));
     loop {
-        match tokio::time::timeout(SILENCE, &mut building).await {
+        match tokio::time::timeout(REPORT_INTERVAL, &mut building).await {
             Ok(built) => return built,
             Err(_) => {
                 tracing::info!(folder = %folder.display(), elapsed_ms = begun.elapsed().as_millis(), "still building")

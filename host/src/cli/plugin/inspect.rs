@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::report::Report;
 use crate::cli::output;
-use crate::cli::workbench::{Compiled, Workbench, WorkbenchArgs};
+use crate::cli::workbench::{CodeCaching, Workbench, WorkbenchArgs};
 
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
@@ -38,7 +38,7 @@ pub(super) async fn run(args: InspectArgs) -> anyhow::Result<()> {
 
 impl ReportArgs {
     pub(super) fn set_up(&self) -> anyhow::Result<Workbench> {
-        self.workbench.set_up(if self.compile { Compiled::Wanted } else { Compiled::Unused })
+        self.workbench.set_up(if self.compile { CodeCaching::Required } else { CodeCaching::Disabled })
     }
 
     /// Report on each file, then fail if a host would refuse one of them. A file that cannot be

@@ -11,7 +11,7 @@ use crate::cli::database::DatabaseArgs;
 use crate::cli::output;
 use crate::cli::run::NO_FOLDER;
 use crate::cli::usage::usage;
-use crate::cli::workbench::{Compiled, WorkbenchArgs};
+use crate::cli::workbench::{CodeCaching, WorkbenchArgs};
 use crate::config::Config;
 use crate::plugins::{File, claim_label};
 use pgq_engine::Loaded;
@@ -59,7 +59,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: ListArgs) -> anyhow::Resu
     if args.hosts {
         return fleet::list(database, args.json).await;
     }
-    let workbench = args.workbench.set_up(Compiled::Kept)?;
+    let workbench = args.workbench.set_up(CodeCaching::Cached)?;
     let Some(folder) = args.plugins.clone().or_else(|| workbench.config.run.plugins.clone()) else {
         return Err(usage(NO_FOLDER));
     };

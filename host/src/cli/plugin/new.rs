@@ -31,14 +31,14 @@ pub(super) fn run(args: &NewArgs) -> anyhow::Result<()> {
         None => Sdk::around(&folder).unwrap_or(Sdk::Vendored),
     };
     scaffold::write(&folder, &args.name, &sdk)?;
-    let place = sdk.place();
+    let path = sdk.path();
     match &sdk {
         Sdk::Vendored => output::status(&format!(
             "The SDK is in {}/{}, as shipped with this pgq-host. Use --sdk DIR to refer to the one in a checkout.",
             folder.display(),
-            place.display()
+            path.display()
         )),
-        Sdk::Path(_) => output::status(&format!("The SDK is the one in the checkout at {}.", place.display())),
+        Sdk::Path(_) => output::status(&format!("The SDK is the one in the checkout at {}.", path.display())),
     }
     let shown = folder.display();
     output::status(&format!(
@@ -47,7 +47,7 @@ pub(super) fn run(args: &NewArgs) -> anyhow::Result<()> {
     ));
     if args.json {
         return output::object(
-            &json!({ "plugin": *args.name, "path": shown.to_string(), "sdk": place.display().to_string() }),
+            &json!({ "plugin": *args.name, "path": shown.to_string(), "sdk": path.display().to_string() }),
         );
     }
     output::data(&shown.to_string())

@@ -12,7 +12,7 @@ use super::options;
 use crate::cli::output;
 use crate::cli::queue::{parse_header, read_payload};
 use crate::cli::usage::usage;
-use crate::cli::workbench::{self, Compiled, WorkbenchArgs};
+use crate::cli::workbench::{self, CodeCaching, WorkbenchArgs};
 use crate::signal::Signals;
 use pgq_engine::{self as wasm, AssignedJob, CallSpec, Control, Declaration, RunLimits};
 use pgq_job::{Claim, Job, JobId};
@@ -47,7 +47,7 @@ pub(super) struct RunArgs {
 }
 
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let workbench = args.workbench.set_up(Compiled::Kept)?;
+    let workbench = args.workbench.set_up(CodeCaching::Cached)?;
     let mut signals = Signals::install()?;
     let plugin = workbench.load(&args.file, workbench::read(&args.file)?).await?;
     let plugin = plugin.with_context(|| format!("{} is not a plugin that a host would load", args.file.display()))?;

@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::content::{self, Content, Stamp};
-use super::kept::KeptVersions;
+use super::version_store::VersionStore;
 use super::{Folder, RefusedCause};
 use pgq_engine::{self as wasm, CodeCache, Engine, Loaded};
 use pgq_job::judgement::Judgements;
@@ -17,58 +17,58 @@ use pgq_job::judgement::Judgements;
 /// A load in progress. Dropping it cancels the load, so that no compiler runs for a file that was
 /// removed or changed.
 #[derive(Debug)]
-pub(super) struct Flight {
+pub(super) struct LoadGuard {
     number: u64,
-    _call_off: DropGuard,
+    _cancel: DropGuard,
 }
 
 /// Which version of a file to load.
 #[derive(Debug)]
-pub(super) enum Want {
+pub(super) enum Target {
     /// The one in the file now, if the file still has this stamp.
-    Now {
+    Current {
         stamp: Stamp,
         /// The digest of the content that was loaded last.
-        looked_at: Option<String>,
+        last_sha256: Option<String>,
         /// No version of it is served, so an earlier version is better than none.
-        bare: bool,
+        nothing_served: bool,
     },
     /// An earlier version, other than this one.
-    Before { sha256: String },
+    Earlier { sha256: String },
 }
 
 /// What a load needs to know about the host.
 #[derive(Debug, Clone)]
-pub(super) struct Known {
+pub(super) struct LoadContext {
     pub(super) judgements: Arc<Judgements>,
     pub(super) rules: Arc<str>,
     /// `None` stores no versions.
-    pub(super) kept: Option<KeptVersions>,
+    pub(super) kept: Option<VersionStore>,
 }
 
 /// A file to be loaded.
 #[derive(Debug)]
-pub struct Loading {
+pub struct LoadTask {
     path: PathBuf,
-    want: Want,
-    known: Known,
+    target: Target,
+    known: LoadContext,
     /// How many attempts have failed.
     tries: u32,
     number: u64,
-    called_off: CancellationToken,
+    cancelled: CancellationToken,
 }
 
 /// The result of loading one file.
 #[derive(Debug)]
-pub struct LookedAt {
+pub struct LoadResult {
     pub(super) path: PathBuf,
     pub(super) number: u64,
-    pub(super) fetched: Fetched,
+    pub(super) fetch: Fetch,
 }
 
 /// What a load found.
 #[derive(Debug)]
-pub(super) enum Fetched {
+pub(super) enum Fetch {
     /// The file was written to or removed while it was read: scan again.
     Changing,
     /// The same bytes as the last time.
@@ -79,74 +79,82 @@ pub(super) enum Fetched {
         sha256: Option<String>,
         loaded: Result<Arc<Loaded>, RefusedCause>,
         /// An earlier version to serve, if this one cannot be.
-        instead: Option<Arc<Loaded>>,
+        fallback: Option<Arc<Loaded>>,
     },
     /// An earlier version, if there is one.
-    Before(Option<Arc<Loaded>>),
+    Earlier(Option<Arc<Loaded>>),
 }
 
-impl Flight {
+impl LoadGuard {
     /// Whether this is the load that ended, not an earlier one that was cancelled too late.
     pub(super) fn is(&self, number: u64) -> bool {
         self.number == number
     }
 }
 
-impl Loading {
+impl LoadTask {
     /// The load with this number, and the guard that cancels it.
-    pub(super) fn new(path: PathBuf, want: Want, known: Known, tries: u32, number: u64) -> (Loading, Flight) {
-        let called_off = CancellationToken::new();
-        let flight = Flight { number, _call_off: called_off.clone().drop_guard() };
-        (Loading { path, want, known, tries, number, called_off }, flight)
+    pub(super) fn new(
+        path: PathBuf,
+        target: Target,
+        known: LoadContext,
+        tries: u32,
+        number: u64,
+    ) -> (LoadTask, LoadGuard) {
+        let cancelled = CancellationToken::new();
+        let guard = LoadGuard { number, _cancel: cancelled.clone().drop_guard() };
+        (LoadTask { path, target, known, tries, number, cancelled }, guard)
     }
 
     /// How many bytes of the host's memory the file's content may take.
     pub fn bytes(&self, folder: &Folder) -> u64 {
-        match &self.want {
-            Want::Now { stamp, .. } => stamp.size().min(folder.caps.plugin_size),
-            Want::Before { .. } => folder.caps.plugin_size,
+        match &self.target {
+            Target::Current { stamp, .. } => stamp.size().min(folder.caps.plugin_size),
+            Target::Earlier { .. } => folder.caps.plugin_size,
         }
     }
 
     /// Read, check, compile, link and describe. Takes as long as the compiler does. Never fails:
     /// every failure is a fact about the file.
-    pub async fn look(self, folder: &Folder, engine: &Engine, cache: &CodeCache) -> LookedAt {
-        let looking = async {
-            match &self.want {
-                Want::Now { stamp, looked_at, bare } => {
-                    self.now(folder, engine, cache, *stamp, looked_at.as_deref(), *bare).await
+    pub async fn run(self, folder: &Folder, engine: &Engine, cache: &CodeCache) -> LoadResult {
+        let loading = async {
+            match &self.target {
+                Target::Current { stamp, last_sha256, nothing_served } => {
+                    self.load_current(folder, engine, cache, *stamp, last_sha256.as_deref(), *nothing_served).await
                 }
-                Want::Before { sha256 } => Fetched::Before(self.before(folder, engine, cache, Some(sha256)).await),
+                Target::Earlier { sha256 } => {
+                    Fetch::Earlier(self.load_earlier(folder, engine, cache, Some(sha256)).await)
+                }
             }
         };
-        let fetched = match self.called_off.run_until_cancelled(AssertUnwindSafe(looking).catch_unwind()).await {
-            None => Fetched::Changing,
-            Some(Ok(fetched)) => fetched,
+        let fetch = match self.cancelled.run_until_cancelled(AssertUnwindSafe(loading).catch_unwind()).await {
+            None => Fetch::Changing,
+            Some(Ok(fetch)) => fetch,
             Some(Err(_panic)) => {
                 let cause = RefusedCause::Unreadable("the host panicked while loading it".into());
-                Fetched::New { sha256: None, loaded: Err(cause), instead: None }
+                Fetch::New { sha256: None, loaded: Err(cause), fallback: None }
             }
         };
-        LookedAt { path: self.path, number: self.number, fetched }
+        LoadResult { path: self.path, number: self.number, fetch }
     }
 
     /// Read the file once, then load those very bytes.
-    async fn now(
+    async fn load_current(
         &self,
         folder: &Folder,
         engine: &Engine,
         cache: &CodeCache,
         stamp: Stamp,
-        looked_at: Option<&str>,
-        bare: bool,
-    ) -> Fetched {
+        last_sha256: Option<&str>,
+        nothing_served: bool,
+    ) -> Fetch {
         let (sha256, loaded) = match content::read(&self.path, stamp, folder.caps.plugin_size) {
-            Content::Changing => return Fetched::Changing,
+            Content::Changing => return Fetch::Changing,
             Content::Refused(cause) => (None, Err(cause)),
             Content::Bytes(bytes) => {
                 let sha256 = pgq_engine::digest::sha256(&bytes);
-                if looked_at == Some(&sha256) {
-                    return Fetched::Same;
+                if last_sha256 == Some(&sha256) {
+                    return Fetch::Same;
                 }
                 let loaded = match self.known.judgements.against(&sha256, &self.known.rules) {
                     Some(judgement) => Err(RefusedCause::Judged(Box::new(judgement.clone()))),
@@ -155,11 +163,11 @@ impl Loading {
                 (Some(sha256), loaded)
             }
         };
-        let instead = match &loaded {
-            Err(_) if bare => self.before(folder, engine, cache, sha256.as_deref()).await,
+        let fallback = match &loaded {
+            Err(_) if nothing_served => self.load_earlier(folder, engine, cache, sha256.as_deref()).await,
             _ => None,
         };
-        Fetched::New { sha256, loaded, instead }
+        Fetch::New { sha256, loaded, fallback }
     }
 
     async fn load(
@@ -172,7 +180,7 @@ impl Loading {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let loaded = wasm::load(engine, cache, &stem, bytes, self.tries, |name| folder.grants_of(name)).await?;
         if let Some(kept) = &self.known.kept {
-            let Known { judgements, rules, .. } = &self.known;
+            let LoadContext { judgements, rules, .. } = &self.known;
             kept.put(&self.path, &loaded.sha256, bytes, |sha256| judgements.against(sha256, rules).is_some());
         }
         Ok(Arc::new(loaded))
@@ -180,14 +188,14 @@ impl Loading {
 
     /// The last version that was served, excluding `not` and versions that were taken out of
     /// service.
-    async fn before(
+    async fn load_earlier(
         &self,
         folder: &Folder,
         engine: &Engine,
         cache: &CodeCache,
         not: Option<&str>,
     ) -> Option<Arc<Loaded>> {
-        let Known { judgements, rules, kept } = &self.known;
+        let LoadContext { judgements, rules, kept } = &self.known;
         let kept = kept.as_ref()?;
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let good = kept
@@ -207,7 +215,7 @@ impl Loading {
     }
 }
 
-impl LookedAt {
+impl LoadResult {
     pub fn path(&self) -> &Path {
         &self.path
     }
