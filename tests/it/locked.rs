@@ -135,10 +135,10 @@ async fn operators_choose_by_plugin_entrypoint_and_flag() {
 #[tokio::test]
 async fn jobs_of_a_killed_host_run_elsewhere_at_once() {
     let (database, plugins) = new().await;
-    let doomed = start(&database.dsn(), &plugins, FOR_EVER, &["--log-level", "debug"]).await;
+    // One claim has all of them. The last three have ended, and are as lost as the others.
     let mut jobs = database.enqueue_many("trace", 3, ENDLESS).await;
-    // These have ended, and are as lost as the others.
     jobs.extend(database.enqueue_many("trace", 3, "0").await);
+    let doomed = start(&database.dsn(), &plugins, FOR_EVER, &["--log-level", "debug"]).await;
     wait_until_locked(&database, "trace", jobs.len()).await;
     eventually("those have ended", async || doomed.log().matches("run ended").count() == 3).await;
     let heir = start(&database.dsn(), &plugins, "50", &["--dequeue-timeout", "3600"]).await;
@@ -156,16 +156,15 @@ async fn jobs_of_a_killed_host_run_elsewhere_at_once() {
 #[tokio::test]
 async fn a_session_that_is_cut_costs_nothing_that_nobody_took() {
     let (database, plugins) = new().await;
+    let (jobs, still) = (database.enqueue_many("trace", 3, "0").await, database.enqueue("nap", ENDLESS).await);
     let host = start(&database.dsn(), &plugins, FOR_EVER, &["--log-level", "debug"]).await;
-    let jobs = database.enqueue_many("trace", 3, "0").await;
-    let still = database.enqueue("nap", ENDLESS).await;
     wait_until_locked(&database, "trace", 3).await;
     eventually("three have ended", async || host.log().matches("run ended").count() == 3).await;
     for pid in holding(&database).await {
         database.execute(&format!("SELECT pg_terminate_backend({pid})")).await;
     }
     // The batch is settled when its next statement finds out, which the end of the last job brings.
-    database.must(&["cancel", &still.to_string()]).await;
+    database.cli_ok(&["cancel", &still.to_string()]).await;
     wait_for_traces(&database, 3).await;
     assert_effects_once(&database, &jobs).await;
     host.stop().await;
@@ -203,9 +202,8 @@ async fn a_lost_transaction_is_made_up_for_as_far_as_nobody_was_there() {
 #[tokio::test]
 async fn what_another_has_taken_since_is_recorded_by_the_other() {
     let (database, plugins) = new().await;
+    let (jobs, still) = (database.enqueue_many("trace", 3, "0").await, database.enqueue("nap", ENDLESS).await);
     let host = start(&database.dsn(), &plugins, FOR_EVER, &["--log-level", "debug"]).await;
-    let jobs = database.enqueue_many("trace", 3, "0").await;
-    let still = database.enqueue("nap", ENDLESS).await;
     eventually("three have ended", async || host.log().matches("run ended").count() == 3).await;
     // Whoever waits for a lock has it before the host can ask again.
     let taking = tokio::spawn({
@@ -222,7 +220,7 @@ async fn what_another_has_taken_since_is_recorded_by_the_other() {
         database.execute(&format!("SELECT pg_terminate_backend({pid})")).await;
     }
     taking.await.unwrap();
-    database.must(&["cancel", &still.to_string()]).await;
+    database.cli_ok(&["cancel", &still.to_string()]).await;
     host.wait_for_log("the locks on these jobs were lost").await;
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'traced'").await, 0);
     let give_back = "UPDATE pgqueuer SET status = 'queued', updated = clock_timestamp(), queue_manager_id = NULL
@@ -238,9 +236,9 @@ async fn a_host_that_stands_still_or_is_cut_off_keeps_no_row() {
     for silent in [false, true] {
         let (database, plugins) = new().await;
         let proxy = Proxy::before(&database.dsn()).await;
-        let frozen = start(&proxy.dsn(), &plugins, FOR_EVER, &["--log-level", "debug"]).await;
         let jobs = database.enqueue_many("trace", 3, "0").await;
         database.enqueue("nap", ENDLESS).await;
+        let frozen = start(&proxy.dsn(), &plugins, FOR_EVER, &["--log-level", "debug"]).await;
         eventually("three have ended", async || frozen.log().matches("run ended").count() == 3).await;
         if silent {
             proxy.fall_silent();
@@ -278,9 +276,8 @@ async fn a_restart_of_the_server_loses_and_doubles_nothing() {
     let port = server.port();
     let database = Database::at(server.dsn("postgres")).await;
     database.install().await;
+    let (jobs, long) = (database.enqueue_many("trace", 5, "0").await, database.enqueue("nap", "10000").await);
     let host = start(&database.dsn(), &plugins, "3000", &["--log-level", "debug"]).await;
-    let jobs = database.enqueue_many("trace", 5, "0").await;
-    let long = database.enqueue("nap", "10000").await;
     eventually("five have ended", async || host.log().matches("run ended").count() == 5).await;
     let pid = rustix::process::Pid::from_raw(server.pid()).unwrap();
     rustix::process::kill_process(pid, Signal::KILL).unwrap();

@@ -77,7 +77,8 @@ async fn what_a_silent_network_held_back_does_no_harm_when_it_arrives_late() {
 async fn a_stop_in_a_silent_network_is_in_time_and_reports_what_was_not_recorded() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let proxy = Proxy::before(&database.dsn()).await;
-    let mut host = behind(&proxy, &plugins, &["--drain-timeout", "1"]);
+    // One that is only locked is free again soon.
+    let mut host = behind(&proxy, &plugins, &["--drain-timeout", "1", "--claim", "marked"]);
     host.wait_for_log("ready").await;
     let id = database.enqueue("nap", "3600000").await;
     eventually("it has begun", async || host.log().contains("napping")).await;

@@ -140,8 +140,8 @@ async fn a_resumed_host_starts_nothing_from_an_expired_claim() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     // A suspended host keeps its sessions. The jobs that wait for a slot were prefetched: many,
     // because they are short.
-    let sleeper =
-        Host::start(&database, &plugins, &[LEASE.as_slice(), &["--max-concurrent-tasks", "4"]].concat()).await;
+    let marked = [LEASE.as_slice(), &["--max-concurrent-tasks", "4", "--claim", "marked"]].concat();
+    let sleeper = Host::start(&database, &plugins, &marked).await;
     database.enqueue_many("nap", 4_000, "5").await;
     let mut held = 0;
     for _ in 0..200 {
