@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Causes faults under load, and judges the result with an oracle outside the queue: `make chaos`.
 
-Exits with 1 if a job was lost, left undone, successful twice, written by a worker that no longer held it, taken from a live worker, or
+Exits with 1 if a job was lost, left undone, successful twice, had the effects of its outcome more or less than once, was written by a worker that no longer held it, taken from a live worker, or
 held although no run of it failed, or if a host did not stop in time. Prints the seed: the same seed causes the same faults, at times
 that depend on the machine.
 """
@@ -98,7 +98,7 @@ async def fault_run(run: str, args: argparse.Namespace, folder: pathlib.Path, se
             await fleet.close()
 
 
-HEAD = ("fault run", "seed", "seconds", "jobs", "lost", "undone", "twice", "unfenced", "taken", "held", "stuck", "ran again", "recovery p50", "max")
+HEAD = ("fault run", "seed", "seconds", "jobs", "lost", "undone", "twice", "effects", "unfenced", "taken", "held", "stuck", "ran again", "recovery p50", "max")
 
 
 def row(run: str, seed: object, seconds: float, figures: Figures) -> str:

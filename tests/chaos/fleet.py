@@ -20,7 +20,8 @@ WITH new AS (
 ), logged AS (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint) SELECT id, 'queued', priority, entrypoint FROM new
 ) SELECT id FROM new ORDER BY id"""
-MIX = ("work",) * 7 + ("last", "last", "limited")
+# Jobs of "sealed" have no effect but a row of "sealed_effect", which nobody serves. They are locked rather than marked.
+MIX = ("work",) * 7 + ("last", "last", "limited") + ("sealed",) * 10
 LOST_CONNECTION = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -118,6 +119,9 @@ class Fleet:
         return ids
 
     def _ms(self, entrypoint: str) -> int:
+        if entrypoint == "sealed":
+            # Around the time for which a row stays locked, and mostly below it.
+            return self._jobs.choice((0, 5, 20, 40, 80))
         long = entrypoint == "work" and self._jobs.random() < 0.02
         return int(self.lease * 1500) if long else self._jobs.randint(5, 300)
 
@@ -144,7 +148,7 @@ class Fleet:
                 for worker in self.workers:
                     if not worker.runs:
                         await worker.restart()
-                left = await connection.fetchval("SELECT count(*) FROM pgqueuer WHERE status IN ('queued', 'picked') AND execute_after <= now() AND NOT id = ANY($1)", list(self.killers))
+                left = await connection.fetchval("SELECT count(*) FROM pgqueuer WHERE status IN ('queued', 'picked') AND entrypoint <> 'sealed_effect' AND execute_after <= now() AND NOT id = ANY($1)", list(self.killers))
                 if left == 0:
                     return True
                 await asyncio.sleep(0.2)

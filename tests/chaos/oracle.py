@@ -1,5 +1,6 @@
 """Judges what happened to every job, by the log, by what is left in the queue, and by the effects that the receiver saw."""
 
+import collections
 import dataclasses
 import json
 import statistics
@@ -17,6 +18,7 @@ class Figures:
     lost: list = dataclasses.field(default_factory=list)
     undone: list = dataclasses.field(default_factory=list)
     twice: list = dataclasses.field(default_factory=list)
+    effects: list = dataclasses.field(default_factory=list)
     unfenced: list = dataclasses.field(default_factory=list)
     taken: list = dataclasses.field(default_factory=list)
     held: list = dataclasses.field(default_factory=list)
@@ -26,7 +28,7 @@ class Figures:
     by_python: int = 0
     recovery: list = dataclasses.field(default_factory=list)
 
-    WRONG = ("lost", "undone", "twice", "unfenced", "taken", "held", "stuck")
+    WRONG = ("lost", "undone", "twice", "effects", "unfenced", "taken", "held", "stuck")
 
     def wrong(self) -> dict[str, list]:
         return {name: getattr(self, name) for name in self.WRONG if getattr(self, name)}
@@ -42,14 +44,18 @@ class Figures:
 async def judge(fleet: Fleet) -> Figures:
     connection = await fleet.server.connect(fleet.database)
     log = await connection.fetch(
-        "SELECT job_id, status::text, extract(epoch FROM created)::float8 AS at, traceback::text FROM pgqueuer_log ORDER BY id"
+        "SELECT job_id, status::text, extract(epoch FROM created)::float8 AS at, traceback::text FROM pgqueuer_log"
+        " WHERE entrypoint <> 'sealed_effect' ORDER BY id"
     )
-    rows = {row["id"]: row for row in await connection.fetch("SELECT id, status::text, execute_after <= now() AS due FROM pgqueuer")}
+    rows = {row["id"]: row for row in await connection.fetch("SELECT id, status::text, execute_after <= now() AS due FROM pgqueuer WHERE entrypoint <> 'sealed_effect'")}
+    effects = collections.Counter(int(row["payload"]) for row in await connection.fetch("SELECT payload FROM pgqueuer WHERE entrypoint = 'sealed_effect'"))
+    sealed = {row["job_id"] for row in await connection.fetch("SELECT DISTINCT job_id FROM pgqueuer_log WHERE entrypoint = 'sealed'")}
     await connection.close()
     history: dict[int, list] = {}
     for row in log:
         history.setdefault(row["job_id"], []).append(row)
     begun, ended = fleet.begun(), {effect.job for effect in fleet.receiver.effects if effect.what == "end"}
+    ended |= set(effects)
     figures = Figures(jobs=len(fleet.enqueued | set(history)), stuck=fleet.stuck)
     for job in sorted(fleet.enqueued | set(history)):
         states = history.get(job, [])
@@ -60,6 +66,9 @@ async def judge(fleet: Fleet) -> Figures:
             figures.lost.append(job)
         if over.count("successful") > 1 or len(over) > 1:
             figures.twice.append(job)
+        # What its outcome wrote is there exactly as often as the outcome.
+        if job in sealed and effects[job] != over.count("successful"):
+            figures.effects.append((job, effects[job], over))
         # Enqueued while the clock was ahead, it is due when the clock reaches that time again.
         if job in rows and rows[job]["status"] in ("queued", "picked") and rows[job]["due"] and job not in fleet.killers:
             figures.undone.append(job)

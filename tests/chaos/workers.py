@@ -18,6 +18,9 @@ STOP_WITHIN = DRAIN + 15 + 10
 
 CONFIG = """[plugins.chaos]
 http = ["http://127.0.0.1:{port}"]
+enqueue = ["sealed_effect"]
+[plugins.chaos.entrypoints.sealed]
+claim = "locked"
 [plugins.chaos.env]
 HOST = "{name}"
 RECEIVER = "127.0.0.1:{port}"

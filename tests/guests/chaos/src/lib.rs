@@ -17,6 +17,13 @@ fn work(job: &Job, Json(work): Json<Work>) -> Result<()> {
     tell("end", job)
 }
 
+/// Has no effect but its outcome: it sleeps, and leaves a job that nobody serves, with its id.
+fn sealed(job: &Job, Json(work): Json<Work>) -> Result<()> {
+    std::thread::sleep(Duration::from_millis(work.ms));
+    Request::new("sealed_effect").payload(job.id().to_string()).submit()?;
+    Ok(())
+}
+
 /// The environment has the address of the receiver, and the name by which the driver knows the
 /// host.
 fn tell(what: &str, job: &Job) -> Result<()> {
@@ -41,10 +48,12 @@ fn tell(what: &str, job: &Job) -> Result<()> {
 
 fn plugin() -> Plugin {
     let entrypoint = |name| Entrypoint::new(name, work).max_attempts(5).timeout(Duration::from_secs(600));
+    let sealed = Entrypoint::new("sealed", sealed).max_attempts(5).timeout(Duration::from_secs(600));
     Plugin::new("chaos", "1.0.0")
         .entrypoint(entrypoint("work"))
         .entrypoint(entrypoint("last").max_attempts(2))
         .entrypoint(entrypoint("limited").concurrency(2))
+        .entrypoint(sealed)
 }
 
 pgq_plugin_sdk::export!(plugin);
