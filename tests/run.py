@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 TARGET_FAILED = re.compile(r"^ +`(.+)`$")  # Cargo's list of failed targets: "    `-p pgq-host-tests --test it`".
+TESTS_PER_CORE = 3
 TEST_FAILED = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. FAILED")
 
 
@@ -47,6 +48,8 @@ def main():
     cargo = os.environ.get("CARGO", "cargo")
     arguments = sys.argv[1:]
     options, filters = (arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]) if "--" in arguments else (arguments, [])
+    if not any(filter.startswith("--test-threads") for filter in filters):
+        filters = ["--test-threads", str(TESTS_PER_CORE * (os.cpu_count() or 1)), *filters]
     code, lines = run([cargo, "test", "--no-fail-fast", *options, "--", *filters])
     if code == 0:
         return 0

@@ -235,7 +235,7 @@ impl Worker {
             self.executor.start(claimed.jobs, plugins, asked);
         }
         Ok(match () {
-            () if more && !no_transaction => Look::More,
+            () if more => Look::More,
             () if no_transaction => Look::NoTransaction,
             () if heavy => Look::Heavy,
             () if contended => Look::Contended,

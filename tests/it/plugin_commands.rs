@@ -137,7 +137,7 @@ async fn from_nothing_to_the_output_of_a_handler() {
     assert_eq!(entrypoint["timeout_ms"], 10_000);
     assert_eq!(
         entrypoint["defaults"],
-        json!(["backoff", "memory_bytes", "concurrency", "reuse", "batch", "on_failure"])
+        json!(["backoff", "memory_bytes", "concurrency", "reuse", "batch", "on_failure", "history"])
     );
 
     let payload = made.0.join("payload.json");

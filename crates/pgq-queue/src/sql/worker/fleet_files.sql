@@ -3,3 +3,4 @@
 --
 -- $1 uuid  this worker
 SELECT plugins FROM pgqueuer_host WHERE id <> $1 AND seen > now() - interval '150 seconds'
+/* IF deaths */ AND coalesce(died < seen, true) /* END */
