@@ -7,6 +7,7 @@ from npm, graphile_worker from crates.io, and PgQueuer in this Python. Writes do
 
 import argparse
 import contextlib
+import datetime
 import json
 import os
 import platform
@@ -186,6 +187,27 @@ class Peer:
             return subprocess.Popen([*self.run, "--log-level", log_level, *arguments], env=environment, cwd=HERE, stdout=log, stderr=log)
 
 
+class NoHistory(Peer):
+    """pgq-host without a log row per claim and success, as graphile-worker has none. Its own log tells how long it took."""
+
+    def start_drain(self, dsn: str) -> subprocess.Popen:
+        return self.start(dsn, "--mode", "drain", log_level="INFO")
+
+    def has_run(self, connection: psycopg.Connection, jobs: int) -> bool:
+        return connection.execute("SELECT count(*) FROM pgqueuer").fetchone()[0] == 0
+
+    def drained(self, connection: psycopg.Connection, jobs: int) -> float | None:
+        done = connection.execute("SELECT sum(count) FROM pgqueuer_statistics WHERE status = 'successful'").fetchone()[0]
+        if not self.has_run(connection, jobs) or done != jobs:
+            return None
+        lines = self.log.read_text().splitlines()
+        at = {word: datetime.datetime.fromisoformat(line.split()[0]) for line in lines for word in ("ready", "stopped") if f"INFO {word} " in line}
+        return (at["stopped"] - at["ready"]).total_seconds()
+
+    def waits(self, connection: psycopg.Connection) -> dict[str, list[float]]:
+        return {}
+
+
 class Graphile(Peer):
     """graphile-worker, or graphile_worker on the same tables. They keep no history: completed jobs are those missing from the tables, and
     what the process reports when it ends."""
@@ -236,6 +258,7 @@ def peers(folder: Path) -> list[Peer]:
         Graphile("graphile_worker (Rust)", [GRAPHILE_RUST], folder),
         Peer("pgq-host, fresh", *host, entrypoint="noop_fresh"),
         Peer("pgq-host, reuse", *host, entrypoint="noop_kept"),
+        NoHistory("pgq-host, reuse, no history", host[0], [*host[1], "--history", "none"], folder, entrypoint="noop_kept"),
     ]
 
 

@@ -200,7 +200,7 @@ def chart(run: Run) -> str:
         (
             "Milliseconds until a single job is claimed, p99",
             "less is better; an idle worker, 100 jobs a second",
-            [(name, [run.median(name, "ms until claimed: p99")], name in run.ours) for name in run.names],
+            [(name, [p99], name in run.ours) for name in run.names if (p99 := run.median(name, "ms until claimed: p99"))],
         ),
     ]
     kinds = [row for row in run.claims if "p99_to_empty" in row]

@@ -17,6 +17,13 @@ pub enum HistoryLevel {
 }
 
 impl HistoryLevel {
+    /// The level of this name.
+    pub fn of_label(label: &str) -> Option<HistoryLevel> {
+        [HistoryLevel::Full, HistoryLevel::Outcomes, HistoryLevel::None]
+            .into_iter()
+            .find(|level| level.label() == label)
+    }
+
     /// Its name in the configuration.
     pub fn label(self) -> &'static str {
         match self {

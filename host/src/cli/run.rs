@@ -18,10 +18,10 @@ use crate::readiness::Requirement;
 use crate::signal::Signals;
 use crate::worker;
 use pgq_engine::host_memory;
-use pgq_queue::Database;
 use pgq_queue::byte_budget::ByteBudget;
 use pgq_queue::names::Names;
 use pgq_queue::told::told;
+use pgq_queue::{Database, HistoryLevel};
 
 /// The most jobs per claim. With PgQueuer's default of 10, short jobs would spend their time on
 /// round trips. The free slots limit a claim either way.
@@ -71,6 +71,10 @@ pub(super) struct WorkerArgs {
     /// How jobs are claimed of plugins for which the configuration does not say [default: auto]
     #[arg(long, env = "PGQ_HOST_CLAIM", value_name = "MODE")]
     claim: Option<ClaimMode>,
+    /// How much of their jobs' history is kept of plugins for which the configuration does not say
+    /// [default: full]
+    #[arg(long, env = "PGQ_HOST_HISTORY", value_name = "LEVEL", value_parser = ["full", "outcomes", "none"])]
+    history: Option<String>,
     /// The most memory for all running guests together, like 512MiB; jobs that do not fit wait
     /// [default: three eighths of the memory]
     #[arg(long, env = "PGQ_HOST_MAX_GUEST_MEMORY", value_name = "BYTES", value_parser = parse_bytes)]
@@ -236,7 +240,9 @@ impl WorkerArgs {
     /// What the flags say of plugins, over the file.
     fn over(&self, config: Config) -> Config {
         let claims = Chosen { all: self.claim.unwrap_or(config.claims.all), ..config.claims };
-        Config { claims, ..config }
+        let level = self.history.as_deref().and_then(HistoryLevel::of_label);
+        let history = Chosen { all: level.unwrap_or(config.history.all), ..config.history };
+        Config { claims, history, ..config }
     }
 }
 
