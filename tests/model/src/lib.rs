@@ -4,6 +4,7 @@
 mod actions;
 mod check;
 mod liveness;
+mod locked;
 mod rules;
 mod server;
 mod state;
@@ -12,5 +13,5 @@ mod step;
 pub use actions::Action;
 pub use check::{FAILURES, Found, search};
 pub use liveness::{Unfinished, unfinished};
-pub use rules::{Fence, Losses, Rules};
+pub use rules::{Fence, Losses, Relock, Rules};
 pub use state::{Failure, Faults, Protocol, Size, State};

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use pgq_host_model::{Failure, Faults, Fence, Found, Losses, Protocol, Rules, Size, search, unfinished};
+use pgq_host_model::{Failure, Faults, Fence, Found, Losses, Protocol, Relock, Rules, Size, search, unfinished};
 
 const SMALL: Size = Size {
     hosts: 2,
@@ -18,6 +18,8 @@ const SMALL: Size = Size {
     fail: false,
     killer: false,
     respawn: false,
+    locks: false,
+    wakes: true,
 };
 const KILLER: Size =
     Size { killer: true, respawn: true, hosts: 1, faults: 1, of: Faults { kill: true, ..Faults::NONE }, ..SMALL };
@@ -105,6 +107,30 @@ fn every_job_ends() {
     ends("with Python", Size { python: true, faults: 1, ..ONE_JOB });
     let kill = Faults { kill: true, ..Faults::NONE };
     ends("in a crash loop", Size { respawn: true, hosts: 1, faults: 2, of: kill, ..SMALL });
+}
+
+// A host that marks after a death has fewer histories with locks. Nothing but the killer depends on
+// that rule.
+const LOCKED: Size = Size { locks: true, ..ONE_JOB };
+const HEEDLESS: Rules = Rules { deaths_are_heeded: false, ..Rules::ALL };
+
+#[test]
+fn locked_claims() {
+    for (what, rules, size) in [
+        ("A", Rules::ALL, Size { faults: 1, fail: true, ..LOCKED }),
+        ("B", HEEDLESS, Size { faults: 1, fail: true, ..LOCKED }),
+        ("C", HEEDLESS, Size { faults: 2, of: Faults { slow: false, ..Faults::ALL }, ..LOCKED }),
+        ("D", HEEDLESS, Size { faults: 1, of: Faults { kill: true, ..Faults::NONE }, jobs: 2, ..LOCKED }),
+        ("E", HEEDLESS, Size { faults: 1, of: Faults { cut: true, ..Faults::NONE }, jobs: 2, ..LOCKED }),
+        ("F", HEEDLESS, Size { faults: 1, python: true, ..LOCKED }),
+        ("G", HEEDLESS, Size { faults: 1, stops: 1, cancels: 1, ..LOCKED }),
+        ("K", Rules::ALL, Size { locks: true, ..KILLER }),
+    ] {
+        let found = look(what, rules, size);
+        for f in &found.failures {
+            eprintln!("  {:?} after{}", f.0, f.1);
+        }
+    }
 }
 
 // Issue F, 1.3: the first worker to return after the database was down takes the jobs of live
