@@ -66,7 +66,17 @@ impl Found {
 
 /// Search all histories, or until a failure.
 pub fn search(protocol: Protocol) -> Found {
-    let checker = protocol.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    search_until(protocol, HasDiscoveries::AnyFailures)
+}
+
+/// Search until this failure. Other failures end only the histories in which they happen.
+pub fn search_for(protocol: Protocol, failure: Failure) -> Found {
+    let names = FAILURES.iter().filter(|(_, other)| *other == failure).map(|(name, _)| *name);
+    search_until(protocol, HasDiscoveries::AnyOf(names.collect()))
+}
+
+fn search_until(protocol: Protocol, until: HasDiscoveries) -> Found {
+    let checker = protocol.checker().threads(2).finish_when(until).spawn_bfs().join();
     let discoveries = checker.discoveries();
     let failures = FAILURES.iter().filter_map(|(name, failure)| {
         let path = discoveries.get(name)?.clone();

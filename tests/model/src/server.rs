@@ -1,7 +1,8 @@
 //! The statements, each executed atomically, as in the database.
 
-use crate::actions::{CLAIM, JUDGEMENT, OUTCOME, is_expired};
+use crate::actions::{CLAIM, JUDGEMENT, OUTCOME};
 use crate::locked::lock;
+use crate::rows::is_expired;
 use crate::rules::{Fence, Losses};
 use crate::state::*;
 

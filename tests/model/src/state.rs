@@ -1,6 +1,7 @@
 //! The database, the workers, and the messages between them.
 
-use crate::rules::Rules;
+pub use crate::batch::{Batch, BatchPhase, Lock, LockedRow, LockedRows};
+pub use crate::size::{Faults, Protocol, Size};
 
 /// The length of a lease, in ticks. A worker that can renews after one tick.
 pub const LEASE: u8 = 3;
@@ -16,61 +17,6 @@ pub const JOBS: usize = 2;
 pub const LINKS: usize = 4;
 /// The index of the Python worker.
 pub const PYTHON: usize = 2;
-
-/// The faults of workers and the database.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// A worker is killed.
-    pub kill: bool,
-    /// A worker is suspended by SIGSTOP, and later resumed.
-    pub freeze: bool,
-    /// A worker's connections are silent or reset.
-    pub cut: bool,
-    /// The server is down, and returns without its sessions.
-    pub away: bool,
-    /// The server does not answer, and later continues with what it had received.
-    pub stall: bool,
-    /// A statement takes several ticks, before or after it is executed.
-    pub slow: bool,
-}
-
-impl Faults {
-    pub const ALL: Faults = Faults { kill: true, freeze: true, cut: true, away: true, stall: true, slow: true };
-    pub const NONE: Faults = Faults { kill: false, freeze: false, cut: false, away: false, stall: false, slow: false };
-}
-
-/// The size of the model.
-#[derive(Debug, Clone, Copy)]
-pub struct Size {
-    pub hosts: usize,
-    pub python: bool,
-    pub jobs: usize,
-    /// How many faults one history may have, of these kinds.
-    pub faults: u8,
-    pub of: Faults,
-    /// How many jobs may be cancelled, and hosts told to stop.
-    pub cancels: u8,
-    pub stops: u8,
-    /// All jobs belong to one entrypoint with a limit of one.
-    pub limited: bool,
-    /// A run may fail.
-    pub fail: bool,
-    /// The first job kills any host that runs it.
-    pub killer: bool,
-    /// A killed worker is started again.
-    pub respawn: bool,
-    /// Hosts lock what they claim.
-    pub locks: bool,
-    /// A frozen worker may wake up.
-    pub wakes: bool,
-}
-
-/// The model.
-#[derive(Debug, Clone, Copy)]
-pub struct Protocol {
-    pub rules: Rules,
-    pub size: Size,
-}
 
 /// A worker as rows name it. After a restart it is a different one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,14 +49,6 @@ pub enum Suspicion {
     Few,
     /// It had started on a lost worker, and runs alone.
     Alone,
-}
-
-/// The lock of an open transaction on a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Lock {
-    pub place: u8,
-    /// Its worker has given the session up, and the server does not know that yet.
-    pub orphan: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -159,36 +97,6 @@ pub struct Held {
     /// server prevented it, and whether the worker missed a tick in which nothing did.
     pub excused: u8,
     pub idle: bool,
-}
-
-/// A row as it was when it was locked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LockedRow {
-    pub claim: u8,
-    pub updated: u8,
-    pub attempts: u8,
-    /// What to record, from the first settling on. Otherwise the job is to be marked.
-    pub outcome: Option<Outcome>,
-}
-
-pub type LockedRows = [Option<LockedRow>; JOBS];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BatchPhase {
-    Open,
-    Settling,
-    /// The locks are lost.
-    Lost,
-    Relocking,
-}
-
-/// The jobs of one claim whose rows are only locked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Batch {
-    pub phase: BatchPhase,
-    /// The locks were lost at some time.
-    pub troubled: bool,
-    pub rows: LockedRows,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
