@@ -123,10 +123,14 @@ impl Protocol {
         for (job, row) in rows.iter().enumerate() {
             let over = &mut state.jobs[job];
             let (Some(row), Row::Queued { updated }) = (row, over.row) else { continue };
-            let is_as_it_was = updated == row.updated && over.attempts == row.attempts;
+            let is_as_it_was = match self.rules.relock {
+                Relock::Changed => true,
+                Relock::Attempts => over.attempts == row.attempts,
+                _ => updated == row.updated && over.attempts == row.attempts,
+            };
             // A mere look does not show locks.
             let is_free = over.lock.is_none() || self.rules.relock == Relock::Looks;
-            if !is_free || !is_as_it_was && self.rules.relock != Relock::Changed {
+            if !is_free || !is_as_it_was {
                 continue;
             }
             if self.rules.relock != Relock::Looks {

@@ -29,6 +29,8 @@ pub enum Relock {
     Full,
     /// It locks whatever is queued, changed or not.
     Changed,
+    /// It locks what has as many attempts as before.
+    Attempts,
     /// It looks at the rows, but does not lock them.
     Looks,
     /// It does not ask. It writes what it would have written under the lock.
