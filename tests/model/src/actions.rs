@@ -1,5 +1,6 @@
 //! The possible next steps.
 
+use crate::rows::{is_expired, may_cancel};
 use crate::rules::Losses;
 use crate::state::*;
 
@@ -18,6 +19,14 @@ pub enum Action {
     Rescue(usize),
     TimeOut(usize),
     Receive(usize, usize),
+    /// The end of a batch with locked rows.
+    AskToSettle(usize),
+    Settle(usize),
+    AskToRelock(usize),
+    Relock(usize),
+    /// A worker stops waiting for a commit, which the server executes all the same.
+    GiveUp(usize),
+    SettleLate(usize),
     /// What a worker does by itself.
     Connect(usize),
     Renew(usize),
@@ -32,6 +41,8 @@ pub enum Action {
     Wake(usize),
     Silence(usize),
     Reset(usize),
+    /// Only the session with the locked rows ends.
+    Sever(usize),
     Heal(usize),
     GoAway,
     ComeBack,
@@ -53,6 +64,7 @@ impl Action {
                 | Freeze(_)
                 | Silence(_)
                 | Reset(_)
+                | Sever(_)
                 | GoAway
                 | Stall
                 | Slow(..)
@@ -66,6 +78,7 @@ impl Action {
 pub const CLAIM: usize = 0;
 pub const OUTCOME: usize = 1;
 pub const JUDGEMENT: usize = 2;
+pub const BATCH: usize = 3;
 
 impl Protocol {
     pub fn possible(&self, state: &State, actions: &mut Vec<Action>) {
@@ -86,9 +99,11 @@ impl Protocol {
     fn may_tick(&self, state: &State) -> bool {
         (0..WORKERS).filter(|place| state.able(*place)).all(|place| {
             let worker = &state.workers[place];
+            let is_late = |message: &Message| message.slow || self.is_blocked(state, place, message);
             worker.session
                 && worker.held.iter().flatten().all(|held| held.age == 0)
-                && worker.sent.iter().flatten().all(|message| message.slow)
+                && worker.sent.iter().flatten().all(is_late)
+                && (worker.batch.is_none() || worker.sent[BATCH].is_some())
         })
     }
 
@@ -102,7 +117,8 @@ impl Protocol {
                 }
                 return;
             }
-            Life::Frozen => actions.push(Action::Wake(place)),
+            Life::Frozen if self.size.wakes => actions.push(Action::Wake(place)),
+            Life::Frozen => {}
             Life::Alive => self.of_living(state, place, actions),
         }
         // The server executes what it has received, whatever happened to the sender.
@@ -120,7 +136,8 @@ impl Protocol {
             fault(of.freeze && worker.life == Life::Alive, Action::Freeze(place));
             fault(of.cut && worker.link, Action::Silence(place));
             fault(of.cut && worker.link && worker.session, Action::Reset(place));
-            for connection in 0..3 {
+            fault(of.sever && worker.link && state.is_locking(place), Action::Sever(place));
+            for connection in 0..LINKS {
                 let quick = worker.sent[connection].is_some_and(|message| !message.slow);
                 fault(of.slow && quick, Action::Slow(place, connection));
             }
@@ -140,7 +157,7 @@ impl Protocol {
             match held.phase {
                 Phase::Waiting if worker.stopping => actions.push(Action::End(place, job, Outcome::Release)),
                 Phase::Waiting => {
-                    let good = held.age + 1 < LEASE || !self.rules.nothing_begins_on_an_expired_lease;
+                    let good = held.locked || held.age + 1 < LEASE || !self.rules.nothing_begins_on_an_expired_lease;
                     if place == PYTHON
                         || good && (self.rules.losses == Losses::ChargeAll || self.has_room(state, place, held))
                     {
@@ -158,22 +175,24 @@ impl Protocol {
                     }
                 }
                 Phase::Ended(_) => {
-                    if state.connected(place) && worker.sent[OUTCOME].is_none() {
+                    if state.connected(place) && worker.sent[OUTCOME].is_none() && !held.locked {
                         actions.push(Action::SendOutcome(place, job));
                     }
                 }
             }
         }
-        if worker.stopping && worker.held.iter().all(Option::is_none) && worker.sent.iter().all(Option::is_none) {
+        let is_done = worker.held.iter().all(Option::is_none) && worker.batch.is_none();
+        if worker.stopping && is_done && worker.sent.iter().all(Option::is_none) {
             actions.push(Action::Leave(place));
         }
+        self.of_batch(state, place, actions);
         if state.able(place) && !worker.session {
             actions.push(Action::Connect(place));
         }
         if !state.connected(place) {
             return;
         }
-        for connection in 0..3 {
+        for connection in 0..LINKS {
             if worker.sent[connection].is_some_and(|message| message.answer.is_some()) {
                 actions.push(Action::Receive(place, connection));
             }
@@ -184,7 +203,8 @@ impl Protocol {
         if worker.stopping {
             return;
         }
-        if worker.sent[CLAIM].is_none() && (1..4).any(|which| self.claimable(state, place, which)) {
+        let is_troubled = worker.batch.is_some_and(|batch| batch.troubled) && self.rules.claims_wait_for_relocking;
+        if worker.sent[CLAIM].is_none() && !is_troubled && (1..4).any(|which| self.claimable(state, place, which)) {
             actions.push(Action::AskToClaim(place));
         }
         if place == PYTHON || worker.sent[JUDGEMENT].is_some() {
@@ -194,7 +214,7 @@ impl Protocol {
         if trusted && (0..JOBS).any(|job| worker.held[job].is_none() && is_expired(state.jobs[job].row)) {
             actions.push(Action::JudgeLeases(place));
         }
-        for who in owners(state) {
+        for who in self.watched(state) {
             // Python workers do not announce themselves.
             let watched = who.place as usize != place || who.life != worker.lives;
             if watched && who.place as usize != PYTHON && self.seems_gone(state, place, who) {
@@ -235,7 +255,13 @@ impl Protocol {
 
     fn of_server(&self, state: &State, place: usize, actions: &mut Vec<Action>) {
         let worker = &state.workers[place];
+        if worker.abandoned.is_some() {
+            actions.push(Action::SettleLate(place));
+        }
         for message in worker.sent.iter().flatten().filter(|message| message.answer.is_none()) {
+            if self.is_blocked(state, place, message) {
+                continue;
+            }
             match message.ask {
                 Ask::Claim if message.age >= LEASE && self.rules.claims_time_out && place != PYTHON => {
                     actions.push(Action::TimeOut(place))
@@ -253,6 +279,8 @@ impl Protocol {
                 }
                 Ask::Outcome { .. } => actions.push(Action::Record(place)),
                 Ask::JudgeLeases { .. } | Ask::JudgeGone(_) => actions.push(Action::Rescue(place)),
+                Ask::Settle(_) => actions.push(Action::Settle(place)),
+                Ask::Relock(_) => actions.push(Action::Relock(place)),
             }
         }
     }
@@ -267,50 +295,11 @@ impl Protocol {
                     actions.push(Action::Stall);
                 }
                 if state.cancels > 0 {
-                    actions.extend((0..JOBS).filter(|job| state.jobs[*job].row != Row::Gone).map(Action::Cancel));
+                    actions.extend((0..JOBS).filter(|job| may_cancel(&state.jobs[*job])).map(Action::Cancel));
                 }
             }
             Server::Away => actions.push(Action::ComeBack),
             Server::Stalled => actions.push(Action::Resume),
         }
     }
-
-    /// Whether one claim can take these jobs, given as a bit mask.
-    pub fn claimable(&self, state: &State, place: usize, which: u8) -> bool {
-        let python = place == PYTHON;
-        let due = |job: &Job| match job.row {
-            Row::Queued => true,
-            // PgQueuer takes over jobs in place, as soon as any lease has expired.
-            row => python && is_expired(row),
-        };
-        let asked = (0..JOBS).filter(|job| which & (1 << job) != 0);
-        if !asked.clone().all(|job| due(&state.jobs[job])) {
-            return false;
-        }
-        let picked = |job: &Job| matches!(job.row, Row::Picked { .. });
-        if self.size.limited
-            && (which.count_ones() > 1
-                || asked.clone().any(|job| !picked(&state.jobs[job])) && state.jobs.iter().any(picked))
-        {
-            return false;
-        }
-        true
-    }
-}
-
-pub fn is_expired(row: Row) -> bool {
-    matches!(row, Row::Picked { age, .. } if age >= LEASE)
-}
-
-/// The owners of all rows, according to the database.
-fn owners(state: &State) -> Vec<Who> {
-    let mut owners: Vec<Who> = Vec::new();
-    for job in &state.jobs {
-        if let Row::Picked { by, .. } = job.row
-            && !owners.contains(&by)
-        {
-            owners.push(by);
-        }
-    }
-    owners
 }

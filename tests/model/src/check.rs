@@ -8,7 +8,7 @@ use crate::actions::Action;
 use crate::state::{Failure, Protocol, State};
 
 /// The invariants by name, and the failure that each one excludes.
-pub const FAILURES: [(&str, Failure); 8] = [
+pub const FAILURES: [(&str, Failure); 10] = [
     ("no job is lost", Failure::Lost),
     ("no outcome is recorded twice", Failure::RecordedTwice),
     ("no write goes without its fence", Failure::Unfenced),
@@ -17,6 +17,8 @@ pub const FAILURES: [(&str, Failure); 8] = [
     ("a job is held only for runs that began", Failure::HeldWithoutARun),
     ("no job is held for what another did", Failure::HeldForAnother),
     ("a limit's slot has at most one holder", Failure::SlotTakenTwice),
+    ("no outcome of a locked job is recorded without its lock", Failure::NotLocked),
+    ("no job ends host after host", Failure::KillerAtLarge),
 ];
 
 impl Model for Protocol {
@@ -40,7 +42,7 @@ impl Model for Protocol {
             ($($index:literal)*) => { vec![$(Property::always(FAILURES[$index].0, |_, state: &State| state.failure != Some(FAILURES[$index].1)),)*
                 Property::sometimes("all jobs end", |_, state: &State| state.is_over())] };
         }
-        never!(0 1 2 3 4 5 6 7)
+        never!(0 1 2 3 4 5 6 7 8 9)
     }
 }
 
@@ -64,7 +66,17 @@ impl Found {
 
 /// Search all histories, or until a failure.
 pub fn search(protocol: Protocol) -> Found {
-    let checker = protocol.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    search_until(protocol, HasDiscoveries::AnyFailures)
+}
+
+/// Search until this failure. Other failures end only the histories in which they happen.
+pub fn search_for(protocol: Protocol, failure: Failure) -> Found {
+    let names = FAILURES.iter().filter(|(_, other)| *other == failure).map(|(name, _)| *name);
+    search_until(protocol, HasDiscoveries::AnyOf(names.collect()))
+}
+
+fn search_until(protocol: Protocol, until: HasDiscoveries) -> Found {
+    let checker = protocol.checker().threads(2).finish_when(until).spawn_bfs().join();
     let discoveries = checker.discoveries();
     let failures = FAILURES.iter().filter_map(|(name, failure)| {
         let path = discoveries.get(name)?.clone();

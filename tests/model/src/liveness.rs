@@ -52,7 +52,8 @@ pub fn unfinished(protocol: &Protocol) -> (usize, Option<Unfinished>) {
         let there = |place: usize| {
             let worker = &state.workers[place];
             let respawns = protocol.size.respawn && worker.life == Life::Dead;
-            !worker.stopping && (matches!(worker.life, Life::Alive | Life::Frozen) || respawns)
+            !worker.stopping
+                && (worker.life == Life::Alive || worker.life == Life::Frozen && protocol.size.wakes || respawns)
         };
         (0..PYTHON).any(there)
     };

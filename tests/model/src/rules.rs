@@ -22,6 +22,21 @@ pub enum Losses {
     TryAlone,
 }
 
+/// How a host whose locks were lost asks for its rows again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relock {
+    /// It locks the rows that nobody else has locked and that nobody has changed.
+    Full,
+    /// It locks whatever is queued, changed or not.
+    Changed,
+    /// It locks what has as many attempts as before.
+    Attempts,
+    /// It looks at the rows, but does not lock them.
+    Looks,
+    /// It does not ask. It writes what it would have written under the lock.
+    Absent,
+}
+
 /// The rules in force.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
@@ -50,6 +65,21 @@ pub struct Rules {
     pub alone_until_recorded: bool,
     /// What happens to the jobs of a lost worker.
     pub losses: Losses,
+    /// How a host finds its rows again after a transaction with locked rows has failed.
+    pub relock: Relock,
+    /// What was not locked again may be marked, or may be another's. It is renewed before a run
+    /// begins on it.
+    pub what_is_not_relocked_is_doubted: bool,
+    /// A host claims nothing while one of its batches has lost its locks.
+    pub claims_wait_for_relocking: bool,
+    /// The server ends a transaction that is idle for long.
+    pub idle_transactions_end: bool,
+    /// After a death, claims are marked.
+    pub deaths_are_heeded: bool,
+    /// Whoever forgets a dead worker first writes down that it died.
+    pub deaths_are_noted: bool,
+    /// A host that starts looks for workers that died, before its first claim.
+    pub starts_look_for_deaths: bool,
 }
 
 impl Rules {
@@ -66,5 +96,12 @@ impl Rules {
         patience_after_a_restart: true,
         alone_until_recorded: true,
         losses: Losses::TryAlone,
+        relock: Relock::Full,
+        what_is_not_relocked_is_doubted: true,
+        claims_wait_for_relocking: true,
+        idle_transactions_end: true,
+        deaths_are_heeded: true,
+        deaths_are_noted: true,
+        starts_look_for_deaths: true,
     };
 }

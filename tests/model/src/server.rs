@@ -1,6 +1,8 @@
 //! The statements, each executed atomically, as in the database.
 
-use crate::actions::{CLAIM, JUDGEMENT, OUTCOME, is_expired};
+use crate::actions::{CLAIM, JUDGEMENT, OUTCOME};
+use crate::locked::lock;
+use crate::rows::is_expired;
 use crate::rules::{Fence, Losses};
 use crate::state::*;
 
@@ -11,8 +13,10 @@ impl Protocol {
         let by = state.who(place);
         let Some(mut message) = state.workers[place].sent[CLAIM] else { return };
         let mut answer = [None; JOBS];
+        let locks = self.may_lock(state, place, which);
         for (job, answer) in answer.iter_mut().enumerate().filter(|(job, _)| which & (1 << job) != 0) {
-            *answer = Some(pick(&mut state.jobs[job], by, message.age));
+            let job = &mut state.jobs[job];
+            *answer = Some(if locks { lock(job, place) } else { pick(job, by, message.age) });
         }
         message.answer = Some(answer);
         // An empty answer changes nothing.
@@ -48,9 +52,9 @@ impl Protocol {
                 Outcome::Success => end(over),
                 Outcome::Fail => {
                     over.attempts += 1;
-                    over.row = if over.attempts >= MAX_ATTEMPTS { Row::Held } else { Row::Queued };
+                    over.row = if over.attempts >= MAX_ATTEMPTS { Row::Held } else { back(over) };
                 }
-                Outcome::Release => over.row = Row::Queued,
+                Outcome::Release => over.row = back(over),
             }
             // The host survived to record it, so the job did not kill it.
             if over.marked {
@@ -74,6 +78,9 @@ impl Protocol {
     pub fn rescue(&self, state: &mut State, place: usize) {
         let Some(message) = state.workers[place].sent[JUDGEMENT].take() else { return };
         let void = self.rules.rescue_is_dated && message.age > 0;
+        if let Ask::JudgeGone(who) = message.ask {
+            self.note_death(state, who);
+        }
         for job in 0..JOBS {
             let Row::Picked { by, claim, .. } = state.jobs[job].row else { continue };
             let holder = &state.workers[by.place as usize];
@@ -81,7 +88,8 @@ impl Protocol {
             match message.ask {
                 Ask::JudgeLeases { held } if !void && held & (1 << job) == 0 && is_expired(state.jobs[job].row) => {
                     // A worker that does not know of the claim yet can neither renew nor start it.
-                    let could = |held: Held| held.claim == claim && (held.idle || held.excused + 1 < LEASE);
+                    let could =
+                        |held: Held| held.claim == claim && !held.locked && (held.idle || held.excused + 1 < LEASE);
                     if alive && holder.held[job].is_some_and(could) {
                         state.failure = Some(Failure::TakenFromTheLiving);
                     }
@@ -117,7 +125,7 @@ impl Protocol {
                 job.strikes >= MAX_STRIKES
             }
         };
-        job.row = if held { Row::Held } else { Row::Queued };
+        job.row = if held { Row::Held } else { back(job) };
     }
 
     /// `cancel.rs`: the job is cancelled whoever holds its row, and its worker learns of it when it
@@ -135,19 +143,24 @@ impl Protocol {
     }
 }
 
-fn pick(job: &mut Job, by: Who, age: u8) -> (u8, Suspicion) {
+fn pick(job: &mut Job, by: Who, age: u8) -> Claimed {
     job.claim += 1;
     job.marked = false;
     job.row = Row::Picked { by, claim: job.claim, age };
-    (job.claim, job.suspicion)
+    Claimed { claim: job.claim, suspicion: job.suspicion, locked: None }
 }
 
-fn end(job: &mut Job) {
+/// Its row when it is put back now.
+pub fn back(job: &Job) -> Row {
+    Row::Queued { updated: job.claim }
+}
+
+pub fn end(job: &mut Job) {
     job.row = Row::Gone;
     job.ended += 1;
 }
 
-fn check_rows(state: &mut State) {
+pub fn check_rows(state: &mut State) {
     for job in &state.jobs {
         let failure = match job.row {
             _ if job.ended > 1 => Failure::RecordedTwice,

@@ -1,6 +1,7 @@
 //! The database, the workers, and the messages between them.
 
-use crate::rules::Rules;
+pub use crate::batch::{Batch, BatchPhase, Lock, LockedRow, LockedRows};
+pub use crate::size::{Faults, Protocol, Size};
 
 /// The length of a lease, in ticks. A worker that can renews after one tick.
 pub const LEASE: u8 = 3;
@@ -12,59 +13,10 @@ pub const MAX_ATTEMPTS: u8 = 2;
 pub const MAX_STRIKES: u8 = 2;
 pub const WORKERS: usize = 3;
 pub const JOBS: usize = 2;
+/// Connections of a worker.
+pub const LINKS: usize = 4;
 /// The index of the Python worker.
 pub const PYTHON: usize = 2;
-
-/// The faults of workers and the database.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// A worker is killed.
-    pub kill: bool,
-    /// A worker is suspended by SIGSTOP, and later resumed.
-    pub freeze: bool,
-    /// A worker's connections are silent or reset.
-    pub cut: bool,
-    /// The server is down, and returns without its sessions.
-    pub away: bool,
-    /// The server does not answer, and later continues with what it had received.
-    pub stall: bool,
-    /// A statement takes several ticks, before or after it is executed.
-    pub slow: bool,
-}
-
-impl Faults {
-    pub const ALL: Faults = Faults { kill: true, freeze: true, cut: true, away: true, stall: true, slow: true };
-    pub const NONE: Faults = Faults { kill: false, freeze: false, cut: false, away: false, stall: false, slow: false };
-}
-
-/// The size of the model.
-#[derive(Debug, Clone, Copy)]
-pub struct Size {
-    pub hosts: usize,
-    pub python: bool,
-    pub jobs: usize,
-    /// How many faults one history may have, of these kinds.
-    pub faults: u8,
-    pub of: Faults,
-    /// How many jobs may be cancelled, and hosts told to stop.
-    pub cancels: u8,
-    pub stops: u8,
-    /// All jobs belong to one entrypoint with a limit of one.
-    pub limited: bool,
-    /// A run may fail.
-    pub fail: bool,
-    /// The first job kills any host that runs it.
-    pub killer: bool,
-    /// A killed worker is started again.
-    pub respawn: bool,
-}
-
-/// The model.
-#[derive(Debug, Clone, Copy)]
-pub struct Protocol {
-    pub rules: Rules,
-    pub size: Size,
-}
 
 /// A worker as rows name it. After a restart it is a different one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,7 +27,10 @@ pub struct Who {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Row {
-    Queued,
+    /// `updated` stands for the time at which it was put back.
+    Queued {
+        updated: u8,
+    },
     /// `claim` stands for the time of the claim, `age` for the time since the last heartbeat.
     Picked {
         by: Who,
@@ -99,6 +54,7 @@ pub enum Suspicion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Job {
     pub row: Row,
+    pub lock: Option<Lock>,
     /// The number of the last claim.
     pub claim: u8,
     pub attempts: u8,
@@ -135,6 +91,8 @@ pub struct Held {
     pub age: u8,
     pub suspicion: Suspicion,
     pub phase: Phase,
+    /// The row was only locked, as far as the worker knows.
+    pub locked: bool,
     /// Known only to the model: ticks since the last renewal in which the worker rather than the
     /// server prevented it, and whether the worker missed a tick in which nothing did.
     pub excused: u8,
@@ -154,6 +112,18 @@ pub enum Ask {
         held: u8,
     },
     JudgeGone(Who),
+    /// Record and mark these jobs, and commit.
+    Settle(LockedRows),
+    Relock(LockedRows),
+}
+
+/// A job in the answer to a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Claimed {
+    pub claim: u8,
+    pub suspicion: Suspicion,
+    /// The row, if it is only locked.
+    pub locked: Option<LockedRow>,
 }
 
 /// A statement in transit.
@@ -162,8 +132,8 @@ pub struct Message {
     pub ask: Ask,
     pub age: u8,
     pub slow: bool,
-    /// What was claimed, once it is executed: claim and suspicion of each job.
-    pub answer: Option<[Option<(u8, Suspicion)>; JOBS]>,
+    /// What was claimed, once it is executed; or which jobs were settled, or locked again.
+    pub answer: Option<[Option<Claimed>; JOBS]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -190,8 +160,15 @@ pub struct Worker {
     /// it.
     pub deaf: u8,
     pub held: [Option<Held>; JOBS],
-    /// Claim, outcome, judgement: each has its own connection.
-    pub sent: [Option<Message>; 3],
+    /// Claim, outcome, judgement, locked batch: each has its own connection.
+    pub sent: [Option<Message>; LINKS],
+    pub batch: Option<Batch>,
+    /// A commit that the worker no longer waits for, and that the server may still execute.
+    pub abandoned: Option<LockedRows>,
+    /// It knows of a death, and marks what it claims.
+    pub wary: bool,
+    /// Its last death has not been noticed yet.
+    pub unnoticed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -212,6 +189,8 @@ pub enum Failure {
     HeldWithoutARun,
     HeldForAnother,
     SlotTakenTwice,
+    NotLocked,
+    KillerAtLarge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -222,13 +201,18 @@ pub struct State {
     pub faults: u8,
     pub cancels: u8,
     pub stops: u8,
+    /// A death is written down in the database.
+    pub wary: bool,
+    /// Known only to the model: how many hosts a killer has ended.
+    pub crashes: u8,
     pub failure: Option<Failure>,
 }
 
 impl Protocol {
     pub fn start(&self) -> State {
         let job = |there: bool| Job {
-            row: if there { Row::Queued } else { Row::Gone },
+            row: if there { Row::Queued { updated: 0 } } else { Row::Gone },
+            lock: None,
             claim: 0,
             attempts: 0,
             strikes: 0,
@@ -249,7 +233,11 @@ impl Protocol {
             good: OLD,
             deaf: 0,
             held: [None; JOBS],
-            sent: [None; 3],
+            sent: [None; LINKS],
+            batch: None,
+            abandoned: None,
+            wary: false,
+            unnoticed: false,
         };
         let size = &self.size;
         State {
@@ -259,6 +247,8 @@ impl Protocol {
             faults: size.faults,
             cancels: size.cancels,
             stops: size.stops,
+            wary: false,
+            crashes: 0,
             failure: None,
         }
     }
@@ -277,6 +267,16 @@ impl State {
     /// Whether it also has a session.
     pub fn connected(&self, place: usize) -> bool {
         self.able(place) && self.workers[place].session
+    }
+
+    /// Whether the open transaction of this worker has locked this row.
+    pub fn has_locked(&self, place: usize, job: usize) -> bool {
+        self.jobs[job].lock == Some(Lock { place: place as u8, orphan: false })
+    }
+
+    /// Whether this worker has an open transaction with locked rows.
+    pub fn is_locking(&self, place: usize) -> bool {
+        (0..JOBS).any(|job| self.has_locked(place, job))
     }
 
     /// Whether this worker is dead, or was restarted.

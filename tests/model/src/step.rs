@@ -1,6 +1,7 @@
 //! The effect of each step.
 
 use crate::actions::{Action, CLAIM, JUDGEMENT, OUTCOME};
+use crate::locked::{ask_to_relock, free_abandoned, hold_locked, leave_transaction, sever};
 use crate::rules::Losses;
 use crate::state::*;
 
@@ -13,6 +14,7 @@ impl Protocol {
                 | Action::Freeze(_)
                 | Action::Silence(_)
                 | Action::Reset(_)
+                | Action::Sever(_)
                 | Action::GoAway
                 | Action::Stall
                 | Action::Slow(..)
@@ -20,7 +22,10 @@ impl Protocol {
             state.faults -= 1;
         }
         match action {
-            Action::Tick => tick(&mut state),
+            Action::Tick => {
+                self.end_idle_transactions(&mut state);
+                tick(&mut state);
+            }
             Action::AskToClaim(place) => send(&mut state, place, CLAIM, Ask::Claim),
             Action::Claim(place, which) => self.claim(&mut state, place, which),
             Action::SendOutcome(place, job) => {
@@ -39,6 +44,12 @@ impl Protocol {
             Action::Rescue(place) => self.rescue(&mut state, place),
             Action::TimeOut(place) => state.workers[place].sent[CLAIM] = None,
             Action::Receive(place, connection) => self.receive(&mut state, place, connection),
+            Action::AskToSettle(place) => self.ask_to_settle(&mut state, place),
+            Action::Settle(place) => self.settle(&mut state, place),
+            Action::AskToRelock(place) => ask_to_relock(&mut state, place),
+            Action::Relock(place) => self.relock(&mut state, place),
+            Action::GiveUp(place) => leave_transaction(&mut state, place, true),
+            Action::SettleLate(place) => self.settle_late(&mut state, place),
             Action::Connect(place) => {
                 let worker = &mut state.workers[place];
                 (worker.session, worker.session_age, worker.missing, worker.good) = (true, 0, 0, 0);
@@ -50,11 +61,17 @@ impl Protocol {
                     held.phase = Phase::Ended(outcome);
                 }
             }
-            Action::Crash(place) | Action::Kill(place) => die(&mut state.workers[place]),
-            Action::Leave(place) => die(&mut state.workers[place]),
+            Action::Crash(place) => {
+                self.die(&mut state, place);
+                self.count_crash(&mut state);
+            }
+            Action::Kill(place) => self.die(&mut state, place),
+            Action::Leave(place) => leave(&mut state, place),
             Action::Respawn(place) => {
+                let wary = self.looks_for_deaths(&state);
                 let worker = &mut state.workers[place];
                 (worker.life, worker.lives, worker.link, worker.deaf) = (Life::Alive, worker.lives + 1, true, 0);
+                worker.wary = wary;
             }
             Action::Freeze(place) => state.workers[place].life = Life::Frozen,
             Action::Wake(place) => {
@@ -65,14 +82,16 @@ impl Protocol {
             }
             Action::Silence(place) => state.workers[place].link = false,
             // The connection works again before anybody notices, but the sessions are gone.
-            Action::Reset(place) => part(&mut state.workers[place]),
+            Action::Reset(place) => part(&mut state, place),
+            Action::Sever(place) => sever(&mut state, place),
             Action::Heal(place) => {
+                part(&mut state, place);
                 state.workers[place].link = true;
-                part(&mut state.workers[place]);
             }
             Action::GoAway => {
                 state.server = Server::Away;
-                state.workers.iter_mut().for_each(part);
+                (0..WORKERS).for_each(|place| part(&mut state, place));
+                free_abandoned(&mut state);
             }
             Action::Stall => state.server = Server::Stalled,
             Action::ComeBack => state.server = Server::Up,
@@ -101,6 +120,12 @@ impl Protocol {
 
     fn receive(&self, state: &mut State, place: usize, connection: usize) {
         let Some(message) = state.workers[place].sent[connection].take() else { return };
+        match message.ask {
+            Ask::Settle(_) => return self.settled(state, place, &message),
+            Ask::Relock(_) => return self.relocked(state, place, &message),
+            Ask::Claim => hold_locked(&mut state.workers[place], &message),
+            _ => {}
+        }
         let held = &mut state.workers[place].held;
         if let Ask::Outcome { job, claim, .. } = message.ask
             && held[job as usize].is_some_and(|held| held.claim == claim)
@@ -109,9 +134,10 @@ impl Protocol {
         }
         let age = if self.rules.lease_from_asking { message.age } else { 0 };
         for (job, claimed) in message.answer.into_iter().flatten().enumerate() {
-            if let Some((claim, suspicion)) = claimed {
-                held[job] =
-                    Some(Held { claim, age, suspicion, phase: Phase::Waiting, excused: message.age, idle: false });
+            if let Some(Claimed { claim, suspicion, locked }) = claimed {
+                let (locked, excused) = (locked.is_some(), message.age);
+                let age = if locked { 0 } else { age };
+                held[job] = Some(Held { claim, age, suspicion, phase: Phase::Waiting, locked, excused, idle: false });
             }
         }
     }
@@ -130,7 +156,7 @@ impl Protocol {
                 *age = 0;
             }
         }
-        if place != PYTHON && !ours && state.jobs[job].lapsed & (1 << held.claim.min(7)) != 0 {
+        if place != PYTHON && !held.locked && !ours && state.jobs[job].lapsed & (1 << held.claim.min(7)) != 0 {
             state.failure = Some(Failure::BegunOnALostClaim);
         }
         held.phase = Phase::Running;
@@ -139,7 +165,7 @@ impl Protocol {
     }
 }
 
-fn send(state: &mut State, place: usize, connection: usize, ask: Ask) {
+pub fn send(state: &mut State, place: usize, connection: usize, ask: Ask) {
     state.workers[place].sent[connection] = Some(Message { ask, age: 0, slow: false, answer: None });
 }
 
@@ -149,6 +175,9 @@ fn renew(state: &mut State, place: usize) {
     let me = state.who(place);
     for job in 0..JOBS {
         let Some(held) = &mut state.workers[place].held[job] else { continue };
+        if held.locked {
+            continue;
+        }
         match &mut state.jobs[job].row {
             Row::Picked { by, claim, age } if place == PYTHON || *by == me && *claim == held.claim => {
                 (*age, held.age, held.excused, held.idle) = (0, 0, 0, false);
@@ -160,13 +189,18 @@ fn renew(state: &mut State, place: usize) {
 }
 
 /// All sessions end, and messages in transit are lost.
-fn part(worker: &mut Worker) {
-    (worker.session, worker.good, worker.sent) = (false, 0, [None; 3]);
+fn part(state: &mut State, place: usize) {
+    // Behind a silent link, the server notices nothing.
+    leave_transaction(state, place, !state.workers[place].link);
+    let worker = &mut state.workers[place];
+    (worker.session, worker.good, worker.sent) = (false, 0, [None; LINKS]);
 }
 
-fn die(worker: &mut Worker) {
-    part(worker);
+pub fn leave(state: &mut State, place: usize) {
+    part(state, place);
+    let worker = &mut state.workers[place];
     (worker.life, worker.held, worker.missing) = (Life::Dead, [None; JOBS], 0);
+    (worker.batch, worker.abandoned, worker.wary) = (None, None, false);
 }
 
 fn tick(state: &mut State) {
@@ -185,6 +219,12 @@ fn tick(state: &mut State) {
         }
         for (job, held) in worker.held.iter_mut().enumerate() {
             let Some(held) = held else { continue };
+            if held.locked {
+                if up {
+                    older(&mut held.excused);
+                }
+                continue;
+            }
             older(&mut held.age);
             if connected {
                 held.idle |=
