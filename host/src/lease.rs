@@ -22,6 +22,8 @@ const CHUNK: usize = 5_000;
 const RETRY: Duration = Duration::from_secs(1);
 /// Between two rounds while a run waits for its renewal: a row that was locked may be free then.
 const AGAIN: Duration = Duration::from_millis(50);
+/// After so long, the server may have ended the transaction that has locked the row.
+const LOCKED: Duration = Duration::from_secs(5);
 const DEFAULT: Duration = Duration::from_secs(30);
 
 /// A held job: its claim, the control of its run, and when the last renewal (or the claim) was
@@ -93,6 +95,11 @@ impl Leases {
     /// Whether a run may begin on a lease that was claimed or renewed then.
     pub fn is_good(&self, since: BootInstant) -> bool {
         since.elapsed() < self.stale()
+    }
+
+    /// Whether a run may begin on any claim of that time, whether it is locked or marked.
+    pub fn is_fresh(&self, since: BootInstant) -> bool {
+        since.elapsed() < self.stale().min(LOCKED)
     }
 
     /// Hold a job that was claimed by a statement sent at `asked`. The lease counts from then: the
@@ -185,7 +192,12 @@ impl Leases {
         match self.lock().get(&claim.id).filter(|held| held.claim == claim) {
             None => Standing::Lost,
             Some(held) if held.control.is_lease_lost() => Standing::Lost,
-            Some(held) if held.locked.is_some() || self.is_good(held.renewed) => Standing::Good,
+            // Its transaction decides, by marking it or by failing.
+            Some(held) if held.locked.is_some() => match held.renewed.elapsed() < LOCKED {
+                true => Standing::Good,
+                false => Standing::Stale,
+            },
+            Some(held) if self.is_good(held.renewed) => Standing::Good,
             Some(_) => Standing::Stale,
         }
     }

@@ -26,7 +26,7 @@ impl Shared {
                 continue;
             }
             let is_stale = |claim: &Claim| self.leases.standing(*claim) == Standing::Stale;
-            let claims: Vec<Claim> = match self.leases.is_good(asked) {
+            let claims: Vec<Claim> = match self.leases.is_fresh(asked) {
                 true => Vec::new(),
                 false => jobs.iter().map(|assigned| assigned.job.claim).filter(is_stale).collect(),
             };
