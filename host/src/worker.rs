@@ -215,7 +215,6 @@ impl Worker {
                 Means::Lock => {
                     let Some(place) = self.batches.place() else {
                         no_transaction = true;
-                        turns.forget(means);
                         continue;
                     };
                     let lock = self.queue.lock(entrypoints, wanted, least);
@@ -226,7 +225,7 @@ impl Worker {
                     locked.claimed
                 }
             };
-            let is_full = claimed.len() == wanted || claimed.too_many && !claimed.is_empty();
+            let is_full = claimed.len() == wanted || (claimed.too_many || claimed.more) && !claimed.is_empty();
             turns.took(means, least, claimed.iter().map(|job| job.priority), is_full);
             more |= is_full;
             heavy |= claimed.too_heavy;

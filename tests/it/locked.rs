@@ -200,6 +200,24 @@ async fn a_lost_transaction_is_made_up_for_as_far_as_nobody_was_there() {
 }
 
 #[tokio::test]
+async fn no_job_is_in_a_claim_twice() {
+    let database = Database::new().await;
+    let jobs = database.enqueue_many("echo", 10, "x").await;
+    let (queue, echo) = (database.queue(), [Arc::from("echo")]);
+    let mut got = Vec::new();
+    // The first claim is full, so that the second begins behind it and then looks at the front.
+    for most in [5, 8, 8] {
+        let locked = queue.lock(&echo, most, i32::MIN).await.unwrap();
+        got.extend(locked.claimed.iter().map(|job| job.id));
+        if let Some(claim) = locked.claim {
+            let records: Vec<Record> = claim.rows.iter().map(|row| done(row.claim)).collect();
+            queue.settle(claim, &records, &[]).await.unwrap();
+        }
+    }
+    assert_eq!(got, jobs);
+}
+
+#[tokio::test]
 async fn what_another_has_taken_since_is_recorded_by_the_other() {
     let (database, plugins) = new().await;
     let (jobs, still) = (database.enqueue_many("trace", 3, "0").await, database.enqueue("nap", ENDLESS).await);

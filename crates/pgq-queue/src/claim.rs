@@ -99,6 +99,12 @@ impl Queue {
             if claimed.len() == max || claimed.too_many || claimed.is_wary || cursor.retry_after().is_some() {
                 return Ok(claimed);
             }
+            // A second statement of the transaction would bring the same rows again: it passes over
+            // the locks of others, and not over its own.
+            if locks && !claimed.is_empty() {
+                claimed.more = true;
+                return Ok(claimed);
+            }
         }
         // Many were due a moment ago, and no claim since has come to their end: no need to count.
         let is_many = entrypoints.len() > FEW_ENTRYPOINTS || position.is_none() && cursor.last_was_full();

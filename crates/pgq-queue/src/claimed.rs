@@ -23,6 +23,8 @@ pub struct Claimed {
     pub too_many: bool,
     /// Some were left because this host holds too many bytes to take them as well.
     pub too_heavy: bool,
+    /// It did not look everywhere: another claim may bring more.
+    pub more: bool,
     /// Some are due that others have locked.
     pub is_contended: bool,
     /// Rows that could not be read.
