@@ -48,18 +48,18 @@ impl LockedBatch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Take the outcome of one of its jobs; or give it back, for the recorder.
-    pub fn end(&self, record: Record) -> Result<(), Record> {
+    /// Take the outcome of one of its jobs. Returns it where it is too late, for the recorder.
+    pub fn end(&self, record: Record) -> Option<Record> {
         let mut state = self.lock();
         if state.phase == Phase::Settled {
-            return Err(record);
+            return Some(record);
         }
         state.running.remove(&record.claim);
         state.ended.push(record);
         if state.running.is_empty() && state.phase == Phase::Open {
             self.all_ended.notify_one();
         }
-        Ok(())
+        None
     }
 
     /// A job is over, and there is nothing to record.
@@ -117,20 +117,20 @@ mod tests {
     #[test]
     fn an_outcome_goes_where_its_row_is() {
         let batch = LockedBatch::new([1, 2, 3].map(claim));
-        batch.end(record(1)).expect("open");
+        assert!(batch.end(record(1)).is_none());
         assert!(batch.all_ended().now_or_never().is_none());
         let (ended, mut running) = batch.settle();
         running.sort_by_key(|claim| claim.id);
         assert_eq!((ended.len(), running), (1, vec![claim(2), claim(3)]));
-        batch.end(record(2)).expect("kept until the transaction is over");
+        assert!(batch.end(record(2)).is_none(), "kept until the transaction is over");
         assert_eq!(batch.settled().len(), 1);
-        assert_eq!(batch.end(record(3)).expect_err("the recorder's").claim, claim(3));
+        assert_eq!(batch.end(record(3)).expect("the recorder's").claim, claim(3));
     }
 
     #[test]
     fn it_is_over_when_its_last_job_is() {
         let batch = LockedBatch::new([1, 2].map(claim));
-        batch.end(record(1)).expect("open");
+        assert!(batch.end(record(1)).is_none());
         batch.drop_out(claim(2));
         assert!(batch.all_ended().now_or_never().is_some());
     }

@@ -217,7 +217,7 @@ impl Worker {
                         no_transaction = true;
                         continue;
                     };
-                    let lock = self.queue.lock(entrypoints, wanted, least);
+                    let lock = Box::pin(self.queue.lock(entrypoints, wanted, least));
                     let locked = self.watchdog.ask(meter::lock(lock)).await?;
                     if let Some(claim) = locked.claim {
                         self.batches.begin(claim, place, &self.leases, asked);

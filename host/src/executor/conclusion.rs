@@ -82,8 +82,8 @@ impl Shared {
     async fn record(&self, record: Record) -> bool {
         let record = match self.leases.locked(record.claim) {
             Some(batch) => match batch.end(record) {
-                Ok(()) => return true,
-                Err(record) => record,
+                None => return true,
+                Some(record) => record,
             },
             None => record,
         };
