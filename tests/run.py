@@ -2,11 +2,13 @@
 """Runs `cargo test`, then runs each failed test once more, alone.
 
 A test that fails and then passes alone is flaky: it is named prominently at the end, but does not fail the run. A test
-that fails twice does, and so does a failed build. Takes the arguments of `cargo test`. CARGO names another cargo.
+that fails twice does, and so does a failed build. Takes the arguments of `cargo test`. CARGO names another cargo, with
+arguments if need be.
 """
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -45,12 +47,12 @@ def without_package(target):
 
 
 def main():
-    cargo = os.environ.get("CARGO", "cargo")
+    cargo = shlex.split(os.environ.get("CARGO", "cargo"))
     arguments = sys.argv[1:]
     options, filters = (arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]) if "--" in arguments else (arguments, [])
     if not any(filter.startswith("--test-threads") for filter in filters):
         filters = ["--test-threads", str(TESTS_PER_CORE * (os.cpu_count() or 1)), *filters]
-    code, lines = run([cargo, "test", "--no-fail-fast", *options, "--", *filters])
+    code, lines = run([*cargo, "test", "--no-fail-fast", *options, "--", *filters])
     if code == 0:
         return 0
     failed = sorted({match[1] for line in lines if (match := TEST_FAILED.match(line))})
@@ -65,7 +67,7 @@ def main():
     for target in targets:
         doc = "--doc" in target
         chosen = failed if doc else ["--exact", *failed]
-        again, lines = run([cargo, "test", *options, *target, "--", "--test-threads", "1", *chosen])
+        again, lines = run([*cargo, "test", *options, *target, "--", "--test-threads", "1", *chosen])
         failed_again |= again != 0
         passed |= {match[1] for line in lines if (match := re.match(r"^test (.+?)(?: - should panic)? \.\.\. ok", line))}
     flaky = [name for name in failed if name in passed]

@@ -94,8 +94,9 @@ async fn one_host_at_a_time_reports_the_depth_of_the_queue() {
     wait_for(&first, &[due]).await;
     let junior = Host::start(&database, &plugins, &["--listen", &second.address()]).await;
     eventually("both are announced", async || database.count("SELECT count(*) FROM pgqueuer_host").await == 2).await;
-    let page = second.get("/metrics").1;
-    assert!(page.contains("pgq_host_places") && !page.contains("pgq_host_queue_jobs"), "{page}");
+    // The page is there before the worker is, and its gauges are not.
+    let page = wait_for(&second, &["pgq_host_places"]).await;
+    assert!(!page.contains("pgq_host_queue_jobs"), "{page}");
     wait_for(&first, &[due]).await;
     senior.stop().await;
     wait_for(&second, &[due]).await;

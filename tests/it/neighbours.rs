@@ -33,11 +33,16 @@ async fn short_jobs_do_not_wait_behind_long_ones() {
     let quiet = best(&database).await;
     let spinners = 8 * std::thread::available_parallelism().unwrap().get();
     database.enqueue_many("spin_long", spinners, "").await;
-    let running = "SELECT count(*) FROM pgqueuer WHERE status = 'picked'";
+    let running = "SELECT count(*) FROM pgqueuer WHERE entrypoint = 'spin_long' AND status = 'picked'";
     eventually("they all run", async || database.count(running).await == spinners as i64).await;
-    let beside = best(&database).await;
-    // On equal terms, they would get one turn in nine on their threads.
-    assert!(beside < 2 * quiet, "{quiet:?} became {beside:?}");
+    // On equal terms, they would get one turn in nine on their threads, in every round. Other load
+    // may have begun since, so rounds are repeated, as long as all spinners run.
+    let mut beside = Duration::MAX;
+    while beside >= 2 * quiet {
+        beside = beside.min(drain(&database).await);
+        let left = database.count(running).await;
+        assert!(left == spinners as i64, "{quiet:?} became {beside:?}, and {left} of {spinners} spinners are left");
+    }
 }
 
 #[tokio::test]

@@ -20,12 +20,12 @@ pub fn host_binary() -> PathBuf {
         let binary = test.parent().and_then(|deps| deps.parent()).expect("a target folder").join("pgq-host");
         assert!(
             binary.is_file(),
-            "{} is missing: run `cargo build -p pgq-host` first, or `make test`",
+            "{} is missing: run `cargo build --workspace` first, or `make test`",
             binary.display()
         );
         if let Some(newer) = newer_source(&binary) {
             panic!(
-                "{} is older than {}: run `cargo build -p pgq-host` first, or `make test`",
+                "{} is older than {}: run `cargo build --workspace` first, or `make test`",
                 binary.display(),
                 newer.display()
             );
