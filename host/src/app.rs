@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::announce::Announcer;
 use crate::capacity::Capacity;
 use crate::executor::Executor;
-use crate::lease::{self, Leases};
+use crate::lease::{Leases, renewal};
 use crate::readiness::Readiness;
 use crate::recorder::{self, SlotHandover};
 use crate::signal::Signals;
@@ -155,7 +155,7 @@ async fn spawn(
         maintenance::rescue_from(queue.clone(), listening.lost, lost_jobs.clone(), upkeep()),
     );
     tasks.spawn("rescue", maintenance::rescue(queue.clone(), Arc::clone(&leases), lost_jobs, upkeep()));
-    tasks.spawn("lease keeper", lease::keep(Arc::clone(&leases), queue.clone(), upkeep()));
+    tasks.spawn("lease keeper", renewal::keep(Arc::clone(&leases), queue.clone(), upkeep()));
     tasks.spawn("pruning", maintenance::prune(queue.clone(), upkeep()));
     tasks.spawn("statistics", maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, upkeep()));
     // A host that is to end when the queue is empty must not fill it.

@@ -1,5 +1,7 @@
 //! The leases of the jobs that this host holds, from the claim until the outcome is recorded.
 
+pub mod renewal;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,20 +10,10 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::locked_batch::LockedBatch;
-use crate::meter;
 use pgq_engine::Control;
 use pgq_job::{Claim, JobId};
-use pgq_queue::Queue;
 use pgq_queue::boot_clock::BootInstant;
-use pgq_queue::told::Told as _;
 
-/// Jobs in one renewal statement.
-const CHUNK: usize = 5_000;
-/// Between two tries while the database is away, unless it answers before. After an outage, other
-/// hosts wait for a lease and five seconds before they judge leases.
-const RETRY: Duration = Duration::from_secs(1);
-/// Between two rounds while a run waits for its renewal: a row that was locked may be free then.
-const AGAIN: Duration = Duration::from_millis(50);
 /// After so long, the server may have ended the transaction that has locked the row.
 const LOCKED: Duration = Duration::from_secs(5);
 const DEFAULT: Duration = Duration::from_secs(30);
@@ -35,12 +27,6 @@ struct Held {
     renewed: BootInstant,
     /// While its row is only locked, the batch that its outcome goes to. No lease is needed then.
     locked: Option<Arc<LockedBatch>>,
-}
-
-/// Deadline of a renewal, after which it is tried on another connection. A lease has room for two
-/// that hang.
-pub fn renewal_timeout(lease: Duration) -> Duration {
-    (lease / 4).clamp(Duration::from_secs(1), Duration::from_secs(10))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,51 +230,6 @@ fn insert(held: &mut HashMap<JobId, Held>, new: Held) {
             batch.drop_out(before.claim);
         }
     }
-}
-
-/// Renew leases once three eighths of them are over, and when a run waits for it, until `stop`.
-/// Nearly all jobs end sooner and cost no statement.
-pub async fn keep(leases: Arc<Leases>, queue: Queue, stop: CancellationToken) {
-    // A lease is renewed when it is half over at the latest.
-    let period = leases.lease / 8;
-    let mut pause = period;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = queue.access().pause(pause) => {}
-            () = leases.wanted.notified() => {}
-        }
-        pause = if round(&leases, &queue).await { period } else { period.min(RETRY) };
-        leases.rounds.send_modify(|rounds| *rounds += 1);
-        // A run whose renewal failed asks again at once.
-        if stop.run_until_cancelled(tokio::time::sleep(AGAIN.min(period))).await.is_none() {
-            return;
-        }
-    }
-}
-
-/// Renew all leases that are due. Returns false when the database did not answer.
-async fn round(leases: &Leases, queue: &Queue) -> bool {
-    for claims in leases.due().chunks(CHUNK) {
-        let asked = BootInstant::now();
-        let renewing = tokio::time::timeout(renewal_timeout(leases.lease), queue.heartbeat(claims));
-        let answer = meter::statement("heartbeat", async { renewing.await.unwrap_or_else(|_| Err(no_answer())) }).await;
-        match answer {
-            Ok(beaten) => {
-                leases.beaten(claims, &beaten.renewed.into_iter().collect(), &beaten.ours.into_iter().collect(), asked)
-            }
-            Err(error) => {
-                tracing::warn!(jobs = claims.len(), error = %error.told(), "cannot renew leases; trying again");
-                queue.access().lost();
-                return false;
-            }
-        }
-    }
-    true
-}
-
-fn no_answer() -> sqlx::Error {
-    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time"))
 }
 
 #[cfg(test)]

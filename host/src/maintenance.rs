@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::lease::{self, Leases};
+use crate::lease::{Leases, renewal};
 use crate::plugins::{PluginSet, Served};
 use pgq_queue::told::Told as _;
 use pgq_queue::{Counted, Queue, RescueRule, Rescued};
@@ -85,7 +85,7 @@ async fn rescue_expired(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::R
         return Ok(None);
     }
     let good_for = queue.access().unbroken().unwrap_or_default().min(found.server_up);
-    let needed = how.lease + lease::renewal_timeout(how.lease) + RENEWAL_TIME;
+    let needed = how.lease + renewal::timeout(how.lease) + RENEWAL_TIME;
     if good_for < needed {
         tracing::debug!(
             good_for_ms = good_for.as_millis(),

@@ -71,6 +71,11 @@ impl Batches {
         self.most > 0
     }
 
+    /// Whether no transaction is open.
+    pub fn are_empty(&self) -> bool {
+        self.places.available_permits() == self.most
+    }
+
     /// Whether there is a place now, and no batch has lost its locks.
     pub fn are_open(&self) -> bool {
         self.places.available_permits() > 0 && !self.are_troubled()
@@ -102,11 +107,11 @@ fn bound() -> Duration {
 
 /// The one task that ends these transactions.
 pub struct Settler {
-    pub queue: Queue,
-    pub leases: Arc<Leases>,
-    pub capacity: Arc<Capacity>,
+    queue: Queue,
+    leases: Arc<Leases>,
+    capacity: Arc<Capacity>,
     /// To the recorder.
-    pub records: mpsc::Sender<Record>,
+    records: mpsc::Sender<Record>,
     troubled: Arc<AtomicUsize>,
     new: mpsc::UnboundedReceiver<NewBatch>,
 }

@@ -10,6 +10,7 @@ mod prefetch;
 mod settings;
 mod targets;
 mod turns;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,9 +28,7 @@ use crate::settler::Batches;
 use crate::watchdog::Watchdog;
 use drain::Drain;
 pub use handed_over::start_handed_over;
-use pgq_engine::Control;
 use pgq_queue::boot_clock::BootInstant;
-use pgq_queue::told::Told as _;
 use pgq_queue::{Event, History, Queue};
 use prefetch::Prefetch;
 pub use settings::{Ended, Mode, Settings};
@@ -37,13 +36,11 @@ use targets::Targets;
 use turns::{Means, Turns};
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(5);
-/// The shortest wait for a deferred job.
-const MIN_WAIT: Duration = Duration::from_millis(1);
 /// Wait for locks that others hold: their batches are open for tens of milliseconds, and the rows of
-/// a host that died or stands still are free within seconds.
+/// a host that died or stands still are free within seconds. A job that becomes due meanwhile is
+/// claimed after this wait.
 const FIRST_CONTENDED: Duration = Duration::from_millis(20);
-const LAST_CONTENDED: Duration = Duration::from_secs(1);
+const LAST_CONTENDED: Duration = Duration::from_millis(250);
 
 /// The only part of a host that claims (apart from the recorder's handover), and the only reader of
 /// `events`.
@@ -76,35 +73,33 @@ enum Look {
     Contended,
 }
 
-/// What events ask for.
-#[derive(Default)]
-struct Heard {
-    look: bool,
-    /// The listener is lost, and the settings make that a reason to end.
-    end: bool,
-}
-
 impl Worker {
     /// Claim until told to stop; in drain mode, until no job is left.
     pub async fn run(mut self) -> Ended {
         let mut retry = FIRST_RETRY;
         let (mut prefetch, mut drain) = (Prefetch::new(self.settings.batch_size), Drain::default());
         let (mut turns, mut contended) = (Turns::default(), FIRST_CONTENDED);
+        let (mut known, mut locked) = (None, Vec::new());
         loop {
             if self.stop.is_cancelled() {
                 return Ended::Stopped;
             }
             // Events that came during the claim ask for another claim, which follows anyway.
-            let mut heard = Heard::default();
-            while let Ok(event) = self.events.try_recv() {
-                self.hear(event, false, &mut heard);
-            }
-            if heard.end {
+            if self.listener_is_lost() {
                 return Ended::ListenerLost;
             }
             let plugins = Arc::clone(&self.plugins.borrow_and_update());
-            self.queue.keep_history(History::new(plugins.served().map(|served| (&*served.entrypoint, served.history))));
+            if known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &plugins)) {
+                let levels = plugins.served().map(|served| (&*served.entrypoint, served.history));
+                self.queue.keep_history(History::new(levels));
+                known = Some(Arc::clone(&plugins));
+            }
             let targets = Targets::of(&plugins, self.batches.are_allowed() && self.queue.may_lock());
+            if targets.locked != locked {
+                // The cursors stand where the claims of other entrypoints ended.
+                self.queue.look_at_front();
+                locked.clone_from(&targets.locked);
+            }
             if self.settings.mode == Mode::Drain {
                 drain.serves(&plugins);
             }
@@ -124,10 +119,14 @@ impl Worker {
                 Ok(Look::Contended) => {
                     let wait = contended.mul_f64(0.5 + fastrand::f64() / 2.0);
                     contended = (contended * 2).min(LAST_CONTENDED);
-                    self.wait_for_locks(wait).await
+                    self.wait_for(wait, std::future::pending()).await
                 }
                 Ok(Look::Full) => self.wait_for_room(ahead).await,
-                Ok(Look::Heavy) => self.wait_for_bytes().await,
+                Ok(Look::Heavy) => {
+                    // A job that is small enough may come at any time.
+                    let (wait, queue) = (self.settings.dequeue_timeout, self.queue.clone());
+                    self.wait_for(wait, queue.lightened()).await
+                }
                 Ok(Look::Empty) => match self.wait_for_work(&plugins, &targets, look_began, &mut drain).await {
                     Ok(ended) => ended,
                     Err(error) => self.back_off(&mut retry, &error).await,
@@ -249,151 +248,5 @@ impl Worker {
             return (0, 0);
         }
         if active < places { (places - active, prefetch) } else { (0, (places + prefetch).saturating_sub(active)) }
-    }
-
-    async fn wait_for_room(&mut self, prefetch: usize) -> Option<Ended> {
-        // Short jobs are claimed by half a batch. A place between long jobs is filled as soon as it
-        // is free.
-        let enough = (prefetch / 2).max(1);
-        loop {
-            let (free, ahead) = self.room(prefetch);
-            if free + ahead >= enough {
-                return None;
-            }
-            let mut heard = Heard::default();
-            tokio::select! {
-                () = self.stop.cancelled() => return Some(Ended::Stopped),
-                () = self.capacity.freed() => {}
-                Some(event) = self.events.recv() => self.hear(event, false, &mut heard),
-            }
-            if heard.end {
-                return Some(Ended::ListenerLost);
-            }
-        }
-    }
-
-    /// Wait until one of the open transactions with locked jobs has ended.
-    async fn wait_for_transaction(&mut self) -> Option<Ended> {
-        while !self.batches.are_open() {
-            let mut heard = Heard::default();
-            tokio::select! {
-                () = self.stop.cancelled() => return Some(Ended::Stopped),
-                () = self.capacity.freed() => {}
-                Some(event) = self.events.recv() => self.hear(event, false, &mut heard),
-            }
-            if heard.end {
-                return Some(Ended::ListenerLost);
-            }
-        }
-        None
-    }
-
-    /// Wait until others may have let their locks go.
-    async fn wait_for_locks(&mut self, wait: Duration) -> Option<Ended> {
-        let until = Instant::now() + wait;
-        loop {
-            let mut heard = Heard::default();
-            tokio::select! {
-                () = self.stop.cancelled() => return Some(Ended::Stopped),
-                () = tokio::time::sleep_until(until) => return None,
-                Ok(()) = self.plugins.changed() => return None,
-                Some(event) = self.events.recv() => self.hear(event, false, &mut heard),
-            }
-            if heard.end {
-                return Some(Ended::ListenerLost);
-            }
-            if heard.look {
-                return None;
-            }
-        }
-    }
-
-    /// Wait until held bytes are released. A job that is small enough may come at any time.
-    async fn wait_for_bytes(&mut self) -> Option<Ended> {
-        let until = Instant::now() + self.settings.dequeue_timeout;
-        loop {
-            let mut heard = Heard::default();
-            tokio::select! {
-                () = self.stop.cancelled() => return Some(Ended::Stopped),
-                () = tokio::time::sleep_until(until) => return None,
-                () = self.queue.lightened() => return None,
-                Ok(()) = self.plugins.changed() => return None,
-                Some(event) = self.events.recv() => self.hear(event, false, &mut heard),
-            }
-            if heard.end {
-                return Some(Ended::ListenerLost);
-            }
-            if heard.look {
-                return None;
-            }
-        }
-    }
-
-    async fn wait_for_work(
-        &mut self,
-        plugins: &PluginSet,
-        targets: &Targets,
-        look_began: Instant,
-        drain: &mut Drain,
-    ) -> sqlx::Result<Option<Ended>> {
-        let draining = self.settings.mode == Mode::Drain;
-        if draining
-            && self.leases.is_empty()
-            && let Some(ended) = self.watchdog.ask(drain.ended(&self.queue, plugins)).await?
-        {
-            return Ok(Some(ended));
-        }
-        let next_due = if targets.all.is_empty() {
-            None
-        } else {
-            self.watchdog.ask(self.queue.next_due(targets.back(look_began.elapsed()))).await?
-        };
-        let longest =
-            if draining { self.settings.dequeue_timeout.min(drain::POLL) } else { self.settings.dequeue_timeout };
-        let poll = longest.mul_f64(0.8 + fastrand::f64() / 5.0);
-        let until = Instant::now() + next_due.map_or(poll, |due| due.max(MIN_WAIT).min(poll));
-        loop {
-            let mut heard = Heard::default();
-            tokio::select! {
-                () = self.stop.cancelled() => return Ok(Some(Ended::Stopped)),
-                () = tokio::time::sleep_until(until) => return Ok(None),
-                Ok(()) = self.plugins.changed() => return Ok(None),
-                Some(event) = self.events.recv() => self.hear(event, !targets.limited.is_empty(), &mut heard),
-                // The end of a run may let the next trial begin.
-                () = self.capacity.freed(), if targets.is_held_back() => heard.look = true,
-                () = self.leases.released(), if draining => heard.look = self.leases.is_empty(),
-            }
-            if heard.end {
-                return Ok(Some(Ended::ListenerLost));
-            }
-            if heard.look {
-                return Ok(None);
-            }
-        }
-    }
-
-    fn hear(&self, event: Event, slots_matter: bool, heard: &mut Heard) {
-        match event {
-            Event::Work => heard.look = true,
-            Event::Back => {
-                self.queue.access().found();
-                heard.look = true;
-            }
-            // Deleted rows only matter to a worker that waits for a slot, or for the last job to
-            // end.
-            Event::Gone => heard.look |= slots_matter || self.settings.mode == Mode::Drain,
-            Event::Cancelled(ids) => self.leases.tell(&ids, Control::cancel),
-            Event::Lost => {
-                self.queue.access().lost();
-                heard.end = self.settings.shutdown_on_listener_failure;
-            }
-        }
-    }
-
-    async fn back_off(&self, retry: &mut Duration, error: &sqlx::Error) -> Option<Ended> {
-        tracing::warn!(error = %error.told(), retry_in_ms = retry.as_millis(), "cannot reach the queue; trying again");
-        let wait = retry.mul_f64(0.5 + fastrand::f64() / 2.0);
-        *retry = (*retry * 2).min(LAST_RETRY);
-        self.stop.run_until_cancelled(self.queue.access().pause(wait)).await.is_none().then_some(Ended::Stopped)
     }
 }

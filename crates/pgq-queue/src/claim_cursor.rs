@@ -67,6 +67,12 @@ impl ClaimCursor {
         Some(resume.until.saturating_duration_since(Instant::now())).filter(|wait| !wait.is_zero())
     }
 
+    /// Have the next claim begin at the front, unless that is expensive.
+    pub(super) fn forget(&self) {
+        let mut resume = self.lock();
+        *resume = resume.filter(|resume| !resume.was_cheap);
+    }
+
     /// A full scan took this long and found these jobs. `full`: as many as were asked for.
     pub(super) fn scanned(&self, took: Duration, jobs: &[Job], full: bool) {
         let (mut resume, was_cheap) = (self.lock(), took < CHEAP);
@@ -128,6 +134,9 @@ mod tests {
             (None, false),
             "nothing is left that a scan could miss"
         );
+        cursor.scanned(SOME, &jobs(&[(0, 14)]), true);
+        cursor.forget();
+        assert_eq!(cursor.position(), None);
     }
 
     #[test]
@@ -137,6 +146,7 @@ mod tests {
         assert_eq!((cursor.position(), cursor.retry_after()), (None, None), "nobody knows where to resume");
         cursor.scanned(MUCH, &jobs(&[(0, 8)]), false);
         cursor.scanned(MUCH, &[], false);
+        cursor.forget();
         assert_eq!(cursor.position(), Some(Position { priority: 0, after: 8 }));
         assert!(cursor.retry_after().is_some_and(|wait| wait <= LONGEST && wait > MUCH));
     }

@@ -68,12 +68,13 @@ impl Claimed {
             is_wary: is("is_wary"),
             ..Claimed::default()
         };
+        let is_locked = rows.first().is_some_and(|row| row.try_column("seen").is_ok());
         let known: HashMap<&str, &Arc<str>> =
             entrypoints.iter().map(|entrypoint| (&**entrypoint, entrypoint)).collect();
         for row in rows {
             match job(row, &known, reserved) {
                 Ok(Some(job)) => {
-                    if let Ok(seen) = row.try_get("seen") {
+                    if is_locked && let Ok(seen) = row.try_get("seen") {
                         let attempts = i32::try_from(job.attempts).unwrap_or(i32::MAX);
                         claimed.rows.push(LockedRow { claim: job.claim, seen, attempts });
                     }

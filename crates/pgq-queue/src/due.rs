@@ -13,6 +13,12 @@ impl Queue {
         self.bytes.freed().await;
     }
 
+    /// Look for due jobs from the front again: other entrypoints are claimed from now on.
+    pub fn look_at_front(&self) {
+        self.cursor.forget();
+        self.lock_cursor.forget();
+    }
+
     /// Time until the next job of these entrypoints is due; while a full scan is too expensive,
     /// until that will be made.
     ///

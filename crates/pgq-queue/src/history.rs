@@ -11,8 +11,8 @@ pub enum HistoryLevel {
     Full,
     /// No log row for a claim.
     Outcomes,
-    /// No log row for a claim or a success either, and no row for the attempt of a success. What
-    /// failed, was cancelled or was put back is logged all the same.
+    /// No log row for a claim or a success either, and no rows for attempts. What failed, was
+    /// cancelled or was put back is logged all the same.
     None,
 }
 

@@ -73,8 +73,8 @@ impl Queue {
     }
 
     /// Lock up to `max` due jobs of entrypoints without a limit, in the order of
-    /// [`claim`](Queue::claim), with at least this priority. Jobs that cannot start now, or that must leave a trace when they
-    /// end their host, are marked at once.
+    /// [`claim`](Queue::claim), with at least this priority. Jobs that cannot start now, or that must
+    /// leave a trace when they end their host, are marked at once.
     pub async fn lock(&self, entrypoints: &[Arc<str>], max: usize, least: i32) -> sqlx::Result<Locked> {
         let mut transaction = Transaction::begin(&self.pool).await?;
         let claimed = match self.take(&mut Taking::Lock(&mut transaction), entrypoints, max, least).await {

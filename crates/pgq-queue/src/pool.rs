@@ -137,10 +137,9 @@ impl Pool {
         self.sessions.acquire().await
     }
 
-    /// Take it back after its last statement, which took this long.
-    pub(super) fn take_back(&self, session: Lent, took: Duration) {
-        let now = Instant::now();
-        self.sessions.give_back(session, now.checked_sub(took).unwrap_or(now));
+    /// Take it back.
+    pub(super) fn take_back(&self, session: Lent) {
+        self.sessions.give_back(session, Instant::now());
     }
 
     /// Its transaction failed, and ends with it.

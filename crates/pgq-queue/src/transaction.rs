@@ -1,7 +1,5 @@
 //! A transaction that stays open between its statements: its rows stay locked while their jobs run.
 
-use std::time::Duration;
-
 use sqlx::Executor as _;
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query;
@@ -80,7 +78,7 @@ impl Transaction {
 
     fn give_back(&mut self) {
         if let Some(session) = self.session.take() {
-            self.pool.take_back(session, Duration::ZERO);
+            self.pool.take_back(session);
         }
     }
 }
