@@ -1,7 +1,7 @@
 //! The jobs of one claim whose rows are only locked, from the claim to the end of its transaction.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -11,7 +11,17 @@ use pgq_queue::Record;
 
 /// No row stays locked for longer while its job runs: other claims step over it, and vacuum cannot
 /// clean up behind it.
-pub const BOUND: Duration = Duration::from_millis(50);
+const BOUND: Duration = Duration::from_millis(50);
+
+/// How long the rows of running jobs stay locked at most.
+///
+/// For tests of what becomes of locked rows, `PGQ_HOST_TEST_BOUND_MS` is another bound. Builds for
+/// use do not have it.
+pub fn bound() -> Duration {
+    static OTHER: LazyLock<Option<Duration>> =
+        LazyLock::new(|| std::env::var("PGQ_HOST_TEST_BOUND_MS").ok()?.parse().ok().map(Duration::from_millis));
+    if cfg!(debug_assertions) { OTHER.unwrap_or(BOUND) } else { BOUND }
+}
 
 /// Collects outcomes until the transaction is settled.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Ends the transactions in which the rows of claimed jobs are locked.
 //!
 //! One that has no running job left is committed with the outcomes of all of them. One that is open
-//! for as long as [`BOUND`] is committed with the outcomes that are there; the other jobs are
+//! for as long as [`bound`] is committed with the outcomes that are there; the other jobs are
 //! marked, and are ordinary claims with a lease from then on.
 //!
 //! A transaction that fails leaves its rows as they were. They are locked once more, as far as
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::capacity::Capacity;
 use crate::lease::Leases;
-use crate::locked_batch::{BOUND, LockedBatch};
+use crate::locked_batch::{LockedBatch, bound};
 use crate::meter;
 use pgq_job::{Claim, JobId};
 use pgq_queue::boot_clock::BootInstant;
@@ -96,13 +96,6 @@ impl Batches {
         // the host would end for a task that did.
         let _ = self.new.send(NewBatch { claim, batch, until: Instant::now() + self.bound, place });
     }
-}
-
-/// For tests of what becomes of locked rows: `PGQ_HOST_TEST_BOUND_MS` is another bound. Builds for
-/// use do not have it.
-fn bound() -> Duration {
-    let other = || std::env::var("PGQ_HOST_TEST_BOUND_MS").ok()?.parse().ok().map(Duration::from_millis);
-    other().filter(|_| cfg!(debug_assertions)).unwrap_or(BOUND)
 }
 
 /// The one task that ends these transactions.

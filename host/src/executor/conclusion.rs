@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::shared::Shared;
-use crate::locked_batch::BOUND;
+use crate::locked_batch::bound;
 use crate::meter;
 use crate::plugins::Served;
 use crate::retry_policy;
@@ -31,7 +31,7 @@ impl Shared {
         served.metrics.end(&verdict, cost.elapsed, cost.crashed);
         if !matches!(verdict, Verdict::Release(_)) {
             served.breaker.observe(cost.crashed);
-            served.lasting.observe(cost.elapsed >= BOUND);
+            served.lasting.observe(cost.elapsed >= bound());
         }
         if control.is_lease_lost() {
             meter::leases_lost("run", 1);
