@@ -75,8 +75,8 @@ fmt:
 	cd plugins-example && $(CARGO) fmt --all
 	cd tests/guests && $(CARGO) fmt --all
 
-bench: host wasm-target python $(TARGET)/graphile/.installed ## pgq-host beside PgQueuer and graphile-worker (Node, Rust), in one run; writes docs/benchmarks.md
-	cd benchmarks/graphile-rust && $(CARGO) build --locked --release --target-dir ../../$(TARGET)/graphile-rust
+bench: host wasm-target python $(TARGET)/peers-node/.installed ## pgq-host beside PgQueuer, pg-boss, graphile-worker and River, in one run; writes docs/benchmarks.md
+	cd benchmarks/peers-rust && $(CARGO) build --locked --release --target-dir ../../$(TARGET)/peers-rust
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
 	$(VENV)/bin/python benchmarks/drain.py $(BENCH)
 
@@ -151,11 +151,11 @@ $(TARGET)/node/.installed: docs/examples/package-lock.json
 	  npm ci --prefix $(TARGET)/node --no-audit --no-fund --silent && touch $@
 
 # For `make bench` alone.
-$(TARGET)/graphile/.installed: benchmarks/graphile/package-lock.json
-	mkdir -p $(TARGET)/graphile
-	cp benchmarks/graphile/package.json benchmarks/graphile/package-lock.json $(TARGET)/graphile/
-	command -v npm >/dev/null || { echo "npm is needed for graphile-worker: install Node.js (https://nodejs.org) 22 or later." >&2; exit 1; }
-	npm ci --prefix $(TARGET)/graphile --no-audit --no-fund --silent
+$(TARGET)/peers-node/.installed: benchmarks/peers-node/package-lock.json
+	mkdir -p $(TARGET)/peers-node
+	cp benchmarks/peers-node/package.json benchmarks/peers-node/package-lock.json $(TARGET)/peers-node/
+	command -v npm >/dev/null || { echo "npm is needed for graphile-worker and pg-boss: install Node.js (https://nodejs.org)." >&2; exit 1; }
+	npm ci --prefix $(TARGET)/peers-node --no-audit --no-fund --silent
 	touch $@
 
 clean:

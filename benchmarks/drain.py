@@ -1,8 +1,8 @@
-"""Compares pgq-host with PgQueuer, graphile-worker (Node) and graphile_worker (Rust) in one run on one machine: how fast they drain a queue, what that
-costs, and how long one job takes. Also measures pgq-host's claims in a queue with a million rows.
+"""Compares pgq-host with PgQueuer, graphile-worker and pg-boss (Node), graphile_worker and River (Rust) in one run on one machine: how fast they drain a
+queue, what that costs, and how long one job takes. Also measures pgq-host's claims in a queue with a million rows.
 
-Run by `make bench`. Starts and stops its own PostgreSQL with default settings (fsync on). Needs the release binary, the tests' guests, graphile-worker
-from npm, graphile_worker from crates.io, and PgQueuer in this Python. Writes docs/benchmarks.md and docs/benchmarks.svg.
+Run by `make bench`. Starts and stops its own PostgreSQL with default settings (fsync on). Needs the release binary, the tests' guests, the peers
+from npm and crates.io (peers-node, peers-rust), and PgQueuer in this Python. Writes docs/benchmarks.md and docs/benchmarks.svg.
 """
 
 import argparse
@@ -28,15 +28,15 @@ from pathlib import Path
 import psycopg
 
 import report
-from report import SERVER_CPU, WORKER_CPU
+from report import BOTH_CPU, SERVER_CPU, WORKER_CPU
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BINARY = ROOT / "target/release/pgq-host"
 # Its entrypoints `noop_fresh` and `noop_kept` read their payload and return.
 PLUGIN = ROOT / "target/guests/wasm32-wasip2/release/reuse.wasm"
-GRAPHILE = ROOT / "target/graphile"
-GRAPHILE_RUST = ROOT / "target/graphile-rust/release/pgq-host-benchmarks-graphile-rust"
+PEERS_NODE = ROOT / "target/peers-node"
+PEERS_RUST = ROOT / "target/peers-rust/release"
 PAYLOAD = b'{"name":"x"}'
 PATIENCE = 300
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -57,6 +57,21 @@ SELECT count(*) FROM graphile_worker.add_jobs(ARRAY(
     FROM generate_series(1, %s)))
 """
 ADD_JOB = "SELECT id FROM graphile_worker.add_job('hello', json_build_object('name', 'x', 'at', extract(epoch FROM now()) * 1000))"
+# What their clients do for one job that is enqueued.
+RIVER_ADD_JOB = """
+WITH new AS (
+    INSERT INTO river_job (args, kind, max_attempts, queue)
+    VALUES (jsonb_build_object('name', 'x', 'at', extract(epoch FROM now()) * 1000), 'hello', 25, 'default')
+)
+SELECT pg_notify(current_schema() || '.river_insert', '{"queue":"default"}')
+"""
+PGBOSS_ADD_JOB = """
+WITH new AS (
+    INSERT INTO pgboss.job (name, data, policy)
+    SELECT name, jsonb_build_object('name', 'x', 'at', extract(epoch FROM now()) * 1000), policy FROM pgboss.queue WHERE name = 'hello'
+)
+SELECT pg_notify('pgboss_' || left(encode(sha224('pgboss'::bytea), 'hex'), 24), 'hello')
+"""
 
 
 class Server:
@@ -208,32 +223,22 @@ class NoHistory(Peer):
         return {}
 
 
-class Graphile(Peer):
-    """graphile-worker, or graphile_worker on the same tables. They keep no history: completed jobs are those missing from the tables, and
-    what the process reports when it ends."""
+class OwnTables(Peer):
+    """A peer with tables of its own. What it needed is what its process reports when it ends."""
 
     def __init__(self, name: str, run: list[object], folder: Path) -> None:
         super().__init__(name, [*run, "install"], run, folder)
         self.said = folder / f"{name}.json"
-
-    def enqueue(self, connection: psycopg.Connection, jobs: int) -> None:
-        if jobs == 1:
-            connection.execute(ADD_JOB)
-        else:
-            connection.execute(ADD_JOBS, [PAYLOAD.decode(), jobs])
 
     def start_drain(self, dsn: str) -> subprocess.Popen:
         return self.start(dsn, "drain")
 
     def start(self, dsn: str, *arguments: str, log_level: str = "WARNING") -> subprocess.Popen:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "GRAPHILE"))}
-        # As in its own benchmark. Otherwise it formats a line per job even if nobody reads it.
+        # As in graphile-worker's own benchmark. Otherwise it formats a line per job even if nobody reads it.
         environment |= {"PGDSN": dsn, "NO_LOG_SUCCESS": "1"}
         with open(self.said, "w") as said, open(self.log, "w") as log:
-            return subprocess.Popen([*self.run, *(arguments or ["serve"])], env=environment, cwd=GRAPHILE, stdout=said, stderr=log)
-
-    def has_run(self, connection: psycopg.Connection, jobs: int) -> bool:
-        return connection.execute("SELECT count(*) FROM graphile_worker.jobs").fetchone()[0] == 0
+            return subprocess.Popen([*self.run, *(arguments or ["serve"])], env=environment, cwd=PEERS_NODE, stdout=said, stderr=log)
 
     def drained(self, connection: psycopg.Connection, jobs: int) -> float | None:
         return json.loads(self.said.read_text())["seconds"] if self.has_run(connection, jobs) else None
@@ -242,11 +247,45 @@ class Graphile(Peer):
         return {"claimed": json.loads(self.said.read_text())["waits"][1:]}
 
 
+class Graphile(OwnTables):
+    """graphile-worker, or graphile_worker on the same tables. They keep no history: completed jobs are those missing from the tables."""
+
+    def enqueue(self, connection: psycopg.Connection, jobs: int) -> None:
+        if jobs == 1:
+            connection.execute(ADD_JOB)
+        else:
+            connection.execute(ADD_JOBS, [PAYLOAD.decode(), jobs])
+
+    def has_run(self, connection: psycopg.Connection, jobs: int) -> bool:
+        return connection.execute("SELECT count(*) FROM graphile_worker.jobs").fetchone()[0] == 0
+
+
+class Keeping(OwnTables):
+    """River or pg-boss: completed jobs stay in the table for days."""
+
+    def __init__(self, name: str, run: list[object], folder: Path, table: str, add_job: str) -> None:
+        super().__init__(name, run, folder)
+        self.table = table
+        self.add_job = add_job
+
+    def enqueue(self, connection: psycopg.Connection, jobs: int) -> None:
+        if jobs == 1:
+            connection.execute(self.add_job)
+        else:
+            dsn = f"postgresql:///{connection.info.dbname}?host={connection.info.host}&user={connection.info.user}"
+            subprocess.run([*self.run, "enqueue", str(jobs)], env=os.environ | {"PGDSN": dsn}, cwd=PEERS_NODE, check=True, stdout=subprocess.DEVNULL)
+
+    def has_run(self, connection: psycopg.Connection, jobs: int) -> bool:
+        return connection.execute(f"SELECT count(*) FROM {self.table} WHERE state = 'completed'").fetchone()[0] == jobs
+
+
 def peers(folder: Path) -> list[Peer]:
-    for needed in [BINARY, PLUGIN, GRAPHILE / "node_modules", GRAPHILE_RUST]:
+    for needed in [BINARY, PLUGIN, PEERS_NODE / "node_modules", PEERS_RUST / "graphile", PEERS_RUST / "river"]:
         if not needed.exists():
             sys.exit(f"{needed} is not there: run 'make bench'")
-    shutil.copy(HERE / "graphile/worker.mjs", GRAPHILE)
+    for script in ("graphile.mjs", "pgboss.mjs"):
+        shutil.copy(HERE / "peers-node" / script, PEERS_NODE)
+    node = PEERS_NODE / "node_modules/.bin/node"
     plugins = folder / "plugins"
     plugins.mkdir()
     shutil.copy(PLUGIN, plugins)
@@ -254,8 +293,10 @@ def peers(folder: Path) -> list[Peer]:
     host = [[BINARY, "install"], [BINARY, "run", "--plugins", plugins], folder]
     return [
         *(Peer(f"PgQueuer, batch {size}", [*pgq, "install"], [*pgq, "run", "noop:main", "--batch-size", size], folder) for size in (10, 500)),
-        Graphile("graphile-worker, batched", ["node", GRAPHILE / "worker.mjs"], folder),
-        Graphile("graphile_worker (Rust)", [GRAPHILE_RUST], folder),
+        Keeping("pg-boss, batched", [node, PEERS_NODE / "pgboss.mjs"], folder, "pgboss.job", PGBOSS_ADD_JOB),
+        Graphile("graphile-worker, batched", [node, PEERS_NODE / "graphile.mjs"], folder),
+        Keeping("River (Rust)", [PEERS_RUST / "river"], folder, "river_job", RIVER_ADD_JOB),
+        Graphile("graphile_worker (Rust)", [PEERS_RUST / "graphile"], folder),
         Peer("pgq-host, fresh", *host, entrypoint="noop_fresh"),
         Peer("pgq-host, reuse", *host, entrypoint="noop_kept"),
         NoHistory("pgq-host, reuse, no history", host[0], [*host[1], "--history", "none"], folder, entrypoint="noop_kept"),
@@ -298,11 +339,13 @@ def drain(server: Server, peer: Peer, jobs: int) -> dict[str, float]:
         seconds = peer.drained(connection, jobs) if worker.returncode == 0 else None
         if seconds is None:
             sys.exit(f"{peer.name} did not run each job once (exit code {worker.returncode}):\n{peer.log.read_text()[-4000:]}")
+    worker_cpu, server_cpu = usage.ru_utime + usage.ru_stime, cpu_after - cpu_before
     thousands = jobs / 1000
     return {
         "jobs/s": jobs / seconds,
-        WORKER_CPU: (usage.ru_utime + usage.ru_stime) / thousands,
-        SERVER_CPU: (cpu_after - cpu_before) / thousands,
+        WORKER_CPU: worker_cpu / thousands,
+        SERVER_CPU: server_cpu / thousands,
+        BOTH_CPU: (worker_cpu + server_cpu) / thousands,
         "WAL bytes per job: enqueue": float(before - before_enqueue) / jobs,
         "WAL bytes per job: worker": float(after - before) / jobs,
         "peak RSS of the worker, MB": usage.ru_maxrss / 1024,
@@ -364,15 +407,19 @@ def versions(server: Server) -> dict[str, str]:
     def says(*command: object) -> str:
         return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout.strip()
 
-    graphile = json.loads((GRAPHILE / "node_modules/graphile-worker/package.json").read_text())["version"]
-    crates = tomllib.loads((HERE / "graphile-rust/Cargo.lock").read_text())["package"]
-    graphile_rust = next(crate["version"] for crate in crates if crate["name"] == "graphile_worker")
+    def package(name: str) -> str:
+        return json.loads((PEERS_NODE / "node_modules" / name / "package.json").read_text())["version"]
+
+    crates = {crate["name"]: crate["version"] for crate in tomllib.loads((HERE / "peers-rust/Cargo.lock").read_text())["package"]}
+    node = f"Node {package('node')}"
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     return {
         "pgq-host": f"{says(BINARY, '--version').split()[-1]}" + (f" (commit {commit})" if commit else ""),
         "PgQueuer": f"{metadata.version('pgqueuer')}, asyncpg {metadata.version('asyncpg')}, Python {platform.python_version()}",
-        "graphile-worker": f"{graphile}, Node {says('node', '--version').lstrip('v')}",
-        "graphile_worker (Rust)": graphile_rust,
+        "pg-boss": f"{package('pg-boss')}, {node}",
+        "graphile-worker": f"{package('graphile-worker')}, {node}",
+        "River (Rust)": crates["riverqueue"],
+        "graphile_worker (Rust)": crates["graphile_worker"],
         "PostgreSQL": f"{server.version}, default settings (fsync on)",
     }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 WORKER_CPU = "CPU s per 1,000 jobs: worker"
 SERVER_CPU = "CPU s per 1,000 jobs: PostgreSQL"
+BOTH_CPU = "CPU s per 1,000 jobs: both"
 
 
 @dataclass
@@ -52,16 +53,14 @@ def table(run: Run) -> str:
 
 def ratios(run: Run) -> str:
     """The medians of pgq-host as a multiple of those of each other peer."""
-    pairs = [(ours, other) for ours in run.ours for other in run.names if other not in run.ours]
-    lines = [["ratio of medians", *(f"{ours} / {other}" for ours, other in pairs)]]
-    for what in dict.fromkeys(what for name in run.names for what in run.figures[name]):
-        cells = []
-        for ours, other in pairs:
-            mine, theirs = run.median(ours, what), run.median(other, what)
-            cells.append(f"{mine / theirs:.2f}" if mine and theirs else "")
-        if any(cells):
-            lines.append([what, *cells])
-    return markdown(lines)
+    figures = list(dict.fromkeys(what for name in run.names for what in run.figures[name]))
+    rows = []
+    for ours, other in ((ours, other) for ours in run.ours for other in run.names if other not in run.ours):
+        medians = [(run.median(ours, what), run.median(other, what)) for what in figures]
+        rows.append([f"{ours} / {other}", *(f"{mine / theirs:.2f}" if mine and theirs else "" for mine, theirs in medians)])
+    # Figures that no other peer has, such as the start of the process, have no ratio.
+    kept = [0, *(column for column in range(1, len(figures) + 1) if any(row[column] for row in rows))]
+    return markdown([[line[column] for column in kept] for line in [["ratio of medians", *figures], *rows]])
 
 
 def claims(run: Run) -> str:
@@ -150,21 +149,26 @@ accounted for: the run ends with an error unless every job ran once.
   batch of 10 and with one of 500. graphile-worker: a task that does nothing, with the configuration
   of its page about performance: 24 jobs at a time, `localQueue` of 500, `completeJobBatchDelay` and
   `failJobBatchDelay` 0. graphile_worker: a native task in Rust that does nothing, 24 at a time, a
-  local queue of 500, and batch delays of 5 ms, as in its documentation. pgq-host: `run` with all
-  defaults, and a Rust plugin that reads its payload and returns, in a new instance for every job
-  ("fresh") or in instances that are kept ("reuse").
-- **What each keeps.** PgQueuer and pgq-host log every transition of a job. graphile-worker (Node
-  and Rust) has no history. That is most of the difference in WAL.
-- **jobs/s**: from the first claim to the last recorded outcome, by the log's times. graphile-worker
-  has no log: from the first call of the task until its `runOnce` ends, which includes the end of
-  its pool; for the one in Rust, until its rows are gone.
+  local queue of 500, and batch delays of 5 ms, as in its documentation. pg-boss: a handler that does
+  nothing with two batches of 500 at a time, fetched while they come full, woken by notifications.
+  River: its client in Rust with a native worker that does nothing, 2,000 at a time, and fetches 2 ms
+  apart, as in its own benchmark. pgq-host: `run` with all defaults, and a Rust plugin that reads
+  its payload and returns, in a new instance for every job ("fresh") or in instances that are kept
+  ("reuse"); "no history" is `--history none`.
+- **What each keeps.** PgQueuer and pgq-host log every transition of a job. River and pg-boss keep
+  the row of a completed job for a day or a week, with the times of its last attempt. graphile-worker
+  (Node and Rust) and pgq-host with `--history none` keep nothing. That is most of the difference in
+  WAL.
+- **jobs/s**: from the first claim to the last recorded outcome, by the log's times. The others have
+  no log: from the first call of the task until all rows are completed or gone and the worker has
+  stopped; for pgq-host without history, from `ready` to `stopped`.
 - **CPU**: processor time of the worker from its start to its exit (`wait4`), start included, and of
   all processes of PostgreSQL over the same time.
 - **WAL**: the difference of the log's end position, after a checkpoint. Counting the log into the
   statistics, which PgQueuer and pgq-host do about every 30 s, is hardly included.
 - **ms until**: {run.latency_jobs} single jobs a round at an idle worker, 100 a second, from the
   beginning of the INSERT's transaction. `claimed` is the beginning of the claim's transaction; for
-  both graphile workers, the call of the task, which comes a little later. `done` is the beginning
+  peers without a log, the call of the task, which comes a little later. `done` is the beginning
   of the transaction that records the outcome.
 - **RSS**: `peak` at the end of the drain, never less than what the run itself had when it started
   the process (36 MB); `idle` of a worker that has run one job.
@@ -224,4 +228,4 @@ def chart(run: Run) -> str:
         y += GAP - 14
     height = y - GAP + 30
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">'
-    return "\n".join([head, "<title>pgq-host beside PgQueuer and graphile-worker</title>", f"<style>{STYLE}</style>", *drawing, "</svg>\n"])
+    return "\n".join([head, "<title>pgq-host beside other queues</title>", f"<style>{STYLE}</style>", *drawing, "</svg>\n"])

@@ -1,0 +1,56 @@
+//! River's side of drain.py, its client in Rust: one native worker that does nothing.
+//!
+//! `install` runs its migrations, `enqueue N` inserts N jobs by its own bulk insert, `drain` ends when the queue is empty, `serve` at SIGTERM.
+
+use std::time::Duration;
+
+use pgq_host_benchmarks_peers::{Error, Payload, called, drained, report, terminated};
+use riverqueue::migrate::PostgresMigrator;
+use riverqueue::{BoxError, Client, Job, JobArgs, QueueConfig, WorkContext, WorkOutcome, Workers};
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgPoolOptions;
+
+#[derive(Clone, Debug, Deserialize, JobArgs, Serialize)]
+#[river(kind = "hello")]
+struct Hello {
+    #[serde(flatten)]
+    payload: Payload,
+}
+
+async fn hello(_context: WorkContext, job: Job<Hello>) -> Result<WorkOutcome, BoxError> {
+    called(&job.args.payload);
+    Ok(WorkOutcome::Complete)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let mut arguments = std::env::args().skip(1);
+    let mode = arguments.next().unwrap_or_default();
+    let pool = PgPoolOptions::new().max_connections(25).connect(&std::env::var("PGDSN")?).await?;
+    if mode == "install" {
+        PostgresMigrator::new(pool).migrate_up().await?;
+        return Ok(());
+    }
+    let mut workers = Workers::new();
+    workers.add_fn(hello)?;
+    // The settings with which River measures itself: many workers, and fetches that follow each other closely.
+    let queue = QueueConfig::new(2_000).with_fetch_poll_interval(Duration::from_millis(20));
+    let client = Client::builder(pool.clone())
+        .fetch_cooldown(Duration::from_millis(2))
+        .workers(workers)
+        .queue("default", queue)
+        .build()?;
+    if mode == "enqueue" {
+        let jobs: usize = arguments.next().ok_or("how many?")?.parse()?;
+        let payload = Payload { name: "x".to_owned(), at: None };
+        client.insert_many(vec![Hello { payload }; jobs]).await?;
+        return Ok(());
+    }
+    let mut run = client.start()?;
+    match mode.as_str() {
+        "drain" => drained(&pool, "SELECT count(*) FROM river_job WHERE state <> 'completed'").await?,
+        _ => terminated().await?,
+    }
+    run.stop().await?;
+    report()
+}
