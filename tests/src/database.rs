@@ -160,11 +160,19 @@ impl Database {
         .await;
     }
 
-    /// Wait until no job is queued or running.
+    /// Wait until no job is queued or running. Gives up when none of them ends for as long as
+    /// [`PATIENCE`](crate::PATIENCE).
     pub async fn wait_until_done(&self) {
-        eventually("no job is queued or picked", async || {
-            self.count("SELECT count(*) FROM pgqueuer WHERE status <> 'failed'").await == 0
-        })
-        .await;
+        let left = async || self.count("SELECT count(*) FROM pgqueuer WHERE status <> 'failed'").await;
+        let mut before = left().await;
+        while before > 0 {
+            let mut now = before;
+            eventually(&format!("one of {before} jobs that are queued or picked ends"), async || {
+                now = left().await;
+                now != before
+            })
+            .await;
+            before = now;
+        }
     }
 }

@@ -34,8 +34,9 @@ pub use versions::postgres;
 
 use std::time::{Duration, Instant};
 
-/// The longest time that a test waits for a condition.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest time that a test waits for a condition. Guests that compute for long run at a low
+/// priority, so beside other busy processes each of them has a twentieth of a core.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Try until it holds. Panics with `what` after [`PATIENCE`].
 pub async fn eventually<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
