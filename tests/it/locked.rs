@@ -217,6 +217,22 @@ async fn no_job_is_in_a_claim_twice() {
     assert_eq!(got, jobs);
 }
 
+/// Claims from the cursor pass over rows that were ever locked without a write. Here these are all
+/// rows but a few.
+#[tokio::test]
+async fn rows_with_the_mark_of_a_lock_that_is_gone_are_claimed_like_others() {
+    let (database, plugins) = new().await;
+    let jobs = database.enqueue_many("echo", 3_000, "x").await.len() as i64;
+    let mut transaction = database.pool().begin().await.unwrap();
+    let lock = "SELECT id FROM pgqueuer ORDER BY id OFFSET 100 FOR UPDATE";
+    assert_eq!(transaction.fetch_all(lock).await.unwrap().len() as i64, jobs - 100);
+    transaction.rollback().await.unwrap();
+    let mut host = Host::spawn(&database, &plugins, &["--mode", "drain", "--max-concurrent-tasks", "50"]);
+    assert_eq!(host.ended().await.code(), Some(0));
+    let log = "SELECT count(*) FROM pgqueuer_log WHERE status = 'successful'";
+    assert_eq!((database.count(log).await, database.count("SELECT count(*) FROM pgqueuer").await), (jobs, 0));
+}
+
 #[tokio::test]
 async fn what_another_has_taken_since_is_recorded_by_the_other() {
     let (database, plugins) = new().await;

@@ -51,7 +51,11 @@ pub(super) enum Taking<'t> {
 /// Where in the queue a claim begins.
 #[derive(Debug, Clone, Copy)]
 enum Begin {
-    Behind(Position),
+    Behind {
+        position: Position,
+        /// Whether to look at rows that somebody has locked, now or before.
+        looks_at_locked: bool,
+    },
     Front {
         /// The least priority.
         least: i32,
@@ -92,7 +96,8 @@ impl Queue {
         let mut claimed = Claimed::default();
         let position = cursor.position();
         if let Some(position) = position.filter(|position| position.priority >= least) {
-            claimed = self.claim_by(taking, from_cursor, entrypoints, max, Begin::Behind(position)).await?;
+            let begin = Begin::Behind { position, looks_at_locked: cursor.looks_at_locked() };
+            claimed = self.claim_by(taking, from_cursor, entrypoints, max, begin).await?;
             if !claimed.too_heavy {
                 cursor.advance(&claimed.jobs);
             }
@@ -120,7 +125,11 @@ impl Queue {
         // What was passed over for its bytes stands before what was taken: the next claim must find
         // it.
         let taken = if scanned.too_heavy { &[] } else { &*scanned.jobs };
-        cursor.scanned(asked.elapsed(), taken, scanned.len() == left || scanned.too_many);
+        let is_full = scanned.len() == left || scanned.too_many;
+        if let Some(position) = position.filter(|_| is_full && claimed.is_empty()) {
+            cursor.found_nothing(position, &scanned.jobs);
+        }
+        cursor.scanned(asked.elapsed(), taken, is_full);
         claimed.join(scanned);
         Ok(claimed)
     }
@@ -139,10 +148,14 @@ impl Queue {
             let query = sqlx::query(sql.clone()).bind(texts).bind(i64::try_from(max).unwrap_or(i64::MAX)).bind(self.me);
             let query = bounded(query, reserved, bodies);
             let query = match begin {
-                Begin::Behind(position) => query.bind(position.priority).bind(position.after),
+                Begin::Behind { position, .. } => query.bind(position.priority).bind(position.after),
                 Begin::Front { least } => query.bind(least),
             };
-            query.bind(self.history.claims_unlogged())
+            let query = query.bind(self.history.claims_unlogged());
+            match begin {
+                Begin::Behind { looks_at_locked, .. } => query.bind(looks_at_locked),
+                Begin::Front { .. } => query,
+            }
         };
         match taking {
             Taking::Mark => {

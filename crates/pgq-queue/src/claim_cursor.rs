@@ -16,6 +16,10 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// A full scan that takes less is repeated whenever there is room for more jobs than stand after
 /// the cursor.
 const CHEAP: Duration = Duration::from_millis(50);
+/// How long claims from the cursor look at rows with a mark of a lock, once a full scan has found
+/// such rows to be free. Usually only killed hosts leave marks, on some hundred rows. A transaction
+/// that was rolled back may have left them on all, and each claim would pass over all of them.
+const LOOKS_AT_LOCKED: Duration = Duration::from_secs(60);
 
 /// A position in the order of claims: jobs of this priority, after this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,11 @@ pub(super) struct Position {
 }
 
 impl Position {
+    /// Whether a claim that begins here comes across this job.
+    fn is_before(self, job: &Job) -> bool {
+        job.priority == self.priority && job.id > self.after
+    }
+
     fn last_of(jobs: &[Job]) -> Option<Position> {
         let priority = jobs.iter().map(|job| job.priority).min()?;
         let after = jobs.iter().filter(|job| job.priority == priority).map(|job| job.id).max()?;
@@ -34,7 +43,10 @@ impl Position {
 
 /// What a worker remembers between its claims.
 #[derive(Debug, Default)]
-pub(super) struct ClaimCursor(Mutex<Option<Resume>>);
+pub(super) struct ClaimCursor {
+    resume: Mutex<Option<Resume>>,
+    looks_at_locked_until: Mutex<Option<Instant>>,
+}
 
 /// What the last full scan found.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +60,23 @@ struct Resume {
 
 impl ClaimCursor {
     fn lock(&self) -> MutexGuard<'_, Option<Resume>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.resume.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn looks_at_locked_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.looks_at_locked_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether claims from the cursor look at rows that somebody has locked, now or before.
+    pub(super) fn looks_at_locked(&self) -> bool {
+        self.looks_at_locked_until().is_some_and(|until| Instant::now() < until)
+    }
+
+    /// A claim from this position found nothing, and then a full scan as much as was asked for.
+    pub(super) fn found_nothing(&self, position: Position, found: &[Job]) {
+        if found.iter().any(|job| position.is_before(job)) {
+            *self.looks_at_locked_until() = Some(Instant::now() + LOOKS_AT_LOCKED);
+        }
     }
 
     /// Where to resume; `None`: a full scan is due.
@@ -137,6 +165,16 @@ mod tests {
         cursor.scanned(SOME, &jobs(&[(0, 14)]), true);
         cursor.forget();
         assert_eq!(cursor.position(), None);
+    }
+
+    #[test]
+    fn claims_look_at_rows_with_marks_of_locks_once_such_rows_were_free() {
+        let cursor = ClaimCursor::default();
+        let position = Position { priority: 0, after: 8 };
+        cursor.found_nothing(position, &jobs(&[(5, 9), (0, 7)]));
+        assert!(!cursor.looks_at_locked(), "these stand before the cursor");
+        cursor.found_nothing(position, &jobs(&[(0, 7), (0, 9)]));
+        assert!(cursor.looks_at_locked());
     }
 
     #[test]

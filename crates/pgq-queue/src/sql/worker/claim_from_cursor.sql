@@ -10,6 +10,7 @@
 -- $7 integer   priority of the job that was claimed last
 -- $8 bigint    its id
 -- $9 text[]    entrypoints whose claims are not logged
+-- $10 boolean  whether to look at rows that somebody has locked, now or before
 --
 -- One row for each job, in the order in which they are to run; a single row without one where nothing was claimed.
 -- `too_heavy` and `too_many` count the jobs that were left because this host holds too many bytes, or because one
@@ -21,6 +22,9 @@ WITH /* IF marked */ /* ELSE fleet AS MATERIALIZED (
            /* IF marked */ /* ELSE , entrypoint, payload, headers, attempts, created, updated, execute_after */
     FROM pgqueuer
     WHERE /* IF marked */ /* ELSE (SELECT NOT is_wary FROM fleet) AND */ status = 'queued' AND entrypoint = ANY($1) AND execute_after <= now() AND priority = $7 AND id > $8
+      -- To find a row locked costs as much as to claim it. In a fleet most of the next rows are: xmax tells of it for
+      -- free. A transaction that ended without a write leaves its mark there as well; a full scan claims such rows.
+      AND ($10::boolean OR xmax = '0')
     ORDER BY priority DESC, id ASC
     LIMIT $2
     FOR UPDATE SKIP LOCKED
