@@ -105,7 +105,9 @@ async fn an_entrypoint_that_the_encoding_lacks_does_not_affect_others() {
     let id = database.enqueue("caf\u{e9}", "x").await;
     let names: [Arc<str>; 2] = ["\u{2603}".into(), "caf\u{e9}".into()];
     let second = std::time::Duration::from_secs(1);
-    assert!(queue.next_due(names.iter().map(|name| (&**name, second))).await.unwrap().is_some_and(|due| due < second));
+    assert!(
+        queue.next_due(names.iter().map(|name| (&**name, Some(second)))).await.unwrap().is_some_and(|due| due < second)
+    );
     assert!(queue.has_work(&names).await.unwrap());
     let limited = ConcurrencyLimit { entrypoint: Arc::clone(&names[0]), concurrency: 1 };
     assert!(queue.claim_limited(&limited, 1).await.unwrap().is_empty());

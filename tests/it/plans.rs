@@ -57,18 +57,21 @@ async fn a_worker_does_not_sleep_past_a_job_that_becomes_due_just_after_a_claim(
     let queue = database.queue();
     let second = std::time::Duration::from_secs(1);
     assert_eq!(
-        queue.next_due([("echo", 10 * second)]).await.unwrap(),
+        queue.next_due([("echo", Some(10 * second))]).await.unwrap(),
         Some(std::time::Duration::ZERO),
         "it became due since the look"
     );
     database.execute("UPDATE pgqueuer SET execute_after = clock_timestamp() - interval '1 hour'").await;
     assert_eq!(
-        queue.next_due([("echo", second)]).await.unwrap(),
+        queue.next_due([("echo", Some(second))]).await.unwrap(),
         None,
         "the look saw it, and left it for another reason"
     );
+    assert_eq!(queue.next_due([("echo", None)]).await.unwrap(), Some(std::time::Duration::ZERO), "a poll sees all");
+    database.execute("UPDATE pgqueuer SET execute_after = '-infinity'").await;
+    assert_eq!(queue.next_due([("echo", None)]).await.unwrap(), Some(std::time::Duration::ZERO));
     database.execute("UPDATE pgqueuer SET execute_after = clock_timestamp() + interval '1 hour'").await;
-    assert!(queue.next_due([("echo", second)]).await.unwrap().unwrap() > 3_000 * second);
+    assert!(queue.next_due([("echo", Some(second))]).await.unwrap().unwrap() > 3_000 * second);
 }
 
 #[tokio::test]

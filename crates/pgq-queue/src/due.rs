@@ -23,17 +23,17 @@ impl Queue {
     /// until that will be made.
     ///
     /// `back`, per entrypoint: how far back to include jobs that became due after the last claim
-    /// began, which it may have missed. It needs room for the time that this question takes, and an
-    /// end: the index is full of jobs that were due once.
+    /// began, which it may have missed. It needs room for the time that this question takes. `None`,
+    /// for all that are due, is as expensive as a claim: the index is full of jobs that were due once.
     pub async fn next_due<'a>(
         &self,
-        back: impl IntoIterator<Item = (&'a str, Duration)>,
+        back: impl IntoIterator<Item = (&'a str, Option<Duration>)>,
     ) -> sqlx::Result<Option<Duration>> {
         if let Some(wait) = self.lock_cursor.retry_after().or_else(|| self.cursor.retry_after()) {
             return Ok(Some(wait));
         }
-        let (entrypoints, back): (Vec<Cow<'_, str>>, Vec<i64>) =
-            back.into_iter().map(|(entrypoint, back)| (self.charset.name(entrypoint), millis(back))).unzip();
+        let (entrypoints, back): (Vec<Cow<'_, str>>, Vec<Option<i64>>) =
+            back.into_iter().map(|(entrypoint, back)| (self.charset.name(entrypoint), back.map(millis))).unzip();
         let ms: Option<i64> =
             sqlx::query_scalar(self.sql.next_due.clone()).bind(entrypoints).bind(back).fetch_one(&self.pool).await?;
         Ok(ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))

@@ -24,18 +24,19 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    /// How far to look back for jobs that became due since the last claim began. A due job without
-    /// a limit that was left is claimed next, so finding it does no harm. One with a limit may wait
-    /// for a slot, and one on trial for its turn: that is no reason to claim again.
-    pub(super) fn back(&self, since_look: Duration) -> impl Iterator<Item = (&str, Duration)> {
+    /// How far to look back for jobs that became due since the last claim began; `None`: without end. A
+    /// due job without a limit that was left is claimed next, so finding it does no harm. One with a
+    /// limit may wait for a slot, and one on trial for its turn: that is no reason to claim again.
+    pub(super) fn back(&self, since_look: Option<Duration>) -> impl Iterator<Item = (&str, Option<Duration>)> {
+        let back = move |more: Duration| since_look.map(|since| since + more);
         let unlimited =
-            self.unlimited.iter().chain(&self.locked).map(move |entrypoint| (&**entrypoint, since_look + LOOK_BACK));
+            self.unlimited.iter().chain(&self.locked).map(move |entrypoint| (&**entrypoint, back(LOOK_BACK)));
         let limited = self
             .limited
             .iter()
             .map(|(limited, _)| &limited.entrypoint)
             .chain(self.few.iter().map(|(entrypoint, _)| entrypoint));
-        unlimited.chain(limited.map(move |entrypoint| (&**entrypoint, since_look + LOOK_BACK_LIMITED)))
+        unlimited.chain(limited.map(move |entrypoint| (&**entrypoint, back(LOOK_BACK_LIMITED))))
     }
 
     /// Whether more may be claimed once a run ends.

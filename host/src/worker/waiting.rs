@@ -112,22 +112,30 @@ impl Worker {
         {
             return Ok(Some(ended));
         }
-        let next_due = if targets.all.is_empty() {
-            None
-        } else {
-            self.watchdog.ask(self.queue.next_due(targets.back(look_began.elapsed()))).await?
-        };
         let longest =
             if draining { self.settings.dequeue_timeout.min(drain::POLL) } else { self.settings.dequeue_timeout };
-        let poll = longest.mul_f64(0.8 + fastrand::f64() / 5.0);
         // What is due now may be what this host has just locked.
         let least = if self.batches.are_empty() { MIN_WAIT } else { OWN_LOCKS };
-        let until = Instant::now() + next_due.map_or(poll, |due| due.max(least).min(poll));
+        let poll = || longest.mul_f64(0.8 + fastrand::f64() / 5.0);
+        let (mut poll_in, mut next_due) = (poll(), self.next_due(targets, Some(look_began.elapsed())).await?);
+        let mut slept_from = Instant::now();
         loop {
+            let is_poll = next_due.is_none_or(|due| due > poll_in);
+            let until = slept_from + next_due.map_or(poll_in, |due| due.max(least).min(poll_in));
             let mut heard = Heard::default();
             tokio::select! {
                 () = self.stop.cancelled() => return Ok(Some(Ended::Stopped)),
-                () = tokio::time::sleep_until(until) => return Ok(None),
+                () = tokio::time::sleep_until(until) => {
+                    if !is_poll || draining || targets.all.is_empty() {
+                        return Ok(None);
+                    }
+                    // One statement instead of a claim for each kind of entrypoint.
+                    next_due = self.next_due(targets, None).await?;
+                    if next_due.is_some_and(|due| due.is_zero()) {
+                        return Ok(None);
+                    }
+                    (poll_in, slept_from) = (poll(), Instant::now());
+                }
                 Ok(()) = self.plugins.changed() => return Ok(None),
                 Some(event) = self.events.recv() => self.hear(event, !targets.limited.is_empty(), &mut heard),
                 // The end of a run may let the next trial begin.
@@ -141,6 +149,15 @@ impl Worker {
                 return Ok(None);
             }
         }
+    }
+
+    /// Time until the next job is due. Zero: one is due already, and became so within this time;
+    /// `None`: whenever.
+    async fn next_due(&self, targets: &Targets, since: Option<Duration>) -> sqlx::Result<Option<Duration>> {
+        if targets.all.is_empty() {
+            return Ok(None);
+        }
+        self.watchdog.ask(self.queue.next_due(targets.back(since))).await
     }
 
     fn hear(&self, event: Event, slots_matter: bool, heard: &mut Heard) {
