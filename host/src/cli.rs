@@ -101,6 +101,7 @@ enum Command {
         max_memory: usize,
         #[arg(action = clap::ArgAction::Set)]
         pooled: bool,
+        effort: wasm::Effort,
     },
     /// `run` for the bench. Ends when the bench does.
     #[command(name = pgq_bench::WORKER_VERB, hide = true)]
@@ -183,7 +184,7 @@ impl Cli {
             Command::Durability(args) => schema::durability(&self.database, args).await,
             Command::Autovac(args) => schema::autovac(&self.database, args).await,
             Command::Grant(args) => schema::grant(&self.database, args).await,
-            Command::CompileComponent { max_instances, max_memory, pooled } => wasm::compile_as_child(
+            Command::CompileComponent { max_instances, max_memory, pooled, effort } => wasm::compile_as_child(
                 &wasm::EngineSettings {
                     max_instances,
                     max_memory,
@@ -191,6 +192,7 @@ impl Cli {
                     compile_timeout: None,
                 },
                 pooled,
+                effort,
             ),
             Command::Sql(command) => sql::run(&self.database, command),
         }

@@ -10,12 +10,13 @@ pub use name::{NameError, PluginName};
 pub use sdk::{Sdk, SdkError};
 
 /// The path of each file, and its text before the placeholders are filled in.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("Cargo.toml", include_str!("scaffold/template/Cargo.toml.in")),
     ("src/lib.rs", include_str!("scaffold/template/lib.rs")),
     ("README.md", include_str!("scaffold/template/README.md")),
     ("payload.json", include_str!("scaffold/template/payload.json")),
     ("rust-toolchain.toml", include_str!("scaffold/template/rust-toolchain.toml")),
+    (".cargo/config.toml", include_str!("scaffold/template/cargo-config.toml")),
     (".gitignore", include_str!("scaffold/template/gitignore")),
 ];
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use crate::bindings::pgq::plugin::registry;
+use crate::declaration::Object;
 use crate::handler::{BoxedBatchHandler, BoxedHandler, Handler};
 use crate::millis::millis;
 use crate::{Failure, Job, Outcome, Reply, Result};
@@ -57,7 +57,7 @@ struct Schedule {
     time_zone: Option<Cow<'static, str>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Backoff {
     initial: Duration,
     multiplier: f64,
@@ -219,39 +219,45 @@ impl Entrypoint {
         self.options.max_attempts
     }
 
-    pub(crate) fn register(&self, registrar: &registry::Registrar) {
-        let entrypoint = registrar.entrypoint(&self.name);
+    pub(crate) fn declaration(&self) -> Object {
         let options = &self.options;
-        if let Some(attempts) = options.max_attempts {
-            entrypoint.max_attempts(attempts);
-        }
-        if let Some(backoff) = &options.backoff {
-            let (initial, max) = (millis(backoff.initial), millis(backoff.max));
-            entrypoint.backoff(initial, backoff.multiplier, max);
-        }
-        if let Some(timeout) = options.timeout {
-            entrypoint.timeout(millis(timeout));
-        }
-        if let Some(bytes) = options.memory {
-            entrypoint.memory(bytes);
-        }
-        if let Some(limit) = options.concurrency {
-            entrypoint.concurrency(limit);
-        }
-        if let Some(jobs) = options.reuse {
-            entrypoint.reuse(jobs);
-        }
-        if let Some(jobs) = options.batch {
-            entrypoint.batch(jobs);
+        let mut declaration = Object::new()
+            .text("name", &self.name)
+            .number("max-attempts", options.max_attempts)
+            .number("timeout-ms", options.timeout.map(millis))
+            .number("memory", options.memory)
+            .number("concurrency", options.concurrency)
+            .number("reuse", options.reuse)
+            .number("batch", options.batch);
+        if let Some(Backoff { initial, multiplier, max }) = options.backoff {
+            let backoff = Object::new()
+                .number("initial-ms", Some(millis(initial)))
+                .factor("multiplier", multiplier)
+                .number("max-ms", Some(millis(max)));
+            declaration = declaration.object("backoff", backoff);
         }
         if let Some(action) = options.on_failure {
-            entrypoint.on_failure(action.into());
+            declaration = declaration.text("on-failure", action.name());
         }
-        for schedule in &options.schedules {
-            match &schedule.time_zone {
-                None => entrypoint.schedule(&schedule.expression),
-                Some(time_zone) => entrypoint.schedule_in(&schedule.expression, time_zone),
-            }
+        declaration.objects("schedules", options.schedules.iter().map(Schedule::declaration))
+    }
+}
+
+impl Schedule {
+    fn declaration(&self) -> Object {
+        let schedule = Object::new().text("expression", &self.expression);
+        match &self.time_zone {
+            None => schedule,
+            Some(time_zone) => schedule.text("time-zone", time_zone),
+        }
+    }
+}
+
+impl OnFailure {
+    fn name(self) -> &'static str {
+        match self {
+            OnFailure::Hold => "hold",
+            OnFailure::Delete => "delete",
         }
     }
 }
@@ -259,14 +265,5 @@ impl Entrypoint {
 impl fmt::Debug for Entrypoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entrypoint").field("name", &self.name).field("options", &self.options).finish_non_exhaustive()
-    }
-}
-
-impl From<OnFailure> for registry::OnFailure {
-    fn from(action: OnFailure) -> Self {
-        match action {
-            OnFailure::Hold => Self::Hold,
-            OnFailure::Delete => Self::Delete,
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Connects the component's exports to [`Plugin`].
 
 use crate::bindings::pgq::plugin::{jobs, registry};
+use crate::host_job::HostJob;
 use crate::{Job, Plugin};
 
 /// Export a plugin: the one line that turns a crate into a component.
@@ -55,15 +56,16 @@ macro_rules! export {
 
 /// Tell the host what the plugin declares. The host collects the mistakes.
 pub fn register(plugin: &Plugin, registrar: &registry::Registrar) {
-    plugin.register(registrar);
+    plugin.declarations().for_each(|text| registrar.declare(&text));
 }
 
 pub fn handle(plugin: &Plugin, job: &jobs::Job) -> Result<jobs::Outcome, jobs::Failure> {
-    plugin.run(&Job::new(job)).map(Into::into).map_err(Into::into)
+    plugin.run(&Job::new(&HostJob::new(job))).map(Into::into).map_err(Into::into)
 }
 
 /// Run several jobs of one entrypoint.
 pub fn handle_batch(plugin: &Plugin, jobs: &[jobs::Job]) -> Vec<Result<jobs::Outcome, jobs::Failure>> {
+    let jobs: Vec<HostJob<'_>> = jobs.iter().map(HostJob::new).collect();
     let jobs: Vec<Job<'_>> = jobs.iter().map(|job| Job::new(job)).collect();
     plugin.run_batch(&jobs).into_iter().map(|result| result.map(Into::into).map_err(Into::into)).collect()
 }

@@ -2,11 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::bindings::pgq::plugin::jobs;
-
 /// The job that a handler runs, for the duration of that call.
 ///
-/// Every accessor asks the host and copies the answer, so read a large payload only once.
+/// The payload and the headers are copied out of the host each time, so read a large payload only
+/// once.
 pub struct Job<'call> {
     source: &'call dyn Source,
 }
@@ -61,6 +60,10 @@ impl<'call> Job<'call> {
     /// The name under which the job was enqueued.
     #[must_use]
     pub fn entrypoint(&self) -> String {
+        self.source.entrypoint().to_owned()
+    }
+
+    pub(crate) fn entrypoint_name(&self) -> &'call str {
         self.source.entrypoint()
     }
 
@@ -106,7 +109,8 @@ impl<'call> Job<'call> {
     /// One header. A string is returned as its text, any other JSON value as JSON.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
-        self.source.header(name)
+        let mut found = self.headers().into_iter().rev().filter(|(known, _)| known == name);
+        found.next().map(|(_, value)| value)
     }
 
     /// All headers, in the form of [`header`](Self::header).
@@ -135,65 +139,13 @@ impl<'call> Job<'call> {
 /// Where a job's data comes from: the host, or a test.
 pub(crate) trait Source {
     fn id(&self) -> i64;
-    fn entrypoint(&self) -> String;
+    fn entrypoint(&self) -> &str;
     fn attempt(&self) -> u32;
     fn max_attempts(&self) -> u32;
     fn priority(&self) -> i32;
     fn created_ms(&self) -> u64;
     fn payload(&self) -> Option<Vec<u8>>;
-    fn header(&self, name: &str) -> Option<String>;
     fn headers(&self) -> Vec<(String, String)>;
     fn time_left_ms(&self) -> u64;
     fn heartbeat(&self) -> Directive;
-}
-
-impl Source for jobs::Job {
-    fn id(&self) -> i64 {
-        jobs::Job::id(self)
-    }
-
-    fn entrypoint(&self) -> String {
-        jobs::Job::entrypoint(self)
-    }
-
-    fn attempt(&self) -> u32 {
-        jobs::Job::attempt(self)
-    }
-
-    fn max_attempts(&self) -> u32 {
-        jobs::Job::max_attempts(self)
-    }
-
-    fn priority(&self) -> i32 {
-        jobs::Job::priority(self)
-    }
-
-    fn created_ms(&self) -> u64 {
-        jobs::Job::created(self)
-    }
-
-    fn payload(&self) -> Option<Vec<u8>> {
-        jobs::Job::payload(self)
-    }
-
-    fn header(&self, name: &str) -> Option<String> {
-        jobs::Job::header(self, name)
-    }
-
-    fn headers(&self) -> Vec<(String, String)> {
-        jobs::Job::headers(self)
-    }
-
-    fn time_left_ms(&self) -> u64 {
-        jobs::Job::time_left(self)
-    }
-
-    fn heartbeat(&self) -> Directive {
-        match jobs::Job::heartbeat(self) {
-            jobs::Directive::Proceed => Directive::Proceed,
-            jobs::Directive::Cancelled => Directive::Cancelled,
-            jobs::Directive::ShuttingDown => Directive::ShuttingDown,
-            jobs::Directive::LeaseLost => Directive::LeaseLost,
-        }
-    }
 }

@@ -77,6 +77,7 @@
 
 #[doc(hidden)] // for what `export!` expands to
 pub mod bindings;
+mod declaration;
 mod enqueue;
 mod enqueued;
 mod entrypoint;
@@ -84,6 +85,7 @@ mod export;
 mod failure;
 mod handler;
 mod host;
+mod host_job;
 mod job;
 pub mod log;
 mod millis;

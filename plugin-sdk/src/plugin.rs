@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::bindings::pgq::plugin::registry::Registrar;
+use crate::declaration::Object;
 use crate::{Entrypoint, Failure, Job, Outcome, Result};
 
 /// The plugin's declarations and its handlers.
@@ -101,34 +101,25 @@ impl Plugin {
         self
     }
 
-    pub(crate) fn register(&self, registrar: &Registrar) {
-        registrar.plugin(&self.name, &self.version);
-        for entrypoint in &self.entrypoints {
-            entrypoint.register(registrar);
-        }
-        for origin in &self.http {
-            registrar.needs_http(origin);
-        }
-        for key in &self.config {
-            registrar.needs_config(key);
-        }
-        for name in &self.secrets {
-            registrar.needs_secret(name);
-        }
-        for name in &self.env {
-            registrar.needs_env(name);
-        }
-        for path in &self.directories {
-            registrar.needs_directory(path);
-        }
-        for entrypoint in &self.enqueue {
-            registrar.needs_enqueue(entrypoint);
-        }
+    /// The texts that declare it: one for itself and one for each entrypoint, because a text has a
+    /// largest size.
+    pub(crate) fn declarations(&self) -> impl Iterator<Item = String> + '_ {
+        let needs = Object::new()
+            .texts("http", &self.http)
+            .texts("config", &self.config)
+            .texts("secret", &self.secrets)
+            .texts("env", &self.env)
+            .texts("directory", &self.directories)
+            .texts("enqueue", &self.enqueue);
+        let plugin = Object::new().text("name", &self.name).text("version", &self.version).object("needs", needs);
+        let entrypoint =
+            |entrypoint: &Entrypoint| Object::new().objects("entrypoints", std::iter::once(entrypoint.declaration()));
+        std::iter::once(plugin).chain(self.entrypoints.iter().map(entrypoint)).map(Object::finish)
     }
 
     pub(crate) fn run(&self, job: &Job) -> Result<Outcome> {
-        let name = job.entrypoint();
-        match self.find(&name) {
+        let name = job.entrypoint_name();
+        match self.find(name) {
             Some(entrypoint) => entrypoint.run(job),
             // The host only passes jobs of declared entrypoints. If it did not, retrying would not
             // help: this component would not serve the job the next time either.
@@ -141,7 +132,7 @@ impl Plugin {
 
     /// Run jobs of one entrypoint.
     pub(crate) fn run_batch(&self, jobs: &[Job]) -> Vec<Result<Outcome>> {
-        match jobs.first().and_then(|job| self.find(&job.entrypoint())) {
+        match jobs.first().and_then(|job| self.find(job.entrypoint_name())) {
             Some(entrypoint) => entrypoint.run_batch(jobs),
             None => jobs.iter().map(|job| self.run(job)).collect(),
         }

@@ -47,6 +47,7 @@ mod pooling;
 mod presence;
 mod producers;
 mod publications;
+mod quick_code;
 mod reload;
 mod reuse;
 mod rolling;

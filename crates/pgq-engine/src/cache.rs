@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::compiler::CompileError;
+use super::effort::Effort;
 use super::engine::Engine;
 
 /// Files that nobody has loaded for this long are deleted.
@@ -28,6 +29,7 @@ const DIGEST_BYTES: usize = 32;
 #[derive(Debug, Clone, Default)]
 pub struct CodeCache {
     folder: Option<PathBuf>,
+    quick_first: bool,
 }
 
 impl CodeCache {
@@ -46,7 +48,13 @@ impl CodeCache {
         make_private(folder)
             .with_context(|| format!("cannot use {} as the cache of compiled code", folder.display()))?;
         prune(folder);
-        Ok(CodeCache { folder: Some(folder.to_owned()) })
+        Ok(CodeCache { folder: Some(folder.to_owned()), quick_first: false })
+    }
+
+    /// The same cache. What is not in it is compiled quickly, to be [improved](super::improve)
+    /// later.
+    pub fn quick_first(&self) -> CodeCache {
+        CodeCache { folder: self.folder.clone(), quick_first: true }
     }
 
     /// The folder, if there is one.
@@ -57,30 +65,78 @@ impl CodeCache {
     /// The path of this component's compiled code, whether or not it exists. `None` without a
     /// folder.
     pub fn path(&self, engine: &Engine, wasm: &[u8]) -> Option<PathBuf> {
-        Some(self.folder.as_ref()?.join(format!("{}.cwasm", key(engine, wasm))))
+        self.file(&key(engine, wasm))
     }
 
     /// The component of these bytes: from the cache, or compiled now and stored. `tries` is how
-    /// often compiling it took too long.
-    pub(super) async fn component(&self, engine: &Engine, wasm: &[u8], tries: u32) -> Result<Component, CompileError> {
-        let Some(folder) = &self.folder else {
-            return load(engine, &engine.compiler().compile(wasm, tries).await?);
-        };
+    /// often compiling it took too long. Also returns whether its code is optimised.
+    pub(super) async fn component(
+        &self,
+        engine: &Engine,
+        wasm: &[u8],
+        tries: u32,
+    ) -> Result<(Component, bool), CompileError> {
         let key = key(engine, wasm);
-        let path = folder.join(format!("{key}.cwasm"));
-        match read_checked(&path, &key) {
+        if let Some(component) = self.stored(engine, &key) {
+            return Ok((component, true));
+        }
+        if !self.quick_first {
+            return Ok((self.compiled(engine, wasm, tries, Effort::Full, &key).await?, true));
+        }
+        let key = quick(&key);
+        let component = match self.stored(engine, &key) {
+            Some(component) => component,
+            None => self.compiled(engine, wasm, tries, Effort::Quick, &key).await?,
+        };
+        Ok((component, false))
+    }
+
+    /// The component with optimised code, compiled in the background if it is not in the cache.
+    /// Quick code of it is not needed any more.
+    pub(super) async fn improved(&self, engine: &Engine, wasm: &[u8], tries: u32) -> Result<Component, CompileError> {
+        let key = key(engine, wasm);
+        let component = match self.stored(engine, &key) {
+            Some(component) => component,
+            None => self.compiled(engine, wasm, tries, Effort::Background, &key).await?,
+        };
+        if let Some(path) = self.file(&quick(&key)) {
+            let _ = fs::remove_file(path);
+        }
+        Ok(component)
+    }
+
+    fn file(&self, key: &str) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(format!("{key}.cwasm")))
+    }
+
+    fn stored(&self, engine: &Engine, key: &str) -> Option<Component> {
+        let path = self.file(key)?;
+        match read_checked(&path, key) {
             Ok(Some(code)) => match load(engine, &code) {
                 Ok(component) => {
                     touch(&path);
-                    return Ok(component);
+                    return Some(component);
                 }
                 Err(error) => discard(&path, &error.to_string()),
             },
             Ok(None) => {}
             Err(error) => discard(&path, &format!("{error:#}")),
         }
-        let code = engine.compiler().compile(wasm, tries).await?;
-        if let Err(error) = write(folder, &path, &key, &code) {
+        None
+    }
+
+    async fn compiled(
+        &self,
+        engine: &Engine,
+        wasm: &[u8],
+        tries: u32,
+        effort: Effort,
+        key: &str,
+    ) -> Result<Component, CompileError> {
+        let code = engine.compiler().compile(wasm, tries, effort).await?;
+        if let (Some(folder), Some(path)) = (&self.folder, self.file(key))
+            && let Err(error) = write(folder, &path, key, &code)
+        {
             tracing::warn!(path = %path.display(), error = %format!("{error:#}"), "cannot store compiled code; the next start compiles again");
         }
         load(engine, &code)
@@ -108,6 +164,11 @@ fn key(engine: &Engine, wasm: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     engine.inner().precompile_compatibility_hash().hash(&mut hasher);
     format!("{}-{:016x}", crate::digest::hex(&Sha256::digest(wasm)), hasher.finish())
+}
+
+/// The key of the same component's quick code. Code of one effort is never taken for the other's.
+fn quick(key: &str) -> String {
+    format!("{key}-quick")
 }
 
 fn body_digest(key: &str, code: &[u8]) -> [u8; DIGEST_BYTES] {

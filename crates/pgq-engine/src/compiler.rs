@@ -18,8 +18,9 @@ use rustix::process::{Resource, Rlimit, Signal};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
+use super::effort::Effort;
 use super::engine_settings::EngineSettings;
 use memory::CompilerMemory;
 
@@ -37,7 +38,7 @@ const THREADS_PER_CORE: usize = 4;
 const MAX_THREADS: usize = 16;
 /// When a file that took too long is tried again, its time doubles, but no more than this many
 /// times.
-const MAX_DOUBLINGS: u32 = 3;
+pub(super) const MAX_DOUBLINGS: u32 = 3;
 /// The exit code for an invalid component: the system's code for wrong input.
 const INVALID: i32 = 65;
 /// The most bytes that are kept of the compiler's error message.
@@ -60,25 +61,55 @@ pub(super) struct Compiler {
     settings: Arc<EngineSettings>,
     pooled: bool,
     permits: Semaphore,
+    /// A version that is not served yet needs a permit.
+    wanted: Notify,
 }
 
 impl Compiler {
     pub(super) fn new(engine: &wasmtime::Engine, settings: &Arc<EngineSettings>, pooled: bool) -> Compiler {
         let permits = Semaphore::new(CompilerMemory::here().at_once);
-        Compiler { engine: engine.clone(), settings: Arc::clone(settings), pooled, permits }
+        Compiler { engine: engine.clone(), settings: Arc::clone(settings), pooled, permits, wanted: Notify::new() }
     }
 
     /// Compile these bytes. `tries` is how often they took too long. Each attempt has twice the
     /// time of the previous one, since a busy machine is not the file's fault.
-    pub(super) async fn compile(&self, wasm: &[u8], tries: u32) -> Result<Vec<u8>, CompileError> {
+    pub(super) async fn compile(&self, wasm: &[u8], tries: u32, effort: Effort) -> Result<Vec<u8>, CompileError> {
         let Some(timeout) = self.settings.compile_timeout else {
-            let code = self.engine.precompile_component(wasm);
-            return code.map_err(|error| CompileError::Invalid(format!("{error:#}")));
+            return match effort {
+                Effort::Quick => compile_here(&self.settings, self.pooled, effort, wasm),
+                Effort::Full | Effort::Background => compile_with(&self.engine, wasm),
+            };
         };
         let timeout = timeout.saturating_mul(1 << tries.min(MAX_DOUBLINGS));
-        let _permit = self.permits.acquire().await;
-        let mut compiler =
-            self.start().map_err(|error| CompileError::GaveUp(format!("the compiler cannot be started: {error}")))?;
+        if effort != Effort::Background {
+            let _permit = self.permit().await;
+            return self.compile_within(timeout, wasm, effort).await;
+        }
+        loop {
+            // Before the permit is waited for, so that no call for it is missed.
+            let wanted = self.wanted.notified();
+            let _permit = self.permits.acquire().await;
+            tokio::select! {
+                compiled = self.compile_within(timeout, wasm, effort) => return compiled,
+                // What is compiled in the background is served already. It begins anew afterwards.
+                () = wanted => {}
+            }
+        }
+    }
+
+    /// A permit, ahead of what is compiled in the background.
+    async fn permit(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(permit) = self.permits.try_acquire() {
+            return Some(permit);
+        }
+        self.wanted.notify_waiters();
+        self.permits.acquire().await.ok()
+    }
+
+    async fn compile_within(&self, timeout: Duration, wasm: &[u8], effort: Effort) -> Result<Vec<u8>, CompileError> {
+        let mut compiler = self
+            .start(effort)
+            .map_err(|error| CompileError::GaveUp(format!("the compiler cannot be started: {error}")))?;
         match tokio::time::timeout(timeout, communicate(&mut compiler, wasm)).await {
             Ok(Ok(result)) => result,
             Ok(Err(error)) => Err(CompileError::GaveUp(format!("cannot communicate with the compiler: {error}"))),
@@ -89,7 +120,7 @@ impl Compiler {
         }
     }
 
-    fn start(&self) -> std::io::Result<Child> {
+    fn start(&self, effort: Effort) -> std::io::Result<Child> {
         // On Linux, this is the running binary even if the file has been replaced by another
         // release.
         let me = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
@@ -99,9 +130,10 @@ impl Compiler {
                 self.settings.max_instances.to_string(),
                 self.settings.max_memory.to_string(),
                 self.pooled.to_string(),
+                effort.name().to_owned(),
             ])
             .env_clear()
-            .env("RAYON_NUM_THREADS", threads().to_string())
+            .env("RAYON_NUM_THREADS", threads(effort).to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -110,9 +142,22 @@ impl Compiler {
     }
 }
 
-fn threads() -> usize {
+fn threads(effort: Effort) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    (cores * THREADS_PER_CORE).min(MAX_THREADS).max(cores)
+    match effort {
+        Effort::Quick | Effort::Full => (cores * THREADS_PER_CORE).min(MAX_THREADS).max(cores),
+        Effort::Background => 1,
+    }
+}
+
+/// Compile in this process.
+fn compile_here(settings: &EngineSettings, pooled: bool, effort: Effort, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+    let engine = settings.compiler(pooled, effort).map_err(|error| CompileError::GaveUp(error.to_string()))?;
+    compile_with(&engine, wasm)
+}
+
+fn compile_with(engine: &wasmtime::Engine, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+    engine.precompile_component(wasm).map_err(|error| CompileError::Invalid(format!("{error:#}")))
 }
 
 async fn communicate(compiler: &mut Child, wasm: &[u8]) -> std::io::Result<Result<Vec<u8>, CompileError>> {
@@ -155,25 +200,30 @@ async fn communicate(compiler: &mut Child, wasm: &[u8]) -> std::io::Result<Resul
 /// # Errors
 ///
 /// Fails if the process cannot set its limits, read its input or write its output.
-pub fn child(settings: &EngineSettings, pooled: bool) -> anyhow::Result<()> {
+pub fn child(settings: &EngineSettings, pooled: bool, effort: Effort) -> anyhow::Result<()> {
     // It must not outlive a host that was killed, nor take resources that jobs need.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    std::thread::Builder::new().name("pgq-step-back".into()).spawn(lower_priority)?;
+    if effort == Effort::Background {
+        // Inherited by the threads that follow.
+        let _ = rustix::process::nice(NICE);
+    } else {
+        std::thread::Builder::new().name("pgq-step-back".into()).spawn(lower_priority)?;
+    }
     // The pool's reserved addresses do not count; only written memory does.
     let CompilerMemory { bytes, .. } = CompilerMemory::here();
     let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
     rustix::process::setrlimit(Resource::Data, limit)?;
     let mut wasm = Vec::new();
     std::io::stdin().read_to_end(&mut wasm).context("cannot read the component")?;
-    let engine = settings.engine(pooled)?;
-    let code = match engine.precompile_component(&wasm) {
+    let code = match compile_here(settings, pooled, effort, &wasm) {
         Ok(code) => code,
         // Distinguished from other failures of this process: the file is invalid, now and always.
-        Err(error) => {
-            let _ = write!(std::io::stderr(), "{error:#}");
+        Err(CompileError::Invalid(error)) => {
+            let _ = write!(std::io::stderr(), "{error}");
             std::process::exit(INVALID);
         }
+        Err(CompileError::GaveUp(error)) => anyhow::bail!(error),
     };
     std::io::stdout().write_all(&code).context("cannot write the compiled code")
 }

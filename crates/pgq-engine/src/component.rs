@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wasmtime::component::Component;
 
 use super::cache::CodeCache;
+use super::code::{Code, Improvement};
 use super::compiler::CompileError;
 use super::declaration::Declaration;
 use super::describe;
@@ -30,7 +31,7 @@ pub struct Loaded {
     pub declaration: Declaration,
     /// What the operator allows it.
     pub grants: Arc<Grants>,
-    pub(super) linked: Arc<LinkedComponent>,
+    pub(super) code: Arc<Code>,
     pub(super) id: PluginId<Instance>,
     /// Set if it needs more of the allocator's pool than a slot provides.
     large: Option<Arc<LargeComponent>>,
@@ -55,14 +56,19 @@ impl Loaded {
         self.large.as_ref().map(PoolShare::take)
     }
 
+    /// Set if it has quick code only.
+    pub fn improvement(&self) -> Option<Improvement> {
+        Improvement::of(&self.code, &self.sha256)
+    }
+
     /// The interfaces that it imports.
     pub fn imports(&self) -> Vec<String> {
-        imports(self.linked.component())
+        imports(self.code.best().linked.component())
     }
 
     /// The interfaces that it exports.
     pub fn exports(&self) -> Vec<String> {
-        exports(self.linked.component())
+        exports(self.code.best().linked.component())
     }
 
     /// The same plugin with other grants. Idle instances were created under the old grants and stay
@@ -82,7 +88,7 @@ impl Loaded {
             sha256: self.sha256.clone(),
             declaration: self.declaration.clone(),
             grants: Arc::new(grants),
-            linked: Arc::clone(&self.linked),
+            code: Arc::clone(&self.code),
             id: self.id.another(),
             large: self.large.clone(),
             memory_estimate: Arc::clone(&self.memory_estimate),
@@ -118,7 +124,7 @@ pub async fn load(
 ) -> Result<Loaded, LoadError> {
     check_magic(wasm)?;
     let sha256 = crate::digest::sha256(wasm);
-    let component = cache.component(engine, wasm, tries).await.map_err(|error| match error {
+    let (component, is_optimised) = cache.component(engine, wasm, tries).await.map_err(|error| match error {
         CompileError::Invalid(message) => LoadError::Invalid(shorten(&message)),
         CompileError::GaveUp(message) => LoadError::NotCompiled(shorten(&message)),
     })?;
@@ -137,7 +143,7 @@ pub async fn load(
         version: declaration.version.clone().unwrap_or_else(|| "0.0.0".into()),
         sha256,
         declaration,
-        linked,
+        code: Arc::new(Code::new(linked, is_optimised)),
         id: PluginId::new(engine.instance_pool()),
         large: LargeComponent::of(&component, engine.shares()),
         memory_estimate: Arc::default(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::effort::Effort;
 use super::shares::{DESCRIBES, MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES, Slots};
 
 /// The stack of a guest. Deep recursion traps at this size, well within the fiber's stack, whose
@@ -38,6 +39,13 @@ impl EngineSettings {
     /// Create wasmtime's engine, with or without a pool.
     pub(super) fn engine(&self, pooled: bool) -> Result<wasmtime::Engine, CannotStart> {
         wasmtime::Engine::new(&self.config(pooled)).map_err(CannotStart)
+    }
+
+    /// Create an engine that only compiles, for one with these settings.
+    pub(super) fn compiler(&self, pooled: bool, effort: Effort) -> Result<wasmtime::Engine, CannotStart> {
+        let mut config = self.config(pooled);
+        effort.set(&mut config);
+        wasmtime::Engine::new(&config).map_err(CannotStart)
     }
 
     fn config(&self, pooled: bool) -> Config {

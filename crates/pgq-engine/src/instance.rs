@@ -18,9 +18,10 @@ pub(super) struct Instance {
     pub(super) jobs: u32,
 }
 
-struct Guest {
-    handler: handler::Guest,
-    batch: Option<batch_handler::Guest>,
+/// The export that the runs of an instance call.
+enum Guest {
+    Handler(handler::Guest),
+    Batch(batch_handler::Guest),
 }
 
 /// The guest's results for its jobs, in their order.
@@ -48,23 +49,23 @@ impl Instance {
     ) -> wasmtime::Result<Answers> {
         self.jobs = self.jobs.saturating_add(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
         if self.guest.is_none() {
-            self.guest = Some(Guest::new(&mut self.store, linked).await?);
+            self.guest = Some(Guest::new(&mut self.store, linked, batched).await?);
         }
-        let Guest { handler, batch } = self.guest.as_ref().expect("just instantiated");
+        let guest = self.guest.as_ref().expect("just instantiated");
         let table = &mut self.store.data_mut().table;
         let jobs = jobs.into_iter().map(|job| table.push(JobHandle::new(job))).collect::<Result<Vec<_>, _>>()?;
         let handles: Vec<u32> = jobs.iter().map(Resource::rep).collect();
-        let batch = batch.as_ref().filter(|_| batched);
-        let answers = if let Some(batch) = batch {
-            batch.call_handle_batch(&mut self.store, &jobs).await?
-        } else {
-            let mut answers = Answers::with_capacity(1);
-            for rep in &handles {
-                answers.push(handler.call_handle(&mut self.store, Resource::new_borrow(*rep)).await?);
+        let (answers, guests) = match guest {
+            Guest::Batch(batch) => (batch.call_handle_batch(&mut self.store, &jobs).await?, true),
+            Guest::Handler(handler) => {
+                let mut answers = Answers::with_capacity(1);
+                for rep in &handles {
+                    answers.push(handler.call_handle(&mut self.store, Resource::new_borrow(*rep)).await?);
+                }
+                (answers, false)
             }
-            answers
         };
-        self.invalidate_handles(&handles, batch.is_some());
+        self.invalidate_handles(&handles, guests);
         Ok(answers)
     }
 
@@ -84,10 +85,13 @@ impl Instance {
 }
 
 impl Guest {
-    async fn new(store: &mut Store<State>, linked: &LinkedComponent) -> wasmtime::Result<Guest> {
+    /// Whether calls are batched is a matter of the entrypoint, so an instance needs one export only.
+    async fn new(store: &mut Store<State>, linked: &LinkedComponent, batched: bool) -> wasmtime::Result<Guest> {
         let instance = linked.pre().instantiate_async(&mut *store).await?;
-        let handler = linked.handler.load(&mut *store, &instance)?;
-        let batch = linked.batch.as_ref().map(|batch| batch.load(&mut *store, &instance)).transpose()?;
-        Ok(Guest { handler, batch })
+        let batch = linked.batch.as_ref().filter(|_| batched);
+        Ok(match batch {
+            Some(batch) => Guest::Batch(batch.load(&mut *store, &instance)?),
+            None => Guest::Handler(linked.handler.load(&mut *store, &instance)?),
+        })
     }
 }

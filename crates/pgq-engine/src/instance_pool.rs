@@ -30,12 +30,14 @@ struct Idle<I> {
     since: Instant,
 }
 
-/// Which runs may use an instance: those of the same version of a plugin, the same entrypoint and
-/// the same limit.
+/// Which runs may use an instance: those of the same version of a plugin, on the same code, of the
+/// same entrypoint and with the same limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PoolKey {
     /// [`PluginId::number`].
     pub(super) plugin: u64,
+    /// Whether it runs on the plugin's optimised code.
+    pub(super) optimised: bool,
     pub(super) entrypoint: Arc<str>,
     /// The memory limit that the instance was created with, in bytes.
     pub(super) memory: usize,
@@ -156,7 +158,7 @@ mod tests {
     }
 
     fn key(plugin: &PluginId<u32>, entrypoint: &str) -> PoolKey {
-        PoolKey { plugin: plugin.number(), entrypoint: entrypoint.into(), memory: 1 << 20 }
+        PoolKey { plugin: plugin.number(), optimised: true, entrypoint: entrypoint.into(), memory: 1 << 20 }
     }
 
     /// Keep an instance, as a run with a fresh one does.
@@ -179,6 +181,7 @@ mod tests {
         for other in [
             PoolKey { plugin: other.number(), ..key.clone() },
             PoolKey { entrypoint: "b".into(), ..key.clone() },
+            PoolKey { optimised: false, ..key.clone() },
             PoolKey { memory: 2 << 20, ..key.clone() },
         ] {
             assert_eq!(found(&pool, &other), None, "{other:?}");

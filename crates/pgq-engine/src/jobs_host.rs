@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
-use super::bindings::pgq::plugin::jobs::{self, Directive as GuestDirective, Host, HostJob};
+use super::bindings::pgq::plugin::jobs::{self, Details, Directive as GuestDirective, Host, HostJob};
 use super::control::Directive;
 use super::resources::{CurrentJob, JobHandle};
 use pgq_job::{Job, header_texts};
@@ -98,6 +98,18 @@ impl HostJob for JobsView<'_> {
             Directive::Cancelled => GuestDirective::Cancelled,
             Directive::ShuttingDown => GuestDirective::ShuttingDown,
             Directive::LeaseLost => GuestDirective::LeaseLost,
+        })
+    }
+
+    fn details(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<Details> {
+        let CurrentJob { job, max_attempts, .. } = self.current(&this)?;
+        Ok(Details {
+            id: job.id,
+            entrypoint: job.entrypoint.to_string(),
+            attempt: job.attempt(),
+            max_attempts: *max_attempts,
+            priority: job.priority,
+            created: job.created_ms,
         })
     }
 

@@ -15,6 +15,7 @@ use super::instance::{Answers, Instance};
 use super::instance_pool::PoolKey;
 use super::limit_hit::{self, LimitHit};
 use super::limits::RunLimits;
+use super::linked_component::LinkedComponent;
 use super::log_context::LogContext;
 use super::outbox::Outbox;
 use super::resources::CurrentJob;
@@ -100,7 +101,13 @@ impl CallReport {
 pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> CallReport {
     let _ticking = engine.running();
     let CallSpec { plugin, limits, .. } = spec;
-    let key = PoolKey { plugin: plugin.id.number(), entrypoint: Arc::clone(&spec.entrypoint), memory: limits.memory };
+    let code = plugin.code.best();
+    let key = PoolKey {
+        plugin: plugin.id.number(),
+        optimised: code.is_optimised,
+        entrypoint: Arc::clone(&spec.entrypoint),
+        memory: limits.memory,
+    };
     // Declared before the instance, so that it is dropped after it.
     let (permit, kept) = engine.instance_pool().acquire(&key);
     let (mut started, mut instance);
@@ -114,7 +121,7 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
             Err(cause) => return CallReport::nothing(trap::stopped(cause, limits), jobs.len(), false),
         },
     }
-    let mut called = call_within(&mut instance, spec, jobs).await;
+    let mut called = call_within(&mut instance, &code.linked, spec, jobs).await;
     if called.as_ref().is_err_and(|error| error.is::<PoolConcurrencyLimitError>()) && engine.instance_pool().clear() {
         // Components with many parts can exhaust the allocator before there are too many instances.
         drop(instance);
@@ -122,7 +129,7 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
             Ok(fresh) => (started, instance) = fresh,
             Err(cause) => return CallReport::nothing(trap::stopped(cause, limits), jobs.len(), false),
         }
-        called = call_within(&mut instance, spec, jobs).await;
+        called = call_within(&mut instance, &code.linked, spec, jobs).await;
     }
     let state = instance.store.data_mut();
     state.finish_streams();
@@ -137,7 +144,10 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
             // The instance's own share is dropped with it. What the call left behind needs its own.
             let bytes = report.verdicts.iter().map(Verdict::bytes).sum();
             report.share = (bytes > UNCOUNTED).then(|| Arc::new(engine.room().hold(bytes)));
-            if instance.jobs < spec.reuse && state.limits.exhausted.is_none() && !engine.room().is_short() {
+            // An instance of quick code is not kept beyond that code.
+            let is_current = code.is_optimised == plugin.code.is_optimised();
+            if is_current && instance.jobs < spec.reuse && state.limits.exhausted.is_none() && !engine.room().is_short()
+            {
                 state.limits.rest();
                 permit.keep(key, instance);
             }
@@ -163,7 +173,12 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
 
 /// The epoch interrupts a guest that computes. The timer and the controls interrupt one that waits
 /// in a host call.
-async fn call_within(instance: &mut Instance, spec: &CallSpec, jobs: &[AssignedJob]) -> wasmtime::Result<Answers> {
+async fn call_within(
+    instance: &mut Instance,
+    linked: &LinkedComponent,
+    spec: &CallSpec,
+    jobs: &[AssignedJob],
+) -> wasmtime::Result<Answers> {
     let interrupt = &instance.store.data().interrupt;
     let (controls, deadline) = (interrupt.controls().clone(), interrupt.deadline());
     let handle = |assigned: &AssignedJob| CurrentJob {
@@ -173,7 +188,7 @@ async fn call_within(instance: &mut Instance, spec: &CallSpec, jobs: &[AssignedJ
     };
     tokio::select! {
         biased;
-        called = instance.call(&spec.plugin.linked, jobs.iter().map(handle).collect(), spec.batched) => called,
+        called = instance.call(linked, jobs.iter().map(handle).collect(), spec.batched) => called,
         cause = controls.stopped(CANCEL_GRACE) => Err(cause.into()),
         () = tokio::time::sleep_until((deadline + GRACE).into()) => Err(StopCause::Deadline.into()),
     }

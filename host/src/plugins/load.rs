@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::content::{self, Content, Stamp};
+use super::improve::ImproveTask;
 use super::version_store::VersionStore;
 use super::{Folder, RefusedCause};
 use pgq_engine::{self as wasm, CodeCache, Engine, Loaded};
@@ -64,6 +65,8 @@ pub struct LoadResult {
     pub(super) path: PathBuf,
     pub(super) number: u64,
     pub(super) fetch: Fetch,
+    /// What was loaded with quick code.
+    improve: Vec<ImproveTask>,
 }
 
 /// What a load found.
@@ -83,6 +86,18 @@ pub(super) enum Fetch {
     },
     /// An earlier version, if there is one.
     Earlier(Option<Arc<Loaded>>),
+}
+
+impl Fetch {
+    /// The versions that may be served from now on.
+    fn loaded(&self) -> impl Iterator<Item = &Arc<Loaded>> {
+        let (new, other) = match self {
+            Fetch::New { loaded, fallback, .. } => (loaded.as_ref().ok(), fallback.as_ref()),
+            Fetch::Earlier(earlier) => (None, earlier.as_ref()),
+            Fetch::Changing | Fetch::Same => (None, None),
+        };
+        new.into_iter().chain(other)
+    }
 }
 
 impl LoadGuard {
@@ -114,9 +129,20 @@ impl LoadTask {
         }
     }
 
+    fn improve(&self, fetch: &Fetch, max_bytes: u64) -> Vec<ImproveTask> {
+        let task = |improvement| ImproveTask {
+            path: self.path.clone(),
+            improvement,
+            kept: self.known.kept.clone(),
+            max_bytes,
+        };
+        fetch.loaded().filter_map(|loaded| loaded.improvement()).map(task).collect()
+    }
+
     /// Read, check, compile, link and describe. Takes as long as the compiler does. Never fails:
     /// every failure is a fact about the file.
     pub async fn run(self, folder: &Folder, engine: &Engine, cache: &CodeCache) -> LoadResult {
+        let cache = &cache.quick_first();
         let loading = async {
             match &self.target {
                 Target::Current { stamp, last_sha256, nothing_served } => {
@@ -135,7 +161,8 @@ impl LoadTask {
                 Fetch::New { sha256: None, loaded: Err(cause), fallback: None }
             }
         };
-        LoadResult { path: self.path, number: self.number, fetch }
+        let improve = self.improve(&fetch, folder.caps.plugin_size);
+        LoadResult { path: self.path, number: self.number, fetch, improve }
     }
 
     /// Read the file once, then load those very bytes.
@@ -218,5 +245,10 @@ impl LoadTask {
 impl LoadResult {
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What is left to do for the versions that were loaded, once.
+    pub fn take_improvements(&mut self) -> Vec<ImproveTask> {
+        std::mem::take(&mut self.improve)
     }
 }

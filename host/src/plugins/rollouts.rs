@@ -137,7 +137,7 @@ impl Rollouts {
     }
 
     /// Take in the result of a load.
-    pub fn settle(&mut self, LoadResult { path, number, fetch }: LoadResult) {
+    pub fn settle(&mut self, LoadResult { path, number, fetch, .. }: LoadResult) {
         let Some(rollout) = self.by_file.get_mut(&path) else { return };
         if let Fetch::Earlier(version) = fetch {
             if rollout.loading_previous.take_if(|guard| guard.is(number)).is_some() {

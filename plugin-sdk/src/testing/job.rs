@@ -116,8 +116,8 @@ impl Source for TestJob {
         self.id
     }
 
-    fn entrypoint(&self) -> String {
-        self.entrypoint.clone()
+    fn entrypoint(&self) -> &str {
+        &self.entrypoint
     }
 
     fn attempt(&self) -> u32 {
@@ -139,11 +139,6 @@ impl Source for TestJob {
 
     fn payload(&self) -> Option<Vec<u8>> {
         self.payload.clone()
-    }
-
-    fn header(&self, name: &str) -> Option<String> {
-        let found = self.headers.iter().rev().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.clone())
     }
 
     fn headers(&self) -> Vec<(String, String)> {
