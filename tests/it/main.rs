@@ -48,6 +48,7 @@ mod presence;
 mod producers;
 mod publications;
 mod reload;
+mod retention;
 mod reuse;
 mod rolling;
 mod rows;
