@@ -7,7 +7,7 @@ WITH new AS (
     INSERT INTO pgqueuer_retention (walk) VALUES ($1) ON CONFLICT (walk) DO NOTHING RETURNING position
 ), anew AS (
     UPDATE pgqueuer_retention SET position = 0, begun = now()
-    WHERE walk = $1 AND begun < now() - $2 * interval '1 millisecond'
+    WHERE walk = $1 AND begun < now() - $2::bigint * interval '1 millisecond'
     RETURNING position
 )
 SELECT coalesce(

@@ -8,9 +8,9 @@
 --
 -- Outputs are not quite in the order of time: a job may have been deferred. So the end is where none of them is old.
 WITH ahead AS MATERIALIZED (
-    SELECT job_id, created, entrypoint FROM pgqueuer_output WHERE job_id > $1 ORDER BY job_id LIMIT $2
+    SELECT job_id, created, entrypoint FROM pgqueuer_output WHERE job_id > $1::bigint ORDER BY job_id LIMIT $2::bigint
 ), passed AS MATERIALIZED (
-    SELECT max(job_id) AS id FROM ahead WHERE created < now() - $3 * interval '1 millisecond'
+    SELECT max(job_id) AS id FROM ahead WHERE created < now() - $3::bigint * interval '1 millisecond'
 ), doomed AS (
     SELECT entrypoint, array_agg(job_id) AS ids, greatest('0001-01-01 00:00Z', min(created)) AS oldest FROM ahead
     WHERE created < now() - (
@@ -20,6 +20,6 @@ WITH ahead AS MATERIALIZED (
     ) * interval '1 millisecond'
     GROUP BY entrypoint
 )
-SELECT coalesce(passed.id, $1) AS next, passed.id IS NULL OR (SELECT count(*) FROM ahead) < $2 AS is_end,
+SELECT coalesce(passed.id, $1::bigint) AS next, passed.id IS NULL OR (SELECT count(*) FROM ahead) < $2::bigint AS is_end,
        0::bigint AS uncounted, doomed.entrypoint, NULL::text AS outcome, doomed.ids, doomed.oldest
 FROM passed LEFT JOIN doomed ON true

@@ -10,8 +10,8 @@ WITH moved AS (
     UPDATE pgqueuer_retention SET position = $4, walked = now() WHERE walk = $1 AND position = $2 RETURNING walk
 ), gone AS (
     DELETE FROM pgqueuer_attempt
-    WHERE ctid >= format('(%s,0)', $2)::tid AND ctid < format('(%s,0)', $3)::tid
-      AND created < now() - $5 * interval '1 millisecond' AND EXISTS (SELECT FROM moved)
+    WHERE ctid >= format('(%s,0)', $2::bigint)::tid AND ctid < format('(%s,0)', $3::bigint)::tid
+      AND created < now() - $5::bigint * interval '1 millisecond' AND EXISTS (SELECT FROM moved)
     RETURNING job_id
 )
 SELECT EXISTS (SELECT FROM moved) AS moved, (SELECT count(*) FROM gone) AS removed

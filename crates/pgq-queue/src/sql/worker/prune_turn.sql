@@ -7,7 +7,7 @@ WITH free AS (
     SELECT walk FROM pgqueuer_retention WHERE walk = 'turn' AND (host = $1 OR coalesce(until < now(), true))
     FOR UPDATE SKIP LOCKED
 ), mine AS (
-    UPDATE pgqueuer_retention AS r SET host = $1, until = now() + $2 * interval '1 millisecond'
+    UPDATE pgqueuer_retention AS r SET host = $1, until = now() + $2::bigint * interval '1 millisecond'
     FROM free WHERE r.walk = free.walk RETURNING r.walked
 )
 SELECT EXISTS (SELECT FROM mine) AS is_mine,
