@@ -14,7 +14,7 @@ use pgq_queue::told::Told as _;
 use pgq_queue::{Judged, PrunedTable, Pruner, Retention, Walk};
 
 /// The turn is asked for again after this time, and lost after thirty seconds.
-const KEEP_TURN: Duration = Duration::from_secs(5);
+const KEEP_TURN: Duration = Duration::from_secs(1);
 /// After so many failures in a row, the rest is left to the next time.
 const FAILURES: u32 = 6;
 /// A table is walked through ten times in the shortest age of its rows, within these bounds.
