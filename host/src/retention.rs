@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use pace::Pace;
 pub use pace::{DEFAULT_BATCH, MAX_BATCH};
-pub use survey::survey;
 use pgq_queue::told::Told as _;
 use pgq_queue::{Judged, PrunedTable, Pruner, Retention, Walk};
+pub use survey::survey;
 
 /// The turn is asked for again after this time, and lost after thirty seconds.
 const KEEP_TURN: Duration = Duration::from_secs(1);
@@ -83,7 +83,8 @@ pub async fn pass(
         return Ok(Ended::Elsewhere);
     }
     let mut pass = Pass { pruner, bounds, pace: Pace::new(bounds.batch), is_busy: turn.is_busy, asked: Instant::now() };
-    let was_recent = |period: Duration| turn.ended_ms.is_some_and(|ms| u128::from(ms.unsigned_abs()) < period.as_millis());
+    let was_recent =
+        |period: Duration| turn.ended_ms.is_some_and(|ms| u128::from(ms.unsigned_abs()) < period.as_millis());
     if recently.is_some_and(was_recent) {
         pruner.end_turn(false).await?;
         return Ok(Ended::Recent);
@@ -119,11 +120,7 @@ impl Pass<'_> {
         Ok(Ended::Complete)
     }
 
-    async fn walk(
-        &mut self,
-        walk: &Walk,
-        told: &mut impl FnMut(PrunedTable, &Judged, u64),
-    ) -> sqlx::Result<Ended> {
+    async fn walk(&mut self, walk: &Walk, told: &mut impl FnMut(PrunedTable, &Judged, u64)) -> sqlx::Result<Ended> {
         let (mut at, mut failures) = (None, 0);
         loop {
             let began = Instant::now();

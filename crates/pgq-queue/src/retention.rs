@@ -128,9 +128,9 @@ fn key(table: PrunedTable, age: Duration, rules: &[RetentionRule]) -> String {
         let _ = write!(text, "{:?} {:?} {:?};", rule.entrypoint, rule.outcome, rule.kept.map(millis));
     }
     // FNV-1a: the same in each release.
-    let digest = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let digest = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     format!("{} {} {digest:016x}", table.label(), millis(age))
 }
 

@@ -88,7 +88,11 @@ pub(super) async fn run(database: &DatabaseArgs, args: PruneArgs) -> anyhow::Res
     };
     let stop = bounds.stop.clone();
     let work = async {
-        if args.plan { plan(&pruner, &retention, &bounds, args.json).await } else { apply(&pruner, &retention, &bounds, args.json).await }
+        if args.plan {
+            plan(&pruner, &retention, &bounds, args.json).await
+        } else {
+            apply(&pruner, &retention, &bounds, args.json).await
+        }
     };
     until_stopped(&mut signals, &stop, work).await
 }

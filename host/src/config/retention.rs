@@ -93,7 +93,9 @@ impl Rules<'_> {
             FOREVER => Ok(None),
             text => match parse_duration(text) {
                 Ok(kept) if kept >= SHORTEST => Ok(Some(kept)),
-                Ok(_) => Err(format!("{text:?} is less than a minute; whoever waits for a job may not have read its end")),
+                Ok(_) => {
+                    Err(format!("{text:?} is less than a minute; whoever waits for a job may not have read its end"))
+                }
                 Err(_) => Err(format!("{text:?} is not a duration like \"36h\" or \"30d\", nor {FOREVER:?}")),
             },
         };
@@ -146,7 +148,9 @@ mod tests {
     fn all_mistakes_are_named_at_once() {
         let mistakes =
             read("log = \"soon\"\noutput = \"0s\"\n[entrypoints.a]\nexception = \"59s\"").expect_err("invalid");
-        for part in ["retention.log: \"soon\"", "retention.output: \"0s\"", "retention.entrypoints.a.exception: \"59s\""] {
+        for part in
+            ["retention.log: \"soon\"", "retention.output: \"0s\"", "retention.entrypoints.a.exception: \"59s\""]
+        {
             assert!(mistakes.contains(part), "{part} is missing in: {mistakes}");
         }
         for unknown in ["failed = \"1d\"", "[entrypoints.a]\nattempts = \"1d\""] {

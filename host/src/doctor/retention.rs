@@ -20,7 +20,11 @@ pub(super) async fn check(target: &Target<'_>) -> CheckResult {
         .fetch_optional(&mut *target.read_only().await?)
         .await?;
     let Some((rows, size)) = size else {
-        return Ok(vec![Finding::note(format!("{} does not exist, so it was not checked", names.log_table), "", "see `schema`")]);
+        return Ok(vec![Finding::note(
+            format!("{} does not exist, so it was not checked", names.log_table),
+            "",
+            "see `schema`",
+        )]);
     };
     Ok(vec![match target.deployment.retention.prunes(PrunedTable::Log) {
         true => Finding::ok(format!("old rows of the log are removed; it has {size}")),
