@@ -432,7 +432,7 @@ async fn a_watcher_of_the_real_pgqueuer_sees_every_job_end_beside_it() {
     assert_eq!(verified.code, 0, "{verified:?}");
 }
 
-/// How PgQueuer's CompletionWatcher says that a job of each entrypoint ended.
+/// How PgQueuer's `CompletionWatcher` says that a job of each entrypoint ended.
 async fn watch(database: &Database, entrypoints: &[&str]) -> Value {
     let mut command = Command::new(python());
     command

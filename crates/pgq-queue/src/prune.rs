@@ -19,8 +19,9 @@ use crate::names::Names;
 
 /// A turn is kept by asking for it again; whoever is silent for this long has lost it.
 const TURN: Duration = Duration::from_secs(30);
-/// No batch takes longer, and none waits for a lock.
-const LIMITS: &str = "SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '100ms'";
+/// No batch takes longer, and none waits for a lock. Less than what counts as a slow answer of the
+/// database, so that a slow batch keeps no host from judging leases.
+const LIMITS: &str = "SET LOCAL statement_timeout = '2s'; SET LOCAL lock_timeout = '100ms'";
 /// Attempts in a block of the table, about.
 const ATTEMPTS_PER_BLOCK: i64 = 64;
 

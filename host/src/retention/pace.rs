@@ -6,7 +6,7 @@ use std::time::Duration;
 pub const DEFAULT_BATCH: usize = 5_000;
 /// Beyond it, batches would only be longer.
 pub const MAX_BATCH: usize = 100_000;
-const LEAST_ROWS: usize = 50;
+const LEAST_ROWS: usize = 20;
 
 /// A batch should take about this time: no claim waits for longer than it does for another worker.
 const WANTED: Duration = Duration::from_millis(50);
