@@ -113,3 +113,14 @@ CREATE TABLE IF NOT EXISTS {verdict} (
     host text NOT NULL,
     judged timestamp with time zone NOT NULL DEFAULT now()
 );
+
+-- How far old rows have been removed: one row per walk through a table, and one for the turn, which one host has at a time. A walk is a
+-- table, an age and the rules, so that other rules begin another walk.
+CREATE TABLE IF NOT EXISTS {retention} (
+    walk text NOT NULL PRIMARY KEY,
+    position bigint NOT NULL DEFAULT 0,
+    begun timestamp with time zone NOT NULL DEFAULT now(),
+    walked timestamp with time zone,
+    host uuid,
+    until timestamp with time zone
+);

@@ -29,7 +29,7 @@ use crate::signal::Signals;
 use crate::telemetry::{Pages, Shown, WorkerHandles};
 use crate::watchdog::Watchdog;
 use crate::worker::{self, Ended, Mode, Worker};
-use crate::{maintenance, schedules};
+use crate::{maintenance, retention, schedules};
 use pgq_engine::Engine;
 use pgq_engine::descriptors;
 use pgq_engine::guests::GuestRuntime;
@@ -157,6 +157,7 @@ async fn spawn(
     tasks.spawn("rescue", maintenance::rescue(queue.clone(), Arc::clone(&leases), lost_jobs, upkeep()));
     tasks.spawn("lease keeper", renewal::keep(Arc::clone(&leases), queue.clone(), upkeep()));
     tasks.spawn("pruning", maintenance::prune(queue.clone(), upkeep()));
+    tasks.spawn("retention", retention::keep(queue.pruner(), settings.retention, upkeep()));
     tasks.spawn("statistics", maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, upkeep()));
     // A host that is to end when the queue is empty must not fill it.
     if settings.worker.mode == Mode::Continuous {

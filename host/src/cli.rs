@@ -15,6 +15,7 @@ mod logging;
 mod output;
 mod plugin;
 mod probe;
+mod prune;
 mod queue;
 mod requeue;
 mod run;
@@ -72,6 +73,8 @@ enum Command {
     Backlog(inspect::JsonArgs),
     /// List schedules, or remove some.
     Schedules(schedules::SchedulesArgs),
+    /// Remove old rows of the log, of outputs, attempts and statistics, as [retention] says.
+    Prune(prune::PruneArgs),
     /// Print the messages on the queue's notification channel.
     Listen(listen::ListenArgs),
     /// Create, build, inspect, try and list plugins. Needs no database.
@@ -174,6 +177,7 @@ impl Cli {
             Command::Workers(args) => inspect::workers(&self.database, args).await,
             Command::Backlog(args) => inspect::backlog(&self.database, args).await,
             Command::Schedules(args) => schedules::run(&self.database, args).await,
+            Command::Prune(args) => prune::run(&self.database, args).await,
             Command::Listen(args) => listen::run(&self.database, args).await,
             Command::Plugin(args) => plugin::run(&self.database, args).await,
             Command::Install(args) => schema::install(&self.database, args).await,

@@ -6,6 +6,7 @@
 mod breaker;
 mod canary;
 mod plugin;
+mod retention;
 mod units;
 mod value;
 
@@ -19,12 +20,13 @@ use serde::Deserialize;
 
 use breaker::BreakerSection;
 use plugin::PluginSection;
+use retention::RetentionSection;
 pub use units::{parse_bytes, parse_duration};
 
 use crate::plugins::{BreakerRule, Canary, Caps, Chosen, ClaimMode, Folder};
 use crate::readiness::Requirement;
 use pgq_engine::Grants;
-use pgq_queue::HistoryLevel;
+use pgq_queue::{HistoryLevel, Retention};
 
 /// Read from the working directory if no other file is named.
 pub const DEFAULT_FILE: &str = "pgq-host.toml";
@@ -43,6 +45,8 @@ pub struct Config {
     pub history: Chosen<HistoryLevel>,
     /// When an entrypoint that crashes is paused.
     pub breaker: BreakerRule,
+    /// How long rows are kept that jobs leave behind.
+    pub retention: Retention,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -56,6 +60,8 @@ struct File {
     circuit_breaker: BreakerSection,
     #[serde(default)]
     history: HistorySection,
+    #[serde(default)]
+    retention: RetentionSection,
     #[serde(default)]
     plugins: BTreeMap<String, PluginSection>,
 }
@@ -121,7 +127,7 @@ impl Config {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Config::default());
+                return Config::parse("");
             }
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot read the configuration {}", path.display()));
@@ -192,6 +198,7 @@ impl Config {
         let reuse = file.limits.reuse.unwrap_or(defaults.reuse);
         let max_crashes = file.limits.max_crashes.unwrap_or(defaults.max_crashes);
         let breaker = file.circuit_breaker.rule(&mut mistakes);
+        let retention = file.retention.rules(&mut mistakes);
         let (mut grants, mut canaries) = (BTreeMap::new(), BTreeMap::new());
         let mut claims = Chosen { all: file.run.claim.unwrap_or_default(), ..Chosen::default() };
         let mut history = Chosen { all: file.history.level, ..Chosen::default() };
@@ -205,7 +212,7 @@ impl Config {
             bail!("{}", mistakes.join("\n"));
         }
         let caps = Caps { timeout, memory, reuse, compile_timeout, max_crashes, plugin_size };
-        Ok(Config { run: file.run, caps, grants, canaries, claims, history, breaker })
+        Ok(Config { run: file.run, caps, grants, canaries, claims, history, breaker, retention })
     }
 }
 

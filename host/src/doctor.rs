@@ -19,6 +19,7 @@ mod plugins;
 mod pooling;
 mod privileges;
 mod publications;
+mod retention;
 mod schedules;
 mod schema;
 mod server;
@@ -61,6 +62,7 @@ pub async fn examine(deployment: &Deployment) -> Vec<Finding> {
     report.run("settings", settings::check(target)).await;
     report.run("timeouts", timeouts::check(target)).await;
     report.run("autovacuum", autovacuum::check(target)).await;
+    report.run("retention", retention::check(target)).await;
     report.run("publications", publications::check(target)).await;
     report.run("transactions", activity::check(target)).await;
     report.run("connections", connections::check(target)).await;

@@ -21,6 +21,7 @@ pub mod plugins;
 pub mod readiness;
 pub mod recorder;
 pub mod reload;
+pub mod retention;
 pub mod retry_policy;
 pub mod scaffold;
 pub mod schedules;

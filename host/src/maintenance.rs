@@ -1,5 +1,5 @@
 //! Periodic work: rescuing jobs of lost workers, aggregating the log into PgQueuer's statistics,
-//! and pruning attempts.
+//! and pruning suspects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,6 @@ use crate::plugins::{PluginSet, Served};
 use pgq_queue::told::Told as _;
 use pgq_queue::{Counted, Queue, RescueRule, Rescued};
 
-/// The age at which attempts are pruned.
-const ATTEMPTS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 const PRUNE_PERIOD: Duration = Duration::from_secs(6 * 3600);
 
 /// How long a live host may take to renew its leases once the database answers again. It tries
@@ -207,17 +205,12 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Prune attempts, and suspects whose jobs no longer exist, every few hours, until `stop`.
+/// Prune suspects whose jobs no longer exist, every few hours, until `stop`.
 pub async fn prune(queue: Queue, stop: CancellationToken) {
     loop {
         let pause = PRUNE_PERIOD.mul_f64(0.5 + fastrand::f64());
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
-        }
-        match queue.prune_attempts(ATTEMPTS_KEPT).await {
-            Ok(0) => {}
-            Ok(pruned) => tracing::debug!(pruned, "pruned old attempts"),
-            Err(error) => tracing::warn!(error = %error.told(), "cannot prune old attempts; trying again"),
         }
         match queue.prune_suspects().await {
             Ok(0) => {}

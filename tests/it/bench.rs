@@ -58,6 +58,8 @@ async fn every_scenario_runs_in_a_given_database_and_leaves_it_as_it_was() {
         ("reuse", "kept instances", 60.0),
         ("payload", "16 bytes", 60.0),
         ("payload", "256 KiB", 60.0),
+        ("retention", "50 old log rows, kept", 60.0),
+        ("retention", "50 old log rows, pruned beside them", 60.0),
         ("fleet", "1 host", 60.0),
         ("fleet", "2 hosts", 60.0),
         ("future", "50 deferred, jobs", 60.0),

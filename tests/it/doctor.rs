@@ -139,6 +139,7 @@ async fn a_sound_set_up_is_found_sound_and_left_as_it_was() {
             "settings",
             "timeouts",
             "autovacuum",
+            "retention",
             "publications",
             "transactions",
             "connections",
@@ -587,4 +588,25 @@ async fn asking_for_something_that_does_not_exist_is_a_usage_error() {
     let mut command = pgq_host("postgresql://nobody@127.0.0.1:1/nowhere");
     command.args(["doctor", "--no-such-flag"]);
     assert_eq!(run_command(command).await.code, 2);
+}
+
+#[tokio::test]
+async fn a_long_log_that_nobody_removes_is_mentioned() {
+    let database = Database::new().await;
+    let config = Plugins::with(&[]);
+    let finding = async || {
+        let mut command = pgq_host(&database.dsn());
+        command.args(["doctor", "--json"]).env("PGQ_HOST_CONFIG", config.config());
+        let found = run_command(command).await.json();
+        let of = |finding: &&Value| finding["check"] == "retention";
+        found.as_array().unwrap().iter().find(of).unwrap().clone()
+    };
+    assert_eq!(finding().await["severity"], "ok");
+    // As the last vacuum of a long one would have left it.
+    database.execute("UPDATE pg_class SET reltuples = 2e7 WHERE oid = 'pgqueuer_log'::regclass").await;
+    let found = finding().await;
+    assert!(found["severity"] == "note" && found["found"].to_string().contains("20 million rows"), "{found}");
+    std::fs::write(config.config(), "[retention]\nsuccessful = \"30d\"\n").unwrap();
+    let found = finding().await;
+    assert!(found["severity"] == "ok" && found["found"].to_string().contains("are removed"), "{found}");
 }

@@ -49,6 +49,7 @@ mod producers;
 mod publications;
 mod quick_code;
 mod reload;
+mod retention;
 mod reuse;
 mod rolling;
 mod rows;

@@ -1,7 +1,5 @@
 //! A publication for logical replication that includes our tables does not stop the queue.
 
-use std::time::Duration;
-
 use pgq_host_tests::{CliOutput, Database, Host, Plugins, pgq_host, run_command};
 use serde_json::Value;
 
@@ -33,8 +31,8 @@ async fn a_publication_for_all_tables_stops_nothing() {
 
     assert!(database.count("SELECT count(*) FROM pgqueuer_attempt").await > 0);
     database.execute("UPDATE pgqueuer_attempt SET created = now() - interval '1 year'").await;
-    let pruned = database.queue().prune_attempts(Duration::from_secs(3600)).await.unwrap();
-    assert!(pruned > 0 && database.count("SELECT count(*) FROM pgqueuer_attempt").await == 0);
+    database.cli_ok(&["prune", "--apply"]).await;
+    assert!(database.count("SELECT count(*) FROM pgqueuer_attempt").await == 0);
     // Rows of all our tables and of PgQueuer's can be changed and deleted.
     let tables = "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relname LIKE 'pgqueuer%' ORDER BY 1";
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(database.pool()).await.unwrap();
@@ -65,8 +63,8 @@ async fn a_published_table_without_an_identity_is_found_and_fixed() {
     database
         .execute("CREATE PUBLICATION deletes FOR TABLE pgqueuer, pgqueuer_attempt WITH (publish = 'insert, delete')")
         .await;
-    let refused = database.queue().prune_attempts(Duration::from_secs(3600)).await.expect_err("PostgreSQL refuses");
-    assert!(refused.to_string().contains("replica identity"), "{refused}");
+    let refused = database.run_cli(&["prune", "--apply"]).await;
+    assert!(refused.code == 1 && refused.stderr.contains("replica identity"), "{refused:?}");
 
     let found = doctor(&database).await;
     let severities: Vec<_> = found.iter().map(|finding| finding["severity"].as_str().unwrap()).collect();
@@ -87,5 +85,6 @@ async fn a_published_table_without_an_identity_is_found_and_fixed() {
     database.execute("ALTER TABLE pgqueuer_attempt REPLICA IDENTITY DEFAULT").await;
     database.cli_ok(&["upgrade"]).await;
     database.cli_ok(&["verify", "--expect", "present"]).await;
-    assert_eq!(database.queue().prune_attempts(Duration::from_secs(3600)).await.unwrap(), 1);
+    let pruned = database.cli_ok(&["prune", "--apply"]).await;
+    assert!(pruned.stderr.contains("Removed 1 row(s)."), "{pruned:?}");
 }

@@ -9,6 +9,8 @@ const PGQUEUER: &str = include_str!("../../migrations/0001_pgqueuer.sql");
 const BEFORE: &str = include_str!("../fixtures/pgq-host-schemas/1-outputs.sql");
 /// Without the table of suspects.
 const WITHOUT_SUSPECTS: &str = include_str!("../fixtures/pgq-host-schemas/2-presence.sql");
+/// Without the table of how far old rows have been removed.
+const WITHOUT_RETENTION: &str = include_str!("../fixtures/pgq-host-schemas/3-deaths.sql");
 
 /// A database as an earlier release created it.
 async fn made_by(before: &str) -> Database {
@@ -109,6 +111,30 @@ async fn without_suspects_a_lost_worker_counts_as_a_failed_run_until_the_upgrade
     all_outcomes(&database).await;
     let log = host.stop().await;
     assert!(!log.contains("earlier release"), "{log}");
+}
+
+#[tokio::test]
+async fn nothing_old_is_removed_before_the_upgrade() {
+    let (database, plugins) = (made_by(WITHOUT_RETENTION).await, Plugins::with(&["hostile"]));
+    let config = "[plugins.hostile]\nenqueue = [\"*\"]\n[retention]\nlog = \"1d\"\n";
+    std::fs::write(plugins.config(), config).unwrap();
+    let old = "INSERT INTO pgqueuer_log (created, job_id, status, priority, entrypoint, aggregated)
+               VALUES (now() - interval '1 year', 1000000, 'successful', 0, 'old', true)";
+    database.execute(old).await;
+    let host = Host::start(&database, &plugins, &[]).await;
+    host.wait_for_log("lacking=[\"retention\"]").await;
+    all_outcomes(&database).await;
+    let refused = database.run_cli(&["prune", "--apply"]).await;
+    assert!(refused.code == 1 && refused.stderr.contains("pgq-host upgrade"), "{refused:?}");
+    assert!(!host.stop().await.contains(" ERROR "));
+    let left = "SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'old'";
+    assert_eq!(database.count(left).await, 1);
+    database.cli_ok(&["upgrade"]).await;
+    database.cli_ok(&["verify", "--expect", "present"]).await;
+    let host = Host::start(&database, &plugins, &[]).await;
+    eventually("it is removed", async || database.count(left).await == 0).await;
+    all_outcomes(&database).await;
+    host.stop().await;
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ pub mod figures;
 mod load;
 mod measurement;
 pub mod plugin;
+mod retention;
 mod scenario;
 mod settings;
 mod setup;
@@ -55,7 +56,7 @@ pub async fn run(
     scenarios: &[Scenario],
     say: &dyn Fn(&str),
 ) -> anyhow::Result<Vec<Row>> {
-    let setup = Setup { environment, settings, handler: &settings.handler, say };
+    let setup = Setup { environment, settings, handler: &settings.handler, config: "", say };
     let mut rows = Rows::default();
     for round in 1..=settings.rounds {
         for scenario in scenarios {

@@ -11,7 +11,7 @@ use super::plugin;
 use super::settings::Handler;
 use super::setup::{Setup, noise};
 
-const DONE: &str = "claimed to done";
+pub(super) const DONE: &str = "claimed to done";
 const WHOLE: &str = "enqueued to done";
 const LATENCY_RATE: u32 = 100;
 const PAYLOADS: [usize; 4] = [16, 1 << 10, 16 << 10, 256 << 10];
@@ -47,6 +47,8 @@ pub enum Scenario {
     InFlight,
     /// 1,000 entrypoints
     Wide,
+    /// A million old log rows, kept, and removed beside the jobs
+    Retention,
 }
 
 impl Scenario {
@@ -63,12 +65,13 @@ impl Scenario {
             Scenario::Future => "future",
             Scenario::InFlight => "in-flight",
             Scenario::Wide => "wide",
+            Scenario::Retention => "retention",
         }
     }
 
     /// Whether it needs entrypoints that a user's plugin does not have.
     pub(super) fn needs_our_plugin(self) -> bool {
-        matches!(self, Scenario::Reuse | Scenario::Wide)
+        matches!(self, Scenario::Reuse | Scenario::Wide | Scenario::Retention)
     }
 
     /// The most hosts that it starts.
@@ -119,6 +122,7 @@ impl Scenario {
             Scenario::Future => setup.beside(Mass::Future, setup.settings.size.unwrap_or(MILLION)).await,
             Scenario::InFlight => setup.beside(Mass::InFlight, setup.settings.size.unwrap_or(IN_FLIGHT)).await,
             Scenario::Wide => setup.wide(setup.settings.size.unwrap_or(ENTRYPOINTS)).await,
+            Scenario::Retention => setup.retention(setup.settings.size.unwrap_or(MILLION)).await,
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Setup<'a> {
     pub(super) environment: &'a Environment,
     pub(super) settings: &'a Settings,
     pub(super) handler: &'a Handler,
+    /// The hosts' configuration.
+    pub(super) config: &'a str,
     pub(super) say: &'a dyn Fn(&str),
 }
 
@@ -57,6 +59,7 @@ impl Setup<'_> {
             environment: self.environment,
             binary: &settings.binary,
             handler: self.handler,
+            config: self.config,
             arguments: &settings.arguments,
             plugins,
         })

@@ -37,6 +37,8 @@ pub(super) struct Start<'a> {
     pub(super) environment: &'a Environment,
     pub(super) binary: &'a Path,
     pub(super) handler: &'a Handler,
+    /// What the configuration of hosts with the built-in plugin says.
+    pub(super) config: &'a str,
     /// The user's arguments for them.
     pub(super) arguments: &'a [OsString],
     /// Where the built-in plugin is.
@@ -88,7 +90,7 @@ impl Start<'_> {
             }
             Handler::BuiltIn { .. } => {
                 let config = folder.join("pgq-host.toml");
-                std::fs::write(&config, "").with_context(|| format!("cannot write {}", config.display()))?;
+                std::fs::write(&config, self.config).with_context(|| format!("cannot write {}", config.display()))?;
                 command.arg("--plugins").arg(&self.plugins).arg("--config").arg(config);
                 command.arg("--cache-dir").arg(folder.join("code"));
             }

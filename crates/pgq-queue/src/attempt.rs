@@ -3,11 +3,6 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::PgQueryResult;
-
-use super::Queue;
-use super::millis::millis;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
     /// 1 for the first run.
@@ -39,25 +34,5 @@ impl Attempts {
             columns.memory.push(attempt.map(|a| i64::try_from(a.memory).unwrap_or(i64::MAX)));
         }
         columns
-    }
-}
-
-impl Queue {
-    /// Delete attempts older than this. Returns how many there were.
-    pub async fn prune_attempts(&self, age: Duration) -> sqlx::Result<u64> {
-        if !self.sql.features.attempts {
-            return Ok(0);
-        }
-        let prune = sqlx::query(self.sql.prune_attempts.clone()).persistent(false).bind(millis(age));
-        let pool = self.pool.patient();
-        let pruned: PgQueryResult = pool
-            .transaction(|transaction| {
-                Box::pin(async move {
-                    sqlx::raw_sql("SET LOCAL enable_bitmapscan = on").execute(&mut *transaction).await?;
-                    prune.execute(transaction).await
-                })
-            })
-            .await?;
-        Ok(pruned.rows_affected())
     }
 }

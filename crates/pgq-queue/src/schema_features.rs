@@ -22,6 +22,8 @@ pub struct SchemaFeatures {
     pub verdicts: bool,
     /// Deaths of hosts are noted. Without it, every claim is marked.
     pub deaths: bool,
+    /// Old rows can be removed step by step.
+    pub retention: bool,
 }
 
 impl SchemaFeatures {
@@ -34,6 +36,7 @@ impl SchemaFeatures {
         suspects: true,
         verdicts: true,
         deaths: true,
+        retention: true,
     };
 
     /// What is missing, in words.
@@ -46,6 +49,7 @@ impl SchemaFeatures {
             (self.suspects, "suspects"),
             (self.verdicts, "verdicts"),
             (self.deaths, "deaths"),
+            (self.retention, "retention"),
         ];
         all.into_iter().filter_map(|(is_there, name)| (!is_there).then_some(name)).collect()
     }

@@ -100,8 +100,19 @@ statements! {
     forget_worker
     clear_suspects
     prune_suspects
-    prune_attempts
     aggregate
+    prune_turn
+    end_prune_turn
+    begin_walk
+    walk_position
+    judge_log
+    prune_log
+    judge_outputs
+    prune_outputs
+    judge_statistics
+    prune_statistics
+    judge_attempts
+    prune_attempts
     depth
     announce
     withdraw
@@ -127,7 +138,7 @@ mod tests {
     fn every_statement_can_be_rendered_for_every_database() {
         let settings = NameSettings { prefix: Some("p_".into()), schema: Some("jobs".into()) };
         let names = Names::new(&settings, |_| None).expect("valid names");
-        for bits in 0..128_u8 {
+        for bits in 0..=255_u8 {
             let has = |bit: u8| bits & (1 << bit) != 0;
             let features = SchemaFeatures {
                 attempts: has(0),
@@ -137,6 +148,7 @@ mod tests {
                 suspects: has(4),
                 verdicts: has(5),
                 deaths: has(6),
+                retention: has(7),
             };
             let sql = format!("{:?}", Statements::render(&names, features));
             assert!(!sql.contains("/*") && !sql.contains("--"), "a marker or a comment is left over");

@@ -119,6 +119,7 @@ impl Swap {
                 relation("pgqueuer_host", &names.host_table()),
                 relation("pgqueuer_suspect", &names.suspect_table()),
                 relation("pgqueuer_verdict", &names.verdict_table()),
+                relation("pgqueuer_retention", &names.retention_table()),
                 channel("ch_pgqueuer", &names.channel),
                 channel("ch_pgqueuer_host", &names.fleet_channel()),
             ],

@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::plugins::{BreakerRule, Folder, Reread};
 use crate::readiness::Requirement;
 use crate::worker;
-use pgq_queue::Database;
 use pgq_queue::names::Names;
+use pgq_queue::{Database, Retention};
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -21,6 +21,8 @@ pub struct Settings {
     pub reread: Reread,
     /// When an entrypoint whose runs crash is paused.
     pub breaker: BreakerRule,
+    /// How long rows are kept that jobs leave behind.
+    pub retention: Retention,
     /// Where compiled code is kept; `None` keeps none.
     pub cache: Option<PathBuf>,
     /// Jobs that run at a time.

@@ -78,6 +78,7 @@ impl DoctorArgs {
             hosts: self.hosts.map(usize::from),
             heartbeat_timeout: self.heartbeat_timeout.or(configured).unwrap_or(DEFAULT_HEARTBEAT_TIMEOUT),
             long_transaction: self.long_transaction,
+            retention: config.retention.clone(),
             plugins,
         })
     }

@@ -219,6 +219,7 @@ impl WorkerArgs {
             reread: self.reread(plugins.clone()),
             folder: config.folder(plugins),
             breaker: config.breaker,
+            retention: config.retention,
             cache: Some(self.cache_dir.clone().or(config.run.cache_dir).map_or_else(default_cache_dir, Ok)?),
             max_guest_memory: usize::try_from(max_guest_memory).unwrap_or(usize::MAX),
             max_concurrent_tasks: if tasks == 0 { MAX_CONCURRENT_TASKS } else { tasks },

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::plugins::File;
+use pgq_queue::Retention;
 use pgq_queue::names::Names;
 
 /// A database, a role, a folder of plugins, and the planned hosts.
@@ -25,6 +26,8 @@ pub struct Deployment {
     pub heartbeat_timeout: Duration,
     /// How long a transaction may stay open without a finding.
     pub long_transaction: Duration,
+    /// How long the configuration keeps rows that jobs leave behind.
+    pub retention: Retention,
     /// The folder and what a host would make of it. `None` if none is configured.
     pub plugins: Option<PluginsFolder>,
 }

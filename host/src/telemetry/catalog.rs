@@ -61,6 +61,7 @@ fn describe() {
         "pgq_host_schedules_moved_back_total",
         "Schedules whose next tick was moved back after the server's clock had been ahead"
     );
+    describe_counter!("pgq_host_pruned_rows_total", "Old rows that this host removed, by table");
     describe_counter!("pgq_host_limit_hits_total", "Limits that runs hit");
     describe_counter!("pgq_host_denied_total", "What plugins tried to do without a grant");
     describe_counter!(logging::DROPPED, "Log lines dropped because stderr accepted them too slowly, or not at all");

@@ -53,12 +53,14 @@ impl fmt::Display for Durability {
 
 impl Durability {
     /// Whether the table of this role (its placeholder in the migrations) stays out of the WAL.
-    /// Outputs and attempts go with the log: all tell of jobs that are over; and a host announces
-    /// itself again.
+    /// Outputs and attempts go with the log: all tell of jobs that are over. A host announces itself
+    /// again, and walks begin anew where the log does.
     fn unlogged(self, role: &str) -> bool {
         match self {
             Durability::Volatile => true,
-            Durability::Balanced => matches!(role, "log" | "statistics" | "output" | "attempt" | "tally" | "host"),
+            Durability::Balanced => {
+                matches!(role, "log" | "statistics" | "output" | "attempt" | "tally" | "host" | "retention")
+            }
             Durability::Durable => false,
         }
     }
