@@ -289,9 +289,13 @@ async fn killed_in_the_midst_it_leaves_whole_logs_and_the_next_goes_on() {
     finished(&database, 1, 20_000, "plain", "successful", 60).await;
     let mut command = pgq_host(&database.dsn());
     command.args(["prune", "--apply", "--batch", "30"]).env("PGQ_HOST_CONFIG", config.config());
+    command.env("PGQUEUER_APPLICATION_NAME", "to be killed");
     let pruning = Host::launch(command);
     eventually("it is at work", async || rows(&database, "pgqueuer_log").await < 59_000).await;
     pruning.kill().await;
+    // What its server process had begun, that ends.
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'to be killed'";
+    eventually("its sessions are over", async || database.count(sessions).await == 0).await;
     let left = rows(&database, "pgqueuer_log").await;
     assert!(left > 0, "it was killed in the midst");
     assert_eq!(logged(&database).await[&("plain".into(), "successful".into())], (left / 3, left));
