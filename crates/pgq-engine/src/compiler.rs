@@ -35,6 +35,8 @@ const PRIORITY_ALLOWANCE: Duration = Duration::from_secs(1);
 /// by threads: with one per core, a new version took more than a second under full load, and most
 /// versions were replaced before they had run a job.
 const THREADS_PER_CORE: usize = 4;
+/// The same for quick code, which takes a fifth of a second, and which jobs wait for.
+const QUICK_THREADS_PER_CORE: usize = 8;
 const MAX_THREADS: usize = 16;
 /// When a file that took too long is tried again, its time doubles, but no more than this many
 /// times.
@@ -144,10 +146,12 @@ impl Compiler {
 
 fn threads(effort: Effort) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-    match effort {
-        Effort::Quick | Effort::Full => (cores * THREADS_PER_CORE).min(MAX_THREADS).max(cores),
-        Effort::Background => 1,
-    }
+    let per_core = match effort {
+        Effort::Quick => QUICK_THREADS_PER_CORE,
+        Effort::Full => THREADS_PER_CORE,
+        Effort::Background => return 1,
+    };
+    (cores * per_core).min(MAX_THREADS).max(cores)
 }
 
 /// Compile in this process.
