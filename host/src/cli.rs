@@ -10,6 +10,8 @@ mod doctor;
 mod environment;
 mod help;
 mod inspect;
+mod job;
+mod jobs;
 mod listen;
 mod logging;
 mod output;
@@ -58,6 +60,10 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Enqueue a job.
     Queue(queue::QueueArgs),
+    /// Show everything about one job: its row, payload, runs, errors and output.
+    Job(job::JobArgs),
+    /// List jobs by entrypoint, status, age, error, header or plugin version.
+    Jobs(jobs::JobsArgs),
     /// List jobs that failed for good and are held.
     Failed(inspect::FailedArgs),
     /// Put held jobs back into the queue.
@@ -166,6 +172,8 @@ impl Cli {
             Command::Bench(args) => bench::run(&self.database, args).await,
             Command::BenchWorker(args) => bench::worker(&self.database, args).await,
             Command::Queue(args) => queue::run(&self.database, args).await,
+            Command::Job(args) => job::run(&self.database, args).await,
+            Command::Jobs(args) => jobs::run(&self.database, args).await,
             Command::Failed(args) => inspect::failed(&self.database, args).await,
             Command::Requeue(args) => requeue::run(&self.database, args).await,
             Command::Cancel(args) => cancel::run(&self.database, args).await,

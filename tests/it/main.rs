@@ -30,6 +30,7 @@ mod history;
 mod hostile;
 mod interop;
 mod isolation;
+mod jobs;
 mod layers;
 mod loading;
 mod locked;
