@@ -51,7 +51,12 @@ CREATE TABLE IF NOT EXISTS {attempt} (
     plugin bigint NOT NULL,
     elapsed_us bigint NOT NULL,
     memory_bytes bigint NOT NULL,
-    attempt integer NOT NULL
+    attempt integer NOT NULL,
+    host uuid,
+    cpu_us bigint,
+    sent_bytes bigint,
+    received_bytes bigint,
+    requests integer
 );
 
 CREATE INDEX IF NOT EXISTS {attempt.bare}_created_job_id ON {attempt} USING brin (created, job_id);
@@ -113,3 +118,21 @@ CREATE TABLE IF NOT EXISTS {verdict} (
     host text NOT NULL,
     judged timestamp with time zone NOT NULL DEFAULT now()
 );
+
+-- What runs printed, as long as it is kept: by default that of failed runs. The lines are compressed JSON, the end of them; `cut` is how
+-- many bytes came before. A row says itself until when it is kept, because failures are kept for longer.
+CREATE TABLE IF NOT EXISTS {lines} (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL PRIMARY KEY,
+    created timestamp with time zone NOT NULL DEFAULT now(),
+    until timestamp with time zone NOT NULL,
+    job_id bigint NOT NULL,
+    attempt integer NOT NULL,
+    failed boolean NOT NULL,
+    entrypoint text NOT NULL,
+    cut bigint NOT NULL,
+    lines bytea NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS {lines.bare}_job_id ON {lines} USING btree (job_id);
+
+CREATE INDEX IF NOT EXISTS {lines.bare}_until ON {lines} USING btree (until);

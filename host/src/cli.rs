@@ -14,6 +14,7 @@ mod job;
 mod jobs;
 mod listen;
 mod logging;
+mod logs;
 mod output;
 mod plugin;
 mod probe;
@@ -64,6 +65,8 @@ enum Command {
     Job(job::JobArgs),
     /// List jobs by entrypoint, status, age, error, header or plugin version.
     Jobs(jobs::JobsArgs),
+    /// Show what runs printed, as far as it is kept.
+    Logs(logs::LogsArgs),
     /// List jobs that failed for good and are held.
     Failed(inspect::FailedArgs),
     /// Put held jobs back into the queue.
@@ -174,6 +177,7 @@ impl Cli {
             Command::Queue(args) => queue::run(&self.database, args).await,
             Command::Job(args) => job::run(&self.database, args).await,
             Command::Jobs(args) => jobs::run(&self.database, args).await,
+            Command::Logs(args) => logs::run(&self.database, args).await,
             Command::Failed(args) => inspect::failed(&self.database, args).await,
             Command::Requeue(args) => requeue::run(&self.database, args).await,
             Command::Cancel(args) => cancel::run(&self.database, args).await,

@@ -12,6 +12,7 @@ mod content;
 mod exposure;
 mod folder;
 mod load;
+mod log_rule;
 mod review;
 mod rollout;
 mod rollouts;
@@ -34,6 +35,7 @@ pub use claim_mode::{ClaimMode, claim_label};
 pub use exposure::Exposure;
 pub use folder::{Caps, Files, Folder, FolderError, Reread};
 pub use load::{LoadResult, LoadTask};
+pub use log_rule::{KeepLines, LogRule};
 pub use rollouts::{Rollouts, SETTLE_TIME};
 pub use run_class::RunClass;
 pub use throttle::Throttle;
@@ -62,6 +64,8 @@ pub struct Served {
     pub locks: bool,
     /// What is kept of its jobs.
     pub history: HistoryLevel,
+    /// What is kept of what its runs print.
+    pub logs: LogRule,
     /// Limits how often its jobs may return to the queue at once.
     pub throttle: Arc<Throttle>,
     pub metrics: Arc<EntrypointMetrics>,

@@ -191,8 +191,8 @@ impl Reload {
         self.rollouts.forget();
         let reread = self.reread.clone();
         match tokio::task::spawn_blocking(move || reread.read()).await {
-            Ok(Ok(Folder { grants, canaries, claims, history, .. })) => {
-                let folder = Folder { grants, canaries, claims, history, ..Folder::clone(&self.folder) };
+            Ok(Ok(Folder { grants, canaries, claims, history, keeps, logs, .. })) => {
+                let folder = Folder { grants, canaries, claims, history, keeps, logs, ..Folder::clone(&self.folder) };
                 self.rollouts.regrant(folder.clone());
                 self.folder = Arc::new(folder);
                 self.publish();

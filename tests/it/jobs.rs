@@ -247,7 +247,9 @@ async fn no_look_reads_a_whole_table() {
     connection.execute("SET enable_bitmapscan = on").await.unwrap();
     let names = Names::new(&NameSettings::default(), |_| None).expect("valid names");
     assert_eq!(database.queue().names(), &names, "the files have the default names");
-    for (name, sql) in LOOK_STATEMENTS {
+    for (name, file) in LOOK_STATEMENTS {
+        // With what it does on the database of this release.
+        let sql = file.replace("/* IF figures */", "").replace("/* ELSE NULL::uuid AS host,", "/*");
         let parameters = (1..)
             .take_while(|n| sql.lines().any(|line| !line.starts_with("--") && line.contains(&format!("${n}"))))
             .count();

@@ -46,6 +46,7 @@ mod plans;
 mod plugin_commands;
 mod pooling;
 mod presence;
+mod printed;
 mod producers;
 mod publications;
 mod reload;

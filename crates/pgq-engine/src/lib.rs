@@ -44,6 +44,7 @@ mod log_sink;
 mod needs;
 mod origin;
 mod outbox;
+mod processor_time;
 mod registry_host;
 mod resources;
 mod room;
@@ -53,6 +54,8 @@ mod secret;
 mod shares;
 mod state;
 mod stdio;
+mod tail;
+mod traffic;
 mod trap;
 
 pub use address::Network;

@@ -8,6 +8,7 @@ mod cursor;
 mod filter;
 mod job;
 mod jobs;
+mod lines;
 mod statements;
 mod whereabouts;
 
@@ -16,4 +17,5 @@ pub use cursor::Cursor;
 pub use filter::{JobFilter, JobStatus};
 pub use job::{JobAttempt, JobEvent, JobOutput, JobReport, JobRow};
 pub use jobs::{JobPage, JobSummary};
+pub use lines::{LinesFollower, RunLines};
 pub use statements::LOOK_STATEMENTS;

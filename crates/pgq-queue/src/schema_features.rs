@@ -22,6 +22,10 @@ pub struct SchemaFeatures {
     pub verdicts: bool,
     /// Deaths of hosts are noted. Without it, every claim is marked.
     pub deaths: bool,
+    /// Attempts have the host, processor time and traffic of a run.
+    pub figures: bool,
+    /// What runs printed is kept.
+    pub lines: bool,
 }
 
 impl SchemaFeatures {
@@ -34,6 +38,8 @@ impl SchemaFeatures {
         suspects: true,
         verdicts: true,
         deaths: true,
+        figures: true,
+        lines: true,
     };
 
     /// What is missing, in words.
@@ -46,6 +52,8 @@ impl SchemaFeatures {
             (self.suspects, "suspects"),
             (self.verdicts, "verdicts"),
             (self.deaths, "deaths"),
+            (self.figures, "figures"),
+            (self.lines, "lines"),
         ];
         all.into_iter().filter_map(|(is_there, name)| (!is_there).then_some(name)).collect()
     }

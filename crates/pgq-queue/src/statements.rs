@@ -101,6 +101,7 @@ statements! {
     clear_suspects
     prune_suspects
     prune_attempts
+    prune_lines
     aggregate
     depth
     announce
@@ -127,8 +128,8 @@ mod tests {
     fn every_statement_can_be_rendered_for_every_database() {
         let settings = NameSettings { prefix: Some("p_".into()), schema: Some("jobs".into()) };
         let names = Names::new(&settings, |_| None).expect("valid names");
-        for bits in 0..128_u8 {
-            let has = |bit: u8| bits & (1 << bit) != 0;
+        for bits in 0..512_u16 {
+            let has = |bit: u16| bits & (1 << bit) != 0;
             let features = SchemaFeatures {
                 attempts: has(0),
                 tally: has(1),
@@ -137,6 +138,8 @@ mod tests {
                 suspects: has(4),
                 verdicts: has(5),
                 deaths: has(6),
+                figures: has(7),
+                lines: has(8),
             };
             let sql = format!("{:?}", Statements::render(&names, features));
             assert!(!sql.contains("/*") && !sql.contains("--"), "a marker or a comment is left over");
@@ -180,7 +183,7 @@ mod tests {
                 assert_eq!(part(name, cte), part("finish", cte), "{cte} of {name}");
             }
         }
-        for cte in ["done", "ours", "tallied", "kept", "new", "new_logged"] {
+        for cte in ["done", "ours", "tallied", "kept", "new", "new_logged", "printed"] {
             assert_eq!(part("finish_with_extras", cte), part("hand_over", cte), "{cte}");
         }
         for cte in ["judged", "suspected", "kept", "gone", "touched"] {

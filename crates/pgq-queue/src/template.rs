@@ -89,6 +89,8 @@ impl Form {
             "presence" => self.features.presence,
             "suspects" => self.features.suspects,
             "deaths" => self.features.deaths,
+            "figures" => self.features.figures,
+            "lines" => self.features.lines,
             "marked" => self.marked,
             name => panic!("no statement can depend on {name:?}"),
         })
@@ -119,6 +121,7 @@ impl Swap {
                 relation("pgqueuer_host", &names.host_table()),
                 relation("pgqueuer_suspect", &names.suspect_table()),
                 relation("pgqueuer_verdict", &names.verdict_table()),
+                relation("pgqueuer_lines", &names.lines_table()),
                 channel("ch_pgqueuer", &names.channel),
                 channel("ch_pgqueuer_host", &names.fleet_channel()),
             ],

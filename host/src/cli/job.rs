@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::database::{DatabaseArgs, explain};
-use super::output;
+use super::{logs, output};
 use pgq_job::JobId;
 use pgq_queue::{Content, JobAttempt, JobReport, JobRow, Shape};
 
@@ -59,6 +59,10 @@ pub(super) async fn run(database: &DatabaseArgs, args: JobArgs) -> anyhow::Resul
     }
     runs(&job)?;
     errors(&job)?;
+    for run in &job.printed {
+        output::data(&format!("\nPrinted by run {}", run.attempt))?;
+        logs::body(run)?;
+    }
     history(&job)?;
     match &job.output {
         Some(output) => content(&format!("Output of {}", output::time(output.at)), &output.content, ""),
@@ -134,13 +138,18 @@ fn runs(job: &JobReport) -> anyhow::Result<()> {
             run.attempt.to_string(),
             output::time(run.ended),
             output::micros(run.elapsed_us),
+            run.cpu_us.map_or_else(unknown, output::micros),
             output::bytes(run.memory_bytes),
+            run.requests.map_or_else(unknown, |requests| {
+                let bytes = [run.sent_bytes, run.received_bytes].map(|bytes| output::bytes(bytes.unwrap_or_default()));
+                format!("{requests}, {} out, {} in", bytes[0], bytes[1])
+            }),
             run.host.clone().or(run.queue_manager_id.map(|id| id.to_string())).unwrap_or_else(unknown),
             version.unwrap_or_else(unknown),
             run.plugin_sha256.clone().unwrap_or_else(unknown),
         ]
     };
-    let head = ["Run", "Ended", "Took", "Memory", "Host", "Plugin", "SHA-256"];
+    let head = ["Run", "Ended", "Took", "Processor", "Memory", "Requests", "Host", "Plugin", "SHA-256"];
     output::table(head, job.attempts.iter().map(row), "")
 }
 

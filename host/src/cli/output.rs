@@ -33,6 +33,12 @@ pub(super) fn line(text: &str) -> anyhow::Result<bool> {
     write(text.as_bytes(), b"\n")
 }
 
+/// Print a line that contains foreign text. It is one line whatever that contains, also in a file.
+/// Returns whether the reader is still there.
+pub(super) fn printed_line(text: &str) -> anyhow::Result<bool> {
+    write(printable(text).as_bytes(), b"\n")
+}
+
 /// A reader that has seen enough (`| head`) is not an error. Later output goes nowhere.
 fn write(bytes: &[u8], end: &[u8]) -> anyhow::Result<bool> {
     let mut stdout = std::io::stdout().lock();

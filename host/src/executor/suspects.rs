@@ -120,6 +120,9 @@ impl Shared {
             memory: report.memory,
             crashed: report.crashed,
             share: report.share.clone(),
+            processor: report.processor,
+            traffic: report.traffic,
+            printed: Arc::clone(&report.printed),
         };
         for verdict in report.verdicts {
             self.conclude(&assigned, &served, verdict, &cost).await;

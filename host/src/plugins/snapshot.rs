@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::version::Version;
-use super::{Entry, File, PluginSet, Rollouts, Served};
+use super::{Entry, File, LogRule, PluginSet, Rollouts, Served};
 use crate::meter::EntrypointMetrics;
 
 impl Rollouts {
@@ -67,6 +67,7 @@ impl Rollouts {
             lasting: Arc::clone(&version.lasting[name]),
             locks: self.folder.claims.locks(&version.loaded.name, name, &version.loaded.grants),
             history: self.folder.history.of(&version.loaded.name, name),
+            logs: LogRule { keep: self.folder.keeps.of(&version.loaded.name, name), ..self.folder.logs },
             throttle: Arc::clone(&version.throttles[name]),
             metrics: Arc::new(EntrypointMetrics::new(&version.loaded.name, name)),
         })

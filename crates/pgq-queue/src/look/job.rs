@@ -11,6 +11,7 @@ use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
 use super::content::Content;
+use super::lines::RunLines;
 use super::statements;
 use super::whereabouts::Whereabouts;
 use crate::Operator;
@@ -20,6 +21,8 @@ use pgq_job::{JobId, compact};
 
 /// Log rows and attempts that are read of one job, the newest.
 const MOST_EVENTS: i64 = 200;
+/// Runs whose lines are read.
+const MOST_PRINTED: i64 = 10;
 /// How long the attempts may be looked for. Their index tells only where they may be.
 const ATTEMPTS_WITHIN: Duration = Duration::from_secs(2);
 const WITHIN: Duration = Duration::from_secs(5);
@@ -44,6 +47,8 @@ pub struct JobReport {
     pub attempts: Vec<JobAttempt>,
     /// Why attempts may be missing here.
     pub attempts_unread: Option<String>,
+    /// What the newest runs printed, as far as it is kept, the oldest of them first.
+    pub printed: Vec<RunLines>,
     pub output: Option<JobOutput>,
 }
 
@@ -96,10 +101,16 @@ pub struct JobAttempt {
     pub elapsed_us: i64,
     /// The peak of its linear memory.
     pub memory_bytes: i64,
+    /// Time on a processor. A host of an earlier release did not note it, nor what follows.
+    pub cpu_us: Option<i64>,
+    /// Bytes of outgoing requests and of their responses; `None`: there were no requests.
+    pub sent_bytes: Option<i64>,
+    pub received_bytes: Option<i64>,
+    pub requests: Option<i32>,
     pub plugin: Option<String>,
     pub plugin_version: Option<String>,
     pub plugin_sha256: Option<String>,
-    /// The worker that ran it, if its failure tells.
+    /// The worker that ran it, if it was noted or its failure tells.
     pub queue_manager_id: Option<Uuid>,
     /// The machine and process of that worker, if it is still announced.
     pub host: Option<String>,
@@ -151,7 +162,19 @@ impl Operator {
             Err(error) => return Err(error),
         };
         let output = output.map(|row| JobOutput::from_row(&row)).transpose()?;
-        Ok(Some(JobReport { id, status, entrypoint, row, events, events_cut, attempts, attempts_unread, output }))
+        let printed = self.lines_of_job(id, MOST_PRINTED).await?;
+        Ok(Some(JobReport {
+            id,
+            status,
+            entrypoint,
+            row,
+            events,
+            events_cut,
+            attempts,
+            attempts_unread,
+            printed,
+            output,
+        }))
     }
 
     /// The whole payload of a job in the queue, which may have none. `None`: there is no such job.
@@ -161,12 +184,13 @@ impl Operator {
     }
 
     async fn attempts(&self, id: JobId, row: Option<&JobRow>, events: &[JobEvent]) -> sqlx::Result<Vec<JobAttempt>> {
-        if !self.features().await?.attempts {
+        let features = self.features().await?;
+        if !features.attempts {
             return Ok(Vec::new());
         }
         let times = || events.iter().map(|event| event.at).chain(row.iter().flat_map(|row| [row.created, row.updated]));
         let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(Vec::new()) };
-        let attempts = sqlx::query_as(self.sql(statements::JOB_ATTEMPTS))
+        let attempts = sqlx::query_as(self.sql_with(statements::JOB_ATTEMPTS, features))
             .persistent(false)
             .bind(id)
             .bind(first.checked_sub_signed(BEFORE_LOG).unwrap_or(first))
@@ -238,10 +262,14 @@ impl FromRow<'_, PgRow> for JobAttempt {
             ended: row.try_get("ended")?,
             elapsed_us: row.try_get("elapsed_us")?,
             memory_bytes: row.try_get("memory_bytes")?,
+            cpu_us: row.try_get("cpu_us")?,
+            sent_bytes: row.try_get("sent_bytes")?,
+            received_bytes: row.try_get("received_bytes")?,
+            requests: row.try_get("requests")?,
             plugin: optional_text(row, "plugin")?,
             plugin_version: optional_text(row, "plugin_version")?,
             plugin_sha256: optional_text(row, "plugin_sha256")?,
-            queue_manager_id: None,
+            queue_manager_id: row.try_get("host")?,
             host: None,
         })
     }
@@ -254,7 +282,7 @@ impl JobAttempt {
             event.at >= self.ended && event.context().is_some_and(|context| context["attempt"] == self.attempt)
         });
         let worker = failure.and_then(JobEvent::context).and_then(|context| context["queue_manager_id"].as_str());
-        self.queue_manager_id = worker.and_then(|id| id.parse().ok());
+        self.queue_manager_id = self.queue_manager_id.or_else(|| worker.and_then(|id| id.parse().ok()));
         self.host = self.queue_manager_id.and_then(|worker| hosts.name(worker));
         self
     }
