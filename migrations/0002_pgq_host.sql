@@ -136,3 +136,17 @@ CREATE TABLE IF NOT EXISTS {lines} (
 CREATE INDEX IF NOT EXISTS {lines.bare}_job_id ON {lines} USING btree (job_id);
 
 CREATE INDEX IF NOT EXISTS {lines.bare}_until ON {lines} USING btree (until);
+
+-- What operators paused: no host claims jobs of it, until the row is gone or `until` is over. A subject is the kind and the name. `role` is
+-- the database role that paused it, `author` whom it says it is.
+CREATE TABLE IF NOT EXISTS {pause} (
+    subject text NOT NULL PRIMARY KEY,
+    kind text NOT NULL,
+    name text NOT NULL,
+    reason text NOT NULL,
+    author text NOT NULL,
+    role text NOT NULL,
+    paused timestamp with time zone NOT NULL DEFAULT now(),
+    until timestamp with time zone,
+    skip_ticks boolean NOT NULL DEFAULT false
+);

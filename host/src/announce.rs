@@ -129,6 +129,10 @@ fn file(file: &File, set: &PluginSet) -> Value {
         "timeouts": plugin.map(timeouts).map(Value::Object),
         "canary": file.canary.as_ref().map(|canary| json!({ "version": canary.version, "sha256": canary.sha256 })),
         "paused": file.paused.iter().map(|(entrypoint, _)| &**entrypoint).collect::<Vec<_>>(),
+        "held": plugin.map(|plugin| {
+            let entrypoints = plugin.declaration.entrypoints.keys();
+            entrypoints.filter(|entrypoint| set.hold(entrypoint).is_some()).collect::<Vec<_>>()
+        }),
         "error": file.fault.as_ref().map(ToString::to_string),
     })
 }

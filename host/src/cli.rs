@@ -16,6 +16,7 @@ mod listen;
 mod logging;
 mod logs;
 mod output;
+mod pause;
 mod plugin;
 mod probe;
 mod queue;
@@ -79,6 +80,12 @@ enum Command {
     Workers(inspect::JsonArgs),
     /// Show how many jobs wait per entrypoint, and for how long.
     Backlog(inspect::JsonArgs),
+    /// Have all hosts leave jobs of an entrypoint, a plugin or all in the queue for now.
+    Pause(pause::PauseArgs),
+    /// Have hosts run again what was paused.
+    Resume(pause::ResumeArgs),
+    /// List what is paused.
+    Pauses(pause::PausesArgs),
     /// List schedules, or remove some.
     Schedules(schedules::SchedulesArgs),
     /// Print the messages on the queue's notification channel.
@@ -184,6 +191,9 @@ impl Cli {
             Command::Stale(args) => inspect::stale(&self.database, args).await,
             Command::Workers(args) => inspect::workers(&self.database, args).await,
             Command::Backlog(args) => inspect::backlog(&self.database, args).await,
+            Command::Pause(args) => pause::pause(&self.database, args).await,
+            Command::Resume(args) => pause::resume(&self.database, args).await,
+            Command::Pauses(args) => pause::list(&self.database, args).await,
             Command::Schedules(args) => schedules::run(&self.database, args).await,
             Command::Listen(args) => listen::run(&self.database, args).await,
             Command::Plugin(args) => plugin::run(&self.database, args).await,

@@ -42,6 +42,7 @@ mod network;
 mod outages;
 mod outcomes;
 mod panics;
+mod pauses;
 mod plans;
 mod plugin_commands;
 mod pooling;

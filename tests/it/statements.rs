@@ -119,6 +119,7 @@ async fn statements_of_other_names_and_of_a_database_without_additions_are_valid
             suspects: false,
             figures: false,
             lines: false,
+            pauses: false,
             ..SchemaFeatures::ALL
         };
         let (name, sql) = (&statement.name, statement.render(&names, none));

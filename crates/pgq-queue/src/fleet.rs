@@ -85,6 +85,8 @@ pub enum FleetCommand {
     Reset(String),
     /// There are new verdicts on versions of plugins.
     Judged,
+    /// Something was paused or resumed.
+    Paused,
 }
 
 impl Queue {

@@ -44,6 +44,7 @@ mod millis;
 mod operator;
 mod options;
 mod outcome;
+mod pause;
 mod pool;
 mod presence;
 mod record;
@@ -93,6 +94,7 @@ pub use look::{Content, Cursor, JobAttempt, JobEvent, JobFilter, JobOutput, JobP
 pub use look::{JobStatus, JobSummary, LOOK_STATEMENTS, LinesFollower, RunLines, Shape};
 pub use operator::Operator;
 pub use options::connect_options;
+pub use pause::{ActivePause, PauseOrder, PauseRow, PauseTarget};
 pub use pool::Pool;
 pub use record::Record;
 pub use requeue::{Requeue, RequeueOutcome};

@@ -26,6 +26,8 @@ pub struct SchemaFeatures {
     pub figures: bool,
     /// What runs printed is kept.
     pub lines: bool,
+    /// Operators can pause entrypoints, plugins or all.
+    pub pauses: bool,
 }
 
 impl SchemaFeatures {
@@ -40,6 +42,7 @@ impl SchemaFeatures {
         deaths: true,
         figures: true,
         lines: true,
+        pauses: true,
     };
 
     /// What is missing, in words.
@@ -54,6 +57,7 @@ impl SchemaFeatures {
             (self.deaths, "deaths"),
             (self.figures, "figures"),
             (self.lines, "lines"),
+            (self.pauses, "pauses"),
         ];
         all.into_iter().filter_map(|(is_there, name)| (!is_there).then_some(name)).collect()
     }

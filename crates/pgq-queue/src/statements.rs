@@ -109,6 +109,7 @@ statements! {
     fleet_files
     verdicts
     record_verdicts
+    pauses
     enqueue
     enqueue_or_skip
     enqueue_or_raise_priority
@@ -128,7 +129,7 @@ mod tests {
     fn every_statement_can_be_rendered_for_every_database() {
         let settings = NameSettings { prefix: Some("p_".into()), schema: Some("jobs".into()) };
         let names = Names::new(&settings, |_| None).expect("valid names");
-        for bits in 0..512_u16 {
+        for bits in 0..1024_u16 {
             let has = |bit: u16| bits & (1 << bit) != 0;
             let features = SchemaFeatures {
                 attempts: has(0),
@@ -140,6 +141,7 @@ mod tests {
                 deaths: has(6),
                 figures: has(7),
                 lines: has(8),
+                pauses: has(9),
             };
             let sql = format!("{:?}", Statements::render(&names, features));
             assert!(!sql.contains("/*") && !sql.contains("--"), "a marker or a comment is left over");

@@ -122,6 +122,7 @@ impl Swap {
                 relation("pgqueuer_suspect", &names.suspect_table()),
                 relation("pgqueuer_verdict", &names.verdict_table()),
                 relation("pgqueuer_lines", &names.lines_table()),
+                relation("pgqueuer_pause", &names.pause_table()),
                 channel("ch_pgqueuer", &names.channel),
                 channel("ch_pgqueuer_host", &names.fleet_channel()),
             ],

@@ -9,6 +9,7 @@ use clap::builder::PossibleValuesParser;
 use super::database::{DatabaseArgs, explain};
 use super::output;
 use super::usage::usage;
+use super::values::digest;
 use crate::config::parse_duration;
 use pgq_queue::{Cursor, JobFilter, JobPage, JobStatus, JobSummary};
 
@@ -61,13 +62,6 @@ pub(super) struct FilterArgs {
     /// Jobs that run in, or last failed in, the plugin version whose sha256 begins so
     #[arg(long, value_name = "SHA256", value_parser = digest)]
     plugin: Option<String>,
-}
-
-fn digest(text: &str) -> Result<String, String> {
-    match text.len() {
-        4..=64 if text.bytes().all(|byte| byte.is_ascii_hexdigit()) => Ok(text.to_ascii_lowercase()),
-        _ => Err("write 4 to 64 hexadecimal digits; `pgq-host plugin list --hosts` has them".into()),
-    }
 }
 
 impl FilterArgs {

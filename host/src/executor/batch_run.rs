@@ -54,9 +54,9 @@ impl Shared {
             return;
         }
         let report = match place {
-            // The circuit breaker opened since the claim. The jobs do not begin, and no attempt is
-            // counted.
-            Some(_place) if served.breaker.is_open() => {
+            // The circuit breaker opened since the claim, or an operator paused the entrypoint. The
+            // jobs do not begin, and no attempt is counted.
+            Some(_place) if served.is_paused() => {
                 CallReport::nothing(Verdict::Release(ReleaseReason::EntrypointPaused), count, false)
             }
             Some(_place) => self.call(left.make_contiguous(), served).await,

@@ -86,7 +86,7 @@ impl Shared {
             None => None,
         };
         let noted = match &place {
-            Some(_) if served.breaker.is_open() => Err(ReleaseReason::EntrypointPaused),
+            Some(_) if served.is_paused() => Err(ReleaseReason::EntrypointPaused),
             Some(_) => self.note(assigned.job.claim, suspicion).await,
             None => Err(ReleaseReason::HostStopped),
         };
