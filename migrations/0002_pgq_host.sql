@@ -150,3 +150,16 @@ CREATE TABLE IF NOT EXISTS {pause} (
     until timestamp with time zone,
     skip_ticks boolean NOT NULL DEFAULT false
 );
+
+-- Who changed what by hand: one row for each command of an operator, with how many jobs it changed. `role` is the database role, `author`
+-- whom it says it is, `filter` what was asked for.
+CREATE TABLE IF NOT EXISTS {audit} (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL PRIMARY KEY,
+    at timestamp with time zone NOT NULL DEFAULT now(),
+    action text NOT NULL,
+    author text NOT NULL,
+    role text NOT NULL,
+    reason text,
+    filter jsonb NOT NULL,
+    jobs bigint NOT NULL DEFAULT 0
+);

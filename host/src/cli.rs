@@ -2,12 +2,16 @@
 //!
 //! Data goes to stdout, status to stderr. Exit codes: 0 success, 1 failure, 2 usage error.
 
+mod audit;
 mod bench;
+mod bulk;
 mod cancel;
+mod change;
 mod database;
 mod dev;
 mod doctor;
 mod environment;
+mod filter;
 mod help;
 mod inspect;
 mod job;
@@ -74,6 +78,14 @@ enum Command {
     Requeue(requeue::RequeueArgs),
     /// Cancel jobs: queued, running or held.
     Cancel(cancel::CancelArgs),
+    /// Make jobs due now that wait for a delay or a back-off.
+    RetryNow(change::RetryNowArgs),
+    /// Change when jobs are due that wait.
+    Reschedule(change::RescheduleArgs),
+    /// Change payload or priority of jobs that wait or are held.
+    Edit(change::EditArgs),
+    /// Show who changed jobs by hand, or paused something.
+    Audit(audit::AuditArgs),
     /// List running jobs whose worker has sent no heartbeat for a while.
     Stale(inspect::StaleArgs),
     /// List workers that hold jobs.
@@ -188,6 +200,10 @@ impl Cli {
             Command::Failed(args) => inspect::failed(&self.database, args).await,
             Command::Requeue(args) => requeue::run(&self.database, args).await,
             Command::Cancel(args) => cancel::run(&self.database, args).await,
+            Command::RetryNow(args) => change::retry_now(&self.database, args).await,
+            Command::Reschedule(args) => change::reschedule(&self.database, args).await,
+            Command::Edit(args) => change::edit(&self.database, args).await,
+            Command::Audit(args) => audit::run(&self.database, args).await,
             Command::Stale(args) => inspect::stale(&self.database, args).await,
             Command::Workers(args) => inspect::workers(&self.database, args).await,
             Command::Backlog(args) => inspect::backlog(&self.database, args).await,

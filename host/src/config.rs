@@ -5,6 +5,8 @@
 
 mod breaker;
 mod canary;
+mod entrypoint;
+mod history;
 mod logs;
 mod plugin;
 mod units;
@@ -19,6 +21,7 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
 use breaker::BreakerSection;
+use history::HistorySection;
 use logs::LogsSection;
 use plugin::PluginSection;
 pub use units::{parse_bytes, parse_duration};
@@ -45,7 +48,6 @@ pub struct Config {
     pub history: Chosen<HistoryLevel>,
     /// Whose lines are kept.
     pub keeps: Chosen<KeepLines>,
-    /// How much of them, and for how long.
     pub logs: LogRule,
     /// When an entrypoint that crashes is paused.
     pub breaker: BreakerRule,
@@ -66,12 +68,6 @@ struct File {
     logs: LogsSection,
     #[serde(default)]
     plugins: BTreeMap<String, PluginSection>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct HistorySection {
-    level: HistoryLevel,
 }
 
 /// `[run]`: the same names as the flags.
@@ -201,9 +197,8 @@ impl Config {
         }
         let reuse = file.limits.reuse.unwrap_or(defaults.reuse);
         let max_crashes = file.limits.max_crashes.unwrap_or(defaults.max_crashes);
-        let breaker = file.circuit_breaker.rule(&mut mistakes);
         let mut keeps = Chosen { all: file.logs.keep, ..Chosen::default() };
-        let logs = file.logs.rule(&mut mistakes);
+        let (breaker, logs) = (file.circuit_breaker.rule(&mut mistakes), file.logs.rule(&mut mistakes));
         let (mut grants, mut canaries) = (BTreeMap::new(), BTreeMap::new());
         let mut claims = Chosen { all: file.run.claim.unwrap_or_default(), ..Chosen::default() };
         let mut history = Chosen { all: file.history.level, ..Chosen::default() };

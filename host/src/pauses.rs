@@ -11,7 +11,9 @@ use crate::plugins::Pauses;
 use pgq_queue::Queue;
 use pgq_queue::told::Told as _;
 
-const POLL: Duration = Duration::from_secs(5);
+/// Notifications are lost with the listening connection alone, and then its return is a reason to
+/// read.
+const POLL: Duration = Duration::from_secs(15);
 /// The clocks of host and server differ by less while a pause ends.
 const MIN_WAIT: Duration = Duration::from_millis(10);
 
@@ -50,7 +52,7 @@ impl PauseKeeper {
         if !self.queue.knows_pauses() {
             return stop.cancelled().await;
         }
-        let mut was_read = true;
+        let (mut was_read, mut returns) = (true, self.queue.access().returns());
         loop {
             let poll = POLL.mul_f64(0.75 + fastrand::f64() / 2.0);
             let ends = self.known.borrow().0.iter().filter_map(|pause| pause.left).min();
@@ -58,6 +60,8 @@ impl PauseKeeper {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.changed.notified() => {}
+                // The queue holds the sender.
+                _ = returns.changed() => {}
                 () = tokio::time::sleep(wait) => {}
             }
             match self.queue.pauses().await {

@@ -9,6 +9,7 @@
 mod bench;
 mod bodies;
 mod budgets;
+mod bulk;
 mod capabilities;
 mod chaos;
 mod connecting;

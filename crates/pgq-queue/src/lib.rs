@@ -14,8 +14,10 @@ pub mod told;
 
 mod access;
 mod attempt;
+mod audit;
 mod body;
 mod cancel;
+mod change;
 mod claim;
 mod claim_cursor;
 mod claimed;
@@ -73,8 +75,10 @@ mod worker_queue;
 
 pub use access::Access;
 pub use attempt::Attempt;
+pub use audit::{Actor, AuditId, AuditRow};
 pub use body::Body;
 pub use cancel::{Cancel, CancelOutcome};
+pub use change::{Change, Due};
 pub use claimed::Claimed;
 pub use concurrency_limit::ConcurrencyLimit;
 pub use connection::connect;

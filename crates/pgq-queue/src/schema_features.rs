@@ -28,6 +28,8 @@ pub struct SchemaFeatures {
     pub lines: bool,
     /// Operators can pause entrypoints, plugins or all.
     pub pauses: bool,
+    /// Who changes what by hand is noted.
+    pub audit: bool,
 }
 
 impl SchemaFeatures {
@@ -43,6 +45,7 @@ impl SchemaFeatures {
         figures: true,
         lines: true,
         pauses: true,
+        audit: true,
     };
 
     /// What is missing, in words.
@@ -58,6 +61,7 @@ impl SchemaFeatures {
             (self.figures, "figures"),
             (self.lines, "lines"),
             (self.pauses, "pauses"),
+            (self.audit, "audit"),
         ];
         all.into_iter().filter_map(|(is_there, name)| (!is_there).then_some(name)).collect()
     }

@@ -142,6 +142,7 @@ mod tests {
                 figures: has(7),
                 lines: has(8),
                 pauses: has(9),
+                audit: has(0),
             };
             let sql = format!("{:?}", Statements::render(&names, features));
             assert!(!sql.contains("/*") && !sql.contains("--"), "a marker or a comment is left over");

@@ -91,6 +91,7 @@ impl Form {
             "deaths" => self.features.deaths,
             "figures" => self.features.figures,
             "lines" => self.features.lines,
+            "audit" => self.features.audit,
             "marked" => self.marked,
             name => panic!("no statement can depend on {name:?}"),
         })
@@ -123,6 +124,7 @@ impl Swap {
                 relation("pgqueuer_verdict", &names.verdict_table()),
                 relation("pgqueuer_lines", &names.lines_table()),
                 relation("pgqueuer_pause", &names.pause_table()),
+                relation("pgqueuer_audit", &names.audit_table()),
                 channel("ch_pgqueuer", &names.channel),
                 channel("ch_pgqueuer_host", &names.fleet_channel()),
             ],

@@ -1,17 +1,13 @@
 //! `jobs`: lists jobs by a filter, page by page.
 
-use std::time::Duration;
-
 use chrono::Utc;
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 
 use super::database::{DatabaseArgs, explain};
+use super::filter::FilterArgs;
 use super::output;
 use super::usage::usage;
-use super::values::digest;
-use crate::config::parse_duration;
-use pgq_queue::{Cursor, JobFilter, JobPage, JobStatus, JobSummary};
+use pgq_queue::{Cursor, JobPage, JobStatus, JobSummary};
 
 /// Enough of an error to recognize it.
 const ERROR_CHARACTERS: usize = 60;
@@ -39,57 +35,6 @@ pub(super) struct JobsArgs {
     json: bool,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct FilterArgs {
-    /// Jobs of this entrypoint
-    #[arg(long, value_name = "NAME")]
-    entrypoint: Option<String>,
-    /// Jobs with this status; `picked` jobs run, `failed` ones are held, the last four are in the log
-    #[arg(long, value_parser = PossibleValuesParser::new(JobStatus::ALL.map(JobStatus::label)))]
-    status: Option<String>,
-    /// Jobs at least this old: enqueued, or ended, so long ago
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    older: Option<Duration>,
-    /// Jobs at most this old
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    younger: Option<Duration>,
-    /// Jobs with this text in their last error
-    #[arg(long, value_name = "TEXT")]
-    error: Option<String>,
-    /// Jobs with this header, or with this value of it
-    #[arg(long, value_name = "NAME[=VALUE]")]
-    header: Option<String>,
-    /// Jobs that run in, or last failed in, the plugin version whose sha256 begins so
-    #[arg(long, value_name = "SHA256", value_parser = digest)]
-    plugin: Option<String>,
-}
-
-impl FilterArgs {
-    /// What it asks for, if that can be known.
-    fn filter(self) -> anyhow::Result<JobFilter> {
-        let status = JobStatus::ALL.into_iter().find(|status| Some(status.label()) == self.status.as_deref());
-        if let Some(status) = status.filter(|status| status.is_over())
-            && self.header.is_some()
-        {
-            return Err(usage(format!(
-                "--header does not go with --status {}: headers leave the queue with their jobs, and the log has none",
-                status.label()
-            )));
-        }
-        if status == Some(JobStatus::Successful) && self.plugin.is_some() {
-            return Err(usage(
-                "--plugin does not go with --status successful: the log names versions only in errors; `pgq-host job ID` tells the version of a run",
-            ));
-        }
-        let header = self.header.map(|header| match header.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (header, None),
-        });
-        let FilterArgs { entrypoint, older, younger, error, plugin, .. } = self;
-        Ok(JobFilter { status, entrypoint, older, younger, error, header, plugin })
-    }
-}
-
 pub(super) async fn run(database: &DatabaseArgs, args: JobsArgs) -> anyhow::Result<()> {
     let filter = args.filter.filter()?;
     if let Some(after) = args.after.filter(|after| !filter.is_continued_by(*after)) {
@@ -114,12 +59,10 @@ pub(super) async fn run(database: &DatabaseArgs, args: JobsArgs) -> anyhow::Resu
         _ => waiting(&page, args.wide),
     }?;
     if let Some(next) = page.next {
-        let whole = if page.jobs.len() < args.limit as usize {
-            format!(" of {} rows that were read", args.look)
-        } else {
-            String::new()
-        };
-        output::status(&format!("There may be more: this is the end{whole}. --after {next} goes on."));
+        output::status(&match page.jobs.len() < args.limit as usize {
+            true => format!("These are all of {} rows that were read. --after {next} goes on.", args.look),
+            false => format!("There may be more: --after {next} goes on."),
+        });
     }
     Ok(())
 }

@@ -6,12 +6,13 @@ use anyhow::bail;
 use clap::{ArgGroup, Args};
 use serde_json::json;
 
+use super::bulk::ActorArgs;
 use super::database::{DatabaseArgs, explain};
 use super::output;
 use super::values::digest;
 use crate::config::parse_duration;
 use pgq_queue::environment::system_user;
-use pgq_queue::{Operator, PauseOrder, PauseTarget};
+use pgq_queue::{Actor, Operator, PauseOrder, PauseTarget};
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["entrypoint", "plugin", "sha256", "all"]))]
@@ -55,6 +56,8 @@ pub(super) struct PauseArgs {
 pub(super) struct ResumeArgs {
     #[command(flatten)]
     target: TargetArgs,
+    #[command(flatten)]
+    actor: ActorArgs,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -95,10 +98,13 @@ async fn operator(database: &DatabaseArgs) -> anyhow::Result<Operator> {
 
 pub(super) async fn pause(database: &DatabaseArgs, args: PauseArgs) -> anyhow::Result<()> {
     let operator = operator(database).await?;
-    let author = args.author.unwrap_or_else(|| system_user().unwrap_or_else(|| "unknown".into()));
+    let author = args.author.or_else(system_user).unwrap_or_else(|| "unknown".into());
     let (target, lasts, skips_ticks) = (args.target.target(), args.lasts, args.skip_ticks);
     let order = PauseOrder { target, reason: args.reason, author, lasts, skips_ticks };
     let until = operator.pause(&order).await.map_err(explain)?;
+    let actor = Actor { author: order.author.clone(), reason: Some(order.reason.clone()) };
+    let asked = json!({ "target": order.target, "until": until, "skip_ticks": skips_ticks });
+    operator.begin_audit("pause", &actor, &asked).await.map_err(explain)?;
     let hosts = operator.hosts_if_any().await.map_err(explain)?.len();
     let end = until.map_or_else(|| "it is resumed".into(), output::time);
     let ticks =
@@ -116,6 +122,9 @@ pub(super) async fn pause(database: &DatabaseArgs, args: PauseArgs) -> anyhow::R
 pub(super) async fn resume(database: &DatabaseArgs, args: ResumeArgs) -> anyhow::Result<()> {
     let (operator, target) = (operator(database).await?, args.target.target());
     let resumed = operator.resume(&target).await.map_err(explain)?;
+    if resumed {
+        operator.begin_audit("resume", &args.actor.actor(), &json!({ "target": target })).await.map_err(explain)?;
+    }
     if args.json {
         output::object(&json!({ "target": target, "resumed": resumed }))?;
     }

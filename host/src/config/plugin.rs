@@ -8,6 +8,7 @@ use http::Method;
 use serde::Deserialize;
 
 use super::canary::CanarySection;
+use super::entrypoint::EntrypointSection;
 use super::value::{SecretSection, ValueSection};
 use crate::plugins::{Canary, Chosen, ClaimMode, KeepLines};
 use pgq_engine::{Authorities, Grants, HttpGrant, Origin, Secret, SecretGrant};
@@ -31,15 +32,6 @@ pub(super) struct PluginSection {
     history: Option<HistoryLevel>,
     logs: Option<KeepLines>,
     entrypoints: BTreeMap<String, EntrypointSection>,
-}
-
-/// `[plugins.NAME.entrypoints.NAME]`: what holds for one entrypoint.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct EntrypointSection {
-    claim: Option<ClaimMode>,
-    history: Option<HistoryLevel>,
-    logs: Option<KeepLines>,
 }
 
 #[derive(Debug, Deserialize)]

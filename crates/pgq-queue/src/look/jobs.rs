@@ -21,6 +21,10 @@ use pgq_job::JobId;
 /// A page takes at most this long.
 const WITHIN: Duration = Duration::from_secs(5);
 
+/// A page of all that match.
+const MATCHING_JOBS: usize = 10_000;
+const MATCHING_ROWS: usize = 50_000;
+
 /// A job of a list.
 #[derive(Debug, Clone, Serialize)]
 pub struct JobSummary {
@@ -143,6 +147,19 @@ impl Operator {
             job
         };
         Ok(JobPage { jobs: jobs.into_iter().map(located).collect(), next })
+    }
+
+    /// The ids of all jobs in the queue that the filter lets through, in reads of bounded size.
+    pub async fn matching(&self, filter: &JobFilter) -> sqlx::Result<Vec<JobId>> {
+        let (mut ids, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.jobs(filter, after, MATCHING_JOBS, MATCHING_ROWS).await?;
+            ids.extend(page.jobs.iter().map(|job| job.id));
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(ids),
+            }
+        }
     }
 
     /// The jobs; and where fewer are found than asked for, the last row that was looked at, if it

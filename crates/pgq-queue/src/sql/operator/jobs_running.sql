@@ -13,12 +13,14 @@
 -- $11 uuid[]      workers that serve that version; $12 text[] the entrypoints that they serve of it
 -- $13 bigint      jobs to return at most
 -- $14 timestamptz claimed then or later
-SELECT q.id::bigint AS id, q.status::text AS status, q.entrypoint, q.priority, q.attempts, q.dedupe_key, q.queue_manager_id,
+SELECT q.id::bigint AS id, q.status::text AS status, q.entrypoint, q.priority, q.attempts, q.dedupe_key,
+       q.queue_manager_id,
        greatest('0001-01-01 00:00Z', least(q.created, '9999-12-31 23:59:59.999999Z')) AS created,
        greatest('0001-01-01 00:00Z', least(q.updated, '9999-12-31 23:59:59.999999Z')) AS updated,
        greatest('0001-01-01 00:00Z', least(q.execute_after, '9999-12-31 23:59:59.999999Z')) AS execute_after,
        last.error, last.sha256 AS plugin_sha256, NULL::timestamptz AS log_created, NULL::bigint AS log_id
-FROM (SELECT id, status, entrypoint, priority, attempts, dedupe_key, queue_manager_id, created, updated, execute_after, headers
+FROM (SELECT id, status, entrypoint, priority, attempts, dedupe_key, queue_manager_id, created, updated,
+             execute_after, headers
       FROM pgqueuer WHERE status = 'picked' AND updated >= $14 AND (updated > $14 OR id < $1)
       ORDER BY updated, id DESC LIMIT $2) AS q
 LEFT JOIN LATERAL (

@@ -15,17 +15,21 @@
 -- $11 uuid[]      workers that serve that version; $12 text[] the entrypoints that they serve of it
 -- $13 bigint      jobs to return at most
 -- $14 integer     with this priority or less
-SELECT q.id::bigint AS id, q.status::text AS status, q.entrypoint, q.priority, q.attempts, q.dedupe_key, q.queue_manager_id,
+SELECT q.id::bigint AS id, q.status::text AS status, q.entrypoint, q.priority, q.attempts, q.dedupe_key,
+       q.queue_manager_id,
        greatest('0001-01-01 00:00Z', least(q.created, '9999-12-31 23:59:59.999999Z')) AS created,
        greatest('0001-01-01 00:00Z', least(q.updated, '9999-12-31 23:59:59.999999Z')) AS updated,
        greatest('0001-01-01 00:00Z', least(q.execute_after, '9999-12-31 23:59:59.999999Z')) AS execute_after,
        last.error, last.sha256 AS plugin_sha256, NULL::timestamptz AS log_created, NULL::bigint AS log_id
 FROM (
-    (SELECT id, status, entrypoint, priority, attempts, dedupe_key, queue_manager_id, created, updated, execute_after, headers
-     FROM pgqueuer WHERE status = 'queued' AND entrypoint = ANY (ARRAY[$4::text]) AND priority = $14::integer AND id > $1
+    (SELECT id, status, entrypoint, priority, attempts, dedupe_key, queue_manager_id, created, updated,
+             execute_after, headers
+     FROM pgqueuer WHERE status = 'queued' AND entrypoint = ANY (ARRAY[$4::text])
+       AND priority = $14::integer AND id > $1
      ORDER BY entrypoint, priority DESC, id LIMIT $2)
     UNION ALL
-    (SELECT id, status, entrypoint, priority, attempts, dedupe_key, queue_manager_id, created, updated, execute_after, headers
+    (SELECT id, status, entrypoint, priority, attempts, dedupe_key, queue_manager_id, created, updated,
+             execute_after, headers
      FROM pgqueuer WHERE status = 'queued' AND entrypoint = ANY (ARRAY[$4::text]) AND priority < $14::integer
      ORDER BY entrypoint, priority DESC, id LIMIT $2)
     LIMIT $2

@@ -3,7 +3,8 @@
 WITH usable AS (
     SELECT t.place, bool_and(coalesce(has_table_privilege(to_regclass(t.name), may), false)) AS yes
     FROM unnest(ARRAY['pgqueuer_attempt', 'pgqueuer_tally', 'pgqueuer_host', 'pgqueuer_plugin',
-                      'pgqueuer_suspect', 'pgqueuer_verdict', 'pgqueuer_lines', 'pgqueuer_pause']) WITH ORDINALITY AS t (name, place),
+                      'pgqueuer_suspect', 'pgqueuer_verdict', 'pgqueuer_lines', 'pgqueuer_pause',
+                      'pgqueuer_audit']) WITH ORDINALITY AS t (name, place),
         unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS may
     GROUP BY t.place
 ), tables AS (
@@ -19,5 +20,6 @@ SELECT usable[1] AS attempts, usable[2] AS tally, usable[3] AND usable[4] AS hos
        usable[1] AND EXISTS (
            SELECT FROM pg_attribute
            WHERE attrelid = to_regclass('pgqueuer_attempt') AND attname = 'requests' AND NOT attisdropped) AS figures,
-       usable[5] AS suspects, usable[6] AS verdicts, usable[7] AS lines, usable[8] AS pauses
+       usable[5] AS suspects, usable[6] AS verdicts, usable[7] AS lines, usable[8] AS pauses,
+       usable[9] AS audit
 FROM tables
