@@ -51,7 +51,12 @@ CREATE TABLE IF NOT EXISTS {attempt} (
     plugin bigint NOT NULL,
     elapsed_us bigint NOT NULL,
     memory_bytes bigint NOT NULL,
-    attempt integer NOT NULL
+    attempt integer NOT NULL,
+    host uuid,
+    cpu_us bigint,
+    sent_bytes bigint,
+    received_bytes bigint,
+    requests integer
 );
 
 CREATE INDEX IF NOT EXISTS {attempt.bare}_created_job_id ON {attempt} USING brin (created, job_id);
@@ -123,4 +128,49 @@ CREATE TABLE IF NOT EXISTS {retention} (
     walked timestamp with time zone,
     host uuid,
     until timestamp with time zone
+);
+
+-- What runs printed, as long as it is kept: by default that of failed runs. The lines are compressed JSON, the end of them; `cut` is how
+-- many bytes came before. A row says itself until when it is kept, because failures are kept for longer.
+CREATE TABLE IF NOT EXISTS {lines} (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL PRIMARY KEY,
+    created timestamp with time zone NOT NULL DEFAULT now(),
+    until timestamp with time zone NOT NULL,
+    job_id bigint NOT NULL,
+    attempt integer NOT NULL,
+    failed boolean NOT NULL,
+    entrypoint text NOT NULL,
+    cut bigint NOT NULL,
+    lines bytea NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS {lines.bare}_job_id ON {lines} USING btree (job_id);
+
+CREATE INDEX IF NOT EXISTS {lines.bare}_until ON {lines} USING btree (until);
+
+-- What operators paused: no host claims jobs of it, until the row is gone or `until` is over. A subject is the kind and the name. `role` is
+-- the database role that paused it, `author` whom it says it is.
+CREATE TABLE IF NOT EXISTS {pause} (
+    subject text NOT NULL PRIMARY KEY,
+    kind text NOT NULL,
+    name text NOT NULL,
+    reason text NOT NULL,
+    author text NOT NULL,
+    role text NOT NULL,
+    paused timestamp with time zone NOT NULL DEFAULT now(),
+    until timestamp with time zone,
+    skip_ticks boolean NOT NULL DEFAULT false
+);
+
+-- Who changed what by hand: one row for each command of an operator, with how many jobs it changed. `role` is the database role, `author`
+-- whom it says it is, `filter` what was asked for.
+CREATE TABLE IF NOT EXISTS {audit} (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL PRIMARY KEY,
+    at timestamp with time zone NOT NULL DEFAULT now(),
+    action text NOT NULL,
+    author text NOT NULL,
+    role text NOT NULL,
+    reason text,
+    filter jsonb NOT NULL,
+    jobs bigint NOT NULL DEFAULT 0
 );

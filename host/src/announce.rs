@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::plugins::{File, PluginSet, claim_label};
+use crate::plugins::{File, PluginSet, Served, claim_label};
 use pgq_queue::told::Told as _;
 use pgq_queue::{PluginVersion, Queue};
 
@@ -113,6 +113,12 @@ fn file(file: &File, set: &PluginSet) -> Value {
             .map(|served| (served.entrypoint.to_string(), claim_label(served.locks, &served.options).into()))
             .collect()
     };
+    // By when a run has to end, for whoever looks at a job.
+    let timeouts = |plugin: &Arc<pgq_engine::Loaded>| {
+        let served = plugin.declaration.entrypoints.keys().filter_map(|entrypoint| set.get(entrypoint));
+        let timeout = |served: &Served| u64::try_from(served.options.timeout.as_millis()).unwrap_or(u64::MAX);
+        served.map(|served| (served.entrypoint.to_string(), timeout(served).into())).collect()
+    };
     json!({
         "file": file.path.file_name().map(|name| name.to_string_lossy()),
         "plugin": plugin.map(|plugin| &*plugin.name),
@@ -120,8 +126,13 @@ fn file(file: &File, set: &PluginSet) -> Value {
         "sha256": plugin.map(|plugin| &plugin.sha256),
         "entrypoints": plugin.map(|plugin| plugin.declaration.entrypoints.keys().collect::<Vec<_>>()),
         "claims": plugin.map(claims).map(Value::Object),
+        "timeouts": plugin.map(timeouts).map(Value::Object),
         "canary": file.canary.as_ref().map(|canary| json!({ "version": canary.version, "sha256": canary.sha256 })),
         "paused": file.paused.iter().map(|(entrypoint, _)| &**entrypoint).collect::<Vec<_>>(),
+        "held": plugin.map(|plugin| {
+            let entrypoints = plugin.declaration.entrypoints.keys();
+            entrypoints.filter(|entrypoint| set.hold(entrypoint).is_some()).collect::<Vec<_>>()
+        }),
         "error": file.fault.as_ref().map(ToString::to_string),
     })
 }

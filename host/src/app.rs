@@ -142,6 +142,7 @@ async fn spawn(
 
     tasks.spawn("reload", plugins.reload.run(listening.commands, claiming()));
     tasks.spawn("verdicts", plugins.verdicts.keep(upkeep()));
+    tasks.spawn("pauses", plugins.pauses.keep(upkeep()));
     let readiness = Readiness::new(queue.clone(), served.clone(), &settings.require, began);
     tasks.spawn("readiness", readiness.clone().tell(watchdog.clone(), upkeep()));
 

@@ -2,17 +2,25 @@
 //!
 //! Data goes to stdout, status to stderr. Exit codes: 0 success, 1 failure, 2 usage error.
 
+mod audit;
 mod bench;
+mod bulk;
 mod cancel;
+mod change;
 mod database;
 mod dev;
 mod doctor;
 mod environment;
+mod filter;
 mod help;
 mod inspect;
+mod job;
+mod jobs;
 mod listen;
 mod logging;
+mod logs;
 mod output;
+mod pause;
 mod plugin;
 mod probe;
 mod prune;
@@ -59,18 +67,38 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Enqueue a job.
     Queue(queue::QueueArgs),
+    /// Show everything about one job: its row, payload, runs, errors and output.
+    Job(job::JobArgs),
+    /// List jobs by entrypoint, status, age, error, header or plugin version.
+    Jobs(jobs::JobsArgs),
+    /// Show what runs printed, as far as it is kept.
+    Logs(logs::LogsArgs),
     /// List jobs that failed for good and are held.
     Failed(inspect::FailedArgs),
     /// Put held jobs back into the queue.
     Requeue(requeue::RequeueArgs),
     /// Cancel jobs: queued, running or held.
     Cancel(cancel::CancelArgs),
+    /// Make jobs due now that wait for a delay or a back-off.
+    RetryNow(change::RetryNowArgs),
+    /// Change when jobs are due that wait.
+    Reschedule(change::RescheduleArgs),
+    /// Change payload or priority of jobs that wait or are held.
+    Edit(change::EditArgs),
+    /// Show who changed jobs by hand, or paused something.
+    Audit(audit::AuditArgs),
     /// List running jobs whose worker has sent no heartbeat for a while.
     Stale(inspect::StaleArgs),
     /// List workers that hold jobs.
     Workers(inspect::JsonArgs),
     /// Show how many jobs wait per entrypoint, and for how long.
     Backlog(inspect::JsonArgs),
+    /// Have all hosts leave jobs of an entrypoint, a plugin or all in the queue for now.
+    Pause(pause::PauseArgs),
+    /// Have hosts run again what was paused.
+    Resume(pause::ResumeArgs),
+    /// List what is paused.
+    Pauses(pause::PausesArgs),
     /// List schedules, or remove some.
     Schedules(schedules::SchedulesArgs),
     /// Remove old rows of the log, of outputs, attempts and statistics, as [retention] says.
@@ -170,12 +198,22 @@ impl Cli {
             Command::Bench(args) => bench::run(&self.database, args).await,
             Command::BenchWorker(args) => bench::worker(&self.database, args).await,
             Command::Queue(args) => queue::run(&self.database, args).await,
+            Command::Job(args) => job::run(&self.database, args).await,
+            Command::Jobs(args) => jobs::run(&self.database, args).await,
+            Command::Logs(args) => logs::run(&self.database, args).await,
             Command::Failed(args) => inspect::failed(&self.database, args).await,
             Command::Requeue(args) => requeue::run(&self.database, args).await,
             Command::Cancel(args) => cancel::run(&self.database, args).await,
+            Command::RetryNow(args) => change::retry_now(&self.database, args).await,
+            Command::Reschedule(args) => change::reschedule(&self.database, args).await,
+            Command::Edit(args) => change::edit(&self.database, args).await,
+            Command::Audit(args) => audit::run(&self.database, args).await,
             Command::Stale(args) => inspect::stale(&self.database, args).await,
             Command::Workers(args) => inspect::workers(&self.database, args).await,
             Command::Backlog(args) => inspect::backlog(&self.database, args).await,
+            Command::Pause(args) => pause::pause(&self.database, args).await,
+            Command::Resume(args) => pause::resume(&self.database, args).await,
+            Command::Pauses(args) => pause::list(&self.database, args).await,
             Command::Schedules(args) => schedules::run(&self.database, args).await,
             Command::Prune(args) => prune::run(&self.database, args).await,
             Command::Listen(args) => listen::run(&self.database, args).await,

@@ -5,6 +5,9 @@
 
 mod breaker;
 mod canary;
+mod entrypoint;
+mod history;
+mod logs;
 mod plugin;
 mod retention;
 mod units;
@@ -19,11 +22,13 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
 use breaker::BreakerSection;
+use history::HistorySection;
+use logs::LogsSection;
 use plugin::PluginSection;
 use retention::RetentionSection;
 pub use units::{parse_bytes, parse_duration};
 
-use crate::plugins::{BreakerRule, Canary, Caps, Chosen, ClaimMode, Folder};
+use crate::plugins::{BreakerRule, Canary, Caps, Chosen, ClaimMode, Folder, KeepLines, LogRule};
 use crate::readiness::Requirement;
 use pgq_engine::Grants;
 use pgq_queue::{HistoryLevel, Retention};
@@ -43,6 +48,9 @@ pub struct Config {
     pub claims: Chosen<ClaimMode>,
     /// What is kept of jobs.
     pub history: Chosen<HistoryLevel>,
+    /// Whose lines are kept.
+    pub keeps: Chosen<KeepLines>,
+    pub logs: LogRule,
     /// When an entrypoint that crashes is paused.
     pub breaker: BreakerRule,
     /// How long rows are kept that jobs leave behind.
@@ -63,13 +71,9 @@ struct File {
     #[serde(default)]
     retention: RetentionSection,
     #[serde(default)]
+    logs: LogsSection,
+    #[serde(default)]
     plugins: BTreeMap<String, PluginSection>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct HistorySection {
-    level: HistoryLevel,
 }
 
 /// `[run]`: the same names as the flags.
@@ -144,6 +148,8 @@ impl Config {
             canaries: self.canaries.clone(),
             claims: self.claims.clone(),
             history: self.history.clone(),
+            keeps: self.keeps.clone(),
+            logs: self.logs,
             caps: self.caps,
         }
     }
@@ -197,13 +203,14 @@ impl Config {
         }
         let reuse = file.limits.reuse.unwrap_or(defaults.reuse);
         let max_crashes = file.limits.max_crashes.unwrap_or(defaults.max_crashes);
-        let breaker = file.circuit_breaker.rule(&mut mistakes);
+        let mut keeps = Chosen { all: file.logs.keep, ..Chosen::default() };
+        let (breaker, logs) = (file.circuit_breaker.rule(&mut mistakes), file.logs.rule(&mut mistakes));
         let retention = file.retention.rules(&mut mistakes);
         let (mut grants, mut canaries) = (BTreeMap::new(), BTreeMap::new());
         let mut claims = Chosen { all: file.run.claim.unwrap_or_default(), ..Chosen::default() };
         let mut history = Chosen { all: file.history.level, ..Chosen::default() };
         for (plugin, section) in file.plugins {
-            section.choices(&plugin, &mut claims, &mut history);
+            section.choices(&plugin, &mut claims, &mut history, &mut keeps);
             let (grant, canary) = section.check(&plugin, &mut mistakes);
             canaries.extend(canary.map(|canary| (plugin.clone(), canary)));
             grants.insert(plugin, grant);
@@ -212,7 +219,7 @@ impl Config {
             bail!("{}", mistakes.join("\n"));
         }
         let caps = Caps { timeout, memory, reuse, compile_timeout, max_crashes, plugin_size };
-        Ok(Config { run: file.run, caps, grants, canaries, claims, history, breaker, retention })
+        Ok(Config { run: file.run, caps, grants, canaries, claims, history, keeps, logs, breaker, retention })
     }
 }
 
@@ -237,6 +244,9 @@ mod tests {
             pause = "1m"
             [history]
             level = "outcomes"
+            [logs]
+            max-kib = 16
+            failures-for = "7d"
             [plugins.webhook]
             canary = { percent = 10, runs = 100 }
             http = ["https://hooks.example.com"]
@@ -244,6 +254,7 @@ mod tests {
             [plugins.webhook.entrypoints.pay]
             claim = "marked"
             history = "full"
+            logs = "all"
             [plugins.webhook.config]
             region = "eu"
             "#,
@@ -258,6 +269,9 @@ mod tests {
         assert!(locks("notify") && !locks("pay"));
         let levels = ["notify", "pay"].map(|entrypoint| config.history.of("webhook", entrypoint));
         assert_eq!(levels, [HistoryLevel::Outcomes, HistoryLevel::Full]);
+        let keeps = ["notify", "pay"].map(|entrypoint| config.keeps.of("webhook", entrypoint));
+        assert_eq!(keeps, [KeepLines::Failures, KeepLines::All]);
+        assert_eq!((config.logs.max_bytes, config.logs.failures_for), (16 << 10, Duration::from_secs(7 * 86_400)));
         assert_eq!(
             config.breaker,
             BreakerRule { crashes: 5, pause: Duration::from_secs(60), ..BreakerRule::default() }
@@ -267,10 +281,12 @@ mod tests {
     #[test]
     fn all_mistakes_are_reported_at_once() {
         let error =
-            Config::parse("[limits]\ntimeout = \"soon\"\nmemory-mib = 0\n[circuit-breaker]\nwindow = 65\npause = \"later\"\n[plugins.a]\ncanary = { percent = 200, runs = 0 }\nhttp = [\"example.com\"]").expect_err("invalid");
+            Config::parse("[logs]\nmax-kib = 0\nsuccesses-for = \"ages\"\n[limits]\ntimeout = \"soon\"\nmemory-mib = 0\n[circuit-breaker]\nwindow = 65\npause = \"later\"\n[plugins.a]\ncanary = { percent = 200, runs = 0 }\nhttp = [\"example.com\"]").expect_err("invalid");
         let text = format!("{error:#}");
         for part in [
             "soon",
+            "max-kib is 0",
+            "ages",
             "memory-mib is 0",
             "window is 65",
             "later",

@@ -17,6 +17,7 @@ pub mod locked_batch;
 pub mod logging;
 pub mod maintenance;
 pub mod meter;
+pub mod pauses;
 pub mod plugins;
 pub mod readiness;
 pub mod recorder;

@@ -205,12 +205,15 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Prune suspects whose jobs no longer exist, every few hours, until `stop`.
+/// Prune what runs printed, and suspects whose jobs no longer exist, every few hours, until `stop`.
 pub async fn prune(queue: Queue, stop: CancellationToken) {
     loop {
         let pause = PRUNE_PERIOD.mul_f64(0.5 + fastrand::f64());
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
+        }
+        if let Err(error) = prune_lines(&queue, &stop).await {
+            tracing::warn!(error = %error.told(), "cannot prune what runs printed; trying again");
         }
         match queue.prune_suspects().await {
             Ok(0) => {}
@@ -220,6 +223,22 @@ pub async fn prune(queue: Queue, stop: CancellationToken) {
             }
         }
     }
+}
+
+/// Prune what runs printed and need not be kept, in statements of bounded size.
+async fn prune_lines(queue: &Queue, stop: &CancellationToken) -> sqlx::Result<()> {
+    let mut sum = 0;
+    while !stop.is_cancelled() {
+        let pruned = queue.prune_lines().await?;
+        sum += pruned;
+        if pruned == 0 {
+            break;
+        }
+    }
+    if sum > 0 {
+        tracing::debug!(pruned = sum, "pruned what runs printed");
+    }
+    Ok(())
 }
 
 impl Rescue {

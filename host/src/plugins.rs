@@ -13,6 +13,8 @@ mod exposure;
 mod folder;
 mod improve;
 mod load;
+mod log_rule;
+mod pauses;
 mod review;
 mod rollout;
 mod rollouts;
@@ -26,6 +28,7 @@ mod version_store;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 pub use breaker_rule::BreakerRule;
@@ -36,6 +39,8 @@ pub use exposure::Exposure;
 pub use folder::{Caps, Files, Folder, FolderError, Reread};
 pub use improve::ImproveTask;
 pub use load::{LoadResult, LoadTask};
+pub use log_rule::{KeepLines, LogRule};
+pub use pauses::{Hold, Pauses};
 pub use rollouts::{Rollouts, SETTLE_TIME};
 pub use run_class::RunClass;
 pub use throttle::Throttle;
@@ -64,9 +69,20 @@ pub struct Served {
     pub locks: bool,
     /// What is kept of its jobs.
     pub history: HistoryLevel,
+    /// What is kept of what its runs print.
+    pub logs: LogRule,
     /// Limits how often its jobs may return to the queue at once.
     pub throttle: Arc<Throttle>,
+    /// Whether an operator paused it.
+    pub held: Arc<AtomicBool>,
     pub metrics: Arc<EntrypointMetrics>,
+}
+
+impl Served {
+    /// Whether its jobs must not begin now: it crashes, or an operator paused it.
+    pub fn is_paused(&self) -> bool {
+        self.breaker.is_open() || self.held.load(Ordering::Relaxed)
+    }
 }
 
 /// How a new version of a plugin is rolled out.
@@ -169,6 +185,8 @@ struct Entry {
     stable: Served,
     canary: Option<(f64, Served)>,
     paused: bool,
+    /// How an operator paused it.
+    hold: Option<Hold>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -190,7 +208,7 @@ impl PluginSet {
     pub fn pick(&self, entrypoint: &str, dice: f64) -> Option<&Served> {
         let entry = self.entries.get(entrypoint)?;
         Some(match &entry.canary {
-            Some((share, canary)) if dice < *share && canary.allowance() != Some(0) => canary,
+            Some((share, canary)) if dice < *share && canary.allowance() != Some(0) && !canary.is_paused() => canary,
             _ => &entry.stable,
         })
     }
@@ -202,12 +220,26 @@ impl PluginSet {
 
     /// Every entrypoint that jobs may be claimed for: served and not paused.
     pub fn claimable(&self) -> impl Iterator<Item = &Served> {
-        self.entries.values().filter(|entry| !entry.paused).map(|entry| &entry.stable)
+        self.entries.values().filter(|entry| !entry.paused && entry.hold.is_none()).map(|entry| &entry.stable)
     }
 
     /// The stable version of this entrypoint, if jobs may be claimed for it.
     pub fn get_claimable(&self, entrypoint: &str) -> Option<&Served> {
-        self.entries.get(entrypoint).filter(|entry| !entry.paused).map(|entry| &entry.stable)
+        let entry = self.entries.get(entrypoint).filter(|entry| !entry.paused && entry.hold.is_none());
+        entry.map(|entry| &entry.stable)
+    }
+
+    /// How an operator paused this entrypoint, if one did.
+    pub fn hold(&self, entrypoint: &str) -> Option<Hold> {
+        self.entries.get(entrypoint)?.hold
+    }
+
+    /// The entrypoints that operators paused, by name.
+    pub fn held(&self) -> Vec<&str> {
+        let held = self.entries.iter().filter(|(_, entry)| entry.hold.is_some());
+        let mut names: Vec<&str> = held.map(|(name, _)| &**name).collect();
+        names.sort_unstable();
+        names
     }
 
     /// All files, ordered by name.

@@ -17,6 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::pauses::PauseLink;
 use crate::plugins::{
     BreakerRule, Folder, FolderError, LoadResult, PluginSet, Reread, Rollouts, SETTLE_TIME, VersionStore,
 };
@@ -42,6 +43,8 @@ pub struct Sources {
     pub rule: BreakerRule,
     /// The link to what other hosts know.
     pub link: Link,
+    /// What operators paused.
+    pub pauses: PauseLink,
 }
 
 pub struct Reload {
@@ -50,6 +53,7 @@ pub struct Reload {
     reread: Reread,
     loads: Loads,
     link: Link,
+    pauses: PauseLink,
     sets: watch::Sender<Arc<PluginSet>>,
     opened: Arc<Notify>,
     hangup: Signal,
@@ -70,24 +74,27 @@ impl Reload {
         loader: Loader,
         patience: Option<Duration>,
     ) -> anyhow::Result<(Reload, watch::Receiver<Arc<PluginSet>>)> {
-        let Sources { folder, reread, rule, mut link } = sources;
+        let Sources { folder, reread, rule, mut link, mut pauses } = sources;
         let opened = Arc::new(Notify::new());
         let (sets, set) = watch::channel(Arc::default());
         // Beside the compiled code, in a folder that is private to the host.
         let kept = loader.cache.folder().map(|cache| VersionStore::at(cache.join("versions")));
         let known = link.known.borrow_and_update().clone();
+        let paused = Arc::clone(&pauses.known.borrow_and_update());
         let mut reload = Reload {
             rollouts: Rollouts::new(folder.clone(), rule, Arc::clone(&opened)).with(known.as_ref().clone(), kept),
             loads: Loads::new(loader, &folder),
             folder: Arc::new(folder),
             reread,
             link,
+            pauses,
             sets,
             opened,
             hangup: signal(SignalKind::hangup())?,
             folder_lost: false,
             starting: true,
         };
+        reload.rollouts.pause(paused);
         let files = reload.list().await?;
         for loading in reload.rollouts.scan(files, false).due {
             reload.loads.add(loading, &reload.folder);
@@ -160,6 +167,10 @@ impl Reload {
                     }
                     scan_at = Instant::now();
                 }
+                Ok(()) = self.pauses.known.changed() => {
+                    self.rollouts.pause(Arc::clone(&self.pauses.known.borrow_and_update()));
+                    self.publish();
+                }
                 () = self.opened.notified() => {}
                 () = until(review_at) => {}
                 () = until(Some(scan_at)) => {
@@ -175,6 +186,7 @@ impl Reload {
         match command {
             FleetCommand::Rescan => self.again().await,
             FleetCommand::Judged => self.link.refresh(),
+            FleetCommand::Paused => self.pauses.refresh(),
             FleetCommand::Reset(name) => {
                 self.link.forget(&name);
                 if self.rollouts.reset(&name) {
@@ -191,8 +203,8 @@ impl Reload {
         self.rollouts.forget();
         let reread = self.reread.clone();
         match tokio::task::spawn_blocking(move || reread.read()).await {
-            Ok(Ok(Folder { grants, canaries, claims, history, .. })) => {
-                let folder = Folder { grants, canaries, claims, history, ..Folder::clone(&self.folder) };
+            Ok(Ok(Folder { grants, canaries, claims, history, keeps, logs, .. })) => {
+                let folder = Folder { grants, canaries, claims, history, keeps, logs, ..Folder::clone(&self.folder) };
                 self.rollouts.regrant(folder.clone());
                 self.folder = Arc::new(folder);
                 self.publish();

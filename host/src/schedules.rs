@@ -85,12 +85,18 @@ struct Timetable {
     /// who removes a row wants it removed.
     to_add: BTreeSet<ScheduleKey>,
     warned: HashSet<ScheduleKey>,
+    /// Entrypoints that an operator paused so that their ticks are skipped.
+    skipped: HashSet<String>,
 }
 
 impl Timetable {
     fn adopt(&mut self, plugins: &PluginSet) {
         let mut declared = BTreeMap::new();
+        self.skipped.clear();
         for served in plugins.served() {
+            if plugins.hold(&served.entrypoint).is_some_and(|hold| hold.skips_ticks) {
+                self.skipped.insert(served.entrypoint.to_string());
+            }
             for expression in &served.options.schedules {
                 // The expression was parsed when the plugin was loaded, so this cannot fail.
                 let Ok(schedule) = Schedule::from_key(expression) else { continue };
@@ -129,7 +135,7 @@ impl Timetable {
                 Some(schedule) if row.due.is_some_and(|due| due <= now) => {
                     let next = schedule.next_after(now).unwrap_or_else(never);
                     ahead.push(next);
-                    ticks.push(Tick { row, next });
+                    ticks.push(Tick { row, next, skipped: self.skipped.contains(&row.key.entrypoint) });
                 }
                 // The Python worker may finish at any time, even after the next tick.
                 Some(_) if row.picked => ahead.extend(row.due.map(|due| due.min(row.next_run.max(now + BUSY)))),
@@ -138,7 +144,7 @@ impl Timetable {
                 {
                     let next = schedule.next_after(now).unwrap_or_else(never);
                     ahead.push(next);
-                    back.push(Tick { row, next });
+                    back.push(Tick { row, next, skipped: false });
                 }
                 Some(_) => ahead.extend(row.due),
             }
@@ -205,7 +211,7 @@ impl Timetable {
 /// Move back schedules whose next tick was computed while the server's clock was ahead. Otherwise
 /// they would not fire until that time.
 async fn move_back(queue: &Queue, ticks: &[Tick<'_>]) -> sqlx::Result<()> {
-    for Tick { row, next } in ticks {
+    for Tick { row, next, .. } in ticks {
         tracing::warn!(
             schedule.expression = row.key.expression,
             job.entrypoint = row.key.entrypoint,

@@ -79,7 +79,7 @@ impl Worker {
         let mut retry = FIRST_RETRY;
         let (mut prefetch, mut drain) = (Prefetch::new(self.settings.batch_size), Drain::default());
         let (mut turns, mut contended) = (Turns::default(), FIRST_CONTENDED);
-        let (mut known, mut locked) = (None, Vec::new());
+        let (mut known, mut looked_for) = (None, (Vec::new(), Vec::new()));
         loop {
             if self.stop.is_cancelled() {
                 return Ended::Stopped;
@@ -95,10 +95,10 @@ impl Worker {
                 known = Some(Arc::clone(&plugins));
             }
             let targets = Targets::of(&plugins, self.batches.are_allowed() && self.queue.may_lock());
-            if targets.locked != locked {
+            if (&targets.locked, &targets.unlimited) != (&looked_for.0, &looked_for.1) {
                 // The cursors stand where the claims of other entrypoints ended.
                 self.queue.look_at_front();
-                locked.clone_from(&targets.locked);
+                looked_for = (targets.locked.clone(), targets.unlimited.clone());
             }
             if self.settings.mode == Mode::Drain {
                 drain.serves(&plugins);

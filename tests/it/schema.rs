@@ -81,9 +81,22 @@ impl<'a> Pgq<'a> {
 }
 
 fn is_ours(line: &str) -> bool {
-    ["_output", "_requeued", "_plugin", "_attempt", "_tally", "_host", "_suspect", "_verdict", "_retention"]
-        .iter()
-        .any(|name| line.contains(name))
+    [
+        "_output",
+        "_requeued",
+        "_plugin",
+        "_attempt",
+        "_tally",
+        "_host",
+        "_suspect",
+        "_verdict",
+        "_retention",
+        "_lines",
+        "_pause",
+        "_audit",
+    ]
+    .iter()
+    .any(|name| line.contains(name))
 }
 
 /// The same without pgq-host's additions.
@@ -202,7 +215,7 @@ async fn a_database_of_pgqueuers_is_adopted() {
     assert!(error.contains("table pgqueuer_output, trigger tg_pgqueuer_requeued; run `pgq-host upgrade`"), "{error}");
 
     let done = upgrade(&mut conn, &names, &WIDEN).await.expect("upgrades");
-    assert_eq!(done.len(), 13, "{done:#?}");
+    assert_eq!(done.len(), 18, "{done:#?}");
     check_worker(&mut conn, &names).await.expect("a worker may start");
     assert_same(&pgqueuers(&mut conn, "public").await, &before, "");
     Pgq::new(&db).is_content().await;
@@ -238,7 +251,12 @@ async fn pgqueuers_verbs_work_with_our_objects_present_and_leave_them_alone() {
             "unexpected table pgqueuer_host",
             "unexpected table pgqueuer_suspect",
             "unexpected table pgqueuer_verdict",
-            "unexpected table pgqueuer_retention"
+            "unexpected table pgqueuer_retention",
+            "unexpected table pgqueuer_lines",
+            "unexpected index pgqueuer_lines_job_id",
+            "unexpected index pgqueuer_lines_until",
+            "unexpected table pgqueuer_pause",
+            "unexpected table pgqueuer_audit"
         ]
     );
 

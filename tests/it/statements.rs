@@ -112,8 +112,16 @@ async fn statements_of_other_names_and_of_a_database_without_additions_are_valid
     let mut connection = PgConnection::connect(&database.dsn()).await.expect("it answers");
     for statement in WORKER_STATEMENTS {
         described(&mut connection, &statement.render(&names, SchemaFeatures::ALL)).await;
-        let none =
-            SchemaFeatures { attempts: false, tally: false, presence: false, suspects: false, ..SchemaFeatures::ALL };
+        let none = SchemaFeatures {
+            attempts: false,
+            tally: false,
+            presence: false,
+            suspects: false,
+            figures: false,
+            lines: false,
+            pauses: false,
+            ..SchemaFeatures::ALL
+        };
         let (name, sql) = (&statement.name, statement.render(&names, none));
         described(&mut connection, &sql).await;
         let is_about_them = [
@@ -122,10 +130,11 @@ async fn statements_of_other_names_and_of_a_database_without_additions_are_valid
             "begin_suspect",
             "clear_suspects",
             "prune_suspects",
+            "prune_lines",
             "schema_features",
         ]
         .contains(name);
-        let used = ["_attempt\"", "_tally\"", "_suspect\""].iter().find(|table| sql.contains(*table));
+        let used = ["_attempt\"", "_tally\"", "_suspect\"", "_lines\""].iter().find(|table| sql.contains(*table));
         assert!(is_about_them || used.is_none(), "{name} uses {used:?}");
     }
 }

@@ -78,7 +78,13 @@ async fn register(engine: &Engine, linked: &LinkedComponent, stem: &str) -> Resu
             folders: None,
             returns: RETURNS,
             call: Call {
-                log_context: LogContext { plugin: stem.into(), entrypoint: "describe".into(), job: 0, batch: None },
+                log_context: LogContext {
+                    plugin: stem.into(),
+                    entrypoint: "describe".into(),
+                    job: 0,
+                    batch: None,
+                    kept: 0,
+                },
                 controls: Controls::default(),
                 deadline,
                 outbox: Outbox::closed("jobs can only be enqueued from a handler"),

@@ -19,6 +19,7 @@ use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::connector::{ConnectionPermit, Stream};
+use super::traffic::TrafficMeter;
 
 /// Used if the guest sets no timeout. It is longer than most runs, whose deadline then decides.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -57,9 +58,10 @@ pub(super) async fn exchange(
     request: http::Request<WasiBody>,
     timeouts: Timeouts,
     left: Arc<AtomicU64>,
+    meter: Arc<TrafficMeter>,
 ) -> Result<(http::Response<WasiBody>, Transmission), Error> {
     let before_head = Arc::new(AtomicUsize::new(MAX_HEAD));
-    let stream = LimitedStream { stream, left: Arc::clone(&before_head), _permit: permit };
+    let stream = LimitedStream { stream, left: Arc::clone(&before_head), meter, _permit: permit };
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
     let mut connection = Box::pin(connection).fuse();
@@ -88,6 +90,7 @@ pub(super) async fn exchange(
 struct LimitedStream {
     stream: Box<dyn Stream>,
     left: Arc<AtomicUsize>,
+    meter: Arc<TrafficMeter>,
     _permit: ConnectionPermit,
 }
 
@@ -99,7 +102,10 @@ impl AsyncRead for LimitedStream {
     ) -> Poll<io::Result<()>> {
         let left = self.left.load(Ordering::Relaxed);
         if left == usize::MAX {
-            return Pin::new(&mut self.stream).poll_read(context, buffer);
+            let before = buffer.filled().len();
+            let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+            self.meter.received(buffer.filled().len() - before);
+            return read;
         }
         let mut some = [0; 4 << 10];
         let most = some.len().min(left).min(buffer.remaining());
@@ -111,6 +117,7 @@ impl AsyncRead for LimitedStream {
         let mut read = ReadBuf::new(&mut some[..most]);
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut read))?;
         self.left.store(left - read.filled().len(), Ordering::Relaxed);
+        self.meter.received(read.filled().len());
         buffer.put_slice(read.filled());
         Poll::Ready(Ok(()))
     }
@@ -118,7 +125,9 @@ impl AsyncRead for LimitedStream {
 
 impl AsyncWrite for LimitedStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.meter.sent(written);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

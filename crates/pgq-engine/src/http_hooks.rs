@@ -15,6 +15,8 @@ use super::grants::Grants;
 use super::holdings::BODY_CHUNK;
 use super::origin::Origin;
 use super::secret;
+use super::traffic::TrafficMeter;
+use pgq_job::Traffic;
 
 /// The most requests of one call: enough for any page of an API, too few for a flood.
 const MAX_REQUESTS: u32 = 100;
@@ -28,6 +30,7 @@ pub(super) struct HttpHooks {
     resolver: Resolver,
     sent: u32,
     left: Arc<AtomicU64>,
+    meter: Arc<TrafficMeter>,
     connections: Arc<Semaphore>,
 }
 
@@ -39,18 +42,28 @@ impl HttpHooks {
             resolver: connector::system_resolver(),
             sent: 0,
             left: Arc::new(MAX_RECEIVED.into()),
+            meter: Arc::default(),
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
         }
     }
 
     /// Prepare for the next call of the same instance.
     pub(super) fn renew(&mut self, denials: Arc<Denials>) {
-        (self.sent, self.left, self.denials) = (0, Arc::new(MAX_RECEIVED.into()), denials);
+        // Most calls send nothing.
+        if self.sent > 0 {
+            (self.sent, self.left, self.meter) = (0, Arc::new(MAX_RECEIVED.into()), Arc::default());
+        }
+        self.denials = denials;
     }
 
     /// Whether requests were denied because there were too many.
     pub(super) fn is_full(&self) -> bool {
         self.sent > MAX_REQUESTS
+    }
+
+    /// What the call has sent and received so far.
+    pub(super) fn traffic(&self) -> Traffic {
+        self.meter.sum()
     }
 
     /// Check the request, and return the origin to send it to.
@@ -115,7 +128,8 @@ impl WasiHttpHooks for HttpHooks {
         };
         let (grants, denials) = (Arc::clone(&self.grants), Arc::clone(&self.denials));
         let (resolver, left, timeouts) = (Arc::clone(&self.resolver), Arc::clone(&self.left), Timeouts::from(options));
-        let connections = Arc::clone(&self.connections);
+        let (connections, meter) = (Arc::clone(&self.connections), Arc::clone(&self.meter));
+        meter.request();
         // A redirect is a response like any other. If the guest follows it, that request is
         // checked, too.
         Box::new(async move {
@@ -139,7 +153,7 @@ impl WasiHttpHooks for HttpHooks {
                         Error::DestinationIpProhibited
                     }
                 })?;
-            exchange::exchange(stream, permit, request, timeouts, left).await
+            exchange::exchange(stream, permit, request, timeouts, left, meter).await
         })
     }
 }

@@ -49,6 +49,7 @@ mod log_sink;
 mod needs;
 mod origin;
 mod outbox;
+mod processor_time;
 mod registry_host;
 mod resources;
 mod room;
@@ -58,6 +59,8 @@ mod secret;
 mod shares;
 mod state;
 mod stdio;
+mod tail;
+mod traffic;
 mod trap;
 
 pub use address::Network;

@@ -11,4 +11,6 @@ pub(super) struct LogContext {
     /// The first job of a batch; 0 if there is none.
     pub(super) job: JobId,
     pub(super) batch: Option<usize>,
+    /// The most bytes of lines to keep for the outcome.
+    pub(super) kept: usize,
 }

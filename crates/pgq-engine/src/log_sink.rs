@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::bindings::pgq::plugin::log::Level;
 use super::log_context::LogContext;
+use super::tail::Tail;
+use pgq_job::Printed;
 
 /// The most bytes that one run may log, over stdout, stderr and `log.emit`, including what the host
 /// adds to each line.
@@ -24,6 +26,7 @@ struct Sink {
     left: usize,
     full: bool,
     stderr_tail: String,
+    tail: Tail,
 }
 
 impl LogSink {
@@ -60,6 +63,11 @@ impl LogSink {
         self.with(|sink| sink.stderr_tail.clone())
     }
 
+    /// Take the last lines, which are kept with the outcome.
+    pub(super) fn take_printed(&self) -> Printed {
+        self.with(|sink| sink.tail.take())
+    }
+
     fn with<T>(&self, f: impl FnOnce(&mut Sink) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -67,7 +75,8 @@ impl LogSink {
 
 impl Sink {
     fn new(context: LogContext) -> Sink {
-        Sink { context, left: MAX_LOG_BYTES, full: false, stderr_tail: String::new() }
+        let tail = Tail::new(context.kept);
+        Sink { context, left: MAX_LOG_BYTES, full: false, stderr_tail: String::new(), tail }
     }
 
     fn remember(&mut self, line: &str) {
@@ -80,6 +89,8 @@ impl Sink {
     }
 
     fn line(&mut self, level: Level, stream: &'static str, message: &str, fields: &str) {
+        // Lines that the host's log drops are the outcome's all the same: their end tells most.
+        self.tail.push(stream, name(level), message, fields);
         let size = escaped_len(message) + escaped_len(fields) + self.context.entrypoint.len() + LINE_BYTES;
         if size > self.left {
             if !self.full {
@@ -93,7 +104,7 @@ impl Sink {
     }
 
     fn emit(&self, level: Level, stream: &'static str, message: &str, fields: &str) {
-        let LogContext { plugin, entrypoint, job, batch } = &self.context;
+        let LogContext { plugin, entrypoint, job, batch, .. } = &self.context;
         macro_rules! event {
             ($level:ident) => {
                 tracing::$level!(target: "pgq_host::guest", { job.id = job, batch, job.entrypoint = %entrypoint, plugin = %plugin, stream, detail = fields }, "{message}")
@@ -106,6 +117,16 @@ impl Sink {
             Level::Warn => event!(warn),
             Level::Error => event!(error),
         }
+    }
+}
+
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::Trace => "trace",
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
     }
 }
 

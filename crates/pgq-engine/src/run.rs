@@ -18,13 +18,14 @@ use super::limits::RunLimits;
 use super::linked_component::LinkedComponent;
 use super::log_context::LogContext;
 use super::outbox::Outbox;
+use super::processor_time::measured;
 use super::resources::CurrentJob;
 use super::room::RoomShare;
 use super::state::{Call, State, StoreSpec};
 use super::trap;
 use crate::descriptors;
 use crate::printable::cut;
-use pgq_job::{Fault, FaultKind, Job, Verdict};
+use pgq_job::{Fault, FaultKind, Job, Printed, Traffic, Verdict};
 
 /// A larger output is rejected. Results belong in a table or an object store; the queue keeps the
 /// receipt.
@@ -62,6 +63,8 @@ pub struct CallSpec {
     pub reuse: u32,
     /// Whether calls go to `batch-handler`.
     pub batched: bool,
+    /// The most bytes of lines to keep for the report.
+    pub kept_lines: usize,
 }
 
 /// The result of a call, and what it used.
@@ -80,6 +83,12 @@ pub struct CallReport {
     pub memory: usize,
     /// The share of guest memory for outputs and follow-ups. Keep it until they are recorded.
     pub share: Option<Arc<RoomShare>>,
+    /// Time on a processor, instantiation included.
+    pub processor: Duration,
+    /// Outgoing requests.
+    pub traffic: Traffic,
+    /// The last lines.
+    pub printed: Arc<Printed>,
 }
 
 impl CallReport {
@@ -92,6 +101,9 @@ impl CallReport {
             elapsed: Duration::ZERO,
             memory: 0,
             share: None,
+            processor: Duration::ZERO,
+            traffic: Traffic::default(),
+            printed: Arc::default(),
         }
     }
 }
@@ -121,7 +133,7 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
             Err(cause) => return CallReport::nothing(trap::stopped(cause, limits), jobs.len(), false),
         },
     }
-    let mut called = call_within(&mut instance, &code.linked, spec, jobs).await;
+    let (mut called, mut processor) = measured(call_within(&mut instance, &code.linked, spec, jobs)).await;
     if called.as_ref().is_err_and(|error| error.is::<PoolConcurrencyLimitError>()) && engine.instance_pool().clear() {
         // Components with many parts can exhaust the allocator before there are too many instances.
         drop(instance);
@@ -129,14 +141,25 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
             Ok(fresh) => (started, instance) = fresh,
             Err(cause) => return CallReport::nothing(trap::stopped(cause, limits), jobs.len(), false),
         }
-        called = call_within(&mut instance, &code.linked, spec, jobs).await;
+        (called, processor) = measured(call_within(&mut instance, &code.linked, spec, jobs)).await;
     }
     let state = instance.store.data_mut();
     state.finish_streams();
     plugin.memory_estimate.learn(state.limits.peak());
     let limit_hits = limit_hit::of(called.as_ref().err(), state);
     let (elapsed, memory) = (started.elapsed(), state.limits.memory());
-    let mut report = CallReport { verdicts: Vec::new(), crashed: false, limit_hits, elapsed, memory, share: None };
+    let (traffic, printed) = (state.hooks.traffic(), Arc::new(state.log.take_printed()));
+    let mut report = CallReport {
+        verdicts: Vec::new(),
+        crashed: false,
+        limit_hits,
+        elapsed,
+        memory,
+        share: None,
+        processor,
+        traffic,
+        printed,
+    };
     match called {
         Ok(answers) if answers.len() == jobs.len() => {
             report.verdicts =
@@ -238,6 +261,7 @@ impl CallSpec {
                 entrypoint: Arc::clone(&self.entrypoint),
                 job: jobs.first().map_or(0, |assigned| assigned.job.id),
                 batch: self.batched.then_some(jobs.len()),
+                kept: self.kept_lines,
             },
             controls: self.controls(jobs),
             deadline: started + self.limits.timeout,

@@ -12,12 +12,14 @@ mod disposition;
 mod headers;
 mod new_job;
 mod options;
+mod printed;
 mod verdict;
 
 pub use disposition::{Disposition, Terminal};
 pub use headers::{compact, header_texts};
 pub use new_job::{MAX_DELAY, NewJob};
 pub use options::{Backoff, EntrypointOptions, OnFailure};
+pub use printed::{Line, Printed, Traffic};
 pub use verdict::{Fault, FaultKind, ReleaseReason, Verdict};
 
 /// The id of a row in the queue table.

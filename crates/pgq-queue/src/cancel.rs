@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
 
-use super::Operator;
+use super::{AuditId, Operator, SchemaFeatures};
 use pgq_job::JobId;
 
 /// Ids in one notification. PostgreSQL takes 8,000 bytes, and an id has up to 19 digits.
@@ -55,8 +55,12 @@ struct Answer {
 }
 
 impl Operator {
-    /// Cancel these jobs. Returns the outcome of each, in the order asked for.
-    pub async fn cancel(&self, ids: &[JobId]) -> sqlx::Result<Vec<Cancel>> {
+    /// Cancel these jobs; with `statuses`, those that have one of them. Returns the outcome of each,
+    /// in the order asked for.
+    pub async fn cancel(&self, ids: &[JobId], statuses: Option<&[&str]>, audit: AuditId) -> sqlx::Result<Vec<Cancel>> {
+        let features = self.features().await?;
+        let statuses: Option<Vec<String>> =
+            statuses.map(|statuses| statuses.iter().map(|status| (*status).to_owned()).collect());
         let mut seen = HashSet::new();
         let asked: Vec<JobId> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
         let mut report = Vec::with_capacity(asked.len());
@@ -65,7 +69,7 @@ impl Operator {
             let event =
                 CancellationEvent { channel, sent_at: now, r#type: "cancellation_event", received_at: now, ids: batch };
             let event = serde_json::to_string(&event).map_err(|error| sqlx::Error::Encode(error.into()))?;
-            let rows = self.cancel_batch(batch, &event).await?;
+            let rows = self.cancel_batch(batch, &event, statuses.as_ref(), audit, features).await?;
             report.extend(rows.into_iter().map(|row| Cancel {
                 id: row.id,
                 outcome: match row.was {
@@ -79,15 +83,24 @@ impl Operator {
 
     /// Workers that record outcomes lock the same rows in another order, so that a deadlock is
     /// possible; it is retried.
-    async fn cancel_batch(&self, ids: &[JobId], event: &str) -> sqlx::Result<Vec<Answer>> {
+    async fn cancel_batch(
+        &self,
+        ids: &[JobId],
+        event: &str,
+        statuses: Option<&Vec<String>>,
+        audit: AuditId,
+        features: SchemaFeatures,
+    ) -> sqlx::Result<Vec<Answer>> {
         let mut tries = 0;
         loop {
             tries += 1;
             let channel = self.names().channel.as_str();
-            match sqlx::query_as(self.sql(include_str!("sql/operator/cancel.sql")))
+            match sqlx::query_as(self.sql_with(include_str!("sql/operator/cancel.sql"), features))
                 .bind(ids)
                 .bind(channel)
                 .bind(event)
+                .bind(audit.0)
+                .bind(statuses)
                 .fetch_all(&self.pool)
                 .await
             {

@@ -16,6 +16,11 @@ pub fn truth(said: &str) -> Result<bool, String> {
     }
 }
 
+/// The name of the system's user, as far as the system has one.
+pub fn system_user() -> Option<String> {
+    whoami::username().ok().filter(|name| !name.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

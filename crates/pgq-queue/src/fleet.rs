@@ -46,6 +46,13 @@ impl FromRow<'_, PgRow> for HostRow {
     }
 }
 
+impl HostRow {
+    /// Its machine and process, as people name it.
+    pub fn label(&self) -> String {
+        format!("{}:{}", self.name, self.pid)
+    }
+}
+
 /// A file in the folder of another host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FleetFile {
@@ -78,6 +85,8 @@ pub enum FleetCommand {
     Reset(String),
     /// There are new verdicts on versions of plugins.
     Judged,
+    /// Something was paused or resumed.
+    Paused,
 }
 
 impl Queue {
@@ -152,6 +161,11 @@ impl Operator {
     /// All hosts that announced themselves.
     pub async fn hosts(&self) -> sqlx::Result<Vec<HostRow>> {
         sqlx::query_as(self.sql(include_str!("sql/operator/hosts.sql"))).fetch_all(&self.pool).await
+    }
+
+    /// The same; none on a database that `upgrade` has not reached.
+    pub async fn hosts_if_any(&self) -> sqlx::Result<Vec<HostRow>> {
+        if self.features().await?.hosts { self.hosts().await } else { Ok(Vec::new()) }
     }
 
     /// Tell all hosts that run now.

@@ -25,7 +25,7 @@ impl Queue {
         let records: Vec<&Record> = records.iter().collect();
         let (handing, reserved) = (self.with_extras(self.sql.hand_over.clone(), &records), self.bytes.reserve());
         let handing = handing.bind(limited.entrypoint.to_string()).bind(i64::from(limited.concurrency));
-        let handing = self.with_history(claim::bounded(handing, &reserved, Bodies::Inlined));
+        let handing = self.at_the_end(claim::bounded(handing, &reserved, Bodies::Inlined), &records);
         let rows = handing.fetch_all(&self.pool_for(&records)).await?;
         self.tallied.notify_one();
         let ours: Option<Vec<JobId>> = rows.first().map(|row| row.try_get("ours")).transpose()?.flatten();

@@ -12,9 +12,9 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
-use super::Operator;
 use super::millis::millis;
 use super::text::{Lossy, optional_text, text};
+use super::{HostRow, Operator};
 use pgq_job::{JobId, compact};
 
 /// A job that failed for good and is held.
@@ -39,8 +39,7 @@ pub struct HeldJob {
     pub headers: Box<RawValue>,
     /// Size alone: the payload may be large, or secret.
     pub payload_bytes: i64,
-    /// The last failure in the log. PgQueuer's JSON does not have it.
-    #[serde(skip)]
+    /// The last failure in the log, whole. PgQueuer's JSON does not have it.
     pub error: String,
 }
 
@@ -97,6 +96,8 @@ pub struct ActiveWorker {
     pub oldest_heartbeat: DateTime<Utc>,
     pub newest_heartbeat: DateTime<Utc>,
     pub entrypoints: Vec<String>,
+    /// Machine and process of a host that announced itself. PgQueuer's JSON does not have it.
+    pub host: Option<String>,
 }
 
 impl FromRow<'_, PgRow> for ActiveWorker {
@@ -107,6 +108,7 @@ impl FromRow<'_, PgRow> for ActiveWorker {
             oldest_heartbeat: row.try_get("oldest_heartbeat")?,
             newest_heartbeat: row.try_get("newest_heartbeat")?,
             entrypoints: row.try_get::<Vec<Lossy>, _>("entrypoints")?.into_iter().map(|name| name.0).collect(),
+            host: None,
         })
     }
 }
@@ -139,7 +141,13 @@ impl Operator {
 
     /// Workers that hold jobs.
     pub async fn workers(&self) -> sqlx::Result<Vec<ActiveWorker>> {
-        sqlx::query_as(self.sql(include_str!("sql/operator/workers.sql"))).fetch_all(&self.pool).await
+        let sql = self.sql(include_str!("sql/operator/workers.sql"));
+        let mut workers: Vec<ActiveWorker> = sqlx::query_as(sql).fetch_all(&self.pool).await?;
+        let hosts = self.hosts_if_any().await?;
+        for worker in &mut workers {
+            worker.host = hosts.iter().find(|host| host.id == worker.queue_manager_id).map(HostRow::label);
+        }
+        Ok(workers)
     }
 
     /// Queued jobs by entrypoint.

@@ -175,6 +175,21 @@ impl Names {
         format!("{}_retention", self.queue_table)
     }
 
+    /// What runs printed, bare.
+    pub fn lines_table(&self) -> String {
+        format!("{}_lines", self.queue_table)
+    }
+
+    /// What operators paused, bare.
+    pub fn pause_table(&self) -> String {
+        format!("{}_pause", self.queue_table)
+    }
+
+    /// Who changed what by hand, bare.
+    pub fn audit_table(&self) -> String {
+        format!("{}_audit", self.queue_table)
+    }
+
     /// Where hosts are told something. Not PgQueuer's channel, whose listeners could not read it.
     pub fn fleet_channel(&self) -> String {
         let suffix = "_host";
@@ -193,7 +208,7 @@ impl Names {
 
     /// Fill a SQL template: `{queue}`, `{log}`, `{statistics}`, `{schedules}`, `{status}`,
     /// `{function}`, `{output}`, `{plugin}`, `{attempt}`, `{tally}`, `{host}`, `{suspect}`,
-    /// `{verdict}`, `{retention}` and `{requeued_function}` are qualified and quoted; `{x.bare}` is the name alone
+    /// `{verdict}`, `{retention}`, `{lines}`, `{pause}`, `{audit}` and `{requeued_function}` are qualified and quoted; `{x.bare}` is the name alone
     /// (for index and trigger names, unquoted), and `{x.dotted}` the qualified name as PgQueuer
     /// writes it, without quotes (where it hashes a name for a lock).
     pub fn render(&self, template: &str) -> String {
@@ -212,6 +227,9 @@ impl Names {
             ("suspect", self.suspect_table()),
             ("verdict", self.verdict_table()),
             ("retention", self.retention_table()),
+            ("lines", self.lines_table()),
+            ("pause", self.pause_table()),
+            ("audit", self.audit_table()),
             ("requeued_function", self.requeued_function()),
             ("trigger", self.trigger.clone()),
             ("requeued_trigger", self.requeued_trigger()),

@@ -9,6 +9,7 @@ use sqlx::{Row as _, SqlStr};
 
 use super::attempt::Attempts;
 use super::enqueue::Columns;
+use super::lines::with_lines;
 use super::millis::millis;
 use super::record::Sorted;
 use super::{Pool, Queue, Record};
@@ -51,7 +52,7 @@ impl Queue {
 
     /// Where outcomes of this size are sent to.
     pub(super) fn pool_for(&self, records: &[&Record]) -> Pool {
-        let bytes: usize = records.iter().map(|record| record.disposition.bytes()).sum();
+        let bytes: usize = records.iter().map(|record| record.bytes()).sum();
         if bytes > LARGE_BYTES { self.pool.for_large() } else { self.pool.clone() }
     }
 
@@ -59,25 +60,42 @@ impl Queue {
         query.fetch_all(&self.pool).await?.iter().map(|row| row.try_get(0)).collect()
     }
 
-    /// The parameters that all of them end with.
-    pub(super) fn with_history(
+    /// The parameters that all of them end with, apart from lines: the history, and figures.
+    fn with_figures(
         &self,
         query: Query<'static, Postgres, PgArguments>,
+        records: &[&Record],
     ) -> Query<'static, Postgres, PgArguments> {
-        query.bind(self.history.claims_unlogged()).bind(self.history.successes_unlogged())
+        let figures = Attempts::of(records.iter().map(|record| record.attempt));
+        query
+            .bind(self.history.claims_unlogged())
+            .bind(self.history.successes_unlogged())
+            .bind(figures.cpu_us)
+            .bind(figures.sent)
+            .bind(figures.received)
+            .bind(figures.requests)
+    }
+
+    /// The same with lines.
+    pub(super) fn at_the_end(
+        &self,
+        query: Query<'static, Postgres, PgArguments>,
+        records: &[&Record],
+    ) -> Query<'static, Postgres, PgArguments> {
+        with_lines(self.with_figures(query, records), records.iter().map(|record| record.lines.as_ref()))
     }
 
     /// The parameters of `finish`.
     pub(super) fn plain(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
-        self.with_history(self.ours(sql, records))
+        self.with_figures(self.ours(sql, records), records)
     }
 
     /// The parameters of `finish_with_extras`.
     pub(super) fn extras(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
-        self.with_history(self.with_extras(sql, records))
+        self.at_the_end(self.with_extras(sql, records), records)
     }
 
-    /// Those without the history, which `hand_over` has as well.
+    /// Those without the last, which `hand_over` has as well.
     pub(super) fn with_extras(&self, sql: SqlStr, records: &[&Record]) -> Query<'static, Postgres, PgArguments> {
         let (mut statuses, mut tracebacks, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
         let (mut parents, mut jobs) = (Vec::new(), Vec::new());
@@ -125,7 +143,8 @@ impl Queue {
             failures.push(failed);
             tracebacks.push(traceback.map(|traceback| self.charset.json(traceback).to_string()));
         }
-        self.with_history(self.ours(sql, records).bind(statuses).bind(delays).bind(failures).bind(tracebacks))
+        let query = self.ours(sql, records).bind(statuses).bind(delays).bind(failures).bind(tracebacks);
+        self.at_the_end(query, records)
     }
 
     /// The parameters that all statements begin with: claims, worker, and figures of the runs.

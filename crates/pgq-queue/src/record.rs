@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use super::{Attempt, ConcurrencyLimit};
+use super::{Attempt, ConcurrencyLimit, KeptLines};
 use pgq_job::{Claim, Disposition};
 
 /// A claimed job and what becomes of it.
@@ -19,6 +19,8 @@ pub struct Record {
     pub suspect: bool,
     /// Somebody cancelled it while it ran, so that its row may be gone.
     pub cancelled: bool,
+    /// What the run printed, as far as it is kept.
+    pub lines: Option<KeptLines>,
     /// What it takes of a host's memory, released when it is dropped.
     pub share: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -26,7 +28,21 @@ pub struct Record {
 impl Record {
     /// Without a run, for a job that ran under no limit.
     pub fn new(claim: Claim, disposition: Disposition) -> Record {
-        Record { claim, disposition, attempt: None, limited: None, suspect: false, cancelled: false, share: None }
+        Record {
+            claim,
+            disposition,
+            attempt: None,
+            limited: None,
+            suspect: false,
+            cancelled: false,
+            lines: None,
+            share: None,
+        }
+    }
+
+    /// What it brings to the database beside its row.
+    pub fn bytes(&self) -> usize {
+        self.disposition.bytes() + self.lines.as_ref().map_or(0, KeptLines::bytes)
     }
 
     /// Whether the job leaves the queue. One that stays may be due again at once, before all
@@ -56,7 +72,7 @@ pub(super) struct Sorted<'r> {
 impl<'r> Sorted<'r> {
     pub(super) fn of(records: &'r [Record]) -> Sorted<'r> {
         let (plain, rest): (Vec<&Record>, Vec<&Record>) =
-            records.iter().partition(|record| record.disposition.is_plain());
+            records.iter().partition(|record| record.disposition.is_plain() && record.lines.is_none());
         let (done, back) = rest.into_iter().partition(|record| record.is_final());
         Sorted { plain, done, back }
     }

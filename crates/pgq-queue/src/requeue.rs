@@ -7,8 +7,8 @@ use serde::Serialize;
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 
-use super::Operator;
 use super::text::optional_text;
+use super::{AuditId, Operator, SchemaFeatures};
 use pgq_job::JobId;
 
 /// Ids in one statement: many enough to be fast, few enough not to lock rows for long.
@@ -83,12 +83,13 @@ impl Answer {
 
 impl Operator {
     /// Put these jobs back. Returns the outcome of each, in the order asked for.
-    pub async fn requeue(&self, ids: &[JobId]) -> sqlx::Result<Vec<Requeue>> {
+    pub async fn requeue(&self, ids: &[JobId], audit: AuditId) -> sqlx::Result<Vec<Requeue>> {
+        let features = self.features().await?;
         let mut seen = HashSet::new();
         let asked: Vec<JobId> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
         let mut report = Vec::with_capacity(asked.len());
         for batch in asked.chunks(BATCH) {
-            report.extend(self.requeue_batch(batch).await?);
+            report.extend(self.requeue_batch(batch, audit, features).await?);
         }
         Ok(report)
     }
@@ -101,20 +102,27 @@ impl Operator {
             .await
     }
 
-    async fn requeue_batch(&self, ids: &[JobId]) -> sqlx::Result<Vec<Requeue>> {
+    async fn requeue_batch(
+        &self,
+        ids: &[JobId],
+        audit: AuditId,
+        features: SchemaFeatures,
+    ) -> sqlx::Result<Vec<Requeue>> {
         let mut report: Vec<Option<RequeueOutcome>> = vec![None; ids.len()];
         for attempt in 1..=TRIES {
             let open: Vec<usize> = (0..ids.len()).filter(|place| report[*place].is_none()).collect();
             let asked: Vec<JobId> = open.iter().map(|place| ids[*place]).collect();
-            let rows: Vec<Answer> = match sqlx::query_as(self.sql(include_str!("sql/operator/requeue.sql")))
-                .bind(asked)
-                .fetch_all(&self.pool)
-                .await
-            {
-                Ok(rows) => rows,
-                Err(sqlx::Error::Database(error)) if error.is_unique_violation() && attempt < TRIES => continue,
-                Err(error) => return Err(error),
-            };
+            let rows: Vec<Answer> =
+                match sqlx::query_as(self.sql_with(include_str!("sql/operator/requeue.sql"), features))
+                    .bind(asked)
+                    .bind(audit.0)
+                    .fetch_all(&self.pool)
+                    .await
+                {
+                    Ok(rows) => rows,
+                    Err(sqlx::Error::Database(error)) if error.is_unique_violation() && attempt < TRIES => continue,
+                    Err(error) => return Err(error),
+                };
             for (place, row) in open.into_iter().zip(rows) {
                 debug_assert_eq!(ids[place], row.id);
                 report[place] = row.outcome();

@@ -44,6 +44,8 @@ pub struct Tick<'a> {
     pub row: &'a ScheduleRow,
     /// The tick after this one.
     pub next: DateTime<Utc>,
+    /// Move on without a job.
+    pub skipped: bool,
 }
 
 /// A tick that became a job.
@@ -105,17 +107,19 @@ impl Queue {
     }
 
     /// Enqueue a job for each of these ticks and move its schedule on, in one statement. Ticks that
-    /// another worker took are left out.
+    /// another worker took are left out, and so are those that are skipped.
     pub async fn fire(&self, ticks: &[Tick<'_>]) -> sqlx::Result<Vec<Fired>> {
         let ids: Vec<i64> = ticks.iter().map(|tick| tick.row.id).collect();
         let seen: Vec<DateTime<Utc>> = ticks.iter().map(|tick| tick.row.next_run).collect();
         let next: Vec<DateTime<Utc>> = ticks.iter().map(|tick| tick.next).collect();
         let headers: Vec<String> = ticks.iter().map(|tick| headers(tick.row)).collect();
+        let skipped: Vec<bool> = ticks.iter().map(|tick| tick.skipped).collect();
         let rows = sqlx::query(self.sql.fire_schedules.clone())
             .bind(ids)
             .bind(seen)
             .bind(next)
             .bind(headers)
+            .bind(skipped)
             .fetch_all(&self.pool)
             .await?;
         rows.iter().map(|row| Ok(Fired { id: row.try_get("id")?, entrypoint: text(row, "entrypoint")? })).collect()

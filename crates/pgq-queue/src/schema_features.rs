@@ -24,6 +24,14 @@ pub struct SchemaFeatures {
     pub deaths: bool,
     /// Old rows can be removed step by step.
     pub retention: bool,
+    /// Attempts have the host, processor time and traffic of a run.
+    pub figures: bool,
+    /// What runs printed is kept.
+    pub lines: bool,
+    /// Operators can pause entrypoints, plugins or all.
+    pub pauses: bool,
+    /// Who changes what by hand is noted.
+    pub audit: bool,
 }
 
 impl SchemaFeatures {
@@ -37,6 +45,10 @@ impl SchemaFeatures {
         verdicts: true,
         deaths: true,
         retention: true,
+        figures: true,
+        lines: true,
+        pauses: true,
+        audit: true,
     };
 
     /// What is missing, in words.
@@ -50,6 +62,10 @@ impl SchemaFeatures {
             (self.verdicts, "verdicts"),
             (self.deaths, "deaths"),
             (self.retention, "retention"),
+            (self.figures, "figures"),
+            (self.lines, "lines"),
+            (self.pauses, "pauses"),
+            (self.audit, "audit"),
         ];
         all.into_iter().filter_map(|(is_there, name)| (!is_there).then_some(name)).collect()
     }

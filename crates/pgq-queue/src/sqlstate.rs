@@ -25,6 +25,11 @@ pub enum Remedy {
 
 pub(super) const UNIQUE_VIOLATION: &str = "23505";
 
+/// Whether the server gave a statement up because it took too long.
+pub fn was_cancelled(error: &Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "57014")
+}
+
 /// Codes, or the classes that they begin with. The first match counts.
 const TABLE: [(&str, Remedy); 40] = [
     // The session is read-only: the database was when it was opened, or the server is a standby by

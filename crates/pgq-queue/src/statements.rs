@@ -100,6 +100,7 @@ statements! {
     forget_worker
     clear_suspects
     prune_suspects
+    prune_lines
     aggregate
     prune_turn
     end_prune_turn
@@ -119,6 +120,7 @@ statements! {
     fleet_files
     verdicts
     record_verdicts
+    pauses
     enqueue
     enqueue_or_skip
     enqueue_or_raise_priority
@@ -134,12 +136,16 @@ mod tests {
     use super::*;
     use crate::names::NameSettings;
 
+    const FEATURES: u16 = 12;
+
     #[test]
     fn every_statement_can_be_rendered_for_every_database() {
         let settings = NameSettings { prefix: Some("p_".into()), schema: Some("jobs".into()) };
         let names = Names::new(&settings, |_| None).expect("valid names");
-        for bits in 0..=255_u8 {
-            let has = |bit: u8| bits & (1 << bit) != 0;
+        // All, none, and up to two that are missing or there alone.
+        let pairs = (0..FEATURES).flat_map(|one| (0..FEATURES).map(move |other| 1_u16 << one | 1 << other));
+        for bits in pairs.flat_map(|bits| [bits, !bits]).chain([0, u16::MAX]) {
+            let has = |bit: u16| bits & (1 << bit) != 0;
             let features = SchemaFeatures {
                 attempts: has(0),
                 tally: has(1),
@@ -149,6 +155,10 @@ mod tests {
                 verdicts: has(5),
                 deaths: has(6),
                 retention: has(7),
+                figures: has(8),
+                lines: has(9),
+                pauses: has(10),
+                audit: has(11),
             };
             let sql = format!("{:?}", Statements::render(&names, features));
             assert!(!sql.contains("/*") && !sql.contains("--"), "a marker or a comment is left over");
@@ -192,7 +202,7 @@ mod tests {
                 assert_eq!(part(name, cte), part("finish", cte), "{cte} of {name}");
             }
         }
-        for cte in ["done", "ours", "tallied", "kept", "new", "new_logged"] {
+        for cte in ["done", "ours", "tallied", "kept", "new", "new_logged", "printed"] {
             assert_eq!(part("finish_with_extras", cte), part("hand_over", cte), "{cte}");
         }
         for cte in ["judged", "suspected", "kept", "gone", "touched"] {

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::sync::watch;
 
 use super::settings::Settings;
+use crate::pauses::{self, PauseKeeper};
 use crate::plugins::PluginSet;
 use crate::reload::{self, Fleet, Loader, Reload, Sources};
 use crate::worker::Mode;
@@ -20,14 +22,21 @@ pub(super) struct Plugins {
     pub(super) served: watch::Receiver<Arc<PluginSet>>,
     pub(super) reload: Reload,
     pub(super) verdicts: Fleet,
+    pub(super) pauses: PauseKeeper,
 }
 
 pub(super) async fn load(settings: &Settings, queue: &Queue, loader: Loader) -> anyhow::Result<Plugins> {
     let (link, verdicts) = reload::join(queue.clone()).await;
-    let sources =
-        Sources { folder: settings.folder.clone(), reread: settings.reread.clone(), rule: settings.breaker, link };
+    let (pause_link, pauses) = pauses::join(queue.clone()).await.context("cannot read what is paused")?;
+    let sources = Sources {
+        folder: settings.folder.clone(),
+        reread: settings.reread.clone(),
+        rule: settings.breaker,
+        link,
+        pauses: pause_link,
+    };
     // A host that ends when no job is left has to know first whose jobs those are.
     let patience = (settings.worker.mode == Mode::Continuous).then_some(LOADS_FIRST);
     let (reload, served) = Reload::start(sources, loader, patience).await?;
-    Ok(Plugins { served, reload, verdicts })
+    Ok(Plugins { served, reload, verdicts, pauses })
 }

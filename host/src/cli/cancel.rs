@@ -3,29 +3,41 @@
 use anyhow::bail;
 use clap::Args;
 
+use super::bulk::{self, ChosenArgs};
 use super::database::{DatabaseArgs, explain};
 use super::output;
-use pgq_job::JobId;
-use pgq_queue::{Cancel, CancelOutcome};
+use pgq_queue::{Cancel, CancelOutcome, JobStatus};
 
 #[derive(Debug, Args)]
 pub(super) struct CancelArgs {
-    /// The jobs: queued, running or held as failed
-    #[arg(required = true)]
-    ids: Vec<JobId>,
-    /// Print a JSON array: an object with id and result for each job
+    #[command(flatten)]
+    chosen: ChosenArgs,
+    /// Print a JSON array: an object with id and result for each job; of jobs that match, one object
+    /// with their numbers
     #[arg(long)]
     json: bool,
 }
 
+const CAN: [JobStatus; 3] = [JobStatus::Queued, JobStatus::Picked, JobStatus::Failed];
+
 pub(super) async fn run(database: &DatabaseArgs, args: CancelArgs) -> anyhow::Result<()> {
-    let report = database.operator().await?.cancel(&args.ids).await.map_err(explain)?;
+    args.chosen.check("cancel")?;
+    let operator = database.operator().await?;
+    let chosen = args.chosen.choose(&operator, &CAN, "cancel").await?;
+    if chosen.ids.is_empty() {
+        return bulk::report("Cancelled", 0, 0, args.json);
+    }
+    let audit = operator.begin_audit("cancel", &args.chosen.actor.actor(), &chosen.asked).await.map_err(explain)?;
+    let report = operator.cancel(&chosen.ids, chosen.statuses.as_deref(), audit).await.map_err(explain)?;
+    let missing = report.iter().filter(|job| matches!(job.outcome, CancelOutcome::NotFound { .. })).count();
+    if chosen.statuses.is_some() {
+        return bulk::report("Cancelled", report.len() - missing, report.len(), args.json);
+    }
     if args.json {
         output::json(&report)?;
     } else {
         output::data(&report.iter().map(line).collect::<Vec<_>>().join("\n"))?;
     }
-    let missing = report.iter().filter(|job| matches!(job.outcome, CancelOutcome::NotFound { .. })).count();
     output::status(&format!("Cancelled {} of {} job(s).", report.len() - missing, report.len()));
     if missing > 0 {
         bail!("{missing} job(s) could not be cancelled because they do not exist");

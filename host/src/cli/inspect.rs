@@ -16,7 +16,10 @@ pub(super) struct FailedArgs {
     /// The most jobs to show
     #[arg(short = 'n', long, default_value_t = 25, value_parser = clap::value_parser!(i64).range(0..))]
     limit: i64,
-    /// Print a JSON array with PgQueuer's fields; of a payload only its size
+    /// Show errors whole, however long they are
+    #[arg(long)]
+    wide: bool,
+    /// Print a JSON array with PgQueuer's fields and the whole error; of a payload only its size
     #[arg(long)]
     json: bool,
 }
@@ -47,7 +50,7 @@ pub(super) async fn failed(database: &DatabaseArgs, args: FailedArgs) -> anyhow:
         return output::json(&jobs);
     }
     let rows = jobs.into_iter().map(|job| {
-        let error = output::short(&job.error, ERROR_CHARACTERS);
+        let error = if args.wide { job.error } else { output::short(&job.error, ERROR_CHARACTERS) };
         [
             job.id.to_string(),
             job.entrypoint,
@@ -85,13 +88,14 @@ pub(super) async fn workers(database: &DatabaseArgs, args: JsonArgs) -> anyhow::
     let rows = workers.into_iter().map(|worker| {
         [
             worker.queue_manager_id.to_string(),
+            worker.host.unwrap_or_else(|| "-".into()),
             worker.active_jobs.to_string(),
             output::time(worker.oldest_heartbeat),
             output::time(worker.newest_heartbeat),
             worker.entrypoints.join(", "),
         ]
     });
-    let head = ["Worker", "Running jobs", "Oldest heartbeat", "Newest heartbeat", "Entrypoints"];
+    let head = ["Worker", "Host", "Running jobs", "Oldest heartbeat", "Newest heartbeat", "Entrypoints"];
     output::table(head, rows, "No worker holds a job.")
 }
 

@@ -4,7 +4,7 @@
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use tabled::builder::Builder;
@@ -33,6 +33,12 @@ pub(super) fn line(text: &str) -> anyhow::Result<bool> {
     write(text.as_bytes(), b"\n")
 }
 
+/// Print a line that contains foreign text. It is one line whatever that contains, also in a file.
+/// Returns whether the reader is still there.
+pub(super) fn printed_line(text: &str) -> anyhow::Result<bool> {
+    write(printable(text).as_bytes(), b"\n")
+}
+
 /// A reader that has seen enough (`| head`) is not an error. Later output goes nowhere.
 fn write(bytes: &[u8], end: &[u8]) -> anyhow::Result<bool> {
     let mut stdout = std::io::stdout().lock();
@@ -45,6 +51,16 @@ fn write(bytes: &[u8], end: &[u8]) -> anyhow::Result<bool> {
 /// Print rows as one JSON array.
 pub(super) fn json<T: Serialize>(rows: &[T]) -> anyhow::Result<()> {
     data(&serde_json::to_string(rows)?)
+}
+
+/// Print one row as a JSON object.
+pub(super) fn json_object<T: Serialize>(row: &T) -> anyhow::Result<()> {
+    data(&serde_json::to_string(row)?)
+}
+
+/// Print foreign text of several lines below a heading of ours, indented.
+pub(super) fn section(heading: &str, text: &str) -> anyhow::Result<()> {
+    data(&format!("{heading}\n  {}", printable_lines(text, "  ")))
 }
 
 /// Print one JSON object.
@@ -81,6 +97,46 @@ pub(super) fn status(line: &str) {
 /// To the second, in UTC.
 pub(super) fn time(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// A duration in its two largest units.
+pub(super) fn span(time: TimeDelta) -> String {
+    let seconds = time.num_seconds().max(0);
+    let two = |large: i64, of: &str, small: i64, rest: &str| match small {
+        0 => format!("{large} {of}"),
+        small => format!("{large} {of} {small} {rest}"),
+    };
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => two(seconds / 60, "min", seconds % 60, "s"),
+        3_600..86_400 => two(seconds / 3_600, "h", seconds / 60 % 60, "min"),
+        _ => two(seconds / 86_400, "d", seconds / 3_600 % 24, "h"),
+    }
+}
+
+/// Microseconds in a unit that suits them.
+pub(super) fn micros(micros: i64) -> String {
+    match micros {
+        ..10_000 => format!("{micros} us"),
+        10_000..10_000_000 => format!("{} ms", micros / 1_000),
+        _ => span(TimeDelta::microseconds(micros)),
+    }
+}
+
+/// Bytes in a unit that suits them.
+pub(super) fn bytes(bytes: i64) -> String {
+    match bytes {
+        ..10_240 => format!("{bytes} B"),
+        10_240..10_485_760 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}
+
+/// Print what is known of one thing, a line for each fact.
+pub(super) fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> anyhow::Result<()> {
+    let lines: Vec<String> =
+        facts.into_iter().map(|(name, value)| format!("{name:<15} {}", printable(&value))).collect();
+    data(&lines.join("\n"))
 }
 
 /// At most `most` characters.

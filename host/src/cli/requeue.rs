@@ -2,14 +2,18 @@
 
 use anyhow::bail;
 use clap::Args;
+use serde_json::json;
 
+use super::bulk::{self, ActorArgs};
 use super::database::{DatabaseArgs, explain};
+use super::filter::MatchArgs;
 use super::output;
+use super::usage::usage;
 use pgq_job::JobId;
-use pgq_queue::{Requeue, RequeueOutcome};
+use pgq_queue::{JobFilter, Requeue, RequeueOutcome};
 
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).args(["ids", "entrypoints", "all"]))]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true).args(["ids", "entrypoints", "all", "older", "younger", "error", "header", "plugin"]))]
 pub(super) struct RequeueArgs {
     /// The jobs
     ids: Vec<JobId>,
@@ -19,21 +23,45 @@ pub(super) struct RequeueArgs {
     /// All held jobs
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    matches: MatchArgs,
+    /// Do it to the jobs that match; without it, they are counted
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    actor: ActorArgs,
     /// Print a JSON array: an object with id and result for each job
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(database: &DatabaseArgs, args: RequeueArgs) -> anyhow::Result<()> {
-    let operator = database.operator().await?;
     let by_id = !args.ids.is_empty();
-    let ids = if by_id {
-        args.ids
+    if by_id && (args.all || !args.entrypoints.is_empty() || !args.matches.is_empty()) {
+        return Err(usage("requeue takes ids, or --entrypoint, --all or a filter, and not both"));
+    }
+    let operator = database.operator().await?;
+    let (ids, asked) = if by_id {
+        let asked = bulk::named(&args.ids);
+        (args.ids, asked)
+    } else if !args.matches.is_empty() {
+        let filters: Vec<JobFilter> = match args.entrypoints.as_slice() {
+            [] => vec![args.matches.of_held(None)],
+            names => names.iter().map(|name| args.matches.of_held(Some(name.clone()))).collect(),
+        };
+        let asked = filters.iter().map(bulk::asked).collect();
+        (bulk::matching(&operator, &filters, args.yes, "requeue").await?, asked)
     } else {
         let entrypoints = (!args.all).then_some(args.entrypoints.as_slice());
-        operator.held_ids(entrypoints).await.map_err(explain)?
+        let asked = json!({ "status": "failed", "entrypoints": entrypoints });
+        (operator.held_ids(entrypoints).await.map_err(explain)?, asked)
     };
-    let report = operator.requeue(&ids).await.map_err(explain)?;
+    let report = if ids.is_empty() {
+        Vec::new()
+    } else {
+        let audit = operator.begin_audit("requeue", &args.actor.actor(), &asked).await.map_err(explain)?;
+        operator.requeue(&ids, audit).await.map_err(explain)?
+    };
     let done = report.iter().filter(|job| job.outcome == RequeueOutcome::Requeued).count();
     if args.json {
         output::json(&report)?;

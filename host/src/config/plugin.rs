@@ -8,8 +8,9 @@ use http::Method;
 use serde::Deserialize;
 
 use super::canary::CanarySection;
+use super::entrypoint::EntrypointSection;
 use super::value::{SecretSection, ValueSection};
-use crate::plugins::{Canary, Chosen, ClaimMode};
+use crate::plugins::{Canary, Chosen, ClaimMode, KeepLines};
 use pgq_engine::{Authorities, Grants, HttpGrant, Origin, Secret, SecretGrant};
 use pgq_queue::HistoryLevel;
 
@@ -29,15 +30,8 @@ pub(super) struct PluginSection {
     max_schedules: Option<usize>,
     claim: Option<ClaimMode>,
     history: Option<HistoryLevel>,
+    logs: Option<KeepLines>,
     entrypoints: BTreeMap<String, EntrypointSection>,
-}
-
-/// `[plugins.NAME.entrypoints.NAME]`: what holds for one entrypoint.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct EntrypointSection {
-    claim: Option<ClaimMode>,
-    history: Option<HistoryLevel>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,13 +77,21 @@ impl Mistakes<'_> {
 
 impl PluginSection {
     /// Add what it says of how jobs are claimed, and what is kept of them.
-    pub(super) fn choices(&self, plugin: &str, claims: &mut Chosen<ClaimMode>, history: &mut Chosen<HistoryLevel>) {
+    pub(super) fn choices(
+        &self,
+        plugin: &str,
+        claims: &mut Chosen<ClaimMode>,
+        history: &mut Chosen<HistoryLevel>,
+        keeps: &mut Chosen<KeepLines>,
+    ) {
         claims.plugins.extend(self.claim.map(|mode| (plugin.to_owned(), mode)));
         history.plugins.extend(self.history.map(|level| (plugin.to_owned(), level)));
+        keeps.plugins.extend(self.logs.map(|keep| (plugin.to_owned(), keep)));
         for (name, section) in &self.entrypoints {
             let entrypoint = || (plugin.to_owned(), name.clone());
             claims.entrypoints.extend(section.claim.map(|mode| (entrypoint(), mode)));
             history.entrypoints.extend(section.history.map(|level| (entrypoint(), level)));
+            keeps.entrypoints.extend(section.logs.map(|keep| (entrypoint(), keep)));
         }
     }
 

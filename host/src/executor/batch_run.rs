@@ -54,9 +54,9 @@ impl Shared {
             return;
         }
         let report = match place {
-            // The circuit breaker opened since the claim. The jobs do not begin, and no attempt is
-            // counted.
-            Some(_place) if served.breaker.is_open() => {
+            // The circuit breaker opened since the claim, or an operator paused the entrypoint. The
+            // jobs do not begin, and no attempt is counted.
+            Some(_place) if served.is_paused() => {
                 CallReport::nothing(Verdict::Release(ReleaseReason::EntrypointPaused), count, false)
             }
             Some(_place) => self.call(left.make_contiguous(), served).await,
@@ -75,6 +75,9 @@ impl Shared {
                     memory: report.memory,
                     crashed: report.crashed,
                     share: report.share.clone(),
+                    processor: report.processor,
+                    traffic: report.traffic,
+                    printed: Arc::clone(&report.printed),
                 };
                 self.conclude(&assigned, served, verdict, &cost).await;
             }

@@ -13,7 +13,7 @@ use crate::meter;
 use crate::plugins::Served;
 use crate::retry_policy;
 use pgq_engine::{AssignedJob, RoomShare};
-use pgq_job::{Disposition, Fault, FaultKind, Verdict};
+use pgq_job::{Disposition, Fault, FaultKind, Printed, Traffic, Verdict};
 use pgq_queue::{Attempt, ConcurrencyLimit, Record};
 
 /// A job that has failed this often and still comes back at once is in a loop. With the default
@@ -65,12 +65,15 @@ impl Shared {
             plugin: served.plugin.key(),
             elapsed: cost.elapsed,
             memory: cost.memory,
+            processor: cost.processor,
+            traffic: cost.traffic,
         });
+        let lines = served.logs.kept(&cost.printed, &disposition);
         // Waits while the recorder is behind: a database that does not keep up slows the claims
         // down.
         let limited = limited(served);
         let share = cost.share.clone().map(|share| share as Arc<dyn Any + Send + Sync>);
-        let record = Record { claim, disposition, attempt, limited, suspect, cancelled, share };
+        let record = Record { claim, disposition, attempt, limited, suspect, cancelled, lines, share };
         if !self.record(record).await {
             tracing::error!(
                 "an outcome came after the recorder had stopped; the job runs again when its lease is over"
@@ -118,11 +121,22 @@ pub(super) struct Cost {
     pub(super) crashed: bool,
     /// The share of the guests' memory that its outputs take until they are recorded.
     pub(super) share: Option<Arc<RoomShare>>,
+    pub(super) processor: Duration,
+    pub(super) traffic: Traffic,
+    pub(super) printed: Arc<Printed>,
 }
 
 impl Cost {
     pub(super) fn nothing() -> Cost {
-        Cost { elapsed: Duration::ZERO, memory: 0, crashed: false, share: None }
+        Cost {
+            elapsed: Duration::ZERO,
+            memory: 0,
+            crashed: false,
+            share: None,
+            processor: Duration::ZERO,
+            traffic: Traffic::default(),
+            printed: Arc::default(),
+        }
     }
 
     /// Whether there was a call.

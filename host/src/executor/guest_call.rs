@@ -51,6 +51,7 @@ impl Shared {
             limits: RunLimits { timeout: options.timeout, memory: options.memory, max_attempts: options.max_attempts },
             reuse: options.reuse,
             batched: options.batch.is_some(),
+            kept_lines: if self.queue.keeps_lines() { served.logs.held_bytes() } else { 0 },
         };
         let (engine, assigned, count) = (self.engine.clone(), jobs.to_vec(), jobs.len());
         let run = async move { AssertUnwindSafe(wasm::run(&engine, &spec, &assigned)).catch_unwind().await };

@@ -86,7 +86,7 @@ impl Shared {
             None => None,
         };
         let noted = match &place {
-            Some(_) if served.breaker.is_open() => Err(ReleaseReason::EntrypointPaused),
+            Some(_) if served.is_paused() => Err(ReleaseReason::EntrypointPaused),
             Some(_) => self.note(assigned.job.claim, suspicion).await,
             None => Err(ReleaseReason::HostStopped),
         };
@@ -120,6 +120,9 @@ impl Shared {
             memory: report.memory,
             crashed: report.crashed,
             share: report.share.clone(),
+            processor: report.processor,
+            traffic: report.traffic,
+            printed: Arc::clone(&report.printed),
         };
         for verdict in report.verdicts {
             self.conclude(&assigned, &served, verdict, &cost).await;

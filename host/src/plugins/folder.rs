@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::content::Stamp;
-use super::{Canary, Chosen, ClaimMode};
+use super::{Canary, Chosen, ClaimMode, KeepLines, LogRule};
 use pgq_engine::{DEFAULT_COMPILE_TIMEOUT, Grants};
 use pgq_job::EntrypointOptions;
 use pgq_queue::HistoryLevel;
@@ -80,6 +80,10 @@ pub struct Folder {
     pub claims: Chosen<ClaimMode>,
     /// What is kept of jobs.
     pub history: Chosen<HistoryLevel>,
+    /// Whose lines are kept.
+    pub keeps: Chosen<KeepLines>,
+    /// How much of them, and for how long.
+    pub logs: LogRule,
     pub caps: Caps,
 }
 

@@ -14,7 +14,7 @@ use super::rollout::{Retry, Rollout};
 use super::scan::Scan;
 use super::version::Version;
 use super::version_store::VersionStore;
-use super::{BreakerRule, CircuitBreaker, Files, Folder, RefusedCause};
+use super::{BreakerRule, CircuitBreaker, Files, Folder, Pauses, RefusedCause};
 use pgq_engine::Loaded;
 use pgq_job::judgement::{Judgement, Judgements};
 
@@ -33,6 +33,8 @@ pub struct Rollouts {
     pub(super) due: Vec<LoadTask>,
     /// Every entrypoint that was served since the start.
     pub(super) ever_served: BTreeSet<Arc<str>>,
+    /// What operators paused.
+    pub(super) pauses: Arc<Pauses>,
     /// The files that were there at the start are still being loaded.
     starting: bool,
     loads_started: u64,
@@ -53,6 +55,7 @@ impl Rollouts {
             new_judgements: Vec::new(),
             due: Vec::new(),
             ever_served,
+            pauses: Arc::default(),
             starting: true,
             loads_started: 0,
             opened,
@@ -115,6 +118,11 @@ impl Rollouts {
     /// Loads of earlier versions, to be started now.
     pub fn take_due(&mut self) -> Vec<LoadTask> {
         std::mem::take(&mut self.due)
+    }
+
+    /// Obey these pauses from the next snapshot on.
+    pub fn pause(&mut self, pauses: Arc<Pauses>) {
+        self.pauses = pauses;
     }
 
     /// Load every file again with the next scan. What is served stays.

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::version::Version;
-use super::{Entry, File, PluginSet, Rollouts, Served};
+use super::{Entry, File, Hold, LogRule, PluginSet, Rollouts, Served};
 use crate::meter::EntrypointMetrics;
 
 impl Rollouts {
@@ -35,7 +36,8 @@ impl Rollouts {
             for served in rollout.serving.iter().flat_map(|version| self.served(version)) {
                 let until = served.breaker.open_until();
                 file.paused.extend(until.map(|until| (Arc::clone(&served.entrypoint), until)));
-                let entry = Entry { stable: served.clone(), canary: None, paused: until.is_some() };
+                let hold = self.hold(&served);
+                let entry = Entry { stable: served.clone(), canary: None, paused: until.is_some(), hold };
                 set.entries.insert(served.entrypoint, entry);
             }
             for (canary, served) in rollout
@@ -43,11 +45,11 @@ impl Rollouts {
                 .iter()
                 .flat_map(|(canary, version)| self.served(version).map(move |served| (canary, served)))
             {
-                let name = Arc::clone(&served.entrypoint);
+                let (name, hold) = (Arc::clone(&served.entrypoint), self.hold(&served));
                 match set.entries.get_mut(&name) {
                     Some(entry) => entry.canary = Some((canary.share, served)),
                     // An entrypoint that is new in this version, so no stable version can run it.
-                    None => drop(set.entries.insert(name, Entry { stable: served, canary: None, paused: false })),
+                    None => drop(set.entries.insert(name, Entry { stable: served, canary: None, paused: false, hold })),
                 }
             }
             set.files.push(file);
@@ -55,6 +57,14 @@ impl Rollouts {
         self.ever_served.extend(set.entries.keys().cloned());
         set.lost = self.ever_served.iter().filter(|name| !set.entries.contains_key(*name)).cloned().collect();
         set
+    }
+
+    /// How an operator paused this version of an entrypoint. Jobs that were claimed and wait for a
+    /// place see it, too.
+    fn hold(&self, served: &Served) -> Option<Hold> {
+        let hold = self.pauses.hold(&served.entrypoint, &served.plugin);
+        served.held.store(hold.is_some(), Ordering::Relaxed);
+        hold
     }
 
     fn served<'a>(&'a self, version: &'a Version) -> impl Iterator<Item = Served> + 'a {
@@ -67,7 +77,9 @@ impl Rollouts {
             lasting: Arc::clone(&version.lasting[name]),
             locks: self.folder.claims.locks(&version.loaded.name, name, &version.loaded.grants),
             history: self.folder.history.of(&version.loaded.name, name),
+            logs: LogRule { keep: self.folder.keeps.of(&version.loaded.name, name), ..self.folder.logs },
             throttle: Arc::clone(&version.throttles[name]),
+            held: Arc::clone(&version.holds[name]),
             metrics: Arc::new(EntrypointMetrics::new(&version.loaded.name, name)),
         })
     }

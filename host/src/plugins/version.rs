@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::{CircuitBreaker, Folder, RefusedCause, RunClass, Throttle};
 use pgq_engine::Loaded;
@@ -14,6 +15,8 @@ pub(super) struct Version {
     pub(super) run_classes: BTreeMap<String, Arc<RunClass>>,
     pub(super) lasting: BTreeMap<String, Arc<RunClass>>,
     pub(super) throttles: BTreeMap<String, Arc<Throttle>>,
+    /// Whether an operator paused them.
+    pub(super) holds: BTreeMap<String, Arc<AtomicBool>>,
 }
 
 impl Version {
@@ -24,7 +27,8 @@ impl Version {
         let run_classes = entrypoints().map(|name| (name, Arc::default())).collect();
         let lasting = entrypoints().map(|name| (name, Arc::default())).collect();
         let throttles = entrypoints().map(|name| (name, Arc::default())).collect();
-        Version { loaded, breakers, run_classes, lasting, throttles }
+        let holds = entrypoints().map(|name| (name, Arc::default())).collect();
+        Version { loaded, breakers, run_classes, lasting, throttles, holds }
     }
 
     /// The same version under the current grants. Its circuit breakers keep their state.

@@ -27,6 +27,17 @@ pub(super) fn changes(before: &PluginSet, now: &PluginSet) {
         faults(old, file);
         pauses(old, file);
     }
+    let (was, is) = (before.held(), now.held());
+    let differ = |these: &[&str], those: &[&str]| -> Vec<String> {
+        these.iter().filter(|name| !those.contains(name)).take(MAX_LISTED).map(|name| (*name).to_owned()).collect()
+    };
+    let (paused, resumed) = (differ(&is, &was), differ(&was, &is));
+    if !paused.is_empty() {
+        tracing::warn!(entrypoints = %list(&paused), "paused by an operator: no job of them begins; those that run end normally");
+    }
+    if !resumed.is_empty() {
+        tracing::info!(entrypoints = %list(&resumed), "resumed");
+    }
     for gone in before.files().iter().filter(|old| !now.files().iter().any(|file| file.path == old.path)) {
         let plugin = gone.serving.as_ref().map(|plugin| &*plugin.name);
         tracing::info!(file = %gone.path.display(), plugin, "plugin removed; jobs of its entrypoints stay in the queue");

@@ -62,6 +62,9 @@ fn why(plugins: &PluginSet, entrypoint: &str, queued: i64, picked: i64) -> Strin
     let queued = match (queued, plugins.get(entrypoint), plugins.get_claimable(entrypoint)) {
         (0, ..) => None,
         (_, None, _) => Some(format!("{queued} queued, which no plugin serves any more")),
+        (_, Some(_), None) if plugins.hold(entrypoint).is_some() => {
+            Some(format!("{queued} queued, paused by an operator"))
+        }
         (_, Some(_), None) => Some(format!("{queued} queued, held back by its circuit breaker")),
         (_, Some(_), Some(_)) => Some(format!("{queued} queued, due later or behind a limit")),
     };

@@ -97,6 +97,10 @@ fn row(host: &str, seen: &str, file: &Value) -> [String; 7] {
     if !paused.is_empty() {
         state.push(format!("paused: {}", paused.join(", ")));
     }
+    let held: Vec<&str> = file["held"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if !held.is_empty() {
+        state.push(format!("paused by an operator: {}", held.join(", ")));
+    }
     if let Some(error) = file["error"].as_str() {
         state.push(if served { format!("the file is refused: {error}") } else { error.to_owned() });
     }

@@ -3,6 +3,7 @@
 -- limit would keep it.
 --
 -- $1 bigint[]  jobs
+-- $2 bigint    row of the audit that counts them; NULL: none
 WITH held AS MATERIALIZED (
     SELECT id, dedupe_key FROM pgqueuer WHERE id = ANY($1) AND status = 'failed' ORDER BY id FOR UPDATE
 ), judged AS MATERIALIZED (
@@ -20,6 +21,10 @@ WITH held AS MATERIALIZED (
 ), logged AS (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint)
     SELECT id, 'queued'::pgqueuer_status, priority, entrypoint FROM requeued
+), noted AS (
+    /* IF audit */ UPDATE pgqueuer_audit SET jobs = jobs + (SELECT count(*) FROM requeued)
+                   WHERE id = $2::bigint RETURNING id
+    /* ELSE SELECT $2::bigint AS id */
 )
 SELECT asked.id, requeued.id IS NOT NULL AS requeued, judged.id IS NOT NULL AS held, judged.dedupe_key,
        judged.taken_by::bigint AS taken_by, q.status::text AS status,

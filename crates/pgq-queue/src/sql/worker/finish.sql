@@ -10,14 +10,17 @@
 -- $7 bigint[]       peak of its memory in bytes
 -- $8 text[]         entrypoints whose claims are not logged
 -- $9 text[]         entrypoints whose successes are not logged either, nor their attempts
+-- $10 bigint[]  microseconds on a processor; $11 bigint[] bytes sent; $12 bigint[] received; $13 integer[] requests
 --
 -- Returns the jobs that were still ours. There is one way to run `ours`: for each outcome, the row by its primary
 -- key. `= ANY (ARRAY[one])` is no join by hashing or merging, and no other index can serve IS NOT DISTINCT FROM.
 -- Statistics of a queue table are as good as never true; left the choice, PostgreSQL now and then read all rows
 -- that a worker holds for each outcome: 0.7 to 2.2 s for 1,000 of them, against 3 ms.
 WITH done AS (
-    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[])
-         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes)
+    SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[],
+                         $10::bigint[], $11::bigint[], $12::bigint[], $13::int[])
+         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes,
+              cpu_us, sent_bytes, received_bytes, requests)
 ), ours AS (
     DELETE FROM pgqueuer AS q USING done
     WHERE q.id = ANY (ARRAY[done.id])
@@ -25,8 +28,11 @@ WITH done AS (
       AND q.status IS NOT DISTINCT FROM 'picked' /* ELSE AND q.status IS NOT DISTINCT FROM 'queued' AND $2::uuid IS NOT NULL */
     RETURNING done.*, q.priority, q.entrypoint, q.slot
 ), attempted AS (
-    /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
-    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours
+    /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes /* END */
+        /* IF attempts figures */ , host, cpu_us, sent_bytes, received_bytes, requests /* END */ /* IF attempts */ ) /* END */
+    SELECT id, attempt, plugin, elapsed_us, memory_bytes
+           /* IF figures */ , $2::uuid, cpu_us, sent_bytes, received_bytes, requests /* END */
+    FROM ours
     WHERE plugin IS NOT NULL AND entrypoint <> ALL ($9::text[])
 ), logged AS (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated, created)

@@ -8,13 +8,19 @@
 -- $12 integer[] priorities; $13 text[] entrypoints; $14 bytea[] payloads; $15 bigint[] delays in milliseconds;
 -- $16 text[] dedupe keys; $17 text[] headers as JSON
 -- $18 text[]      entrypoints whose claims are not logged; $19 text[] those whose successes are not logged either
+-- $20 bigint[]  microseconds on a processor; $21 bigint[] bytes sent; $22 bigint[] received; $23 integer[] requests
+-- $24 bytea[]   what the run printed, compressed; NULL: nothing to keep; $25 bigint[] bytes cut from it;
+-- $26 bigint[]  milliseconds to keep it; $27 boolean[] whether the run failed
 --
 -- Returns the jobs that were still ours. Follow-ups of a job that is not ours any more are not enqueued. Those of
 -- a job that is are inserted after its row is deleted (hence the join), so they may reuse its dedupe key.
 WITH done AS (
     SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[],
-                         $8::text[], $9::text[], $10::bytea[])
-         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, traceback, output)
+                         $8::text[], $9::text[], $10::bytea[],
+                         $20::bigint[], $21::bigint[], $22::bigint[], $23::int[],
+                         $24::bytea[], $25::bigint[], $26::bigint[], $27::boolean[])
+         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, traceback, output,
+              cpu_us, sent_bytes, received_bytes, requests, lines, cut, keep_ms, failed)
 ), ours AS (
     DELETE FROM pgqueuer AS q USING done
     WHERE q.id = ANY (ARRAY[done.id])
@@ -22,9 +28,16 @@ WITH done AS (
       AND q.status IS NOT DISTINCT FROM 'picked' /* ELSE AND q.status IS NOT DISTINCT FROM 'queued' AND $2::uuid IS NOT NULL */
     RETURNING done.*, q.priority, q.entrypoint, q.slot
 ), attempted AS (
-    /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
-    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours
+    /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes /* END */
+        /* IF attempts figures */ , host, cpu_us, sent_bytes, received_bytes, requests /* END */ /* IF attempts */ ) /* END */
+    SELECT id, attempt, plugin, elapsed_us, memory_bytes
+           /* IF figures */ , $2::uuid, cpu_us, sent_bytes, received_bytes, requests /* END */
+    FROM ours
     WHERE plugin IS NOT NULL AND entrypoint <> ALL ($19::text[])
+), printed AS (
+    /* IF lines */ INSERT INTO pgqueuer_lines (until, job_id, attempt, failed, entrypoint, cut, lines) /* END */
+    SELECT now() + keep_ms * interval '1 millisecond', id, attempt, failed, entrypoint, cut, lines
+    FROM ours WHERE lines IS NOT NULL
 ), logged AS (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback, aggregated, created)
     SELECT id, event.status, priority, entrypoint, event.traceback, /* IF tally */ true /* ELSE false */, event.at

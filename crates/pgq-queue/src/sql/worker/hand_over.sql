@@ -8,12 +8,18 @@
 -- $21 boolean  whether it holds none
 -- $22 integer  bytes of a job that comes with its payload and headers
 -- $23 text[]   entrypoints whose claims are not logged; $24 text[] those whose successes are not logged either
+-- $25 bigint[]  microseconds on a processor; $26 bigint[] bytes sent; $27 bigint[] received; $28 integer[] requests
+-- $29 bytea[]   what the run printed, compressed; NULL: nothing to keep; $30 bigint[] bytes cut from it;
+-- $31 bigint[]  milliseconds to keep it; $32 boolean[] whether the run failed
 --
 -- A row for each claimed job, or a single one without; `ours` in each are the recorded jobs that were still ours.
 WITH done AS (
     SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[],
-                         $8::text[], $9::text[], $10::bytea[])
-         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, traceback, output)
+                         $8::text[], $9::text[], $10::bytea[],
+                         $25::bigint[], $26::bigint[], $27::bigint[], $28::int[],
+                         $29::bytea[], $30::bigint[], $31::bigint[], $32::boolean[])
+         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, traceback, output,
+              cpu_us, sent_bytes, received_bytes, requests, lines, cut, keep_ms, failed)
 ), ours AS (
     DELETE FROM pgqueuer AS q USING done
     WHERE q.id = ANY (ARRAY[done.id])
@@ -21,9 +27,16 @@ WITH done AS (
       AND q.status IS NOT DISTINCT FROM 'picked' /* ELSE AND q.status IS NOT DISTINCT FROM 'queued' AND $2::uuid IS NOT NULL */
     RETURNING done.*, q.priority, q.entrypoint, q.slot
 ), attempted AS (
-    /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
-    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours
+    /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes /* END */
+        /* IF attempts figures */ , host, cpu_us, sent_bytes, received_bytes, requests /* END */ /* IF attempts */ ) /* END */
+    SELECT id, attempt, plugin, elapsed_us, memory_bytes
+           /* IF figures */ , $2::uuid, cpu_us, sent_bytes, received_bytes, requests /* END */
+    FROM ours
     WHERE plugin IS NOT NULL AND entrypoint <> ALL ($24::text[])
+), printed AS (
+    /* IF lines */ INSERT INTO pgqueuer_lines (until, job_id, attempt, failed, entrypoint, cut, lines) /* END */
+    SELECT now() + keep_ms * interval '1 millisecond', id, attempt, failed, entrypoint, cut, lines
+    FROM ours WHERE lines IS NOT NULL
 ), logged AS (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback, aggregated, created)
     SELECT id, event.status, priority, entrypoint, event.traceback, /* IF tally */ true /* ELSE false */, event.at

@@ -6,12 +6,18 @@
 -- $10 integer[]  failures to add
 -- $11 text[]     traceback as JSON; NULL: none
 -- $12 text[]     entrypoints whose claims are not logged; $13 text[] those whose successes are not logged either
+-- $14 bigint[]  microseconds on a processor; $15 bigint[] bytes sent; $16 bigint[] received; $17 integer[] requests
+-- $18 bytea[]   what the run printed, compressed; NULL: nothing to keep; $19 bigint[] bytes cut from it;
+-- $20 bigint[]  milliseconds to keep it; $21 boolean[] whether the run failed
 --
 -- Returns the jobs that were still ours.
 WITH done AS (
     SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[],
-                         $8::text[], $9::bigint[], $10::int[], $11::text[])
-         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, delay_ms, failures, traceback)
+                         $8::text[], $9::bigint[], $10::int[], $11::text[],
+                         $14::bigint[], $15::bigint[], $16::bigint[], $17::int[],
+                         $18::bytea[], $19::bigint[], $20::bigint[], $21::boolean[])
+         AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, delay_ms, failures, traceback,
+              cpu_us, sent_bytes, received_bytes, requests, lines, cut, keep_ms, failed)
 ), ours AS (
     UPDATE pgqueuer AS q
     SET status = done.status::pgqueuer_status, updated = now(), queue_manager_id = NULL, slot = NULL,
@@ -25,9 +31,16 @@ WITH done AS (
       AND q.status IS NOT DISTINCT FROM 'picked' /* ELSE AND q.status IS NOT DISTINCT FROM 'queued' AND $2::uuid IS NOT NULL */
     RETURNING done.*, q.priority, q.entrypoint, q.slot
 ), attempted AS (
-    /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes) /* END */
-    SELECT id, attempt, plugin, elapsed_us, memory_bytes FROM ours
+    /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes /* END */
+        /* IF attempts figures */ , host, cpu_us, sent_bytes, received_bytes, requests /* END */ /* IF attempts */ ) /* END */
+    SELECT id, attempt, plugin, elapsed_us, memory_bytes
+           /* IF figures */ , $2::uuid, cpu_us, sent_bytes, received_bytes, requests /* END */
+    FROM ours
     WHERE plugin IS NOT NULL AND entrypoint <> ALL ($13::text[])
+), printed AS (
+    /* IF lines */ INSERT INTO pgqueuer_lines (until, job_id, attempt, failed, entrypoint, cut, lines) /* END */
+    SELECT now() + keep_ms * interval '1 millisecond', id, attempt, failed, entrypoint, cut, lines
+    FROM ours WHERE lines IS NOT NULL
 ), logged AS (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback, created)
     SELECT id, event.status, priority, entrypoint, event.traceback, event.at

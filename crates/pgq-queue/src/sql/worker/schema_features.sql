@@ -3,7 +3,8 @@
 WITH usable AS (
     SELECT t.place, bool_and(coalesce(has_table_privilege(to_regclass(t.name), may), false)) AS yes
     FROM unnest(ARRAY['pgqueuer_attempt', 'pgqueuer_tally', 'pgqueuer_host', 'pgqueuer_plugin',
-                      'pgqueuer_suspect', 'pgqueuer_verdict', 'pgqueuer_retention']) WITH ORDINALITY AS t (name, place),
+                      'pgqueuer_suspect', 'pgqueuer_verdict', 'pgqueuer_retention', 'pgqueuer_lines',
+                      'pgqueuer_pause', 'pgqueuer_audit']) WITH ORDINALITY AS t (name, place),
         unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS may
     GROUP BY t.place
 ), tables AS (
@@ -16,5 +17,9 @@ SELECT usable[1] AS attempts, usable[2] AS tally, usable[3] AND usable[4] AS hos
        usable[3] AND EXISTS (
            SELECT FROM pg_attribute
            WHERE attrelid = to_regclass('pgqueuer_host') AND attname = 'died' AND NOT attisdropped) AS deaths,
-       usable[5] AS suspects, usable[6] AS verdicts, usable[7] AS retention
+       usable[1] AND EXISTS (
+           SELECT FROM pg_attribute
+           WHERE attrelid = to_regclass('pgqueuer_attempt') AND attname = 'requests' AND NOT attisdropped) AS figures,
+       usable[5] AS suspects, usable[6] AS verdicts, usable[7] AS retention, usable[8] AS lines,
+       usable[9] AS pauses, usable[10] AS audit
 FROM tables

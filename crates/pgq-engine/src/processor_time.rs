@@ -1,0 +1,48 @@
+//! How long a future is on a processor: the time of its thread during each poll, so that neither the
+//! waits of a run count nor the runs of others.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// What this future returns, and how long it was on a processor.
+pub(super) async fn measured<F: Future>(inner: F) -> (F::Output, Duration) {
+    let (mut inner, mut used) = (pin!(inner), Duration::ZERO);
+    let output = poll_fn(|context| {
+        let began = of_this_thread();
+        let poll = inner.as_mut().poll(context);
+        used += of_this_thread().saturating_sub(began);
+        poll
+    });
+    (output.await, used)
+}
+
+fn of_this_thread() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_counts_and_waits_do_not() {
+        let work = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let began = of_this_thread();
+            let mut n = 0_u64;
+            while of_this_thread() - began < Duration::from_millis(30) {
+                n = black_box(n.wrapping_add(1));
+            }
+        };
+        let began = Instant::now();
+        let ((), used) = measured(work).await;
+        assert!(used >= Duration::from_millis(30) && used + Duration::from_millis(250) < began.elapsed(), "{used:?}");
+    }
+}

@@ -1,0 +1,92 @@
+//! Bytes of a producer or a handler, shown as what they are: JSON, text, or hexadecimal digits.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// A payload or an output, perhaps cut.
+#[derive(Debug, Clone, Serialize)]
+pub struct Content {
+    /// How many bytes are stored.
+    pub bytes: u64,
+    /// Whether only the first of them are here.
+    pub cut: bool,
+    #[serde(flatten)]
+    pub shape: Shape,
+}
+
+/// What the bytes are, judged by themselves.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// As stored, to the last digit.
+    Json(Box<RawValue>),
+    Text(String),
+    /// Two digits for each byte.
+    Hex(String),
+}
+
+impl Content {
+    /// The first bytes of so many.
+    pub(super) fn of(first: &[u8], bytes: i64) -> Content {
+        let bytes = u64::try_from(bytes).unwrap_or_default();
+        let cut = bytes > first.len() as u64;
+        Content { bytes, cut, shape: Shape::of(first, cut) }
+    }
+}
+
+impl Shape {
+    fn of(bytes: &[u8], cut: bool) -> Shape {
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => Some(text),
+            // The cut may have gone through a character.
+            Err(error) if cut && error.error_len().is_none() => std::str::from_utf8(&bytes[..error.valid_up_to()]).ok(),
+            Err(_) => None,
+        };
+        let is_text = |text: &&str| !text.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
+        match text.filter(is_text) {
+            Some(text) if !cut && let Ok(json) = serde_json::from_str(text) => Shape::Json(json),
+            Some(text) => Shape::Text(text.to_owned()),
+            None => Shape::Hex(hex(bytes)),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut digits, byte| {
+        // Writing to a string never fails.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(first: &[u8], bytes: i64) -> String {
+        serde_json::to_string(&Content::of(first, bytes)).expect("JSON")
+    }
+
+    #[test]
+    fn content_is_shown_as_what_it_is() {
+        let number = format!("1{}", "0".repeat(30));
+        assert_eq!(
+            shown(number.as_bytes(), 31),
+            format!("{{\"bytes\":31,\"cut\":false,\"json\":{number}}}"),
+            "to the last digit"
+        );
+        assert_eq!(shown(b"{\"a\": [1]}", 10), r#"{"bytes":10,"cut":false,"json":{"a": [1]}}"#);
+        assert_eq!(shown("größe\n".as_bytes(), 8), "{\"bytes\":8,\"cut\":false,\"text\":\"größe\\n\"}");
+        assert_eq!(shown(b"a\x1b[2J", 5), r#"{"bytes":5,"cut":false,"hex":"611b5b324a"}"#);
+        assert_eq!(shown(&[0xff, 0], 2), r#"{"bytes":2,"cut":false,"hex":"ff00"}"#);
+        assert_eq!(shown(b"", 0), r#"{"bytes":0,"cut":false,"text":""}"#);
+    }
+
+    #[test]
+    fn what_is_cut_is_no_json_and_may_end_within_a_character() {
+        assert_eq!(shown(b"12", 5), r#"{"bytes":5,"cut":true,"text":"12"}"#);
+        assert_eq!(shown(&"gr\u{f6}".as_bytes()[..3], 8), r#"{"bytes":8,"cut":true,"text":"gr"}"#);
+    }
+}
