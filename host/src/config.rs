@@ -6,6 +6,7 @@
 mod breaker;
 mod canary;
 mod plugin;
+mod sql;
 mod units;
 mod value;
 
@@ -82,6 +83,8 @@ pub struct RunSection {
     pub max_guest_memory: Option<u64>,
     /// The most bytes of payloads and headers of claimed jobs.
     pub max_claimed_bytes: Option<u64>,
+    /// The most sessions of the database that handlers have at once.
+    pub sql_sessions: Option<usize>,
     /// In seconds.
     pub dequeue_timeout: Option<f64>,
     /// In seconds.

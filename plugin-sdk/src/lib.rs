@@ -73,6 +73,8 @@
 //! | **`Err` of** any [`std::error::Error`], [`Failure::retry`] | tries again as long as attempts are left |
 //! | [`Failure::reject`] | fails the job now |
 //!
+//! Handlers use the database through [`sql`], in the transaction of their outcome.
+//!
 //! A panic is a trap: it counts like a retry, and the job's traceback has the guest's backtrace.
 
 #[doc(hidden)] // for what `export!` expands to
@@ -90,6 +92,7 @@ mod millis;
 mod outcome;
 mod payload;
 mod plugin;
+pub mod sql;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
@@ -110,7 +113,7 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
     pub use serde_json::json;
 
-    pub use crate::log;
+    pub use crate::{log, sql};
     pub use crate::{
         Bytes, Directive, Entrypoint, Failure, Job, Json, OnFailure, OrFail, Outcome, Plugin, Request, Result, Text,
     };

@@ -32,6 +32,7 @@ pub struct Plugin {
     env: Vec<Cow<'static, str>>,
     directories: Vec<Cow<'static, str>>,
     enqueue: Vec<Cow<'static, str>>,
+    sql: Vec<Cow<'static, str>>,
 }
 
 impl Plugin {
@@ -51,6 +52,7 @@ impl Plugin {
             env: Vec::new(),
             directories: Vec::new(),
             enqueue: Vec::new(),
+            sql: Vec::new(),
         }
     }
 
@@ -101,6 +103,13 @@ impl Plugin {
         self
     }
 
+    /// Declare that the plugin's handlers use the database, and what for: the operator grants a role
+    /// that can do it (`sql` under `[plugins.NAME]`).
+    pub fn needs_sql(mut self, purpose: impl Into<Cow<'static, str>>) -> Self {
+        self.sql.push(purpose.into());
+        self
+    }
+
     pub(crate) fn register(&self, registrar: &Registrar) {
         registrar.plugin(&self.name, &self.version);
         for entrypoint in &self.entrypoints {
@@ -123,6 +132,9 @@ impl Plugin {
         }
         for entrypoint in &self.enqueue {
             registrar.needs_enqueue(entrypoint);
+        }
+        for purpose in &self.sql {
+            registrar.needs_sql(purpose);
         }
     }
 

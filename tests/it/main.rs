@@ -24,6 +24,7 @@ mod faults;
 mod fleet;
 mod folder;
 mod grants;
+mod handlers;
 mod health;
 mod held_back;
 mod history;

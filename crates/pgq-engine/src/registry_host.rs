@@ -114,6 +114,11 @@ impl HostRegistrar for RegistryView<'_> {
         Ok(())
     }
 
+    fn needs_sql(&mut self, this: Resource<Registrar>, purpose: String) -> wasmtime::Result<()> {
+        self.table.get(&this)?.lock().need(Kind::Sql, purpose);
+        Ok(())
+    }
+
     fn drop(&mut self, this: Resource<Registrar>) -> wasmtime::Result<()> {
         self.table.delete(this)?;
         Ok(())

@@ -22,6 +22,8 @@ pub struct SchemaFeatures {
     pub verdicts: bool,
     /// Deaths of hosts are noted. Without it, every claim is marked.
     pub deaths: bool,
+    /// Handlers can commit their rows with their outcome. Without it, none uses the database.
+    pub handlers: bool,
 }
 
 impl SchemaFeatures {
@@ -34,6 +36,7 @@ impl SchemaFeatures {
         suspects: true,
         verdicts: true,
         deaths: true,
+        handlers: true,
     };
 
     /// What is missing, in words.
@@ -46,6 +49,7 @@ impl SchemaFeatures {
             (self.suspects, "suspects"),
             (self.verdicts, "verdicts"),
             (self.deaths, "deaths"),
+            (self.handlers, "handlers"),
         ];
         all.into_iter().filter_map(|(is_there, name)| (!is_there).then_some(name)).collect()
     }

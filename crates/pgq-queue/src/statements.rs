@@ -116,6 +116,9 @@ statements! {
     fire_schedules
     move_schedules_back
     schema_features
+    handler_role
+    handler_commit
+    end_handler
 }
 
 #[cfg(test)]
@@ -127,7 +130,7 @@ mod tests {
     fn every_statement_can_be_rendered_for_every_database() {
         let settings = NameSettings { prefix: Some("p_".into()), schema: Some("jobs".into()) };
         let names = Names::new(&settings, |_| None).expect("valid names");
-        for bits in 0..128_u8 {
+        for bits in 0..=255_u8 {
             let has = |bit: u8| bits & (1 << bit) != 0;
             let features = SchemaFeatures {
                 attempts: has(0),
@@ -137,6 +140,7 @@ mod tests {
                 suspects: has(4),
                 verdicts: has(5),
                 deaths: has(6),
+                handlers: has(7),
             };
             let sql = format!("{:?}", Statements::render(&names, features));
             assert!(!sql.contains("/*") && !sql.contains("--"), "a marker or a comment is left over");

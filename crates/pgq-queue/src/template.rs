@@ -89,6 +89,7 @@ impl Form {
             "presence" => self.features.presence,
             "suspects" => self.features.suspects,
             "deaths" => self.features.deaths,
+            "handlers" => self.features.handlers,
             "marked" => self.marked,
             name => panic!("no statement can depend on {name:?}"),
         })

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::claim_cursor::ClaimCursor;
 use super::expiry_scan::ExpiryScans;
+use super::handler_key::HandlerKey;
 use super::history::{CurrentHistory, History};
 use super::lock_rest::LockRest;
 use super::slots::Slots;
@@ -37,6 +38,7 @@ pub struct Queue {
     pub(super) unannounced: Arc<Sender<u64>>,
     pub(super) bytes: ByteBudget,
     pub(super) charset: Charset,
+    pub(super) handler_key: HandlerKey,
 }
 
 impl Queue {
@@ -63,6 +65,7 @@ impl Queue {
             unannounced: Arc::default(),
             bytes: ByteBudget::new(ASSUMED_MEMORY / 8, ASSUMED_MEMORY),
             charset: Charset::default(),
+            handler_key: HandlerKey::draw(),
         }
     }
 

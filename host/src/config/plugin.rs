@@ -8,6 +8,7 @@ use http::Method;
 use serde::Deserialize;
 
 use super::canary::CanarySection;
+use super::sql::SqlSection;
 use super::value::{SecretSection, ValueSection};
 use crate::plugins::{Canary, Chosen, ClaimMode};
 use pgq_engine::{Authorities, Grants, HttpGrant, Origin, Secret, SecretGrant};
@@ -26,6 +27,7 @@ pub(super) struct PluginSection {
     env: BTreeMap<String, ValueSection>,
     secrets: BTreeMap<String, SecretSection>,
     directories: BTreeMap<String, PathBuf>,
+    sql: Option<SqlSection>,
     max_schedules: Option<usize>,
     claim: Option<ClaimMode>,
     history: Option<HistoryLevel>,
@@ -135,6 +137,7 @@ impl PluginSection {
             }
         }
         grants.directories = self.directories;
+        grants.sql = self.sql.and_then(|section| mistakes.take("sql", section.grant()));
         (grants, canary)
     }
 }

@@ -64,6 +64,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
         limits,
         reuse: 1,
         batched: options.batch.is_some(),
+        sql: None,
     };
     let mut running = workbench.guests.handle().spawn(async move { wasm::run(&engine, &spec, &jobs).await });
     let report = tokio::select! {

@@ -16,5 +16,8 @@ SELECT usable[1] AS attempts, usable[2] AS tally, usable[3] AND usable[4] AS hos
        usable[3] AND EXISTS (
            SELECT FROM pg_attribute
            WHERE attrelid = to_regclass('pgqueuer_host') AND attname = 'died' AND NOT attisdropped) AS deaths,
+       usable[3] AND EXISTS (
+           SELECT FROM pg_attribute
+           WHERE attrelid = to_regclass('pgqueuer_host') AND attname = 'handler_key' AND NOT attisdropped) AS handlers,
        usable[5] AS suspects, usable[6] AS verdicts
 FROM tables

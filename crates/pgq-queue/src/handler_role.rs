@@ -1,0 +1,37 @@
+//! The roles of handlers: what they must have, and what they must not.
+
+use sqlx::Row as _;
+
+use super::Queue;
+use crate::names::Names;
+
+/// A role as the database has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandlerRole {
+    /// The schema that the queue is in.
+    pub schema: Option<String>,
+    /// Why it must not be used, in words.
+    pub wrong: Vec<String>,
+}
+
+impl Queue {
+    /// Look at the role as which handlers are to use the database.
+    pub async fn handler_role(&self, role: &str) -> sqlx::Result<HandlerRole> {
+        let row = sqlx::query(self.sql.handler_role.clone())
+            .bind(role)
+            .bind(self.names.schema.as_deref())
+            .bind(finish_function(&self.names))
+            .bind(put_back_function(&self.names))
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(HandlerRole { schema: row.try_get("schema")?, wrong: row.try_get("wrong")? })
+    }
+}
+
+pub(super) fn finish_function(names: &Names) -> String {
+    format!("{}_handler_finish", names.queue_table.to_lowercase())
+}
+
+pub(super) fn put_back_function(names: &Names) -> String {
+    format!("{}_handler_put_back", names.queue_table.to_lowercase())
+}
