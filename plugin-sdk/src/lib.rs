@@ -113,10 +113,10 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
     pub use serde_json::json;
 
-    pub use crate::{log, sql};
     pub use crate::{
         Bytes, Directive, Entrypoint, Failure, Job, Json, OnFailure, OrFail, Outcome, Plugin, Request, Result, Text,
     };
+    pub use crate::{log, sql};
 }
 
 /// For the expansion of [`export!`] only.

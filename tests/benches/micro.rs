@@ -39,7 +39,8 @@ fn run(bencher: Bencher, reuse: u32) {
     let plugin =
         RUNTIME.block_on(wasm::load(&engine, &CodeCache::disabled(), "reuse", &bytes, 0, |_| Default::default()));
     let plugin = Arc::new(plugin.expect("a plugin"));
-    let spec = CallSpec { plugin, entrypoint: Arc::from("noop_fresh"), limits: LIMITS, reuse, batched: false, sql: None };
+    let spec =
+        CallSpec { plugin, entrypoint: Arc::from("noop_fresh"), limits: LIMITS, reuse, batched: false, sql: None };
     let jobs = [AssignedJob { job: Arc::new(job()), control: Arc::new(Control::default()) }];
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
         let report = RUNTIME.block_on(wasm::run(&engine, &spec, &jobs));

@@ -76,5 +76,5 @@ pub use origin::Origin;
 pub use room::RoomShare;
 pub use run::{AssignedJob, CallReport, CallSpec, run};
 pub use secret::{Secret, SecretGrant};
-pub use sql_grant::SqlGrant;
 pub use shares::PoolShare;
+pub use sql_grant::SqlGrant;

@@ -64,7 +64,14 @@ pub enum Forgotten {
 pub struct SqlError {
     pub kind: ErrorKind,
     pub message: String,
-    pub sqlstate: Option<String>,
+    /// What PostgreSQL says beside the message.
+    pub said: Option<Box<Said>>,
+}
+
+/// The parts of an error of PostgreSQL.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Said {
+    pub sqlstate: String,
     pub detail: Option<String>,
     pub hint: Option<String>,
     pub constraint: Option<String>,
@@ -75,21 +82,19 @@ pub struct SqlError {
 impl SqlError {
     /// One that PostgreSQL knows nothing of.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> SqlError {
-        SqlError {
-            kind,
-            message: message.into(),
-            sqlstate: None,
-            detail: None,
-            hint: None,
-            constraint: None,
-            table: None,
-            column: None,
-        }
+        SqlError { kind, message: message.into(), said: None }
+    }
+
+    pub fn sqlstate(&self) -> Option<&str> {
+        self.said.as_ref().map(|said| &*said.sqlstate)
     }
 
     /// How many bytes the host holds for it.
     pub(super) fn bytes(&self) -> usize {
-        let texts = [&self.sqlstate, &self.detail, &self.hint, &self.constraint, &self.table, &self.column];
-        self.message.len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+        let said = self.said.as_ref().map_or(0, |said| {
+            let texts = [&said.detail, &said.hint, &said.constraint, &said.table, &said.column];
+            said.sqlstate.len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+        });
+        self.message.len() + said
     }
 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
-use super::bindings::pgq::plugin::sql::{
-    self, Column, ErrorKind, Host, HostCursor, HostError, HostSavepoint, Value,
-};
+use super::bindings::pgq::plugin::sql::{self, Column, ErrorKind, Host, HostCursor, HostError, HostSavepoint, Value};
 use super::denials::Denials;
 use super::limits::Limits;
 use super::resources::{CursorHandle, SavepointHandle, SqlErrorHandle};
@@ -88,8 +86,10 @@ impl SqlView<'_> {
         command: SqlCommand,
         take: impl FnOnce(SqlAnswer) -> Option<T>,
     ) -> Answer<T> {
+        // What was passed counts until the session is done with it.
+        let answered = session.ask(command).await;
         self.limits.settle(0);
-        match session.ask(command).await {
+        match answered {
             Ok(answer) => Ok(Ok(take(answer).ok_or_else(|| wasmtime::Error::msg(UNEXPECTED))?)),
             Err(error) => self.fail(error),
         }
@@ -161,11 +161,7 @@ impl HostCursor for SqlView<'_> {
 }
 
 impl SqlView<'_> {
-    async fn end(
-        &mut self,
-        this: Resource<SavepointHandle>,
-        command: impl FnOnce(u64) -> SqlCommand,
-    ) -> Answer<()> {
+    async fn end(&mut self, this: Resource<SavepointHandle>, command: impl FnOnce(u64) -> SqlCommand) -> Answer<()> {
         let savepoint = self.table.get_mut(&this)?;
         if std::mem::replace(&mut savepoint.over, true) {
             return self.fail(SqlError::new(ErrorKind::Refused, "the savepoint was released or rolled back before"));
@@ -205,27 +201,27 @@ impl HostError for SqlView<'_> {
     }
 
     fn sqlstate(&mut self, this: Resource<SqlErrorHandle>) -> wasmtime::Result<Option<String>> {
-        Ok(self.error(&this)?.sqlstate.clone())
+        Ok(self.error(&this)?.sqlstate().map(str::to_owned))
     }
 
     fn detail(&mut self, this: Resource<SqlErrorHandle>) -> wasmtime::Result<Option<String>> {
-        Ok(self.error(&this)?.detail.clone())
+        Ok(self.error(&this)?.said.as_ref().and_then(|said| said.detail.clone()))
     }
 
     fn hint(&mut self, this: Resource<SqlErrorHandle>) -> wasmtime::Result<Option<String>> {
-        Ok(self.error(&this)?.hint.clone())
+        Ok(self.error(&this)?.said.as_ref().and_then(|said| said.hint.clone()))
     }
 
     fn constraint(&mut self, this: Resource<SqlErrorHandle>) -> wasmtime::Result<Option<String>> {
-        Ok(self.error(&this)?.constraint.clone())
+        Ok(self.error(&this)?.said.as_ref().and_then(|said| said.constraint.clone()))
     }
 
     fn table(&mut self, this: Resource<SqlErrorHandle>) -> wasmtime::Result<Option<String>> {
-        Ok(self.error(&this)?.table.clone())
+        Ok(self.error(&this)?.said.as_ref().and_then(|said| said.table.clone()))
     }
 
     fn column(&mut self, this: Resource<SqlErrorHandle>) -> wasmtime::Result<Option<String>> {
-        Ok(self.error(&this)?.column.clone())
+        Ok(self.error(&this)?.said.as_ref().and_then(|said| said.column.clone()))
     }
 
     fn drop(&mut self, this: Resource<SqlErrorHandle>) -> wasmtime::Result<()> {

@@ -13,6 +13,11 @@ pub enum CommitState {
 }
 
 impl Queue {
+    /// An outcome was recorded in a handler's session: what it counted is there for the statistics.
+    pub fn recorded_by_handler(&self) {
+        self.tallied.notify_one();
+    }
+
     /// What became of the transaction with this number.
     pub async fn handler_commit(&self, transaction: &str) -> sqlx::Result<CommitState> {
         let query = sqlx::query_scalar(self.sql.handler_commit.clone()).bind(transaction);

@@ -55,7 +55,12 @@ mod tests {
         let (key, other) = (HandlerKey::draw(), HandlerKey::draw());
         let token = key.token(claim(1), 2, 3);
         assert_eq!((token.len(), &token), (32, &key.token(claim(1), 2, 3)));
-        for different in [key.token(claim(2), 2, 3), key.token(claim(1), 3, 3), key.token(claim(1), 2, 4), other.token(claim(1), 2, 3)] {
+        for different in [
+            key.token(claim(2), 2, 3),
+            key.token(claim(1), 3, 3),
+            key.token(claim(1), 2, 4),
+            other.token(claim(1), 2, 3),
+        ] {
             assert_ne!(token, different);
         }
         assert_eq!(format!("{key:?}"), "[key]");

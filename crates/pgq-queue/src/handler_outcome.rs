@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::attempt::Attempts;
 use super::enqueue::Columns;
-use super::handler_role::{finish_function, put_back_function};
+use super::handler_functions::Function;
 use super::millis::millis;
 use super::{Queue, Record};
 use pgq_job::Disposition;
@@ -87,21 +87,21 @@ impl Queue {
                     dedupe_key: owned(columns.dedupe_key),
                     headers: columns.headers,
                 };
-                (finish_function(&self.names), status.label(), end)
+                (Function::End, status.label(), end)
             }
             Disposition::Again { delay, counts, traceback: cause } => {
                 let (delays, failures) = (vec![millis(*delay)], vec![i32::from(*counts)]);
                 let end = HandlerEnd::PutBack { delays, failures, tracebacks: vec![traceback(cause)] };
-                (put_back_function(&self.names), "queued", end)
+                (Function::Back, "queued", end)
             }
             Disposition::Held { traceback: cause } => {
                 let cause = traceback(&Some(cause.clone()));
                 let end = HandlerEnd::PutBack { delays: vec![0], failures: vec![1], tracebacks: vec![cause] };
-                (put_back_function(&self.names), "failed", end)
+                (Function::Back, "failed", end)
             }
         };
         HandlerCall {
-            function: format!("{}.{}", quoted(schema), quoted(&function)),
+            function: format!("{}.{}", quoted(schema), quoted(self.handler_function(function))),
             ids: vec![record.claim.id],
             worker: self.me,
             claimed: vec![record.claim.at],

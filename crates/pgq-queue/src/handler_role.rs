@@ -3,7 +3,7 @@
 use sqlx::Row as _;
 
 use super::Queue;
-use crate::names::Names;
+use super::handler_functions::Function;
 
 /// A role as the database has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,18 +20,10 @@ impl Queue {
         let row = sqlx::query(self.sql.handler_role.clone())
             .bind(role)
             .bind(self.names.schema.as_deref())
-            .bind(finish_function(&self.names))
-            .bind(put_back_function(&self.names))
+            .bind(self.handler_function(Function::End))
+            .bind(self.handler_function(Function::Back))
             .fetch_one(&self.pool)
             .await?;
         Ok(HandlerRole { schema: row.try_get("schema")?, wrong: row.try_get("wrong")? })
     }
-}
-
-pub(super) fn finish_function(names: &Names) -> String {
-    format!("{}_handler_finish", names.queue_table.to_lowercase())
-}
-
-pub(super) fn put_back_function(names: &Names) -> String {
-    format!("{}_handler_put_back", names.queue_table.to_lowercase())
 }

@@ -30,6 +30,7 @@ mod expiry_scan;
 mod failure_detector;
 mod fleet;
 mod handler_commit;
+mod handler_functions;
 mod handler_key;
 mod handler_outcome;
 mod handler_role;

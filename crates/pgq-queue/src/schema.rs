@@ -35,7 +35,7 @@ pub use durability::{Durability, UnknownDurability, set_durability, sql_durabili
 pub use error::SchemaError;
 pub use finding::{Finding, Problem};
 pub use grants::{Role, UnknownRole, grant, grant_statements, sql_grant};
-pub use handlers::{grant_handler, handler_statements};
+pub use handlers::{grant_handler, handler_functions, handler_statements};
 pub use install::{InstallOptions, install, sql_install};
 pub use loss::{Loss, loss};
 pub use privileges::{missing_privileges, tables};

@@ -92,7 +92,7 @@ fn late(what: &str) -> SqlError {
 /// That the transaction had failed before says nothing; the first failure does.
 fn explained(error: SqlError, first: Option<SqlError>) -> SqlError {
     match first {
-        Some(first) if error.sqlstate.as_deref() == Some(IN_FAILED_TRANSACTION) => {
+        Some(first) if error.sqlstate() == Some(IN_FAILED_TRANSACTION) => {
             let message = format!("a statement failed outside of a savepoint, and the run went on: {}", first.message);
             SqlError { message, ..first }
         }

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::fmt::Display;
 
-use pgq_engine::sql::{ErrorKind, SqlError};
+use pgq_engine::sql::{ErrorKind, Said, SqlError};
 
 /// The host holds an error until the guest drops it.
 const MAX_TEXT: usize = 8 << 10;
@@ -24,12 +24,14 @@ pub(super) fn database(error: &tokio_postgres::Error) -> SqlError {
             ErrorKind::Database
         },
         message: cut(server.message()),
-        sqlstate: Some(server.code().code().to_owned()),
-        detail: some(server.detail()),
-        hint: some(server.hint()),
-        constraint: some(server.constraint()),
-        table: some(server.table()),
-        column: some(server.column()),
+        said: Some(Box::new(Said {
+            sqlstate: server.code().code().to_owned(),
+            detail: some(server.detail()),
+            hint: some(server.hint()),
+            constraint: some(server.constraint()),
+            table: some(server.table()),
+            column: some(server.column()),
+        })),
     }
 }
 

@@ -87,11 +87,7 @@ impl Sessions {
         Ok(self.open(grant, authorities).await?.with(permit))
     }
 
-    async fn open(
-        &self,
-        grant: &SqlGrant,
-        authorities: Option<&Arc<ClientConfig>>,
-    ) -> Result<Session, SqlError> {
+    async fn open(&self, grant: &SqlGrant, authorities: Option<&Arc<ClientConfig>>) -> Result<Session, SqlError> {
         let Some(address) = &self.0.address else {
             return Err(refused(
                 "the host reaches the database through a pooler in transaction mode, and a run needs a session of its \

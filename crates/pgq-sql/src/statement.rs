@@ -116,7 +116,12 @@ mod tests {
 
     #[test]
     fn what_works_with_rows_is_taken() {
-        for statement in ["select 1", "(SELECT 1) UNION (SELECT 2)", "/**/ with a as (select 1) select * from a", "DO $$ begin end $$"] {
+        for statement in [
+            "select 1",
+            "(SELECT 1) UNION (SELECT 2)",
+            "/**/ with a as (select 1) select * from a",
+            "DO $$ begin end $$",
+        ] {
             assert_eq!(refused(statement), None, "{statement}");
         }
         assert_eq!((kind("Insert into t"), kind("truncate t")), ("insert", "other"));

@@ -66,7 +66,7 @@ async fn fail(messages: &mut mpsc::UnboundedReceiver<Message>, abandoned: &Cance
     }
 }
 
-/// The session tells itself which it is. Its role may have set any search_path for its sessions, so
+/// The session tells itself which it is. Its role may have set any `search_path` for its sessions, so
 /// that one is not asked for a name.
 async fn begin<'c>(client: &'c mut Client, spec: &RunSpec) -> Result<(Transaction<'c>, HandlerRun), SqlError> {
     let starting = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(false);
@@ -79,7 +79,8 @@ async fn begin<'c>(client: &'c mut Client, spec: &RunSpec) -> Result<(Transactio
          SELECT pg_backend_pid(), (extract(epoch FROM now()) * 1000000)::bigint; SET LOCAL search_path TO DEFAULT"
     );
     let answers = transaction.simple_query(&text).await.map_err(|error| database(&error))?;
-    let row = answers.iter().find_map(|answer| if let SimpleQueryMessage::Row(row) = answer { Some(row) } else { None });
+    let row =
+        answers.iter().find_map(|answer| if let SimpleQueryMessage::Row(row) = answer { Some(row) } else { None });
     let run = row.and_then(|row| Some((row.get(0)?.parse().ok()?, row.get(1)?.parse().ok()?)));
     match run {
         Some((pid, began_us)) => Ok((transaction, HandlerRun { pid, began_us })),

@@ -120,7 +120,8 @@ impl<'a> Work<'a> {
     }
 
     fn place(&self, id: u64) -> Done<usize> {
-        let over = || SqlError::new(ErrorKind::Refused, "the savepoint is over: one around it was released or rolled back");
+        let over =
+            || SqlError::new(ErrorKind::Refused, "the savepoint is over: one around it was released or rolled back");
         self.savepoints.iter().position(|open| *open == id).ok_or_else(over)
     }
 

@@ -248,7 +248,9 @@ pub(super) async fn grant(database: &DatabaseArgs, args: GrantArgs) -> anyhow::R
             Some(handler) => {
                 schema::grant_handler(&mut connection, &names, &role, handler).await?;
                 let (role, handler) = (role.as_str(), handler.as_str());
-                status(&format!("The role {role:?} can now run workers on {names}, and handlers use the database as {handler:?}."));
+                status(&format!(
+                    "The role {role:?} can now run workers on {names}, and handlers use the database as {handler:?}."
+                ));
             }
             None => granted(&mut connection, &names, &role).await?,
         }

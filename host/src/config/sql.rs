@@ -58,7 +58,8 @@ mod tests {
     #[test]
     fn a_section_is_a_grant_and_a_mistake_is_named() {
         let read = |text: &str| toml::from_str::<SqlSection>(text).map_err(|error| error.to_string())?.grant();
-        let grant = read("role = \"orders\"\nstatements = 5\nbytes = \"1MiB\"\nlock-timeout = \"3s\"").expect("a grant");
+        let grant =
+            read("role = \"orders\"\nstatements = 5\nbytes = \"1MiB\"\nlock-timeout = \"3s\"").expect("a grant");
         assert_eq!((&*grant.role, grant.statements, grant.rows), ("orders", 5, SqlGrant::new("x").rows));
         assert_eq!((grant.bytes, grant.lock_timeout), (1 << 20, Duration::from_secs(3)));
         for (text, part) in [

@@ -29,6 +29,7 @@ impl Shared {
         match sql.commit(record.clone()).await {
             None => return Committing::Nothing,
             Some(Ended::Committed) => {
+                self.queue.recorded_by_handler();
                 if record.suspect {
                     let claims = [claim];
                     let clearing = self.queue.clear_suspects(&claims);
@@ -39,13 +40,21 @@ impl Shared {
             }
             Some(Ended::NotOurs) => {
                 meter::leases_lost("record", 1);
-                tracing::warn!(job.id = claim.id, job.entrypoint = entrypoint, "the job belonged to another worker or was cancelled by the time it ended; what it wrote is rolled back");
+                tracing::warn!(
+                    job.id = claim.id,
+                    job.entrypoint = entrypoint,
+                    "the job belonged to another worker or was cancelled by the time it ended; what it wrote is rolled back"
+                );
             }
             Some(Ended::Unknown) => {
-                tracing::error!(job.id = claim.id, job.entrypoint = entrypoint, "nobody can say whether the commit of the job was heard; if it was not, the job runs again when its lease is over");
+                tracing::error!(
+                    job.id = claim.id,
+                    job.entrypoint = entrypoint,
+                    "nobody can say whether the commit of the job was heard; if it was not, the job runs again when its lease is over"
+                );
             }
             Some(Ended::Refused(error)) => {
-                let code = error.sqlstate.map(|code| format!(" (SQLSTATE {code})")).unwrap_or_default();
+                let code = error.sqlstate().map(|code| format!(" (SQLSTATE {code})")).unwrap_or_default();
                 let message = format!("what the run wrote could not be committed: {}{code}", error.message);
                 let fault = Fault::new(FaultKind::CommitRefused, message);
                 return Committing::Refused(Verdict::Retry { fault, after: None });

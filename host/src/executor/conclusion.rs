@@ -60,7 +60,8 @@ impl Shared {
         let cancelled = control.is_cancelled();
         let verdict = if cancelled { retry_policy::cancelled() } else { verdict };
         let case = retry_policy::Case { id, attempt: job.attempt(), me: self.queue.me(), served };
-        let keeps = !cancelled && matches!(verdict, Verdict::Complete { .. } | Verdict::Snooze(_) | Verdict::Discard(_));
+        let keeps =
+            !cancelled && matches!(verdict, Verdict::Complete { .. } | Verdict::Snooze(_) | Verdict::Discard(_));
         let suspect = job.suspicion.is_some() && cost.ran() && !matches!(verdict, Verdict::Release(_));
         let mut disposition = retry_policy::decide(verdict, &case, fastrand::f64());
         // A release by the host is no turn of the job, and a job that fails a few times is no loop.

@@ -44,7 +44,8 @@ impl Rows {
     ///
     /// Fails if there is none or more than one, or if it is not of this type.
     pub fn one<T: FromRow>(mut self) -> Result<T, Error> {
-        let row = self.next().ok_or_else(|| Error::conversion("the statement returned no row, and one was wanted"))??;
+        let row =
+            self.next().ok_or_else(|| Error::conversion("the statement returned no row, and one was wanted"))??;
         if self.next().transpose()?.is_some() {
             return Err(Error::conversion("the statement returned several rows, and one was wanted"));
         }

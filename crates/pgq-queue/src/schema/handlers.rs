@@ -7,20 +7,8 @@ use sqlx::{Connection, PgConnection};
 use super::error::SchemaError;
 use super::grants::{Role, grant_statements};
 use super::statement;
-use crate::handler_role::{finish_function, put_back_function};
+use crate::handler_functions::{Function, SCHEMA, definition, name, prefix, signature};
 use crate::names::Names;
-use crate::statements::WORKER_STATEMENTS;
-use crate::SchemaFeatures;
-
-/// Parameters that both begin with: as those of the statements.
-const BOTH: &str = "bigint[], uuid, timestamptz[], integer[], bigint[], bigint[], bigint[], text[]";
-const FINISH: &str = "text[], bytea[], bigint[], integer[], text[], bytea[], bigint[], text[], text[]";
-const PUT_BACK: &str = "bigint[], integer[], text[]";
-/// The history, and the token.
-const END: &str = "text[], text[], bytea";
-
-/// Stands for a schema that only the database knows. No schema of a deployment is called so.
-const SCHEMA: &str = "pgq_host_schema_of_the_queue";
 
 /// Make the functions, let the role call them, and let the workers' role end its sessions. All or
 /// nothing.
@@ -40,20 +28,16 @@ pub async fn grant_handler(
 
 /// The statements of [`grant_handler`]; needs no connection.
 pub fn handler_statements(names: &Names, worker: &Role, handler: &Role) -> Vec<String> {
-    let mut statements = grant_statements(names, worker);
-    let in_schema = Names { schema: Some(names.schema.clone().unwrap_or_else(|| SCHEMA.into())), ..names.clone() };
-    let to = handler.quoted();
+    let (mut statements, to) = (grant_statements(names, worker), handler.quoted());
     let mut ours = Vec::new();
-    for (function, file, middle) in
-        [(finish_function(names), "finish_with_extras", FINISH), (put_back_function(names), "put_back", PUT_BACK)]
-    {
-        let signature = format!("{}({BOTH}, {middle}, {END})", in_schema.qualified(&function));
-        let token = 8 + middle.split(", ").count() + 3;
-        ours.push(definition(&in_schema, &signature, file, token));
+    for function in Function::ALL {
+        let signature = signature(names, function);
+        ours.push(definition(names, function));
         ours.push(format!("REVOKE ALL ON FUNCTION {signature} FROM PUBLIC;"));
         ours.push(format!("GRANT EXECUTE ON FUNCTION {signature} TO {to};"));
     }
-    ours.push(format!("GRANT USAGE ON SCHEMA {} TO {to};", quoted(in_schema.schema.as_deref().unwrap_or_default())));
+    let schema = names.schema.as_deref().unwrap_or(SCHEMA);
+    ours.push(format!("GRANT USAGE ON SCHEMA \"{schema}\" TO {to};"));
     statements.extend(ours.into_iter().map(|sql| if names.schema.is_some() { sql } else { located(&sql) }));
     if worker != handler {
         statements.push(format!("GRANT {to} TO {};", worker.quoted()));
@@ -61,40 +45,29 @@ pub fn handler_statements(names: &Names, worker: &Role, handler: &Role) -> Vec<S
     statements
 }
 
-/// The statement that workers send, behind a look at the token. Everything in it is qualified or
-/// pg_catalog's, so that it means the same whatever the session has set; what could change the
-/// meaning of its text is set here.
-fn definition(names: &Names, signature: &str, file: &str, token: usize) -> String {
-    let statement = WORKER_STATEMENTS.iter().find(|statement| statement.name == file).expect("a statement of workers");
-    let body = statement.render(names, SchemaFeatures::ALL);
-    let host = names.qualified(&names.host_table());
+/// The functions of this release, bare.
+pub fn handler_functions(names: &Names) -> [String; 2] {
+    Function::ALL.map(|function| name(names, function))
+}
+
+/// Drops the functions of all releases.
+pub(super) fn drop_functions(names: &Names) -> String {
+    let schema = names.schema.as_ref().map_or_else(|| "current_schema()".to_owned(), |schema| format!("'{schema}'"));
     format!(
-        "CREATE OR REPLACE FUNCTION {signature} RETURNS SETOF bigint LANGUAGE plpgsql SECURITY DEFINER\n\
-         SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET transform_null_equals = off\n\
-         SET array_nulls = on AS $handler$\n\
-         BEGIN\n\
-         -- The token is the host's: of its key, this claim, this session and this transaction.\n\
-         IF cardinality($1) IS DISTINCT FROM 1 OR sha256(${token}) IS DISTINCT FROM (\n\
-             SELECT sha256(sha256(handler_key || sha256(convert_to(concat_ws(' ', $1[1],\n\
-                 (extract(epoch FROM $3[1]) * 1000000)::bigint, pg_backend_pid(),\n\
-                 (extract(epoch FROM now()) * 1000000)::bigint), 'UTF8'))))\n\
-             FROM {host} WHERE id = $2)\n\
-         THEN\n\
-             RAISE insufficient_privilege USING MESSAGE = 'only the host records outcomes';\n\
-         END IF;\n\
-         RETURN QUERY {body};\n\
-         END;\n\
-         $handler$;"
+        "DO $drop$ DECLARE f regprocedure; BEGIN FOR f IN SELECT p.oid FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
+         WHERE n.nspname = {schema} AND p.prosecdef AND p.proname ~ '^{}(end|back)_[0-9a-f]{{8}}$' LOOP EXECUTE 'DROP FUNCTION ' || f; \
+         END LOOP; END $drop$;",
+        prefix(names)
     )
 }
 
-/// The same, with the schema that is the first of the search_path.
+/// The same, with the schema that is the first of the `search_path`.
 fn located(sql: &str) -> String {
+    let mut tag = "$sql$".to_owned();
+    while sql.contains(&tag) {
+        tag.insert(1, '_');
+    }
     format!(
-        "DO $located$ BEGIN EXECUTE replace($sql${sql}$sql$, '\"{SCHEMA}\"', quote_ident(current_schema())); END $located$;"
+        "DO $located$ BEGIN EXECUTE replace({tag}{sql}{tag}, '\"{SCHEMA}\"', quote_ident(current_schema())); END $located$;"
     )
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

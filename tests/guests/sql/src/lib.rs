@@ -224,6 +224,7 @@ fn plugin() -> Plugin {
         .needs_enqueue("follow")
         .entrypoint(soon(Entrypoint::new("steps", steps)))
         .entrypoint(soon(Entrypoint::new("once", steps)).max_attempts(1).timeout(Duration::from_secs(5)))
+        .entrypoint(soon(Entrypoint::new("patient", steps)).max_attempts(1))
         .entrypoint(soon(Entrypoint::new("brief", steps)).max_attempts(1).timeout(Duration::from_millis(700)))
         .entrypoint(soon(Entrypoint::new("kept", steps)).reuse(100))
         .entrypoint(soon(Entrypoint::new("transfer", transfer)))
