@@ -206,10 +206,7 @@ async fn a_run_that_was_cancelled_lost_or_killed_leaves_nothing() {
 
     // The row is taken away in the last moment: the run's own commit finds that out.
     let late = world
-        .enqueue(
-            "steps",
-            json!([add(7), {"query": ["SELECT pg_sleep(0.2)::text"]}, {"execute": ["SELECT 1"]}]),
-        )
+        .enqueue("steps", json!([add(7), {"query": ["SELECT pg_sleep(0.2)::text"]}, {"execute": ["SELECT 1"]}]))
         .await;
     eventually("it runs", at_work).await;
     world.database.execute(&format!("UPDATE pgqueuer SET updated = now() WHERE id = {late}")).await;

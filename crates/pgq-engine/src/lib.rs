@@ -52,6 +52,7 @@ mod run;
 mod schedule_caps;
 mod secret;
 mod shares;
+mod sql_error;
 mod sql_grant;
 mod sql_host;
 mod state;

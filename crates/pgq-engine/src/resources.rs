@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::control::Control;
 use super::declaration::Declaration;
-use super::sql::{Column, SqlError, SqlSession};
+use super::sql_error::SqlError;
 use pgq_job::{EntrypointOptions, Job, NewJob};
 
 /// What a header's entry in its map takes.
@@ -99,16 +99,18 @@ impl Request {
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct CursorHandle {
     pub(super) id: u64,
-    pub(super) columns: Vec<Column>,
+    /// The call of the store in which it was opened.
+    pub(super) call: u64,
+    /// Names and types.
+    pub(super) columns: Vec<(String, String)>,
     /// Bytes of rows that are there before the guest asked for them.
     pub(super) held: usize,
-    pub(super) session: Arc<dyn SqlSession>,
 }
 
 impl CursorHandle {
     /// How many bytes the host holds for it.
     pub(super) fn bytes(&self) -> usize {
-        let columns = self.columns.iter().map(|column| column.name.len() + column.type_name.len() + HEADER_BYTES);
+        let columns = self.columns.iter().map(|(name, type_name)| name.len() + type_name.len() + HEADER_BYTES);
         self.held + columns.sum::<usize>()
     }
 }
@@ -118,7 +120,8 @@ impl CursorHandle {
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
 pub struct SavepointHandle {
     pub(super) id: u64,
-    pub(super) session: Arc<dyn SqlSession>,
+    /// The call of the store in which it was set.
+    pub(super) call: u64,
     /// It was released or rolled back.
     pub(super) over: bool,
 }

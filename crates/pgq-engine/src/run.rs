@@ -20,7 +20,7 @@ use super::outbox::Outbox;
 use super::resources::CurrentJob;
 use super::room::RoomShare;
 use super::sql::SqlSession;
-use super::sql_host::SqlCtx;
+use super::sql_host::SqlAccess;
 use super::state::{Call, State, StoreSpec};
 use super::trap;
 use crate::descriptors;
@@ -233,9 +233,9 @@ impl CallSpec {
             deadline: started + self.limits.timeout,
             outbox: if self.batched { Outbox::closed(NO_FOLLOW_UPS) } else { Outbox::default() },
             sql: match &self.sql {
-                _ if self.batched => SqlCtx::Closed(NO_STATEMENTS),
-                Some(session) => SqlCtx::Open(Arc::clone(session)),
-                None => SqlCtx::Denied,
+                _ if self.batched => SqlAccess::Closed(NO_STATEMENTS),
+                Some(session) => SqlAccess::Open(Arc::clone(session)),
+                None => SqlAccess::Denied,
             },
         }
     }

@@ -5,7 +5,8 @@ use std::fmt;
 
 use futures_util::future::BoxFuture;
 
-pub use super::bindings::pgq::plugin::sql::{Column, ErrorKind, Interval, Scalar, Value};
+pub use super::bindings::pgq::plugin::sql::{Column, Interval, Scalar, Value};
+pub use super::sql_error::{ErrorKind, Said, SqlError};
 
 /// The transaction of one run. It begins with the first command, and the host ends it.
 pub trait SqlSession: Send + Sync + fmt::Debug {
@@ -57,44 +58,4 @@ pub enum SqlAnswer {
 pub enum Forgotten {
     Cursor(u64),
     Savepoint(u64),
-}
-
-/// Why a command failed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SqlError {
-    pub kind: ErrorKind,
-    pub message: String,
-    /// What PostgreSQL says beside the message.
-    pub said: Option<Box<Said>>,
-}
-
-/// The parts of an error of PostgreSQL.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Said {
-    pub sqlstate: String,
-    pub detail: Option<String>,
-    pub hint: Option<String>,
-    pub constraint: Option<String>,
-    pub table: Option<String>,
-    pub column: Option<String>,
-}
-
-impl SqlError {
-    /// One that PostgreSQL knows nothing of.
-    pub fn new(kind: ErrorKind, message: impl Into<String>) -> SqlError {
-        SqlError { kind, message: message.into(), said: None }
-    }
-
-    pub fn sqlstate(&self) -> Option<&str> {
-        self.said.as_ref().map(|said| &*said.sqlstate)
-    }
-
-    /// How many bytes the host holds for it.
-    pub(super) fn bytes(&self) -> usize {
-        let said = self.said.as_ref().map_or(0, |said| {
-            let texts = [&said.detail, &said.hint, &said.constraint, &said.table, &said.column];
-            said.sqlstate.len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
-        });
-        self.message.len() + said
-    }
 }

@@ -5,29 +5,57 @@ use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
-use super::bindings::pgq::plugin::sql::{self, Column, ErrorKind, Host, HostCursor, HostError, HostSavepoint, Value};
+use super::bindings::pgq::plugin::sql::{
+    self, Column, ErrorKind as GuestErrorKind, Host, HostCursor, HostError, HostSavepoint, Value,
+};
 use super::denials::Denials;
 use super::limits::Limits;
 use super::resources::{CursorHandle, SavepointHandle, SqlErrorHandle};
-use super::sql::{Forgotten, SqlAnswer, SqlCommand, SqlError, SqlSession};
+use super::sql::{Forgotten, SqlAnswer, SqlCommand, SqlSession};
+use super::sql_error::{ErrorKind, SqlError};
 
 const UNEXPECTED: &str = "the session gave an answer to another question";
 
+const OF_ANOTHER_CALL: &str = "it belongs to another job's call, whose transaction is over";
+
 /// The interface's state in a store.
+#[derive(Debug)]
+pub(super) struct SqlCtx {
+    access: SqlAccess,
+    /// The number of the current call of this store. Handles that the guest kept from another are of
+    /// no use.
+    call: u64,
+}
+
+impl SqlCtx {
+    pub(super) fn new(access: SqlAccess) -> SqlCtx {
+        SqlCtx { access, call: 0 }
+    }
+
+    /// Prepare for the next call of the same store.
+    pub(super) fn renew(&mut self, access: SqlAccess) {
+        *self = SqlCtx { access, call: self.call + 1 };
+    }
+
+    /// The call is over: its transaction is the host's.
+    pub(super) fn end(&mut self) {
+        self.access = SqlAccess::Closed("the call is over");
+    }
+
+    /// Whether a statement may be passed.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.access, SqlAccess::Open(_))
+    }
+}
+
+/// What a call may do in the database.
 #[derive(Debug, Clone)]
-pub(super) enum SqlCtx {
+pub(super) enum SqlAccess {
     Open(Arc<dyn SqlSession>),
     /// Not granted.
     Denied,
     /// There is no single job whose outcome could carry the transaction.
     Closed(&'static str),
-}
-
-impl SqlCtx {
-    /// Whether a statement may be passed.
-    pub(super) fn is_open(&self) -> bool {
-        matches!(self, SqlCtx::Open(_))
-    }
 }
 
 /// The parts of a store that the interface uses.
@@ -55,15 +83,15 @@ type Answer<T> = wasmtime::Result<Result<T, Resource<SqlErrorHandle>>>;
 
 impl SqlView<'_> {
     fn session(&self) -> Result<Arc<dyn SqlSession>, SqlError> {
-        match self.ctx {
-            SqlCtx::Open(session) => Ok(Arc::clone(session)),
-            SqlCtx::Denied => {
+        match &self.ctx.access {
+            SqlAccess::Open(session) => Ok(Arc::clone(session)),
+            SqlAccess::Denied => {
                 let line = "sql = { role = \"…\" }";
                 let why = format!("the plugin may not use the database; {}", self.denials.remedy(line));
                 self.denials.deny("sql", "the database", &why);
                 Err(SqlError::new(ErrorKind::Refused, why))
             }
-            SqlCtx::Closed(reason) => Err(SqlError::new(ErrorKind::Refused, *reason)),
+            SqlAccess::Closed(reason) => Err(SqlError::new(ErrorKind::Refused, *reason)),
         }
     }
 
@@ -74,24 +102,24 @@ impl SqlView<'_> {
     }
 
     async fn ask<T>(&mut self, command: SqlCommand, take: impl FnOnce(SqlAnswer) -> Option<T>) -> Answer<T> {
-        match self.session() {
-            Ok(session) => self.ask_of(&*session, command, take).await,
-            Err(error) => self.fail(error),
-        }
-    }
-
-    async fn ask_of<T>(
-        &mut self,
-        session: &dyn SqlSession,
-        command: SqlCommand,
-        take: impl FnOnce(SqlAnswer) -> Option<T>,
-    ) -> Answer<T> {
+        let session = match self.session() {
+            Ok(session) => session,
+            Err(error) => return self.fail(error),
+        };
         // What was passed counts until the session is done with it.
         let answered = session.ask(command).await;
         self.limits.settle(0);
         match answered {
             Ok(answer) => Ok(Ok(take(answer).ok_or_else(|| wasmtime::Error::msg(UNEXPECTED))?)),
             Err(error) => self.fail(error),
+        }
+    }
+
+    fn forget(&self, call: u64, what: Forgotten) {
+        if let SqlAccess::Open(session) = &self.ctx.access
+            && call == self.ctx.call
+        {
+            session.forget(what);
         }
     }
 
@@ -107,18 +135,14 @@ impl Host for SqlView<'_> {
     }
 
     async fn query(&mut self, statement: String, parameters: Vec<Value>) -> Answer<Resource<CursorHandle>> {
-        let session = match self.session() {
-            Ok(session) => session,
-            Err(error) => return self.fail(error),
-        };
         let opened = |answer| match answer {
             SqlAnswer::Cursor { id, columns, held } => Some((id, columns, held)),
             _ => None,
         };
-        let command = SqlCommand::Query { statement, parameters };
-        match self.ask_of(&*session, command, opened).await? {
+        match self.ask(SqlCommand::Query { statement, parameters }, opened).await? {
             Ok((id, columns, held)) => {
-                let cursor = CursorHandle { id, columns, held, session };
+                let columns = columns.into_iter().map(|column| (column.name, column.type_name)).collect();
+                let cursor = CursorHandle { id, call: self.ctx.call, columns, held };
                 self.limits.settle(cursor.bytes());
                 Ok(Ok(self.table.push(cursor)?))
             }
@@ -127,13 +151,9 @@ impl Host for SqlView<'_> {
     }
 
     async fn set_savepoint(&mut self) -> Answer<Resource<SavepointHandle>> {
-        let session = match self.session() {
-            Ok(session) => session,
-            Err(error) => return self.fail(error),
-        };
         let begun = |answer| if let SqlAnswer::Savepoint(id) = answer { Some(id) } else { None };
-        match self.ask_of(&*session, SqlCommand::Savepoint, begun).await? {
-            Ok(id) => Ok(Ok(self.table.push(SavepointHandle { id, session, over: false })?)),
+        match self.ask(SqlCommand::Savepoint, begun).await? {
+            Ok(id) => Ok(Ok(self.table.push(SavepointHandle { id, call: self.ctx.call, over: false })?)),
             Err(error) => Ok(Err(error)),
         }
     }
@@ -141,21 +161,24 @@ impl Host for SqlView<'_> {
 
 impl HostCursor for SqlView<'_> {
     fn columns(&mut self, this: Resource<CursorHandle>) -> wasmtime::Result<Vec<Column>> {
-        Ok(self.table.get(&this)?.columns.clone())
+        let columns = self.table.get(&this)?.columns.iter().cloned();
+        Ok(columns.map(|(name, type_name)| Column { name, type_name }).collect())
     }
 
     async fn next(&mut self, this: Resource<CursorHandle>, max_rows: u32) -> Answer<Vec<Vec<Value>>> {
         let cursor = self.table.get_mut(&this)?;
-        let (session, command) = (Arc::clone(&cursor.session), SqlCommand::Next { cursor: cursor.id, max_rows });
+        if cursor.call != self.ctx.call {
+            return self.fail(SqlError::new(ErrorKind::Refused, OF_ANOTHER_CALL));
+        }
         cursor.held = 0;
-        let rows = |answer| if let SqlAnswer::Rows(rows) = answer { Some(rows) } else { None };
-        self.ask_of(&*session, command, rows).await
+        let command = SqlCommand::Next { cursor: cursor.id, max_rows };
+        self.ask(command, |answer| if let SqlAnswer::Rows(rows) = answer { Some(rows) } else { None }).await
     }
 
     fn drop(&mut self, this: Resource<CursorHandle>) -> wasmtime::Result<()> {
         self.limits.settle(0);
         let cursor = self.table.delete(this)?;
-        cursor.session.forget(Forgotten::Cursor(cursor.id));
+        self.forget(cursor.call, Forgotten::Cursor(cursor.id));
         Ok(())
     }
 }
@@ -163,12 +186,14 @@ impl HostCursor for SqlView<'_> {
 impl SqlView<'_> {
     async fn end(&mut self, this: Resource<SavepointHandle>, command: impl FnOnce(u64) -> SqlCommand) -> Answer<()> {
         let savepoint = self.table.get_mut(&this)?;
+        if savepoint.call != self.ctx.call {
+            return self.fail(SqlError::new(ErrorKind::Refused, OF_ANOTHER_CALL));
+        }
         if std::mem::replace(&mut savepoint.over, true) {
             return self.fail(SqlError::new(ErrorKind::Refused, "the savepoint was released or rolled back before"));
         }
-        let (session, command) = (Arc::clone(&savepoint.session), command(savepoint.id));
-        let done = |answer| if let SqlAnswer::Done = answer { Some(()) } else { None };
-        self.ask_of(&*session, command, done).await
+        let command = command(savepoint.id);
+        self.ask(command, |answer| if let SqlAnswer::Done = answer { Some(()) } else { None }).await
     }
 }
 
@@ -185,15 +210,21 @@ impl HostSavepoint for SqlView<'_> {
         self.limits.settle(0);
         let savepoint = self.table.delete(this)?;
         if !savepoint.over {
-            savepoint.session.forget(Forgotten::Savepoint(savepoint.id));
+            self.forget(savepoint.call, Forgotten::Savepoint(savepoint.id));
         }
         Ok(())
     }
 }
 
 impl HostError for SqlView<'_> {
-    fn kind(&mut self, this: Resource<SqlErrorHandle>) -> wasmtime::Result<ErrorKind> {
-        Ok(self.error(&this)?.kind)
+    fn kind(&mut self, this: Resource<SqlErrorHandle>) -> wasmtime::Result<GuestErrorKind> {
+        Ok(match self.error(&this)?.kind {
+            ErrorKind::Database => GuestErrorKind::Database,
+            ErrorKind::Refused => GuestErrorKind::Refused,
+            ErrorKind::Limit => GuestErrorKind::Limit,
+            ErrorKind::Conversion => GuestErrorKind::Conversion,
+            ErrorKind::Connection => GuestErrorKind::Connection,
+        })
     }
 
     fn message(&mut self, this: Resource<SqlErrorHandle>) -> wasmtime::Result<String> {

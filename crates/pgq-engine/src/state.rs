@@ -32,7 +32,7 @@ use super::log_sink::LogSink;
 use super::outbox::Outbox;
 use super::registry_host::RegistryView;
 use super::room::RoomShare;
-use super::sql_host::{SqlCtx, SqlView};
+use super::sql_host::{SqlAccess, SqlCtx, SqlView};
 use super::stdio::LineStream;
 
 /// Resources (streams, requests, ...) that a guest may hold at once.
@@ -78,7 +78,7 @@ pub(super) struct Call {
     pub(super) controls: Controls,
     pub(super) deadline: Instant,
     pub(super) outbox: Outbox,
-    pub(super) sql: SqlCtx,
+    pub(super) sql: SqlAccess,
 }
 
 impl State {
@@ -99,7 +99,7 @@ impl State {
             hooks: HttpHooks::new(Arc::clone(&grants), Arc::clone(&denials)),
             files: FilesCtx::new(grants.directories.len(), folders),
             enqueue: EnqueueCtx::new(outbox),
-            sql,
+            sql: SqlCtx::new(sql),
             grants,
             denials,
             limits: Limits::new(memory.min(settings.max_memory), share),
@@ -143,7 +143,7 @@ impl State {
         state.log.renew(log_context);
         state.interrupt.renew(controls, deadline);
         state.enqueue.renew(outbox, &mut state.table);
-        state.sql = sql;
+        state.sql.renew(sql);
         store.set_epoch_deadline(1);
     }
 
@@ -155,7 +155,7 @@ impl State {
 
     /// The call is over, and its transaction is the host's: an idle instance must not keep it open.
     pub(super) fn end_sql(&mut self) {
-        self.sql = SqlCtx::Closed("the call is over");
+        self.sql.end();
     }
 
     /// The most bytes that the next call of the host may pass.

@@ -13,7 +13,7 @@ use super::statements::WORKER_STATEMENTS;
 use crate::names::Names;
 
 /// Stands for a schema that only the database knows. No schema of a deployment is called so.
-pub(super) const SCHEMA: &str = "pgq_host_schema_of_the_queue";
+pub(super) const SCHEMA: &str = "the_schema_of_this_queue";
 
 /// Parameters that both begin with: as those of the statements.
 const BOTH: &str = "bigint[], uuid, timestamptz[], integer[], bigint[], bigint[], bigint[], text[]";

@@ -18,11 +18,11 @@ WITH versions AS (
     DELETE FROM pgqueuer_host WHERE seen < now() - interval '1 day' AND id <> $1
 ), announced AS (
     INSERT INTO pgqueuer_host (id, name, pid, version, plugins /* IF presence */, presence /* END */
-                               /* IF handlers */, handler_key /* END */)
-    VALUES ($1, $2, $3, $4, $5 /* IF presence */, $10 /* END */ /* IF handlers */, $12 /* END */)
+                               /* IF presence handlers */, handler_key /* END */)
+    VALUES ($1, $2, $3, $4, $5 /* IF presence */, $10 /* END */ /* IF presence handlers */, $12 /* END */)
     ON CONFLICT (id) DO UPDATE
     SET seen = now(), plugins = EXCLUDED.plugins /* IF presence */, presence = EXCLUDED.presence /* END */
-        /* IF handlers */, handler_key = EXCLUDED.handler_key /* END */
+        /* IF presence handlers */, handler_key = EXCLUDED.handler_key /* END */
     RETURNING xmax = 0 AS joined
 )
 SELECT pg_notify('ch_pgqueuer_host', '"joined"') FROM announced WHERE joined /* IF presence */ OR $11 /* END */
