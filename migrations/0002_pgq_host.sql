@@ -78,7 +78,7 @@ CREATE TABLE IF NOT EXISTS {tally} (
 
 -- The hosts that run now, and what each makes of its plugins folder. Each session of a host that says so holds a shared advisory lock
 -- on `presence`: when nobody holds it, the host is gone, and whoever notices writes when: for a while after that, every claim is marked, so
--- that a job that ends its hosts is found.
+-- that a job that ends its hosts is found. With `handler_key` a host shows that it is the host where a handler's session commits an outcome.
 CREATE TABLE IF NOT EXISTS {host} (
     id uuid NOT NULL PRIMARY KEY,
     name text NOT NULL,
@@ -88,7 +88,8 @@ CREATE TABLE IF NOT EXISTS {host} (
     seen timestamp with time zone NOT NULL DEFAULT now(),
     plugins jsonb NOT NULL,
     presence bigint,
-    died timestamp with time zone
+    died timestamp with time zone,
+    handler_key bytea
 );
 
 -- Jobs that a lost worker held. Until an outcome of theirs is recorded, a host runs them apart: a few at a time, and alone once a job was

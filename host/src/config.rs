@@ -10,6 +10,7 @@ mod history;
 mod logs;
 mod plugin;
 mod retention;
+mod sql;
 mod units;
 mod value;
 
@@ -92,6 +93,8 @@ pub struct RunSection {
     pub max_guest_memory: Option<u64>,
     /// The most bytes of payloads and headers of claimed jobs.
     pub max_claimed_bytes: Option<u64>,
+    /// The most sessions of the database that handlers have at once.
+    pub sql_sessions: Option<usize>,
     /// In seconds.
     pub dequeue_timeout: Option<f64>,
     /// In seconds.

@@ -13,6 +13,7 @@ mod deployment;
 mod entrypoints;
 mod finding;
 mod fleet;
+mod handlers;
 mod heartbeats;
 mod listener;
 mod plugins;
@@ -72,6 +73,7 @@ pub async fn examine(deployment: &Deployment) -> Vec<Finding> {
     report.run("hosts", fleet::check(target)).await;
     report.run("entrypoints", entrypoints::check(target)).await;
     report.run("heartbeats", heartbeats::check(target)).await;
+    report.run("handlers", handlers::check(target)).await;
     report.add("plugins", folder);
     target.close().await;
     report.findings()

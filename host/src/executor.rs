@@ -3,6 +3,7 @@
 mod batch_run;
 mod batches;
 mod bodies;
+mod committing;
 mod conclusion;
 mod guest_call;
 mod lane;
@@ -25,6 +26,7 @@ use pgq_engine::guests::Guests;
 use pgq_job::Job;
 use pgq_queue::boot_clock::BootInstant;
 use pgq_queue::{Queue, Record};
+use pgq_sql::Sessions;
 use shared::Shared;
 
 /// Runs jobs on the guest runtime, a bounded number at a time, and sends their outcomes to the
@@ -44,6 +46,7 @@ impl Executor {
         capacity: Arc<Capacity>,
         leases: Arc<Leases>,
         records: mpsc::Sender<Record>,
+        sql: Sessions,
     ) -> Self {
         Executor {
             shared: Arc::new(Shared {
@@ -58,6 +61,7 @@ impl Executor {
                 capacity,
                 leases,
                 records,
+                sql,
                 ended: AtomicU64::new(0),
             }),
         }

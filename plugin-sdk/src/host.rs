@@ -1,9 +1,15 @@
-//! Where log lines and requests go: in a component to the host, otherwise to the running test.
+//! Where log lines, requests and statements go: in a component to the host, otherwise to the running
+//! test.
+
+#[cfg(target_family = "wasm")]
+mod sql;
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use crate::testing::{emit, submit};
+pub(crate) use crate::testing::{SqlCursor, emit, sql_execute, sql_query, sql_savepoint, submit};
 #[cfg(target_family = "wasm")]
 pub(crate) use component::{emit, submit};
+#[cfg(target_family = "wasm")]
+pub(crate) use sql::{SqlCursor, sql_execute, sql_query, sql_savepoint};
 
 #[cfg(target_family = "wasm")]
 mod component {

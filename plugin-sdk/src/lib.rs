@@ -73,6 +73,8 @@
 //! | **`Err` of** any [`std::error::Error`], [`Failure::retry`] | tries again as long as attempts are left |
 //! | [`Failure::reject`] | fails the job now |
 //!
+//! Handlers use the database through [`sql`], in the transaction of their outcome.
+//!
 //! A panic is a trap: it counts like a retry, and the job's traceback has the guest's backtrace.
 
 #[doc(hidden)] // for what `export!` expands to
@@ -92,6 +94,7 @@ mod millis;
 mod outcome;
 mod payload;
 mod plugin;
+pub mod sql;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
@@ -112,10 +115,10 @@ pub mod prelude {
     pub use serde::{Deserialize, Serialize};
     pub use serde_json::json;
 
-    pub use crate::log;
     pub use crate::{
         Bytes, Directive, Entrypoint, Failure, Job, Json, OnFailure, OrFail, Outcome, Plugin, Request, Result, Text,
     };
+    pub use crate::{log, sql};
 }
 
 /// For the expansion of [`export!`] only.

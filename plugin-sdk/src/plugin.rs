@@ -32,6 +32,7 @@ pub struct Plugin {
     env: Vec<Cow<'static, str>>,
     directories: Vec<Cow<'static, str>>,
     enqueue: Vec<Cow<'static, str>>,
+    sql: Vec<Cow<'static, str>>,
 }
 
 impl Plugin {
@@ -51,6 +52,7 @@ impl Plugin {
             env: Vec::new(),
             directories: Vec::new(),
             enqueue: Vec::new(),
+            sql: Vec::new(),
         }
     }
 
@@ -101,6 +103,13 @@ impl Plugin {
         self
     }
 
+    /// Declare that the plugin's handlers use the database, and what for: the operator grants a role
+    /// that can do it (`sql` under `[plugins.NAME]`).
+    pub fn needs_sql(mut self, purpose: impl Into<Cow<'static, str>>) -> Self {
+        self.sql.push(purpose.into());
+        self
+    }
+
     /// The texts that declare it: one for itself and one for each entrypoint, because a text has a
     /// largest size.
     pub(crate) fn declarations(&self) -> impl Iterator<Item = String> + '_ {
@@ -110,7 +119,8 @@ impl Plugin {
             .texts("secret", &self.secrets)
             .texts("env", &self.env)
             .texts("directory", &self.directories)
-            .texts("enqueue", &self.enqueue);
+            .texts("enqueue", &self.enqueue)
+            .texts("sql", &self.sql);
         let plugin = Object::new().text("name", &self.name).text("version", &self.version).object("needs", needs);
         let entrypoint =
             |entrypoint: &Entrypoint| Object::new().objects("entrypoints", std::iter::once(entrypoint.declaration()));

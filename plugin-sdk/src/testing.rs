@@ -24,12 +24,17 @@
 
 mod job;
 mod recorder;
+mod sql;
 
 pub use job::TestJob;
 pub use recorder::LogLine;
 use recorder::Recording;
 pub(crate) use recorder::{emit, submit};
+use sql::TestDatabase;
+pub use sql::TestRows;
+pub(crate) use sql::{SqlCursor, sql_execute, sql_query, sql_savepoint};
 
+use crate::sql::{Error, Value};
 use crate::{Enqueued, Job, Outcome, Plugin, Result};
 
 /// The result of running one job.
@@ -45,6 +50,35 @@ pub struct TestRun {
 }
 
 impl TestRun {
+    /// The same with a database: every statement is answered by `answer`, which gets its text and its
+    /// parameters. Savepoints come as `SAVEPOINT`, `RELEASE` and `ROLLBACK`.
+    ///
+    /// ```
+    /// # use pgq_plugin_sdk::prelude::*;
+    /// # use pgq_plugin_sdk::testing::{TestJob, TestRows, TestRun};
+    /// use pgq_plugin_sdk::sql::ToSql;
+    ///
+    /// fn count(_: &Job) -> Result<Text> {
+    ///     let (count,): (i64,) = sql::query("SELECT count(*) FROM item", &[])?.one()?;
+    ///     Ok(Text(count.to_string()))
+    /// }
+    ///
+    /// let plugin = Plugin::new("count", "1.0.0").entrypoint(Entrypoint::new("count", count));
+    /// let run = TestRun::with_sql(&plugin, TestJob::new("count"), |statement, _| {
+    ///     assert!(statement.starts_with("SELECT"));
+    ///     Ok(TestRows::new(&["count"], vec![vec![7_i64.to_sql()]]))
+    /// });
+    /// assert_eq!(run.result, Ok(Outcome::output("7")));
+    /// ```
+    pub fn with_sql(
+        plugin: &Plugin,
+        job: TestJob,
+        answer: impl FnMut(&str, &[Value]) -> Result<TestRows, Error> + 'static,
+    ) -> Self {
+        let _database = TestDatabase::start(Box::new(answer));
+        Self::of(plugin, job)
+    }
+
     /// Run the job as the host would, by the entrypoint's name.
     pub fn of(plugin: &Plugin, mut job: TestJob) -> Self {
         if job.max_attempts.is_none() {

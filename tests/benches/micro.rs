@@ -46,6 +46,7 @@ fn run(bencher: Bencher, reuse: u32) {
         reuse,
         batched: false,
         kept_lines: 64 << 10,
+        sql: None,
     };
     let jobs = [AssignedJob { job: Arc::new(job()), control: Arc::new(Control::default()) }];
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {

@@ -25,6 +25,7 @@ mod faults;
 mod fleet;
 mod folder;
 mod grants;
+mod handlers;
 mod health;
 mod held_back;
 mod history;

@@ -145,7 +145,15 @@ async fn a_panic_at_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     let leases = Arc::new(Leases::default());
     let (sender, mut records) = mpsc::channel(16);
     let capacity = Capacity::new(4);
-    let executor = Executor::new(engine, guests, database.queue(), Arc::clone(&capacity), Arc::clone(&leases), sender);
+    let executor = Executor::new(
+        engine,
+        guests,
+        database.queue(),
+        Arc::clone(&capacity),
+        Arc::clone(&leases),
+        sender,
+        pgq_sql::Sessions::new(database.queue(), None, 1),
+    );
     let served = served.borrow().clone();
 
     executor.start(

@@ -12,6 +12,9 @@ const WITHOUT_SUSPECTS: &str = include_str!("../fixtures/pgq-host-schemas/2-pres
 /// Without the table of how far old rows have been removed.
 const WITHOUT_RETENTION: &str = include_str!("../fixtures/pgq-host-schemas/3-deaths.sql");
 
+/// Without the key that records outcomes in sessions of handlers.
+const WITHOUT_HANDLERS: &str = include_str!("../fixtures/pgq-host-schemas/3-verdicts.sql");
+
 /// A database as an earlier release created it.
 async fn made_by(before: &str) -> Database {
     let database = Database::empty().await;
@@ -164,4 +167,18 @@ async fn a_host_runs_on_the_schema_after_its_own() {
         let log = host.stop().await;
         assert!(!log.contains(" ERROR ") && !log.contains("earlier release"), "{log}");
     }
+}
+
+#[tokio::test]
+async fn without_the_key_of_handlers_jobs_run_and_none_uses_the_database() {
+    let (database, plugins) = (made_by(WITHOUT_HANDLERS).await, Plugins::with(&["hostile", "sql"]));
+    let user: String = sqlx::query_scalar("SELECT session_user::text").fetch_one(database.pool()).await.unwrap();
+    let config = format!("[plugins.hostile]\nenqueue = [\"*\"]\n[plugins.sql.sql]\nrole = \"{user}\"\n");
+    std::fs::write(plugins.config(), config).unwrap();
+    let host = Host::start(&database, &plugins, &[]).await;
+    all_outcomes(&database).await;
+    let id = database.enqueue("once", r#"[{"execute": ["SELECT 1"]}]"#).await;
+    database.wait_for(id, "failed").await;
+    assert!(database.traceback(id).await["exception_message"].as_str().unwrap().contains("pgq-host upgrade"));
+    host.stop().await;
 }

@@ -28,6 +28,11 @@ impl PartialEq for Authorities {
 impl Eq for Authorities {}
 
 impl Authorities {
+    /// The configuration that trusts them.
+    pub fn tls(&self) -> &Arc<ClientConfig> {
+        &self.tls
+    }
+
     /// Read a file of certificates in PEM, one after the other.
     ///
     /// # Errors

@@ -1,16 +1,27 @@
 //! The generated bindings of `wit/`. They are private to this crate: the rest of the host sees only
-//! the plain data of `pgq-job`.
+//! the plain data of `pgq-job`, and the values of SQL (`sql`).
 
 wasmtime::component::bindgen!({
     path: "wit",
     world: "plugin",
-    imports: { default: trappable },
+    imports: {
+        "pgq:plugin/sql.execute": async | trappable,
+        "pgq:plugin/sql.query": async | trappable,
+        "pgq:plugin/sql.set-savepoint": async | trappable,
+        "pgq:plugin/sql.[method]cursor.next": async | trappable,
+        "pgq:plugin/sql.[method]savepoint.release": async | trappable,
+        "pgq:plugin/sql.[method]savepoint.roll-back": async | trappable,
+        default: trappable,
+    },
     exports: { default: async },
     with: {
         "pgq:plugin/jobs.job": super::resources::JobHandle,
         "pgq:plugin/registry.registrar": super::resources::Registrar,
         "pgq:plugin/registry.entrypoint": super::resources::EntrypointHandle,
         "pgq:plugin/enqueue.request": super::resources::Request,
+        "pgq:plugin/sql.cursor": super::resources::CursorHandle,
+        "pgq:plugin/sql.savepoint": super::resources::SavepointHandle,
+        "pgq:plugin/sql.error": super::resources::SqlErrorHandle,
     },
     require_store_data_send: true,
 });

@@ -21,6 +21,9 @@ pub(super) const ARGUMENT_BYTES: usize = 256 << 10;
 /// the payload. This is twice the accepted size, so that a payload slightly above it gets an error
 /// with a reason rather than a trap.
 pub(super) const PAYLOAD_BYTES: usize = 32 << 20;
+/// The most bytes that a call may pass of a plugin that may use the database: a statement and its
+/// parameters.
+pub(super) const STATEMENT_BYTES: usize = 8 << 20;
 /// The most bytes that a handler may return, over all jobs of a batch.
 pub(super) const RESULT_BYTES: usize = 64 << 20;
 

@@ -29,6 +29,7 @@ struct Needs {
     env: Vec<String>,
     directory: Vec<String>,
     enqueue: Vec<String>,
+    sql: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +86,7 @@ impl Declarations {
         if let Some(version) = &self.version {
             registrar.version(version);
         }
-        let Needs { http, config, secret, env, directory, enqueue } = self.needs;
+        let Needs { http, config, secret, env, directory, enqueue, sql } = self.needs;
         let needs = [
             (Kind::Http, http),
             (Kind::Config, config),
@@ -93,6 +94,7 @@ impl Declarations {
             (Kind::Env, env),
             (Kind::Directory, directory),
             (Kind::Enqueue, enqueue),
+            (Kind::Sql, sql),
         ];
         for (kind, what) in needs.into_iter().flat_map(|(kind, all)| all.into_iter().map(move |what| (kind, what))) {
             registrar.need(kind, what);

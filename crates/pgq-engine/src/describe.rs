@@ -20,6 +20,7 @@ use super::log_context::LogContext;
 use super::outbox::Outbox;
 use super::resources::Registrar;
 use super::room::RoomShare;
+use super::sql_host::SqlAccess;
 use super::state::{Call, State, StoreSpec};
 use super::trap;
 use crate::printable::{cut, printable};
@@ -88,6 +89,7 @@ async fn register(engine: &Engine, linked: &LinkedComponent, stem: &str) -> Resu
                 controls: Controls::default(),
                 deadline,
                 outbox: Outbox::closed("jobs can only be enqueued from a handler"),
+                sql: SqlAccess::Closed("statements can only be run from a handler"),
             },
         },
     );

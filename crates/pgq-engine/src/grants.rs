@@ -11,6 +11,7 @@ use super::authorities::Authorities;
 use super::needs::{Kind, Missing, Need, Needs};
 use super::origin::{Host, Origin};
 use super::secret::{Secret, SecretGrant};
+use super::sql_grant::SqlGrant;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
@@ -32,6 +33,8 @@ pub struct Grants {
     pub secrets: BTreeMap<String, SecretGrant>,
     /// Folders that it may read: the path on the host, by the path that the plugin sees.
     pub directories: BTreeMap<String, PathBuf>,
+    /// The role as which it may use the database.
+    pub sql: Option<SqlGrant>,
     /// How many schedules it may have. `None` means the default.
     pub schedules: Option<usize>,
 }
@@ -57,10 +60,11 @@ impl Grants {
         self.sha256.is_empty() || self.sha256.iter().any(|pinned| pinned == sha256)
     }
 
-    /// Whether a run can have effects outside of the sandbox, besides its outcome. Folders can only
+    /// Whether a run can have effects outside of the sandbox, besides its outcome. Rows that it
+    /// writes need a marked job: their transaction ends its row, which a batch would have locked. Folders can only
     /// be read, and what a handler enqueues is part of its outcome.
     pub fn has_way_out(&self) -> bool {
-        !self.http.is_empty()
+        !self.http.is_empty() || self.sql.is_some()
     }
 
     /// Check a request. The error is the remedy.
@@ -102,6 +106,7 @@ impl Grants {
             Kind::Env => self.env.contains_key(what),
             Kind::Directory => self.directories.contains_key(what),
             Kind::Enqueue => self.allows_enqueue(what),
+            Kind::Sql => self.sql.is_some(),
         }
     }
 
@@ -121,6 +126,7 @@ impl Grants {
         list.extend(names(Kind::Config, self.config.keys().cloned().collect()));
         list.extend(names(Kind::Env, self.env.keys().cloned().collect()));
         list.extend(names(Kind::Secret, self.secrets.keys().cloned().collect()));
+        list.extend(self.sql.iter().map(|sql| (Kind::Sql.label(), sql.to_string())));
         list.extend(names(Kind::Directory, self.directories.keys().cloned().collect()));
         list
     }
@@ -182,7 +188,7 @@ mod tests {
     #[test]
     fn each_missing_grant_is_named_with_the_line_that_grants_it() {
         let mut needs = Needs::default();
-        let kinds = [Kind::Http, Kind::Config, Kind::Secret, Kind::Env, Kind::Directory, Kind::Enqueue];
+        let kinds = [Kind::Http, Kind::Config, Kind::Secret, Kind::Env, Kind::Directory, Kind::Enqueue, Kind::Sql];
         for kind in kinds {
             needs.add(kind, "https://a:443".into());
             needs.add(kind, "https://a:443".into());

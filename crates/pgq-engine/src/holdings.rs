@@ -11,7 +11,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::{Method, Scheme};
 use wasmtime_wasi_http::p2::body::HostIncomingBody;
 use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest};
 
-use super::resources::{EntrypointHandle, Request};
+use super::resources::{CursorHandle, EntrypointHandle, Request, SqlErrorHandle};
 
 /// The entry itself, its slot in two tables, and what it points to if that is small.
 pub(super) const ENTRY: usize = 256;
@@ -62,6 +62,10 @@ fn bytes(entry: &(dyn Any + Send)) -> usize {
         LISTING
     } else if let Some(entrypoint) = entry.downcast_ref::<EntrypointHandle>() {
         entrypoint.bytes()
+    } else if let Some(cursor) = entry.downcast_ref::<CursorHandle>() {
+        cursor.bytes()
+    } else if let Some(SqlErrorHandle(error)) = entry.downcast_ref::<SqlErrorHandle>() {
+        error.bytes()
     } else {
         0
     }

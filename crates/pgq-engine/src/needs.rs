@@ -12,6 +12,7 @@ pub enum Kind {
     Env,
     Directory,
     Enqueue,
+    Sql,
 }
 
 impl Kind {
@@ -24,6 +25,7 @@ impl Kind {
             Kind::Env => "env",
             Kind::Directory => "directory",
             Kind::Enqueue => "enqueue",
+            Kind::Sql => "sql",
         }
     }
 }
@@ -31,7 +33,7 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Need {
     pub kind: Kind,
-    /// An origin, or a name.
+    /// An origin, a name, or what a database is needed for.
     pub what: String,
 }
 
@@ -46,6 +48,7 @@ impl Need {
             Kind::Env => format!("env.{what} = \"…\""),
             Kind::Directory => format!("directories.{what} = \"/…\""),
             Kind::Enqueue => format!("enqueue = [{what}]"),
+            Kind::Sql => "sql = { role = \"…\" }".to_owned(),
         }
     }
 }

@@ -78,6 +78,10 @@ impl HostRegistrar for RegistryView<'_> {
         Ok(())
     }
 
+    fn needs_sql(&mut self, this: Resource<Registrar>, purpose: String) -> wasmtime::Result<()> {
+        self.need(&this, Kind::Sql, purpose)
+    }
+
     fn drop(&mut self, this: Resource<Registrar>) -> wasmtime::Result<()> {
         self.table.delete(this)?;
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::control::Control;
 use super::declaration::Declaration;
+use super::sql_error::SqlError;
 use pgq_job::{EntrypointOptions, Job, NewJob};
 
 /// What a header's entry in its map takes.
@@ -92,3 +93,40 @@ impl Request {
         payload.as_ref().map_or(0, Vec::len) + entrypoint.len() + dedupe_key.as_ref().map_or(0, String::len) + headers
     }
 }
+
+/// The resource `cursor` of `sql`.
+#[derive(Debug)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct CursorHandle {
+    pub(super) id: u64,
+    /// The call of the store in which it was opened.
+    pub(super) call: u64,
+    /// Names and types.
+    pub(super) columns: Vec<(String, String)>,
+    /// Bytes of rows that are there before the guest asked for them.
+    pub(super) held: usize,
+}
+
+impl CursorHandle {
+    /// How many bytes the host holds for it.
+    pub(super) fn bytes(&self) -> usize {
+        let columns = self.columns.iter().map(|(name, type_name)| name.len() + type_name.len() + HEADER_BYTES);
+        self.held + columns.sum::<usize>()
+    }
+}
+
+/// The resource `savepoint` of `sql`.
+#[derive(Debug)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct SavepointHandle {
+    pub(super) id: u64,
+    /// The call of the store in which it was set.
+    pub(super) call: u64,
+    /// It was released or rolled back.
+    pub(super) over: bool,
+}
+
+/// The resource `error` of `sql`.
+#[derive(Debug)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct SqlErrorHandle(pub(super) SqlError);

@@ -21,6 +21,8 @@ use super::outbox::Outbox;
 use super::processor_time::measured;
 use super::resources::CurrentJob;
 use super::room::RoomShare;
+use super::sql::SqlSession;
+use super::sql_host::SqlAccess;
 use super::state::{Call, State, StoreSpec};
 use super::trap;
 use crate::descriptors;
@@ -65,6 +67,8 @@ pub struct CallSpec {
     pub batched: bool,
     /// The most bytes of lines to keep for the report.
     pub kept_lines: usize,
+    /// The transaction of the run, if the plugin may use the database.
+    pub sql: Option<Arc<dyn SqlSession>>,
 }
 
 /// The result of a call, and what it used.
@@ -145,6 +149,7 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
     }
     let state = instance.store.data_mut();
     state.finish_streams();
+    state.end_sql();
     plugin.memory_estimate.learn(state.limits.peak());
     let limit_hits = limit_hit::of(called.as_ref().err(), state);
     let (elapsed, memory) = (started.elapsed(), state.limits.memory());
@@ -266,10 +271,16 @@ impl CallSpec {
             controls: self.controls(jobs),
             deadline: started + self.limits.timeout,
             outbox: if self.batched { Outbox::closed(NO_FOLLOW_UPS) } else { Outbox::default() },
+            sql: match &self.sql {
+                _ if self.batched => SqlAccess::Closed(NO_STATEMENTS),
+                Some(session) => SqlAccess::Open(Arc::clone(session)),
+                None => SqlAccess::Denied,
+            },
         }
     }
 }
 
+const NO_STATEMENTS: &str = "a batch cannot use the database, because it is unclear with whose outcome its statements should be committed; use it from an entrypoint without `batch`";
 const NO_FOLLOW_UPS: &str = "a batch cannot enqueue jobs, because it is unclear with whose outcome they should be committed; enqueue from an entrypoint without `batch`";
 
 fn verdict(answer: Result<Outcome, Failure>, state: &mut State, limit_hits: &mut Vec<LimitHit>) -> Verdict {

@@ -15,7 +15,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_config::WasiConfigVariables;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::border::{ARGUMENT_BYTES, Border, BorderView, PAYLOAD_BYTES};
+use super::border::{ARGUMENT_BYTES, Border, BorderView, PAYLOAD_BYTES, STATEMENT_BYTES};
 use super::control::Controls;
 use super::denials::Denials;
 use super::engine_settings::EngineSettings;
@@ -32,6 +32,7 @@ use super::log_sink::LogSink;
 use super::outbox::Outbox;
 use super::registry_host::RegistryView;
 use super::room::RoomShare;
+use super::sql_host::{SqlAccess, SqlCtx, SqlView};
 use super::stdio::LineStream;
 
 /// Resources (streams, requests, ...) that a guest may hold at once.
@@ -47,6 +48,7 @@ pub(super) struct State {
     pub(super) config: WasiConfigVariables,
     files: FilesCtx,
     pub(super) enqueue: EnqueueCtx,
+    sql: SqlCtx,
     grants: Arc<Grants>,
     denials: Arc<Denials>,
     pub(super) limits: Limits,
@@ -76,13 +78,14 @@ pub(super) struct Call {
     pub(super) controls: Controls,
     pub(super) deadline: Instant,
     pub(super) outbox: Outbox,
+    pub(super) sql: SqlAccess,
 }
 
 impl State {
     /// A store with all limits set. There is no other way to create one.
     pub(super) fn store(engine: &wasmtime::Engine, settings: &EngineSettings, spec: StoreSpec) -> Store<State> {
         let StoreSpec { grants, memory, share, folders, returns, call } = spec;
-        let Call { log_context, controls, deadline, outbox } = call;
+        let Call { log_context, controls, deadline, outbox, sql } = call;
         let denials = Denials::new(log_context.clone());
         let log = LogSink::new(log_context);
         let (stdout, stderr) = (LineStream::new("stdout", log.clone()), LineStream::new("stderr", log.clone()));
@@ -96,6 +99,7 @@ impl State {
             hooks: HttpHooks::new(Arc::clone(&grants), Arc::clone(&denials)),
             files: FilesCtx::new(grants.directories.len(), folders),
             enqueue: EnqueueCtx::new(outbox),
+            sql: SqlCtx::new(sql),
             grants,
             denials,
             limits: Limits::new(memory.min(settings.max_memory), share),
@@ -132,13 +136,14 @@ impl State {
     /// Prepare the store for one more call. Counters per call restart. What the guest still holds
     /// (memory, handles) still counts.
     pub(super) fn renew(store: &mut Store<State>, call: Call) {
-        let Call { log_context, controls, deadline, outbox } = call;
+        let Call { log_context, controls, deadline, outbox, sql } = call;
         let state = store.data_mut();
         state.denials = Denials::new(log_context.clone());
         state.hooks.renew(Arc::clone(&state.denials));
         state.log.renew(log_context);
         state.interrupt.renew(controls, deadline);
         state.enqueue.renew(outbox, &mut state.table);
+        state.sql.renew(sql);
         store.set_epoch_deadline(1);
     }
 
@@ -148,9 +153,18 @@ impl State {
         self.stderr.finish();
     }
 
+    /// The call is over, and its transaction is the host's: an idle instance must not keep it open.
+    pub(super) fn end_sql(&mut self) {
+        self.sql.end();
+    }
+
     /// The most bytes that the next call of the host may pass.
     pub(super) fn argument_bytes(&self) -> usize {
-        if self.enqueue.has_requests() { PAYLOAD_BYTES } else { ARGUMENT_BYTES }
+        match (self.enqueue.has_requests(), self.sql.is_open()) {
+            (true, _) => PAYLOAD_BYTES,
+            (false, true) => STATEMENT_BYTES,
+            (false, false) => ARGUMENT_BYTES,
+        }
     }
 
     fn border(&mut self) -> BorderView<'_> {
@@ -190,6 +204,10 @@ impl State {
             grants: &self.grants,
             denials: &self.denials,
         }
+    }
+
+    pub(super) fn sql(&mut self) -> SqlView<'_> {
+        SqlView { ctx: &self.sql, table: &mut self.table, limits: &mut self.limits, denials: &self.denials }
     }
 
     pub(super) fn log(&mut self) -> LogView<'_> {

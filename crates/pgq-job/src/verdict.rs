@@ -102,6 +102,8 @@ pub enum FaultKind {
     BatchMismatch,
     /// The handler returned an output above the size limit.
     OutputTooLarge,
+    /// The database refused to commit what the run wrote in it.
+    CommitRefused,
     /// The stored payload or headers cannot be passed to any handler.
     Unreadable,
 }
@@ -122,6 +124,7 @@ impl FaultKind {
             FaultKind::HostPanic => "HostPanic",
             FaultKind::BatchMismatch => "BatchMismatch",
             FaultKind::OutputTooLarge => "OutputTooLarge",
+            FaultKind::CommitRefused => "CommitRefused",
             FaultKind::Unreadable => "Unreadable",
         }
     }

@@ -118,6 +118,11 @@ impl Queue {
             true => query.bind(present.then(|| presence::key(self.me))).bind(anew),
             false => query,
         };
+        let query = if self.sql.features.presence && self.sql.features.handlers {
+            query.bind(&self.handler_key[..])
+        } else {
+            query
+        };
         query.execute(&self.pool).await?;
         Ok(())
     }

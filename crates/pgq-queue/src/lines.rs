@@ -72,20 +72,35 @@ pub(super) fn unpack(packed: &[u8]) -> Option<Vec<KeptLine>> {
     Some(rows.into_iter().map(line).collect())
 }
 
-/// The parameters about lines: a place for each record, with or without.
+/// Lines column by column, as `unnest` takes them: a place for each record, with or without.
+#[derive(Debug, Clone, Default)]
+pub struct LinesColumns {
+    pub packed: Vec<Option<Vec<u8>>>,
+    pub cut: Vec<Option<i64>>,
+    pub keep_ms: Vec<Option<i64>>,
+    pub failed: Vec<Option<bool>>,
+}
+
+impl LinesColumns {
+    pub(super) fn of<'l>(all: impl IntoIterator<Item = Option<&'l KeptLines>>) -> LinesColumns {
+        let mut columns = LinesColumns::default();
+        for lines in all {
+            columns.packed.push(lines.map(|lines| lines.packed.clone()));
+            columns.cut.push(lines.map(|lines| i64::try_from(lines.cut).unwrap_or(i64::MAX)));
+            columns.keep_ms.push(lines.map(|lines| millis(lines.kept_for)));
+            columns.failed.push(lines.map(|lines| lines.failed));
+        }
+        columns
+    }
+}
+
+/// The parameters about lines.
 pub(super) fn with_lines<'l>(
     query: Query<'static, Postgres, PgArguments>,
-    all: impl Iterator<Item = Option<&'l KeptLines>> + Clone,
+    all: impl IntoIterator<Item = Option<&'l KeptLines>>,
 ) -> Query<'static, Postgres, PgArguments> {
-    query
-        .bind(all.clone().map(|lines| lines.map(|lines| lines.packed.clone())).collect::<Vec<_>>())
-        .bind(
-            all.clone()
-                .map(|lines| lines.map(|lines| i64::try_from(lines.cut).unwrap_or(i64::MAX)))
-                .collect::<Vec<_>>(),
-        )
-        .bind(all.clone().map(|lines| lines.map(|lines| millis(lines.kept_for))).collect::<Vec<_>>())
-        .bind(all.map(|lines| lines.map(|lines| lines.failed)).collect::<Vec<_>>())
+    let LinesColumns { packed, cut, keep_ms, failed } = LinesColumns::of(all);
+    query.bind(packed).bind(cut).bind(keep_ms).bind(failed)
 }
 
 impl Queue {

@@ -16,6 +16,7 @@ mod durability;
 mod error;
 mod finding;
 mod grants;
+mod handlers;
 mod index;
 mod install;
 mod loss;
@@ -34,6 +35,7 @@ pub use durability::{Durability, UnknownDurability, set_durability, sql_durabili
 pub use error::SchemaError;
 pub use finding::{Finding, Problem};
 pub use grants::{Role, UnknownRole, grant, grant_statements, sql_grant};
+pub use handlers::{grant_handler, handler_functions, handler_statements};
 pub use install::{InstallOptions, install, sql_install};
 pub use loss::{Loss, loss};
 pub use privileges::{missing_privileges, tables};

@@ -32,6 +32,8 @@ pub struct SchemaFeatures {
     pub pauses: bool,
     /// Who changes what by hand is noted.
     pub audit: bool,
+    /// Handlers can commit their rows with their outcome. Without it, none uses the database.
+    pub handlers: bool,
 }
 
 impl SchemaFeatures {
@@ -49,6 +51,7 @@ impl SchemaFeatures {
         lines: true,
         pauses: true,
         audit: true,
+        handlers: true,
     };
 
     /// What is missing, in words.
@@ -66,6 +69,7 @@ impl SchemaFeatures {
             (self.lines, "lines"),
             (self.pauses, "pauses"),
             (self.audit, "audit"),
+            (self.handlers, "handlers"),
         ];
         all.into_iter().filter_map(|(is_there, name)| (!is_there).then_some(name)).collect()
     }

@@ -129,6 +129,9 @@ statements! {
     fire_schedules
     move_schedules_back
     schema_features
+    handler_role
+    handler_commit
+    end_handler
 }
 
 #[cfg(test)]
@@ -136,7 +139,7 @@ mod tests {
     use super::*;
     use crate::names::NameSettings;
 
-    const FEATURES: u16 = 12;
+    const FEATURES: u16 = 13;
 
     #[test]
     fn every_statement_can_be_rendered_for_every_database() {
@@ -159,6 +162,7 @@ mod tests {
                 lines: has(9),
                 pauses: has(10),
                 audit: has(11),
+                handlers: has(12),
             };
             let sql = format!("{:?}", Statements::render(&names, features));
             assert!(!sql.contains("/*") && !sql.contains("--"), "a marker or a comment is left over");

@@ -92,6 +92,7 @@ impl Form {
             "figures" => self.features.figures,
             "lines" => self.features.lines,
             "audit" => self.features.audit,
+            "handlers" => self.features.handlers,
             "marked" => self.marked,
             name => panic!("no statement can depend on {name:?}"),
         })

@@ -1,6 +1,6 @@
 //! The queue as one worker sees it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch::{Receiver, Sender};
 use tokio::sync::{Notify, mpsc};
@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use super::claim_cursor::ClaimCursor;
 use super::expiry_scan::ExpiryScans;
+use super::handler_functions::{Function, name};
+use super::handler_key::HandlerKey;
 use super::history::{CurrentHistory, History};
 use super::lock_rest::LockRest;
 use super::slots::Slots;
@@ -37,6 +39,9 @@ pub struct Queue {
     pub(super) unannounced: Arc<Sender<u64>>,
     pub(super) bytes: ByteBudget,
     pub(super) charset: Charset,
+    pub(super) handler_key: HandlerKey,
+    /// Names of the functions that record outcomes in sessions of handlers.
+    handler_functions: Arc<OnceLock<[String; 2]>>,
 }
 
 impl Queue {
@@ -63,6 +68,8 @@ impl Queue {
             unannounced: Arc::default(),
             bytes: ByteBudget::new(ASSUMED_MEMORY / 8, ASSUMED_MEMORY),
             charset: Charset::default(),
+            handler_key: HandlerKey::draw(),
+            handler_functions: Arc::default(),
         }
     }
 
@@ -94,6 +101,12 @@ impl Queue {
         if self.sql.features.tally {
             self.history.set(history);
         }
+    }
+
+    /// The name of this function, bare.
+    pub(super) fn handler_function(&self, function: Function) -> &str {
+        let names = self.handler_functions.get_or_init(|| Function::ALL.map(|function| name(&self.names, function)));
+        &names[function as usize]
     }
 
     /// This worker's id: `queue_manager_id` on every row that it holds.

@@ -12,6 +12,7 @@ use crate::lease::Leases;
 use crate::recorder::{self, NextJobs};
 use crate::settler::{Batches, Settler};
 use pgq_queue::{Queue, Record};
+use pgq_sql::{Address, Sessions};
 
 /// What runs jobs, and the ends of its channels.
 pub(super) struct Pipeline {
@@ -37,7 +38,8 @@ pub(super) fn build(settings: &Settings, queue: &Queue, sandbox: &Sandbox) -> Pi
     let (engine, guests) = (sandbox.engine.clone(), sandbox.guests.clone());
     let (settler, batches) =
         Settler::new(queue.clone(), Arc::clone(&leases), Arc::clone(&capacity), record_sender.clone());
+    let sql = Sessions::new(queue.clone(), Address::of(&settings.database), settings.sql_sessions);
     let executor =
-        Executor::new(engine, guests, queue.clone(), Arc::clone(&capacity), Arc::clone(&leases), record_sender);
+        Executor::new(engine, guests, queue.clone(), Arc::clone(&capacity), Arc::clone(&leases), record_sender, sql);
     Pipeline { leases, capacity, executor, batches, settler, records, next, next_jobs }
 }

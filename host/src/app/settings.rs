@@ -29,6 +29,8 @@ pub struct Settings {
     pub max_concurrent_tasks: usize,
     /// Bytes of payloads and headers that claimed jobs may hold.
     pub max_claimed_bytes: u64,
+    /// Sessions of the database that handlers may have at a time.
+    pub sql_sessions: usize,
     /// Bytes that all running guests may have together.
     pub max_guest_memory: usize,
     /// A job whose worker was silent for so long is taken from it.

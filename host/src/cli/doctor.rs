@@ -66,7 +66,12 @@ impl DoctorArgs {
         let plugins = match self.plugins.or_else(|| config.run.plugins.clone()) {
             Some(folder) => {
                 let files = workbench.folder(folder.clone()).await.map_err(|error| format!("{error:#}"));
-                Some(PluginsFolder { folder, files, sections: config.grants.keys().cloned().collect() })
+                let sections = config.grants.keys().cloned().collect();
+                let role = |(plugin, grants): (&String, &pgq_engine::Grants)| {
+                    grants.sql.as_ref().map(|sql| (plugin.clone(), sql.role.clone()))
+                };
+                let roles = config.grants.iter().filter_map(role).collect();
+                Some(PluginsFolder { folder, files, sections, roles })
             }
             None => None,
         };

@@ -22,6 +22,7 @@ use pgq_queue::byte_budget::ByteBudget;
 use pgq_queue::names::Names;
 use pgq_queue::told::told;
 use pgq_queue::{Database, HistoryLevel};
+use pgq_sql::DEFAULT_SESSIONS;
 
 /// The most jobs per claim. With PgQueuer's default of 10, short jobs would spend their time on
 /// round trips. The free slots limit a claim either way.
@@ -83,6 +84,8 @@ pub(super) struct WorkerArgs {
     /// runs alone [default: an eighth of the memory]
     #[arg(long, env = "PGQ_HOST_MAX_CLAIMED_BYTES", value_name = "BYTES", value_parser = parse_bytes)]
     max_claimed_bytes: Option<u64>,
+    #[arg(long, env = "PGQ_HOST_SQL_SESSIONS", value_name = "N", value_parser = values::whole_number::<usize>, help = format!("The most sessions of the database that handlers have at once, beside the host's own [default: {DEFAULT_SESSIONS}]"))]
+    sql_sessions: Option<usize>,
     #[arg(long, env = "PGQ_HOST_DEQUEUE_TIMEOUT", value_parser = parse_duration, help = format!("The longest wait between two polls of the queue, in seconds; {} if nothing wakes the worker [default: {}]", POLLING_DEQUEUE_TIMEOUT.as_secs(), DEFAULT_DEQUEUE_TIMEOUT.as_secs()))]
     dequeue_timeout: Option<Duration>,
     #[arg(long, env = "PGQ_HOST_HEARTBEAT_TIMEOUT", value_parser = parse_duration, help = format!("Seconds without a heartbeat after which a worker's jobs are run by others; the same on all workers of a queue [default: {}]", DEFAULT_HEARTBEAT_TIMEOUT.as_secs()))]
@@ -204,6 +207,10 @@ impl WorkerArgs {
             mistakes
                 .push("max-claimed-bytes is 0; it must be greater, or leave it out for an eighth of the memory".into());
         }
+        let sql_sessions = self.sql_sessions.or(config.run.sql_sessions).unwrap_or(DEFAULT_SESSIONS);
+        if sql_sessions == 0 {
+            mistakes.push("sql-sessions is 0; a handler that may use the database needs one".into());
+        }
         let shutdown_on_listener_failure =
             self.shutdown_on_listener_failure || config.run.shutdown_on_listener_failure.unwrap_or_default();
         if deaf && shutdown_on_listener_failure {
@@ -224,6 +231,7 @@ impl WorkerArgs {
             max_guest_memory: usize::try_from(max_guest_memory).unwrap_or(usize::MAX),
             max_concurrent_tasks: if tasks == 0 { MAX_CONCURRENT_TASKS } else { tasks },
             max_claimed_bytes,
+            sql_sessions,
             heartbeat_timeout,
             drain_timeout,
             log_aggregation_interval,

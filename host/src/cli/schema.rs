@@ -106,6 +106,10 @@ pub(super) struct AutovacChoices {
 pub(super) struct GrantArgs {
     /// The role that workers connect as; it must exist
     role: String,
+    /// Let handlers use the database as this role, which must exist and may log in: functions that
+    /// record an outcome in its sessions, and the right to call them
+    #[arg(long, value_name = "ROLE")]
+    handler: Option<String>,
     /// Run the SQL instead of printing it
     #[arg(long)]
     apply: bool,
@@ -237,14 +241,28 @@ pub(super) async fn autovac(database: &DatabaseArgs, args: AutovacArgs) -> anyho
 
 pub(super) async fn grant(database: &DatabaseArgs, args: GrantArgs) -> anyhow::Result<()> {
     let (names, role) = (database.names()?, Role::new(&args.role).or_usage()?);
+    let handler = args.handler.as_deref().map(Role::new).transpose().or_usage()?;
     if args.apply {
-        granted(&mut database.connect().await?, &names, &role).await?;
+        let mut connection = database.connect().await?;
+        match &handler {
+            Some(handler) => {
+                schema::grant_handler(&mut connection, &names, &role, handler).await?;
+                let (role, handler) = (role.as_str(), handler.as_str());
+                status(&format!(
+                    "The role {role:?} can now run workers on {names}, and handlers use the database as {handler:?}."
+                ));
+            }
+            None => granted(&mut connection, &names, &role).await?,
+        }
     }
+    let statements = match &handler {
+        Some(handler) => schema::handler_statements(&names, &role, handler),
+        None => schema::grant_statements(&names, &role),
+    };
     if args.json {
-        let statements = json!(schema::grant_statements(&names, &role));
-        return about(true, &names, if args.apply { "applied" } else { "planned" }, statements);
+        return about(true, &names, if args.apply { "applied" } else { "planned" }, json!(statements));
     }
-    if args.apply { Ok(()) } else { output::data(schema::sql_grant(&names, &role).trim_end()) }
+    if args.apply { Ok(()) } else { output::data(&statements.join("\n")) }
 }
 
 async fn granted(connection: &mut PgConnection, names: &Names, role: &Role) -> anyhow::Result<()> {

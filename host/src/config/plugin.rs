@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::canary::CanarySection;
 use super::entrypoint::EntrypointSection;
+use super::sql::SqlSection;
 use super::value::{SecretSection, ValueSection};
 use crate::plugins::{Canary, Chosen, ClaimMode, KeepLines};
 use pgq_engine::{Authorities, Grants, HttpGrant, Origin, Secret, SecretGrant};
@@ -27,6 +28,7 @@ pub(super) struct PluginSection {
     env: BTreeMap<String, ValueSection>,
     secrets: BTreeMap<String, SecretSection>,
     directories: BTreeMap<String, PathBuf>,
+    sql: Option<SqlSection>,
     max_schedules: Option<usize>,
     claim: Option<ClaimMode>,
     history: Option<HistoryLevel>,
@@ -137,6 +139,7 @@ impl PluginSection {
             }
         }
         grants.directories = self.directories;
+        grants.sql = self.sql.and_then(|section| mistakes.take("sql", section.grant()));
         (grants, canary)
     }
 }

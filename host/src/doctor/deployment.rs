@@ -1,5 +1,6 @@
 //! What the checks examine, and what it should be fit for.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,4 +40,6 @@ pub struct PluginsFolder {
     pub files: Result<Vec<File>, String>,
     /// The plugins for which the configuration has a section.
     pub sections: Vec<String>,
+    /// The roles of those that may use the database.
+    pub roles: BTreeMap<String, String>,
 }

@@ -8,7 +8,7 @@ use super::finding::Finding;
 use crate::plugins::File;
 
 pub(super) fn check(plugins: Option<&PluginsFolder>) -> Vec<Finding> {
-    let Some(PluginsFolder { folder, files, sections }) = plugins else {
+    let Some(PluginsFolder { folder, files, sections, .. }) = plugins else {
         let why = "a host needs one";
         return vec![Finding::note(
             "not checked: no folder of plugins is configured",

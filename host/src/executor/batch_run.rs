@@ -53,14 +53,14 @@ impl Shared {
         if count == 0 {
             return;
         }
-        let report = match place {
+        let (report, sql) = match place {
             // The circuit breaker opened since the claim, or an operator paused the entrypoint. The
             // jobs do not begin, and no attempt is counted.
             Some(_place) if served.is_paused() => {
-                CallReport::nothing(Verdict::Release(ReleaseReason::EntrypointPaused), count, false)
+                (CallReport::nothing(Verdict::Release(ReleaseReason::EntrypointPaused), count, false), None)
             }
             Some(_place) => self.call(left.make_contiguous(), served).await,
-            None => CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
+            None => (CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false), None),
         };
         // One bad job must not cost the others an attempt, and nobody can tell which it was: each
         // runs again alone.
@@ -78,6 +78,7 @@ impl Shared {
                     processor: report.processor,
                     traffic: report.traffic,
                     printed: Arc::clone(&report.printed),
+                    sql: sql.clone(),
                 };
                 self.conclude(&assigned, served, verdict, &cost).await;
             }

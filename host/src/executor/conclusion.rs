@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::committing::Committing;
 use super::shared::Shared;
 use crate::locked_batch::bound;
 use crate::meter;
@@ -15,6 +16,7 @@ use crate::retry_policy;
 use pgq_engine::{AssignedJob, RoomShare};
 use pgq_job::{Disposition, Fault, FaultKind, Printed, Traffic, Verdict};
 use pgq_queue::{Attempt, ConcurrencyLimit, Record};
+use pgq_sql::RunSql;
 
 /// A job that has failed this often and still comes back at once is in a loop. With the default
 /// back-off, it waits for minutes by then.
@@ -22,8 +24,16 @@ const MANY_ATTEMPTS: u32 = 10;
 
 impl Shared {
     /// The one place where runs end. Sends the record to the recorder, unless the job is not ours
-    /// any more.
+    /// any more, or the run's own transaction has recorded it.
     pub(super) async fn conclude(&self, assigned: &AssignedJob, served: &Served, verdict: Verdict, cost: &Cost) {
+        self.end(assigned, served, verdict, cost).await;
+        if let Some(sql) = &cost.sql {
+            // Unless it was committed.
+            sql.roll_back();
+        }
+    }
+
+    async fn end(&self, assigned: &AssignedJob, served: &Served, verdict: Verdict, cost: &Cost) {
         let AssignedJob { job, control } = assigned;
         let (id, claim) = (job.id, job.claim);
         tracing::debug!(job.id = id, job.entrypoint = %served.entrypoint, elapsed_us = cost.elapsed.as_micros(), memory_bytes = cost.memory, crashed = cost.crashed, "run ended");
@@ -50,6 +60,8 @@ impl Shared {
         let cancelled = control.is_cancelled();
         let verdict = if cancelled { retry_policy::cancelled() } else { verdict };
         let case = retry_policy::Case { id, attempt: job.attempt(), me: self.queue.me(), served };
+        let keeps =
+            !cancelled && matches!(verdict, Verdict::Complete { .. } | Verdict::Snooze(_) | Verdict::Discard(_));
         let suspect = job.suspicion.is_some() && cost.ran() && !matches!(verdict, Verdict::Release(_));
         let mut disposition = retry_policy::decide(verdict, &case, fastrand::f64());
         // A release by the host is no turn of the job, and a job that fails a few times is no loop.
@@ -73,7 +85,18 @@ impl Shared {
         // down.
         let limited = limited(served);
         let share = cost.share.clone().map(|share| share as Arc<dyn Any + Send + Sync>);
-        let record = Record { claim, disposition, attempt, limited, suspect, cancelled, lines, share };
+        let mut record = Record { claim, disposition, attempt, limited, suspect, cancelled, lines, share };
+        if let Some(sql) = cost.sql.as_ref().filter(|_| keeps) {
+            match self.commit(sql, &record, served).await {
+                Committing::Done => return,
+                Committing::Nothing => {}
+                Committing::Refused(verdict) => {
+                    record.disposition = retry_policy::decide(verdict, &case, fastrand::f64());
+                    record.lines = served.logs.kept(&cost.printed, &record.disposition);
+                    log_end(id, served, &record.disposition);
+                }
+            }
+        }
         if !self.record(record).await {
             tracing::error!(
                 "an outcome came after the recorder had stopped; the job runs again when its lease is over"
@@ -124,6 +147,8 @@ pub(super) struct Cost {
     pub(super) processor: Duration,
     pub(super) traffic: Traffic,
     pub(super) printed: Arc<Printed>,
+    /// What the run did in the database, and nobody has committed yet.
+    pub(super) sql: Option<Arc<RunSql>>,
 }
 
 impl Cost {
@@ -136,6 +161,7 @@ impl Cost {
             processor: Duration::ZERO,
             traffic: Traffic::default(),
             printed: Arc::default(),
+            sql: None,
         }
     }
 

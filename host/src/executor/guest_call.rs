@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use tokio::sync::SemaphorePermit;
@@ -9,9 +10,14 @@ use tokio::sync::SemaphorePermit;
 use super::shared::Shared;
 use crate::lease::Standing;
 use crate::plugins::Served;
+use pgq_engine::sql::SqlSession;
 use pgq_engine::{self as wasm, AssignedJob, CallReport, CallSpec, RunLimits};
 use pgq_job::{Claim, Fault, FaultKind, ReleaseReason, Verdict};
 use pgq_queue::boot_clock::BootInstant;
+use pgq_sql::{RunSpec, RunSql};
+
+/// How often to look whether a row is marked by now.
+const MARKING: Duration = Duration::from_millis(10);
 
 impl Shared {
     /// A place to run in, once these jobs may begin: no suspect runs alone, and their leases are
@@ -43,7 +49,10 @@ impl Shared {
 
     /// Call the guest, on the threads for short or long runs. Never fails: a panic of the host is a
     /// verdict, too.
-    pub(super) async fn call(&self, jobs: &[AssignedJob], served: &Served) -> CallReport {
+    ///
+    /// Returns the transaction of the run as well, if the plugin may use the database.
+    pub(super) async fn call(&self, jobs: &[AssignedJob], served: &Served) -> (CallReport, Option<Arc<RunSql>>) {
+        let sql = self.transaction(jobs, served).await;
         let options = &served.options;
         let spec = CallSpec {
             plugin: Arc::clone(&served.plugin),
@@ -52,6 +61,7 @@ impl Shared {
             reuse: options.reuse,
             batched: options.batch.is_some(),
             kept_lines: if self.queue.keeps_lines() { served.logs.held_bytes() } else { 0 },
+            sql: sql.clone().map(|sql| sql as Arc<dyn SqlSession>),
         };
         let (engine, assigned, count) = (self.engine.clone(), jobs.to_vec(), jobs.len());
         let run = async move { AssertUnwindSafe(wasm::run(&engine, &spec, &assigned)).catch_unwind().await };
@@ -71,6 +81,25 @@ impl Shared {
             None => CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
         };
         served.metrics.limits(report.limit_hits.iter().map(|limit| limit.label()));
-        report
+        (report, sql)
+    }
+
+    /// What the run may do in the database.
+    async fn transaction(&self, jobs: &[AssignedJob], served: &Served) -> Option<Arc<RunSql>> {
+        let grants = &served.plugin.grants;
+        let grant = grants.sql.as_ref().filter(|_| served.options.batch.is_none())?;
+        // Its transaction ends the row, so the row has to be marked. It was not if the grant came
+        // after the claim.
+        let is_locked = || jobs.iter().any(|assigned| self.leases.locked(assigned.job.claim).is_some());
+        while is_locked() {
+            tokio::time::sleep(MARKING).await;
+        }
+        let spec = RunSpec {
+            plugin: Arc::clone(&served.plugin.name),
+            grant: grant.clone(),
+            authorities: grants.authorities.as_ref().map(|authorities| Arc::clone(authorities.tls())),
+            deadline: Instant::now() + served.options.timeout,
+        };
+        Some(Arc::new(RunSql::new(self.sql.clone(), spec)))
     }
 }

@@ -15,6 +15,7 @@ use pgq_engine::{AssignedJob, Engine};
 use pgq_job::Job;
 use pgq_queue::boot_clock::BootInstant;
 use pgq_queue::{Queue, Record};
+use pgq_sql::Sessions;
 
 pub(super) struct Shared {
     pub(super) engine: Engine,
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     pub(super) capacity: Arc<Capacity>,
     pub(super) leases: Arc<Leases>,
     pub(super) records: mpsc::Sender<Record>,
+    /// Sessions of handlers.
+    pub(super) sql: Sessions,
     pub(super) ended: AtomicU64,
 }
 

@@ -91,7 +91,7 @@ impl Shared {
             None => Err(ReleaseReason::HostStopped),
         };
         let mut apart = Some((lane, quiet));
-        let report = match noted {
+        let (report, sql) = match noted {
             Ok(true) => {
                 let jobs = std::slice::from_ref(&assigned);
                 let call = self.call(jobs, &served);
@@ -110,9 +110,9 @@ impl Shared {
             }
             Ok(false) => {
                 assigned.control.lose_lease();
-                CallReport::nothing(Verdict::Release(ReleaseReason::LeaseLost), 1, false)
+                (CallReport::nothing(Verdict::Release(ReleaseReason::LeaseLost), 1, false), None)
             }
-            Err(reason) => CallReport::nothing(Verdict::Release(reason), 1, false),
+            Err(reason) => (CallReport::nothing(Verdict::Release(reason), 1, false), None),
         };
         drop(place);
         let cost = Cost {
@@ -123,6 +123,7 @@ impl Shared {
             processor: report.processor,
             traffic: report.traffic,
             printed: Arc::clone(&report.printed),
+            sql,
         };
         for verdict in report.verdicts {
             self.conclude(&assigned, &served, verdict, &cost).await;

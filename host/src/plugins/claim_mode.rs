@@ -24,7 +24,9 @@ impl Chosen<ClaimMode> {
     pub fn locks(&self, plugin: &str, entrypoint: &str, grants: &Grants) -> bool {
         match self.of(plugin, entrypoint) {
             ClaimMode::Auto => !grants.has_way_out(),
-            ClaimMode::Locked => true,
+            // What it writes is committed with the end of its row, in another transaction than the
+            // one that would lock it.
+            ClaimMode::Locked => grants.sql.is_none(),
             ClaimMode::Marked => false,
         }
     }
@@ -39,7 +41,7 @@ pub fn claim_label(locks: bool, options: &EntrypointOptions) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pgq_engine::{HttpGrant, Origin};
+    use pgq_engine::{HttpGrant, Origin, SqlGrant};
 
     #[test]
     fn a_plugin_with_a_way_out_is_marked_unless_its_operator_says_otherwise() {
@@ -51,6 +53,8 @@ mod tests {
         assert!(modes.locks("p", "e", &open));
         modes.entrypoints.insert(("p".into(), "e".into()), ClaimMode::Marked);
         assert!(!modes.locks("p", "e", &closed) && modes.locks("p", "f", &closed));
+        let sql = Grants { sql: Some(SqlGrant::new("r")), ..Grants::default() };
+        assert!(!modes.locks("p", "f", &sql) && !modes.locks("q", "f", &sql));
         modes.all = ClaimMode::Marked;
         assert!(modes.locks("p", "f", &closed) && !modes.locks("q", "e", &closed));
     }

@@ -62,6 +62,12 @@ fn describe() {
         "Schedules whose next tick was moved back after the server's clock had been ahead"
     );
     describe_counter!("pgq_host_pruned_rows_total", "Old rows that this host removed, by table");
+    describe_histogram!("pgq_host_sql_seconds", Unit::Seconds, "Statements of handlers, by kind");
+    describe_counter!("pgq_host_sql_errors_total", "Statements of handlers that failed, by kind");
+    describe_counter!(
+        "pgq_host_sql_commits_total",
+        "Outcomes that were committed with what their runs wrote, by end: committed, refused, not_ours, unknown"
+    );
     describe_counter!("pgq_host_limit_hits_total", "Limits that runs hit");
     describe_counter!("pgq_host_denied_total", "What plugins tried to do without a grant");
     describe_counter!(logging::DROPPED, "Log lines dropped because stderr accepted them too slowly, or not at all");

@@ -34,7 +34,7 @@ impl Role {
         &self.0
     }
 
-    fn quoted(&self) -> String {
+    pub(super) fn quoted(&self) -> String {
         format!("\"{}\"", self.0.replace('"', "\"\""))
     }
 }

@@ -3,6 +3,7 @@
 use sqlx::{Connection, PgConnection};
 
 use super::error::SchemaError;
+use super::handlers::drop_functions;
 use super::manifest::Manifest;
 use super::object::Kind;
 use super::{advisory, statement};
@@ -42,6 +43,7 @@ fn statements(names: &Names) -> Vec<String> {
             Kind::Index { .. } | Kind::ReplicaIdentity => {}
         }
     }
+    drops.push((1, drop_functions(names)));
     drops.push((4, format!("DROP TYPE IF EXISTS {};", names.qualified(&manifest.retired.type_name))));
     drops.sort_by_key(|(step, _)| *step);
     drops.into_iter().map(|(_, sql)| sql).collect()

@@ -65,6 +65,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
         reuse: 1,
         batched: options.batch.is_some(),
         kept_lines: 0,
+        sql: None,
     };
     let mut running = workbench.guests.handle().spawn(async move { wasm::run(&engine, &spec, &jobs).await });
     let report = tokio::select! {

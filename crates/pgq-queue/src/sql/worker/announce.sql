@@ -9,6 +9,7 @@
 -- $6 bigint[]  keys of versions; $7 text[] names; $8 text[] versions; $9 text[] digests
 -- $10 bigint   key of the advisory lock that its sessions hold; NULL: they are no sign of life
 -- $11 boolean  whether to tell the others in any case
+-- $12 bytea    what its handlers' sessions prove with that it is this host that commits an outcome there
 WITH versions AS (
     INSERT INTO pgqueuer_plugin (key, name, version, sha256)
     SELECT * FROM unnest($6::bigint[], $7::text[], $8::text[], $9::text[])
@@ -16,10 +17,12 @@ WITH versions AS (
 ), forgotten AS (
     DELETE FROM pgqueuer_host WHERE seen < now() - interval '1 day' AND id <> $1
 ), announced AS (
-    INSERT INTO pgqueuer_host (id, name, pid, version, plugins /* IF presence */, presence /* END */)
-    VALUES ($1, $2, $3, $4, $5 /* IF presence */, $10 /* END */)
+    INSERT INTO pgqueuer_host (id, name, pid, version, plugins /* IF presence */, presence /* END */
+                               /* IF presence handlers */, handler_key /* END */)
+    VALUES ($1, $2, $3, $4, $5 /* IF presence */, $10 /* END */ /* IF presence handlers */, $12 /* END */)
     ON CONFLICT (id) DO UPDATE
     SET seen = now(), plugins = EXCLUDED.plugins /* IF presence */, presence = EXCLUDED.presence /* END */
+        /* IF presence handlers */, handler_key = EXCLUDED.handler_key /* END */
     RETURNING xmax = 0 AS joined
 )
 SELECT pg_notify('ch_pgqueuer_host', '"joined"') FROM announced WHERE joined /* IF presence */ OR $11 /* END */
