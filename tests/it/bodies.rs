@@ -140,7 +140,7 @@ async fn outputs_that_wait_to_be_recorded_are_counted_and_written_a_few_at_a_tim
     locked.execute("BEGIN; LOCK TABLE pgqueuer_output IN ACCESS EXCLUSIVE MODE").await.unwrap();
     let host =
         Host::start(&database, &plugins, &["--max-claimed-bytes", "40MiB", "--max-guest-memory", "128MiB"]).await;
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%traceback, output)%' AND datname = current_database()";
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%traceback, output,%' AND datname = current_database()";
     eventually("an outcome waits", async || database.count(waits).await > 0).await;
     // Without the limit, everything would be claimed and run within this time, or at once.
     let all = async || while database.count("SELECT count(*) FROM pgqueuer WHERE status = 'queued'").await > 0 {};

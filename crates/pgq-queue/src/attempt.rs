@@ -28,6 +28,11 @@ pub(super) struct Attempts {
     pub(super) plugin: Vec<Option<i64>>,
     pub(super) elapsed_us: Vec<Option<i64>>,
     pub(super) memory: Vec<Option<i64>>,
+}
+
+/// What the newest additions have of them, column by column.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
     pub(super) cpu_us: Vec<Option<i64>>,
     pub(super) sent: Vec<Option<i64>>,
     pub(super) received: Vec<Option<i64>>,
@@ -42,6 +47,15 @@ impl Attempts {
             columns.plugin.push(attempt.map(|a| a.plugin));
             columns.elapsed_us.push(attempt.map(|a| i64::try_from(a.elapsed.as_micros()).unwrap_or(i64::MAX)));
             columns.memory.push(attempt.map(|a| i64::try_from(a.memory).unwrap_or(i64::MAX)));
+        }
+        columns
+    }
+}
+
+impl Figures {
+    pub(super) fn of(attempts: impl IntoIterator<Item = Option<Attempt>>) -> Figures {
+        let mut columns = Figures::default();
+        for attempt in attempts {
             columns.cpu_us.push(attempt.map(|a| i64::try_from(a.processor.as_micros()).unwrap_or(i64::MAX)));
             // A NULL takes no bytes in a row, and most runs send nothing.
             let traffic = attempt.map(|a| a.traffic).filter(|traffic| traffic.requests > 0);

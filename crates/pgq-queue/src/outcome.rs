@@ -7,7 +7,7 @@ use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::Query;
 use sqlx::{Row as _, SqlStr};
 
-use super::attempt::Attempts;
+use super::attempt::{Attempts, Figures};
 use super::enqueue::Columns;
 use super::lines::with_lines;
 use super::millis::millis;
@@ -66,7 +66,7 @@ impl Queue {
         query: Query<'static, Postgres, PgArguments>,
         records: &[&Record],
     ) -> Query<'static, Postgres, PgArguments> {
-        let figures = Attempts::of(records.iter().map(|record| record.attempt));
+        let figures = Figures::of(records.iter().map(|record| record.attempt));
         query
             .bind(self.history.claims_unlogged())
             .bind(self.history.successes_unlogged())
