@@ -624,6 +624,17 @@ async fn results_statements_and_noise_have_an_end() {
     assert_eq!(rows[0][1]["kind"], "Limit", "{rows:?}");
     let many = world.run(json!([{"repeat": [1_000_000, "SELECT 1"]}])).await;
     assert_eq!((&many[0][0], &many[0][1]["kind"]), (&json!(10_000), &json!("Limit")), "{many:?}");
+    // One that says that a job of another is cancelled is not believed.
+    let victim = world.database.enqueue("nap", "1500").await;
+    eventually("it runs", async || {
+        world.database.count(&format!("SELECT count(*) FROM pgqueuer WHERE id = {victim} AND status = 'picked'")).await
+            == 1
+    })
+    .await;
+    let forged = json!({"type": "cancellation_event", "channel": "ch_pgqueuer", "ids": [victim]}).to_string();
+    world.run(json!([{"query": [format!("SELECT pg_notify('ch_pgqueuer', '{forged}')::text")]}])).await;
+    host.wait_for_log("from a role that cannot cancel jobs").await;
+    world.database.wait_for(victim, "successful").await;
     // A flood of notifications wakes the host now and then, and nothing else.
     let flood = "SELECT count(pg_notify('ch_pgqueuer', repeat('x', 100) || n)) FROM generate_series(1, 20000) n";
     world.run(json!([{"query": [flood]}])).await;
@@ -650,6 +661,18 @@ async fn nothing_is_granted_to_a_role_that_could_do_more() {
             format!("GRANT SELECT (handler_key) ON pgqueuer_host TO {role}"),
             format!("REVOKE SELECT (handler_key) ON pgqueuer_host FROM {role}"),
             "SELECT on pgqueuer_host",
+        ),
+        (
+            format!("GRANT CREATE ON SCHEMA public TO {role}"),
+            format!("REVOKE CREATE ON SCHEMA public FROM {role}"),
+            "create objects in the schema public",
+        ),
+        (
+            format!("DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO {role}', current_database()); END $$"),
+            format!(
+                "DO $$ BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM {role}', current_database()); END $$"
+            ),
+            "create schemas in the database",
         ),
         (
             format!("GRANT pg_read_all_data TO {role}"),

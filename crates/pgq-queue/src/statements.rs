@@ -119,6 +119,7 @@ statements! {
     handler_role
     handler_commit
     end_handler
+    cancelled
 }
 
 #[cfg(test)]
