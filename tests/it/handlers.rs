@@ -433,7 +433,9 @@ fn functions() -> [String; 2] {
 
 const FORGED: &str = "SELECT FUNCTION(ARRAY[%]::bigint[], (SELECT $w$%w$w$::uuid), ARRAY[now()], ARRAY[1], ARRAY[1]::bigint[], ARRAY[1]::bigint[], \
     ARRAY[1]::bigint[], ARRAY['successful'], ARRAY[NULL]::text[], ARRAY[NULL]::bytea[], ARRAY[]::bigint[], ARRAY[]::int[], ARRAY[]::text[], \
-    ARRAY[]::bytea[], ARRAY[]::bigint[], ARRAY[]::text[], ARRAY[]::text[], ARRAY[]::text[], ARRAY[]::text[], TOKEN)";
+    ARRAY[]::bytea[], ARRAY[]::bigint[], ARRAY[]::text[], ARRAY[]::text[], ARRAY[]::text[], ARRAY[]::text[], ARRAY[1]::bigint[], \
+    ARRAY[NULL]::bigint[], ARRAY[NULL]::bigint[], ARRAY[NULL]::int[], ARRAY[NULL]::bytea[], ARRAY[NULL]::bigint[], ARRAY[NULL]::bigint[], \
+    ARRAY[NULL]::boolean[], TOKEN)";
 
 #[tokio::test]
 async fn only_the_host_records_an_outcome_whatever_is_planted_in_its_way() {
@@ -464,10 +466,10 @@ async fn only_the_host_records_an_outcome_whatever_is_planted_in_its_way() {
     // be led to; also for all sessions to come.
     let mut session = world.session().await;
     let types = "bigint[], uuid, timestamptz[], integer[], bigint[], bigint[], bigint[], text[], text[], bytea[], bigint[], integer[], text[], \
-        bytea[], bigint[], text[], text[], text[], text[], bytea";
+        bytea[], bigint[], text[], text[], text[], text[], bigint[], bigint[], bigint[], integer[], bytea[], bigint[], bigint[], boolean[], bytea";
     for sql in [
         "CREATE TABLE own.caught (what text)".to_owned(),
-        format!("CREATE FUNCTION own.{end}({types}) RETURNS SETOF bigint LANGUAGE sql AS $$ INSERT INTO own.caught VALUES (encode($20, 'hex')) RETURNING 1::bigint $$"),
+        format!("CREATE FUNCTION own.{end}({types}) RETURNS SETOF bigint LANGUAGE sql AS $$ INSERT INTO own.caught VALUES (encode($28, 'hex')) RETURNING 1::bigint $$"),
         "CREATE FUNCTION own.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT '2000-01-01'::timestamptz $$".into(),
         "CREATE FUNCTION own.pg_backend_pid() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$".into(),
         "CREATE FUNCTION own.pg_current_xact_id() RETURNS xid8 LANGUAGE sql AS $$ SELECT '1'::xid8 $$".into(),
@@ -624,6 +626,17 @@ async fn results_statements_and_noise_have_an_end() {
     assert_eq!(rows[0][1]["kind"], "Limit", "{rows:?}");
     let many = world.run(json!([{"repeat": [1_000_000, "SELECT 1"]}])).await;
     assert_eq!((&many[0][0], &many[0][1]["kind"]), (&json!(10_000), &json!("Limit")), "{many:?}");
+    // One that says that a job of another is cancelled is not believed.
+    let victim = world.database.enqueue("nap", "1500").await;
+    eventually("it runs", async || {
+        world.database.count(&format!("SELECT count(*) FROM pgqueuer WHERE id = {victim} AND status = 'picked'")).await
+            == 1
+    })
+    .await;
+    let forged = json!({"type": "cancellation_event", "channel": "ch_pgqueuer", "ids": [victim]}).to_string();
+    world.run(json!([{"query": [format!("SELECT pg_notify('ch_pgqueuer', '{forged}')::text")]}])).await;
+    host.wait_for_log("from a role that cannot cancel jobs").await;
+    world.database.wait_for(victim, "successful").await;
     // A flood of notifications wakes the host now and then, and nothing else.
     let flood = "SELECT count(pg_notify('ch_pgqueuer', repeat('x', 100) || n)) FROM generate_series(1, 20000) n";
     world.run(json!([{"query": [flood]}])).await;
@@ -650,6 +663,18 @@ async fn nothing_is_granted_to_a_role_that_could_do_more() {
             format!("GRANT SELECT (handler_key) ON pgqueuer_host TO {role}"),
             format!("REVOKE SELECT (handler_key) ON pgqueuer_host FROM {role}"),
             "SELECT on pgqueuer_host",
+        ),
+        (
+            format!("GRANT CREATE ON SCHEMA public TO {role}"),
+            format!("REVOKE CREATE ON SCHEMA public FROM {role}"),
+            "create objects in the schema public",
+        ),
+        (
+            format!("DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO {role}', current_database()); END $$"),
+            format!(
+                "DO $$ BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM {role}', current_database()); END $$"
+            ),
+            "create schemas in the database",
         ),
         (
             format!("GRANT pg_read_all_data TO {role}"),

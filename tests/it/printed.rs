@@ -194,7 +194,7 @@ async fn a_host_keeps_no_lines_on_a_database_that_upgrade_has_not_reached() {
         sqlx::raw_sql(AssertSqlSafe(names.render(template))).execute(database.pool()).await.unwrap();
     }
     let host = Host::start(&database, &plugins, &[]).await;
-    host.wait_for_log("lacking=[\"figures\",\"lines\",\"pauses\",\"audit\"]").await;
+    host.wait_for_log("\"figures\",\"lines\",\"pauses\",\"audit\"").await;
     let id = database.enqueue("says", "x").await;
     database.wait_for(id, "failed").await;
     let shown = job(&database, id).await;

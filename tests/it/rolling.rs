@@ -125,7 +125,7 @@ async fn nothing_old_is_removed_before_the_upgrade() {
                VALUES (now() - interval '1 year', 1000000, 'successful', 0, 'old', true)";
     database.execute(old).await;
     let host = Host::start(&database, &plugins, &[]).await;
-    host.wait_for_log("lacking=[\"retention\"]").await;
+    host.wait_for_log("lacking=[\"retention\"").await;
     all_outcomes(&database).await;
     let refused = database.run_cli(&["prune", "--apply"]).await;
     assert!(refused.code == 1 && refused.stderr.contains("pgq-host upgrade"), "{refused:?}");

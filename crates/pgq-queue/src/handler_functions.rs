@@ -117,16 +117,20 @@ mod tests {
 
     #[test]
     fn a_name_fits_and_all_that_a_body_names_is_qualified() {
-        let prefix = "p".repeat(32);
-        for (prefix, schema) in [("", ""), (&*prefix, "Jobs")] {
-            let settings = NameSettings { prefix: Some(prefix.into()), schema: Some(schema.into()) };
+        let long = |variable: &str| (variable == "PGQUEUER_QUEUE_TABLE").then(|| "Q".repeat(40));
+        let longest = Names::new(&NameSettings::default(), long).expect("valid");
+        for schema in ["", "Jobs"] {
+            let settings = NameSettings { prefix: None, schema: Some(schema.into()) };
             let names = Names::new(&settings, |_| None).expect("valid");
             for function in Function::ALL {
-                assert!(name(&names, function).len() <= 63, "{}", name(&names, function));
+                assert!(name(&longest, function).len() <= 63, "{}", name(&longest, function));
                 let definition = definition(&names, function);
                 for (place, _) in definition.match_indices("pgqueuer") {
-                    let before = definition[..place].trim_end_matches('p').trim_end_matches('"');
-                    assert!(before.ends_with('.'), "{}", &definition[place.saturating_sub(40)..place + 20]);
+                    assert!(
+                        definition[..place].ends_with(".\""),
+                        "{}",
+                        &definition[place.saturating_sub(40)..place + 20]
+                    );
                 }
             }
         }

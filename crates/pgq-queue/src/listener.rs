@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::Utc;
 use serde::Deserialize;
 use serde_json::json;
+use sqlx::SqlStr;
 use sqlx::postgres::PgListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -82,6 +83,8 @@ pub struct Listener {
     pub commands: mpsc::Sender<FleetCommand>,
     /// Watches the other workers on the listening session.
     pub watch: Option<FailureDetector>,
+    /// Finds out which jobs are cancelled: [`Queue::cancelled`](super::Queue::cancelled).
+    pub cancelled: SqlStr,
     /// Whether the listening session is open.
     pub present: watch::Sender<bool>,
     /// Set after the first attempt, successful or not: from then on notifications are heard, or
@@ -91,7 +94,7 @@ pub struct Listener {
 
 /// Pass on notifications until all receivers are dropped.
 pub async fn listen(listener: Listener) {
-    let Listener { from, channel, fleet_channel, events, commands, mut watch, present, tried } = listener;
+    let Listener { from, channel, fleet_channel, events, commands, mut watch, cancelled, present, tried } = listener;
     let mut tried = Some(tried);
     let mut retry = FIRST_RETRY;
     let mut was_lost = false;
@@ -108,7 +111,7 @@ pub async fn listen(listener: Listener) {
                     tracing::info!(channel, "listening again");
                     let _ = events.send(Event::Back).await;
                 }
-                if let Err(error) = forward(&channel, listener, &events, &commands, watch.as_mut()).await {
+                if let Err(error) = forward(&channel, listener, &events, &commands, watch.as_mut(), &cancelled).await {
                     present.send_replace(false);
                     tracing::warn!(channel, error = %error.told(), "the listening connection is lost; polling until it is back");
                 }
@@ -156,6 +159,7 @@ async fn forward(
     events: &mpsc::Sender<Event>,
     commands: &mpsc::Sender<FleetCommand>,
     mut watch: Option<&mut FailureDetector>,
+    cancelled: &SqlStr,
 ) -> sqlx::Result<()> {
     // A connection whose other end vanished (a failover, a firewall that dropped its state) looks
     // idle for ever: ask for an echo now and then.
@@ -198,10 +202,34 @@ async fn forward(
             }
         } else if let Some(event) = Event::parse(notification.payload()) {
             watch.iter_mut().for_each(|watch| watch.heard());
+            let event = match event {
+                Event::Cancelled(ids) => {
+                    let by = notification.process_id().cast_signed();
+                    let really = confirm(&mut listener, cancelled, &ids, by).await?;
+                    if really.len() < ids.len() {
+                        tracing::warn!(
+                            jobs = ids.len() - really.len(),
+                            pid = by,
+                            "a notification says that these jobs are cancelled, and comes from a role that cannot cancel jobs; ignored"
+                        );
+                    }
+                    Event::Cancelled(really)
+                }
+                event => event,
+            };
             if events.send(event).await.is_err() {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Those that are cancelled.
+async fn confirm(listener: &mut PgListener, sql: &SqlStr, ids: &[JobId], by: i32) -> sqlx::Result<Vec<JobId>> {
+    let asking = sqlx::query_scalar(sql.clone()).bind(ids).bind(by).fetch_all(listener);
+    match tokio::time::timeout(ECHO_TIMEOUT, asking).await {
+        Ok(answer) => answer,
+        Err(_) => Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer to a question"))),
     }
 }
 

@@ -132,6 +132,7 @@ statements! {
     handler_role
     handler_commit
     end_handler
+    cancelled
 }
 
 #[cfg(test)]

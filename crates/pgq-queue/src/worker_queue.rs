@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use sqlx::SqlStr;
 use tokio::sync::watch::{Receiver, Sender};
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
@@ -117,6 +118,11 @@ impl Queue {
     /// This worker's part in watching the others. Workers that are gone are sent over the channel.
     pub fn watch(&self, lost: mpsc::Sender<Uuid>) -> FailureDetector {
         FailureDetector::new(self.me, self.sql.find_gone_workers.clone(), lost, Arc::clone(&self.unannounced))
+    }
+
+    /// The statement that finds out which jobs are cancelled.
+    pub fn cancelled(&self) -> SqlStr {
+        self.sql.cancelled.clone()
     }
 
     /// Changes whenever this worker finds that it is not announced: the tables are new, or its row

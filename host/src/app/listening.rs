@@ -38,6 +38,7 @@ pub(super) async fn listen(from: Option<ListenFrom>, queue: &Queue, watches: boo
             events: event_sender,
             commands: command_sender,
             watch: watches.then(|| queue.watch(lost_sender)),
+            cancelled: queue.cancelled(),
             present: present_sender,
             tried: tried_sender,
         });

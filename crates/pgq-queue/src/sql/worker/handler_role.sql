@@ -50,6 +50,12 @@ WITH place AS (
           AND CASE WHEN p.word IN ('DELETE', 'TRUNCATE', 'TRIGGER') THEN has_table_privilege(role.oid, ours.oid, p.word)
                    ELSE has_any_column_privilege(role.oid, ours.oid, p.word) END
         GROUP BY ours.relname
+    -- Whoever can create an operator there can have the statements of others find it.
+    UNION ALL SELECT format('it may create objects in the schema %s, where sessions of this host look for names', nspname)
+        FROM pg_namespace, role WHERE NOT rolsuper AND has_schema_privilege(role.oid, pg_namespace.oid, 'CREATE')
+          AND (nspname = ANY (current_schemas(false)) OR pg_namespace.oid = (SELECT oid FROM place))
+    UNION ALL SELECT 'it may create schemas in the database, also one that sessions of this host look into' FROM role
+        WHERE NOT rolsuper AND has_database_privilege(role.oid, current_database(), 'CREATE')
     UNION ALL SELECT format('the function %s is missing', name) FROM functions, role WHERE functions.oid IS NULL
     UNION ALL SELECT format('it may not execute %s', name) FROM functions, role
         WHERE functions.oid IS NOT NULL AND NOT has_function_privilege(role.oid, functions.oid, 'EXECUTE')
