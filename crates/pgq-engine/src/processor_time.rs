@@ -2,14 +2,15 @@
 //! waits of a run count nor the runs of others.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// What this future returns, and how long it was on a processor.
-pub(super) async fn measured<F: Future>(inner: F) -> (F::Output, Duration) {
-    let (mut inner, mut used) = (pin!(inner), Duration::ZERO);
+/// What this future returns, and how long it was on a processor. The future stays where it is: a
+/// run's is large, and moved into another it would be in that twice.
+pub(super) async fn measured<F: Future>(mut inner: Pin<&mut F>) -> (F::Output, Duration) {
+    let mut used = Duration::ZERO;
     let output = poll_fn(|context| {
         let began = of_this_thread();
         let poll = inner.as_mut().poll(context);
@@ -27,6 +28,7 @@ fn of_this_thread() -> Duration {
 #[cfg(test)]
 mod tests {
     use std::hint::black_box;
+    use std::pin::pin;
     use std::time::Instant;
 
     use super::*;
@@ -42,7 +44,7 @@ mod tests {
             }
         };
         let began = Instant::now();
-        let ((), used) = measured(work).await;
+        let ((), used) = measured(pin!(work)).await;
         assert!(used >= Duration::from_millis(30) && used + Duration::from_millis(250) < began.elapsed(), "{used:?}");
     }
 }
