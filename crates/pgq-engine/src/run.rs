@@ -1,6 +1,7 @@
 //! One call of a guest, for one job or for several of one entrypoint, in a fresh or an idle
 //! instance.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -137,7 +138,7 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
             Err(cause) => return CallReport::nothing(trap::stopped(cause, limits), jobs.len(), false),
         },
     }
-    let (mut called, mut processor) = measured(call_within(&mut instance, &code.linked, spec, jobs)).await;
+    let (mut called, mut processor) = measured(pin!(call_within(&mut instance, &code.linked, spec, jobs))).await;
     if called.as_ref().is_err_and(|error| error.is::<PoolConcurrencyLimitError>()) && engine.instance_pool().clear() {
         // Components with many parts can exhaust the allocator before there are too many instances.
         drop(instance);
@@ -145,7 +146,7 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
             Ok(fresh) => (started, instance) = fresh,
             Err(cause) => return CallReport::nothing(trap::stopped(cause, limits), jobs.len(), false),
         }
-        (called, processor) = measured(call_within(&mut instance, &code.linked, spec, jobs)).await;
+        (called, processor) = measured(pin!(call_within(&mut instance, &code.linked, spec, jobs))).await;
     }
     let state = instance.store.data_mut();
     state.finish_streams();

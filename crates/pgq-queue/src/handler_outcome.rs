@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::attempt::Attempts;
+use super::attempt::{Attempts, Figures};
 use super::enqueue::Columns;
 use super::handler_functions::Function;
 use super::lines::LinesColumns;
@@ -73,7 +73,7 @@ impl Queue {
 
     /// The call that records this in that transaction. `schema` is the queue's.
     pub fn handler_call(&self, record: &Record, run: HandlerRun, schema: &str) -> HandlerCall {
-        let attempts = Attempts::of([record.attempt]);
+        let (attempts, figures) = (Attempts::of([record.attempt]), Figures::of([record.attempt]));
         let traceback =
             |value: &Option<serde_json::Value>| value.as_ref().map(|value| self.charset.json(value).to_string());
         let (function, status, end) = match &record.disposition {
@@ -119,10 +119,10 @@ impl Queue {
             end,
             claims_unlogged: self.history.claims_unlogged(),
             successes_unlogged: self.history.successes_unlogged(),
-            cpu_us: attempts.cpu_us,
-            sent: attempts.sent,
-            received: attempts.received,
-            requests: attempts.requests,
+            cpu_us: figures.cpu_us,
+            sent: figures.sent,
+            received: figures.received,
+            requests: figures.requests,
             lines: LinesColumns::of([record.lines.as_ref()]),
             token: self.handler_key.token(record.claim, run.pid, run.began_us),
         }
