@@ -162,7 +162,8 @@ mod tests {
     fn values_are_written_as_literals() {
         let one = |scalar| text(scalar).expect("a value");
         assert_eq!(one(Scalar::Date(-1)), "1969-12-31");
-        assert_eq!(one(Scalar::Date(-719_528 - 366)), "0002-01-01 BC");
+        assert_eq!(one(Scalar::Date(-719_528)), "0001-01-01 BC");
+        assert_eq!(one(Scalar::Date(-719_528 - 365)), "0002-01-01 BC");
         assert_eq!(one(Scalar::Timestamptz(-1)), "1969-12-31 23:59:59.999999+00");
         assert_eq!(one(Scalar::Timestamp(i64::MAX)), "infinity");
         assert_eq!(one(Scalar::Time(DAY_US)), "24:00:00");
