@@ -13,7 +13,9 @@ use pgq_queue::told::Told as _;
 
 /// Notifications are lost with the listening connection alone, and then its return is a reason to
 /// read.
-const POLL: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_secs(60);
+/// The same where nobody can listen: behind a pooler of transactions.
+const POLL_UNHEARD: Duration = Duration::from_secs(15);
 /// The clocks of host and server differ by less while a pause ends.
 const MIN_WAIT: Duration = Duration::from_millis(10);
 
@@ -54,7 +56,8 @@ impl PauseKeeper {
         }
         let (mut was_read, mut returns) = (true, self.queue.access().returns());
         loop {
-            let poll = POLL.mul_f64(0.75 + fastrand::f64() / 2.0);
+            let poll = if self.queue.is_pooled_by_transaction() { POLL_UNHEARD } else { POLL };
+            let poll = poll.mul_f64(0.75 + fastrand::f64() / 2.0);
             let ends = self.known.borrow().0.iter().filter_map(|pause| pause.left).min();
             let wait = ends.filter(|_| was_read).map_or(poll, |left| left.max(MIN_WAIT).min(poll));
             tokio::select! {

@@ -28,7 +28,7 @@ async fn over(database: &Database, id: i64) {
 
 #[tokio::test]
 async fn an_instance_is_kept_for_the_next_job_of_its_entrypoint_and_only_on_request() {
-    let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
+    let (database, plugins) = (Database::new().await, Plugins::compiled(&["reuse"]));
     let host = Host::start(&database, &plugins, ONE_AT_A_TIME).await;
     for _ in 0..3 {
         assert_eq!(run(&database, "fresh", "").await, "1");
@@ -47,7 +47,7 @@ async fn an_instance_is_kept_for_the_next_job_of_its_entrypoint_and_only_on_requ
 
 #[tokio::test]
 async fn an_operator_can_have_a_fresh_instance_for_every_job() {
-    let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
+    let (database, plugins) = (Database::new().await, Plugins::compiled(&["reuse"]));
     std::fs::write(plugins.config(), "[limits]\nreuse = 1\n").unwrap();
     let host = Host::start(&database, &plugins, ONE_AT_A_TIME).await;
     for _ in 0..3 {
@@ -58,7 +58,7 @@ async fn an_operator_can_have_a_fresh_instance_for_every_job() {
 
 #[tokio::test]
 async fn an_idle_instance_is_dropped() {
-    let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
+    let (database, plugins) = (Database::new().await, Plugins::compiled(&["reuse"]));
     let host = Host::start(&database, &plugins, &["--log-level", "debug"]).await;
     assert_eq!(run(&database, "counter", "").await, "1");
     assert_eq!(run(&database, "counter", "").await, "2");
@@ -70,7 +70,7 @@ async fn an_idle_instance_is_dropped() {
 
 #[tokio::test]
 async fn only_an_instance_that_ended_well_is_kept() {
-    let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
+    let (database, plugins) = (Database::new().await, Plugins::compiled(&["reuse"]));
     let host = Host::start(&database, &plugins, ONE_AT_A_TIME).await;
     assert_eq!(run(&database, "counter", "").await, "1");
     assert_eq!(run(&database, "counter", "fail").await, "Reject: 2", "a failure that the guest reports is a good end");
@@ -86,7 +86,7 @@ async fn only_an_instance_that_ended_well_is_kept() {
 
 #[tokio::test]
 async fn counters_per_job_restart_and_leaks_add_up() {
-    let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
+    let (database, plugins) = (Database::new().await, Plugins::compiled(&["reuse"]));
     let host = Host::start(&database, &plugins, ONE_AT_A_TIME).await;
     // 600 KiB of log each, of the 1 MiB that a run may log.
     for n in 1..=3 {
@@ -108,7 +108,7 @@ async fn counters_per_job_restart_and_leaks_add_up() {
 
 #[tokio::test]
 async fn instances_that_are_kept_never_keep_a_fresh_one_out() {
-    let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
+    let (database, plugins) = (Database::new().await, Plugins::compiled(&["reuse"]));
     let host = Host::start(&database, &plugins, &["--max-concurrent-tasks", "4"]).await;
     for _ in 0..5 {
         for entrypoint in ["counter", "fresh", "counter3", "fresh", "batch_kept"] {
@@ -147,7 +147,7 @@ async fn fates(database: &Database, ids: &[i64]) -> Vec<String> {
 
 #[tokio::test]
 async fn jobs_of_a_claim_run_in_one_call_and_each_has_its_own_result() {
-    let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
+    let (database, plugins) = (Database::new().await, Plugins::compiled(&["reuse"]));
     let payloads = ["", "fail", "", "reject", "enqueue", ""];
     let (ids, host) = batch(&database, &plugins, "batch", &payloads).await;
     assert_eq!(fates(&database, &ids).await, ["6", "Retry", "6", "Reject", "Retry", "6"]);
@@ -165,7 +165,7 @@ async fn jobs_of_a_claim_run_in_one_call_and_each_has_its_own_result() {
 #[tokio::test]
 async fn a_bad_job_fails_alone_and_costs_the_others_of_its_batch_nothing() {
     for (bad, fate) in [("panic", "Trap"), ("spin", "DeadlineExceeded"), ("short", "BatchMismatch")] {
-        let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
+        let (database, plugins) = (Database::new().await, Plugins::compiled(&["reuse"]));
         let (ids, host) = batch(&database, &plugins, "batch", &["", bad, ""]).await;
         assert_eq!(fates(&database, &ids).await, ["1", fate, "1"], "{bad}");
         let history = database.history(ids[0]).await;
@@ -179,7 +179,7 @@ async fn a_bad_job_fails_alone_and_costs_the_others_of_its_batch_nothing() {
 
 #[tokio::test]
 async fn a_job_that_is_cancelled_leaves_its_batch_alone() {
-    let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
+    let (database, plugins) = (Database::new().await, Plugins::compiled(&["reuse"]));
     let (ids, host) = batch(&database, &plugins, "batch_kept", &["wait", "", "wait"]).await;
     let running = "SELECT count(*) FROM pgqueuer WHERE status = 'picked'";
     eventually("they run", async || database.count(running).await == 3).await;
@@ -191,7 +191,7 @@ async fn a_job_that_is_cancelled_leaves_its_batch_alone() {
 
 #[tokio::test]
 async fn a_stop_releases_all_jobs_of_a_batch_and_counts_none() {
-    let (database, plugins) = (Database::new().await, Plugins::with(&["reuse"]));
+    let (database, plugins) = (Database::new().await, Plugins::compiled(&["reuse"]));
     for _ in 0..3 {
         database.enqueue("batch_kept", "spin").await;
     }

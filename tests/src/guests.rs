@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::host::{code_cache, host_binary};
+
 /// The component of this guest (`tests/guests`) or example plugin (`plugins-example`).
 pub fn guest(name: &str) -> PathBuf {
     let path = Path::new(env!("PGQ_TEST_GUESTS")).join(format!("{}.wasm", name.replace('-', "_")));
@@ -24,6 +26,18 @@ impl Plugins {
             std::fs::copy(guest(name), plugins.path().join(format!("{name}.wasm"))).expect("copied");
         }
         plugins
+    }
+
+    /// The same, with their optimised code in the cache. Without that, a guest that no host has served
+    /// yet runs on quick code at first, and what is kept of it goes when its optimised code is there.
+    pub fn compiled(guests: &[&str]) -> Plugins {
+        for name in guests {
+            let mut command = std::process::Command::new(host_binary());
+            command.args(["plugin", "inspect", "--compile"]).arg(guest(name)).env("PGQ_HOST_CACHE_DIR", code_cache());
+            let said = command.output().expect("the host starts");
+            assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        }
+        Plugins::with(guests)
     }
 
     /// Install a copy of this guest atomically, as a deployment does: written to another name, then

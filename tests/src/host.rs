@@ -57,6 +57,12 @@ pub struct Host {
     reader: Option<JoinHandle<()>>,
 }
 
+/// One cache for all tests, so that the same guests are not compiled again and again.
+pub(crate) fn code_cache() -> PathBuf {
+    let folder = || std::env::temp_dir().join(format!("pgq-host-tests-code-{}", rustix::process::geteuid().as_raw()));
+    std::env::var_os("PGQ_HOST_CACHE_DIR").map_or_else(folder, PathBuf::from)
+}
+
 impl Host {
     /// Start `pgq-host run` on this database with these plugins, and wait until it is ready to
     /// claim.
@@ -76,9 +82,7 @@ impl Host {
 
     /// Start any command of the binary, and read its log.
     pub fn launch(mut command: Command) -> Host {
-        // One cache for all tests, so that the same guests are not compiled again and again.
-        let cache = std::env::temp_dir().join(format!("pgq-host-tests-code-{}", rustix::process::geteuid().as_raw()));
-        command.env("PGQ_HOST_CACHE_DIR", std::env::var_os("PGQ_HOST_CACHE_DIR").unwrap_or(cache.into()));
+        command.env("PGQ_HOST_CACHE_DIR", code_cache());
         command
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())

@@ -104,6 +104,11 @@ impl FromRow<'_, PgRow> for PauseRow {
 }
 
 impl Queue {
+    /// Whether a pooler lends sessions for a transaction at a time, so that nobody listens.
+    pub fn is_pooled_by_transaction(&self) -> bool {
+        self.pool.is_by_transaction()
+    }
+
     /// Whether the database has the table for pauses.
     pub fn knows_pauses(&self) -> bool {
         self.sql.features.pauses
