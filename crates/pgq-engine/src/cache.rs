@@ -51,7 +51,7 @@ impl CodeCache {
         Ok(CodeCache { folder: Some(folder.to_owned()), quick_first: false })
     }
 
-    /// The same cache. What is not in it is compiled quickly, to be [improved](super::improve)
+    /// The same cache. What is not in it is compiled quickly, to be [improved](super::Improvement)
     /// later.
     pub fn quick_first(&self) -> CodeCache {
         CodeCache { folder: self.folder.clone(), quick_first: true }

@@ -110,7 +110,7 @@ mod tests {
             return Ok(TestRows::default());
         };
         assert_eq!(statement, UPSERT);
-        if quantities.iter().any(|quantity| *quantity == sql::Scalar::Int32(-1)) {
+        if quantities.contains(&sql::Scalar::Int32(-1)) {
             return Err(Error::database(CHECK_VIOLATION, "below zero"));
         }
         let rows = skus.iter().zip(quantities).map(|(sku, quantity)| vec![sku.to_sql(), quantity.to_sql()]);
