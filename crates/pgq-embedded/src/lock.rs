@@ -13,7 +13,15 @@ use super::error::EmbeddedError;
 pub(super) struct Lock {
     /// The process that had the lock before us, if it recorded its id.
     pub(super) previous_holder: Option<i32>,
-    _file: File,
+    file: File,
+}
+
+/// A child that is just being started has the open file, too, until it runs its program. Closing ours
+/// would leave the lock with it for that long.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -47,7 +55,7 @@ impl Lock {
             writeln!(file, "{}", std::process::id())
         };
         renew().map_err(doing())?;
-        Ok(Self { previous_holder: text.trim().parse().ok(), _file: file })
+        Ok(Self { previous_holder: text.trim().parse().ok(), file })
     }
 }
 
@@ -65,5 +73,16 @@ mod tests {
         drop(first);
         let second = Lock::take(home.path()).expect("the lock");
         assert_eq!(second.previous_holder, i32::try_from(std::process::id()).ok());
+    }
+
+    #[test]
+    fn a_child_that_is_being_started_does_not_keep_it() {
+        let home = tempfile::tempdir().expect("a folder");
+        let first = Lock::take(home.path()).expect("the lock");
+        // The open file, as a fork has it.
+        let childs = first.file.try_clone().expect("a second descriptor");
+        drop(first);
+        Lock::take(home.path()).expect("the lock");
+        drop(childs);
     }
 }
