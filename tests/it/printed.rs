@@ -184,7 +184,7 @@ async fn logs_are_followed() {
 }
 
 const PGQUEUER: &str = include_str!("../../migrations/0001_pgqueuer.sql");
-const BEFORE: &str = include_str!("../fixtures/pgq-host-schemas/3-verdicts.sql");
+const BEFORE: &str = include_str!("../fixtures/pgq-host-schemas/3-deaths.sql");
 
 #[tokio::test]
 async fn a_host_keeps_no_lines_on_a_database_that_upgrade_has_not_reached() {

@@ -9,11 +9,9 @@ const PGQUEUER: &str = include_str!("../../migrations/0001_pgqueuer.sql");
 const BEFORE: &str = include_str!("../fixtures/pgq-host-schemas/1-outputs.sql");
 /// Without the table of suspects.
 const WITHOUT_SUSPECTS: &str = include_str!("../fixtures/pgq-host-schemas/2-presence.sql");
-/// Without the table of how far old rows have been removed.
+/// Without the tables of how far old rows have been removed, of lines, pauses and who changed what, and
+/// without the key that records outcomes in sessions of handlers.
 const WITHOUT_RETENTION: &str = include_str!("../fixtures/pgq-host-schemas/3-deaths.sql");
-
-/// Without the key that records outcomes in sessions of handlers.
-const WITHOUT_HANDLERS: &str = include_str!("../fixtures/pgq-host-schemas/3-verdicts.sql");
 
 /// A database as an earlier release created it.
 async fn made_by(before: &str) -> Database {
@@ -171,7 +169,7 @@ async fn a_host_runs_on_the_schema_after_its_own() {
 
 #[tokio::test]
 async fn without_the_key_of_handlers_jobs_run_and_none_uses_the_database() {
-    let (database, plugins) = (made_by(WITHOUT_HANDLERS).await, Plugins::with(&["hostile", "sql"]));
+    let (database, plugins) = (made_by(WITHOUT_RETENTION).await, Plugins::with(&["hostile", "sql"]));
     let user: String = sqlx::query_scalar("SELECT session_user::text").fetch_one(database.pool()).await.unwrap();
     let config = format!("[plugins.hostile]\nenqueue = [\"*\"]\n[plugins.sql.sql]\nrole = \"{user}\"\n");
     std::fs::write(plugins.config(), config).unwrap();
