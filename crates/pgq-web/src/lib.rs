@@ -1,0 +1,20 @@
+//! The page and the API: what is in the queue, and the verbs that change it.
+//!
+//! Both read through an [`Operator`](pgq_queue::Operator), from keys, tallies and small counters, so
+//! that looking costs the queue little. Nothing here knows of plugins' code or of a worker: what they
+//! have to say is in the database, for all hosts.
+
+mod api;
+mod problem;
+mod site;
+mod visitor;
+
+pub use site::Site;
+pub use visitor::{Role, Visitor};
+
+use axum::Router;
+
+/// Everything that is served, below the site's prefix. Who may see what is decided in front of it.
+pub fn router(site: Site) -> Router {
+    Router::new().merge(api::routes()).with_state(site)
+}

@@ -1,0 +1,44 @@
+//! Who asks, and what they may.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+use crate::problem::Problem;
+
+/// What a visitor may do. Each may what the one before may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Sees everything but payloads, outputs and what runs printed.
+    Viewer,
+    /// Sees those as well, and changes things.
+    Operator,
+}
+
+/// Put into the extensions of a request by whatever stands in front of the router. A request
+/// without one is refused.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// The author of what they change, in the audit.
+    pub name: Arc<str>,
+    pub role: Role,
+    /// What a form or a script has to send along to change something.
+    pub csrf: Arc<str>,
+}
+
+impl Visitor {
+    /// Refuse whoever may not do this.
+    #[expect(dead_code, reason = "changes come with the verbs")]
+    pub(crate) fn require(&self, role: Role) -> Result<(), Problem> {
+        if self.role < role { Err(Problem::forbidden("an operator's role is needed for this")) } else { Ok(()) }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Visitor, Problem> {
+        parts.extensions.get::<Visitor>().cloned().ok_or_else(|| Problem::forbidden("log in first"))
+    }
+}
