@@ -93,8 +93,8 @@ bench-weak-points: host wasm-target python ## PgQueuer's known weak points, it a
 
 # In release mode, as a deployment would see them; the tests run shorter ones of the same code.
 chaos: host wasm-target postgres python ## Faults under load for CHAOS_SECONDS (600; CHAOS_SEED repeats a run), judged from outside; then plugins replaced every second
-	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests -p chaos
-	$(VENV)/bin/python tests/chaos/chaos.py --binary $(TARGET)/release/pgq-host --guest $(TARGET)/guests/$(WASM_TARGET)/release/chaos.wasm
+	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests -p chaos -p money -p teller
+	$(VENV)/bin/python tests/chaos/chaos.py --binary $(TARGET)/release/pgq-host --guests $(TARGET)/guests/$(WASM_TARGET)/release
 	for size in large small; do \
 	  PGQ_CHAOS_GUEST=$$size PGQ_CHAOS_SECONDS=180 $(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- chaos:: --nocapture || exit 1; \
 	done

@@ -83,7 +83,7 @@ async def fault_run(run: str, args: argparse.Namespace, folder: pathlib.Path, se
             print(f"SKIPPED {run}: {lacking}", flush=True)
             return None
         fleet = Fleet(
-            server=server, database="chaos", folder=folder / "workers", binary=args.binary, plugins=folder.parent / "plugins",
+            server=server, database="chaos", folder=folder / "workers", binary=args.binary, plugins=folder.parent / ("plugins-money" if run == "money" else "plugins"),
             cache=str(folder.parent / "code"), lease=args.lease, seed=f"{args.seed}/{run}",
         )  # fmt: skip
         fleet.seconds, fleet.stuck_runs = seconds, []
@@ -111,7 +111,7 @@ async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", help=f"of {', '.join(RUNS)}; default: all")
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/pgq-host")
-    parser.add_argument("--guest", type=pathlib.Path, default=ROOT / "target/guests/wasm32-wasip2/release/chaos.wasm")
+    parser.add_argument("--guests", type=pathlib.Path, default=ROOT / "target/guests/wasm32-wasip2/release", help="where chaos.wasm, money.wasm and teller.wasm are")
     parser.add_argument("--seconds", type=float, default=float(os.environ.get("CHAOS_SECONDS", "600")), help="seconds of faults, shared by all runs")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000)))
     parser.add_argument("--lease", type=float, default=6, help="--heartbeat-timeout of all workers")
@@ -124,8 +124,10 @@ async def main() -> int:
     names = args.runs or list(RUNS)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="pgq-chaos-"))
     folder.chmod(0o755)
-    (folder / "plugins").mkdir()
-    shutil.copy(args.guest, folder / "plugins/chaos.wasm")
+    for plugins, guests in (("plugins", ("chaos",)), ("plugins-money", ("money", "teller"))):
+        (folder / plugins).mkdir()
+        for guest in guests:
+            shutil.copy(args.guests / f"{guest}.wasm", folder / plugins)
     args.binary = args.binary.resolve()
     print(f"seed {args.seed} (CHAOS_SEED={args.seed} repeats it), lease {args.lease:g} s, {args.binary}", flush=True)
     total, table, broken, began = Figures(), [], False, time.time()

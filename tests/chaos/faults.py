@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import datetime
 import json
+import os
+import signal
 import time
 
 from fleet import LOST_CONNECTION, Fleet
@@ -121,6 +123,37 @@ async def lock(fleet: Fleet) -> None:
         fleet.wait_for(held)
         await connection.close()
         await notifier.close()
+
+
+async def end_sessions(fleet: Fleet) -> None:
+    """Some sessions of handlers are ended by the server, whatever they are doing."""
+    connection = await fleet.server.connect(fleet.database)
+    await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'teller' AND random() < 0.5")
+    await connection.close()
+
+
+async def crash(fleet: Fleet) -> None:
+    """SIGKILL of a server process: the server ends all sessions and recovers."""
+    unheard = fleet.unhears()
+    connection = await fleet.server.connect(fleet.database)
+    pid = await connection.fetchval("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1")
+    held = await fleet.held_by()
+    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(*LOST_CONNECTION):
+        await connection.close(timeout=5)
+    await (await fleet.server.connect(fleet.database)).close()
+    unheard[1] = time.time() + 0.5
+    fleet.wait_for(held)
+
+
+async def reboot(fleet: Fleet) -> None:
+    """The server is stopped without a checkpoint, and started again."""
+    held = await fleet.held_by()
+    unheard = fleet.unhears()
+    await fleet.server.stop("immediate")
+    await fleet.server.start()
+    unheard[1] = time.time() + 0.5
+    fleet.wait_for(held)
 
 
 ONE_WORKER = (kill, freeze, cut, silence, swallow)

@@ -22,6 +22,27 @@ WITH new AS (
 ) SELECT id FROM new ORDER BY id"""
 # Jobs of "sealed" have no effect but a row of "sealed_effect", which nobody serves. They are locked rather than marked.
 MIX = ("work",) * 7 + ("last", "last", "limited") + ("sealed",) * 10
+# What a producer of payments notes in its own transaction: how many moves a job makes.
+PAY = """
+WITH new AS (
+    INSERT INTO pgqueuer (priority, entrypoint, payload, status) SELECT 0, e, p, 'queued' FROM unnest($1::text[], $2::bytea[]) AS n(e, p)
+    RETURNING id, priority, entrypoint, convert_from(payload, 'UTF8')::jsonb AS payment
+), logged AS (
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint) SELECT id, 'queued', priority, entrypoint FROM new
+)
+INSERT INTO payment (job, f, t, amount, moves)
+SELECT id, (payment->>'from')::bigint, (payment->>'to')::bigint, (payment->>'amount')::bigint, CASE payment->>'ends' WHEN 'snooze' THEN 2 ELSE 1 END FROM new
+RETURNING job"""
+ACCOUNTS = 200
+BANK = f"""
+CREATE TABLE account (id bigint PRIMARY KEY, balance bigint NOT NULL);
+CREATE TABLE move (job bigint NOT NULL, f bigint NOT NULL, t bigint NOT NULL, amount bigint NOT NULL);
+CREATE INDEX ON move (job);
+CREATE TABLE payment (job bigint PRIMARY KEY, f bigint NOT NULL, t bigint NOT NULL, amount bigint NOT NULL, moves int NOT NULL);
+INSERT INTO account SELECT id, 1000 FROM generate_series(1, {ACCOUNTS}) id;
+CREATE ROLE teller LOGIN;
+GRANT SELECT, UPDATE ON account TO teller;
+GRANT SELECT, INSERT ON move TO teller;"""
 LOST_CONNECTION = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -41,6 +62,8 @@ class Fleet:
         # Times in which answers were lost, so that a claim may have been made that its worker never learned of: from, to, worker.
         self.unheard: list[list] = []
         self.stuck: list[str] = []
+        # Whether its handlers move money in the database.
+        self.money = False
         self.ids: dict[str, tuple[str, int]] = {}
         self.began = time.time()
         self._stop = asyncio.Event()
@@ -54,6 +77,8 @@ class Fleet:
         process = await asyncio.create_subprocess_exec(str(self.binary), "install", "--pg-dsn", self.server.dsn(self.database))
         if await process.wait() != 0:
             raise RuntimeError("install failed")
+        if self.money:
+            await self._open_bank()
         await self.receiver.start()
         self.workers = [Worker(self, f"host{n}", False, list(args)) for n in range(hosts)]
         self.workers += [Worker(self, f"python{n}", True, []) for n in range(pythons)]
@@ -62,6 +87,15 @@ class Fleet:
         self._tasks.append(asyncio.create_task(self._book()))
         # All of them must be ready before the first job.
         await self.until(lambda: {name for name, _ in self.ids.values()} >= {worker.name for worker in self.hosts}, 60)
+
+    async def _open_bank(self) -> None:
+        connection = await self.server.connect(self.database)
+        await connection.execute(BANK)
+        await connection.close()
+        grant = ("grant", "chaos", "--handler", "teller", "--apply", "--pg-dsn", self.server.dsn(self.database))
+        process = await asyncio.create_subprocess_exec(str(self.binary), *grant, stdout=asyncio.subprocess.DEVNULL)
+        if await process.wait() != 0:
+            raise RuntimeError("grant failed")
 
     @property
     def hosts(self) -> list[Worker]:
@@ -108,6 +142,30 @@ class Fleet:
                 finally:
                     connection.terminate()
 
+    def pay(self, backlog: int) -> None:
+        """Keep this many payments in the queue from now until `settle`."""
+        self._tasks.append(asyncio.create_task(self._pay(backlog)))
+
+    async def _pay(self, backlog: int) -> None:
+        while not self._stop.is_set():
+            with contextlib.suppress(*LOST_CONNECTION, RuntimeError):
+                connection = await self.server.connect(self.database)
+                try:
+                    while not self._stop.is_set():
+                        waiting = await connection.fetchval("SELECT count(*) FROM pgqueuer WHERE status = 'queued'", timeout=5)
+                        new = [self._payment() for _ in range(max(0, backlog - waiting))]
+                        rows = await connection.fetch(PAY, [entrypoint for entrypoint, _ in new], [payload for _, payload in new], timeout=5)
+                        self.enqueued.update(row["job"] for row in rows)
+                        await asyncio.sleep(0.1)
+                finally:
+                    connection.terminate()
+
+    def _payment(self) -> tuple[str, bytes]:
+        debtor, creditor = self._jobs.sample(range(1, ACCOUNTS + 1), 2)
+        ends = self._jobs.choices(("complete", "snooze", "retry", "trap"), (80, 8, 8, 4))[0]
+        payment = {"from": debtor, "to": creditor, "amount": self._jobs.randint(1, 50), "ends": ends}
+        return self._jobs.choice(("pay", "pay_and_tell")), json.dumps(payment).encode()
+
     async def enqueue(self, entrypoints: list[str], connection=None, ms: int | None = None) -> list[int]:
         own = connection or await self.server.connect(self.database)
         payloads = [json.dumps({"ms": self._ms(entrypoint) if ms is None else ms}).encode() for entrypoint in entrypoints]
@@ -148,7 +206,9 @@ class Fleet:
                 for worker in self.workers:
                     if not worker.runs:
                         await worker.restart()
-                left = await connection.fetchval("SELECT count(*) FROM pgqueuer WHERE status IN ('queued', 'picked') AND entrypoint <> 'sealed_effect' AND execute_after <= now() AND NOT id = ANY($1)", list(self.killers))
+                # The bank's books balance only when all payments are made, so those that are due later count as well.
+                due = "" if self.money else "AND execute_after <= now()"
+                left = await connection.fetchval(f"SELECT count(*) FROM pgqueuer WHERE status IN ('queued', 'picked') AND entrypoint <> 'sealed_effect' {due} AND NOT id = ANY($1)", list(self.killers))
                 if left == 0:
                     return True
                 await asyncio.sleep(0.2)

@@ -50,12 +50,13 @@ async def judge(fleet: Fleet) -> Figures:
     rows = {row["id"]: row for row in await connection.fetch("SELECT id, status::text, execute_after <= now() AS due FROM pgqueuer WHERE entrypoint <> 'sealed_effect'")}
     effects = collections.Counter(int(row["payload"]) for row in await connection.fetch("SELECT payload FROM pgqueuer WHERE entrypoint = 'sealed_effect'"))
     sealed = {row["job_id"] for row in await connection.fetch("SELECT DISTINCT job_id FROM pgqueuer_log WHERE entrypoint = 'sealed'")}
+    paid = await settled_payments(connection) if fleet.money else {}
     await connection.close()
     history: dict[int, list] = {}
     for row in log:
         history.setdefault(row["job_id"], []).append(row)
     begun, ended = fleet.begun(), {effect.job for effect in fleet.receiver.effects if effect.what == "end"}
-    ended |= set(effects)
+    ended |= set(effects) | set(paid)
     figures = Figures(jobs=len(fleet.enqueued | set(history)), stuck=fleet.stuck)
     for job in sorted(fleet.enqueued | set(history)):
         states = history.get(job, [])
@@ -69,6 +70,9 @@ async def judge(fleet: Fleet) -> Figures:
         # What its outcome wrote is there exactly as often as the outcome.
         if job in sealed and effects[job] != over.count("successful"):
             figures.effects.append((job, effects[job], over))
+        # A job of the bank that succeeded moved its money as often as its payment says, and one that did not succeed never did.
+        if fleet.money and paid.get(job) is not ("successful" in over):
+            figures.effects.append((job, "moves", over))
         # Enqueued while the clock was ahead, it is due when the clock reaches that time again.
         if job in rows and rows[job]["status"] in ("queued", "picked") and rows[job]["due"] and job not in fleet.killers:
             figures.undone.append(job)
@@ -89,6 +93,21 @@ async def judge(fleet: Fleet) -> Figures:
         ]
     recovery(fleet, history, begun, figures)
     return figures
+
+
+async def settled_payments(connection) -> dict[int, bool]:
+    """Each payment, and whether its moves are what was paid. Raises if money was made or lost."""
+    wrong = await connection.fetch(
+        "SELECT id, balance FROM account WHERE balance <> 1000 + (SELECT coalesce(sum(amount * moves), 0) FROM payment WHERE t = id)"
+        " - (SELECT coalesce(sum(amount * moves), 0) FROM payment WHERE f = id)"
+    )
+    if wrong:
+        raise RuntimeError(f"balances that the payments do not explain: {wrong}")
+    stray = await connection.fetchval("SELECT count(*) FROM move m WHERE NOT EXISTS (SELECT FROM payment p WHERE (p.job, p.f, p.t, p.amount) = (m.job, m.f, m.t, m.amount))")
+    if stray:
+        raise RuntimeError(f"{stray} moves that nobody asked for")
+    rows = await connection.fetch("SELECT p.job, p.moves = count(m.job) AS exact FROM payment p LEFT JOIN move m ON m.job = p.job GROUP BY p.job, p.moves")
+    return {row["job"]: row["exact"] for row in rows}
 
 
 def follows(states: list[str]) -> bool:

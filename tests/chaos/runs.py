@@ -160,6 +160,14 @@ async def disk_full(fleet: Fleet, end: float) -> None:
         fleet.wait_for(held)
 
 
+async def money(fleet: Fleet, end: float) -> None:
+    """Handlers move money in the database, while hosts, their sessions and the server are killed."""
+    fleet.money = True
+    await fleet.start(2, args=("--max-concurrent-tasks", "20", "--sql-sessions", "10"))
+    fleet.pay(500)
+    await one_after_the_other(fleet, end, (faults.kill, faults.freeze, faults.cut, faults.end_sessions, faults.end_sessions, faults.crash, faults.reboot), pause=4)
+
+
 RUNS: dict[str, Callable[[Fleet, float], Awaitable[None]]] = {
     "kill": repeated(faults.kill),
     "freeze": repeated(faults.freeze),
@@ -170,6 +178,7 @@ RUNS: dict[str, Callable[[Fleet, float], Awaitable[None]]] = {
     "crash-loop": crash_loop,
     "killed-at-claim": killed_at_claim,
     "killers": killers,
+    "money": money,
     "stopped": stopped,
     "clock": clock,
     "disk-full": disk_full,

@@ -25,6 +25,17 @@ claim = "locked"
 HOST = "{name}"
 RECEIVER = "127.0.0.1:{port}"
 """
+# Handlers in the database, one with another way out and one without.
+MONEY = """[plugins.money.sql]
+role = "teller"
+[plugins.teller]
+http = ["http://127.0.0.1:{port}"]
+[plugins.teller.sql]
+role = "teller"
+[plugins.teller.env]
+HOST = "{name}"
+RECEIVER = "127.0.0.1:{port}"
+"""
 
 
 class Worker:
@@ -52,7 +63,7 @@ class Worker:
             command += ["--dequeue-timeout", "1", "--restart-on-failure", "--restart-delay", "1"]
         else:
             config = self.fleet.folder / f"{self.name}.toml"
-            config.write_text(CONFIG.format(name=self.name, port=receiver), encoding="utf-8")
+            config.write_text((MONEY if self.fleet.money else CONFIG).format(name=self.name, port=receiver), encoding="utf-8")
             command = [self.fleet.binary, "run", "--plugins", self.fleet.plugins, "--config", config, "--heartbeat-timeout", lease]
             command += ["--drain-timeout", str(DRAIN), "--dequeue-timeout", "5", *self.args]
         self.process = await asyncio.create_subprocess_exec(
