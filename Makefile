@@ -19,7 +19,7 @@ LINT = $(CARGO) clippy --locked --all-targets $(1) -- -D warnings
 DOC = $(CARGO) doc --no-deps
 endif
 
-.PHONY: help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean
+.PHONY: help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -79,6 +79,11 @@ bench: host wasm-target python $(TARGET)/peers-node/.installed ## pgq-host besid
 	cd benchmarks/peers-rust && $(CARGO) build --locked --release --target-dir ../../$(TARGET)/peers-rust
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
 	$(VENV)/bin/python benchmarks/drain.py $(BENCH)
+
+bench-sql: host wasm-target python ## A handler that reads a row and writes it, beside PgQueuer and River
+	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests -p money
+	cd benchmarks/peers-rust && $(CARGO) build --locked --release --target-dir ../../$(TARGET)/peers-rust
+	$(VENV)/bin/python benchmarks/sql.py $(BENCH)
 
 bench-micro: wasm-target postgres ## What a job costs, piece by piece: instance, call, claim, completion
 	$(CARGO) bench --locked -p pgq-host-tests --target-dir $(TARGET) --bench micro

@@ -1,13 +1,17 @@
 //! River's side of drain.py, its client in Rust: one native worker that does nothing.
 //!
+//! With PGQ_BENCH_SQL, it reads a row and writes it, in a transaction.
+//!
 //! `install` runs its migrations, `enqueue N` inserts N jobs by its own bulk insert, `drain` ends when the queue is empty, `serve` at SIGTERM.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use pgq_host_benchmarks_peers::{Error, Payload, called, drained, report, terminated};
 use riverqueue::migrate::PostgresMigrator;
 use riverqueue::{BoxError, Client, Job, JobArgs, QueueConfig, WorkContext, WorkOutcome, Workers};
 use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
 #[derive(Clone, Debug, Deserialize, JobArgs, Serialize)]
@@ -19,8 +23,18 @@ struct Hello {
 
 async fn hello(_context: WorkContext, job: Job<Hello>) -> Result<WorkOutcome, BoxError> {
     called(&job.args.payload);
+    if let Some(pool) = ACCOUNTS.get() {
+        let mut transaction = pool.begin().await?;
+        let account = job.row.id % 1000 + 1;
+        sqlx::query_scalar::<_, i64>("SELECT balance FROM account WHERE id = $1").bind(account).fetch_one(&mut *transaction).await?;
+        sqlx::query("UPDATE account SET balance = balance + 1 WHERE id = $1").bind(account).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+    }
     Ok(WorkOutcome::Complete)
 }
+
+/// Ten connections for the handlers, as pgq-host has.
+static ACCOUNTS: OnceLock<PgPool> = OnceLock::new();
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -30,6 +44,10 @@ async fn main() -> Result<(), Error> {
     if mode == "install" {
         PostgresMigrator::new(pool).migrate_up().await?;
         return Ok(());
+    }
+    if std::env::var_os("PGQ_BENCH_SQL").is_some() {
+        let accounts = PgPoolOptions::new().max_connections(10).connect(&std::env::var("PGDSN")?).await?;
+        ACCOUNTS.set(accounts).expect("set once");
     }
     let mut workers = Workers::new();
     workers.add_fn(hello)?;
