@@ -602,6 +602,63 @@ async fn what_takes_for_ever_ends_with_its_run_and_keeps_no_neighbour() {
 }
 
 #[tokio::test]
+async fn another_database_is_committed_before_the_outcome_and_its_sessions_end_with_their_runs() {
+    let (world, other) = (World::new().await, Database::empty().await);
+    other.execute("CREATE TABLE goods (id bigint PRIMARY KEY)").await;
+    other.execute(&format!("GRANT SELECT, INSERT ON goods TO {}", world.role)).await;
+    let place = |role: &str| {
+        let dsn = other.dsn();
+        let (_, place) = dsn.rsplit_once('@').unwrap();
+        format!("postgresql://{role}@{place}")
+    };
+    let configure = |dsn: &str| {
+        let password = world.password.to_str().unwrap();
+        let text = format!(
+            "[plugins.sql]\nenqueue = [\"follow\"]\n[plugins.sql.sql]\ndsn = {dsn:?}\npassword = {{ file = {password:?} }}\n"
+        );
+        std::fs::write(world.plugins.config(), text).unwrap();
+    };
+    configure(&place(&world.role));
+    let host = Host::start(&world.database, &world.plugins, &[]).await;
+    let goods = async || other.count("SELECT count(*) FROM goods").await;
+    let insert = |id: i64| json!({"execute": ["INSERT INTO goods VALUES ($1)", [id]]});
+    let answers = world
+        .run(json!([insert(1), {"query": ["SELECT current_database()::text"]}, {"follow": ["follow", null]}]))
+        .await;
+    assert!(answers[1].to_string().contains(other.dsn().rsplit('/').next().unwrap()), "{answers:?}");
+    assert_eq!(goods().await, 1);
+    // The outcome is recorded with all that belongs to it, in the queue's own database.
+    assert_eq!(
+        world
+            .database
+            .count("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'follow' AND status = 'queued'")
+            .await,
+        1
+    );
+    for end in ["retry", "reject", "trap"] {
+        world.fail("once", json!([insert(2), {"end": end}])).await;
+    }
+    let refused = world.fail("once", json!([insert(1)])).await;
+    assert!(refused.to_string().contains("goods_pkey") || refused.to_string().contains("23505"), "{refused}");
+    assert_eq!(goods().await, 1, "what did not end well is rolled back");
+    // No request to cancel stops this one: another session of the role ends it.
+    let stubborn = "DO $$ BEGIN PERFORM set_config('statement_timeout', '0', false); LOOP BEGIN PERFORM pg_sleep(600); \
+        EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$";
+    world.fail("brief", json!([insert(3), {"query": [stubborn]}])).await;
+    eventually("its session is gone", async || world.sessions_at_work().await == 0).await;
+    assert_eq!(goods().await, 1);
+    host.kill().await;
+    // A role that reaches past its database is refused there as well.
+    other.execute(&format!("GRANT pg_read_server_files TO {}", world.role)).await;
+    configure(&place(&world.role));
+    let host = Host::start(&world.database, &world.plugins, &[]).await;
+    let refused = world.fail("once", json!([{"query": ["SELECT 1"]}])).await;
+    assert!(refused.to_string().contains("cannot be that of handlers"), "{refused}");
+    other.execute(&format!("REVOKE pg_read_server_files FROM {}", world.role)).await;
+    host.kill().await;
+}
+
+#[tokio::test]
 async fn results_statements_and_noise_have_an_end() {
     let world = World::new().await;
     let host = world.host().await;

@@ -10,6 +10,9 @@ use super::secret::Secret;
 pub struct SqlGrant {
     /// A role that may log in, and that is not the host's.
     pub role: String,
+    /// The DSN of another database, without a password. `None`: the database of the queue, where what
+    /// a run writes is committed with its outcome.
+    pub elsewhere: Option<String>,
     /// `None` where the server asks for none.
     pub password: Option<Secret>,
     /// The most statements of one run.
@@ -27,6 +30,7 @@ impl SqlGrant {
     pub fn new(role: impl Into<String>) -> SqlGrant {
         SqlGrant {
             role: role.into(),
+            elsewhere: None,
             password: None,
             statements: 10_000,
             rows: 1_000_000,
@@ -42,6 +46,9 @@ impl SqlGrant {
 
 impl fmt::Display for SqlGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.role)
+        match &self.elsewhere {
+            None => f.write_str(&self.role),
+            Some(dsn) => write!(f, "{dsn}, which is committed before the outcome and not with it"),
+        }
     }
 }

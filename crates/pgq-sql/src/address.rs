@@ -1,7 +1,7 @@
-//! Where the database is: where the host itself reaches it.
+//! Where the database is: where the host itself reaches it, or another that is named in a grant.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio_postgres::{CancelToken, Client, Config, Connection};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_rustls::rustls::ClientConfig;
 
+use super::elsewhere::Elsewhere;
 use super::failure::{connection_lost, database};
 use super::metered::{Meter, Metered};
 use super::stream::Stream;
@@ -51,11 +52,47 @@ impl Address {
         authorities: Option<&Arc<ClientConfig>>,
         meter: &Arc<Meter>,
     ) -> Result<(Client, Wire, Way), SqlError> {
+        let options = self.source.read_again().await.map_err(|error| connection_lost(&error))?;
+        // Not checked, encryption would be worth nothing; checked, it would fail where the host's does not.
+        let is_encrypted = !matches!(options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer);
+        let target = Target {
+            place: Place::of(&options),
+            database: options.get_database().unwrap_or(options.get_username()).to_owned(),
+            is_encrypted,
+        };
+        target.connect(grant, authorities, meter).await
+    }
+}
+
+/// Log in there, as the role that is named with it.
+pub(super) async fn connect_elsewhere(
+    elsewhere: Elsewhere,
+    grant: &SqlGrant,
+    authorities: Option<&Arc<ClientConfig>>,
+    meter: &Arc<Meter>,
+) -> Result<(Client, Wire, Way), SqlError> {
+    let place = Place::at(None, &elsewhere.host, elsewhere.port);
+    let target = Target { place, database: elsewhere.database, is_encrypted: elsewhere.is_encrypted };
+    target.connect(grant, authorities, meter).await
+}
+
+struct Target {
+    place: Place,
+    database: String,
+    is_encrypted: bool,
+}
+
+impl Target {
+    async fn connect(
+        self,
+        grant: &SqlGrant,
+        authorities: Option<&Arc<ClientConfig>>,
+        meter: &Arc<Meter>,
+    ) -> Result<(Client, Wire, Way), SqlError> {
         let connecting = async {
-            let options = self.source.read_again().await.map_err(|error| connection_lost(&error))?;
-            let way = Way { place: Place::of(&options), tls: tls::connect(authorities) };
+            let config = self.config(grant);
+            let way = Way { place: self.place, tls: tls::connect(authorities) };
             let stream = way.place.open().await.map_err(|error| connection_lost(&error))?;
-            let config = config(&options, grant);
             let connector = way.connector().map_err(|error| connection_lost(&error))?;
             let connected = config.connect_raw(Metered::new(stream, Arc::clone(meter)), connector).await;
             let (client, wire) = connected.map_err(|error| database(&error))?;
@@ -64,24 +101,18 @@ impl Address {
         let late = || connection_lost(&format!("no connection within {TIMEOUT:?}"));
         tokio::time::timeout(TIMEOUT, connecting).await.unwrap_or_else(|_| Err(late()))
     }
-}
 
-fn config(options: &PgConnectOptions, grant: &SqlGrant) -> Config {
-    let mut config = Config::new();
-    config.user(&grant.role).application_name("pgq-host handler");
-    config.dbname(options.get_database().unwrap_or(options.get_username()));
-    if let Some(password) = grant.password() {
-        config.password(password);
+    fn config(&self, grant: &SqlGrant) -> Config {
+        let mut config = Config::new();
+        config.user(&grant.role).application_name("pgq-host handler").dbname(&self.database);
+        if let Some(password) = grant.password() {
+            config.password(password);
+        }
+        // There is none over a socket.
+        let is_encrypted = self.is_encrypted && matches!(self.place, Place::Tcp(..));
+        config.ssl_mode(if is_encrypted { SslMode::Require } else { SslMode::Disable });
+        config
     }
-    config.ssl_mode(match options.get_ssl_mode() {
-        // Not checked, it would be worth nothing; checked, it would fail where the host's does not.
-        PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer => SslMode::Disable,
-        PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull => SslMode::Require,
-    });
-    if options.get_socket().is_some() || options.get_host().starts_with('/') {
-        config.ssl_mode(SslMode::Disable);
-    }
-    config
 }
 
 /// How a session was reached, to cancel its statement by the same way.
@@ -116,8 +147,11 @@ enum Place {
 
 impl Place {
     fn of(options: &PgConnectOptions) -> Place {
-        let (host, port) = (options.get_host(), options.get_port());
-        match options.get_socket() {
+        Place::at(options.get_socket().map(PathBuf::as_path), options.get_host(), options.get_port())
+    }
+
+    fn at(socket: Option<&Path>, host: &str, port: u16) -> Place {
+        match socket {
             Some(folder) => Place::Unix(folder.join(format!(".s.PGSQL.{port}"))),
             None if host.starts_with('/') => Place::Unix(PathBuf::from(host).join(format!(".s.PGSQL.{port}"))),
             None => Place::Tcp(host.to_owned(), port),

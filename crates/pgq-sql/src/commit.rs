@@ -30,7 +30,8 @@ pub(super) struct Commit<'a> {
     pub(super) sessions: &'a Sessions,
     pub(super) record: &'a Record,
     pub(super) run: HandlerRun,
-    pub(super) schema: &'a str,
+    /// `None` in another database, which knows nothing of outcomes.
+    pub(super) schema: Option<&'a str>,
     pub(super) deadline: Instant,
 }
 
@@ -52,7 +53,8 @@ pub(super) async fn commit(mut work: Work<'_>, wanted: Commit<'_>) -> (Ended, bo
         }
         Err(_) => return (Ended::Refused(late("its deferred triggers took too long")), false),
     }
-    let call = wanted.sessions.queue().handler_call(wanted.record, wanted.run, wanted.schema);
+    let Some(schema) = wanted.schema else { return commit_apart(work.transaction).await };
+    let call = wanted.sessions.queue().handler_call(wanted.record, wanted.run, schema);
     let (text, arguments) = arguments::of(&call);
     let recorded = match tokio::time::timeout(ANSWER, work.transaction.query_typed(&text, &arguments)).await {
         Ok(Ok(rows)) => rows,
@@ -78,6 +80,20 @@ pub(super) async fn commit(mut work: Work<'_>, wanted: Commit<'_>) -> (Ended, bo
             };
             (ended, false)
         }
+    }
+}
+
+/// If the answer is lost, so is the run: it happens again, as at any other place where a host can die
+/// between this commit and the outcome.
+async fn commit_apart(transaction: Transaction<'_>) -> (Ended, bool) {
+    match tokio::time::timeout(ANSWER, transaction.commit()).await {
+        Ok(Ok(())) => (Ended::Apart, true),
+        Ok(Err(error)) => {
+            let error = database(&error);
+            let is_over = error.kind == ErrorKind::Database;
+            (Ended::Refused(error), is_over)
+        }
+        Err(_) => (Ended::Refused(late("the commit was not answered in time")), false),
     }
 }
 

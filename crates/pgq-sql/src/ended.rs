@@ -7,6 +7,8 @@ use pgq_engine::sql::SqlError;
 pub enum Ended {
     /// What the run wrote and its outcome are there.
     Committed,
+    /// What the run wrote is there, in another database. Its outcome is still to be recorded.
+    Apart,
     /// The job is not this worker's any more. Nothing is there.
     NotOurs,
     /// Nothing is there, for this reason.
@@ -19,6 +21,7 @@ impl Ended {
     pub(super) fn label(&self) -> &'static str {
         match self {
             Ended::Committed => "committed",
+            Ended::Apart => "apart",
             Ended::NotOurs => "not_ours",
             Ended::Refused(_) => "refused",
             Ended::Unknown => "unknown",

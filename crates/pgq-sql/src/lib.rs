@@ -10,6 +10,7 @@ mod arguments;
 mod commit;
 mod cursor;
 mod decode;
+mod elsewhere;
 mod encode;
 mod ended;
 mod failure;
@@ -27,6 +28,7 @@ mod transaction;
 mod work;
 
 pub use address::Address;
+pub use elsewhere::Elsewhere;
 pub use ended::Ended;
 pub use run::RunSql;
 pub use sessions::{DEFAULT_SESSIONS, Sessions};

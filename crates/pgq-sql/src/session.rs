@@ -22,8 +22,8 @@ pub(super) struct Session {
     pub(super) way: Way,
     pub(super) meter: Arc<Meter>,
     pub(super) grant: SqlGrant,
-    /// The schema of the queue.
-    pub(super) schema: String,
+    /// The schema of the queue. `None` in another database.
+    pub(super) schema: Option<String>,
     /// The driver has prepared statements of its own here, which would be discarded with the rest.
     pub(super) is_marked: bool,
     opened: Instant,
@@ -36,7 +36,7 @@ impl Session {
         (client, mut wire, way): (Client, Wire, Way),
         meter: Arc<Meter>,
         grant: SqlGrant,
-        schema: String,
+        schema: Option<String>,
         control: &Handle,
     ) -> Session {
         // What the server tells without being asked (RAISE NOTICE in a loop) goes nowhere.
@@ -50,7 +50,8 @@ impl Session {
 
     /// Whether it can serve a run of this grant.
     pub(super) fn fits(&self, grant: &SqlGrant) -> bool {
-        self.grant.role == grant.role && self.grant.password == grant.password
+        let same = |grant: &SqlGrant| (grant.role.clone(), grant.password.clone(), grant.elsewhere.clone());
+        same(&self.grant) == same(grant)
     }
 
     pub(super) fn is_good(&self) -> bool {

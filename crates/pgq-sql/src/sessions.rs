@@ -8,8 +8,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_rustls::rustls::ClientConfig;
 
-use super::address::Address;
-use super::failure::connection_lost;
+use super::address::{self, Address};
+use super::elsewhere::Elsewhere;
+use super::failure::{connection_lost, database};
 use super::metered::Meter;
 use super::session::Session;
 use pgq_engine::SqlGrant;
@@ -24,6 +25,16 @@ const IDLE: Duration = Duration::from_secs(30);
 /// How often, and how long apart, a session that goes on is ended.
 const ENDS: u32 = 30;
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Whether the role of this session can do more than its database lets it, in a session whose
+/// `search_path` may be anything.
+const REACHES_PAST: &str = "SELECT rolsuper OR rolcreaterole OR pg_catalog.pg_has_role(rolname, 'pg_execute_server_program', 'MEMBER') \
+    OR pg_catalog.pg_has_role(rolname, 'pg_read_server_files', 'MEMBER') OR pg_catalog.pg_has_role(rolname, 'pg_write_server_files', 'MEMBER') \
+    FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) SESSION_USER";
+
+/// No row: it is gone.
+const END_OWN: &str = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
+    WHERE pid OPERATOR(pg_catalog.=) $1 AND usename OPERATOR(pg_catalog.=) SESSION_USER";
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -88,6 +99,9 @@ impl Sessions {
     }
 
     async fn open(&self, grant: &SqlGrant, authorities: Option<&Arc<ClientConfig>>) -> Result<Session, SqlError> {
+        if let Some(dsn) = &grant.elsewhere {
+            return self.open_elsewhere(dsn, grant, authorities).await;
+        }
         let Some(address) = &self.0.address else {
             return Err(refused(
                 "the host reaches the database through a pooler in transaction mode, and a run needs a session of its \
@@ -112,8 +126,32 @@ impl Sessions {
         }
         let meter = Meter::new();
         let connected = address.connect(grant, authorities, &meter).await?;
-        let schema = role.schema.unwrap_or_default();
-        Ok(Session::new(connected, meter, grant.clone(), schema, &self.0.control))
+        Ok(Session::new(connected, meter, grant.clone(), role.schema.or_else(|| Some(String::new())), &self.0.control))
+    }
+
+    /// A role that can reach past its database is refused, though only after it has logged in.
+    async fn open_elsewhere(
+        &self,
+        dsn: &str,
+        grant: &SqlGrant,
+        authorities: Option<&Arc<ClientConfig>>,
+    ) -> Result<Session, SqlError> {
+        let elsewhere = Elsewhere::read(dsn).map_err(refused)?;
+        let meter = Meter::new();
+        let connected = address::connect_elsewhere(elsewhere, grant, authorities, &meter).await?;
+        let session = Session::new(connected, meter, grant.clone(), None, &self.0.control);
+        let asked = tokio::time::timeout(PAUSE * ENDS, session.client.query_one(REACHES_PAST, &[])).await;
+        let row = asked.map_err(|_| connection_lost(&"no answer in time"))?.map_err(|error| database(&error))?;
+        if row.get(0) {
+            let why = format!(
+                "the role {:?} of {dsn} cannot be that of handlers: it is a superuser, may create roles, or may reach files or \
+                 programs of the server",
+                grant.role
+            );
+            tracing::warn!(role = grant.role, "{why}");
+            return Err(refused(why));
+        }
+        Ok(session)
     }
 
     /// Take a session back whose transaction is over.
@@ -139,7 +177,10 @@ impl Sessions {
 
     /// End a session that may still be at work, and that nobody waits for: ask it first, then have
     /// the server do it. Its place is free when it is gone.
-    pub(super) async fn end(&self, session: Session, pid: i32) {
+    pub(super) async fn end(&self, session: Session, pid: i32, authorities: Option<&Arc<ClientConfig>>) {
+        if let Some(dsn) = &session.grant.elsewhere {
+            return self.end_elsewhere(&session, dsn, pid, authorities).await;
+        }
         let (token, role) = (session.client.cancel_token(), session.grant.role.clone());
         session.way.cancel(&token).await;
         for turn in 0..ENDS {
@@ -155,6 +196,39 @@ impl Sessions {
             self.0.queue.access().pause(PAUSE).await;
         }
         tracing::error!(role, pid, "a session of a handler goes on after its run; end it with pg_terminate_backend");
+    }
+
+    /// The host has no session of its own there. A role may end its own sessions, so another one of
+    /// it does.
+    async fn end_elsewhere(&self, session: &Session, dsn: &str, pid: i32, authorities: Option<&Arc<ClientConfig>>) {
+        let (token, role) = (session.client.cancel_token(), &session.grant.role);
+        session.way.cancel(&token).await;
+        for _ in 0..ENDS {
+            let ending = async {
+                let other = self.open_elsewhere(dsn, &session.grant, authorities).await?;
+                other.client.query(END_OWN, &[&pid]).await.map_err(|error| database(&error))
+            };
+            match tokio::time::timeout(PAUSE * ENDS, ending).await {
+                Ok(Ok(ended)) if ended.is_empty() => return,
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(
+                        role,
+                        pid,
+                        error = error.message,
+                        "cannot end a session of a handler in another database"
+                    );
+                    session.way.cancel(&token).await;
+                }
+                Err(_) => session.way.cancel(&token).await,
+            }
+            self.0.queue.access().pause(PAUSE).await;
+        }
+        tracing::error!(
+            role,
+            pid,
+            "a session of a handler in another database goes on after its run; end it with pg_terminate_backend"
+        );
     }
 
     /// What became of a commit whose answer was lost.

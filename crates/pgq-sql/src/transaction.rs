@@ -50,9 +50,14 @@ pub(super) async fn serve(
         Err(error) => return fail(&mut messages, &abandoned, error).await,
     };
     let work = Work::new(transaction, Arc::clone(&session.meter), &spec);
-    let (is_over, is_marked) = transact(work, &sessions, &session.schema, run, &spec, &mut messages, &abandoned).await;
+    let (is_over, is_marked) =
+        transact(work, &sessions, session.schema.as_deref(), run, &spec, &mut messages, &abandoned).await;
     session.is_marked |= is_marked;
-    if is_over { sessions.give_back(session).await } else { sessions.end(session, run.pid).await }
+    if is_over {
+        sessions.give_back(session).await
+    } else {
+        sessions.end(session, run.pid, spec.authorities.as_ref()).await
+    }
 }
 
 /// There is no session: say so to all that comes.
@@ -93,7 +98,7 @@ async fn begin<'c>(client: &'c mut Client, spec: &RunSpec) -> Result<(Transactio
 async fn transact(
     mut work: Work<'_>,
     sessions: &Sessions,
-    schema: &str,
+    schema: Option<&str>,
     run: HandlerRun,
     spec: &RunSpec,
     messages: &mut mpsc::UnboundedReceiver<Message>,

@@ -68,7 +68,11 @@ impl DoctorArgs {
                 let files = workbench.folder(folder.clone()).await.map_err(|error| format!("{error:#}"));
                 let sections = config.grants.keys().cloned().collect();
                 let role = |(plugin, grants): (&String, &pgq_engine::Grants)| {
-                    grants.sql.as_ref().map(|sql| (plugin.clone(), sql.role.clone()))
+                    grants
+                        .sql
+                        .as_ref()
+                        .filter(|sql| sql.elsewhere.is_none())
+                        .map(|sql| (plugin.clone(), sql.role.clone()))
                 };
                 let roles = config.grants.iter().filter_map(role).collect();
                 Some(PluginsFolder { folder, files, sections, roles })

@@ -1,15 +1,18 @@
-//! `[plugins.NAME.sql]`: the role as which a plugin may use the database.
+//! `[plugins.NAME.sql]`: the role as which a plugin may use the database, or another one.
 
 use serde::Deserialize;
 
 use super::units::parse_bytes;
 use super::value::SecretSection;
 use pgq_engine::SqlGrant;
+use pgq_sql::Elsewhere;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct SqlSection {
-    role: String,
+    role: Option<String>,
+    /// Of another database, with the role in it.
+    dsn: Option<String>,
     password: Option<SecretSection>,
     statements: Option<u64>,
     rows: Option<u64>,
@@ -19,10 +22,21 @@ pub(super) struct SqlSection {
 
 impl SqlSection {
     pub(super) fn grant(self) -> Result<SqlGrant, String> {
-        let mut grant = SqlGrant::new(&*self.role);
-        if self.role.is_empty() || self.role.len() > 63 || self.role.contains('\0') {
-            return Err(format!("role is {:?}; name a role of 1 to 63 bytes that may log in", self.role));
+        let (role, elsewhere) = match (self.role, self.dsn) {
+            (Some(role), None) => (role, None),
+            (None, Some(dsn)) => (Elsewhere::read(&dsn).map_err(|mistake| format!("dsn: {mistake}"))?.role, Some(dsn)),
+            (None, None) => {
+                return Err("there is no role; name one that may log in, or the dsn of another database".into());
+            }
+            (Some(_), Some(_)) => {
+                return Err("there are a role and a dsn; leave out the role, which the dsn names, or the dsn to use the queue's \
+                            database".into());
+            }
+        };
+        if role.is_empty() || role.len() > 63 || role.contains('\0') {
+            return Err(format!("role is {role:?}; name a role of 1 to 63 bytes that may log in"));
         }
+        let mut grant = SqlGrant { elsewhere, ..SqlGrant::new(role) };
         if let Some(SecretSection { source, origins }) = self.password {
             if origins.is_some() {
                 return Err("the password goes to the database and has no origins; leave them out".into());
@@ -62,13 +76,17 @@ mod tests {
             read("role = \"orders\"\nstatements = 5\nbytes = \"1MiB\"\nlock-timeout = \"3s\"").expect("a grant");
         assert_eq!((&*grant.role, grant.statements, grant.rows), ("orders", 5, SqlGrant::new("x").rows));
         assert_eq!((grant.bytes, grant.lock_timeout), (1 << 20, Duration::from_secs(3)));
+        let grant = read("dsn = \"postgresql://stock@localhost/goods\"").expect("a grant");
+        assert_eq!((&*grant.role, grant.elsewhere.is_some()), ("stock", true));
         for (text, part) in [
             ("", "role"),
             ("role = \"\"", "63 bytes"),
             ("role = \"r\"\nrows = 0", "rows is 0"),
             ("role = \"r\"\npassword = \"plain\"", "secret"),
             ("role = \"r\"\nlock-timeout = \"soon\"", "soon"),
-            ("role = \"r\"\ndsn = \"x\"", "dsn"),
+            ("role = \"r\"\ndsn = \"postgresql://r@localhost/d\"", "leave out the role"),
+            ("dsn = \"postgresql://r:s3cret@localhost/d\"", "password"),
+            ("dsn = \"postgresql://r@warehouse/d\"", "sslmode"),
         ] {
             let mistake = read(text).expect_err(text);
             assert!(mistake.contains(part), "{text}: {mistake}");

@@ -16,7 +16,7 @@ const CLEAR_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) enum Committing {
     /// Nothing: the outcome is recorded, or is not ours to record.
     Done,
-    /// The run has written nothing: the outcome is to be recorded like any other.
+    /// The run has written nothing to the queue's database: the outcome is to be recorded like any other.
     Nothing,
     /// Nothing is there of the run. This is its outcome.
     Refused(Verdict),
@@ -27,7 +27,8 @@ impl Shared {
     pub(super) async fn commit(&self, sql: &RunSql, record: &Record, served: &Served) -> Committing {
         let (claim, entrypoint) = (record.claim, &*served.entrypoint);
         match sql.commit(record.clone()).await {
-            None => return Committing::Nothing,
+            // What is in another database is committed, and the outcome is not.
+            None | Some(Ended::Apart) => return Committing::Nothing,
             Some(Ended::Committed) => {
                 self.queue.recorded_by_handler();
                 if record.suspect {
