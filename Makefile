@@ -3,7 +3,7 @@
 TARGET ?= target
 CARGO ?= cargo
 WASM_TARGET := wasm32-wasip2
-PLUGINS := hello thumbnail report webhook
+PLUGINS := hello thumbnail report stock webhook
 DIST := plugins-example/dist
 VENV := .venv
 
@@ -34,7 +34,7 @@ plugins: wasm-target
 	mkdir -p $(DIST)
 	cd $(TARGET)/plugins/$(WASM_TARGET)/release && cp $(addsuffix .wasm,$(PLUGINS)) $(CURDIR)/$(DIST)/
 
-demo: build ## A private PostgreSQL, four example plugins, 1,204 jobs (300 good ones and a broken one of each); DEMO=keep leaves it running
+demo: build ## A private PostgreSQL, five example plugins, 1,535 jobs (300 good ones and a broken one of each); DEMO=keep leaves it running
 	$(CARGO) build --locked --release -p pgq-host --target-dir $(TARGET) --example demo
 	$(TARGET)/release/examples/demo --host $(TARGET)/release/pgq-host --plugins $(DIST)
 

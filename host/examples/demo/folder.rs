@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use crate::stock::ROLE;
+
 const FOLDER: &str = ".pgq-host/demo";
 
 pub(crate) struct Folder {
@@ -38,11 +40,16 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The one grant that the demo needs: the webhook plugin may send requests to our receiver, and
-    /// to no other address.
-    pub(crate) fn write_config(&self, origin: &str) -> anyhow::Result<()> {
+    /// The grants that the demo needs: the webhook plugin may send requests to our receiver, and to no
+    /// other address; the stock plugin may use the database as a role that sees one table.
+    pub(crate) fn write_config(&self, origin: &str, password: &str) -> anyhow::Result<()> {
+        let secret = std::path::absolute(self.path.join("stock-password"))?;
+        fs::write(&secret, password).with_context(|| format!("cannot write {}", secret.display()))?;
         let text = format!(
-            "# What the demo grants. Without it the webhook plugin has no network at all.\n[plugins.webhook]\nhttp = [\"{origin}\"]\n"
+            "# What the demo grants. Without it the webhook plugin has no network at all, and the stock plugin no database.\n\
+             [plugins.webhook]\nhttp = [\"{origin}\"]\n\
+             [plugins.stock]\nenqueue = [\"reorder\"]\n\
+             [plugins.stock.sql]\nrole = \"{ROLE}\"\npassword = {{ file = {secret:?} }}\n"
         );
         fs::write(self.config(), text).with_context(|| format!("cannot write {}", self.config().display()))
     }

@@ -4,7 +4,7 @@
 //!     target/release/examples/demo
 //!
 //! It starts `pgq-host dev` (which brings its own PostgreSQL) and a webhook receiver, and enqueues
-//! jobs for the four example plugins, a few of them broken on purpose. It exits with 1 unless every
+//! jobs for the five example plugins, a few of them broken on purpose. It exits with 1 unless every
 //! single job ended as it should.
 
 mod folder;
@@ -14,6 +14,7 @@ mod ledger;
 mod order;
 mod progress;
 mod receiver;
+mod stock;
 mod summary;
 
 use std::path::PathBuf;
@@ -77,10 +78,11 @@ async fn run() -> anyhow::Result<()> {
     let mut interrupt = Interrupt::install()?;
     let folder = Folder::open()?;
     let receiver = Receiver::start().await?;
-    folder.write_config(receiver.origin())?;
+    let password = uuid::Uuid::new_v4().to_string();
+    folder.write_config(receiver.origin(), &password)?;
     let mut host = Host::start(&args.host, &args.plugins, &folder)?;
     let result = tokio::select! {
-        result = demo(&args, &folder, &receiver, &mut host) => result,
+        result = demo(&args, &folder, &receiver, &mut host, &password) => result,
         name = interrupt.next() => Err(anyhow::anyhow!("interrupted by {name}")),
     };
     if args.keep && result.is_ok() {
@@ -102,7 +104,13 @@ async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn demo(args: &Args, folder: &Folder, receiver: &Receiver, host: &mut Host) -> anyhow::Result<()> {
+async fn demo(
+    args: &Args,
+    folder: &Folder,
+    receiver: &Receiver,
+    host: &mut Host,
+    password: &str,
+) -> anyhow::Result<()> {
     let start = Instant::now();
     let dsn = host.ready(folder).await?;
     eprintln!("ready after {:.1} s, PostgreSQL included", start.elapsed().as_secs_f64());
@@ -111,8 +119,9 @@ async fn demo(args: &Args, folder: &Folder, receiver: &Receiver, host: &mut Host
     let names = Names::new(&NameSettings::default(), |_| None)?;
     let ledger = Ledger::new(pool.clone(), &names);
     ledger.clear().await.context("cannot clear what an earlier demo left in the queue")?;
+    stock::prepare(&pool, &names, password).await?;
     let mut orders = order::book(args.jobs, receiver.origin());
-    let (queue, wanted) = (Queue::new(pool, names), order::tally(&orders));
+    let (queue, wanted) = (Queue::new(pool.clone(), names), order::tally(&orders));
     // The first jobs are done before the last ones are enqueued.
     let work = async { tokio::try_join!(enqueue(&queue, &mut orders), watch(&ledger, &wanted)) };
     let (enqueued, ()) = tokio::select! {
@@ -120,6 +129,7 @@ async fn demo(args: &Args, folder: &Folder, receiver: &Receiver, host: &mut Host
         error = host.ended() => return Err(error),
     };
     eprintln!("{enqueued}");
+    stock::check(&pool, args.jobs).await?;
     Summary::gather(&ledger, &orders, receiver.tally()).await?.conclude(folder)
 }
 

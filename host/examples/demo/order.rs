@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use pgq_job::{JobId, NewJob};
 use serde_json::{Value, json};
 
-pub(crate) const ENTRYPOINTS: [&str; 4] = ["hello", "webhook", "thumbnail", "report"];
+use crate::stock;
+
+pub(crate) const ENTRYPOINTS: [&str; 6] = ["hello", "webhook", "thumbnail", "report", "import_stock", "reorder"];
 
 const PHOTOGRAPHS: [&[u8]; 2] = [
     include_bytes!("../../../plugins-example/thumbnail/samples/rocket.jpg"),
@@ -36,6 +38,11 @@ pub(crate) enum Due {
     /// A JPEG, smaller than the original.
     Picture,
     Rows(usize),
+    /// So many rows in the database, and so many of them ordered again.
+    Imported {
+        rows: usize,
+        sold_out: usize,
+    },
     /// The receiver answered 200.
     Delivery,
     /// Broken on purpose: held, with this text in its message.
@@ -65,7 +72,9 @@ pub(crate) fn book(jobs: u32, origin: &str) -> Vec<Order> {
         if number == jobs / 2 {
             orders.extend(broken());
         }
-        orders.extend([hello(number), webhook(number, origin), thumbnail(number), report(number, &large)]);
+        let one =
+            [hello(number), webhook(number, origin), thumbnail(number), report(number, &large), stock::order(number)];
+        orders.extend(one);
     }
     orders
 }
@@ -73,6 +82,10 @@ pub(crate) fn book(jobs: u32, origin: &str) -> Vec<Order> {
 pub(crate) fn tally(orders: &[Order]) -> Tally {
     let mut tally = Tally::new();
     for order in orders {
+        // Handlers enqueue these.
+        if let Due::Imported { sold_out, .. } = order.due {
+            tally.entry("reorder").or_default().done += sold_out;
+        }
         let counts = tally.entry(order.entrypoint).or_default();
         match order.due {
             Due::Held(_) => counts.held += 1,
@@ -104,7 +117,7 @@ fn report(number: u32, large: &str) -> Order {
 }
 
 /// Mistakes as they happen in real queues.
-fn broken() -> [Order; 4] {
+fn broken() -> [Order; 5] {
     let torn = &PHOTOGRAPHS[1][..5_000];
     let elsewhere = json!({ "url": "https://example.com/hook" }).to_string();
     [
@@ -117,6 +130,7 @@ fn broken() -> [Order; 4] {
         ),
         order("thumbnail", torn, Value::Null, Due::Held("decode")),
         order("report", WEATHER, json!({ "group-by": "colour", "value": "temp_max" }), Due::Held("no column `colour`")),
+        order("import_stock", "sku;quantity", Value::Null, Due::Held("not the JSON expected")),
     ]
 }
 
@@ -149,6 +163,10 @@ impl Order {
             (Due::Rows(rows), Some(output), None) => {
                 let report: Value = serde_json::from_slice(output).unwrap_or_default();
                 report["rows"] != *rows || report["skipped"] != 0
+            }
+            (Due::Imported { rows, sold_out }, Some(output), None) => {
+                let report: Value = serde_json::from_slice(output).unwrap_or_default();
+                report["changed"] != *rows || report["sold_out"] != *sold_out || report["refused"] != 0
             }
             (Due::Delivery, Some(output), None) => {
                 serde_json::from_slice::<Value>(output).unwrap_or_default()["status"] != 200

@@ -9,7 +9,7 @@ use crate::ledger::Standing;
 use crate::order::Tally;
 
 /// Keeps a line shorter than 80 columns. A line that wraps cannot be redrawn.
-const BAR: usize = 12;
+const BAR: usize = 9;
 const PLAIN_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Progress {
@@ -51,7 +51,7 @@ impl Progress {
             let (full, empty) = ("█".repeat(filled), "░".repeat(BAR - filled));
             let _ = writeln!(
                 text,
-                "\r{entrypoint:<10}{full}{empty} {queued:>4} queued {running:>3} running {done:>4} done {retried:>3} retried {held:>2} failed\x1b[K"
+                "\r{entrypoint:<13}{full}{empty} {queued:>4} queued {running:>3} running {done:>4} done {retried:>3} retried {held:>2} failed\x1b[K"
             );
         }
         let _ = std::io::stderr().write_all(text.as_bytes());

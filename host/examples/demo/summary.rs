@@ -16,8 +16,13 @@ use crate::order::{self, Due, Order};
 use crate::receiver;
 
 /// Enough to see that they are real.
-const SAMPLES: [(&str, &str, usize); 4] =
-    [("thumbnail", "jpg", 4), ("report", "json", 1), ("hello", "txt", 1), ("webhook", "json", 1)];
+const SAMPLES: [(&str, &str, usize); 5] = [
+    ("thumbnail", "jpg", 4),
+    ("report", "json", 1),
+    ("hello", "txt", 1),
+    ("webhook", "json", 1),
+    ("import_stock", "json", 1),
+];
 const MISTAKES: usize = 10;
 
 pub(crate) struct Summary<'a> {
@@ -55,7 +60,7 @@ impl<'a> Summary<'a> {
         println!("Held, because they were broken on purpose:");
         for order in self.orders.iter().filter(|order| matches!(order.due, Due::Held(_))) {
             println!(
-                "  {:<9}  job {}: {}",
+                "  {:<12}  job {}: {}",
                 order.entrypoint,
                 order.id,
                 self.held.get(&order.id).map_or("not held", String::as_str)
@@ -65,6 +70,7 @@ impl<'a> Summary<'a> {
         println!(
             "\nThe webhook receiver got {requests} requests: it answered 503 to {refused} and accepted {accepted} different deliveries."
         );
+        println!("The table stock has each row of each import once, and its follow-ups were enqueued with the rows.");
         println!("\nSamples of the output:");
         for path in self.write_samples(&folder.samples())? {
             println!("  {path}");
