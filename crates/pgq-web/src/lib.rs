@@ -5,7 +5,10 @@
 //! have to say is in the database, for all hosts.
 
 mod api;
+pub mod auth;
+mod peer;
 mod problem;
+pub mod server;
 mod site;
 mod visitor;
 
