@@ -21,7 +21,6 @@ use crate::access::AccessSettings;
 use crate::config::Config;
 use crate::signal::Signals;
 use health::Health;
-use pgq_queue::told::told;
 use pgq_queue::{Operator, pool_size};
 use pgq_web::auth::{App, Network, hash_password, new_token};
 use pgq_web::server::{self, Front};
