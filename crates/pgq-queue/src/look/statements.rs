@@ -25,4 +25,13 @@ statements! {
     JOBS_WAITING_END "jobs_waiting_end"
     JOBS_ENDED "jobs_ended"
     JOBS_ENDED_END "jobs_ended_end"
+    DEPTHS "depths"
+    DEPTHS_RUNNING "depths_running"
+    THROUGHPUT "throughput"
+    RECENT_RUNS "recent_runs"
+    FAILURES "failures"
+    HELD_FAILURES "held_failures"
+    PLUGIN_VERSIONS "plugin_versions"
+    JUDGEMENTS "judgements"
+    AUDIT "audit"
 }
