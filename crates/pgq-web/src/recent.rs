@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use http::StatusCode;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
+
+use crate::problem::Problem;
 
 /// An answer that takes longer is no answer.
 const WITHIN: Duration = Duration::from_secs(6);
@@ -31,6 +34,19 @@ pub(crate) struct Known<T> {
     pub(crate) value: Option<(DateTime<Utc>, Arc<T>)>,
     /// Why it could not be read again.
     pub(crate) error: Option<Arc<str>>,
+}
+
+impl<T> Known<T> {
+    /// What is known; where nothing is, why.
+    pub(crate) fn or_problem(self) -> Result<Arc<T>, Problem> {
+        match self.value {
+            Some((_, value)) => Ok(value),
+            None => {
+                let error = self.error.as_deref().unwrap_or("the database does not answer");
+                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, error))
+            }
+        }
+    }
 }
 
 impl<T> Default for Recent<T> {

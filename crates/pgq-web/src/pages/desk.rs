@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgq_queue::{HostRow, PauseRow};
+use pgq_queue::{FailureFilter, Failures, Fleet, MOST_ENTRYPOINTS, Overview, OverviewFilter, PauseRow, Plugins};
 
 use crate::recent::{Known, Recent};
 use crate::site::Site;
@@ -21,7 +21,10 @@ pub(crate) struct Desk {
 #[derive(Debug, Default)]
 struct Recents {
     pauses: Recent<Vec<PauseRow>>,
-    hosts: Recent<Vec<HostRow>>,
+    fleet: Recent<Fleet>,
+    overview: Recent<Overview>,
+    failures: Recent<Failures>,
+    plugins: Recent<Plugins>,
 }
 
 impl Desk {
@@ -41,13 +44,35 @@ impl Desk {
         self.recents.pauses.get(TICK, read).await
     }
 
-    pub(crate) async fn hosts(&self) -> Known<Vec<HostRow>> {
-        self.recents.hosts.get(TICK, self.site.operator.hosts_if_any()).await
+    pub(crate) async fn fleet(&self) -> Known<Fleet> {
+        self.recents.fleet.get(TICK, self.site.operator.fleet()).await
+    }
+
+    pub(crate) async fn overview(&self) -> Known<Overview> {
+        let filter = OverviewFilter { limit: MOST_ENTRYPOINTS, ..OverviewFilter::default() };
+        self.recents.overview.get(TICK, self.site.operator.overview(&filter)).await
+    }
+
+    /// Of one entrypoint, which the other look did not reach.
+    pub(crate) async fn overview_of(&self, entrypoint: String) -> sqlx::Result<Overview> {
+        let filter = OverviewFilter { entrypoint: Some(entrypoint), limit: 1, ..OverviewFilter::default() };
+        self.site.operator.overview(&filter).await
+    }
+
+    pub(crate) async fn failures(&self) -> Known<Failures> {
+        self.recents.failures.get(TICK, self.site.operator.failures(&FailureFilter::default())).await
+    }
+
+    pub(crate) async fn plugins(&self) -> Known<Plugins> {
+        self.recents.plugins.get(TICK, self.site.operator.plugins()).await
     }
 
     /// Something was changed: what comes next shows it.
     pub(crate) async fn forget(&self) {
         self.recents.pauses.forget().await;
-        self.recents.hosts.forget().await;
+        self.recents.fleet.forget().await;
+        self.recents.overview.forget().await;
+        self.recents.failures.forget().await;
+        self.recents.plugins.forget().await;
     }
 }

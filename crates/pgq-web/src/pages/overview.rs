@@ -5,3 +5,5 @@ mod glance;
 pub(crate) mod page;
 mod table;
 mod tiles;
+
+pub(crate) use glance::state;

@@ -26,13 +26,7 @@ const KINDS: [(&str, &str); 4] =
     [("entrypoint", "An entrypoint"), ("plugin", "A plugin"), ("sha256", "A version, by its sha256"), ("all", "Everything")];
 
 pub(crate) async fn pauses(State(desk): State<Desk>, visitor: Visitor, fields: Fields) -> Result<Content, Problem> {
-    let known = desk.pauses().await;
-    let pauses = match (&known.value, known.error) {
-        (Some((_, pauses)), _) => pauses.clone(),
-        (None, error) => {
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.as_deref().unwrap_or("the database does not answer")));
-        }
-    };
+    let pauses = desk.pauses().await.or_problem()?;
     let body = html! {
         @if pauses.is_empty() {
             div.empty {

@@ -1,8 +1,7 @@
 //! The latest causes of failures, and the hosts, each in a line.
 
-use chrono::{TimeDelta, Utc};
 use maud::{Markup, html};
-use pgq_queue::{Failures, HostRow};
+use pgq_queue::{Failures, FleetHost};
 
 use crate::pages::badge::{Tone, badge};
 use crate::pages::desk::Desk;
@@ -12,8 +11,6 @@ use crate::pages::units::{ago, count, many};
 
 const CAUSES: usize = 5;
 const HOSTS: usize = 6;
-/// More than twice the longest pause between two announcements of a host.
-const LOST: TimeDelta = TimeDelta::seconds(150);
 
 pub(super) fn causes(desk: &Desk, failures: Option<&Failures>) -> Markup {
     let groups = failures.map(|failures| failures.groups.as_slice()).unwrap_or_default();
@@ -42,7 +39,7 @@ pub(super) fn causes(desk: &Desk, failures: Option<&Failures>) -> Markup {
     }
 }
 
-pub(super) fn hosts(desk: &Desk, hosts: &[HostRow]) -> Markup {
+pub(super) fn hosts(desk: &Desk, hosts: &[FleetHost]) -> Markup {
     html! {
         section.panel.flush {
             div.panel-head { h2 { "Hosts" } a href=(desk.link("/hosts")) { "All of them" } }
@@ -52,7 +49,7 @@ pub(super) fn hosts(desk: &Desk, hosts: &[HostRow]) -> Markup {
                     li {
                         div.list-main {
                             p.mono { (shown(&host.label())) }
-                            p.small.muted { (brief(host.version.split_whitespace().next().unwrap_or(&host.version))) ", since " (ago(host.started)) }
+                            p.small.muted { (brief(host.version.split_whitespace().next().unwrap_or(&host.version))) ", " (count(host.jobs)) " jobs, since " (ago(host.started)) }
                         }
                         div.list-end { (state(host)) }
                     }
@@ -64,15 +61,13 @@ pub(super) fn hosts(desk: &Desk, hosts: &[HostRow]) -> Markup {
 }
 
 /// The worst of what a host says of itself.
-fn state(host: &HostRow) -> Markup {
-    let files = host.plugins.as_array().map(Vec::as_slice).unwrap_or_default();
-    let any = |key: &str| files.iter().any(|file| file[key].as_array().is_some_and(|all| !all.is_empty()));
-    let broken = files.iter().filter(|file| file["error"].is_string()).count();
+pub(crate) fn state(host: &FleetHost) -> Markup {
+    let broken = host.plugins.iter().filter(|file| file.error.is_some()).count();
     html! {
-        @if Utc::now() - host.seen > LOST { (badge(Tone::Bad, Icon::Warning, "silent")) }
+        @if host.lost { (badge(Tone::Bad, Icon::Warning, "silent")) }
         @else if broken > 0 { (badge(Tone::Bad, Icon::Failed, &many(broken, "refused file"))) }
-        @else if any("paused") { (badge(Tone::Warn, Icon::Paused, "breaker open")) }
-        @else if files.iter().any(|file| file["canary"].is_object()) { (badge(Tone::Busy, Icon::Deferred, "canary")) }
-        @else { (badge(Tone::Good, Icon::Done, &many(files.len(), "plugin"))) }
+        @else if host.plugins.iter().any(|file| !file.paused.is_empty()) { (badge(Tone::Warn, Icon::Paused, "breaker open")) }
+        @else if host.plugins.iter().any(|file| file.canary.is_some()) { (badge(Tone::Busy, Icon::Deferred, "canary")) }
+        @else { (badge(Tone::Good, Icon::Done, &many(host.plugins.len(), "plugin"))) }
     }
 }

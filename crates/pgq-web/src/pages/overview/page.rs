@@ -1,7 +1,6 @@
 //! The first page.
 
 use axum::extract::State;
-use http::StatusCode;
 use maud::{Markup, html};
 
 use super::{charts, glance, table, tiles};
@@ -13,14 +12,10 @@ use crate::problem::Problem;
 use crate::visitor::Visitor;
 
 pub(crate) async fn overview(State(desk): State<Desk>, visitor: Visitor, fields: Fields) -> Result<Content, Problem> {
-    let known = desk.overview().await;
-    let Some((_, overview)) = known.value else {
-        let error = known.error.as_deref().unwrap_or("the database does not answer").to_owned();
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, error));
-    };
-    let (failures, hosts) = (desk.failures().await, desk.hosts().await);
+    let overview = desk.overview().await.or_problem()?;
+    let (failures, fleet) = (desk.failures().await, desk.fleet().await);
     let failures = failures.value.as_ref().map(|(_, failures)| failures.as_ref());
-    let hosts = hosts.value.as_ref().map(|(_, hosts)| hosts.as_slice()).unwrap_or_default();
+    let hosts = fleet.value.as_ref().map(|(_, fleet)| fleet.hosts.as_slice()).unwrap_or_default();
     let picked = table::Picked::read(&fields)?;
     let is_new = overview.entrypoints.is_empty() && picked.is_empty();
     let found = match picked.whole_name(&overview) {

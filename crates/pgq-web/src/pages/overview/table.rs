@@ -1,7 +1,7 @@
 //! The entrypoints, those in trouble first.
 
 use maud::{Markup, html};
-use pgq_queue::{EntrypointLook, HostRow, Overview};
+use pgq_queue::{EntrypointLook, FleetHost, Overview};
 
 use super::tiles::amount;
 use crate::pages::badge::{Tone, badge};
@@ -50,16 +50,14 @@ struct Said {
     canary: usize,
 }
 
-fn said(hosts: &[HostRow], entrypoint: &str) -> Said {
+fn said(hosts: &[FleetHost], entrypoint: &str) -> Said {
     let mut said = Said::default();
-    let has = |names: &serde_json::Value| names.as_array().is_some_and(|all| all.iter().any(|name| name == entrypoint));
-    for file in hosts.iter().filter_map(|host| host.plugins.as_array()).flatten() {
-        if has(&file["entrypoints"]) {
-            said.served += 1;
-            said.breaker += usize::from(has(&file["paused"]));
-            said.held += usize::from(has(&file["held"]));
-            said.canary += usize::from(file["canary"].is_object());
-        }
+    let has = |names: &[String]| names.iter().any(|name| name == entrypoint);
+    for file in hosts.iter().flat_map(|host| &host.plugins).filter(|file| has(&file.entrypoints)) {
+        said.served += 1;
+        said.breaker += usize::from(has(&file.paused));
+        said.held += usize::from(has(&file.held));
+        said.canary += usize::from(file.canary.is_some());
     }
     said
 }
@@ -77,7 +75,7 @@ pub(super) fn entrypoints(
     visitor: &Visitor,
     overview: &Overview,
     found: Option<&Overview>,
-    hosts: &[HostRow],
+    hosts: &[FleetHost],
     picked: &Picked,
 ) -> Markup {
     let all = overview.entrypoints.iter().chain(found.iter().flat_map(|found| &found.entrypoints));

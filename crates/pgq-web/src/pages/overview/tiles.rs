@@ -1,7 +1,7 @@
 //! The most important numbers.
 
 use maud::{Markup, html};
-use pgq_queue::{Amount, Failures, HostRow, Overview};
+use pgq_queue::{Amount, Failures, FleetHost, Overview};
 
 use crate::pages::desk::Desk;
 use crate::pages::icon::Icon;
@@ -17,7 +17,7 @@ fn sum<'a>(amounts: impl Iterator<Item = &'a Amount>) -> Amount {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
-pub(super) fn tiles(desk: &Desk, overview: &Overview, failures: Option<&Failures>, hosts: &[HostRow]) -> Markup {
+pub(super) fn tiles(desk: &Desk, overview: &Overview, failures: Option<&Failures>, hosts: &[FleetHost]) -> Markup {
     let all = || overview.entrypoints.iter();
     let due = sum(all().map(|one| &one.depth.due));
     let deferred = sum(all().map(|one| &one.depth.deferred));
