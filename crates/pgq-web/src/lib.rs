@@ -6,10 +6,13 @@
 
 mod api;
 mod assets;
+pub mod auth;
 mod live;
 mod pages;
+mod peer;
 mod problem;
 mod recent;
+pub mod server;
 mod site;
 mod visitor;
 

@@ -1,5 +1,6 @@
 //! Who asks, and what they may.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -14,6 +15,18 @@ pub enum Role {
     Viewer,
     /// Sees those as well, and changes things.
     Operator,
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Role, String> {
+        match text {
+            "viewer" => Ok(Role::Viewer),
+            "operator" => Ok(Role::Operator),
+            _ => Err(format!("{text:?} is no role; write \"viewer\" or \"operator\"")),
+        }
+    }
 }
 
 /// Put into the extensions of a request by whatever stands in front of the router. A request
