@@ -13,6 +13,7 @@ mod retention;
 mod sql;
 mod units;
 mod value;
+mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -28,6 +29,8 @@ use logs::LogsSection;
 use plugin::PluginSection;
 use retention::RetentionSection;
 pub use units::{parse_bytes, parse_duration};
+pub use web::Web;
+use web::WebSection;
 
 use crate::plugins::{BreakerRule, Canary, Caps, Chosen, ClaimMode, Folder, KeepLines, LogRule};
 use crate::readiness::Requirement;
@@ -56,6 +59,8 @@ pub struct Config {
     pub breaker: BreakerRule,
     /// How long rows are kept that jobs leave behind.
     pub retention: Retention,
+    /// Where the pages are, and who may see and change what.
+    pub web: Web,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -73,6 +78,8 @@ struct File {
     retention: RetentionSection,
     #[serde(default)]
     logs: LogsSection,
+    #[serde(default)]
+    web: WebSection,
     #[serde(default)]
     plugins: BTreeMap<String, PluginSection>,
 }
@@ -209,6 +216,7 @@ impl Config {
         let mut keeps = Chosen { all: file.logs.keep, ..Chosen::default() };
         let (breaker, logs) = (file.circuit_breaker.rule(&mut mistakes), file.logs.rule(&mut mistakes));
         let retention = file.retention.rules(&mut mistakes);
+        let web = file.web.check(&mut mistakes);
         let (mut grants, mut canaries) = (BTreeMap::new(), BTreeMap::new());
         let mut claims = Chosen { all: file.run.claim.unwrap_or_default(), ..Chosen::default() };
         let mut history = Chosen { all: file.history.level, ..Chosen::default() };
@@ -222,7 +230,7 @@ impl Config {
             bail!("{}", mistakes.join("\n"));
         }
         let caps = Caps { timeout, memory, reuse, compile_timeout, max_crashes, plugin_size };
-        Ok(Config { run: file.run, caps, grants, canaries, claims, history, keeps, logs, breaker, retention })
+        Ok(Config { run: file.run, caps, grants, canaries, claims, history, keeps, logs, breaker, retention, web })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The API, version 1: JSON over HTTP, and the OpenAPI document that describes it.
 
 mod audit;
+mod me;
 
 use axum::Json;
 use axum::routing::get;
@@ -18,7 +19,7 @@ struct Document;
 /// Everything below `/api/v1`, and the document.
 pub(crate) fn routes() -> axum::Router<Site> {
     let (router, document) = OpenApiRouter::with_openapi(Document::openapi())
-        .nest("/api/v1", OpenApiRouter::new().routes(routes!(audit::audit)))
+        .nest("/api/v1", OpenApiRouter::new().routes(routes!(me::me)).routes(routes!(audit::audit)))
         .split_for_parts();
     router.route("/api/v1/openapi.json", get(async move || Json(document)))
 }

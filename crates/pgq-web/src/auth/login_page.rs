@@ -1,0 +1,47 @@
+//! The page to log in at.
+
+use maud::{DOCTYPE, Markup, html};
+
+use crate::site::Site;
+
+/// The form. `failed` says why the last login was none.
+pub(super) fn form(site: &Site, next: &str, failed: Option<&str>) -> Markup {
+    document(
+        "Log in",
+        html! {
+            form.login method="post" action=(site.link("/login")) {
+                h1 { "pgq-host" }
+                @if let Some(failed) = failed {
+                    p.error role="alert" { (failed) }
+                }
+                input type="hidden" name="next" value=(next);
+                label for="name" { "Name" }
+                input #name type="text" name="name" autocomplete="username" autocapitalize="none" spellcheck="false" autofocus;
+                label for="password" { "Password" }
+                input #password type="password" name="password" autocomplete="current-password" required;
+                p.hint { "With a token, leave the name empty." }
+                button type="submit" { "Log in" }
+            }
+        },
+    )
+}
+
+/// A page that only says something.
+pub(super) fn message(title: &str, text: &str) -> Markup {
+    document(title, html! { main.message { h1 { (title) } p { (text) } } })
+}
+
+fn document(title: &str, body: Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " - pgq-host" }
+            }
+            body { (body) }
+        }
+    }
+}
