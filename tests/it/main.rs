@@ -43,6 +43,7 @@ mod neighbours;
 mod network;
 mod outages;
 mod outcomes;
+mod page;
 mod panics;
 mod pauses;
 mod plans;

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on ends, and says why")]
 
+mod browser;
 mod catalog;
 mod cli;
 mod database;
@@ -19,6 +20,7 @@ mod receiver;
 mod server;
 mod versions;
 
+pub use browser::Browser;
 pub use catalog::everything;
 pub use cli::{CliOutput, pgq_host, run_command};
 pub use database::Database;

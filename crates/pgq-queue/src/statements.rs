@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::names::NameSettings;
 
-    const FEATURES: u16 = 13;
+    const FEATURES: u16 = 14;
 
     #[test]
     fn every_statement_can_be_rendered_for_every_database() {
@@ -164,6 +164,7 @@ mod tests {
                 pauses: has(10),
                 audit: has(11),
                 handlers: has(12),
+                follow_ups: has(13),
             };
             let sql = format!("{:?}", Statements::render(&names, features));
             assert!(!sql.contains("/*") && !sql.contains("--"), "a marker or a comment is left over");

@@ -5,9 +5,13 @@
 //! have to say is in the database, for all hosts.
 
 mod api;
+mod assets;
 pub mod auth;
+mod live;
+mod pages;
 mod peer;
 mod problem;
+mod recent;
 pub mod server;
 mod site;
 mod visitor;
@@ -19,5 +23,5 @@ use axum::Router;
 
 /// Everything that is served, below the site's prefix. Who may see what is decided in front of it.
 pub fn router(site: Site) -> Router {
-    Router::new().merge(api::routes()).with_state(site)
+    Router::new().merge(api::routes()).merge(pages::routes(&site)).with_state(site)
 }
