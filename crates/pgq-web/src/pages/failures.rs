@@ -11,7 +11,7 @@ use super::fields::Fields;
 use super::icon::Icon;
 use super::jobs::filter::query;
 use super::shown::{brief, shown};
-use super::units::{ago, count};
+use super::units::{ago, count, many};
 use crate::problem::Problem;
 use crate::visitor::{Role, Visitor};
 
@@ -83,7 +83,7 @@ fn card(desk: &Desk, visitor: &Visitor, group: &FailureGroup) -> Markup {
                     " " span.muted { (shown(&cause.exception_type)) }
                 }
                 div.badges {
-                    (badge(Tone::Bad, Icon::Failed, &format!("{} failed runs", count(group.failures))))
+                    (badge(Tone::Bad, Icon::Failed, &many(usize::try_from(group.failures).unwrap_or_default(), "failed run")))
                     @if group.held > 0 { (badge(Tone::Warn, Icon::Paused, &format!("{} held", count(group.held)))) }
                 }
             }

@@ -49,6 +49,7 @@ pub(crate) async fn job(State(desk): State<Desk>, visitor: Visitor, Path(name): 
             h1 { "Job " span.mono { "#" (id) } }
             (badge::status(&job.status))
             a.name href=(desk.link(&format!("/jobs{}", query(&[("entrypoint", &job.entrypoint)])))) { (shown(&job.entrypoint)) }
+            (buttons(&desk, &visitor, &job))
         }
         div.columns {
             div.main-column {
@@ -58,7 +59,9 @@ pub(crate) async fn job(State(desk): State<Desk>, visitor: Visitor, Path(name): 
             aside.side-column { (facts::facts(&desk, &job)) }
         }
     };
-    let content = Content::new(Section::Jobs, format!("Job {id}"), body).below(buttons(&desk, &visitor, &job));
+    let content = Content::new(Section::Jobs, format!("Job {id}"), body).below(html! {
+        nav.crumbs aria-label="Way back" { a href=(desk.link("/jobs")) { "Jobs" } span aria-hidden="true" { "/" } span { "#" (id) } }
+    });
     Ok(content.live())
 }
 
@@ -72,9 +75,8 @@ fn buttons(desk: &Desk, visitor: &Visitor, job: &JobReport) -> Markup {
     let path = |verb: Verb| format!("/jobs/{id}/{}", verb.name());
     let fields = [("back", back.as_str())];
     html! {
-        nav.crumbs aria-label="Way back" { a href=(desk.link("/jobs")) { "Jobs" } span aria-hidden="true" { "/" } span { "#" (id) } }
         @if visitor.role >= Role::Operator && job.row.is_some() {
-            div.actions role="group" aria-label="What can be done" {
+            div.actions.at-end.pop-left role="group" aria-label="What can be done" {
                 @if can(Verb::Requeue) { (action::form(desk, visitor, &path(Verb::Requeue), &fields, &Button::main(Icon::Retry, "Retry"))) }
                 @if can(Verb::RetryNow) && deferred { (action::form(desk, visitor, &path(Verb::RetryNow), &fields, &Button::main(Icon::Play, "Run now"))) }
                 @if can(Verb::Reschedule) {
