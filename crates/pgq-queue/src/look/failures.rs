@@ -84,10 +84,10 @@ pub struct Failures {
 
 /// One failure.
 #[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) job: JobId,
-    pub(super) at: DateTime<Utc>,
-    pub(super) cause: Cause,
+struct Failure {
+    job: JobId,
+    at: DateTime<Utc>,
+    cause: Cause,
     message: String,
     version: Option<(String, String, String)>,
 }
@@ -152,24 +152,6 @@ impl Operator {
         let mut groups: Vec<FailureGroup> = groups.into_values().collect();
         groups.sort_by(|one, other| other.last_seen.cmp(&one.last_seen).then(one.key.cmp(&other.key)));
         Ok(Failures { groups, looked_at: i64::try_from(looked_at).unwrap_or(i64::MAX), since, cut, held_cut })
-    }
-
-    /// The held jobs with this cause, of at most so many that are looked at in a read, from the one
-    /// after `after` on. Returns where the next read begins.
-    pub(super) async fn held_of_cause(
-        &self,
-        key: &str,
-        entrypoint: Option<String>,
-        after: Option<(String, JobId)>,
-    ) -> sqlx::Result<(Vec<JobId>, Option<(String, JobId)>)> {
-        let (name, id) = after.unzip();
-        let query = sqlx::query_as(self.sql(statements::HELD_FAILURES)).persistent(false);
-        let query = query.bind(name).bind(id).bind(MOST_HELD).bind(entrypoint);
-        let held: Vec<Failure> =
-            self.read(WITHIN, |transaction| Box::pin(async move { query.fetch_all(transaction).await })).await?;
-        let is_full = i64::try_from(held.len()).is_ok_and(|found| found >= MOST_HELD);
-        let last = held.last().filter(|_| is_full).map(|last| (last.cause.entrypoint.clone(), last.job));
-        Ok((held.into_iter().filter(|one| one.cause.key() == key).map(|one| one.job).collect(), last))
     }
 }
 

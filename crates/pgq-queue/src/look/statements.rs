@@ -25,6 +25,8 @@ statements! {
     JOBS_WAITING_END "jobs_waiting_end"
     JOBS_ENDED "jobs_ended"
     JOBS_ENDED_END "jobs_ended_end"
+    HELD_JOBS "held_jobs"
+    HELD_JOBS_END "held_jobs_end"
     DEPTHS "depths"
     DEPTHS_RUNNING "depths_running"
     THROUGHPUT "throughput"
