@@ -29,7 +29,10 @@ pub(crate) fn id(text: &str) -> Result<JobId, Problem> {
 }
 
 fn unknown(id: JobId) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, format!("neither the queue nor the log has a job {id}; old rows of the log are removed by retention"))
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        format!("neither the queue nor the log has a job {id}; old rows of the log are removed by retention"),
+    )
 }
 
 /// The field that takes an id.
@@ -37,7 +40,11 @@ pub(crate) async fn go(State(desk): State<Desk>, _: Visitor, fields: Fields) -> 
     Ok(Redirect::to(&desk.link(&format!("/jobs/{}", id(fields.needed("id")?)?))))
 }
 
-pub(crate) async fn job(State(desk): State<Desk>, visitor: Visitor, Path(name): Path<String>) -> Result<Content, Problem> {
+pub(crate) async fn job(
+    State(desk): State<Desk>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+) -> Result<Content, Problem> {
     let id = id(&name)?;
     let mut job = desk.site.operator.job(id, SHOWN).await?.ok_or_else(|| unknown(id))?;
     let all = visitor.role >= Role::Operator;
@@ -114,7 +121,11 @@ fn edit(job: &JobReport) -> Markup {
 }
 
 /// The whole payload, as a file: a browser is not to make anything of it.
-pub(crate) async fn payload(State(desk): State<Desk>, visitor: Visitor, Path(name): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn payload(
+    State(desk): State<Desk>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
     visitor.require(Role::Operator)?;
     let id = id(&name)?;
     let payload = desk.site.operator.payload(id).await?.ok_or_else(|| unknown(id))?.unwrap_or_default();

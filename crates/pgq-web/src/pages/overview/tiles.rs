@@ -23,7 +23,9 @@ pub(super) fn tiles(desk: &Desk, overview: &Overview, failures: Option<&Failures
     let deferred = sum(all().map(|one| &one.depth.deferred));
     let running = sum(all().map(|one| &one.depth.running));
     let held = sum(all().map(|one| &one.depth.held));
-    let oldest = all().filter_map(|one| one.depth.oldest_seconds).fold(None, |most: Option<f64>, one| Some(most.unwrap_or(one).max(one)));
+    let oldest = all()
+        .filter_map(|one| one.depth.oldest_seconds)
+        .fold(None, |most: Option<f64>, one| Some(most.unwrap_or(one).max(one)));
     let five = all().fold((0, 0), |(ended, failed), one| {
         let lately = &one.lately.five_minutes;
         (ended + lately.ended(), failed + lately.failed + lately.exception)

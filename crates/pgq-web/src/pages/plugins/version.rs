@@ -24,7 +24,13 @@ fn is_condemned(version: &VersionLook) -> bool {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
-pub(super) fn version(desk: &Desk, visitor: &Visitor, plugin: &str, version: &VersionLook, all: &[VersionLook]) -> Markup {
+pub(super) fn version(
+    desk: &Desk,
+    visitor: &Visitor,
+    plugin: &str,
+    version: &VersionLook,
+    all: &[VersionLook],
+) -> Markup {
     let sha256 = version.sha256.as_str();
     let short = sha256.get(..12).unwrap_or(sha256);
     // Hosts keep what they served before; without such a version there is no way back.
