@@ -111,6 +111,7 @@ pub use look::{JobStatus, JobSummary, LOOK_STATEMENTS, LinesFollower, RunLines, 
 pub use look::{
     MOST_HELD, Minute, MinuteTimes, OtherWorker, Outcomes, Overview, OverviewFilter, PluginLook, Plugins, RefusedFile,
 };
+pub use look::{Masks, Pointer};
 pub use look::{RunTimes, ServedFile, VersionLook};
 pub use operator::Operator;
 pub use options::connect_options;
