@@ -6,13 +6,15 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// A payload or an output, perhaps cut.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Content {
     /// How many bytes are stored.
     pub bytes: u64,
     /// Whether only the first of them are here.
     pub cut: bool,
+    /// One of `json`, `text` and `hex`.
     #[serde(flatten)]
+    #[schema(value_type = std::collections::HashMap<String, serde_json::Value>)]
     pub shape: Shape,
 }
 

@@ -58,7 +58,7 @@ impl Asked {
             }
         }
         let (entrypoint, error) = (text("entrypoint").map(str::to_owned), text("error").map(str::to_owned));
-        let filter = JobFilter { status, entrypoint, older: time("older")?, younger: time("younger")?, error, header, plugin };
+        let filter = JobFilter { status, entrypoint, older: time("older")?, younger: time("younger")?, error, header, plugin, cause: None };
         Ok(Asked { pairs, filter })
     }
 
