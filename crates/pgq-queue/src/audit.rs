@@ -22,11 +22,12 @@ pub struct Actor {
 pub struct AuditId(pub(super) Option<i64>);
 
 /// What was done.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct AuditRow {
     pub id: i64,
     pub at: DateTime<Utc>,
-    /// `cancel`, `requeue`, `retry_now`, `reschedule`, `edit`, `pause`, `resume`.
+    /// `cancel`, `requeue`, `retry_now`, `reschedule`, `edit`, `pause`, `resume`, `reset`, `rollback`,
+    /// `run_schedule`, `remove_schedule`.
     pub action: String,
     pub author: String,
     pub role: String,

@@ -3,10 +3,12 @@
 //! Every read has a bound. One job is found by keys. Many are found by an index in its order, of
 //! which only so many entries are read: a page that ends before the index does says where to go on.
 
+mod attempts;
 mod cause;
 mod content;
 mod cursor;
 mod depths;
+mod events;
 mod failures;
 mod filter;
 mod fleet;
@@ -24,14 +26,16 @@ mod statements;
 mod throughput;
 mod whereabouts;
 
+pub use attempts::JobAttempt;
 pub use cause::Cause;
 pub use content::{Content, Shape};
 pub use cursor::Cursor;
 pub use depths::{Amount, EntrypointDepth};
+pub use events::JobEvent;
 pub use failures::{FailingVersion, FailureFilter, FailureGroup, Failures, MOST_FAILURES, MOST_HELD};
 pub use filter::{JobFilter, JobStatus};
 pub use fleet::{CanaryVersion, Fleet, FleetHost, OtherWorker, ServedFile};
-pub use job::{JobAttempt, JobEvent, JobOutput, JobReport, JobRow};
+pub use job::{JobOutput, JobReport, JobRow};
 pub use jobs::{JobPage, JobSummary};
 pub use lines::{LinesFollower, RunLines};
 pub use mask::{Masks, Pointer};

@@ -203,12 +203,9 @@ mod tests {
         for cte in ["few", "assigned"] {
             assert_eq!(part("claim_limited", cte), part("hand_over", cte), "{cte}");
         }
-        for cte in ["attempted"] {
-            for name in ["finish_with_extras", "put_back", "hand_over"] {
-                assert_eq!(part(name, cte), part("finish", cte), "{cte} of {name}");
-            }
-        }
-        for cte in ["done", "ours", "tallied", "kept", "new", "new_logged", "printed"] {
+        let extras =
+            ["done", "ours", "tallied", "kept", "wanted", "new", "new_logged", "placed", "attempted", "printed"];
+        for cte in extras {
             assert_eq!(part("finish_with_extras", cte), part("hand_over", cte), "{cte}");
         }
         for cte in ["judged", "suspected", "kept", "gone", "touched"] {

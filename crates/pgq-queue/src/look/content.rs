@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// A payload or an output, perhaps cut.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Content {
     /// How many bytes are stored.
     pub bytes: u64,
@@ -15,7 +15,9 @@ pub struct Content {
     /// Whether something in it is not shown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub masked: bool,
+    /// One of `json`, `text` and `hex`.
     #[serde(flatten)]
+    #[schema(value_type = std::collections::HashMap<String, serde_json::Value>)]
     pub shape: Shape,
 }
 

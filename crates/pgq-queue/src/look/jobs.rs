@@ -29,8 +29,9 @@ const MATCHING_ROWS: usize = 50_000;
 const MATCHING_CAUSES: usize = 1_000;
 
 /// A job of a list.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct JobSummary {
+    #[schema(value_type = i64)]
     pub id: JobId,
     pub status: String,
     pub entrypoint: String,
@@ -87,10 +88,11 @@ impl FromRow<'_, PgRow> for JobSummary {
 }
 
 /// Some of the jobs that a filter lets through.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct JobPage {
     pub jobs: Vec<JobSummary>,
     /// Where the next page begins; `None`: there are no more.
+    #[schema(value_type = Option<String>)]
     pub next: Option<Cursor>,
 }
 
@@ -161,14 +163,23 @@ impl Operator {
 
     /// The ids of all jobs in the queue that the filter lets through, in reads of bounded size.
     pub async fn matching(&self, filter: &JobFilter) -> sqlx::Result<Vec<JobId>> {
+        self.matching_up_to(filter, usize::MAX).await.map(|(ids, _)| ids)
+    }
+
+    /// The same, so many at most, and whether there are more.
+    pub async fn matching_up_to(&self, filter: &JobFilter, most: usize) -> sqlx::Result<(Vec<JobId>, bool)> {
         let (mut ids, mut after) = (Vec::new(), None);
-        let most = if filter.cause.is_some() { MATCHING_CAUSES } else { MATCHING_JOBS };
+        let page = if filter.cause.is_some() { MATCHING_CAUSES } else { MATCHING_JOBS };
         loop {
-            let page = self.jobs(filter, after, most, MATCHING_ROWS).await?;
+            let page = self.jobs(filter, after, page, MATCHING_ROWS).await?;
             ids.extend(page.jobs.iter().map(|job| job.id));
+            if ids.len() > most {
+                ids.truncate(most);
+                return Ok((ids, true));
+            }
             match page.next {
                 Some(next) => after = Some(next),
-                None => return Ok(ids),
+                None => return Ok((ids, false)),
             }
         }
     }

@@ -13,6 +13,7 @@ statements! {
     JOB "job"
     JOB_EVENTS "job_events"
     JOB_ATTEMPTS "job_attempts"
+    JOB_PARENT "job_parent"
     JOB_OUTPUT "job_output"
     JOB_LINES "job_lines"
     NEW_LINES "new_lines"
