@@ -49,6 +49,11 @@ impl Ask {
         self.header("Content-Type", "application/x-www-form-urlencoded")
     }
 
+    pub fn json(mut self, body: &str) -> Ask {
+        self.body = body.to_owned();
+        self.header("Content-Type", "application/json")
+    }
+
     /// Connect and send, without waiting for an answer.
     pub async fn sent(&self) -> std::io::Result<TcpStream> {
         let mut stream = TcpStream::connect(&self.address).await?;
