@@ -40,7 +40,8 @@ pub(super) async fn login(request: Request<Body>, gate: &Gate, site: &Site, clie
     } else {
         gate.log_in(&name, &password, client.address).await.map(|account| (account.name.as_str().into(), account.role))
     };
-    let failed = |status: StatusCode, why: &str| (status, login_page::form(site, next, &name, Some(why))).into_response();
+    let failed =
+        |status: StatusCode, why: &str| (status, login_page::form(site, next, &name, Some(why))).into_response();
     match found {
         Ok((name, role)) => {
             let key = gate.sessions.begin(name, role);
