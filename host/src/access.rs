@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use crate::config::Web;
 use pgq_web::Role;
 use pgq_web::auth::{Access, Account, Network, PasswordHash, Tokens};
+use pgq_queue::Masks;
 use pgq_queue::environment::variable;
 
 /// What flags and variables say. What they leave open is as the configuration says.
@@ -26,6 +27,8 @@ pub(crate) struct AccessSettings {
 pub struct Entry {
     pub base_path: String,
     pub access: Access,
+    /// What nobody sees of payloads and outputs.
+    pub masks: Masks,
 }
 
 impl AccessSettings {
@@ -79,7 +82,7 @@ impl AccessSettings {
             hosts: either(self.hosts, &web.hosts),
             session: web.session.unwrap_or(default.session),
         };
-        Ok(Entry { base_path, access })
+        Ok(Entry { base_path, access, masks: web.masks.clone() })
     }
 }
 

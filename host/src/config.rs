@@ -35,7 +35,7 @@ use web::WebSection;
 use crate::plugins::{BreakerRule, Canary, Caps, Chosen, ClaimMode, Folder, KeepLines, LogRule};
 use crate::readiness::Requirement;
 use pgq_engine::Grants;
-use pgq_queue::{HistoryLevel, Retention};
+use pgq_queue::{HistoryLevel, Masks, Retention};
 
 /// Read from the working directory if no other file is named.
 pub const DEFAULT_FILE: &str = "pgq-host.toml";
@@ -137,17 +137,28 @@ impl Config {
     ///
     /// Fails if the file cannot be read or is invalid.
     pub fn load(named: Option<&Path>) -> anyhow::Result<Config> {
-        let path = named.unwrap_or(Path::new(DEFAULT_FILE));
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-                return Config::parse("");
-            }
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read the configuration {}", path.display()));
-            }
-        };
+        let (path, text) = read(named)?;
         Config::parse(&text).with_context(|| format!("the configuration {} is not valid", path.display()))
+    }
+
+    /// Only what is masked: a command that looks at jobs needs no plugin's secret.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read or its `[web]` is invalid.
+    pub fn masks(named: Option<&Path>) -> anyhow::Result<Masks> {
+        #[derive(Default, Deserialize)]
+        struct OnlyWeb {
+            #[serde(default)]
+            web: WebSection,
+        }
+        let (path, text) = read(named)?;
+        let parse = || {
+            let (file, mut mistakes) = (toml::from_str::<OnlyWeb>(&text)?, Vec::new());
+            let web = file.web.check(&mut mistakes);
+            if mistakes.is_empty() { Ok(web.masks) } else { bail!("{}", mistakes.join("\n")) }
+        };
+        parse().with_context(|| format!("the configuration {} is not valid", path.display()))
     }
 
     /// The plugins folder with this file's settings for it.
@@ -231,6 +242,16 @@ impl Config {
         }
         let caps = Caps { timeout, memory, reuse, compile_timeout, max_crashes, plugin_size };
         Ok(Config { run: file.run, caps, grants, canaries, claims, history, keeps, logs, breaker, retention, web })
+    }
+}
+
+/// The path and text of the file, which is empty where no file is named and none is there.
+fn read(named: Option<&Path>) -> anyhow::Result<(&Path, String)> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((path, text)),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok((path, String::new())),
+        Err(error) => Err(error).with_context(|| format!("cannot read the configuration {}", path.display())),
     }
 }
 

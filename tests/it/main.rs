@@ -73,3 +73,5 @@ mod usage;
 mod verbs;
 mod verdicts;
 mod versions;
+mod web;
+mod web_server;

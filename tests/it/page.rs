@@ -45,7 +45,12 @@ async fn held(database: &Database, entrypoint: &str, jobs: i64, error: &str) -> 
 
 async fn audited(database: &Database, action: &str) -> Value {
     let all = database.cli_ok(&["audit", "--json"]).await.json();
-    all.as_array().unwrap().iter().find(|row| row["action"] == action).cloned().unwrap_or_else(|| panic!("no {action} in {all}"))
+    all.as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["action"] == action)
+        .cloned()
+        .unwrap_or_else(|| panic!("no {action} in {all}"))
 }
 
 #[tokio::test]
@@ -96,9 +101,12 @@ async fn an_entrypoint_is_paused_and_a_version_rolled_back_by_a_click() {
     let announced = format!("SELECT count(*) FROM pgqueuer_host WHERE plugins::text LIKE '%{digest}%'");
     eventually("the second version is announced", async || database.count(&announced).await == 1).await;
     browser.does("roll_back", &digest[..12]).await;
-    let verdict = format!("SELECT count(*) FROM pgqueuer_verdict WHERE sha256 = '{digest}' AND verdict = 'rolled_back'");
+    let verdict =
+        format!("SELECT count(*) FROM pgqueuer_verdict WHERE sha256 = '{digest}' AND verdict = 'rolled_back'");
     assert_eq!(database.count(&verdict).await, 1);
-    let served = format!("SELECT count(*) FROM pgqueuer_host WHERE plugins @> '[{{\"sha256\": \"{digest}\"}}]' OR plugins @> '[{{\"canary\": {{\"sha256\": \"{digest}\"}}}}]'");
+    let served = format!(
+        "SELECT count(*) FROM pgqueuer_host WHERE plugins @> '[{{\"sha256\": \"{digest}\"}}]' OR plugins @> '[{{\"canary\": {{\"sha256\": \"{digest}\"}}}}]'"
+    );
     eventually("no host serves it any more", async || database.count(&served).await == 0).await;
     assert_eq!(audited(&database, "rollback").await["reason"], "it breaks orders");
     database.wait_for(database.enqueue("work", "").await, "successful").await;
@@ -113,7 +121,8 @@ async fn the_pages_are_used_by_keyboard_and_tell_news_by_themselves() {
     browser.does("keyboard", &ids[0].to_string()).await;
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'queued'").await, 1);
 
-    let mut watching = browser.command("live", "arrived").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut watching =
+        browser.command("live", "arrived").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut first = [0; 8];
     watching.stdout.as_mut().unwrap().read_exact(&mut first).await.expect("it watches");
     database.enqueue("arrived", "").await;
@@ -144,7 +153,19 @@ async fn every_page_is_accessible_and_fits_a_phone() {
 /// All pages, with what each says.
 fn all_pages(pages: &Pages, job: i64) -> HashMap<String, String> {
     let job = format!("/jobs/{job}");
-    let paths = ["/", "/jobs", "/jobs?status=failed", &job, "/failures", "/plugins", "/hosts", "/schedules", "/audit", "/pauses", "/jobs/change?verb=requeue&status=failed"];
+    let paths = [
+        "/",
+        "/jobs",
+        "/jobs?status=failed",
+        &job,
+        "/failures",
+        "/plugins",
+        "/hosts",
+        "/schedules",
+        "/audit",
+        "/pauses",
+        "/jobs/change?verb=requeue&status=failed",
+    ];
     let get = |path: &str| {
         let (status, body) = pages.get(path);
         assert_eq!(status, 200, "{path}: {body}");
@@ -158,19 +179,33 @@ async fn nothing_that_others_wrote_becomes_markup() {
     let database = Database::new().await;
     let evil = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'\u{202e}\u{1b}[2J";
     let id = held(&database, evil, 1, evil).await[0];
-    sqlx::query("UPDATE pgqueuer SET payload = convert_to($1, 'UTF8'), dedupe_key = $1").bind(evil).execute(database.pool()).await.unwrap();
+    sqlx::query("UPDATE pgqueuer SET payload = convert_to($1, 'UTF8'), dedupe_key = $1")
+        .bind(evil)
+        .execute(database.pool())
+        .await
+        .unwrap();
     database
         .execute("INSERT INTO pgqueuer_schedules (expression, entrypoint, next_run, status) VALUES ('<script>alert(1)</script>', '<script>alert(1)</script>', now(), 'queued')")
         .await;
     database.cli_ok(&["pause", "--plugin", evil, "--reason", evil, "--author", evil]).await;
     let announced = serde_json::json!([{ "file": evil, "plugin": evil, "version": evil, "sha256": evil, "entrypoints": [evil], "paused": [evil], "error": evil }]);
-    sqlx::query("INSERT INTO pgqueuer_host (id, name, pid, version, plugins) VALUES (gen_random_uuid(), $1, 1, $1, $2)").bind(evil).bind(announced).execute(database.pool()).await.unwrap();
+    sqlx::query(
+        "INSERT INTO pgqueuer_host (id, name, pid, version, plugins) VALUES (gen_random_uuid(), $1, 1, $1, $2)",
+    )
+    .bind(evil)
+    .bind(announced)
+    .execute(database.pool())
+    .await
+    .unwrap();
     let (_web, pages) = web(&database, &[]).await;
     for (path, body) in all_pages(&pages, id) {
         for markup in ["<script>alert", "<img src=x", "\u{202e}", "\u{1b}"] {
             assert!(!body.contains(markup), "{path} has {markup:?}:\n{body}");
         }
-        assert!(!body.contains(" style=") && !body.contains("javascript:") && !body.contains(" onclick"), "{path} has what its policy forbids");
+        assert!(
+            !body.contains(" style=") && !body.contains("javascript:") && !body.contains(" onclick"),
+            "{path} has what its policy forbids"
+        );
         let is_told = path == "/audit" || body.contains("&lt;script&gt;alert(1)&lt;/script&gt;");
         assert!(is_told, "{path} does not show it:\n{body}");
     }

@@ -18,7 +18,8 @@ fn chromium() -> Option<PathBuf> {
         return Some(file.into());
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut files = std::env::split_paths(&path).flat_map(|folder| ["chromium", "chromium-browser", "google-chrome"].map(|name| folder.join(name)));
+    let mut files = std::env::split_paths(&path)
+        .flat_map(|folder| ["chromium", "chromium-browser", "google-chrome"].map(|name| folder.join(name)));
     files.find(|file| file.is_file())
 }
 
@@ -26,12 +27,18 @@ impl Browser {
     /// `None`, with a message, on a machine without a browser.
     pub fn at(address: &str) -> Option<Browser> {
         let Some(chromium) = chromium() else {
-            eprintln!("SKIPPED: there is no Chromium, so no page was clicked; `make web` installs it for root, or name one by CHROMIUM");
+            eprintln!(
+                "SKIPPED: there is no Chromium, so no page was clicked; `make web` installs it for root, or name one by CHROMIUM"
+            );
             return None;
         };
         let test = std::env::current_exe().expect("this test");
         let folder = test.ancestors().nth(3).expect("a target folder").join("web");
-        assert!(folder.join("node_modules/playwright-core").is_dir(), "{} has no node_modules/playwright-core: run `make test` or `make web`", folder.display());
+        assert!(
+            folder.join("node_modules/playwright-core").is_dir(),
+            "{} has no node_modules/playwright-core: run `make test` or `make web`",
+            folder.display()
+        );
         Some(Browser { folder, chromium, address: address.to_owned() })
     }
 

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr as _, SqlStr};
 use tokio::sync::{Mutex, OnceCell};
 
-use super::look::Memory;
+use super::look::{Masks, Memory};
 use super::millis::millis;
 use super::template::{self, Form};
 use super::{Pool, SchemaFeatures};
@@ -23,12 +23,25 @@ pub struct Operator {
     features: Arc<OnceCell<SchemaFeatures>>,
     /// What the last looks at the throughput read.
     pub(super) memory: Arc<Mutex<Memory>>,
+    /// What is not shown of payloads and outputs.
+    pub(super) masks: Arc<Masks>,
 }
 
 impl Operator {
     /// Of the queue of these names.
     pub fn new(pool: impl Into<Pool>, names: Names) -> Operator {
-        Operator { pool: pool.into(), names: Arc::new(names), features: Arc::default(), memory: Arc::default() }
+        Operator {
+            pool: pool.into(),
+            names: Arc::new(names),
+            features: Arc::default(),
+            memory: Arc::default(),
+            masks: Arc::default(),
+        }
+    }
+
+    /// The same, which shows nobody these fields.
+    pub fn masking(self, masks: Masks) -> Operator {
+        Operator { masks: Arc::new(masks), ..self }
     }
 
     /// The names it works with.

@@ -7,6 +7,7 @@
 mod api;
 mod assets;
 pub mod auth;
+mod latency;
 mod live;
 mod pages;
 mod peer;

@@ -38,6 +38,8 @@ pub struct Visitor {
     pub role: Role,
     /// What a form or a script has to send along to change something.
     pub csrf: Arc<str>,
+    /// Whether they came by the form to log in, and so can log out.
+    pub has_session: bool,
 }
 
 impl Visitor {

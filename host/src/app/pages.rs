@@ -43,7 +43,7 @@ fn site(settings: &Settings, address: SocketAddr) -> anyhow::Result<Option<Handl
         );
         return Ok(None);
     }
-    let operator = Operator::new(settings.database.for_pages(SESSIONS)?, settings.names.clone());
+    let operator = Operator::new(settings.database.for_pages(SESSIONS)?, settings.names.clone()).masking(entry.masks);
     let site = Site::new(operator, &entry.base_path);
     tracing::info!(
         login = !entry.access.is_open(),

@@ -21,7 +21,6 @@ use crate::access::AccessSettings;
 use crate::config::Config;
 use crate::signal::Signals;
 use health::Health;
-use pgq_queue::told::told;
 use pgq_queue::{Operator, pool_size};
 use pgq_web::auth::{App, Network, hash_password, new_token};
 use pgq_web::server::{self, Front};
@@ -101,7 +100,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: WebArgs) -> anyhow::Resul
     if let Some(trouble) = health.trouble().await {
         tracing::warn!(error = trouble, "the database cannot be reached; the pages say so until it can");
     }
-    let site = Site::new(Operator::new(pool.clone(), names), &entry.base_path);
+    let site = Site::new(Operator::new(pool.clone(), names).masking(entry.masks), &entry.base_path);
     let app = App::new(pgq_web::router(site.clone()), site.clone(), entry.access, address.port());
     let front = Front { open_paths: &["/healthz", "/readyz"], open: health.handler(), pages: app.handler() };
     let stop = CancellationToken::new();

@@ -1,12 +1,13 @@
 //! `[web]`: where the pages are, and who may see and change what.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::units::parse_duration;
+use pgq_queue::{Masks, Pointer};
 use pgq_web::Role;
 use pgq_web::auth::{Account, Network, PasswordHash};
 
@@ -24,6 +25,14 @@ pub(super) struct WebSection {
     hosts: Vec<String>,
     session: Option<String>,
     users: Vec<UserSection>,
+    mask: Vec<String>,
+    entrypoints: BTreeMap<String, MaskSection>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MaskSection {
+    mask: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,6 +62,8 @@ pub struct Web {
     /// How long a login lasts.
     pub session: Option<Duration>,
     pub users: Vec<Account>,
+    /// What nobody sees of payloads and outputs, by verbs neither.
+    pub masks: Masks,
 }
 
 impl WebSection {
@@ -89,6 +100,14 @@ impl WebSection {
                 }
             }
         }
+        let mut pointers = |key: &str, texts: Vec<String>| -> Vec<Pointer> {
+            let parsed = texts.into_iter().map(|text| text.parse::<Pointer>().map_err(|mistake| say(key, mistake)).ok());
+            parsed.flatten().collect()
+        };
+        let all = pointers("mask", self.mask);
+        let own = self.entrypoints.into_iter();
+        let own = own.map(|(name, section)| (pointers(&format!("entrypoints.{name}.mask"), section.mask), name));
+        let masks = Masks { all, entrypoints: own.map(|(pointers, name)| (name, pointers)).collect() };
         Web {
             host: self.host,
             port: self.port,
@@ -100,6 +119,7 @@ impl WebSection {
             hosts: self.hosts,
             session,
             users,
+            masks,
         }
     }
 }
@@ -129,11 +149,11 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_named_at_once() {
-        let text = "session = \"1s\"\ntrusted-proxies = [\"proxy\"]\n\
+        let text = "mask = [\"email\"]\nsession = \"1s\"\ntrusted-proxies = [\"proxy\"]\n\
                     [[users]]\nname = \"ann:b\"\nrole = \"king\"\npassword-hash = \"secret\"";
         let mistakes = read(text).expect_err("invalid");
         for part in
-            ["web.session", "\"proxy\"", "no colon", "\"king\"", "password-hash", "--hash-password"]
+            ["web.session", "web.mask: \"email\"", "\"proxy\"", "no colon", "\"king\"", "password-hash", "--hash-password"]
         {
             assert!(mistakes.contains(part), "{part} is missing in: {mistakes}");
         }

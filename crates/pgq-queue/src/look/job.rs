@@ -14,6 +14,7 @@ use super::attempts::{ATTEMPTS_WITHIN, JobAttempt};
 use super::content::Content;
 use super::events::JobEvent;
 use super::lines::RunLines;
+use super::mask::Masks;
 use super::statements;
 use super::whereabouts::Whereabouts;
 use crate::Operator;
@@ -89,6 +90,15 @@ pub struct JobOutput {
     pub content: Content,
 }
 
+impl JobReport {
+    fn masked(mut self, masks: &Masks) -> JobReport {
+        let payload = self.row.as_mut().and_then(|row| row.payload.as_mut());
+        let output = self.output.as_mut().map(|output| &mut output.content);
+        payload.into_iter().chain(output).for_each(|content| masks.hide(&self.entrypoint, content));
+        self
+    }
+}
+
 impl Operator {
     /// Everything about one job, with at most so many bytes of its payload and of its output.
     /// `None`: neither the queue nor the log has it.
@@ -134,7 +144,7 @@ impl Operator {
         };
         let output = output.map(|row| JobOutput::from_row(&row)).transpose()?;
         let printed = self.lines_of_job(id, MOST_PRINTED).await?;
-        Ok(Some(JobReport {
+        let report = JobReport {
             id,
             status,
             entrypoint,
@@ -146,13 +156,8 @@ impl Operator {
             attempts_unread,
             printed,
             output,
-        }))
-    }
-
-    /// The whole payload of a job in the queue, which may have none. `None`: there is no such job.
-    pub async fn payload(&self, id: JobId) -> sqlx::Result<Option<Option<Vec<u8>>>> {
-        let row = sqlx::query(self.sql(statements::JOB)).persistent(false).bind(id).bind(i32::MAX);
-        row.fetch_optional(&self.pool.for_large()).await?.map(|row| row.try_get("payload")).transpose()
+        };
+        Ok(Some(report.masked(&self.masks)))
     }
 }
 

@@ -36,5 +36,6 @@ statements! {
     HELD_FAILURES "held_failures"
     PLUGIN_VERSIONS "plugin_versions"
     JUDGEMENTS "judgements"
+    MINUTE_TIMES "minute_times"
     AUDIT "audit"
 }

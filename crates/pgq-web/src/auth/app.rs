@@ -62,15 +62,15 @@ impl App {
         let host = client.host.as_deref().filter(|host| origin::is_known(host, &access.hosts, access.is_open()));
         let Some(host) = host else {
             let detail = "the site is not known by this name: use localhost, or name it in `hosts` under [web]";
-            return Err(asker.refused(StatusCode::MISDIRECTED_REQUEST, detail));
+            return Err(asker.refused(&self.site, StatusCode::MISDIRECTED_REQUEST, detail));
         };
         let is_safe = csrf::is_safe(request.method());
         if !is_safe && !origin::is_own(request.headers(), host, &access.hosts) {
-            return Err(asker.refused(StatusCode::FORBIDDEN, "the request comes from another site"));
+            return Err(asker.refused(&self.site, StatusCode::FORBIDDEN, "the request comes from another site"));
         }
         let request = self.within(request).ok_or_else(|| {
             let detail = format!("the site is served below {}", self.site.link("/"));
-            asker.refused(StatusCode::NOT_FOUND, &detail)
+            asker.refused(&self.site, StatusCode::NOT_FOUND, &detail)
         })?;
         match request.uri().path() {
             "/login" => return Ok(login(request, &self.gate, &self.site, &client).await),
@@ -86,8 +86,8 @@ impl App {
         let admitted = self.gate.admit(credentials, client.address).await.map_err(|denied| match denied {
             Denied::Unknown => asker.unknown(&self.site),
             Denied::Wrong => asker.wrong(),
-            Denied::TooOften(wait) => asker.too_often(wait),
-            Denied::Busy => asker.busy(),
+            Denied::TooOften(wait) => asker.too_often(&self.site, wait),
+            Denied::Busy => asker.busy(&self.site),
         })?;
         let mut request = if csrf::is_safe(request.method()) || !admitted.needs_proof {
             request
@@ -96,7 +96,7 @@ impl App {
             proved.ok_or_else(|| {
                 let detail = "the proof that this page asked for it is missing or old: load the page again, or send \
                               `X-CSRF-Token` with what /api/v1/me says";
-                asker.refused(StatusCode::FORBIDDEN, detail)
+                asker.refused(&self.site, StatusCode::FORBIDDEN, detail)
             })?
         };
         if request.uri().path() == "/logout" && *request.method() == Method::POST {

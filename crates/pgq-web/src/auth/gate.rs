@@ -145,6 +145,6 @@ impl Gate {
         use base64::Engine as _;
         let csrf = digest(&self.key, &format!("csrf:{name}"));
         let csrf = base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(csrf).into();
-        Admitted { visitor: Visitor { name, role, csrf }, session: None, needs_proof }
+        Admitted { visitor: Visitor { name, role, csrf, has_session: false }, session: None, needs_proof }
     }
 }

@@ -27,7 +27,7 @@ pub(super) async fn login(request: Request<Body>, gate: &Gate, site: &Site, clie
         return login_page::form(site, &next, None).into_response();
     }
     let Ok(body) = to_bytes(request.into_body(), MAX_FORM).await else {
-        return asker.refused(StatusCode::PAYLOAD_TOO_LARGE, "a login is shorter than 8 KiB");
+        return asker.refused(site, StatusCode::PAYLOAD_TOO_LARGE, "a login is shorter than 8 KiB");
     };
     let field = |name: &str| {
         let mut fields = form_urlencoded::parse(&body);

@@ -2,11 +2,13 @@
 
 use maud::{DOCTYPE, Markup, html};
 
+use crate::assets;
 use crate::site::Site;
 
 /// The form. `failed` says why the last login was none.
 pub(super) fn form(site: &Site, next: &str, failed: Option<&str>) -> Markup {
     document(
+        site,
         "Log in",
         html! {
             form.login method="post" action=(site.link("/login")) {
@@ -27,11 +29,11 @@ pub(super) fn form(site: &Site, next: &str, failed: Option<&str>) -> Markup {
 }
 
 /// A page that only says something.
-pub(super) fn message(title: &str, text: &str) -> Markup {
-    document(title, html! { main.message { h1 { (title) } p { (text) } } })
+pub(super) fn message(site: &Site, title: &str, text: &str) -> Markup {
+    document(site, title, html! { main.message { h1 { (title) } p { (text) } } })
 }
 
-fn document(title: &str, body: Markup) -> Markup {
+fn document(site: &Site, title: &str, body: Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -39,7 +41,9 @@ fn document(title: &str, body: Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (title) " - pgq-host" }
+                title { (title) " \u{b7} pgq-host" }
+                link rel="icon" type="image/svg+xml" href=(site.link(&assets::path("icon.svg")));
+                link rel="stylesheet" href=(site.link(&assets::path("style.css")));
             }
             body { (body) }
         }

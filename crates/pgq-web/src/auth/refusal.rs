@@ -67,25 +67,25 @@ impl Asker {
     }
 
     /// It tried too often.
-    pub(super) fn too_often(&self, wait: Duration) -> Response {
+    pub(super) fn too_often(&self, site: &Site, wait: Duration) -> Response {
         let seconds = wait.as_secs() + 1;
         let detail = format!("too many logins failed; try again in {seconds} s");
-        let mut response = self.refused(StatusCode::TOO_MANY_REQUESTS, &detail);
+        let mut response = self.refused(site, StatusCode::TOO_MANY_REQUESTS, &detail);
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         response
     }
 
     /// Too many want the same.
-    pub(super) fn busy(&self) -> Response {
-        let mut response = self.refused(StatusCode::SERVICE_UNAVAILABLE, "too many log in at once; try again");
+    pub(super) fn busy(&self, site: &Site) -> Response {
+        let mut response = self.refused(site, StatusCode::SERVICE_UNAVAILABLE, "too many log in at once; try again");
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
         response
     }
 
     /// For this reason.
-    pub(super) fn refused(&self, status: StatusCode, detail: &str) -> Response {
+    pub(super) fn refused(&self, site: &Site, status: StatusCode, detail: &str) -> Response {
         if self.is_page {
-            (status, login_page::message(status.canonical_reason().unwrap_or("Refused"), detail)).into_response()
+            (status, login_page::message(site, status.canonical_reason().unwrap_or("Refused"), detail)).into_response()
         } else {
             Problem::new(status, detail).into_response()
         }

@@ -63,7 +63,7 @@ impl Sessions {
         if let Some(gone) = goes.and_then(|digest| all.remove(&digest)) {
             gone.ended.cancel();
         }
-        let visitor = Visitor { name, role, csrf: new_token().into() };
+        let visitor = Visitor { name, role, csrf: new_token().into(), has_session: true };
         let session = Session { visitor, until: now + self.longest, ended: CancellationToken::new() };
         all.insert(digest(&self.key, &key), session);
         key

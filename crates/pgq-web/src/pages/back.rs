@@ -30,7 +30,9 @@ mod tests {
     #[test]
     fn the_way_back_stays_in_the_site() {
         assert!(is_ours("/") && is_ours("/jobs?status=failed&error=a%20b"));
-        for path in ["", "//evil.example", "https://evil.example", "/\\evil.example", "jobs", "/a\r\nSet-Cookie: b=c", "/\t/x"] {
+        for path in
+            ["", "//evil.example", "https://evil.example", "/\\evil.example", "jobs", "/a\r\nSet-Cookie: b=c", "/\t/x"]
+        {
             assert!(!is_ours(path), "{path:?}");
         }
     }

@@ -168,31 +168,6 @@ fn line(moments: &[Moment], series: usize, y: impl Fn(f64) -> f64) -> String {
     path
 }
 
-/// A small line of values, without axes.
-pub(crate) fn spark(values: &[f64], what: &str) -> Markup {
-    let top = values.iter().copied().fold(0.0, f64::max);
-    let width = at(values.len().max(1));
-    html! {
-        svg.spark viewBox={ "0 0 " (number(width)) " 24" } preserveAspectRatio="none" role="img" aria-label=(what) {
-            @for (place, value) in values.iter().enumerate() {
-                @let height = if top > 0.0 { (value / top * 22.0).max(if *value > 0.0 { 1.0 } else { 0.0 }) } else { 0.0 };
-                rect.fill.s-done x=(number(at(place) + 1.0)) y=(number(24.0 - height)) width=(number(SLOT - 2.0)) height=(number(height)) {}
-            }
-        }
-    }
-}
-
-/// How much of a whole.
-pub(crate) fn meter(part: f64, whole: f64, class: &str, what: &str) -> Markup {
-    let share = if whole > 0.0 { (part / whole).clamp(0.0, 1.0) } else { 0.0 };
-    html! {
-        svg.meter viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label=(what) {
-            rect.track width="100" height="6" {}
-            rect class={ "fill " (class) } width=(number(if share > 0.0 { (share * 100.0).max(1.0) } else { 0.0 })) height="6" {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,15 @@
 //! What all pages share: the site, and what was read a moment ago.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pgq_queue::{FailureFilter, Failures, Fleet, MOST_ENTRYPOINTS, Overview, OverviewFilter, PauseRow, Plugins};
+use chrono::{DateTime, Utc};
+use pgq_queue::{
+    FailureFilter, Failures, Fleet, MOST_ENTRYPOINTS, MinuteTimes, Overview, OverviewFilter, PauseRow, Plugins,
+};
 
+use crate::latency::Latency;
 use crate::recent::{Known, Recent};
 use crate::site::Site;
 
@@ -25,6 +30,8 @@ struct Recents {
     overview: Recent<Overview>,
     failures: Recent<Failures>,
     plugins: Recent<Plugins>,
+    latency: Recent<BTreeMap<DateTime<Utc>, MinuteTimes>>,
+    minutes: Latency,
 }
 
 impl Desk {
@@ -38,9 +45,7 @@ impl Desk {
 
     pub(crate) async fn pauses(&self) -> Known<Vec<PauseRow>> {
         let operator = &self.site.operator;
-        let read = async {
-            if operator.knows_pauses().await? { operator.pauses().await } else { Ok(Vec::new()) }
-        };
+        let read = async { if operator.knows_pauses().await? { operator.pauses().await } else { Ok(Vec::new()) } };
         self.recents.pauses.get(TICK, read).await
     }
 
@@ -57,6 +62,11 @@ impl Desk {
     pub(crate) async fn overview_of(&self, entrypoint: String) -> sqlx::Result<Overview> {
         let filter = OverviewFilter { entrypoint: Some(entrypoint), limit: 1, ..OverviewFilter::default() };
         self.site.operator.overview(&filter).await
+    }
+
+    /// How long runs took, by minutes.
+    pub(crate) async fn latency(&self) -> Known<BTreeMap<DateTime<Utc>, MinuteTimes>> {
+        self.recents.latency.get(TICK, self.recents.minutes.read(&self.site.operator)).await
     }
 
     pub(crate) async fn failures(&self) -> Known<Failures> {

@@ -11,7 +11,7 @@ use super::fields::Fields;
 use super::icon::Icon;
 use super::jobs::filter::query;
 use super::shown::{brief, shown};
-use super::units::{ago, count};
+use super::units::{ago, count, many};
 use crate::problem::Problem;
 use crate::visitor::{Role, Visitor};
 
@@ -22,8 +22,11 @@ pub(crate) async fn failures(State(desk): State<Desk>, visitor: Visitor, fields:
     let known = desk.failures().await.or_problem()?;
     let entrypoint = fields.text("entrypoint");
     let page: usize = fields.parse("page", "the number of a page")?.unwrap_or_default();
-    let groups: Vec<&FailureGroup> =
-        known.groups.iter().filter(|group| entrypoint.is_none_or(|name| group.cause.entrypoint.contains(name))).collect();
+    let groups: Vec<&FailureGroup> = known
+        .groups
+        .iter()
+        .filter(|group| entrypoint.is_none_or(|name| group.cause.entrypoint.contains(name)))
+        .collect();
     let from = page.saturating_mul(PAGE).min(groups.len());
     let body = html! {
         @if groups.is_empty() {
@@ -73,17 +76,20 @@ fn looked_at(failures: &Failures) -> Markup {
 fn card(desk: &Desk, visitor: &Visitor, group: &FailureGroup) -> Markup {
     let cause = &group.cause;
     let change = |verb: &str| {
-        desk.link(&format!("/jobs/change{}", query(&[("verb", verb), ("status", "failed"), ("entrypoint", &cause.entrypoint), ("cause", &group.key)])))
+        desk.link(&format!(
+            "/jobs/change{}",
+            query(&[("verb", verb), ("status", "failed"), ("entrypoint", &cause.entrypoint), ("cause", &group.key)])
+        ))
     };
     html! {
         article.card.bad id=(group.key) {
             div.card-head {
                 h2.card-title {
-                    a.name href=(desk.link(&format!("/jobs{}", query(&[("status", "failed"), ("entrypoint", &cause.entrypoint)])))) { (brief(&cause.entrypoint)) }
+                    a.name.open href=(desk.link(&format!("/jobs{}", query(&[("status", "failed"), ("entrypoint", &cause.entrypoint), ("cause", &group.key)])))) { (brief(&cause.entrypoint)) }
                     " " span.muted { (shown(&cause.exception_type)) }
                 }
                 div.badges {
-                    (badge(Tone::Bad, Icon::Failed, &format!("{} failed runs", count(group.failures))))
+                    (badge(Tone::Bad, Icon::Failed, &many(usize::try_from(group.failures).unwrap_or_default(), "failed run")))
                     @if group.held > 0 { (badge(Tone::Warn, Icon::Paused, &format!("{} held", count(group.held)))) }
                 }
             }

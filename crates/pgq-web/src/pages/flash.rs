@@ -71,7 +71,8 @@ mod tests {
         let cookie = cookie.to_str().expect("ASCII");
         assert!(cookie.ends_with("; Path=/pgq; Max-Age=60; HttpOnly; SameSite=Strict"), "{cookie}");
         let sent = format!("other=1; {}", cookie.split(';').next().expect("a pair"));
-        let headers = |text: &str| HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(text).expect("a header"))]);
+        let headers =
+            |text: &str| HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(text).expect("a header"))]);
         assert_eq!(Flash::read(&headers(&sent)), Some(said));
         for broken in ["pgq_host_said=", "pgq_host_said=7", "pgq_host_said=zz", "pgq_host_said=7b7d", "x"] {
             assert_eq!(Flash::read(&headers(broken)), None, "{broken}");

@@ -164,6 +164,12 @@ fn side(desk: &Desk, here: Section, visitor: &Visitor) -> Markup {
                     span.who-name { (shown(&visitor.name)) }
                     span.who-role { (if visitor.role == Role::Operator { "operator" } else { "viewer" }) }
                 }
+                @if visitor.has_session {
+                    form.logout method="post" action=(desk.link("/logout")) {
+                        input type="hidden" name="csrf" value=(visitor.csrf);
+                        button.plain type="submit" { "Log out" }
+                    }
+                }
             }
         }
     }

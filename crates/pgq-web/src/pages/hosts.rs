@@ -44,7 +44,7 @@ fn card(desk: &Desk, host: &FleetHost) -> Markup {
                 (state(host))
             }
             div.stat-row {
-                span { "Holds " strong { (count(host.jobs)) } " jobs" }
+                span { "Holds " strong { (many(usize::try_from(host.jobs).unwrap_or_default(), "job")) } }
                 span { "Since " strong { (ago(host.started)) } }
                 span { "Seen " strong { (ago(host.seen)) } }
                 @if let Some(heartbeat) = host.oldest_heartbeat { span { "Oldest heartbeat " strong { (ago(heartbeat)) } } }

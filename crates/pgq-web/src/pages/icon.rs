@@ -26,8 +26,6 @@ pub(crate) enum Icon {
     Search,
     Theme,
     Warning,
-    Info,
-    Link,
 }
 
 impl Icon {
@@ -54,8 +52,6 @@ impl Icon {
             Icon::Search => "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16 16l5 5",
             Icon::Theme => "M12 3a9 9 0 1 0 0 18zM12 3a9 9 0 0 1 0 18",
             Icon::Warning => "M12 3 2.5 20h19zM12 10v4M12 17v.5",
-            Icon::Info => "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 11v5M12 8v.5",
-            Icon::Link => "M7 17 17 7M9 7h8v8",
         }
     }
 

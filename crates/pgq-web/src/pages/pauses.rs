@@ -22,8 +22,12 @@ use super::units::{ago, many};
 use crate::problem::Problem;
 use crate::visitor::{Role, Visitor};
 
-const KINDS: [(&str, &str); 4] =
-    [("entrypoint", "An entrypoint"), ("plugin", "A plugin"), ("sha256", "A version, by its sha256"), ("all", "Everything")];
+const KINDS: [(&str, &str); 4] = [
+    ("entrypoint", "An entrypoint"),
+    ("plugin", "A plugin"),
+    ("sha256", "A version, by its sha256"),
+    ("all", "Everything"),
+];
 
 pub(crate) async fn pauses(State(desk): State<Desk>, visitor: Visitor, fields: Fields) -> Result<Content, Problem> {
     let pauses = desk.pauses().await.or_problem()?;
@@ -98,7 +102,11 @@ fn target(fields: &Fields) -> Result<PauseTarget, Problem> {
         "sha256" => {
             let digits = name("version")?.to_ascii_lowercase();
             let fits = digits.len() <= 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if fits { Ok(PauseTarget::Sha256(digits)) } else { Err(wrong("name", &digits, "the beginning of a sha256")) }
+            if fits {
+                Ok(PauseTarget::Sha256(digits))
+            } else {
+                Err(wrong("name", &digits, "the beginning of a sha256"))
+            }
         }
         other => Err(wrong("kind", other, "what can be paused; entrypoint, plugin, sha256, all")),
     }

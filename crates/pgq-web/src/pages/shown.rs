@@ -68,7 +68,10 @@ mod tests {
         assert!(odd.contains("a<span class=\"odd\" title=\"the character U+202E\">U+202E</span>b"), "{odd}");
         assert!(odd.contains("U+001B</span>[2J\n") && !odd.contains('\u{1b}'), "{odd}");
         let brief = cut("ab\u{202e}cd\nef", 3).into_string();
-        assert!(brief.starts_with("<span title=\"ab\u{fffd}cd\nef\">ab<span") && brief.ends_with("\u{2026}</span>"), "{brief}");
+        assert!(
+            brief.starts_with("<span title=\"ab\u{fffd}cd\nef\">ab<span") && brief.ends_with("\u{2026}</span>"),
+            "{brief}"
+        );
         assert_eq!(cut("größe", 5).into_string(), "größe");
         assert!(cut("größer", 5).into_string().ends_with(">größe\u{2026}</span>"));
     }

@@ -26,13 +26,6 @@ pub(crate) fn span(seconds: f64) -> String {
     }
 }
 
-/// The same of a difference.
-pub(crate) fn delta(delta: TimeDelta) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "a time for people")]
-    let seconds = delta.num_milliseconds().max(0) as f64 / 1e3;
-    span(seconds)
-}
-
 /// So many microseconds.
 pub(crate) fn micros(micros: i64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a time for people")]

@@ -29,7 +29,10 @@ pub(crate) fn id(text: &str) -> Result<JobId, Problem> {
 }
 
 fn unknown(id: JobId) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, format!("neither the queue nor the log has a job {id}; old rows of the log are removed by retention"))
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        format!("neither the queue nor the log has a job {id}; old rows of the log are removed by retention"),
+    )
 }
 
 /// The field that takes an id.
@@ -37,7 +40,11 @@ pub(crate) async fn go(State(desk): State<Desk>, _: Visitor, fields: Fields) -> 
     Ok(Redirect::to(&desk.link(&format!("/jobs/{}", id(fields.needed("id")?)?))))
 }
 
-pub(crate) async fn job(State(desk): State<Desk>, visitor: Visitor, Path(name): Path<String>) -> Result<Content, Problem> {
+pub(crate) async fn job(
+    State(desk): State<Desk>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+) -> Result<Content, Problem> {
     let id = id(&name)?;
     let mut job = desk.site.operator.job(id, SHOWN).await?.ok_or_else(|| unknown(id))?;
     let all = visitor.role >= Role::Operator;
@@ -49,6 +56,7 @@ pub(crate) async fn job(State(desk): State<Desk>, visitor: Visitor, Path(name): 
             h1 { "Job " span.mono { "#" (id) } }
             (badge::status(&job.status))
             a.name href=(desk.link(&format!("/jobs{}", query(&[("entrypoint", &job.entrypoint)])))) { (shown(&job.entrypoint)) }
+            (buttons(&desk, &visitor, &job))
         }
         div.columns {
             div.main-column {
@@ -58,7 +66,9 @@ pub(crate) async fn job(State(desk): State<Desk>, visitor: Visitor, Path(name): 
             aside.side-column { (facts::facts(&desk, &job)) }
         }
     };
-    let content = Content::new(Section::Jobs, format!("Job {id}"), body).below(buttons(&desk, &visitor, &job));
+    let content = Content::new(Section::Jobs, format!("Job {id}"), body).below(html! {
+        nav.crumbs aria-label="Way back" { a href=(desk.link("/jobs")) { "Jobs" } span aria-hidden="true" { "/" } span { "#" (id) } }
+    });
     Ok(content.live())
 }
 
@@ -72,9 +82,8 @@ fn buttons(desk: &Desk, visitor: &Visitor, job: &JobReport) -> Markup {
     let path = |verb: Verb| format!("/jobs/{id}/{}", verb.name());
     let fields = [("back", back.as_str())];
     html! {
-        nav.crumbs aria-label="Way back" { a href=(desk.link("/jobs")) { "Jobs" } span aria-hidden="true" { "/" } span { "#" (id) } }
         @if visitor.role >= Role::Operator && job.row.is_some() {
-            div.actions role="group" aria-label="What can be done" {
+            div.actions.at-end.pop-left role="group" aria-label="What can be done" {
                 @if can(Verb::Requeue) { (action::form(desk, visitor, &path(Verb::Requeue), &fields, &Button::main(Icon::Retry, "Retry"))) }
                 @if can(Verb::RetryNow) && deferred { (action::form(desk, visitor, &path(Verb::RetryNow), &fields, &Button::main(Icon::Play, "Run now"))) }
                 @if can(Verb::Reschedule) {
@@ -98,9 +107,9 @@ fn buttons(desk: &Desk, visitor: &Visitor, job: &JobReport) -> Markup {
 fn edit(job: &JobReport) -> Markup {
     let payload = job.row.as_ref().and_then(|row| row.payload.as_ref());
     html! {
-        @match payload.map(|content| (content.cut, &content.shape)) {
+        @match payload.map(|content| (content.cut || content.masked, &content.shape)) {
             Some((true, _)) | Some((_, pgq_queue::Shape::Hex(_))) => {
-                p.muted { "It is too long for a form, or no text. Write it anew here, or edit it with " code { "pgq-host edit ID --payload-file FILE" } "." }
+                p.muted { "It is too long for a form, no text, or masked. Write it anew here, or edit it with " code { "pgq-host edit ID --payload-file FILE" } "." }
                 label { span { "New payload" } textarea name="payload" rows="8" spellcheck="false" {} }
             }
             Some((_, pgq_queue::Shape::Json(json))) => label { span { "New payload" } textarea name="payload" rows="8" spellcheck="false" { (json.get()) } },
@@ -112,7 +121,11 @@ fn edit(job: &JobReport) -> Markup {
 }
 
 /// The whole payload, as a file: a browser is not to make anything of it.
-pub(crate) async fn payload(State(desk): State<Desk>, visitor: Visitor, Path(name): Path<String>) -> Result<Response, Problem> {
+pub(crate) async fn payload(
+    State(desk): State<Desk>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
     visitor.require(Role::Operator)?;
     let id = id(&name)?;
     let payload = desk.site.operator.payload(id).await?.ok_or_else(|| unknown(id))?.unwrap_or_default();

@@ -35,7 +35,13 @@ pub(super) fn runs(job: &JobReport) -> Vec<Run<'_>> {
         runs.push(Run { at: event.at, number, attempt: None, error: event.traceback.as_ref(), lines });
     }
     for lines in printed {
-        runs.push(Run { at: lines.ended, number: Some(i64::from(lines.attempt)), attempt: None, error: None, lines: Some(lines) });
+        runs.push(Run {
+            at: lines.ended,
+            number: Some(i64::from(lines.attempt)),
+            attempt: None,
+            error: None,
+            lines: Some(lines),
+        });
     }
     runs.sort_by_key(|run| std::cmp::Reverse(run.at));
     runs

@@ -10,7 +10,7 @@ use crate::pages::desk::Desk;
 use crate::pages::icon::Icon;
 use crate::pages::jobs::filter::query;
 use crate::pages::shown::shown;
-use crate::pages::units::{ago, bytes, clock, count, micros};
+use crate::pages::units::{ago, bytes, clock, count, many, micros};
 
 /// Lines that are shown of a run; the end tells most.
 const LINES: usize = 200;
@@ -37,7 +37,7 @@ pub(super) fn timeline(desk: &Desk, job: &JobReport) -> Markup {
         @if !job.events.is_empty() {
             section.panel {
                 details.plain-details {
-                    summary { h2 { "Log" } span.muted { (count(i64::try_from(job.events.len()).unwrap_or_default())) " rows" @if job.events_cut { ", only the newest" } } }
+                    summary { h2 { "Log" } span.muted { (many(job.events.len(), "row")) @if job.events_cut { ", only the newest" } } }
                     table.small-table {
                         thead { tr { th scope="col" { "At" } th scope="col" { "Status" } th scope="col" { "Error" } } }
                         tbody {
@@ -111,7 +111,7 @@ fn printed(run: &RunLines, open: bool) -> Markup {
     html! {
         @if !lines.is_empty() {
             details.printed open[open] {
-                summary { "Printed" span.muted { " " (count(i64::try_from(lines.len()).unwrap_or_default())) " lines" } }
+                summary { "Printed" span.muted { " " (many(lines.len(), "line")) } }
                 @if run.cut > 0 { p.muted { (bytes(run.cut)) " came before these and are not kept." } }
                 @if left_out > 0 { p.muted { (count(i64::try_from(left_out).unwrap_or_default())) " more before these: " code { "pgq-host logs " (run.job_id) } } }
                 div.lines tabindex="0" role="region" aria-label="What the run printed" { @for line in &lines[left_out..] { (self::line(line)) } }

@@ -50,9 +50,9 @@ impl Order {
 fn when(text: &str) -> Result<Due, Problem> {
     match DateTime::parse_from_rfc3339(text) {
         Ok(at) => Ok(Due::At(at.with_timezone(&Utc))),
-        Err(_) => duration("when", text).map(Due::In).map_err(|_| {
-            wrong("when", text, "a time like 2026-11-26T18:00:00Z, nor a duration like 15m")
-        }),
+        Err(_) => duration("when", text)
+            .map(Due::In)
+            .map_err(|_| wrong("when", text, "a time like 2026-11-26T18:00:00Z, nor a duration like 15m")),
     }
 }
 
@@ -89,8 +89,8 @@ pub(crate) async fn apply(
             report.iter().filter(|job| matches!(job.outcome, CancelOutcome::Canceled { .. })).count()
         }
         Verb::RetryNow | Verb::Reschedule | Verb::Prioritize => {
-            let held_too = order.verb == Verb::Prioritize
-                && statuses.is_none_or(|statuses| statuses.contains(&JobStatus::Failed));
+            let held_too =
+                order.verb == Verb::Prioritize && statuses.is_none_or(|statuses| statuses.contains(&JobStatus::Failed));
             let only_deferred = order.verb == Verb::RetryNow;
             let change =
                 Change { due: order.due, priority: order.priority, only_deferred, held_too, ..Change::default() };

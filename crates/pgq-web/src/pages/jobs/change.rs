@@ -56,7 +56,11 @@ impl Chosen {
         match (asked.filter.status, verb.statuses()) {
             (Some(status), known) if !known.contains(&status) => {
                 let known: Vec<&str> = known.iter().map(|status| status.label()).collect();
-                return Err(wrong("status", status.label(), &format!("a status whose jobs can be changed so; {}", known.join(", "))));
+                return Err(wrong(
+                    "status",
+                    status.label(),
+                    &format!("a status whose jobs can be changed so; {}", known.join(", ")),
+                ));
             }
             (None, [only]) => asked.filter.status = Some(*only),
             _ => {}
@@ -99,7 +103,8 @@ fn question(desk: &Desk, visitor: &Visitor, chosen: &Chosen, note: Option<&str>)
     let verb = chosen.verb;
     let number = count(i64::try_from(chosen.ids.len()).unwrap_or(i64::MAX));
     let many = many(chosen.ids.len(), "job");
-    let way_back = chosen.asked.as_ref().map_or_else(|| "/jobs".to_owned(), |asked| format!("/jobs{}", asked.query(&[])));
+    let way_back =
+        chosen.asked.as_ref().map_or_else(|| "/jobs".to_owned(), |asked| format!("/jobs{}", asked.query(&[])));
     let body = html! {
         div.head { h1 { (verb.title()) " " (many) @if !chosen.ids.is_empty() { "?" } } }
         div.panel.narrow {
@@ -169,7 +174,8 @@ pub(crate) async fn change(State(desk): State<Desk>, sent: Sent) -> Result<Respo
         Some(status) => vec![status],
         None => chosen.verb.statuses().to_vec(),
     });
-    let changed = apply(&desk, visitor, fields.text("reason"), &chosen.ids, statuses.as_deref(), &order, chosen.told()).await?;
+    let changed =
+        apply(&desk, visitor, fields.text("reason"), &chosen.ids, statuses.as_deref(), &order, chosen.told()).await?;
     let left = chosen.ids.len() - changed.min(chosen.ids.len());
     let said = format!("{} {}.", chosen.verb.done(), many(changed, "job"));
     let flash = match left {

@@ -10,7 +10,7 @@ use crate::pages::fields::{Fields, wrong};
 use crate::problem::Problem;
 
 /// The fields of a filter.
-const NAMES: [&str; 7] = ["status", "entrypoint", "older", "younger", "error", "header", "plugin"];
+const NAMES: [&str; 8] = ["status", "entrypoint", "older", "younger", "error", "header", "plugin", "cause"];
 
 /// A filter as it was asked for.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +37,9 @@ impl Asked {
         let time = |name: &'static str| text(name).map(|value| duration(name, value)).transpose();
         let status = text("status").map(|label| {
             let known = JobStatus::ALL.into_iter().find(|status| status.label() == label);
-            known.ok_or_else(|| wrong("status", label, &format!("one of {}", JobStatus::ALL.map(JobStatus::label).join(", "))))
+            known.ok_or_else(|| {
+                wrong("status", label, &format!("one of {}", JobStatus::ALL.map(JobStatus::label).join(", ")))
+            })
         });
         let status = status.transpose()?;
         let header = text("header").map(|header| match header.split_once('=') {
@@ -51,14 +53,25 @@ impl Asked {
         if let Some(over) = status.filter(|status| status.is_over()) {
             let refused = |detail: String| Err(Problem::new(StatusCode::BAD_REQUEST, detail));
             if header.is_some() {
-                return refused(format!("headers leave the queue with their jobs, and {} jobs are in the log alone: take one of both away", over.label()));
+                return refused(format!(
+                    "headers leave the queue with their jobs, and {} jobs are in the log alone: take one of both away",
+                    over.label()
+                ));
             }
             if over == JobStatus::Successful && plugin.is_some() {
-                return refused("the log names plugin versions only in errors: take the version or the status away".into());
+                return refused(
+                    "the log names plugin versions only in errors: take the version or the status away".into(),
+                );
             }
         }
         let (entrypoint, error) = (text("entrypoint").map(str::to_owned), text("error").map(str::to_owned));
-        let filter = JobFilter { status, entrypoint, older: time("older")?, younger: time("younger")?, error, header, plugin, cause: None };
+        let cause = text("cause").map(str::to_owned);
+        if cause.is_some() && status != Some(JobStatus::Failed) {
+            let detail = "only held jobs are found by their cause: choose the status failed as well";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+        }
+        let (older, younger) = (time("older")?, time("younger")?);
+        let filter = JobFilter { status, entrypoint, older, younger, error, header, plugin, cause };
         Ok(Asked { pairs, filter })
     }
 
@@ -91,7 +104,9 @@ pub(crate) fn query(pairs: &[(&str, &str)]) -> String {
         query.push('=');
         for byte in value.bytes() {
             match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' => query.push(char::from(byte)),
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' => {
+                    query.push(char::from(byte))
+                }
                 _ => query.push_str(&format!("%{byte:02X}")),
             }
         }

@@ -36,7 +36,11 @@ pub(crate) async fn jobs(State(desk): State<Desk>, visitor: Visitor, fields: Fie
     let asked = Asked::read(&fields)?;
     let after: Option<Cursor> = fields.parse("after", "a place in a list; go back to the first page")?;
     if let Some(cursor) = after.filter(|cursor| !asked.filter.is_continued_by(*cursor)) {
-        return Err(crate::pages::fields::wrong("after", &cursor.to_string(), "of a list with this filter; go back to the first page"));
+        return Err(crate::pages::fields::wrong(
+            "after",
+            &cursor.to_string(),
+            "of a list with this filter; go back to the first page",
+        ));
     }
     let page = desk.site.operator.jobs(&asked.filter, after, PAGE, ROWS).await?;
     let body = html! {
@@ -64,11 +68,11 @@ fn above(desk: &Desk, visitor: &Visitor, asked: &Asked) -> Markup {
         div.head { h1 { "Jobs" } }
         nav.tabs aria-label="Status" {
             @for (status, name) in TABS {
-                a href=(desk.link(&format!("/jobs{}", asked.query(&[("status", status)])))) aria-current=[(status == here).then_some("true")] { (name) }
+                a href=(desk.link(&format!("/jobs{}", asked.query(&[("status", status), ("cause", "")])))) aria-current=[(status == here).then_some("true")] { (name) }
             }
         }
         form.filter method="get" action=(desk.link("/jobs")) role="search" aria-label="Filter the jobs" {
-            @if !here.is_empty() { input type="hidden" name="status" value=(here); }
+            @for name in ["status", "cause"] { @if !asked.text(name).is_empty() { input type="hidden" name=(name) value=(asked.text(name)); } }
             div.filter-row {
                 (field("entrypoint", "Entrypoint", "the whole name"))
                 (field("error", "Text in the last error", "connection refused"))

@@ -49,7 +49,7 @@ pub(super) fn hosts(desk: &Desk, hosts: &[FleetHost]) -> Markup {
                     li {
                         div.list-main {
                             p.mono { (shown(&host.label())) }
-                            p.small.muted { (brief(host.version.split_whitespace().next().unwrap_or(&host.version))) ", " (count(host.jobs)) " jobs, since " (ago(host.started)) }
+                            p.small.muted { (brief(host.version.split_whitespace().next().unwrap_or(&host.version))) ", " (many(usize::try_from(host.jobs).unwrap_or_default(), "job")) ", since " (ago(host.started)) }
                         }
                         div.list-end { (state(host)) }
                     }

@@ -16,6 +16,7 @@ pub(crate) async fn overview(State(desk): State<Desk>, visitor: Visitor, fields:
     let (failures, fleet) = (desk.failures().await, desk.fleet().await);
     let failures = failures.value.as_ref().map(|(_, failures)| failures.as_ref());
     let hosts = fleet.value.as_ref().map(|(_, fleet)| fleet.hosts.as_slice()).unwrap_or_default();
+    let latency = desk.latency().await.value.map(|(_, latency)| latency).unwrap_or_default();
     let picked = table::Picked::read(&fields)?;
     let is_new = overview.entrypoints.is_empty() && picked.is_empty();
     let found = match picked.whole_name(&overview) {
@@ -27,7 +28,7 @@ pub(crate) async fn overview(State(desk): State<Desk>, visitor: Visitor, fields:
         @if is_new {
             (nothing_yet(hosts.is_empty()))
         } @else {
-            (charts::charts(&overview))
+            (charts::charts(&overview, &latency))
             div.grid-wide {
                 (glance::causes(&desk, failures))
                 (glance::hosts(&desk, hosts))

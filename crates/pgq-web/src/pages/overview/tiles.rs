@@ -5,7 +5,7 @@ use pgq_queue::{Amount, Failures, FleetHost, Overview};
 
 use crate::pages::desk::Desk;
 use crate::pages::icon::Icon;
-use crate::pages::units::{count, micros, percent, span};
+use crate::pages::units::{self, count, micros, percent, span};
 
 /// A number of jobs, and whether there are more.
 pub(super) fn amount(amount: Amount) -> String {
@@ -23,7 +23,9 @@ pub(super) fn tiles(desk: &Desk, overview: &Overview, failures: Option<&Failures
     let deferred = sum(all().map(|one| &one.depth.deferred));
     let running = sum(all().map(|one| &one.depth.running));
     let held = sum(all().map(|one| &one.depth.held));
-    let oldest = all().filter_map(|one| one.depth.oldest_seconds).fold(None, |most: Option<f64>, one| Some(most.unwrap_or(one).max(one)));
+    let oldest = all()
+        .filter_map(|one| one.depth.oldest_seconds)
+        .fold(None, |most: Option<f64>, one| Some(most.unwrap_or(one).max(one)));
     let five = all().fold((0, 0), |(ended, failed), one| {
         let lately = &one.lately.five_minutes;
         (ended + lately.ended(), failed + lately.failed + lately.exception)
@@ -40,17 +42,17 @@ pub(super) fn tiles(desk: &Desk, overview: &Overview, failures: Option<&Failures
             a.tile href=(desk.link("/jobs?status=picked")) {
                 span.tile-name { (Icon::Running.svg()) "Running" }
                 span.tile-value { (amount(running)) }
-                span.tile-note { "on " (count(i64::try_from(hosts.len()).unwrap_or_default())) (if hosts.len() == 1 { " host" } else { " hosts" }) }
+                span.tile-note { "on " (units::many(hosts.len(), "host")) }
             }
             div.tile {
                 span.tile-name { (Icon::Done.svg()) "Ended, last 5 min" }
                 span.tile-value { (rate(five.0)) }
-                span.tile-note { (count(five.0)) " jobs" }
+                span.tile-note { (many(five.0)) }
             }
             a.tile.bad[five.1 > 0] href=(desk.link("/failures")) {
-                span.tile-name { (Icon::Failures.svg()) "Failed for good, 5 min" }
+                span.tile-name { (Icon::Failures.svg()) "Failed, last 5 min" }
                 span.tile-value { (percent(five.1 as f64, five.0 as f64)) }
-                span.tile-note { (count(five.1)) " jobs, " (groups) (if groups == 1 { " cause" } else { " causes" }) }
+                span.tile-note { (many(five.1)) ", " (units::many(groups, "cause")) }
             }
             a.tile.bad[held.jobs > 0] href=(desk.link("/jobs?status=failed")) {
                 span.tile-name { (Icon::Failed.svg()) "Held" }
@@ -66,6 +68,10 @@ pub(super) fn tiles(desk: &Desk, overview: &Overview, failures: Option<&Failures
             }
         }
     }
+}
+
+fn many(jobs: i64) -> String {
+    units::many(usize::try_from(jobs).unwrap_or_default(), "job")
 }
 
 /// Jobs a second, of five minutes.

@@ -30,7 +30,8 @@ pub(crate) async fn reset(State(desk): State<Desk>, Sent { visitor, fields }: Se
     operator.command(&FleetCommand::Reset(name.clone())).await?;
     desk.forget().await;
     let verdicts = usize::try_from(forgotten).unwrap_or(usize::MAX);
-    let said = format!("Reset {name:?}: deleted {}, told {}.", many(verdicts, "verdict"), many(hosts(&desk).await?, "host"));
+    let said =
+        format!("Reset {name:?}: deleted {}, told {}.", many(verdicts, "verdict"), many(hosts(&desk).await?, "host"));
     Ok(back(&desk, BACK, &Flash::good(said)))
 }
 
@@ -60,6 +61,10 @@ pub(crate) async fn rollback(State(desk): State<Desk>, Sent { visitor, fields }:
     operator.roll_back_version(name, &version.version, sha256, &why).await?;
     desk.forget().await;
     let serving = version.stable_on.len() + version.canary_on.len();
-    let said = format!("Rolled back {name} {}: {} that served it go back to the version before.", version.version, many(serving, "host"));
+    let said = format!(
+        "Rolled back {name} {}: {} that served it go back to the version before.",
+        version.version,
+        many(serving, "host")
+    );
     Ok(back(&desk, BACK, &Flash::good(said)))
 }

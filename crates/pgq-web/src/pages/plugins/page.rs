@@ -26,7 +26,8 @@ pub(crate) async fn plugins(State(desk): State<Desk>, visitor: Visitor, fields: 
     let known = desk.plugins().await.or_problem()?;
     let name = fields.text("name");
     let page: usize = fields.parse("page", "the number of a page")?.unwrap_or_default();
-    let all: Vec<&PluginLook> = known.plugins.iter().filter(|one| name.is_none_or(|name| one.name.contains(name))).collect();
+    let all: Vec<&PluginLook> =
+        known.plugins.iter().filter(|one| name.is_none_or(|name| one.name.contains(name))).collect();
     let from = page.saturating_mul(PAGE).min(all.len());
     let body = html! {
         @for file in &known.refused { (refused(&desk, &visitor, file)) }
@@ -84,7 +85,8 @@ fn refused(desk: &Desk, visitor: &Visitor, file: &RefusedFile) -> Markup {
 }
 
 fn card(desk: &Desk, visitor: &Visitor, plugin: &PluginLook) -> Markup {
-    let is_served = plugin.versions.iter().any(|version| !version.stable_on.is_empty() || !version.canary_on.is_empty());
+    let is_served =
+        plugin.versions.iter().any(|version| !version.stable_on.is_empty() || !version.canary_on.is_empty());
     let name = plugin.name.as_str();
     let (shown_first, older) = plugin.versions.split_at(plugin.versions.len().min(VERSIONS));
     html! {

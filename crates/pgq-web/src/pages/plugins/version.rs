@@ -9,7 +9,7 @@ use crate::pages::desk::Desk;
 use crate::pages::icon::Icon;
 use crate::pages::jobs::filter::query;
 use crate::pages::shown::{brief, shown};
-use crate::pages::units::{ago, bytes, count, micros, percent};
+use crate::pages::units::{ago, bytes, many, micros, percent};
 use crate::visitor::Visitor;
 
 /// Verdicts that are shown of a version.
@@ -24,7 +24,13 @@ fn is_condemned(version: &VersionLook) -> bool {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
-pub(super) fn version(desk: &Desk, visitor: &Visitor, plugin: &str, version: &VersionLook, all: &[VersionLook]) -> Markup {
+pub(super) fn version(
+    desk: &Desk,
+    visitor: &Visitor,
+    plugin: &str,
+    version: &VersionLook,
+    all: &[VersionLook],
+) -> Markup {
     let sha256 = version.sha256.as_str();
     let short = sha256.get(..12).unwrap_or(sha256);
     // Hosts keep what they served before; without such a version there is no way back.
@@ -42,8 +48,8 @@ pub(super) fn version(desk: &Desk, visitor: &Visitor, plugin: &str, version: &Ve
                         span { strong { (micros(runs.p50_us)) } " p50" }
                         span { strong { (micros(runs.p95_us)) } " p95" }
                         span { strong { (bytes(runs.memory_p95_bytes)) } " memory" }
-                        @if let Some(failed) = runs.failed { span.error-text[failed > 0] { strong { (percent(failed as f64, runs.runs as f64)) } " of " (count(runs.runs)) " runs failed" } }
-                        @else { span { (count(runs.runs)) " runs looked at" } }
+                        @if let Some(failed) = runs.failed { span.error-text[failed > 0] { strong { (percent(failed as f64, runs.runs as f64)) } " of " (runs_of(runs.runs)) " failed" } }
+                        @else { span { (runs_of(runs.runs)) " looked at" } }
                     }
                 }
                 @for judgement in version.judgements.iter().take(JUDGEMENTS) { (self::judgement(judgement)) }
@@ -63,6 +69,10 @@ pub(super) fn version(desk: &Desk, visitor: &Visitor, plugin: &str, version: &Ve
             }
         }
     }
+}
+
+fn runs_of(runs: i64) -> String {
+    many(usize::try_from(runs).unwrap_or_default(), "run")
 }
 
 fn on(what: &str, hosts: usize) -> String {
