@@ -51,7 +51,7 @@ pub(crate) async fn failures(State(desk): State<Desk>, visitor: Visitor, fields:
             h1 { "Failures" }
             p.muted { "By cause, the latest first" }
             @if known.groups.len() > 5 || entrypoint.is_some() {
-                form.find method="get" action=(desk.link("/failures")) role="search" { input name="entrypoint" value=(entrypoint.unwrap_or("")) placeholder="Part of an entrypoint" aria-label="Find causes by a part of the entrypoint" autocomplete="off"; }
+                form.find method="get" action=(desk.link("/failures")) role="search" aria-label="Causes" { input name="entrypoint" value=(entrypoint.unwrap_or("")) placeholder="Part of an entrypoint" aria-label="Find causes by a part of the entrypoint" autocomplete="off"; }
             }
         }
     };

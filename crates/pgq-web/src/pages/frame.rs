@@ -142,7 +142,7 @@ fn side(desk: &Desk, here: Section, visitor: &Visitor) -> Markup {
                 img src=(desk.link(&assets::path("icon.svg"))) alt="" width="28" height="28";
                 span { "pgq-host" }
             }
-            form.goto action=(desk.link("/jobs/go")) method="get" role="search" {
+            form.goto action=(desk.link("/jobs/go")) method="get" role="search" aria-label="Go to a job" {
                 (Icon::Search.svg())
                 input #goto name="id" inputmode="numeric" autocomplete="off" placeholder="Job id" aria-label="Go to the job with this id" required pattern="[0-9]+" title="the number of a job";
                 kbd aria-hidden="true" { "/" }

@@ -29,6 +29,7 @@ pub(crate) fn routes(site: &Site) -> Router<Site> {
         .route("/plugins/rollback", post(plugins::act::rollback))
         .route("/hosts", get(hosts::hosts))
         .route("/schedules", get(schedules::schedules))
+        .route("/schedules/run", post(schedules::run))
         .route("/schedules/remove", post(schedules::remove))
         .route("/pauses", get(pauses::pauses).post(pauses::pause))
         .route("/pauses/resume", post(pauses::resume))

@@ -63,6 +63,7 @@ fn row(desk: &Desk, visitor: &Visitor, schedule: &ListedSchedule) -> Markup {
             @if visitor.role >= Role::Operator {
                 td.end {
                     div.actions.small-actions {
+                        (action::form(desk, visitor, "/schedules/run", &[("id", &id)], &Button::calm(Icon::Play, "Run now")))
                         a.button href=(desk.link(&format!("/pauses{}", query(&[("kind", "entrypoint"), ("name", &schedule.entrypoint)])))) { (Icon::Paused.svg()) "Pause" }
                         (action::opens(desk, visitor, "/schedules/remove", &[("id", &id)], &Button::danger(Icon::Removed, "Remove"), html! {
                             p { "A host that serves a plugin with this schedule adds it again. To stop it, pause its entrypoint and let ticks be skipped." }
@@ -84,6 +85,21 @@ pub(crate) async fn remove(State(desk): State<Desk>, Sent { visitor, fields }: S
             let asked = json!({ "schedule": id, "entrypoint": schedule.entrypoint });
             operator.begin_audit("remove_schedule", &actor(&visitor, fields.text("reason")), &asked).await?;
             Flash::good(format!("Removed a schedule of {:?}.", schedule.entrypoint))
+        }
+        None => Flash::bad(format!("Nothing was done: there is no schedule {id}.")),
+    };
+    Ok(back(&desk, "/schedules", &flash))
+}
+
+/// Enqueue its job now. Its next tick stays where it is.
+pub(crate) async fn run(State(desk): State<Desk>, Sent { visitor, fields }: Sent) -> Result<Response, Problem> {
+    let id: i64 = fields.parse("id", "the number of a schedule")?.unwrap_or_default();
+    let operator = &desk.site.operator;
+    let flash = match operator.run_schedule(id).await? {
+        Some(job) => {
+            let asked = json!({ "schedule": id, "job": job });
+            operator.begin_audit("run_schedule", &actor(&visitor, fields.text("reason")), &asked).await?;
+            Flash::good(format!("Enqueued job {job}. The next tick stays where it is."))
         }
         None => Flash::bad(format!("Nothing was done: there is no schedule {id}.")),
     };

@@ -13,6 +13,7 @@ pub(super) fn facts(desk: &Desk, job: &JobReport) -> Markup {
         section.panel {
             h2 { "Facts" }
             dl.facts {
+                @if let Some(parent) = job.parent { div { dt { "Enqueued by" } dd { a.mono href=(desk.link(&format!("/jobs/{parent}"))) { "#" (parent) } } } }
                 @match &job.row {
                     Some(row) => (of_row(desk, job, row)),
                     None => {

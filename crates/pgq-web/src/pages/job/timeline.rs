@@ -14,6 +14,8 @@ use crate::pages::units::{ago, bytes, clock, count, many, micros};
 
 /// Lines that are shown of a run; the end tells most.
 const LINES: usize = 200;
+/// Follow-up jobs that are named.
+const FOLLOW_UPS: usize = 20;
 
 pub(super) fn timeline(desk: &Desk, job: &JobReport) -> Markup {
     let runs = runs(job);
@@ -75,6 +77,12 @@ fn figures(desk: &Desk, attempt: &JobAttempt) -> Markup {
             div { dt { "Memory" } dd { (bytes(attempt.memory_bytes)) } }
             @if let Some(requests) = attempt.requests {
                 div { dt { "Requests" } dd { (requests) ", " (bytes(attempt.sent_bytes.unwrap_or_default())) " out, " (bytes(attempt.received_bytes.unwrap_or_default())) " in" } }
+            }
+            @if !attempt.follow_ups.is_empty() {
+                div { dt { "Enqueued" } dd {
+                    @for id in attempt.follow_ups.iter().take(FOLLOW_UPS) { a.mono href=(desk.link(&format!("/jobs/{id}"))) { "#" (id) } " " }
+                    @if attempt.follow_ups.len() > FOLLOW_UPS { "and " (attempt.follow_ups.len() - FOLLOW_UPS) " more" }
+                } }
             }
             @if let Some(host) = &attempt.host { div { dt { "Host" } dd.mono { (shown(host)) } } }
             @else if let Some(worker) = attempt.queue_manager_id { div { dt { "Worker" } dd.mono.break { (worker) } } }

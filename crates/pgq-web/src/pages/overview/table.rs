@@ -93,7 +93,7 @@ pub(super) fn entrypoints(
             div.panel-head {
                 h2 { "Entrypoints" span.muted { " " (count(i64::try_from(all.len()).unwrap_or_default())) @if overview.next.is_some() { "+" } ", those in trouble first" } }
                 @if overview.entrypoints.len() > 8 || picked.name.is_some() {
-                    form.find method="get" action=(desk.link("/")) role="search" {
+                    form.find method="get" action=(desk.link("/")) role="search" aria-label="Entrypoints" {
                         input name="name" value=(picked.name.as_deref().unwrap_or("")) placeholder="Part of a name" aria-label="Find entrypoints by a part of their name" autocomplete="off";
                     }
                 }

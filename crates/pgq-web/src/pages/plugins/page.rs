@@ -55,7 +55,7 @@ pub(crate) async fn plugins(State(desk): State<Desk>, visitor: Visitor, fields: 
         div.head {
             h1 { "Plugins" }
             @if known.plugins.len() > 8 || name.is_some() {
-                form.find method="get" action=(desk.link("/plugins")) role="search" { input name="name" value=(name.unwrap_or("")) placeholder="Part of a name" aria-label="Find plugins by a part of their name" autocomplete="off"; }
+                form.find method="get" action=(desk.link("/plugins")) role="search" aria-label="Plugins" { input name="name" value=(name.unwrap_or("")) placeholder="Part of a name" aria-label="Find plugins by a part of their name" autocomplete="off"; }
             }
             span.grow {}
             (action::form(&desk, &visitor, "/plugins/reload", &[], &Button::calm(Icon::Retry, "Scan folders again")))
