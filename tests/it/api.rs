@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use pgq_host_tests::{Answer, Database, Host, Plugins, eventually};
+use pgq_job::{Disposition, NewJob, Terminal, Traffic};
+use pgq_queue::{Attempt, OnConflict, Record};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -92,13 +96,14 @@ async fn it_tells_what_waits_runs_failed_and_since_which_version() {
         overview = api.get("overview").await;
         let echo = overview["entrypoints"].as_array().unwrap().iter().find(|one| one["entrypoint"] == "echo");
         let ended = |lately: &Value| lately["hour"]["successful"].as_i64();
-        // The follow-up is one as well.
+        // The follow-ups are two of them.
         echo.is_some_and(|echo| ended(&echo["lately"]) >= Some(4))
             && overview["entrypoints"].as_array().unwrap().iter().any(|one| one["lately"]["hour"]["failed"] == 2)
     })
     .await;
     let entrypoints = &overview["entrypoints"];
-    let names: Vec<&str> = entrypoints.as_array().unwrap().iter().map(|one| one["entrypoint"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        entrypoints.as_array().unwrap().iter().map(|one| one["entrypoint"].as_str().unwrap()).collect();
     assert_eq!(names, ["echo", "fail", "follow_up", "nobody", "panics"]);
     let nobody = of(entrypoints, "entrypoint", "nobody");
     assert_eq!(nobody["due"], json!({ "jobs": 2, "more": false }));
@@ -117,13 +122,18 @@ async fn it_tells_what_waits_runs_failed_and_since_which_version() {
     let mut after = String::new();
     loop {
         let page = api.get(&format!("overview?limit=2{after}")).await;
-        paged.extend(page["entrypoints"].as_array().unwrap().iter().map(|one| one["entrypoint"].as_str().unwrap().to_owned()));
+        paged.extend(
+            page["entrypoints"].as_array().unwrap().iter().map(|one| one["entrypoint"].as_str().unwrap().to_owned()),
+        );
         let Some(next) = page["next"].as_str() else { break };
         after = format!("&after={next}");
     }
     assert_eq!(paged, names);
     let alone = api.get("overview?entrypoint=nobody").await;
-    assert_eq!((alone["entrypoints"].as_array().unwrap().len(), &alone["entrypoints"][0]["due"]["jobs"]), (1, &json!(2)));
+    assert_eq!(
+        (alone["entrypoints"].as_array().unwrap().len(), &alone["entrypoints"][0]["due"]["jobs"]),
+        (1, &json!(2))
+    );
 
     let failures = api.get("failures").await;
     let groups = failures["groups"].as_array().unwrap();
@@ -132,7 +142,10 @@ async fn it_tells_what_waits_runs_failed_and_since_which_version() {
     assert_eq!((&unknown["message"], &unknown["exception_type"]), (&json!("order <n> is unknown"), &json!("Retry")));
     assert_eq!((&unknown["failures"], &unknown["held"], &unknown["frame"]), (&json!(4), &json!(2), &Value::Null));
     let version = &unknown["versions"][0];
-    assert_eq!((&version["plugin"], &version["version"], &version["failures"]), (&json!("hostile"), &json!("1.2.3"), &json!(4)));
+    assert_eq!(
+        (&version["plugin"], &version["version"], &version["failures"]),
+        (&json!("hostile"), &json!("1.2.3"), &json!(4))
+    );
     let panic = of(&failures["groups"], "entrypoint", "panics");
     let frame = panic["frame"].as_str().unwrap();
     assert!(!frame.contains("panicking") && !frame.starts_with("std::"), "the handler's own frame: {frame}");
@@ -145,7 +158,7 @@ async fn it_tells_what_waits_runs_failed_and_since_which_version() {
 
     let job = api.get(&format!("jobs/{parent}")).await;
     let follow_ups = job["attempts"][0]["follow_ups"].as_array().unwrap();
-    assert!(follow_ups.len() == 1 && job["parent"] == Value::Null, "{job}");
+    assert!(follow_ups.len() == 2 && job["parent"] == Value::Null, "{job}");
     let child = follow_ups[0].as_i64().unwrap();
     assert_eq!(api.get(&format!("jobs/{child}")).await["parent"], parent);
     assert_eq!(api.get(&format!("jobs/{}", failing[0])).await["attempts"][0]["failed"], true);
@@ -161,27 +174,65 @@ async fn it_tells_what_waits_runs_failed_and_since_which_version() {
     host.stop().await;
 }
 
+fn follow_up(key: Option<&str>) -> NewJob {
+    NewJob { entrypoint: "child".into(), dedupe_key: key.map(str::to_owned), ..NewJob::default() }
+}
+
 #[tokio::test]
 async fn follow_ups_are_those_of_their_parent_where_others_are_skipped() {
-    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
-    std::fs::write(plugins.config(), "[plugins.hostile]\nenqueue = [\"*\"]\n").unwrap();
-    let host = Host::start(&database, &plugins, &[]).await;
-    let parents = database.enqueue_many("follow_up", 40, "complete").await;
-    database.wait_until_done().await;
+    let database = Database::new().await;
+    let queue = database.queue();
+    queue.enqueue(&[follow_up(Some("taken"))], OnConflict::Raise).await.unwrap();
+    database.enqueue_many("parent", 4, "").await;
+    let jobs = queue.claim(&[Arc::from("parent")], 4).await.unwrap();
+    let keys = [
+        vec![None, Some("taken"), Some("new")],
+        vec![Some("new"), Some("taken")],
+        vec![Some("other"), None, Some("other"), None],
+        vec![],
+    ];
+    let records: Vec<Record> = jobs
+        .jobs
+        .iter()
+        .zip(&keys)
+        .map(|(job, keys)| {
+            let follow_ups = keys.iter().map(|key| follow_up(*key)).collect();
+            let done = Disposition::Finished {
+                status: Terminal::Successful,
+                traceback: None,
+                output: Some(vec![1]),
+                follow_ups,
+            };
+            let attempt = Attempt {
+                number: 1,
+                plugin: 7,
+                elapsed: Duration::from_millis(3),
+                memory: 1,
+                processor: Duration::ZERO,
+                traffic: Traffic::default(),
+            };
+            Record { attempt: Some(attempt), ..Record::new(job.claim, done) }
+        })
+        .collect();
+    assert_eq!(queue.record(&records).await.unwrap().len(), 4);
     let api = Api::start(&database).await;
-    let mut children = BTreeSet::new();
-    for parent in &parents {
-        let job = api.get(&format!("jobs/{parent}")).await;
-        for child in job["attempts"][0]["follow_ups"].as_array().unwrap() {
-            let child = child.as_i64().unwrap();
-            assert!(children.insert(child), "{child} has one parent");
-            assert_eq!(api.get(&format!("jobs/{child}")).await["parent"], *parent);
+    let mut children = Vec::new();
+    for (record, most) in records.iter().zip([2, 0, 3, 0]) {
+        let job = api.get(&format!("jobs/{}", record.claim.id)).await;
+        let follow_ups: Vec<i64> =
+            job["attempts"][0]["follow_ups"].as_array().unwrap().iter().filter_map(Value::as_i64).collect();
+        assert_eq!(follow_ups.len(), most, "{job}");
+        for child in &follow_ups {
+            assert_eq!(api.get(&format!("jobs/{child}")).await["parent"], record.claim.id);
         }
+        children.extend(follow_ups);
     }
-    // Each of the others that were enqueued is there.
-    let enqueued = database.count("SELECT count(DISTINCT job_id) FROM pgqueuer_log WHERE status = 'queued'").await;
-    assert_eq!(i64::try_from(parents.len() + children.len()).unwrap(), enqueued);
-    host.stop().await;
+    let new: Vec<i64> = sqlx::query_scalar("SELECT id FROM pgqueuer WHERE entrypoint = 'child' ORDER BY id OFFSET 1")
+        .fetch_all(database.pool())
+        .await
+        .unwrap();
+    assert_eq!(children, new, "each that was enqueued has its parent, in order");
+    assert_eq!(api.get(&format!("jobs/{}", new[0] - 1)).await["parent"], Value::Null);
 }
 
 #[tokio::test]
@@ -198,9 +249,20 @@ async fn changes_count_first_and_are_in_the_audit() {
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 7, "nothing was done");
 
     api.post("jobs/edit", &json!({ "ids": [ids[0]], "payload_hex": "00ff", "priority": 7, "reason": "a test" })).await;
-    assert_eq!(database.count(&format!("SELECT count(*) FROM pgqueuer WHERE id = {} AND payload = '\\x00ff' AND priority = 7", ids[0])).await, 1);
+    assert_eq!(
+        database
+            .count(&format!(
+                "SELECT count(*) FROM pgqueuer WHERE id = {} AND payload = '\\x00ff' AND priority = 7",
+                ids[0]
+            ))
+            .await,
+        1
+    );
     api.post("jobs/reschedule", &json!({ "ids": ids, "delay": "2h" })).await;
-    assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE execute_after > now() + interval '1 hour'").await, 5);
+    assert_eq!(
+        database.count("SELECT count(*) FROM pgqueuer WHERE execute_after > now() + interval '1 hour'").await,
+        5
+    );
     let retried = api.post("jobs/retry-now", &json!({ "filter": { "entrypoint": "orders" }, "confirm": true })).await;
     assert_eq!(retried, json!({ "matched": 5, "changed": 5, "more": false }));
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE execute_after > now()").await, 0);
@@ -260,7 +322,8 @@ async fn pauses_verdicts_and_schedules_are_steered() {
     api.post(&format!("schedules/{id}/remove"), &json!({})).await;
     api.refuses(&format!("POST schedules/{id}/run"), Some(&json!({})), 404, &id.to_string()).await;
     let listed = api.get("audit").await;
-    let actions: Vec<&str> = listed["entries"].as_array().unwrap().iter().filter_map(|row| row["action"].as_str()).collect();
+    let actions: Vec<&str> =
+        listed["entries"].as_array().unwrap().iter().filter_map(|row| row["action"].as_str()).collect();
     assert_eq!(actions, ["remove_schedule", "run_schedule", "reset", "resume", "pause"]);
     host.stop().await;
 }
@@ -270,7 +333,9 @@ async fn a_viewer_sees_no_payload_output_header_or_line_and_changes_nothing() {
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     let api = Api::start(&database).await;
     let id = database.enqueue("waits", "a secret payload").await;
-    database.execute(&format!("UPDATE pgqueuer SET headers = '{{\"tenant\": \"a secret header\"}}' WHERE id = {id}")).await;
+    database
+        .execute(&format!("UPDATE pgqueuer SET headers = '{{\"tenant\": \"a secret header\"}}' WHERE id = {id}"))
+        .await;
     let seen = api.get(&format!("jobs/{id}")).await;
     assert_eq!((&seen["row"]["payload"]["text"], &seen["hidden"]), (&json!("a secret payload"), &json!(false)));
     assert_eq!(seen["row"]["headers"]["tenant"], "a secret header");
@@ -351,7 +416,13 @@ async fn lists_are_read_on_by_their_cursors() {
         )
         .await;
     let api = Api::start(&database).await;
-    for (filter, jobs) in [("", 60), ("status=failed", 30), ("status=queued&entrypoint=e0", 15), ("status=failed&entrypoint=e1", 15), ("status=successful", 31)] {
+    for (filter, jobs) in [
+        ("", 60),
+        ("status=failed", 30),
+        ("status=queued&entrypoint=e0", 15),
+        ("status=failed&entrypoint=e1", 15),
+        ("status=successful", 31),
+    ] {
         for bounds in ["limit=7", "limit=7&look=11"] {
             let (mut found, mut after) = (Vec::new(), String::new());
             loop {
@@ -384,5 +455,8 @@ async fn the_document_is_the_one_that_is_kept() {
     }
     let kept = std::fs::read_to_string(kept).unwrap_or_default();
     let differ = kept.lines().zip(served.lines()).find(|(kept, served)| kept != served);
-    assert!(kept == served, "docs/openapi.json differs: {differ:?}; if that is meant, run this with PGQ_UPDATE_SNAPSHOTS=1");
+    assert!(
+        kept == served,
+        "docs/openapi.json differs: {differ:?}; if that is meant, run this with PGQ_UPDATE_SNAPSHOTS=1"
+    );
 }

@@ -16,21 +16,102 @@ const ASKED: &[(&str, &[&str], i64)] = &[
     ("job_lines", &["150000", "10"], 20),
     ("new_lines", &["0", "1000", "NULL", "'{}'"], 100),
     ("last_lines", &["1000", "NULL", "10"], 100),
-    ("jobs_by_id", &["9223372036854775807", "100", "'{queued,picked,failed}'", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL", "50"], 1_000),
+    (
+        "jobs_by_id",
+        &[
+            "9223372036854775807",
+            "100",
+            "'{queued,picked,failed}'",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "50",
+        ],
+        1_000,
+    ),
     ("jobs_by_id_end", &["9223372036854775807", "100"], 200),
-    ("jobs_running", &["9223372036854775807", "100", "'{picked}'", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL", "50", "'-infinity'"], 1_000),
+    (
+        "jobs_running",
+        &[
+            "9223372036854775807",
+            "100",
+            "'{picked}'",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "50",
+            "'-infinity'",
+        ],
+        1_000,
+    ),
     ("jobs_running_end", &["9223372036854775807", "100", "'-infinity'"], 200),
-    ("jobs_waiting", &["-9223372036854775808", "100", "'{queued}'", "'e3'", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL", "50", "2147483647"], 1_000),
+    (
+        "jobs_waiting",
+        &[
+            "-9223372036854775808",
+            "100",
+            "'{queued}'",
+            "'e3'",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "50",
+            "2147483647",
+        ],
+        1_000,
+    ),
     ("jobs_waiting_end", &["-9223372036854775808", "100", "2147483647", "'e3'"], 500),
-    ("jobs_ended", &["9223372036854775807", "100", "'{successful}'", "NULL", "NULL", "NULL", "NULL", "NULL", "50", "'infinity'"], 500),
+    (
+        "jobs_ended",
+        &["9223372036854775807", "100", "'{successful}'", "NULL", "NULL", "NULL", "NULL", "NULL", "50", "'infinity'"],
+        500,
+    ),
     ("jobs_ended_end", &["9223372036854775807", "100", "'infinity'"], 200),
-    ("held_jobs", &["9223372036854775807", "100", "'{failed}'", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL", "NULL", "50", "true"], 2_500),
+    (
+        "held_jobs",
+        &[
+            "9223372036854775807",
+            "100",
+            "'{failed}'",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "NULL",
+            "50",
+            "true",
+        ],
+        2_500,
+    ),
     ("held_jobs_end", &["9223372036854775807", "100", "NULL"], 500),
     ("depths", &["NULL", "101", "20000", "NULL", "'{e1,gone}'"], 25_000),
     ("depths_running", &["20001"], 2_000),
     ("throughput", &["500000", "floor(extract(epoch FROM now()) / 60)::bigint - 5", "100000"], 15_000),
     ("recent_runs", &["60000", "500"], 5_000),
-    ("minute_times", &["floor(extract(epoch FROM now()) / 60)::bigint - 5", "floor(extract(epoch FROM now()) / 60)::bigint", "100"], 5_000),
+    (
+        "minute_times",
+        &["floor(extract(epoch FROM now()) / 60)::bigint - 5", "floor(extract(epoch FROM now()) / 60)::bigint", "100"],
+        5_000,
+    ),
     ("failures", &["'infinity'", "9223372036854775807", "2000", "NULL", "NULL"], 12_000),
     ("held_failures", &["NULL", "NULL", "2000", "NULL"], 20_000),
     ("plugin_versions", &["1000"], 50),
@@ -72,19 +153,25 @@ async fn fill(database: &Database) {
 }
 
 async fn explained(connection: &mut PgConnection, name: &str, file: &str, arguments: &[&str]) -> Value {
-    connection.execute(AssertSqlSafe(format!("PREPARE look AS {file}"))).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+    connection
+        .execute(AssertSqlSafe(format!("PREPARE look AS {file}")))
+        .await
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
     // A query may not stand where an argument does.
     let mut values = Vec::new();
     for argument in arguments {
-        let value: Option<String> = sqlx::query_scalar(AssertSqlSafe(format!("SELECT quote_literal(({argument})::text)")))
-            .fetch_one(&mut *connection)
-            .await
-            .unwrap_or_else(|error| panic!("{name}: {argument}: {error}"));
+        let value: Option<String> =
+            sqlx::query_scalar(AssertSqlSafe(format!("SELECT quote_literal(({argument})::text)")))
+                .fetch_one(&mut *connection)
+                .await
+                .unwrap_or_else(|error| panic!("{name}: {argument}: {error}"));
         values.push(value.unwrap_or_else(|| "NULL".into()));
     }
     let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE look({})", values.join(", "));
-    let plan: sqlx::types::Json<Value> =
-        sqlx::query_scalar(AssertSqlSafe(explain)).fetch_one(&mut *connection).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+    let plan: sqlx::types::Json<Value> = sqlx::query_scalar(AssertSqlSafe(explain))
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
     connection.execute("DEALLOCATE look").await.unwrap();
     plan.0[0]["Plan"].clone()
 }
