@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use pgq_host_tests::{Answer, Ask, Database, Host, Pages, Plugins, eventually, pgq_host, run_command};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -242,7 +242,7 @@ async fn a_change_needs_a_proof_from_a_page_of_the_site_and_an_operators_role() 
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0);
     assert_eq!(database.cli_ok(&["audit", "--json"]).await.json()[0]["author"], "ann");
     let id = database.enqueue("work", "x").await;
-    let ask = format!("{{\"ids\": [{id}]}}");
+    let ask = json!({ "ids": [id] });
     let cancel = || web.ask("POST /api/v1/jobs/cancel").json(&ask);
     assert_eq!(cancel().header("Cookie", &cookie).answer().await.status, 403, "a session needs a proof there as well");
     let answer = cancel().bearer(OPERATOR).answer().await;
@@ -285,13 +285,13 @@ async fn a_viewer_changes_nothing_by_the_api() {
         {
             changes += 1;
             let ask = web.ask(&format!("{} {}", method.to_uppercase(), path.replace("{id}", &id.to_string())));
-            let answer = ask.bearer(VIEWER).json(&format!("{{\"ids\": [{id}]}}")).answer().await;
+            let answer = ask.bearer(VIEWER).json(&json!({ "ids": [id] })).answer().await;
             assert_eq!(answer.status, 403, "{method} {path}: {answer:?}");
         }
     }
     assert!(changes > 5, "{changes}");
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'queued'").await, 1);
-    assert_eq!(database.cli_ok(&["audit", "--json"]).await.json(), serde_json::json!([]));
+    assert_eq!(database.cli_ok(&["audit", "--json"]).await.json(), json!([]));
 }
 
 #[tokio::test]

@@ -49,8 +49,9 @@ impl Ask {
         self.header("Content-Type", "application/x-www-form-urlencoded")
     }
 
-    pub fn json(mut self, body: &str) -> Ask {
-        self.body = body.to_owned();
+    /// With a body in JSON.
+    pub fn json(mut self, body: &serde_json::Value) -> Ask {
+        self.body = body.to_string();
         self.header("Content-Type", "application/json")
     }
 

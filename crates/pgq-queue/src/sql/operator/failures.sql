@@ -8,7 +8,7 @@
 -- $5 bigint       not older than so many milliseconds; NULL: of any age
 SELECT l.job_id::bigint AS job_id, l.entrypoint, l.status::text AS status,
        greatest('0001-01-01 00:00Z', least(l.created, '9999-12-31 23:59:59.999999Z')) AS at,
-       t.exception_type, left(t.exception_message, 1000) AS message, left(t.traceback, 8000) AS traceback,
+       t.exception_type, left(t.exception_message, 1000) AS message, left(t.traceback, 3000) || chr(10) || right(t.traceback, 500) AS traceback,
        t.additional_context ->> 'plugin' AS plugin, t.additional_context ->> 'plugin_version' AS plugin_version,
        t.additional_context ->> 'plugin_sha256' AS plugin_sha256
 FROM (SELECT id, job_id, created, status, entrypoint, traceback FROM pgqueuer_log

@@ -46,7 +46,9 @@ LEFT JOIN LATERAL (
            l.traceback #>> '{additional_context,plugin_sha256}' AS sha256,
            CASE WHEN $12::boolean THEN l.traceback ->> 'exception_type' END AS exception_type,
            CASE WHEN $12::boolean THEN left(l.traceback ->> 'exception_message', 1000) END AS message,
-           CASE WHEN $12::boolean THEN left(l.traceback ->> 'traceback', 8000) END AS traceback
+           CASE WHEN $12::boolean THEN
+               left(l.traceback ->> 'traceback', 3000) || chr(10) || right(l.traceback ->> 'traceback', 500)
+           END AS traceback
     FROM pgqueuer_log AS l
     WHERE l.job_id = q.id AND l.traceback IS NOT NULL
     ORDER BY l.created DESC, l.id DESC LIMIT 1
