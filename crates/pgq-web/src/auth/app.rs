@@ -72,9 +72,10 @@ impl App {
             let detail = format!("the site is served below {}", self.site.link("/"));
             asker.refused(&self.site, StatusCode::NOT_FOUND, &detail)
         })?;
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         match request.uri().path() {
             "/login" => return Ok(login(request, &self.gate, &self.site, &client).await),
-            path if is_safe && path.starts_with(PUBLIC) => return Ok(self.serve(request).await),
+            path if is_read && path.starts_with(PUBLIC) => return Ok(self.serve(request).await),
             _ => {}
         }
         self.admit(request, &client).await
