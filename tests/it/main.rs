@@ -6,6 +6,7 @@
     reason = "a test that cannot go on ends, and some say what they measured"
 )]
 
+mod api;
 mod bench;
 mod bodies;
 mod budgets;
@@ -38,6 +39,7 @@ mod loading;
 mod locked;
 mod logging;
 mod logging_docs;
+mod looks;
 mod metrics;
 mod neighbours;
 mod network;

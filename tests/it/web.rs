@@ -83,9 +83,12 @@ async fn paths(web: &Web) -> BTreeSet<String> {
     let known = ["/api/v1/openapi.json", "/logout", "/nothing", "/api/v1/nothing"].map(str::to_owned);
     let all: BTreeSet<String> = routes.chain(api).chain(known).collect();
     assert!(all.len() > 15, "{all:?}");
-    all.into_iter().filter(|path| !path.starts_with("/assets/")).map(|path| {
-        path.split('/').map(|part| if part.starts_with('{') { "1" } else { part }).collect::<Vec<_>>().join("/")
-    }).collect()
+    all.into_iter()
+        .filter(|path| !path.starts_with("/assets/"))
+        .map(|path| {
+            path.split('/').map(|part| if part.starts_with('{') { "1" } else { part }).collect::<Vec<_>>().join("/")
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -94,7 +97,19 @@ async fn nothing_is_answered_to_whoever_is_not_logged_in() {
     let id = database.enqueue("work", "a secret payload").await;
     let web = Web::guarded(&database.dsn(), &[]).await;
     let job = format!("/jobs/{id}");
-    let odd = ["//", "/assets/../jobs", "/assets/%2e%2e/jobs", "/assets/..%2fjobs", "/login/../jobs", "/./jobs", "/login/", "/LOGIN", "/assets", &job].map(str::to_owned);
+    let odd = [
+        "//",
+        "/assets/../jobs",
+        "/assets/%2e%2e/jobs",
+        "/assets/..%2fjobs",
+        "/login/../jobs",
+        "/./jobs",
+        "/login/",
+        "/LOGIN",
+        "/assets",
+        &job,
+    ]
+    .map(str::to_owned);
     for path in paths(&web).await.into_iter().chain(odd) {
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW"] {
             let ask = web.ask(&format!("{method} {path}"));
@@ -125,7 +140,12 @@ async fn nothing_is_answered_to_whoever_is_not_logged_in() {
 async fn each_answer_keeps_browsers_from_frames_scripts_and_stores() {
     let database = Database::new().await;
     let web = Web::guarded(&database.dsn(), &[]).await;
-    for ask in [web.ask("GET /login"), web.ask("GET /jobs"), web.ask("GET /jobs").bearer(OPERATOR), web.ask("GET /api/v1/audit").bearer(VIEWER)] {
+    for ask in [
+        web.ask("GET /login"),
+        web.ask("GET /jobs"),
+        web.ask("GET /jobs").bearer(OPERATOR),
+        web.ask("GET /api/v1/audit").bearer(VIEWER),
+    ] {
         let answer = ask.answer().await;
         let policy = answer.header("content-security-policy");
         assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{answer:?}");
@@ -150,7 +170,15 @@ async fn a_login_leads_to_a_page_of_the_site_and_ends_by_a_logout() {
     for part in ["; HttpOnly", "; SameSite=Lax", "; Path=/;"] {
         assert!(cookie.contains(part), "{part} is missing in {cookie}");
     }
-    for next in ["//evil.example", "/%5Cevil.example", "https://evil.example", "%0d%0aX-Evil:+1", "/%0d%0aX-Evil:+1", "", "javascript:alert(1)"] {
+    for next in [
+        "//evil.example",
+        "/%5Cevil.example",
+        "https://evil.example",
+        "%0d%0aX-Evil:+1",
+        "/%0d%0aX-Evil:+1",
+        "",
+        "javascript:alert(1)",
+    ] {
         let login = web.log_in("ann", PASSWORD, next).await;
         assert_eq!((login.status, login.header("location"), login.header("x-evil")), (303, "/", ""), "{next}");
         let form = web.ask(&format!("GET /login?next={next}")).answer().await;
@@ -356,7 +384,8 @@ async fn behind_a_proxy_links_cookies_and_origins_are_those_of_the_proxy() {
     let database = Database::new().await;
     let args = ["--base-path", "/queue/", "--trusted-proxies", "127.0.0.1", "--hosts", "jobs.example.com"];
     let web = Web::guarded(&database.dsn(), &args).await;
-    let ask = |line: &str| web.ask(line).header("X-Forwarded-Proto", "https").header("X-Forwarded-Host", "jobs.example.com");
+    let ask =
+        |line: &str| web.ask(line).header("X-Forwarded-Proto", "https").header("X-Forwarded-Host", "jobs.example.com");
     assert_eq!(ask("GET /jobs").bearer(OPERATOR).answer().await.status, 404, "it is served below /queue");
     let page = ask("GET /queue/jobs").header("Accept", "text/html").answer().await;
     assert_eq!((page.status, page.header("location")), (303, "/queue/login?next=%2Fjobs"));
@@ -379,7 +408,8 @@ async fn masked_fields_are_shown_by_no_page_and_no_verb() {
     let payload = "{\"customer\": {\"email\": \"eve@example.com\", \"name\": \"Eve\"}, \"iban\": \"DE00\"}";
     let (pay, other) = (database.enqueue("pay", payload).await, database.enqueue("other", payload).await);
     let config = folder.path().join("web.toml");
-    std::fs::write(&config, "[web]\nmask = [\"/customer/email\"]\n[web.entrypoints.pay]\nmask = [\"/iban\"]\n").unwrap();
+    std::fs::write(&config, "[web]\nmask = [\"/customer/email\"]\n[web.entrypoints.pay]\nmask = [\"/iban\"]\n")
+        .unwrap();
     let config = config.to_str().unwrap();
     let web = Web::start(&database.dsn(), &["--config", config]).await;
     let mut shown = Vec::new();
@@ -413,7 +443,8 @@ async fn a_password_is_hashed_for_the_configuration_and_logs_its_user_in() {
     let hash = hash(&format!("{PASSWORD}\n")).await;
     assert_eq!(hash.code, 0, "{hash:?}");
     let config = folder.path().join("web.toml");
-    let users = format!("[[web.users]]\nname = \"vic\"\nrole = \"viewer\"\npassword-hash = \"{}\"\n", hash.stdout.trim());
+    let users =
+        format!("[[web.users]]\nname = \"vic\"\nrole = \"viewer\"\npassword-hash = \"{}\"\n", hash.stdout.trim());
     std::fs::write(&config, users).unwrap();
     let web = Web::start(&database.dsn(), &["--config", config.to_str().unwrap()]).await;
     assert_eq!(web.log_in("vic", PASSWORD, "/").await.status, 303);

@@ -42,7 +42,8 @@ async fn a_thousand_visitors_and_as_many_that_send_nothing_keep_no_probe_waiting
     assert!(is_well(&address).await);
     assert_eq!(Ask::new(&address, "GET /metrics").answer().await.status, 200);
     drop((open, streams));
-    eventually("the pages are there again", async || Ask::new(&address, "GET /jobs").answer().await.status == 200).await;
+    eventually("the pages are there again", async || Ask::new(&address, "GET /jobs").answer().await.status == 200)
+        .await;
     host.stop().await;
 }
 
@@ -76,7 +77,9 @@ fn is_established(web: &Web, port: u16, from: u16) -> bool {
     // sl, local address, remote address, state
     table.lines().skip(1).any(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        fields[1].ends_with(&format!(":{port:04X}")) && fields[2].ends_with(&format!(":{from:04X}")) && fields[3] == "01"
+        fields[1].ends_with(&format!(":{port:04X}"))
+            && fields[2].ends_with(&format!(":{from:04X}"))
+            && fields[3] == "01"
     })
 }
 

@@ -49,6 +49,12 @@ impl Ask {
         self.header("Content-Type", "application/x-www-form-urlencoded")
     }
 
+    /// With a body in JSON.
+    pub fn json(mut self, body: &serde_json::Value) -> Ask {
+        self.body = body.to_string();
+        self.header("Content-Type", "application/json")
+    }
+
     /// Connect and send, without waiting for an answer.
     pub async fn sent(&self) -> std::io::Result<TcpStream> {
         let mut stream = TcpStream::connect(&self.address).await?;

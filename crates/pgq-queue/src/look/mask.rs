@@ -191,10 +191,17 @@ mod tests {
             r#"{"id":12345678901234567890123,"customer":{"email":"(masked)","name":"A"},"x":[1.0]}"#
         );
         assert_eq!(hidden(&["/customer"], br#"{"customer":{"email":"a@b"}}"#), r#"{"customer":"(masked)"}"#);
-        assert_eq!(hidden(&["/cards/*/number"], br#"{"cards":[{"number":1},{"number":2}]}"#), r#"{"cards":[{"number":"(masked)"},{"number":"(masked)"}]}"#);
+        assert_eq!(
+            hidden(&["/cards/*/number"], br#"{"cards":[{"number":1},{"number":2}]}"#),
+            r#"{"cards":[{"number":"(masked)"},{"number":"(masked)"}]}"#
+        );
         assert_eq!(hidden(&["/1"], b"[1,2]"), r#"[1,"(masked)"]"#);
         assert_eq!(hidden(&["/a~1b/c~0d"], br#"{"a/b":{"c~d":1}}"#), r#"{"a/b":{"c~d":"(masked)"}}"#);
-        assert_eq!(hidden(&["/a"], br#"{"a":1,"\u0061":2}"#), r#"{"a":"(masked)","a":"(masked)"}"#, "however it is written");
+        assert_eq!(
+            hidden(&["/a"], br#"{"a":1,"\u0061":2}"#),
+            r#"{"a":"(masked)","a":"(masked)"}"#,
+            "however it is written"
+        );
         assert_eq!(hidden(&[""], b"7"), r#""(masked)""#);
         for other in [&b"{\"b\": 1}"[..], b"7", b"plain text"] {
             assert_eq!(hidden(&["/a"], other).as_bytes(), other);
