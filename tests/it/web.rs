@@ -242,8 +242,11 @@ async fn a_change_needs_a_proof_from_a_page_of_the_site_and_an_operators_role() 
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0);
     assert_eq!(database.cli_ok(&["audit", "--json"]).await.json()[0]["author"], "ann");
     let id = database.enqueue("work", "x").await;
-    let answer = web.ask(&format!("POST /jobs/{id}/cancel")).bearer(OPERATOR).form("reason=bot").answer().await;
-    assert!(answer.status < 400, "a token needs no proof: {answer:?}");
+    let ask = format!("{{\"ids\": [{id}]}}");
+    let cancel = || web.ask("POST /api/v1/jobs/cancel").json(&ask);
+    assert_eq!(cancel().header("Cookie", &cookie).answer().await.status, 403, "a session needs a proof there as well");
+    let answer = cancel().bearer(OPERATOR).answer().await;
+    assert_eq!(answer.status, 200, "a token needs no proof: {answer:?}");
     assert_eq!(database.cli_ok(&["audit", "--json"]).await.json()[0]["author"], "bot");
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0);
 }
@@ -263,6 +266,32 @@ async fn a_viewer_sees_no_payload() {
         let answer = web.ask(&format!("GET {path}")).bearer(VIEWER).answer().await;
         assert!(!answer.body.contains("opensesame"), "{path}: {answer:?}");
     }
+}
+
+#[tokio::test]
+async fn a_viewer_changes_nothing_by_the_api() {
+    let database = Database::new().await;
+    let id = database.enqueue("work", "x").await;
+    let web = Web::guarded(&database.dsn(), &[]).await;
+    let document = web.ask("GET /api/v1/openapi.json").bearer(VIEWER).answer().await;
+    let document: Value = serde_json::from_str(&document.body).unwrap();
+    let mut changes = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods
+            .as_object()
+            .unwrap()
+            .keys()
+            .filter(|method| ["post", "put", "patch", "delete"].contains(&method.as_str()))
+        {
+            changes += 1;
+            let ask = web.ask(&format!("{} {}", method.to_uppercase(), path.replace("{id}", &id.to_string())));
+            let answer = ask.bearer(VIEWER).json(&format!("{{\"ids\": [{id}]}}")).answer().await;
+            assert_eq!(answer.status, 403, "{method} {path}: {answer:?}");
+        }
+    }
+    assert!(changes > 5, "{changes}");
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'queued'").await, 1);
+    assert_eq!(database.cli_ok(&["audit", "--json"]).await.json(), serde_json::json!([]));
 }
 
 #[tokio::test]

@@ -23,9 +23,9 @@ use crate::signal::Signals;
 use health::Health;
 use pgq_engine::descriptors;
 use pgq_queue::{Operator, pool_size};
+use pgq_web::Site;
 use pgq_web::auth::{App, Network, hash_password, new_token};
 use pgq_web::server::{self, Front};
-use pgq_web::Site;
 
 const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 8080;
