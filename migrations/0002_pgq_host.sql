@@ -43,8 +43,11 @@ CREATE TABLE IF NOT EXISTS {plugin} (
     first_served timestamp with time zone NOT NULL DEFAULT now()
 );
 
--- Which of them ran each attempt, for how long and with how much memory. Rows come in the order of time and are looked for by job or by
--- time, so one block range index does for both at next to no cost; they are deleted after a while.
+-- Which of them ran each attempt, for how long and with how much memory. `follow_ups` are the jobs that it enqueued: they were created at
+-- the time of this row, in its transaction, so that a job's parent is found by time. What is not so is NULL, which takes no room. Rows come
+-- in the order of time and are looked for by job or by time, so one block range index does for both at next to no cost; they are deleted
+-- after a while. Ids of jobs with other priorities lie between each other, so that a range of blocks has several ranges of ids. It is
+-- summarized as soon as it is full: until then, everybody who looks would have to read it.
 CREATE TABLE IF NOT EXISTS {attempt} (
     created timestamp with time zone NOT NULL DEFAULT now(),
     job_id bigint NOT NULL,
@@ -56,10 +59,13 @@ CREATE TABLE IF NOT EXISTS {attempt} (
     cpu_us bigint,
     sent_bytes bigint,
     received_bytes bigint,
-    requests integer
+    requests integer,
+    failed boolean,
+    follow_ups bigint[]
 );
 
-CREATE INDEX IF NOT EXISTS {attempt.bare}_created_job_id ON {attempt} USING brin (created, job_id);
+CREATE INDEX IF NOT EXISTS {attempt.bare}_created_job_id ON {attempt} USING brin (created, job_id int8_minmax_multi_ops) WITH (autosummarize='true');
+
 
 -- A table in a publication (FOR ALL TABLES, say) refuses to delete rows that have no identity, and old attempts are deleted. A key would
 -- cost an index entry per job; this costs nothing before a row is deleted, and then only where changes are published.
@@ -175,3 +181,9 @@ CREATE TABLE IF NOT EXISTS {audit} (
     filter jsonb NOT NULL,
     jobs bigint NOT NULL DEFAULT 0
 );
+
+-- Held jobs by entrypoint. Without it, whoever counts or lists them reads the whole queue. A row that is not held is not in it.
+CREATE INDEX IF NOT EXISTS {queue.bare}_held ON {queue} USING btree (entrypoint, id) WHERE (status = 'failed'::{status});
+
+-- Failed runs by time, of any worker: a few of the log's rows. The others are not in it.
+CREATE INDEX IF NOT EXISTS {log.bare}_failures ON {log} USING btree (created, id) WHERE (traceback IS NOT NULL);

@@ -59,7 +59,7 @@ pub async fn run(settings: Settings, signals: &mut Signals) -> anyhow::Result<()
         let began = Instant::now();
         // Before anybody asks how much there is.
         descriptors::raise();
-        let pages = pages::open(settings.listen, stops.upkeep.clone(), &mut tasks)?;
+        let pages = pages::open(&settings, stops.upkeep.clone(), &mut tasks)?;
         let worker = build(settings).await?;
         anyhow::Ok(spawn(worker, pages, began, &stops, &mut tasks).await)
     };

@@ -34,6 +34,7 @@ mod sql_worker;
 mod uninstall;
 mod usage;
 mod values;
+mod web;
 mod workbench;
 
 use std::time::Duration;
@@ -103,6 +104,8 @@ enum Command {
     Schedules(schedules::SchedulesArgs),
     /// Remove old rows of the log, of outputs, attempts and statistics, as [retention] says.
     Prune(prune::PruneArgs),
+    /// Serve the pages and the API: look at the queue in a browser, and change what is in it.
+    Web(web::WebArgs),
     /// Print the messages on the queue's notification channel.
     Listen(listen::ListenArgs),
     /// Create, build, inspect, try and list plugins. Needs no database.
@@ -216,6 +219,7 @@ impl Cli {
             Command::Pauses(args) => pause::list(&self.database, args).await,
             Command::Schedules(args) => schedules::run(&self.database, args).await,
             Command::Prune(args) => prune::run(&self.database, args).await,
+            Command::Web(args) => web::run(&self.database, args).await,
             Command::Listen(args) => listen::run(&self.database, args).await,
             Command::Plugin(args) => plugin::run(&self.database, args).await,
             Command::Install(args) => schema::install(&self.database, args).await,

@@ -13,6 +13,7 @@ mod retention;
 mod sql;
 mod units;
 mod value;
+mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -28,11 +29,13 @@ use logs::LogsSection;
 use plugin::PluginSection;
 use retention::RetentionSection;
 pub use units::{parse_bytes, parse_duration};
+pub use web::Web;
+use web::WebSection;
 
 use crate::plugins::{BreakerRule, Canary, Caps, Chosen, ClaimMode, Folder, KeepLines, LogRule};
 use crate::readiness::Requirement;
 use pgq_engine::Grants;
-use pgq_queue::{HistoryLevel, Retention};
+use pgq_queue::{HistoryLevel, Masks, Retention};
 
 /// Read from the working directory if no other file is named.
 pub const DEFAULT_FILE: &str = "pgq-host.toml";
@@ -56,6 +59,8 @@ pub struct Config {
     pub breaker: BreakerRule,
     /// How long rows are kept that jobs leave behind.
     pub retention: Retention,
+    /// Where the pages are, and who may see and change what.
+    pub web: Web,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -73,6 +78,8 @@ struct File {
     retention: RetentionSection,
     #[serde(default)]
     logs: LogsSection,
+    #[serde(default)]
+    web: WebSection,
     #[serde(default)]
     plugins: BTreeMap<String, PluginSection>,
 }
@@ -130,17 +137,28 @@ impl Config {
     ///
     /// Fails if the file cannot be read or is invalid.
     pub fn load(named: Option<&Path>) -> anyhow::Result<Config> {
-        let path = named.unwrap_or(Path::new(DEFAULT_FILE));
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-                return Config::parse("");
-            }
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read the configuration {}", path.display()));
-            }
-        };
+        let (path, text) = read(named)?;
         Config::parse(&text).with_context(|| format!("the configuration {} is not valid", path.display()))
+    }
+
+    /// Only what is masked: a command that looks at jobs needs no plugin's secret.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read or its `[web]` is invalid.
+    pub fn masks(named: Option<&Path>) -> anyhow::Result<Masks> {
+        #[derive(Default, Deserialize)]
+        struct OnlyWeb {
+            #[serde(default)]
+            web: WebSection,
+        }
+        let (path, text) = read(named)?;
+        let parse = || {
+            let (file, mut mistakes) = (toml::from_str::<OnlyWeb>(&text)?, Vec::new());
+            let web = file.web.check(&mut mistakes);
+            if mistakes.is_empty() { Ok(web.masks) } else { bail!("{}", mistakes.join("\n")) }
+        };
+        parse().with_context(|| format!("the configuration {} is not valid", path.display()))
     }
 
     /// The plugins folder with this file's settings for it.
@@ -209,6 +227,7 @@ impl Config {
         let mut keeps = Chosen { all: file.logs.keep, ..Chosen::default() };
         let (breaker, logs) = (file.circuit_breaker.rule(&mut mistakes), file.logs.rule(&mut mistakes));
         let retention = file.retention.rules(&mut mistakes);
+        let web = file.web.check(&mut mistakes);
         let (mut grants, mut canaries) = (BTreeMap::new(), BTreeMap::new());
         let mut claims = Chosen { all: file.run.claim.unwrap_or_default(), ..Chosen::default() };
         let mut history = Chosen { all: file.history.level, ..Chosen::default() };
@@ -222,7 +241,17 @@ impl Config {
             bail!("{}", mistakes.join("\n"));
         }
         let caps = Caps { timeout, memory, reuse, compile_timeout, max_crashes, plugin_size };
-        Ok(Config { run: file.run, caps, grants, canaries, claims, history, keeps, logs, breaker, retention })
+        Ok(Config { run: file.run, caps, grants, canaries, claims, history, keeps, logs, breaker, retention, web })
+    }
+}
+
+/// The path and text of the file, which is empty where no file is named and none is there.
+fn read(named: Option<&Path>) -> anyhow::Result<(&Path, String)> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((path, text)),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok((path, String::new())),
+        Err(error) => Err(error).with_context(|| format!("cannot read the configuration {}", path.display())),
     }
 }
 

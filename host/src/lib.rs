@@ -3,6 +3,7 @@
 //! The crate is a library with a thin binary on top. ARCHITECTURE.md has the map and the
 //! invariants.
 
+mod access;
 pub mod allocator;
 pub mod announce;
 pub mod app;

@@ -1,4 +1,5 @@
-//! Serves `/healthz`, `/readyz` and `/metrics` over HTTP. Without `--listen`, nothing is counted.
+//! Serves `/healthz`, `/readyz` and `/metrics` over HTTP, and the pages beside them. Without
+//! `--listen`, nothing is counted.
 
 mod catalog;
 mod gauges;
@@ -11,11 +12,12 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
+use pgq_web::server::{self as http_server, Handler};
 
 pub use pages::{Pages, Shown};
 pub use worker_handles::WorkerHandles;
 
-/// Start counting, and serve the pages at this address. The first call returns the future that
+/// Start counting, and serve the pages at this address. `site` answers all but the three. The first call returns the future that
 /// serves them, which the caller must run. A worker that restarts finds them already open.
 ///
 /// # Errors
@@ -23,12 +25,13 @@ pub use worker_handles::WorkerHandles;
 /// Fails if the address cannot be used or a metrics recorder is already installed.
 pub fn open(
     address: SocketAddr,
+    site: Option<Handler>,
 ) -> anyhow::Result<(&'static Pages, Option<impl Future<Output = ()> + Send + 'static>)> {
     static OPEN: OnceLock<Pages> = OnceLock::new();
     if let Some(pages) = OPEN.get() {
         return Ok((pages, None));
     }
-    let listener = server::bind(address)
+    let listener = http_server::bind(address)
         .with_context(|| format!("cannot listen on {address}; name another address with --listen"))?;
     let pages = OPEN.get_or_init({
         let counts = catalog::install()?;
@@ -38,7 +41,7 @@ pub fn open(
     let serving = pages.serving();
     let serve = async move {
         let _serving = serving;
-        server::serve(listener, pages).await;
+        server::serve(listener, pages, site).await;
     };
     Ok((pages, Some(serve)))
 }

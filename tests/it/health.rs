@@ -39,7 +39,7 @@ async fn a_host_is_ready_while_it_has_its_database_and_alive_without() {
     let host = Host::start(&database, &plugins, &["--listen", &pages.address()]).await;
     wait_for(&pages, "/readyz", 200, "[+] database ok").await;
     assert_eq!(pages.get("/healthz").0, 200);
-    assert_eq!(pages.get("/").0, 404);
+    assert_eq!(pages.get("/jobs").0, 200, "the pages of the queue are beside them");
     let probe = ["probe", "--listen", &pages.address()];
     database.cli_ok(&probe).await;
     assert!(database.cli_ok(&[&probe[..], &["--ready"]].concat()).await.stdout.contains("[+] listener ok"));

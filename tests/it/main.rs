@@ -6,6 +6,7 @@
     reason = "a test that cannot go on ends, and some say what they measured"
 )]
 
+mod api;
 mod bench;
 mod bodies;
 mod budgets;
@@ -38,11 +39,13 @@ mod loading;
 mod locked;
 mod logging;
 mod logging_docs;
+mod looks;
 mod metrics;
 mod neighbours;
 mod network;
 mod outages;
 mod outcomes;
+mod page;
 mod panics;
 mod pauses;
 mod plans;
@@ -72,3 +75,5 @@ mod usage;
 mod verbs;
 mod verdicts;
 mod versions;
+mod web;
+mod web_server;

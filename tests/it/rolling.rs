@@ -13,6 +13,10 @@ const WITHOUT_SUSPECTS: &str = include_str!("../fixtures/pgq-host-schemas/2-pres
 /// without the key that records outcomes in sessions of handlers.
 const WITHOUT_RETENTION: &str = include_str!("../fixtures/pgq-host-schemas/3-deaths.sql");
 
+/// Without what attempts failed and which jobs they enqueued, and without the indexes of held jobs and failed
+/// runs.
+const WITHOUT_FOLLOW_UPS: &str = include_str!("../fixtures/pgq-host-schemas/4-audit.sql");
+
 /// A database as an earlier release created it.
 async fn made_by(before: &str) -> Database {
     let database = Database::empty().await;
@@ -112,6 +116,31 @@ async fn without_suspects_a_lost_worker_counts_as_a_failed_run_until_the_upgrade
     all_outcomes(&database).await;
     let log = host.stop().await;
     assert!(!log.contains("earlier release"), "{log}");
+}
+
+#[tokio::test]
+async fn without_follow_ups_jobs_run_and_are_looked_at_until_the_upgrade() {
+    let (database, plugins) = (made_by(WITHOUT_FOLLOW_UPS).await, Plugins::with(&["hostile"]));
+    std::fs::write(plugins.config(), "[plugins.hostile]\nenqueue = [\"*\"]\n").unwrap();
+    let host = Host::start(&database, &plugins, &[]).await;
+    host.wait_for_log("lacking=[\"follow_ups\"").await;
+    all_outcomes(&database).await;
+    let parent = database.enqueue("follow_up", "complete").await;
+    database.wait_until_done().await;
+    let shown = database.cli_ok(&["job", &parent.to_string(), "--json"]).await.json();
+    assert_eq!(shown["attempts"][0]["follow_ups"], serde_json::json!([]), "{shown}");
+    let failed = database.cli_ok(&["jobs", "--status", "failed", "--json"]).await.json();
+    assert_eq!(failed["jobs"], serde_json::json!([]), "held jobs are found without their index: {failed}");
+    host.stop().await;
+    database.cli_ok(&["upgrade"]).await;
+    database.cli_ok(&["verify", "--expect", "present"]).await;
+    let host = Host::start(&database, &plugins, &[]).await;
+    assert!(!host.log().contains("earlier release"), "{}", host.log());
+    let parent = database.enqueue("follow_up", "complete").await;
+    database.wait_until_done().await;
+    let shown = database.cli_ok(&["job", &parent.to_string(), "--json"]).await.json();
+    assert_eq!(shown["attempts"][0]["follow_ups"].as_array().unwrap().len(), 2, "{shown}");
+    host.stop().await;
 }
 
 #[tokio::test]

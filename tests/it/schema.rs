@@ -94,6 +94,8 @@ fn is_ours(line: &str) -> bool {
         "_lines",
         "_pause",
         "_audit",
+        "_held",
+        "_failures",
     ]
     .iter()
     .any(|name| line.contains(name))
@@ -215,7 +217,7 @@ async fn a_database_of_pgqueuers_is_adopted() {
     assert!(error.contains("table pgqueuer_output, trigger tg_pgqueuer_requeued; run `pgq-host upgrade`"), "{error}");
 
     let done = upgrade(&mut conn, &names, &WIDEN).await.expect("upgrades");
-    assert_eq!(done.len(), 18, "{done:#?}");
+    assert_eq!(done.len(), 20, "{done:#?}");
     check_worker(&mut conn, &names).await.expect("a worker may start");
     assert_same(&pgqueuers(&mut conn, "public").await, &before, "");
     Pgq::new(&db).is_content().await;

@@ -120,6 +120,7 @@ async fn statements_of_other_names_and_of_a_database_without_additions_are_valid
             figures: false,
             lines: false,
             pauses: false,
+            follow_ups: false,
             ..SchemaFeatures::ALL
         };
         let (name, sql) = (&statement.name, statement.render(&names, none));

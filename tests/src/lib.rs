@@ -5,11 +5,13 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on ends, and says why")]
 
+mod browser;
 mod catalog;
 mod cli;
 mod database;
 mod guests;
 mod host;
+mod http;
 mod node;
 mod pages;
 mod pgbouncer;
@@ -19,11 +21,13 @@ mod receiver;
 mod server;
 mod versions;
 
+pub use browser::Browser;
 pub use catalog::everything;
 pub use cli::{CliOutput, pgq_host, run_command};
 pub use database::Database;
 pub use guests::{Plugins, guest};
 pub use host::{Host, host_binary};
+pub use http::{Answer, Ask};
 pub use node::node;
 pub use pages::Pages;
 pub use pgbouncer::PgBouncer;

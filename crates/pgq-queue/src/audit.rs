@@ -22,11 +22,12 @@ pub struct Actor {
 pub struct AuditId(pub(super) Option<i64>);
 
 /// What was done.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct AuditRow {
     pub id: i64,
     pub at: DateTime<Utc>,
-    /// `cancel`, `requeue`, `retry_now`, `reschedule`, `edit`, `pause`, `resume`.
+    /// `cancel`, `requeue`, `retry_now`, `reschedule`, `edit`, `pause`, `resume`, `reset`, `rollback`,
+    /// `run_schedule`, `remove_schedule`.
     pub action: String,
     pub author: String,
     pub role: String,
@@ -73,6 +74,15 @@ impl Operator {
 
     /// The latest of what was done by hand.
     pub async fn audit(&self, limit: i64) -> sqlx::Result<Vec<AuditRow>> {
-        sqlx::query_as(self.sql(include_str!("sql/operator/audit.sql"))).bind(limit).fetch_all(&self.pool).await
+        self.audit_before(None, limit).await
+    }
+
+    /// The same, of what was done before the entry with this id. Nothing where no audit is kept.
+    pub async fn audit_before(&self, id: Option<i64>, limit: i64) -> sqlx::Result<Vec<AuditRow>> {
+        if !self.keeps_audit().await? {
+            return Ok(Vec::new());
+        }
+        let audit = sqlx::query_as(self.sql(include_str!("sql/operator/audit.sql")));
+        audit.bind(limit).bind(id.unwrap_or(i64::MAX)).fetch_all(&self.pool).await
     }
 }

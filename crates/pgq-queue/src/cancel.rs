@@ -27,14 +27,15 @@ struct CancellationEvent<'a> {
 }
 
 /// What became of one id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Cancel {
+    #[schema(value_type = i64)]
     pub id: JobId,
     #[serde(flatten)]
     pub outcome: CancelOutcome,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum CancelOutcome {
     Canceled {

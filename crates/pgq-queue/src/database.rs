@@ -95,6 +95,16 @@ impl Database {
         Ok(Connected { pool, listen_from: Some(listen_from) })
     }
 
+    /// Connections for pages: up to so many, none before it is needed, and none for good. Whoever
+    /// waits for a page is soon told that there is no database.
+    pub fn for_pages(&self, most: usize) -> sqlx::Result<Pool> {
+        const PATIENCE: Duration = Duration::from_secs(3);
+        let sessions = if self.transaction_pooling { LENT } else { Sessions::Ours(None) };
+        let mut connector = self.connector(self.source.clone(), sessions)?;
+        connector.timeout = connector.timeout.min(PATIENCE);
+        Ok(Pool::new(connector, 0, most))
+    }
+
     fn connector(&self, source: Source, sessions: Sessions) -> sqlx::Result<Connector> {
         connector(source, sessions, self.statement_timeout)
     }

@@ -139,10 +139,14 @@ impl Operator {
             .await
     }
 
+    /// Workers that hold jobs, without the names of their hosts.
+    pub(super) async fn active_workers(&self) -> sqlx::Result<Vec<ActiveWorker>> {
+        sqlx::query_as(self.sql(include_str!("sql/operator/workers.sql"))).fetch_all(&self.pool).await
+    }
+
     /// Workers that hold jobs.
     pub async fn workers(&self) -> sqlx::Result<Vec<ActiveWorker>> {
-        let sql = self.sql(include_str!("sql/operator/workers.sql"));
-        let mut workers: Vec<ActiveWorker> = sqlx::query_as(sql).fetch_all(&self.pool).await?;
+        let mut workers = self.active_workers().await?;
         let hosts = self.hosts_if_any().await?;
         for worker in &mut workers {
             worker.host = hosts.iter().find(|host| host.id == worker.queue_manager_id).map(HostRow::label);

@@ -81,6 +81,25 @@ impl Queue {
 }
 
 impl Operator {
+    /// Take a version out of service on all hosts, as a host does whose runs of it crash: each goes
+    /// back to the version that it served before.
+    pub async fn roll_back_version(&self, name: &str, version: &str, sha256: &str, reason: &str) -> sqlx::Result<()> {
+        sqlx::query(self.sql(include_str!("sql/worker/record_verdicts.sql")))
+            .bind(vec![sha256.to_owned()])
+            .bind(vec![sha256.to_owned()])
+            .bind(vec![ascii(name)])
+            .bind(vec![ascii(version)])
+            .bind(vec![None::<String>])
+            .bind(vec![Standing::RolledBack.label()])
+            .bind(vec![ascii(reason)])
+            .bind(vec![String::new()])
+            .bind(vec![None::<i64>])
+            .bind("an operator")
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// Delete the verdicts on this plugin or entrypoint. Returns how many there were.
     pub async fn forget_judgements(&self, name: &str) -> sqlx::Result<u64> {
         match sqlx::query(self.sql(include_str!("sql/operator/forget_verdicts.sql")))

@@ -52,7 +52,7 @@ impl KeptLines {
 }
 
 /// A line that was stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct KeptLine {
     /// Milliseconds since the run began.
     pub after_ms: u64,

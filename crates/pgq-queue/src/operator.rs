@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr as _, SqlStr};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
+use super::look::{Masks, Memory};
 use super::millis::millis;
 use super::template::{self, Form};
 use super::{Pool, SchemaFeatures};
@@ -20,12 +21,27 @@ pub struct Operator {
     pub(super) pool: Pool,
     names: Arc<Names>,
     features: Arc<OnceCell<SchemaFeatures>>,
+    /// What the last looks at the throughput read.
+    pub(super) memory: Arc<Mutex<Memory>>,
+    /// What is not shown of payloads and outputs.
+    pub(super) masks: Arc<Masks>,
 }
 
 impl Operator {
     /// Of the queue of these names.
     pub fn new(pool: impl Into<Pool>, names: Names) -> Operator {
-        Operator { pool: pool.into(), names: Arc::new(names), features: Arc::default() }
+        Operator {
+            pool: pool.into(),
+            names: Arc::new(names),
+            features: Arc::default(),
+            memory: Arc::default(),
+            masks: Arc::default(),
+        }
+    }
+
+    /// The same, which shows nobody these fields.
+    pub fn masking(self, masks: Masks) -> Operator {
+        Operator { masks: Arc::new(masks), ..self }
     }
 
     /// The names it works with.

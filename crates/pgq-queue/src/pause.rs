@@ -72,7 +72,7 @@ pub struct PauseOrder {
 }
 
 /// A pause as operators see it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct PauseRow {
     /// `all`, `plugin`, `entrypoint` or `sha256`.
     pub kind: String,

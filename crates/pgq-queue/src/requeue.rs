@@ -18,15 +18,16 @@ const BATCH: usize = 1_000;
 const TRIES: usize = 10;
 
 /// What became of one id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Requeue {
+    #[schema(value_type = i64)]
     pub id: JobId,
     #[serde(flatten)]
     pub outcome: RequeueOutcome,
 }
 
 /// Only a held job goes back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum RequeueOutcome {
     /// It is queued again, as if it had never run.
@@ -38,7 +39,11 @@ pub enum RequeueOutcome {
         last_status: Option<String>,
     },
     /// Its dedupe key belongs to another job now.
-    DedupeKeyTaken { dedupe_key: String, taken_by: JobId },
+    DedupeKeyTaken {
+        dedupe_key: String,
+        #[schema(value_type = i64)]
+        taken_by: JobId,
+    },
 }
 
 struct Answer {

@@ -34,6 +34,8 @@ pub struct SchemaFeatures {
     pub audit: bool,
     /// Handlers can commit their rows with their outcome. Without it, none uses the database.
     pub handlers: bool,
+    /// Attempts have whether they failed, and the jobs that they enqueued.
+    pub follow_ups: bool,
 }
 
 impl SchemaFeatures {
@@ -52,6 +54,7 @@ impl SchemaFeatures {
         pauses: true,
         audit: true,
         handlers: true,
+        follow_ups: true,
     };
 
     /// What is missing, in words.
@@ -70,6 +73,7 @@ impl SchemaFeatures {
             (self.pauses, "pauses"),
             (self.audit, "audit"),
             (self.handlers, "handlers"),
+            (self.follow_ups, "follow_ups"),
         ];
         all.into_iter().filter_map(|(is_there, name)| (!is_there).then_some(name)).collect()
     }

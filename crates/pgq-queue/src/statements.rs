@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::names::NameSettings;
 
-    const FEATURES: u16 = 13;
+    const FEATURES: u16 = 14;
 
     #[test]
     fn every_statement_can_be_rendered_for_every_database() {
@@ -164,6 +164,7 @@ mod tests {
                 pauses: has(10),
                 audit: has(11),
                 handlers: has(12),
+                follow_ups: has(13),
             };
             let sql = format!("{:?}", Statements::render(&names, features));
             assert!(!sql.contains("/*") && !sql.contains("--"), "a marker or a comment is left over");
@@ -202,12 +203,9 @@ mod tests {
         for cte in ["few", "assigned"] {
             assert_eq!(part("claim_limited", cte), part("hand_over", cte), "{cte}");
         }
-        for cte in ["attempted"] {
-            for name in ["finish_with_extras", "put_back", "hand_over"] {
-                assert_eq!(part(name, cte), part("finish", cte), "{cte} of {name}");
-            }
-        }
-        for cte in ["done", "ours", "tallied", "kept", "new", "new_logged", "printed"] {
+        let extras =
+            ["done", "ours", "tallied", "kept", "wanted", "new", "new_logged", "placed", "attempted", "printed"];
+        for cte in extras {
             assert_eq!(part("finish_with_extras", cte), part("hand_over", cte), "{cte}");
         }
         for cte in ["judged", "suspected", "kept", "gone", "touched"] {

@@ -91,6 +91,7 @@ impl Form {
             "deaths" => self.features.deaths,
             "figures" => self.features.figures,
             "lines" => self.features.lines,
+            "follow_ups" => self.features.follow_ups,
             "audit" => self.features.audit,
             "handlers" => self.features.handlers,
             "marked" => self.marked,

@@ -1,14 +1,15 @@
 //! The schedules table for operators: listing and removing schedules.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
 
 use super::Operator;
 use super::text::Lossy;
+use pgq_job::JobId;
 
 /// A row of the schedules table.
-#[derive(Debug, Clone, Serialize, FromRow)]
+#[derive(Debug, Clone, Serialize, FromRow, utoipa::ToSchema)]
 pub struct ListedSchedule {
     pub id: i64,
     /// The cron expression, as stored.
@@ -37,6 +38,13 @@ pub struct RemovedSchedule {
 impl Operator {
     pub async fn schedules(&self) -> sqlx::Result<Vec<ListedSchedule>> {
         sqlx::query_as(self.sql(include_str!("sql/operator/list_schedules.sql"))).fetch_all(&self.pool).await
+    }
+
+    /// Enqueue the job of this schedule now, beside its ticks. `None`: there is no such schedule.
+    pub async fn run_schedule(&self, id: i64) -> sqlx::Result<Option<JobId>> {
+        let run = sqlx::query_scalar(self.sql(include_str!("sql/operator/run_schedule.sql")));
+        let now = Utc::now().to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        run.bind(id).bind(now).fetch_optional(&self.pool).await
     }
 
     /// Remove the schedules with these ids and those of these entrypoints.

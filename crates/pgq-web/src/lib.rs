@@ -5,7 +5,15 @@
 //! have to say is in the database, for all hosts.
 
 mod api;
+mod assets;
+pub mod auth;
+mod latency;
+mod live;
+mod pages;
+mod peer;
 mod problem;
+mod recent;
+pub mod server;
 mod site;
 mod visitor;
 
@@ -16,5 +24,5 @@ use axum::Router;
 
 /// Everything that is served, below the site's prefix. Who may see what is decided in front of it.
 pub fn router(site: Site) -> Router {
-    Router::new().merge(api::routes()).with_state(site)
+    Router::new().merge(api::routes()).merge(pages::routes(&site)).with_state(site)
 }

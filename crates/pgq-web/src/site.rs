@@ -19,6 +19,15 @@ impl Site {
         Site { operator, prefix: Arc::from(prefix.trim_end_matches('/')) }
     }
 
+    /// The path within the site of a path that was asked for; `None` outside of it.
+    pub(crate) fn within<'a>(&self, path: &'a str) -> Option<&'a str> {
+        match path.strip_prefix(&*self.prefix)? {
+            "" => Some("/"),
+            path if path.starts_with('/') => Some(path),
+            _ => None,
+        }
+    }
+
     /// A link to a path of the site, which begins with a slash.
     pub fn link(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)

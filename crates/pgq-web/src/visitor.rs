@@ -1,5 +1,6 @@
 //! Who asks, and what they may.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -16,6 +17,18 @@ pub enum Role {
     Operator,
 }
 
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Role, String> {
+        match text {
+            "viewer" => Ok(Role::Viewer),
+            "operator" => Ok(Role::Operator),
+            _ => Err(format!("{text:?} is no role; write \"viewer\" or \"operator\"")),
+        }
+    }
+}
+
 /// Put into the extensions of a request by whatever stands in front of the router. A request
 /// without one is refused.
 #[derive(Debug, Clone)]
@@ -25,11 +38,12 @@ pub struct Visitor {
     pub role: Role,
     /// What a form or a script has to send along to change something.
     pub csrf: Arc<str>,
+    /// Whether they came by the form to log in, and so can log out.
+    pub has_session: bool,
 }
 
 impl Visitor {
     /// Refuse whoever may not do this.
-    #[expect(dead_code, reason = "changes come with the verbs")]
     pub(crate) fn require(&self, role: Role) -> Result<(), Problem> {
         if self.role < role { Err(Problem::forbidden("an operator's role is needed for this")) } else { Ok(()) }
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::access::Entry;
 use crate::plugins::{BreakerRule, Folder, Reread};
 use crate::readiness::Requirement;
 use crate::worker;
@@ -41,7 +42,9 @@ pub struct Settings {
     pub log_aggregation_interval: Duration,
     /// What it must have to be called ready.
     pub require: Vec<Requirement>,
-    /// Where to serve metrics.
+    /// Where to serve metrics and pages.
     pub listen: Option<SocketAddr>,
+    /// Who may see and change what on the pages.
+    pub entry: Entry,
     pub worker: worker::Settings,
 }

@@ -60,7 +60,7 @@ impl MatchArgs {
             None => (header.clone(), None),
         });
         let (older, younger, error, plugin) = (*older, *younger, error.clone(), plugin.clone());
-        JobFilter { status, entrypoint, older, younger, error, header, plugin }
+        JobFilter { status, entrypoint, older, younger, error, header, plugin, cause: None }
     }
 }
 

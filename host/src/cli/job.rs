@@ -1,12 +1,16 @@
 //! `job`: everything about one job.
 
+use std::path::PathBuf;
+
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use serde_json::Value;
 
 use super::database::{DatabaseArgs, explain};
+use super::usage::OrUsage as _;
 use super::{logs, output};
+use crate::config::Config;
 use pgq_job::JobId;
 use pgq_queue::{Content, JobAttempt, JobReport, JobRow, Shape};
 
@@ -20,13 +24,17 @@ pub(super) struct JobArgs {
     /// Print the whole payload and nothing else, byte for byte
     #[arg(long, conflicts_with = "json")]
     payload: bool,
+    /// The file with the masks of [web] [default: pgq-host.toml, if it exists]
+    #[arg(long, env = "PGQ_HOST_CONFIG")]
+    config: Option<PathBuf>,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(database: &DatabaseArgs, args: JobArgs) -> anyhow::Result<()> {
-    let operator = database.operator().await?;
+    let masks = Config::masks(args.config.as_deref()).or_usage()?;
+    let operator = database.operator().await?.masking(masks);
     if args.payload {
         return match operator.payload(args.id).await.map_err(explain)? {
             Some(payload) => output::raw(&payload.unwrap_or_default()),

@@ -11,6 +11,7 @@ use super::database::DatabaseArgs;
 use super::logging::LoggingArgs;
 use super::usage::{OrUsage as _, usage};
 use super::values;
+use crate::access::AccessSettings;
 use crate::app;
 use crate::config::{Config, parse_bytes, parse_duration};
 use crate::plugins::{Chosen, ClaimMode, Reread};
@@ -220,6 +221,7 @@ impl WorkerArgs {
         if !mistakes.is_empty() {
             return Err(usage(mistakes.join("\n")));
         }
+        let entry = AccessSettings::from_environment().and_then(|settings| settings.over(&config.web)).or_usage()?;
         Ok(app::Settings {
             database,
             names,
@@ -237,6 +239,7 @@ impl WorkerArgs {
             log_aggregation_interval,
             require: if self.require.is_empty() { config.run.require } else { self.require.clone() },
             listen: self.listen.or(config.run.listen),
+            entry,
             worker: worker::Settings { batch_size, dequeue_timeout, mode: self.mode, shutdown_on_listener_failure },
         })
     }

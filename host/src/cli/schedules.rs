@@ -2,7 +2,9 @@
 
 use anyhow::Context as _;
 use clap::Args;
+use serde_json::json;
 
+use super::bulk::ActorArgs;
 use super::database::{DatabaseArgs, explain};
 use super::output;
 use super::usage::OrUsage as _;
@@ -13,6 +15,8 @@ pub(super) struct SchedulesArgs {
     /// times
     #[arg(short, long, value_name = "ID|ENTRYPOINT")]
     remove: Vec<String>,
+    #[command(flatten)]
+    actor: ActorArgs,
     /// Print a JSON array with the table's columns
     #[arg(long)]
     json: bool,
@@ -31,6 +35,10 @@ pub(super) async fn run(database: &DatabaseArgs, args: SchedulesArgs) -> anyhow:
     let operator = database.operator().await?;
     if removes {
         let removed = operator.remove_schedules(&ids, &names).await.map_err(explain)?;
+        for row in &removed {
+            let asked = json!({ "schedule": row.id, "entrypoint": row.entrypoint });
+            operator.begin_audit("remove_schedule", &args.actor.actor(), &asked).await.map_err(explain)?;
+        }
         for id in ids.iter().filter(|id| !removed.iter().any(|row| row.id == **id)) {
             output::status(&format!("There is no schedule {id}."));
         }

@@ -62,6 +62,7 @@ pub(super) async fn write(page: &mut String, worker: &WorkerHandles, sample: &Sa
     );
     family("pgq_host_plugin_refused", "1 while a file's content is not what is served", &refused(&plugins));
     family("pgq_host_entrypoint_paused", "1 while the circuit breaker of an entrypoint is open", &paused(&plugins));
+    family("pgq_host_entrypoint_held", "1 while an operator pauses an entrypoint", &held(&plugins));
     let depths = sample.take(worker).await;
     if !depths.is_empty() {
         let jobs = |depth: &Depth| {
@@ -144,6 +145,13 @@ fn paused(plugins: &PluginSet) -> Vec<(Labels, f64)> {
     let mut names: Vec<&str> = plugins.served().map(|served| &*served.entrypoint).collect();
     names.sort_unstable();
     names.into_iter().map(|name| (labels(&[("entrypoint", name)]), as_number(open(name)))).collect()
+}
+
+fn held(plugins: &PluginSet) -> Vec<(Labels, f64)> {
+    let mut names: Vec<&str> = plugins.served().map(|served| &*served.entrypoint).collect();
+    names.sort_unstable();
+    let is_held = |name: &str| as_number(plugins.hold(name).is_some());
+    names.into_iter().map(|name| (labels(&[("entrypoint", name)]), is_held(name))).collect()
 }
 
 fn as_number(so: bool) -> f64 {

@@ -6,13 +6,18 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// A payload or an output, perhaps cut.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Content {
     /// How many bytes are stored.
     pub bytes: u64,
     /// Whether only the first of them are here.
     pub cut: bool,
+    /// Whether something in it is not shown.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub masked: bool,
+    /// One of `json`, `text` and `hex`.
     #[serde(flatten)]
+    #[schema(value_type = std::collections::HashMap<String, serde_json::Value>)]
     pub shape: Shape,
 }
 
@@ -32,7 +37,7 @@ impl Content {
     pub(super) fn of(first: &[u8], bytes: i64) -> Content {
         let bytes = u64::try_from(bytes).unwrap_or_default();
         let cut = bytes > first.len() as u64;
-        Content { bytes, cut, shape: Shape::of(first, cut) }
+        Content { bytes, cut, masked: false, shape: Shape::of(first, cut) }
     }
 }
 

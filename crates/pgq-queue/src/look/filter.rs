@@ -19,6 +19,8 @@ pub struct JobFilter {
     pub header: Option<(String, Option<String>)>,
     /// How the sha256 of the plugin begins that runs it now, or in which it last failed.
     pub plugin: Option<String>,
+    /// The key of the cause of its last failure, of a held job.
+    pub cause: Option<String>,
 }
 
 /// The status of a job in the queue, or with which it left the queue.
@@ -67,6 +69,7 @@ impl JobStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     ById,
+    Held,
     Running,
     Waiting,
     Ended,
@@ -76,6 +79,7 @@ impl JobFilter {
     pub(super) fn way(&self) -> Way {
         match self.status {
             Some(JobStatus::Picked) => Way::Running,
+            Some(JobStatus::Failed) => Way::Held,
             Some(JobStatus::Queued) if self.entrypoint.is_some() => Way::Waiting,
             Some(status) if status.is_over() => Way::Ended,
             _ => Way::ById,
@@ -84,13 +88,12 @@ impl JobFilter {
 
     /// Whether the cursor is of a list with this filter.
     pub fn is_continued_by(&self, cursor: Cursor) -> bool {
-        let way = match cursor {
-            Cursor::Id(_) => Way::ById,
-            Cursor::Claimed { .. } => Way::Running,
-            Cursor::Waiting { .. } => Way::Waiting,
-            Cursor::Logged { .. } => Way::Ended,
-        };
-        self.way() == way
+        match cursor {
+            Cursor::Id(_) => matches!(self.way(), Way::ById | Way::Held),
+            Cursor::Claimed { .. } => self.way() == Way::Running,
+            Cursor::Waiting { .. } => self.way() == Way::Waiting,
+            Cursor::Logged { .. } => self.way() == Way::Ended,
+        }
     }
 
     pub(super) fn statuses(&self) -> Vec<&'static str> {

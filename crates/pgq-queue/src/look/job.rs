@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -10,8 +10,11 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
+use super::attempts::{ATTEMPTS_WITHIN, JobAttempt};
 use super::content::Content;
+use super::events::JobEvent;
 use super::lines::RunLines;
+use super::mask::Masks;
 use super::statements;
 use super::whereabouts::Whereabouts;
 use crate::Operator;
@@ -19,24 +22,22 @@ use crate::sqlstate::was_cancelled;
 use crate::text::{optional_text, text};
 use pgq_job::{JobId, compact};
 
-/// Log rows and attempts that are read of one job, the newest.
+/// Log rows that are read of one job, the newest.
 const MOST_EVENTS: i64 = 200;
 /// Runs whose lines are read.
 const MOST_PRINTED: i64 = 10;
-/// How long the attempts may be looked for. Their index tells only where they may be.
-const ATTEMPTS_WITHIN: Duration = Duration::from_secs(2);
 const WITHIN: Duration = Duration::from_secs(5);
-/// An attempt has the time at which its transaction began, and that began before its log row was
-/// written.
-const BEFORE_LOG: TimeDelta = TimeDelta::minutes(10);
-
 /// What the queue, the log, the attempts and the outputs tell of one job.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct JobReport {
+    #[schema(value_type = i64)]
     pub id: JobId,
     /// PgQueuer's label: of the row, or of the last log row of a job that has left the queue.
     pub status: String,
     pub entrypoint: String,
+    /// The job whose run enqueued it.
+    #[schema(value_type = Option<i64>)]
+    pub parent: Option<JobId>,
     /// `None`: it has left the queue.
     pub row: Option<JobRow>,
     /// The newest log rows, the oldest of them first.
@@ -53,7 +54,7 @@ pub struct JobReport {
 }
 
 /// A row of the queue.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct JobRow {
     pub priority: i32,
     /// Failed runs.
@@ -72,6 +73,7 @@ pub struct JobRow {
     pub plugin_sha256: Option<String>,
     pub slot: Option<i64>,
     /// As stored; `None` beyond 256 KiB.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub headers: Option<Box<RawValue>>,
     pub headers_bytes: i64,
     /// The schedule whose tick it is.
@@ -80,48 +82,21 @@ pub struct JobRow {
     pub payload: Option<Content>,
 }
 
-/// A row of the log.
-#[derive(Debug, Clone, Serialize)]
-pub struct JobEvent {
-    pub at: DateTime<Utc>,
-    pub status: String,
-    #[serde(skip)]
-    entrypoint: String,
-    /// As PgQueuer writes it: `exception_type`, `exception_message`, `traceback` and so on.
-    pub traceback: Option<Value>,
-}
-
-/// A run.
-#[derive(Debug, Clone, Serialize)]
-pub struct JobAttempt {
-    /// 1 for the first.
-    pub attempt: i32,
-    /// When its outcome was recorded.
-    pub ended: DateTime<Utc>,
-    pub elapsed_us: i64,
-    /// The peak of its linear memory.
-    pub memory_bytes: i64,
-    /// Time on a processor. A host of an earlier release did not note it, nor what follows.
-    pub cpu_us: Option<i64>,
-    /// Bytes of outgoing requests and of their responses; `None`: there were no requests.
-    pub sent_bytes: Option<i64>,
-    pub received_bytes: Option<i64>,
-    pub requests: Option<i32>,
-    pub plugin: Option<String>,
-    pub plugin_version: Option<String>,
-    pub plugin_sha256: Option<String>,
-    /// The worker that ran it, if it was noted or its failure tells.
-    pub queue_manager_id: Option<Uuid>,
-    /// The machine and process of that worker, if it is still announced.
-    pub host: Option<String>,
-}
-
 /// What the job returned.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct JobOutput {
     pub at: DateTime<Utc>,
     #[serde(flatten)]
     pub content: Content,
+}
+
+impl JobReport {
+    fn masked(mut self, masks: &Masks) -> JobReport {
+        let payload = self.row.as_mut().and_then(|row| row.payload.as_mut());
+        let output = self.output.as_mut().map(|output| &mut output.content);
+        payload.into_iter().chain(output).for_each(|content| masks.hide(&self.entrypoint, content));
+        self
+    }
 }
 
 impl Operator {
@@ -154,19 +129,26 @@ impl Operator {
             return Ok(None);
         };
         let row = row.map(|row| JobRow::read(&row, &status, &entrypoint, &hosts)).transpose()?;
-        let (attempts, attempts_unread) = match self.attempts(id, row.as_ref(), &events).await {
+        let times = || events.iter().map(|event| event.at).chain(row.iter().flat_map(|row| [row.created, row.updated]));
+        let (first, last) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
+        let (attempts, attempts_unread) = match self.attempts_between(id, first, last).await {
             Ok(attempts) => (attempts.into_iter().map(|attempt| attempt.located(&events, &hosts)).collect(), None),
             Err(error) if was_cancelled(&error) => {
                 (Vec::new(), Some(format!("they were not found within {ATTEMPTS_WITHIN:?}")))
             }
             Err(error) => return Err(error),
         };
+        let parent = match self.parent(id, row.as_ref().map_or(first, |row| row.created)).await {
+            Err(error) if was_cancelled(&error) => None,
+            found => found?,
+        };
         let output = output.map(|row| JobOutput::from_row(&row)).transpose()?;
         let printed = self.lines_of_job(id, MOST_PRINTED).await?;
-        Ok(Some(JobReport {
+        let report = JobReport {
             id,
             status,
             entrypoint,
+            parent,
             row,
             events,
             events_cut,
@@ -174,33 +156,8 @@ impl Operator {
             attempts_unread,
             printed,
             output,
-        }))
-    }
-
-    /// The whole payload of a job in the queue, which may have none. `None`: there is no such job.
-    pub async fn payload(&self, id: JobId) -> sqlx::Result<Option<Option<Vec<u8>>>> {
-        let row = sqlx::query(self.sql(statements::JOB)).persistent(false).bind(id).bind(i32::MAX);
-        row.fetch_optional(&self.pool.for_large()).await?.map(|row| row.try_get("payload")).transpose()
-    }
-
-    async fn attempts(&self, id: JobId, row: Option<&JobRow>, events: &[JobEvent]) -> sqlx::Result<Vec<JobAttempt>> {
-        let features = self.features().await?;
-        if !features.attempts {
-            return Ok(Vec::new());
-        }
-        let times = || events.iter().map(|event| event.at).chain(row.iter().flat_map(|row| [row.created, row.updated]));
-        let (Some(first), Some(last)) = (times().min(), times().max()) else { return Ok(Vec::new()) };
-        let attempts = sqlx::query_as(self.sql_with(statements::JOB_ATTEMPTS, features))
-            .persistent(false)
-            .bind(id)
-            .bind(first.checked_sub_signed(BEFORE_LOG).unwrap_or(first))
-            .bind(last)
-            .bind(MOST_EVENTS);
-        let mut attempts: Vec<JobAttempt> = self
-            .read(ATTEMPTS_WITHIN, |transaction| Box::pin(async move { attempts.fetch_all(transaction).await }))
-            .await?;
-        attempts.reverse();
-        Ok(attempts)
+        };
+        Ok(Some(report.masked(&self.masks)))
     }
 }
 
@@ -233,58 +190,6 @@ impl JobRow {
             headers_bytes: row.try_get("headers_bytes")?,
             payload: payload.map(|first| Content::of(&first, bytes.unwrap_or_default())),
         })
-    }
-}
-
-impl FromRow<'_, PgRow> for JobEvent {
-    fn from_row(row: &PgRow) -> sqlx::Result<JobEvent> {
-        let traceback = optional_text(row, "traceback")?.and_then(|text| serde_json::from_str(&text).ok());
-        Ok(JobEvent {
-            at: row.try_get("at")?,
-            status: row.try_get("status")?,
-            entrypoint: text(row, "entrypoint")?,
-            traceback,
-        })
-    }
-}
-
-impl JobEvent {
-    /// What a host writes beside PgQueuer's keys.
-    fn context(&self) -> Option<&Value> {
-        self.traceback.as_ref()?.get("additional_context")
-    }
-}
-
-impl FromRow<'_, PgRow> for JobAttempt {
-    fn from_row(row: &PgRow) -> sqlx::Result<JobAttempt> {
-        Ok(JobAttempt {
-            attempt: row.try_get("attempt")?,
-            ended: row.try_get("ended")?,
-            elapsed_us: row.try_get("elapsed_us")?,
-            memory_bytes: row.try_get("memory_bytes")?,
-            cpu_us: row.try_get("cpu_us")?,
-            sent_bytes: row.try_get("sent_bytes")?,
-            received_bytes: row.try_get("received_bytes")?,
-            requests: row.try_get("requests")?,
-            plugin: optional_text(row, "plugin")?,
-            plugin_version: optional_text(row, "plugin_version")?,
-            plugin_sha256: optional_text(row, "plugin_sha256")?,
-            queue_manager_id: row.try_get("host")?,
-            host: None,
-        })
-    }
-}
-
-impl JobAttempt {
-    /// With the worker that ran it: the first failure that was logged after it began tells.
-    fn located(mut self, events: &[JobEvent], hosts: &Whereabouts) -> JobAttempt {
-        let failure = events.iter().find(|event| {
-            event.at >= self.ended && event.context().is_some_and(|context| context["attempt"] == self.attempt)
-        });
-        let worker = failure.and_then(JobEvent::context).and_then(|context| context["queue_manager_id"].as_str());
-        self.queue_manager_id = self.queue_manager_id.or_else(|| worker.and_then(|id| id.parse().ok()));
-        self.host = self.queue_manager_id.and_then(|worker| hosts.name(worker));
-        self
     }
 }
 

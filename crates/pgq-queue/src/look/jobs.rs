@@ -9,6 +9,7 @@ use sqlx::query::Query;
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
+use super::cause::Cause;
 use super::cursor::Cursor;
 use super::filter::{JobFilter, Way};
 use super::statements;
@@ -24,10 +25,13 @@ const WITHIN: Duration = Duration::from_secs(5);
 /// A page of all that match.
 const MATCHING_JOBS: usize = 10_000;
 const MATCHING_ROWS: usize = 50_000;
+/// The same where the cause of each is worked out.
+const MATCHING_CAUSES: usize = 1_000;
 
 /// A job of a list.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct JobSummary {
+    #[schema(value_type = i64)]
     pub id: JobId,
     pub status: String,
     pub entrypoint: String,
@@ -54,6 +58,9 @@ pub struct JobSummary {
     /// Its place in the log.
     #[serde(skip)]
     logged: Option<(DateTime<Utc>, i64)>,
+    /// The key of the cause of its last failure, where that was asked for.
+    #[serde(skip)]
+    cause: Option<String>,
 }
 
 impl FromRow<'_, PgRow> for JobSummary {
@@ -75,15 +82,17 @@ impl FromRow<'_, PgRow> for JobSummary {
             plugin_sha256: optional_text(row, "plugin_sha256")?,
             error: optional_text(row, "error")?,
             logged: at.zip(id),
+            cause: None,
         })
     }
 }
 
 /// Some of the jobs that a filter lets through.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct JobPage {
     pub jobs: Vec<JobSummary>,
     /// Where the next page begins; `None`: there are no more.
+    #[schema(value_type = Option<String>)]
     pub next: Option<Cursor>,
 }
 
@@ -105,7 +114,7 @@ impl Bounds {
             DateTime::UNIX_EPOCH + chrono::TimeDelta::days(2_932_896),
         );
         let start = match way {
-            Way::ById => (i64::MAX, last, i32::MAX),
+            Way::ById | Way::Held => (i64::MAX, last, i32::MAX),
             Way::Running => (i64::MAX, first, i32::MAX),
             Way::Waiting => (i64::MIN, last, i32::MAX),
             Way::Ended => (i64::MAX, last, i32::MAX),
@@ -134,8 +143,11 @@ impl Operator {
         let bound = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let bounds = Bounds::new(way, after, bound(rows), bound(limit));
         let hosts = Whereabouts(self.hosts_if_any().await?);
-        let (jobs, left) = self.page(way, filter, bounds, &hosts).await?;
+        let (mut jobs, left) = self.page(way, filter, bounds, &hosts).await?;
         let next = if jobs.len() >= limit { jobs.last().map(|job| job.cursor(way)) } else { left };
+        if filter.cause.is_some() {
+            jobs.retain(|job| job.cause == filter.cause);
+        }
         let located = |mut job: JobSummary| {
             if let Some(worker) = job.queue_manager_id {
                 job.host = hosts.name(worker);
@@ -151,13 +163,23 @@ impl Operator {
 
     /// The ids of all jobs in the queue that the filter lets through, in reads of bounded size.
     pub async fn matching(&self, filter: &JobFilter) -> sqlx::Result<Vec<JobId>> {
+        self.matching_up_to(filter, usize::MAX).await.map(|(ids, _)| ids)
+    }
+
+    /// The same, so many at most, and whether there are more.
+    pub async fn matching_up_to(&self, filter: &JobFilter, most: usize) -> sqlx::Result<(Vec<JobId>, bool)> {
         let (mut ids, mut after) = (Vec::new(), None);
+        let page = if filter.cause.is_some() { MATCHING_CAUSES } else { MATCHING_JOBS };
         loop {
-            let page = self.jobs(filter, after, MATCHING_JOBS, MATCHING_ROWS).await?;
+            let page = self.jobs(filter, after, page, MATCHING_ROWS).await?;
             ids.extend(page.jobs.iter().map(|job| job.id));
+            if ids.len() > most {
+                ids.truncate(most);
+                return Ok((ids, true));
+            }
             match page.next {
                 Some(next) => after = Some(next),
-                None => return Ok(ids),
+                None => return Ok((ids, false)),
             }
         }
     }
@@ -173,6 +195,7 @@ impl Operator {
     ) -> sqlx::Result<(Vec<JobSummary>, Option<Cursor>)> {
         let (page, rest) = match way {
             Way::ById => (statements::JOBS_BY_ID, statements::JOBS_BY_ID_END),
+            Way::Held => (statements::HELD_JOBS, statements::HELD_JOBS_END),
             Way::Running => (statements::JOBS_RUNNING, statements::JOBS_RUNNING_END),
             Way::Waiting => (statements::JOBS_WAITING, statements::JOBS_WAITING_END),
             Way::Ended => (statements::JOBS_ENDED, statements::JOBS_ENDED_END),
@@ -182,19 +205,23 @@ impl Operator {
         let rest = sqlx::query(self.sql(rest)).persistent(false).bind(bounds.id).bind(bounds.rows);
         let rest = match way {
             Way::ById => rest,
+            Way::Held => rest.bind(filter.entrypoint.clone()),
             Way::Running | Way::Ended => rest.bind(bounds.at),
             Way::Waiting => rest.bind(bounds.priority).bind(filter.entrypoint.clone()),
         };
         self.read(WITHIN, move |transaction| {
             Box::pin(async move {
                 let rows = page.fetch_all(&mut *transaction).await?;
-                let jobs = rows.iter().map(JobSummary::from_row).collect::<sqlx::Result<Vec<_>>>()?;
+                let mut jobs = rows.iter().map(JobSummary::from_row).collect::<sqlx::Result<Vec<_>>>()?;
+                if way == Way::Held {
+                    jobs.iter_mut().zip(&rows).try_for_each(|(job, row)| job.read_cause(row))?;
+                }
                 let is_full = i64::try_from(jobs.len()).is_ok_and(|found| found >= bounds.limit);
                 let end = if is_full { None } else { rest.fetch_optional(transaction).await? };
                 let cursor = end.map(|row| {
                     let id = row.try_get("id")?;
                     Ok::<_, sqlx::Error>(match way {
-                        Way::ById => Cursor::Id(id),
+                        Way::ById | Way::Held => Cursor::Id(id),
                         Way::Running => Cursor::Claimed { at: row.try_get("at")?, id },
                         Way::Waiting => Cursor::Waiting { priority: row.try_get("priority")?, id },
                         Way::Ended => Cursor::Logged { at: row.try_get("at")?, id },
@@ -225,17 +252,28 @@ fn filtered(
         return query.bind(filter.plugin.clone()).bind(bounds.limit).bind(bounds.at);
     }
     let (name, value) = filter.header.clone().unzip();
+    if way == Way::Held {
+        let query = query.bind(name).bind(value.flatten()).bind(filter.plugin.clone());
+        return query.bind(bounds.limit).bind(filter.cause.is_some());
+    }
     let (workers, entrypoints) = filter.plugin.as_deref().map(|sha256| hosts.running(sha256)).unwrap_or_default();
     let query = query.bind(name).bind(value.flatten()).bind(filter.plugin.clone()).bind(workers).bind(entrypoints);
     let query = query.bind(bounds.limit);
     match way {
         Way::Running => query.bind(bounds.at),
         Way::Waiting => query.bind(bounds.priority),
-        Way::ById | Way::Ended => query,
+        Way::ById | Way::Held | Way::Ended => query,
     }
 }
 
 impl JobSummary {
+    fn read_cause(&mut self, row: &PgRow) -> sqlx::Result<()> {
+        let part = |column| Ok::<_, sqlx::Error>(optional_text(row, column)?.unwrap_or_default());
+        let cause = Cause::of(&self.entrypoint, &part("exception_type")?, &part("message")?, &part("traceback")?);
+        self.cause = Some(cause.key());
+        Ok(())
+    }
+
     fn cursor(&self, way: Way) -> Cursor {
         match (way, self.logged) {
             (Way::Running, _) => Cursor::Claimed { at: self.updated, id: self.id },

@@ -22,10 +22,11 @@ const MOST_ROWS: i64 = 10_000;
 const LATE: TimeDelta = TimeDelta::seconds(60);
 
 /// What one run printed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct RunLines {
     #[serde(skip)]
     key: i64,
+    #[schema(value_type = i64)]
     pub job_id: JobId,
     pub entrypoint: String,
     pub attempt: i32,

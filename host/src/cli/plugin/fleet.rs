@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::announce;
+use crate::cli::bulk::ActorArgs;
 use crate::cli::database::{DatabaseArgs, explain};
 use crate::cli::output;
 use pgq_queue::{FleetCommand, HostRow};
@@ -15,6 +16,8 @@ use pgq_queue::{FleetCommand, HostRow};
 pub(super) struct ResetArgs {
     /// The name of a plugin or an entrypoint, or of a rejected file without its extension
     name: String,
+    #[command(flatten)]
+    actor: ActorArgs,
     /// Print a JSON object with the number of hosts that were told
     #[arg(long)]
     json: bool,
@@ -54,6 +57,8 @@ pub(super) async fn reset(database: &DatabaseArgs, args: ResetArgs) -> anyhow::R
             args.name
         );
     }
+    let asked = json!({ "plugin": args.name });
+    operator.begin_audit("reset", &args.actor.actor(), &asked).await.map_err(explain)?;
     operator.command(&FleetCommand::Reset(args.name)).await.map_err(explain)?;
     if forgotten > 0 {
         output::status(&format!("Deleted {forgotten} judgement(s)."));

@@ -26,13 +26,6 @@ WITH done AS (
       /* IF marked */ AND q.updated IS NOT DISTINCT FROM done.claimed AND q.queue_manager_id IS NOT DISTINCT FROM $2
       AND q.status IS NOT DISTINCT FROM 'picked' /* ELSE AND q.status IS NOT DISTINCT FROM 'queued' AND $2::uuid IS NOT NULL */
     RETURNING done.*, q.priority, q.entrypoint, q.slot
-), attempted AS (
-    /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes /* END */
-        /* IF attempts figures */ , host, cpu_us, sent_bytes, received_bytes, requests /* END */ /* IF attempts */ ) /* END */
-    SELECT id, attempt, plugin, elapsed_us, memory_bytes
-           /* IF figures */ , $2::uuid, cpu_us, sent_bytes, received_bytes, requests /* END */
-    FROM ours
-    WHERE plugin IS NOT NULL AND entrypoint <> ALL ($24::text[])
 ), printed AS (
     /* IF lines */ INSERT INTO pgqueuer_lines (until, job_id, attempt, failed, entrypoint, cut, lines) /* END */
     SELECT now() + keep_ms * interval '1 millisecond', id, attempt, failed, entrypoint, cut, lines
@@ -56,22 +49,46 @@ WITH done AS (
     INSERT INTO pgqueuer_output (job_id, entrypoint, output)
     SELECT id, entrypoint, output FROM ours WHERE output IS NOT NULL
     ON CONFLICT (job_id) DO UPDATE SET output = EXCLUDED.output, entrypoint = EXCLUDED.entrypoint, created = now()
+), wanted AS MATERIALIZED (
+    SELECT f.* FROM unnest($11::bigint[], $12::int[], $13::text[], $14::bytea[], $15::bigint[], $16::text[], $17::text[])
+         WITH ORDINALITY AS f(parent, priority, entrypoint, payload, delay_ms, dedupe_key, headers, ord)
+    JOIN ours ON ours.id = f.parent
 ), new AS (
     INSERT INTO pgqueuer (priority, entrypoint, payload, execute_after, dedupe_key, headers, status)
     SELECT f.priority, f.entrypoint, f.payload,
            clock_timestamp() + f.delay_ms * interval '1 millisecond', f.dedupe_key,
            coalesce(f.headers, 'null')::jsonb, 'queued'::pgqueuer_status
-    FROM unnest($11::bigint[], $12::int[], $13::text[], $14::bytea[], $15::bigint[], $16::text[], $17::text[])
-         WITH ORDINALITY AS f(parent, priority, entrypoint, payload, delay_ms, dedupe_key, headers, ord)
-    JOIN ours ON ours.id = f.parent
+    FROM wanted AS f
     ORDER BY f.ord
     -- The predicate is that of the unique index.
     ON CONFLICT (dedupe_key) WHERE status = ANY (ARRAY['queued'::pgqueuer_status, 'picked'::pgqueuer_status])
         AND dedupe_key IS NOT NULL DO NOTHING
-    RETURNING id, priority, entrypoint
+    RETURNING id, priority, entrypoint, dedupe_key
 ), new_logged AS (
     INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint)
     SELECT id, 'queued'::pgqueuer_status, priority, entrypoint FROM new
+), placed AS (
+    -- The new rows are those that were wanted, in their order, without those whose dedupe key was taken: by a row that
+    -- is not new, or by one before them.
+    SELECT parent, array_agg(id ORDER BY id) AS follow_ups
+    FROM (
+        SELECT parent, (SELECT array_agg(id ORDER BY id) FROM new)[row_number() OVER (ORDER BY ord)] AS id
+        FROM (SELECT *, row_number() OVER (PARTITION BY dedupe_key ORDER BY ord) AS nth FROM wanted) AS w
+        WHERE dedupe_key IS NULL
+           OR nth = 1 AND dedupe_key IN (SELECT dedupe_key FROM new WHERE dedupe_key IS NOT NULL)
+    ) AS p
+    GROUP BY parent
+), attempted AS (
+    /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes /* END */
+        /* IF attempts figures */ , host, cpu_us, sent_bytes, received_bytes, requests /* END */
+        /* IF attempts follow_ups */ , failed, follow_ups /* END */ /* IF attempts */ ) /* END */
+    SELECT id, attempt, plugin, elapsed_us, memory_bytes
+           /* IF figures */ , $2::uuid, cpu_us, sent_bytes, received_bytes, requests /* END */
+           /* IF follow_ups */ , nullif(status = 'exception', false), follow_ups /* END */
+    -- FULL, because PostgreSQL does that by hashing, and not for each row of one by all of the other.
+    FROM ours /* IF follow_ups */ FULL JOIN placed ON placed.parent = ours.id /* END */
+    -- Not said more simply: a condition on one side would make a LEFT JOIN of it.
+    WHERE coalesce(plugin IS NOT NULL AND entrypoint <> ALL ($24::text[]), false)
 ), free AS MATERIALIZED (
     SELECT slot, row_number() OVER () AS rank FROM ours WHERE slot >= 0 AND slot < $19
 ), few AS MATERIALIZED (

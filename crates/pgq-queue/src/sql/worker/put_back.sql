@@ -32,9 +32,11 @@ WITH done AS (
     RETURNING done.*, q.priority, q.entrypoint, q.slot
 ), attempted AS (
     /* IF attempts */ INSERT INTO pgqueuer_attempt (job_id, attempt, plugin, elapsed_us, memory_bytes /* END */
-        /* IF attempts figures */ , host, cpu_us, sent_bytes, received_bytes, requests /* END */ /* IF attempts */ ) /* END */
+        /* IF attempts figures */ , host, cpu_us, sent_bytes, received_bytes, requests /* END */
+        /* IF attempts follow_ups */ , failed /* END */ /* IF attempts */ ) /* END */
     SELECT id, attempt, plugin, elapsed_us, memory_bytes
            /* IF figures */ , $2::uuid, cpu_us, sent_bytes, received_bytes, requests /* END */
+           /* IF follow_ups */ , nullif(failures > 0, false) /* END */
     FROM ours
     WHERE plugin IS NOT NULL AND entrypoint <> ALL ($13::text[])
 ), printed AS (

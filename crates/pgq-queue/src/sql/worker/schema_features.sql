@@ -20,9 +20,12 @@ SELECT usable[1] AS attempts, usable[2] AS tally, usable[3] AND usable[4] AS hos
        usable[3] AND EXISTS (
            SELECT FROM pg_attribute
            WHERE attrelid = to_regclass('pgqueuer_host') AND attname = 'handler_key' AND NOT attisdropped) AS handlers,
-              usable[1] AND EXISTS (
+       usable[1] AND EXISTS (
            SELECT FROM pg_attribute
            WHERE attrelid = to_regclass('pgqueuer_attempt') AND attname = 'requests' AND NOT attisdropped) AS figures,
+       usable[1] AND EXISTS (
+           SELECT FROM pg_attribute
+           WHERE attrelid = to_regclass('pgqueuer_attempt') AND attname = 'follow_ups' AND NOT attisdropped) AS follow_ups,
        usable[5] AS suspects, usable[6] AS verdicts, usable[7] AS retention, usable[8] AS lines,
        usable[9] AS pauses, usable[10] AS audit
 FROM tables

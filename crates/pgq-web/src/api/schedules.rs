@@ -1,0 +1,106 @@
+//! Schedules: when each runs next, and running or removing one by hand.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use http::StatusCode;
+use pgq_queue::{Actor, ListedSchedule};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::ask::{Body, Id};
+use crate::problem::Problem;
+use crate::site::Site;
+use crate::visitor::{Role, Visitor};
+
+/// Ticks that are told of each schedule.
+const TICKS: usize = 5;
+
+/// A schedule.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct ScheduleLook {
+    #[serde(flatten)]
+    schedule: ListedSchedule,
+    /// The next tick, and those after it.
+    next_runs: Vec<DateTime<Utc>>,
+    /// Why there are none to tell: an expression that only Python workers can read.
+    problem: Option<String>,
+}
+
+impl ScheduleLook {
+    fn new(schedule: ListedSchedule) -> ScheduleLook {
+        match pgq_cron::Schedule::from_key(&schedule.expression) {
+            Ok(cron) => {
+                let first = Some(schedule.next_run);
+                let ticks = std::iter::successors(first, |tick| cron.next_after(*tick));
+                ScheduleLook { next_runs: ticks.take(TICKS).collect(), problem: None, schedule }
+            }
+            Err(error) => ScheduleLook { next_runs: Vec::new(), problem: Some(error.to_string()), schedule },
+        }
+    }
+}
+
+/// All schedules.
+#[utoipa::path(
+    get, path = "/schedules",
+    responses((status = 200, body = [ScheduleLook]), (status = "default", body = Problem))
+)]
+pub(super) async fn schedules(State(site): State<Site>, _: Visitor) -> Result<Json<Vec<ScheduleLook>>, Problem> {
+    let schedules = site.operator.schedules().await?;
+    Ok(Json(schedules.into_iter().map(ScheduleLook::new).collect()))
+}
+
+/// Why, for the audit.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ReasonBody {
+    reason: Option<String>,
+}
+
+/// A job that was enqueued.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Enqueued {
+    job: i64,
+}
+
+fn unknown(id: i64) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("there is no schedule {id}; GET schedules lists them"))
+}
+
+/// Enqueue the job of a schedule now. Its next tick stays where it is.
+#[utoipa::path(
+    post, path = "/schedules/{id}/run", params(("id" = i64, Path)), request_body = ReasonBody,
+    responses((status = 200, body = Enqueued), (status = 404, body = Problem), (status = "default", body = Problem))
+)]
+pub(super) async fn run(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Id(id): Id,
+    Body(body): Body<ReasonBody>,
+) -> Result<Json<Enqueued>, Problem> {
+    visitor.require(Role::Operator)?;
+    let job = site.operator.run_schedule(id).await?.ok_or_else(|| unknown(id))?;
+    let actor = Actor { author: visitor.name.to_string(), reason: body.reason };
+    site.operator.begin_audit("run_schedule", &actor, &json!({ "schedule": id, "job": job })).await?;
+    Ok(Json(Enqueued { job }))
+}
+
+/// Remove a schedule. A host that serves a plugin with it adds it again.
+#[utoipa::path(
+    post, path = "/schedules/{id}/remove", params(("id" = i64, Path)), request_body = ReasonBody,
+    responses((status = 204), (status = 404, body = Problem), (status = "default", body = Problem))
+)]
+pub(super) async fn remove(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Id(id): Id,
+    Body(body): Body<ReasonBody>,
+) -> Result<StatusCode, Problem> {
+    visitor.require(Role::Operator)?;
+    let removed = site.operator.remove_schedules(&[id], &[]).await?;
+    let schedule = removed.first().ok_or_else(|| unknown(id))?;
+    let actor = Actor { author: visitor.name.to_string(), reason: body.reason };
+    let asked = json!({ "schedule": id, "entrypoint": schedule.entrypoint });
+    site.operator.begin_audit("remove_schedule", &actor, &asked).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

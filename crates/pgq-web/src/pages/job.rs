@@ -1,0 +1,8 @@
+//! One job.
+
+pub(crate) mod act;
+mod body;
+mod facts;
+pub(crate) mod page;
+mod run;
+mod timeline;

@@ -1,0 +1,61 @@
+//! Puts together what the attempts, the log and the kept lines tell of each run.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use pgq_queue::{JobAttempt, JobEvent, JobReport, RunLines};
+use serde_json::Value;
+
+/// Lines are written with the outcome of their run, within the same statement or so.
+const SAME: TimeDelta = TimeDelta::seconds(2);
+
+/// A run, as far as it is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run<'j> {
+    pub(super) at: DateTime<Utc>,
+    pub(super) number: Option<i64>,
+    pub(super) attempt: Option<&'j JobAttempt>,
+    pub(super) error: Option<&'j Value>,
+    pub(super) lines: Option<&'j RunLines>,
+}
+
+/// The runs of a job, the newest first.
+pub(super) fn runs(job: &JobReport) -> Vec<Run<'_>> {
+    let mut errors: Vec<&JobEvent> = job.events.iter().filter(|event| event.traceback.is_some()).collect();
+    let mut printed: Vec<&RunLines> = job.printed.iter().collect();
+    let mut runs = Vec::new();
+    for attempt in &job.attempts {
+        let number = i64::from(attempt.attempt);
+        let error = take(&mut errors, |event| event.at >= attempt.ended && run_of(event) == Some(number));
+        let lines = take(&mut printed, |run| is_same(run.ended, attempt.ended) && run.attempt == attempt.attempt);
+        let error = error.and_then(|event| event.traceback.as_ref());
+        runs.push(Run { at: attempt.ended, number: Some(number), attempt: Some(attempt), error, lines });
+    }
+    for event in errors {
+        let number = run_of(event);
+        let lines = take(&mut printed, |run| is_same(run.ended, event.at) && Some(i64::from(run.attempt)) == number);
+        runs.push(Run { at: event.at, number, attempt: None, error: event.traceback.as_ref(), lines });
+    }
+    for lines in printed {
+        runs.push(Run {
+            at: lines.ended,
+            number: Some(i64::from(lines.attempt)),
+            attempt: None,
+            error: None,
+            lines: Some(lines),
+        });
+    }
+    runs.sort_by_key(|run| std::cmp::Reverse(run.at));
+    runs
+}
+
+fn is_same(one: DateTime<Utc>, other: DateTime<Utc>) -> bool {
+    (one - other).abs() <= SAME
+}
+
+fn run_of(event: &JobEvent) -> Option<i64> {
+    event.traceback.as_ref()?["additional_context"]["attempt"].as_i64()
+}
+
+fn take<'j, T>(all: &mut Vec<&'j T>, is_it: impl Fn(&T) -> bool) -> Option<&'j T> {
+    let place = all.iter().position(|one| is_it(one))?;
+    Some(all.remove(place))
+}

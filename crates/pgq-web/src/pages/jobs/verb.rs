@@ -1,0 +1,111 @@
+//! What can be done to many jobs at once, and to which of them.
+
+use pgq_queue::JobStatus;
+
+use crate::pages::icon::Icon;
+
+/// A change of jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Requeue,
+    RetryNow,
+    Reschedule,
+    Prioritize,
+    Cancel,
+}
+
+impl Verb {
+    const ALL: [Verb; 5] = [Verb::Requeue, Verb::RetryNow, Verb::Reschedule, Verb::Prioritize, Verb::Cancel];
+
+    pub(crate) fn named(name: &str) -> Option<Verb> {
+        Verb::ALL.into_iter().find(|verb| verb.name() == name)
+    }
+
+    /// Those that change jobs of this status; `None`: jobs of any.
+    pub(crate) fn of(status: Option<JobStatus>) -> impl Iterator<Item = Verb> {
+        let fits = move |verb: &Verb| status.is_none_or(|status| verb.statuses().contains(&status));
+        Verb::ALL.into_iter().filter(fits)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Verb::Requeue => "requeue",
+            Verb::RetryNow => "retry-now",
+            Verb::Reschedule => "reschedule",
+            Verb::Prioritize => "priority",
+            Verb::Cancel => "cancel",
+        }
+    }
+
+    /// In the audit, as the command line has it.
+    pub(crate) fn action(self) -> &'static str {
+        match self {
+            Verb::Requeue => "requeue",
+            Verb::RetryNow => "retry_now",
+            Verb::Reschedule => "reschedule",
+            Verb::Prioritize => "edit",
+            Verb::Cancel => "cancel",
+        }
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Verb::Requeue => "Retry",
+            Verb::RetryNow => "Run now",
+            Verb::Reschedule => "Reschedule",
+            Verb::Prioritize => "Set priority",
+            Verb::Cancel => "Cancel",
+        }
+    }
+
+    pub(crate) fn done(self) -> &'static str {
+        match self {
+            Verb::Requeue => "Put back into the queue:",
+            Verb::RetryNow => "Made due:",
+            Verb::Reschedule => "Rescheduled:",
+            Verb::Prioritize => "Given another priority:",
+            Verb::Cancel => "Canceled:",
+        }
+    }
+
+    /// What it does, to whom.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Verb::Requeue => "Held jobs are queued again, as if they had never run.",
+            Verb::RetryNow => "Queued jobs whose time has not come are due at once.",
+            Verb::Reschedule => "Queued jobs are due at another time.",
+            Verb::Prioritize => "Queued and held jobs get another priority. Higher ones are claimed first.",
+            Verb::Cancel => "Jobs leave the queue. Those that run are told to stop.",
+        }
+    }
+
+    /// Why jobs were left as they are.
+    pub(crate) fn left(self) -> &'static str {
+        match self {
+            Verb::Requeue => "they are not held, or another job has their dedupe key",
+            Verb::RetryNow => "they do not wait, or are due already",
+            Verb::Reschedule => "they do not wait",
+            Verb::Prioritize => "they run, or are no longer in the queue",
+            Verb::Cancel => "they are no longer in the queue",
+        }
+    }
+
+    pub(crate) fn icon(self) -> Icon {
+        match self {
+            Verb::Requeue => Icon::Retry,
+            Verb::RetryNow => Icon::Play,
+            Verb::Reschedule => Icon::Deferred,
+            Verb::Prioritize => Icon::Jobs,
+            Verb::Cancel => Icon::Failed,
+        }
+    }
+
+    pub(crate) fn statuses(self) -> &'static [JobStatus] {
+        match self {
+            Verb::Requeue => &[JobStatus::Failed],
+            Verb::RetryNow | Verb::Reschedule => &[JobStatus::Queued],
+            Verb::Prioritize => &[JobStatus::Queued, JobStatus::Failed],
+            Verb::Cancel => &[JobStatus::Queued, JobStatus::Picked, JobStatus::Failed],
+        }
+    }
+}
