@@ -74,7 +74,7 @@ pub use address::Network;
 pub use authorities::Authorities;
 pub use cache::CodeCache;
 pub use code::{Improved, Improvement};
-pub use compiler::{COMPILE_VERB, DEFAULT_COMPILE_TIMEOUT, child as compile_as_child};
+pub use compiler::{COMPILE_VERB, DEFAULT_COMPILE_TIMEOUT, FAR_COMPILE_TIMEOUT, child as compile_as_child};
 pub use component::{Loaded, load};
 pub use control::{Control, Directive};
 pub use declaration::Declaration;

@@ -18,6 +18,10 @@ use pgq_job::{Fault, FaultKind, ReleaseReason, Verdict};
 const MAX_MESSAGE_BYTES: usize = 1 << 10;
 const MAX_TRACEBACK_BYTES: usize = 16 << 10;
 
+/// Languages without destructors forget it. The engine checks it before it reads the result, so
+/// there is none that could be forgiven.
+const BORROW_KEPT: &str = "the call returned without dropping the handle that was lent to it, the job or the registrar: drop it on every way out (`pgq_plugin_jobs_job_drop_borrow(job)` and `pgq_plugin_registry_registrar_drop_borrow(registrar)` in C, `defer job.Drop()` in Go)";
+
 /// The verdict for a run whose call did not return.
 pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits) -> Verdict {
     if let Some(cause) = error.downcast_ref::<StopCause>() {
@@ -62,6 +66,8 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
                 state.returns >> 10
             ),
         )
+    } else if is_borrow_kept(error) {
+        (FaultKind::Trap, BORROW_KEPT.to_owned())
     } else {
         (FaultKind::HostError, format!("{error:#}"))
     };
@@ -82,6 +88,11 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
         },
         after: None,
     }
+}
+
+/// wasmtime has no typed error for this.
+fn is_borrow_kept(error: &wasmtime::Error) -> bool {
+    format!("{error:#}").contains("borrow handles still remain")
 }
 
 /// Both ends of a text: a panic of Rust begins with what happened, a traceback of Python ends with it.
