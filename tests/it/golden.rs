@@ -91,4 +91,14 @@ async fn of_0_1_0_in_python_and_javascript() {
     for language in ["python", "js"] {
         runs_as_it_did(std::fs::read(Path::new(&folder).join(format!("{language}.wasm"))).unwrap()).await;
     }
+    // 14 core instances each. No job is claimed that cannot start.
+    let (database, _plugins, host) = host(std::fs::read(Path::new(&folder).join("python.wasm")).unwrap()).await;
+    database.enqueue_many("sleep", 100, "").await;
+    database.wait_until_done().await;
+    let log = |status| format!("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = 'sleep' AND status = '{status}'");
+    assert_eq!((database.count(&log("picked")).await, database.count(&log("successful")).await), (100, 100));
+    let at_once = database.most_at_once("sleep").await;
+    eprintln!("{at_once} Python jobs at once");
+    assert!(at_once > 58, "{at_once}");
+    host.stop().await;
 }
