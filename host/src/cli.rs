@@ -136,6 +136,8 @@ enum Command {
         #[arg(action = clap::ArgAction::Set)]
         pooled: bool,
         effort: wasm::Effort,
+        /// Of processor time, in milliseconds.
+        limit: u64,
     },
     /// `run` for the bench. Ends when the bench does.
     #[command(name = pgq_bench::WORKER_VERB, hide = true)]
@@ -230,7 +232,7 @@ impl Cli {
             Command::Durability(args) => schema::durability(&self.database, args).await,
             Command::Autovac(args) => schema::autovac(&self.database, args).await,
             Command::Grant(args) => schema::grant(&self.database, args).await,
-            Command::CompileComponent { max_instances, max_memory, pooled, effort } => wasm::compile_as_child(
+            Command::CompileComponent { max_instances, max_memory, pooled, effort, limit } => wasm::compile_as_child(
                 &wasm::EngineSettings {
                     max_instances,
                     max_memory,
@@ -239,6 +241,7 @@ impl Cli {
                 },
                 pooled,
                 effort,
+                Duration::from_millis(limit),
             ),
             Command::Sql(command) => sql::run(&self.database, command),
         }

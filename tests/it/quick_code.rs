@@ -14,7 +14,7 @@ use pgq_job::{Claim, Job, Verdict};
 
 use crate::reload::{sha256, version};
 
-fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     let settings =
         EngineSettings { max_instances: 10, max_memory: 64 << 20, max_guest_memory: 1 << 30, compile_timeout: None };
     Engine::new(&settings).unwrap()
@@ -25,7 +25,7 @@ async fn quick(engine: &Engine, bytes: &[u8]) -> Arc<Loaded> {
     Arc::new(wasm::load(engine, &cache, "reuse", bytes, 0, |_| Default::default()).await.unwrap())
 }
 
-async fn run(engine: &Engine, plugin: &Arc<Loaded>, payload: &str) -> CallReport {
+pub(crate) async fn run(engine: &Engine, plugin: &Arc<Loaded>, payload: &str) -> CallReport {
     let job = Job {
         id: 1,
         priority: 0,

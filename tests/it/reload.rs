@@ -383,7 +383,7 @@ async fn compiling_a_component_is_cancelled_if_it_takes_too_long() {
         plugins.as_array().is_some_and(|files| {
             files.iter().any(|file| {
                 file["file"] == "bomb.wasm"
-                    && file["error"].as_str().is_some_and(|error| error.contains("longer than 300ms"))
+                    && file["error"].as_str().is_some_and(|error| error.contains("more than 300ms"))
             })
         })
     };

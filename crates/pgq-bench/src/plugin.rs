@@ -23,17 +23,20 @@ pub fn entrypoint(number: u64) -> String {
 ///
 /// Fails if the generated text is invalid, which would be a bug.
 pub fn component(entrypoints: u64, reuse: u32) -> anyhow::Result<Vec<u8>> {
+    wat::parse_str(text(entrypoints, reuse)).context("the bench's own plugin is not valid; this is a bug in pgq-host")
+}
+
+/// The same as text.
+pub fn text(entrypoints: u64, reuse: u32) -> String {
     let names: String = (0..entrypoints).map(entrypoint).collect();
     let heap = NAMES + names.len().next_multiple_of(16);
-    let text = TEXT
-        .replace("{pages}", &(heap / PAGE + 1).to_string())
+    TEXT.replace("{pages}", &(heap / PAGE + 1).to_string())
         .replace("{heap}", &heap.to_string())
         .replace("{names}", &names)
         .replace("{at}", &NAMES.to_string())
         .replace("{end}", &(NAMES + names.len()).to_string())
         .replace("{width}", &WIDTH.to_string())
-        .replace("{reuse}", &reuse.to_string());
-    wat::parse_str(text).context("the bench's own plugin is not valid; this is a bug in pgq-host")
+        .replace("{reuse}", &reuse.to_string())
 }
 
 /// Each call puts its payload after the names.

@@ -2,8 +2,9 @@
 //!
 //! A hostile file can make compiling arbitrarily slow or large before it is even a plugin, and a
 //! compiler cannot be interrupted from within. So this binary starts itself again with a limit on
-//! its memory, lowers that process's priority if it takes long, and kills it when its time is up. A
-//! compiler that crashes is merely an error about a file.
+//! its memory and on its processor time, and lowers that process's priority if it takes long. Time
+//! on the clock says nothing about a file: a busy machine makes any compiler slow. A compiler that
+//! crashes is merely an error about a file.
 
 mod memory;
 
@@ -43,6 +44,18 @@ const MAX_THREADS: usize = 16;
 pub(super) const MAX_DOUBLINGS: u32 = 3;
 /// The exit code for an invalid component: the system's code for wrong input.
 const INVALID: i32 = 65;
+/// The exit code of a compiler whose processor time is over: the system's code for what may work
+/// later.
+const OUT_OF_TIME: i32 = 75;
+/// The exit code of a panic.
+const PANICKED: i32 = 101;
+/// A compiler that gets less of a processor than this is given up on all the same: a twentieth,
+/// or what an hour more than its time gives it.
+const LEAST_PART: u32 = 20;
+const MOST_WAITING: Duration = Duration::from_secs(3600);
+/// How often a compiler looks at its processor time.
+const GLANCE: Duration = Duration::from_millis(20);
+const REMEDY: &str = "if the component is sound, raise compile-timeout under [limits] in pgq-host.toml, or compile it ahead of time with `pgq-host plugin inspect --compile`, which has an hour";
 /// The most bytes that are kept of the compiler's error message.
 const MAX_MESSAGE_BYTES: u64 = 4 << 10;
 
@@ -108,21 +121,24 @@ impl Compiler {
         self.permits.acquire().await.ok()
     }
 
-    async fn compile_within(&self, timeout: Duration, wasm: &[u8], effort: Effort) -> Result<Vec<u8>, CompileError> {
+    async fn compile_within(&self, limit: Duration, wasm: &[u8], effort: Effort) -> Result<Vec<u8>, CompileError> {
         let mut compiler = self
-            .start(effort)
+            .start(limit, effort)
             .map_err(|error| CompileError::GaveUp(format!("the compiler cannot be started: {error}")))?;
-        match tokio::time::timeout(timeout, communicate(&mut compiler, wasm)).await {
+        let wait = limit.saturating_mul(LEAST_PART).min(limit.saturating_add(MOST_WAITING));
+        match tokio::time::timeout(wait, communicate(&mut compiler, wasm, limit)).await {
             Ok(Ok(result)) => result,
             Ok(Err(error)) => Err(CompileError::GaveUp(format!("cannot communicate with the compiler: {error}"))),
             Err(_) => {
                 let _ = compiler.kill().await;
-                Err(CompileError::GaveUp(format!("compiling took longer than {timeout:?}")))
+                Err(CompileError::GaveUp(format!(
+                    "compiling did not end within {wait:?}, in which the machine gave it less than {limit:?} of processor time; it is tried again, or give the host more of the machine"
+                )))
             }
         }
     }
 
-    fn start(&self, effort: Effort) -> std::io::Result<Child> {
+    fn start(&self, limit: Duration, effort: Effort) -> std::io::Result<Child> {
         // On Linux, this is the running binary even if the file has been replaced by another
         // release.
         let me = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
@@ -133,6 +149,7 @@ impl Compiler {
                 self.settings.max_memory.to_string(),
                 self.pooled.to_string(),
                 effort.name().to_owned(),
+                limit.as_millis().to_string(),
             ])
             .env_clear()
             .env("RAYON_NUM_THREADS", threads(effort).to_string())
@@ -164,7 +181,11 @@ fn compile_with(engine: &wasmtime::Engine, wasm: &[u8]) -> Result<Vec<u8>, Compi
     engine.precompile_component(wasm).map_err(|error| CompileError::Invalid(format!("{error:#}")))
 }
 
-async fn communicate(compiler: &mut Child, wasm: &[u8]) -> std::io::Result<Result<Vec<u8>, CompileError>> {
+async fn communicate(
+    compiler: &mut Child,
+    wasm: &[u8],
+    limit: Duration,
+) -> std::io::Result<Result<Vec<u8>, CompileError>> {
     let (Some(mut stdin), Some(mut stdout), Some(stderr)) =
         (compiler.stdin.take(), compiler.stdout.take(), compiler.stderr.take())
     else {
@@ -187,12 +208,20 @@ async fn communicate(compiler: &mut Child, wasm: &[u8]) -> std::io::Result<Resul
         written?;
         return Ok(Ok(code));
     }
+    let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     Ok(Err(match status.code() {
         Some(INVALID) => CompileError::Invalid(said),
-        // It ends by a signal when it runs out of memory, and also when it crashes.
-        _ => CompileError::GaveUp(format!(
-            "the compiler ended with {status}: {}; its memory limit is {} MiB, a part of the memory that this host may use",
-            said.lines().next().unwrap_or_default(),
+        Some(OUT_OF_TIME) => {
+            CompileError::GaveUp(format!("compiling took more than {limit:?} of processor time; {REMEDY}"))
+        }
+        Some(PANICKED) => CompileError::GaveUp(format!(
+            "the compiler crashed: {}; no setting helps: please report it with the file",
+            said.split_whitespace().collect::<Vec<_>>().join(" ")
+        )),
+        Some(_) => CompileError::GaveUp(format!("the compiler ended with {status}: {first}")),
+        // By a signal, which is how it ends when it runs out of memory.
+        None => CompileError::GaveUp(format!(
+            "the compiler ended with {status}: {first}; it may use {} MiB, a part of the memory that this host may use: give the host more, or compile the component where there is more with `pgq-host plugin inspect --compile`",
             CompilerMemory::here().bytes >> 20
         )),
     }))
@@ -204,16 +233,15 @@ async fn communicate(compiler: &mut Child, wasm: &[u8]) -> std::io::Result<Resul
 /// # Errors
 ///
 /// Fails if the process cannot set its limits, read its input or write its output.
-pub fn child(settings: &EngineSettings, pooled: bool, effort: Effort) -> anyhow::Result<()> {
+pub fn child(settings: &EngineSettings, pooled: bool, effort: Effort, limit: Duration) -> anyhow::Result<()> {
     // It must not outlive a host that was killed, nor take resources that jobs need.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     if effort == Effort::Background {
         // Inherited by the threads that follow.
         let _ = rustix::process::nice(NICE);
-    } else {
-        std::thread::Builder::new().name("pgq-step-back".into()).spawn(lower_priority)?;
     }
+    std::thread::Builder::new().name("pgq-watch".into()).spawn(move || watch(limit, effort))?;
     // The pool's reserved addresses do not count; only written memory does.
     let CompilerMemory { bytes, .. } = CompilerMemory::here();
     let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
@@ -232,11 +260,25 @@ pub fn child(settings: &EngineSettings, pooled: bool, effort: Effort) -> anyhow:
     std::io::stdout().write_all(&code).context("cannot write the compiled code")
 }
 
-/// After a while, lower the priority of all threads of this process below those that run jobs.
-fn lower_priority() {
-    while Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default() < PRIORITY_ALLOWANCE {
-        std::thread::sleep(Duration::from_millis(50));
+/// After a while, lower the priority of this process, and end it when its processor time is over.
+fn watch(limit: Duration, effort: Effort) {
+    let mut steps_back = effort != Effort::Background;
+    loop {
+        let spent = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default();
+        if spent >= limit {
+            // At once: threads that compile are not waited for.
+            std::process::exit(OUT_OF_TIME);
+        }
+        if steps_back && spent >= PRIORITY_ALLOWANCE {
+            lower_priority();
+            steps_back = false;
+        }
+        std::thread::sleep(GLANCE);
     }
+}
+
+/// Lower the priority of all threads of this process below those that run jobs.
+fn lower_priority() {
     // On Linux, each thread has its own priority.
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     for id in threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok()) {
@@ -244,5 +286,7 @@ fn lower_priority() {
     }
 }
 
-/// The default time limit of one compilation.
+/// The default limit on the processor time of one compilation.
 pub const DEFAULT_COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The limit of commands that compile for somebody who waits, and can interrupt them.
+pub const FAR_COMPILE_TIMEOUT: Duration = Duration::from_secs(3600);

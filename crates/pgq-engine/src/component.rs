@@ -15,7 +15,7 @@ use super::grants::Grants;
 use super::instance::Instance;
 use super::instance_pool::PluginId;
 use super::linked_component::LinkedComponent;
-use super::load_error::{LoadError, WIT_VERSION, shorten};
+use super::load_error::{self, LoadError, WIT_VERSION, shorten};
 use super::room::MemoryEstimate;
 use super::schedule_caps;
 use super::shares::{LargeComponent, PoolShare};
@@ -125,7 +125,7 @@ pub async fn load(
     check_magic(wasm)?;
     let sha256 = crate::digest::sha256(wasm);
     let (component, is_optimised) = cache.component(engine, wasm, tries).await.map_err(|error| match error {
-        CompileError::Invalid(message) => LoadError::Invalid(shorten(&message)),
+        CompileError::Invalid(message) => load_error::not_compiled(&message),
         CompileError::GaveUp(message) => LoadError::NotCompiled(shorten(&message)),
     })?;
     check_contract(&component)?;
@@ -170,6 +170,9 @@ fn check_contract(component: &Component) -> Result<(), LoadError> {
     for interface in ["describe", "handler"] {
         let wanted = format!("pgq:plugin/{interface}@0.1.");
         if !exports.iter().any(|name| name.starts_with(&wanted)) {
+            if let Some(run) = exports.iter().find(|name| name.starts_with("wasi:cli/run@")) {
+                return Err(LoadError::Command(run.clone()));
+            }
             return Err(LoadError::MissingExport(format!("pgq:plugin/{interface}@{WIT_VERSION}")));
         }
     }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use super::effort::Effort;
 use super::shares::{DESCRIBES, MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES, Slots};
@@ -25,8 +25,8 @@ pub struct EngineSettings {
     pub max_memory: usize,
     /// The most memory of all guests together, in bytes.
     pub max_guest_memory: usize,
-    /// The time limit for a compilation in a separate process. `None` compiles in this process, for
-    /// programs other than `pgq-host`.
+    /// The limit on the processor time of a compilation in a separate process. `None` compiles in
+    /// this process, for programs other than `pgq-host`.
     pub compile_timeout: Option<Duration>,
 }
 
@@ -57,8 +57,12 @@ impl EngineSettings {
             .max_wasm_stack(GUEST_STACK_BYTES)
             .async_stack_size(FIBER_STACK_BYTES)
             .wasm_memory64(false)
-            .wasm_multi_memory(false)
-            .wasm_relaxed_simd(false);
+            // The adapters between the components of a composed one copy from memory to memory.
+            .wasm_multi_memory(true)
+            .wasm_relaxed_simd(false)
+            // Set, or wasmtime asks the environment, and the host's is not its compiler's. Without
+            // details: a trap would have the host read debug information that a guest brought.
+            .wasm_backtrace_details(WasmBacktraceDetails::Disable);
         if pooled {
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(self.pool()));
         }

@@ -9,7 +9,7 @@ use super::bindings::PluginPre;
 use super::bindings::batch::exports::pgq::plugin::batch_handler;
 use super::bindings::exports::pgq::plugin::handler;
 use super::linker::linker;
-use super::load_error::{LoadError, one_line};
+use super::load_error::{LoadError, one_line, unknown_import};
 use super::state::State;
 
 pub(super) struct LinkedComponent {
@@ -24,7 +24,7 @@ impl LinkedComponent {
         let linker = linker(component.engine()).map_err(|error| LoadError::Invalid(one_line(&error)))?;
         let pre = linker.instantiate_pre(component).map_err(|error| {
             let error = one_line(&error);
-            unknown_import(component, &error).map_or(LoadError::Mismatch(error), LoadError::UnknownImport)
+            unknown(component, &error).unwrap_or(LoadError::Mismatch(error))
         })?;
         let plugin = PluginPre::new(pre).map_err(mismatch)?;
         let handler = handler::GuestIndices::new(plugin.instance_pre()).map_err(mismatch)?;
@@ -43,7 +43,7 @@ impl LinkedComponent {
 
 /// The import that the error is about, with the functions the component expects of it, if the
 /// linker has nothing of that name.
-fn unknown_import(component: &Component, error: &str) -> Option<String> {
+fn unknown(component: &Component, error: &str) -> Option<LoadError> {
     // wasmtime has no typed error for this. The test `loading::an_unknown_import_is_named` fails if
     // the wording changes.
     if !error.contains("not found in the linker") {
@@ -55,8 +55,8 @@ fn unknown_import(component: &Component, error: &str) -> Option<String> {
     if let ComponentItem::ComponentInstance(instance) = &import.ty {
         let wants: Vec<&str> = instance.exports(engine).map(|(name, _)| name).take(3).collect();
         if !wants.is_empty() {
-            let _ = write!(text, " (for {})", wants.join(", "));
+            let _ = write!(text, " (for its {})", wants.join(", "));
         }
     }
-    Some(text)
+    Some(unknown_import(name, text))
 }

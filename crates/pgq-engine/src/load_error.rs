@@ -19,10 +19,11 @@ pub enum LoadError {
     /// Truncated, damaged, or using features that are disabled here.
     #[error("the component does not compile and may be truncated or damaged: {0}; copy or build the file again")]
     Invalid(String),
+    /// It uses a part of WebAssembly that is disabled here.
+    #[error("it uses {feature}, which this host does not run; {remedy}")]
+    Unsupported { feature: &'static str, remedy: &'static str },
     /// The compiler did not finish.
-    #[error(
-        "{0}; if the component is sound, raise compile-timeout under [limits] in pgq-host.toml, or compile it ahead of time with `pgq-host plugin inspect --compile`"
-    )]
+    #[error("{0}")]
     NotCompiled(String),
     /// Built for another version of the contract.
     #[error(
@@ -33,14 +34,17 @@ pub enum LoadError {
         found: String,
     },
     #[error(
-        "it does not export {0}; a plugin exports pgq:plugin/describe and pgq:plugin/handler (in Rust: `pgq_plugin_sdk::export!`)"
+        "it does not export {0}; a plugin exports pgq:plugin/describe and pgq:plugin/handler: in Rust, `pgq_plugin_sdk::export!`; in other languages, build it for the world `plugin` of this release's wit folder"
     )]
     MissingExport(String),
-    /// It imports something that does not exist here.
+    /// A program with a main function.
     #[error(
-        "it imports {0}, which this host does not provide; remove the import, or build with a tool chain for WASI 0.2"
+        "it is a command (it exports {0}), and a plugin is a library; build it for the world `plugin`: crate-type cdylib in Rust, -mexec-model=reactor in C, -buildmode=c-shared in Go"
     )]
-    UnknownImport(String),
+    Command(String),
+    /// It imports something that does not exist here.
+    #[error("it imports {import}, which this host does not provide; {remedy}")]
+    UnknownImport { import: String, remedy: &'static str },
     /// It imports or exports the right name with the wrong type.
     #[error(
         "it does not match the contract pgq:plugin@{WIT_VERSION}: {0}; build it against the wit folder of this host"
@@ -88,6 +92,52 @@ impl LoadError {
     pub fn is_in_file(&self) -> bool {
         !self.is_transient() && !matches!(self, LoadError::OtherFile { .. } | LoadError::Schedules { .. })
     }
+}
+
+/// What the compiler says of a part of WebAssembly that is disabled, what that part is, and what to
+/// do. wasmtime has no typed errors for these. The tests in `refusals` fail if the wording changes.
+const DISABLED: [(&str, &str, &str); 7] = [
+    (
+        "the component model async feature",
+        "async functions of WASI 0.3",
+        "build it for WASI 0.2, without async (componentize-qjs: --disable-async)",
+    ),
+    ("exceptions proposal", "WebAssembly's exceptions", "build it without them"),
+    (
+        "gc types are disabled",
+        "WebAssembly's garbage collection",
+        "languages that need it, like Kotlin and Dart, have no tool chain for this host",
+    ),
+    ("gc proposal", "WebAssembly's garbage collection", "build it without"),
+    ("memory64 must be enabled", "64-bit memory", "build it for a 32-bit target, like wasm32-wasip2"),
+    ("threads must be enabled", "threads and shared memory", "build it without threads"),
+    (
+        "must be enabled",
+        "a part of WebAssembly that is not common yet",
+        "build it with the tool chain's default features",
+    ),
+];
+
+/// Why a file does not compile.
+pub(super) fn not_compiled(message: &str) -> LoadError {
+    match DISABLED.iter().find(|(said, ..)| message.contains(said)) {
+        Some((_, feature, remedy)) => LoadError::Unsupported { feature, remedy },
+        None => LoadError::Invalid(shorten(message)),
+    }
+}
+
+/// Why nothing of this name is there, with what to do.
+pub(super) fn unknown_import(name: &str, import: String) -> LoadError {
+    let remedy = if name.starts_with("pgq:plugin/") {
+        "it was built for a later release: update the host, or build it against the wit folder of this one"
+    } else if name.starts_with("wasi:") && name.contains("@0.3") {
+        "it was built for WASI 0.3: build it for WASI 0.2"
+    } else if name.contains(':') {
+        "remove the import, or build with a tool chain for WASI 0.2"
+    } else {
+        "it was built for another world: build it for the world `plugin` of this release's wit folder"
+    };
+    LoadError::UnknownImport { import, remedy }
 }
 
 /// wasmtime's message about a file, for an error.

@@ -1,6 +1,8 @@
 //! Turns wasmtime's errors into verdicts: what the guest did, what the host had to do, and what was
 //! neither's fault.
 
+use std::borrow::Cow;
+
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -15,6 +17,10 @@ use pgq_job::{Fault, FaultKind, ReleaseReason, Verdict};
 /// The most bytes of a message, which should be a line rather than a file.
 const MAX_MESSAGE_BYTES: usize = 1 << 10;
 const MAX_TRACEBACK_BYTES: usize = 16 << 10;
+
+/// Languages without destructors forget it. The engine checks it before it reads the result, so
+/// there is none that could be forgiven.
+const BORROW_KEPT: &str = "the call returned without dropping the handle that was lent to it, the job or the registrar: drop it on every way out (`pgq_plugin_jobs_job_drop_borrow(job)` and `pgq_plugin_registry_registrar_drop_borrow(registrar)` in C, `defer job.Drop()` in Go)";
 
 /// The verdict for a run whose call did not return.
 pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits) -> Verdict {
@@ -60,6 +66,8 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
                 state.returns >> 10
             ),
         )
+    } else if is_borrow_kept(error) {
+        (FaultKind::Trap, BORROW_KEPT.to_owned())
     } else {
         (FaultKind::HostError, format!("{error:#}"))
     };
@@ -68,17 +76,32 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
     // text.
     let message = match stderr.split_whitespace().collect::<Vec<_>>().join(" ").as_str() {
         "" => message,
-        stderr => format!("{message}; stderr: {}", cut(stderr, 300)),
+        stderr => format!("{message}; stderr: {}", ends(stderr)),
     };
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(|frames| format!("{frames}")).unwrap_or_default();
     Verdict::Retry {
         fault: Fault {
             kind,
+            reported: None,
             message: printable(cut(&message, MAX_MESSAGE_BYTES)).into_owned(),
             traceback: cut(&format!("{stderr}{backtrace}"), MAX_TRACEBACK_BYTES).to_owned(),
         },
         after: None,
     }
+}
+
+/// wasmtime has no typed error for this.
+fn is_borrow_kept(error: &wasmtime::Error) -> bool {
+    format!("{error:#}").contains("borrow handles still remain")
+}
+
+/// Both ends of a text: a panic of Rust begins with what happened, a traceback of Python ends with it.
+fn ends(text: &str) -> Cow<'_, str> {
+    const END: usize = 150;
+    if text.len() <= 2 * END {
+        return text.into();
+    }
+    format!("{} ... {}", cut(text, END), &text[text.ceil_char_boundary(text.len() - END)..]).into()
 }
 
 /// The verdict for a run that the host ended.

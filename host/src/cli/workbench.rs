@@ -14,7 +14,7 @@ use crate::app;
 use crate::config::Config;
 use crate::plugins::{File, Rollouts};
 use pgq_engine::guests::{GuestRuntime, Guests};
-use pgq_engine::{self as wasm, CodeCache, Engine, EngineSettings, LoadError, Loaded};
+use pgq_engine::{self as wasm, CodeCache, Engine, EngineSettings, FAR_COMPILE_TIMEOUT, LoadError, Loaded};
 
 /// The flags that commands which load plugins share.
 #[derive(Debug, Args)]
@@ -36,8 +36,6 @@ pub(super) enum CodeCaching {
     Cached,
     /// The command's purpose: failing to store is an error.
     Required,
-    /// Nothing is written.
-    Disabled,
 }
 
 /// Everything needed to load and run plugins.
@@ -56,7 +54,6 @@ impl WorkbenchArgs {
         let config = Config::load(self.config.as_deref()).or_usage()?;
         let folder = || self.cache_dir.clone().or(config.run.cache_dir.clone()).map_or_else(default_cache_dir, Ok);
         let cache = match compiled {
-            CodeCaching::Disabled => CodeCache::disabled(),
             CodeCaching::Cached => app::open_cache(folder().ok().as_deref()),
             CodeCaching::Required => CodeCache::open(&folder()?)?,
         };
@@ -65,7 +62,8 @@ impl WorkbenchArgs {
             max_instances: 1,
             max_memory: config.caps.memory,
             max_guest_memory: config.caps.memory,
-            compile_timeout: Some(config.caps.compile_timeout),
+            // Who waits for a command can interrupt it.
+            compile_timeout: Some(config.caps.compile_timeout.max(FAR_COMPILE_TIMEOUT)),
         })?;
         let (threads, guests) = GuestRuntime::start()?;
         Ok(Workbench { config, engine, cache, guests, _threads: threads })

@@ -38,7 +38,7 @@ pub(super) async fn run(args: InspectArgs) -> anyhow::Result<()> {
 
 impl ReportArgs {
     pub(super) fn set_up(&self) -> anyhow::Result<Workbench> {
-        self.workbench.set_up(if self.compile { CodeCaching::Required } else { CodeCaching::Disabled })
+        self.workbench.set_up(if self.compile { CodeCaching::Required } else { CodeCaching::Cached })
     }
 
     /// Report on each file, then fail if a host would refuse one of them. A file that cannot be
