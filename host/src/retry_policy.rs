@@ -106,7 +106,7 @@ impl Case<'_> {
         json!({
             "job_id": self.id,
             "timestamp": Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
-            "exception_type": fault.kind.name(),
+            "exception_type": fault.name(),
             "exception_message": fault.message,
             "traceback": fault.traceback,
             "additional_context": context,

@@ -11,6 +11,8 @@ wasmtime::component::bindgen!({
         "pgq:plugin/sql.[method]cursor.next": async | trappable,
         "pgq:plugin/sql.[method]savepoint.release": async | trappable,
         "pgq:plugin/sql.[method]savepoint.roll-back": async | trappable,
+        "pgq:plugin/http.send": async | trappable,
+        "pgq:plugin/http.[method]response.read": async | trappable,
         default: trappable,
     },
     exports: { default: async },
@@ -22,6 +24,9 @@ wasmtime::component::bindgen!({
         "pgq:plugin/sql.cursor": super::resources::CursorHandle,
         "pgq:plugin/sql.savepoint": super::resources::SavepointHandle,
         "pgq:plugin/sql.error": super::resources::SqlErrorHandle,
+        "pgq:plugin/http.request": super::http_resources::HttpRequestHandle,
+        "pgq:plugin/http.response": super::http_resources::HttpResponseHandle,
+        "pgq:plugin/http.error": super::http_resources::HttpErrorHandle,
     },
     require_store_data_send: true,
 });

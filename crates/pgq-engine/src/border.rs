@@ -24,6 +24,8 @@ pub(super) const PAYLOAD_BYTES: usize = 32 << 20;
 /// The most bytes that a call may pass of a plugin that may use the database: a statement and its
 /// parameters.
 pub(super) const STATEMENT_BYTES: usize = 8 << 20;
+/// The most bytes that a call may pass while the guest holds an HTTP request: a piece of its body.
+pub(super) const BODY_BYTES: usize = 8 << 20;
 /// The most bytes that a handler may return, over all jobs of a batch.
 pub(super) const RESULT_BYTES: usize = 64 << 20;
 
@@ -36,8 +38,8 @@ pub(super) struct BorderView<'a> {
     pub(super) interrupt: &'a mut Interrupt,
     pub(super) limits: &'a mut Limits,
     pub(super) table: &'a mut ResourceTable,
-    /// Bytes in the outbox, which the host holds for the guest in addition to what is behind its
-    /// handles.
+    /// Bytes in the outbox and of reports on failures, which the host holds for the guest in addition
+    /// to what is behind its handles.
     pub(super) outbox: usize,
     /// The most bytes that a call of the host may pass.
     pub(super) arguments: usize,

@@ -3,6 +3,7 @@
 
 use std::any::Any;
 
+use http::HeaderMap;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p2::{DynInputStream, ReaddirIterator};
@@ -11,6 +12,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::{Method, Scheme};
 use wasmtime_wasi_http::p2::body::HostIncomingBody;
 use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest};
 
+use super::http_resources::{HttpErrorHandle, HttpRequestHandle, HttpResponseHandle};
 use super::resources::{CursorHandle, EntrypointHandle, Request, SqlErrorHandle};
 
 /// The entry itself, its slot in two tables, and what it points to if that is small.
@@ -22,7 +24,7 @@ const READ_AHEAD: usize = 64 << 10;
 /// An outgoing body: the chunk that waits, and the one being sent.
 pub(super) const BODY_CHUNK: usize = 64 << 10;
 /// A connection: its buffers and those of TLS.
-const CONNECTION: usize = 128 << 10;
+pub(super) const CONNECTION: usize = 128 << 10;
 /// A folder being read: all of its names.
 const LISTING: usize = 1 << 20;
 
@@ -66,11 +68,17 @@ fn bytes(entry: &(dyn Any + Send)) -> usize {
         cursor.bytes()
     } else if let Some(SqlErrorHandle(error)) = entry.downcast_ref::<SqlErrorHandle>() {
         error.bytes()
+    } else if let Some(request) = entry.downcast_ref::<HttpRequestHandle>() {
+        request.bytes()
+    } else if let Some(response) = entry.downcast_ref::<HttpResponseHandle>() {
+        headers(&response.headers) + CONNECTION
+    } else if let Some(error) = entry.downcast_ref::<HttpErrorHandle>() {
+        error.message.len()
     } else {
         0
     }
 }
 
-fn headers(fields: &FieldMap) -> usize {
+pub(super) fn headers(fields: &HeaderMap) -> usize {
     fields.iter().map(|(name, value)| name.as_str().len() + value.len() + HEADER).sum()
 }

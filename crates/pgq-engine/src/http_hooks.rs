@@ -67,20 +67,17 @@ impl HttpHooks {
     }
 
     /// Check the request, and return the origin to send it to.
-    fn check(&self, request: &mut Request<WasiBody>) -> Result<Origin, Error> {
+    fn check(&self, request: &mut Request<WasiBody>) -> Result<Origin, Unanswered> {
         let Some(origin) = Origin::of(request.uri()) else {
             let target = request.uri().authority().map(|authority| authority.host().to_owned()).unwrap_or_default();
-            self.denials.deny(
-                "http",
-                &target,
-                "the request's target is ambiguous; write it like https://host[:port]/path",
-            );
-            return Err(Error::HttpRequestDenied);
+            let why = "the request's target is ambiguous; write it like https://host[:port]/path";
+            self.denials.deny("http", &target, why);
+            return Err(Unanswered::denied(why));
         };
         if let Err(line) = self.grants.check_http(&origin, request.method()) {
             let why = if line.starts_with("http") { self.denials.remedy(&line) } else { line };
             self.denials.deny("http", &origin.to_string(), &why);
-            return Err(Error::HttpRequestDenied);
+            return Err(Unanswered::denied(why));
         }
         // With a whole URL in place of the path, a server that is also a proxy would fetch that
         // URL.
@@ -94,45 +91,61 @@ impl HttpHooks {
         let host = HeaderValue::from_str(&origin.authority()).map_err(|_| Error::HttpRequestUriInvalid)?;
         request.headers_mut().insert(HOST, host);
         if let Err(why) = secret::substitute(request.headers_mut(), &self.grants.secrets, &origin) {
-            self.denials.deny(
-                "secret",
-                &origin.to_string(),
-                &format!("{why} in the plugin's section of pgq-host.toml"),
-            );
-            return Err(Error::HttpRequestDenied);
+            let why = format!("{why} in the plugin's section of pgq-host.toml");
+            self.denials.deny("secret", &origin.to_string(), &why);
+            return Err(Unanswered::denied(why));
         }
         Ok(origin)
     }
 }
 
-type Answer = Box<dyn Future<Output = Result<(Response<WasiBody>, Transmission), Error>> + Send>;
+/// Why there is no response.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    pub(super) error: Error,
+    /// Of a request that was denied, with the remedy.
+    pub(super) why: Option<String>,
+}
 
-impl WasiHttpHooks for HttpHooks {
-    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        BODY_CHUNK
+impl Unanswered {
+    fn denied(why: impl Into<String>) -> Unanswered {
+        Unanswered { error: Error::HttpRequestDenied, why: Some(why.into()) }
     }
+}
 
-    fn send_request(
+impl From<Error> for Unanswered {
+    fn from(error: Error) -> Unanswered {
+        Unanswered { error, why: None }
+    }
+}
+
+/// The head of a response, and what the connection has to do for its body.
+pub(super) type Answered = (Response<WasiBody>, Transmission);
+
+impl HttpHooks {
+    /// Check the request, and send it. The one way out for requests of a guest, whichever interface
+    /// they come through.
+    pub(super) fn deliver(
         &mut self,
         mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
-        _guest_done: Transmission,
-    ) -> Answer {
-        self.sent += 1;
-        if self.sent > MAX_REQUESTS {
-            return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
-        }
-        let origin = match self.check(&mut request) {
-            Ok(origin) => origin,
-            Err(error) => return Box::new(std::future::ready(Err(error))),
+    ) -> impl Future<Output = Result<Answered, Unanswered>> + Send + use<> {
+        self.sent = self.sent.saturating_add(1);
+        let checked = if self.is_full() {
+            Err(Unanswered::denied(format!("a run may send {MAX_REQUESTS} requests at most")))
+        } else {
+            self.check(&mut request)
         };
+        if checked.is_ok() {
+            self.meter.request();
+        }
         let (grants, denials) = (Arc::clone(&self.grants), Arc::clone(&self.denials));
         let (resolver, left, timeouts) = (Arc::clone(&self.resolver), Arc::clone(&self.left), Timeouts::from(options));
         let (connections, meter) = (Arc::clone(&self.connections), Arc::clone(&self.meter));
-        meter.request();
         // A redirect is a response like any other. If the guest follows it, that request is
         // checked, too.
-        Box::new(async move {
+        async move {
+            let origin = checked?;
             let connecting = async {
                 // Waiting for a permit counts as connecting.
                 let permit = ConnectionPermit::acquire(connections).await;
@@ -142,7 +155,7 @@ impl WasiHttpHooks for HttpHooks {
                 .await
                 .map_err(|_| Error::ConnectionTimeout)?
                 .map_err(|error| match error {
-                    ConnectError::Failed(error) => error,
+                    ConnectError::Failed(error) => Unanswered::from(error),
                     ConnectError::Prohibited(found) => {
                         let line = format!("private-networks = [\"{}\"]", found[0]);
                         let why = format!(
@@ -150,10 +163,28 @@ impl WasiHttpHooks for HttpHooks {
                             denials.remedy(&line)
                         );
                         denials.deny("address", &origin.to_string(), &why);
-                        Error::DestinationIpProhibited
+                        Unanswered { error: Error::DestinationIpProhibited, why: Some(why) }
                     }
                 })?;
-            exchange::exchange(stream, permit, request, timeouts, left, meter).await
-        })
+            Ok(exchange::exchange(stream, permit, request, timeouts, left, meter).await?)
+        }
+    }
+}
+
+type WasiAnswer = Box<dyn Future<Output = Result<Answered, Error>> + Send>;
+
+impl WasiHttpHooks for HttpHooks {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK
+    }
+
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _guest_done: Transmission,
+    ) -> WasiAnswer {
+        let answer = self.deliver(request, options);
+        Box::new(async move { answer.await.map_err(|unanswered| unanswered.error) })
     }
 }

@@ -7,6 +7,8 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 use super::bindings::pgq::plugin::jobs::{self, Details, Directive as GuestDirective, Host, HostJob};
 use super::control::Directive;
+use super::failure_report::{FailureReport, FailureReports};
+use super::limits::Limits;
 use super::resources::{CurrentJob, JobHandle};
 use pgq_job::{Job, header_texts};
 
@@ -14,6 +16,8 @@ use pgq_job::{Job, header_texts};
 pub(super) struct JobsView<'a> {
     pub(super) table: &'a mut ResourceTable,
     pub(super) deadline: Instant,
+    pub(super) reports: &'a mut FailureReports,
+    pub(super) limits: &'a mut Limits,
 }
 
 struct HasJobs;
@@ -111,6 +115,19 @@ impl HostJob for JobsView<'_> {
             priority: job.priority,
             created: job.created_ms,
         })
+    }
+
+    fn failed(
+        &mut self,
+        this: Resource<JobHandle>,
+        kind: String,
+        message: String,
+        traceback: String,
+    ) -> wasmtime::Result<()> {
+        let job = &self.table.get(&this)?.current()?.job;
+        let held = self.reports.add(job, FailureReport::new(&kind, &message, &traceback));
+        self.limits.settle(held);
+        Ok(())
     }
 
     fn drop(&mut self, this: Resource<JobHandle>) -> wasmtime::Result<()> {

@@ -4,7 +4,7 @@ use wasmtime::component::Linker;
 use wasmtime_wasi_config::WasiConfig;
 
 use super::state::State;
-use super::{enqueue_host, files_host, jobs_host, log_host, registry_host, sql_host};
+use super::{enqueue_host, files_host, http_host, jobs_host, log_host, registry_host, sql_host};
 
 pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
@@ -17,5 +17,6 @@ pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State
     enqueue_host::add_to_linker(&mut linker, State::enqueue)?;
     log_host::add_to_linker(&mut linker, State::log)?;
     sql_host::add_to_linker(&mut linker, State::sql)?;
+    http_host::add_to_linker(&mut linker, State::http_requests)?;
     Ok(linker)
 }

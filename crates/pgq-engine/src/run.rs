@@ -28,7 +28,7 @@ use super::state::{Call, State, StoreSpec};
 use super::trap;
 use crate::descriptors;
 use crate::printable::cut;
-use pgq_job::{Fault, FaultKind, Job, Printed, Traffic, Verdict};
+use pgq_job::{Fault, FaultKind, Job, JobId, Printed, Traffic, Verdict};
 
 /// A larger output is rejected. Results belong in a table or an object store; the queue keeps the
 /// receipt.
@@ -168,8 +168,11 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
     };
     match called {
         Ok(answers) if answers.len() == jobs.len() => {
-            report.verdicts =
-                answers.into_iter().map(|answer| verdict(answer, state, &mut report.limit_hits)).collect();
+            report.verdicts = answers
+                .into_iter()
+                .zip(jobs)
+                .map(|(answer, assigned)| verdict(answer, assigned.job.id, state, &mut report.limit_hits))
+                .collect();
             // The instance's own share is dropped with it. What the call left behind needs its own.
             let bytes = report.verdicts.iter().map(Verdict::bytes).sum();
             report.share = (bytes > UNCOUNTED).then(|| Arc::new(engine.room().hold(bytes)));
@@ -192,8 +195,14 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
             report.crashed = true;
         }
         Err(error) => {
-            let verdict = trap::verdict(&error, state, limits);
+            let mut verdict = trap::verdict(&error, state, limits);
             report.crashed = matches!(verdict, Verdict::Retry { .. });
+            if let (Verdict::Retry { fault, .. }, [assigned]) = (&mut verdict, jobs)
+                && fault.kind.is_the_guests()
+                && let Some(reported) = state.reports.take(assigned.job.id)
+            {
+                reported.describe(fault);
+            }
             report.verdicts = vec![verdict; jobs.len()];
         }
     }
@@ -284,7 +293,15 @@ impl CallSpec {
 const NO_STATEMENTS: &str = "a batch cannot use the database, because it is unclear with whose outcome its statements should be committed; use it from an entrypoint without `batch`";
 const NO_FOLLOW_UPS: &str = "a batch cannot enqueue jobs, because it is unclear with whose outcome they should be committed; enqueue from an entrypoint without `batch`";
 
-fn verdict(answer: Result<Outcome, Failure>, state: &mut State, limit_hits: &mut Vec<LimitHit>) -> Verdict {
+fn verdict(answer: Result<Outcome, Failure>, job: JobId, state: &mut State, limit_hits: &mut Vec<LimitHit>) -> Verdict {
+    let reported = state.reports.take(job);
+    let fault = |kind, message: &str| {
+        let mut fault = Fault::new(kind, cut(message, MAX_TEXT_BYTES));
+        if let Some(reported) = reported {
+            reported.describe(&mut fault);
+        }
+        fault
+    };
     match answer {
         Ok(Outcome::Complete(output)) => match output.as_ref().map(Vec::len) {
             Some(size) if size > MAX_OUTPUT_BYTES => {
@@ -301,9 +318,9 @@ fn verdict(answer: Result<Outcome, Failure>, state: &mut State, limit_hits: &mut
         Ok(Outcome::Snooze(ms)) => Verdict::Snooze(Duration::from_millis(ms)),
         Ok(Outcome::Discard(reason)) => Verdict::Discard(cut(&reason, MAX_TEXT_BYTES).to_owned()),
         Err(Failure::Retry(info)) => Verdict::Retry {
-            fault: Fault::new(FaultKind::Retry, cut(&info.message, MAX_TEXT_BYTES)),
+            fault: fault(FaultKind::Retry, &info.message),
             after: info.after.map(Duration::from_millis),
         },
-        Err(Failure::Reject(reason)) => Verdict::Reject(Fault::new(FaultKind::Reject, cut(&reason, MAX_TEXT_BYTES))),
+        Err(Failure::Reject(reason)) => Verdict::Reject(fault(FaultKind::Reject, &reason)),
     }
 }

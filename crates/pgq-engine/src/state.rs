@@ -15,14 +15,16 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_config::WasiConfigVariables;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use super::border::{ARGUMENT_BYTES, Border, BorderView, PAYLOAD_BYTES, STATEMENT_BYTES};
+use super::border::{ARGUMENT_BYTES, BODY_BYTES, Border, BorderView, PAYLOAD_BYTES, STATEMENT_BYTES};
 use super::control::Controls;
 use super::denials::Denials;
 use super::engine_settings::EngineSettings;
 use super::enqueue_host::{EnqueueCtx, EnqueueView};
+use super::failure_report::FailureReports;
 use super::files_host::{FilesCtx, FilesView};
 use super::grants::Grants;
 use super::http_hooks::HttpHooks;
+use super::http_host::{HttpCtx, HttpView};
 use super::interrupt::Interrupt;
 use super::jobs_host::JobsView;
 use super::limits::Limits;
@@ -45,10 +47,12 @@ pub(super) struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     pub(super) hooks: HttpHooks,
+    sending: HttpCtx,
     pub(super) config: WasiConfigVariables,
     files: FilesCtx,
     pub(super) enqueue: EnqueueCtx,
     sql: SqlCtx,
+    pub(super) reports: FailureReports,
     grants: Arc<Grants>,
     denials: Arc<Denials>,
     pub(super) limits: Limits,
@@ -97,9 +101,11 @@ impl State {
             http: WasiHttpCtx::new(),
             config: grants.config.iter().map(|(key, value)| (key.as_str(), value.expose())).collect(),
             hooks: HttpHooks::new(Arc::clone(&grants), Arc::clone(&denials)),
+            sending: HttpCtx::default(),
             files: FilesCtx::new(grants.directories.len(), folders),
             enqueue: EnqueueCtx::new(outbox),
             sql: SqlCtx::new(sql),
+            reports: FailureReports::default(),
             grants,
             denials,
             limits: Limits::new(memory.min(settings.max_memory), share),
@@ -144,6 +150,7 @@ impl State {
         state.interrupt.renew(controls, deadline);
         state.enqueue.renew(outbox, &mut state.table);
         state.sql.renew(sql);
+        state.reports = FailureReports::default();
         store.set_epoch_deadline(1);
     }
 
@@ -160,10 +167,14 @@ impl State {
 
     /// The most bytes that the next call of the host may pass.
     pub(super) fn argument_bytes(&self) -> usize {
-        match (self.enqueue.has_requests(), self.sql.is_open()) {
-            (true, _) => PAYLOAD_BYTES,
-            (false, true) => STATEMENT_BYTES,
-            (false, false) => ARGUMENT_BYTES,
+        if self.enqueue.has_requests() {
+            PAYLOAD_BYTES
+        } else if self.sql.is_open() {
+            STATEMENT_BYTES
+        } else if self.sending.has_requests() {
+            BODY_BYTES
+        } else {
+            ARGUMENT_BYTES
         }
     }
 
@@ -171,7 +182,7 @@ impl State {
         BorderView {
             arguments: self.argument_bytes(),
             returns: self.returns,
-            outbox: self.enqueue.outbox().bytes(),
+            outbox: self.enqueue.outbox().bytes() + self.reports.bytes(),
             interrupt: &mut self.interrupt,
             limits: &mut self.limits,
             table: &mut self.table,
@@ -189,7 +200,12 @@ impl State {
     }
 
     pub(super) fn jobs(&mut self) -> JobsView<'_> {
-        JobsView { table: &mut self.table, deadline: self.interrupt.deadline() }
+        JobsView {
+            table: &mut self.table,
+            deadline: self.interrupt.deadline(),
+            reports: &mut self.reports,
+            limits: &mut self.limits,
+        }
     }
 
     pub(super) fn registry(&mut self) -> RegistryView<'_> {
@@ -208,6 +224,10 @@ impl State {
 
     pub(super) fn sql(&mut self) -> SqlView<'_> {
         SqlView { ctx: &self.sql, table: &mut self.table, limits: &mut self.limits, denials: &self.denials }
+    }
+
+    pub(super) fn http_requests(&mut self) -> HttpView<'_> {
+        HttpView { ctx: &mut self.sending, table: &mut self.table, limits: &mut self.limits, hooks: &mut self.hooks }
     }
 
     pub(super) fn log(&mut self) -> LogView<'_> {

@@ -1,6 +1,8 @@
 //! Turns wasmtime's errors into verdicts: what the guest did, what the host had to do, and what was
 //! neither's fault.
 
+use std::borrow::Cow;
+
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -68,17 +70,27 @@ pub(super) fn verdict(error: &wasmtime::Error, state: &State, limits: &RunLimits
     // text.
     let message = match stderr.split_whitespace().collect::<Vec<_>>().join(" ").as_str() {
         "" => message,
-        stderr => format!("{message}; stderr: {}", cut(stderr, 300)),
+        stderr => format!("{message}; stderr: {}", ends(stderr)),
     };
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(|frames| format!("{frames}")).unwrap_or_default();
     Verdict::Retry {
         fault: Fault {
             kind,
+            reported: None,
             message: printable(cut(&message, MAX_MESSAGE_BYTES)).into_owned(),
             traceback: cut(&format!("{stderr}{backtrace}"), MAX_TRACEBACK_BYTES).to_owned(),
         },
         after: None,
     }
+}
+
+/// Both ends of a text: a panic of Rust begins with what happened, a traceback of Python ends with it.
+fn ends(text: &str) -> Cow<'_, str> {
+    const END: usize = 150;
+    if text.len() <= 2 * END {
+        return text.into();
+    }
+    format!("{} ... {}", cut(text, END), &text[text.ceil_char_boundary(text.len() - END)..]).into()
 }
 
 /// The verdict for a run that the host ended.

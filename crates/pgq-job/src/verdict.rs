@@ -109,6 +109,28 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    pub const ALL: [FaultKind; 14] = [
+        FaultKind::Retry,
+        FaultKind::Reject,
+        FaultKind::Discard,
+        FaultKind::Trap,
+        FaultKind::Exit,
+        FaultKind::StackOverflow,
+        FaultKind::OutOfMemory,
+        FaultKind::DeadlineExceeded,
+        FaultKind::HostError,
+        FaultKind::HostPanic,
+        FaultKind::BatchMismatch,
+        FaultKind::OutputTooLarge,
+        FaultKind::CommitRefused,
+        FaultKind::Unreadable,
+    ];
+
+    /// Whether the guest's own code ended the run, rather than a limit or the host.
+    pub fn is_the_guests(self) -> bool {
+        matches!(self, FaultKind::Retry | FaultKind::Reject | FaultKind::Trap | FaultKind::Exit)
+    }
+
     /// Its name in the traceback.
     pub fn name(self) -> &'static str {
         match self {
@@ -134,14 +156,21 @@ impl FaultKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub kind: FaultKind,
+    /// What the guest calls it, in the words of its language: `KeyError`.
+    pub reported: Option<String>,
     pub message: String,
-    /// The guest's backtrace, or an empty string.
+    /// The guest's own traceback, its backtrace, or an empty string.
     pub traceback: String,
 }
 
 impl Fault {
     /// A fault without a backtrace.
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Fault {
-        Fault { kind, message: message.into(), traceback: String::new() }
+        Fault { kind, reported: None, message: message.into(), traceback: String::new() }
+    }
+
+    /// Its name in the traceback.
+    pub fn name(&self) -> &str {
+        self.reported.as_deref().unwrap_or(self.kind.name())
     }
 }

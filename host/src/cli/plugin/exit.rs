@@ -91,7 +91,7 @@ impl Exit {
             "outcome": outcome,
             "said": self.said().unwrap_or_else(|failure| failure),
             "fault": fault.map(|fault| json!({
-                "exception_type": fault.kind.name(), "message": fault.message, "traceback": fault.traceback,
+                "exception_type": fault.name(), "message": fault.message, "traceback": fault.traceback,
             })),
             "follow_ups": self.follow_ups().iter().map(follow_up).collect::<Vec<_>>(),
             "elapsed_ms": self.report.elapsed.as_secs_f64() * 1000.0,
@@ -103,7 +103,7 @@ impl Exit {
 }
 
 fn fault_text(fault: &Fault) -> String {
-    format!("{}: {}", fault.kind.name(), fault.message)
+    format!("{}: {}", fault.name(), fault.message)
 }
 
 fn follow_up(job: &NewJob) -> Value {
