@@ -1,14 +1,21 @@
 // The component's exports. Only what `pgq-host plugin new` writes as component.js imports this.
 import { Request } from "pgq:plugin/enqueue@0.1.0";
+import { Request as HttpRequest, send } from "pgq:plugin/http@0.1.0";
 import { emit } from "pgq:plugin/log@0.1.0";
 import { execute, query, setSavepoint } from "pgq:plugin/sql@0.1.0";
 import { EnqueueError } from "./enqueue.js";
+import { fetchOver } from "./fetch.js";
 import { use } from "./host.js";
 import { jobConsole } from "./log.js";
 import { declarations } from "./plugin.js";
 import { run, runBatch } from "./run.js";
 import { SqlError } from "./sql.js";
 import { fromValue } from "./values.js";
+
+// The host keeps no more of a failure: the beginning of its message, the end of its traceback.
+const [MESSAGE, TRACEBACK] = [8000, 16000];
+/** A call passes 256 KiB at most. */
+const PIECE = 64 * 1024;
 
 export const describe = {
   register(registrar) {
@@ -38,6 +45,7 @@ function settle(raw, ended) {
 }
 
 function result(raw, { how, output, afterMs, kind, message, traceback }) {
+  const head = message?.slice(0, MESSAGE);
   const after = afterMs === undefined ? undefined : BigInt(afterMs);
   switch (how) {
     case "complete":
@@ -45,12 +53,12 @@ function result(raw, { how, output, afterMs, kind, message, traceback }) {
     case "snooze":
       return { tag: "ok", val: { tag: "snooze", val: after } };
     case "discard":
-      return { tag: "ok", val: { tag: "discard", val: message } };
+      return { tag: "ok", val: { tag: "discard", val: head } };
     case "reject":
-      return { tag: "err", val: { tag: "reject", val: message } };
+      return { tag: "err", val: { tag: "reject", val: head } };
     default:
-      raw.failed(kind, message, traceback);
-      return { tag: "err", val: { tag: "retry", val: { message, after } } };
+      raw.failed(kind.slice(0, 256), head, traceback.slice(-TRACEBACK));
+      return { tag: "err", val: { tag: "retry", val: { message: head, after } } };
   }
 }
 
@@ -97,4 +105,23 @@ use({
     return { release: () => sql(() => point.release()), rollBack: () => sql(() => point.rollBack()) };
   },
 });
+/** An answer with all of its body. */
+function sendWhole({ method, url, headers, body, timeoutMs }) {
+  try {
+    const request = new HttpRequest(method, url);
+    for (const [name, value] of headers) request.header(name, value);
+    for (let at = 0; at < body.length; at += PIECE) request.body(body.subarray(at, at + PIECE));
+    if (timeoutMs !== undefined) request.timeout(BigInt(timeoutMs));
+    const response = send(request);
+    const pieces = [];
+    for (let piece = response.read(PIECE); piece.length; piece = response.read(PIECE)) pieces.push(piece);
+    return { status: response.status(), headers: response.headers(), pieces };
+  } catch (thrown) {
+    const error = told(thrown);
+    if (typeof error?.kind !== "function") throw thrown;
+    throw Object.assign(new TypeError(error.message()), { kind: error.kind() });
+  }
+}
+
+globalThis.fetch = fetchOver(sendWhole);
 globalThis.console = jobConsole(globalThis.console);

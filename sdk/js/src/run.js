@@ -1,6 +1,7 @@
 // Runs handlers and turns what becomes of them into what the queue does next. Knows no host.
 import { encode } from "./bytes.js";
 import { Job } from "./job.js";
+import { authored } from "./lines.js";
 import { Discard, Reject, Retry, Snooze } from "./outcome.js";
 import { find } from "./plugin.js";
 
@@ -53,6 +54,8 @@ function failed(error) {
   if (error instanceof Snooze) return { how: "snooze", afterMs: error.afterMs };
   if (error instanceof Discard) return { how: "discard", message: error.message };
   if (error instanceof Reject) return { how: "reject", message: error.message };
+  // The engine's own word, without a stack: there is no memory for one.
+  if (error === "out of memory") return { how: "retry", kind: "OutOfMemory", message: "the run has no memory left", traceback: "" };
   if (!(error instanceof Error)) return { how: "retry", kind: "Error", message: `the handler threw ${text(error)}`, traceback: "" };
   // A decision to retry was made on purpose: where, matters only if it came of something else.
   const traceback = error instanceof Retry && !error.cause ? "" : stack(error);
@@ -69,10 +72,17 @@ const text = (value) => {
 
 /** The stack with those of its causes, without the lines of this module and what called it. */
 function stack(error, depth = 0) {
-  const lines = String(error.stack ?? "").split("\n").filter((line) => line.trim());
   // V8 begins with the message, SpiderMonkey does not.
-  const frames = lines.filter((line) => /^\s*at |@/.test(line));
-  const own = frames.findIndex((line) => /pgq-plugin[/\\]src[/\\]run\.js|node_modules[/\\]pgq-plugin/.test(line));
-  const told = `${error.name}: ${error.message}\n${(own < 0 ? frames : frames.slice(0, own)).join("\n")}`;
+  const lines = String(error.stack ?? "").split("\n");
+  const frames = lines.filter((line) => /^\s*at |@/.test(line)).map(authored);
+  const ours = frames.findIndex((frame) => /pgq-plugin[/\\]src[/\\]|[/\\]sdk[/\\]js[/\\]src[/\\]/.test(frame));
+  const own = ours < 0 ? frames : frames.slice(0, ours);
+  const told = [`${error.name}: ${error.message}`, ...shortened(own)].join("\n");
   return error.cause instanceof Error && depth < 10 ? `${told}\ncaused by ${stack(error.cause, depth + 1)}` : told;
+}
+
+/** Without most of what a recursion repeats. */
+function shortened(frames) {
+  const many = frames.length - 40;
+  return many > 0 ? [...frames.slice(0, 20), `(${many} more)`, ...frames.slice(-20)] : frames;
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Optional
 
-from componentize_py_types import Err
+from componentize_py_types import Err, Ok
 from wit_world.imports import enqueue, http as wit_http, jobs, log, sql as wit_sql
 
 from . import _host, _logs, _plugin, _run
@@ -14,6 +14,12 @@ from ._enqueue import EnqueueError, Enqueued
 from ._values import Interval, from_value
 
 __all__ = ["BatchHandler", "Describe", "Handler"]
+
+
+#: The host keeps no more of a failure: the beginning of its message, the end of its traceback.
+_MESSAGE, _TRACEBACK = 8000, 16000
+#: A call passes 256 KiB at most.
+_PIECE = 64 * 1024
 
 
 class Describe:
@@ -29,7 +35,10 @@ class Handler:
 
 class BatchHandler:
     def handle_batch(self, raws: list[Any]) -> list[Any]:
-        return [_result(raw, ended) for raw, ended in zip(raws, _run.run_batch(raws))]
+        results = [_result(raw, ended) for raw, ended in zip(raws, _run.run_batch(raws))]
+        for raw in raws:
+            raw.__exit__(None, None, None)
+        return results
 
 
 def _told(raw: Any, ended: _run.Ended) -> Any:
@@ -39,16 +48,14 @@ def _told(raw: Any, ended: _run.Ended) -> Any:
     if ended.how == "snooze":
         return jobs.Outcome_Snooze(ended.after_ms)
     if ended.how == "discard":
-        return jobs.Outcome_Discard(ended.message)
+        return jobs.Outcome_Discard(ended.message[:_MESSAGE])
     if ended.how == "reject":
-        raise Err(jobs.Failure_Reject(ended.message))
-    raw.failed(ended.kind, ended.message, ended.traceback)
-    raise Err(jobs.Failure_Retry(jobs.RetryInfo(ended.message, ended.after_ms)))
+        raise Err(jobs.Failure_Reject(ended.message[:_MESSAGE]))
+    raw.failed(ended.kind[:256], ended.message[:_MESSAGE], ended.traceback[-_TRACEBACK:])
+    raise Err(jobs.Failure_Retry(jobs.RetryInfo(ended.message[:_MESSAGE], ended.after_ms)))
 
 
 def _result(raw: Any, ended: _run.Ended) -> Any:
-    from componentize_py_types import Ok
-
     try:
         return Ok(_told(raw, ended))
     except Err as failure:
@@ -62,21 +69,21 @@ class _Component:
         log.emit(log.Level[level.upper()], message, fields)
 
     def submit(self, job: Enqueued) -> None:
-        request = enqueue.Request(job.entrypoint)
-        if job.payload is not None:
-            request.payload(job.payload)
-        if job.priority:
-            request.priority(job.priority)
-        if job.delay_ms:
-            request.delay(job.delay_ms)
-        if job.dedupe_key is not None:
-            request.dedupe_key(job.dedupe_key)
-        for name, value in job.headers.items():
-            request.header(name, value)
-        try:
-            request.submit()
-        except Err as error:
-            raise EnqueueError(f"the job for {job.entrypoint!r} was not enqueued: {error.value}") from None
+        with enqueue.Request(job.entrypoint) as request:
+            if job.payload is not None:
+                request.payload(job.payload)
+            if job.priority:
+                request.priority(job.priority)
+            if job.delay_ms:
+                request.delay(job.delay_ms)
+            if job.dedupe_key is not None:
+                request.dedupe_key(job.dedupe_key)
+            for name, value in job.headers.items():
+                request.header(name, value)
+            try:
+                request.submit()
+            except Err as error:
+                raise EnqueueError(f"the job for {job.entrypoint!r} was not enqueued: {error.value}") from None
 
     def sql_execute(self, statement: str, parameters: list[Any]) -> int:
         try:
@@ -97,7 +104,20 @@ class _Component:
             raise _sql_error(error) from None
 
     def http_send(self, method: str, url: str, headers: list[tuple[str, str]], body: Optional[bytes], timeout_ms: Optional[int]) -> http.Response:
-        return _send(method, url, headers, body, timeout_ms)
+        request = wit_http.Request(method, url)
+        for name, value in headers:
+            request.header(name, value)
+        for start in range(0, len(body or b""), _PIECE):
+            request.body(body[start : start + _PIECE])
+        if timeout_ms is not None:
+            request.timeout(timeout_ms)
+        try:
+            with wit_http.send(request) as response:
+                pieces = iter(lambda: response.read(_PIECE), b"")
+                return http.Response(response.status(), response.headers(), b"".join(pieces))
+        except Err as error:
+            with error.value as told:
+                raise http.Error(told.message(), kind=told.kind().name.lower()) from None
 
 
 class _Cursor:

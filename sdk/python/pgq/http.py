@@ -20,14 +20,18 @@ from ._time import Seconds, millis
 
 
 class Error(Exception):
-    """There is no answer: the origin is not granted, the connection failed, or the time was over."""
+    """There is no answer. `kind` is denied, invalid, unreachable, timeout, protocol or too_large."""
+
+    def __init__(self, message: str, *, kind: str = "protocol"):
+        super().__init__(message)
+        self.kind = kind
 
 
 class StatusError(Error):
     """The answer's status is 400 or more."""
 
     def __init__(self, answer: "Response"):
-        super().__init__(f"the receiver answered {answer.status}: {answer.text[:256]}")
+        super().__init__(f"the receiver answered {answer.status}: {answer.text[:256]}", kind="status")
         self.answer = answer
 
 
@@ -73,7 +77,8 @@ def request(
     json: Any = None,
     timeout: Optional[Seconds] = None,
 ) -> Response:
-    """Send a request, and wait for all of the answer: until `timeout` seconds, or the job's own time, are over.
+    """Send a request, and wait for all of the answer: at most `timeout` seconds for each of the
+    connection, the head and every piece of the body; else until the job's own time is over.
 
     Redirects are not followed.
     """
