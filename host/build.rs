@@ -52,7 +52,7 @@ fn language_files(package: &Path) -> String {
 /// Files of templates have names that no tool takes for its own here: `gitignore`, `go.mod.in`. Tests of
 /// an SDK, and what tools left in its folder, are no part of it.
 fn array(name: &str, template: bool, mut files: Vec<(String, PathBuf)>) -> String {
-    let other = ["__pycache__", "node_modules", "build", "dist", "test", "tests"];
+    let other = ["__pycache__", "node_modules", "build", "dist", "test", "tests", "LICENSE-MIT", "LICENSE-APACHE"];
     files.sort();
     let lines = files.iter().filter_map(|(path, file)| {
         let path = path.trim_start_matches('/');

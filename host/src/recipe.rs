@@ -39,15 +39,15 @@ pub struct Recipe {
 /// Why there is no component.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error("{}: {source}", path.display())]
-    Invalid { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("cannot read {}: {cause}", path.display())]
+    Unreadable { path: PathBuf, cause: io::Error },
+    #[error("{}: {cause}", path.display())]
+    Invalid { path: PathBuf, cause: Box<toml::de::Error> },
     #[error("{}: {cause}", path.display())]
     Senseless { path: PathBuf, cause: String },
     /// The most common problem.
-    #[error("{program} cannot be started: {source}; install it with `{install}` in {}", folder.display())]
-    NoTool { program: String, source: io::Error, install: String, folder: PathBuf },
+    #[error("{program} cannot be started: {cause}; install it with `{install}` in {}", folder.display())]
+    NoTool { program: String, cause: io::Error, install: String, folder: PathBuf },
     /// A mistake in the code, or a tool that is not whole.
     #[error(
         "`{program}` could not build {} ({status}): its messages are above; if a tool is missing, run `{install}` there",
@@ -68,10 +68,10 @@ impl Recipe {
         let path = folder.join(FILE);
         let text = match std::fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            text => text.map_err(|source| RecipeError::Unreadable { path: path.clone(), source })?,
+            text => text.map_err(|cause| RecipeError::Unreadable { path: path.clone(), cause })?,
         };
         let recipe: Recipe = toml::from_str(&text)
-            .map_err(|source| RecipeError::Invalid { path: path.clone(), source: Box::new(source) })?;
+            .map_err(|cause| RecipeError::Invalid { path: path.clone(), cause: Box::new(cause) })?;
         match recipe.mistake() {
             Some(cause) => Err(RecipeError::Senseless { path, cause }),
             None => Ok(Some(recipe)),
@@ -107,7 +107,7 @@ impl Recipe {
         let artifact = folder.join(&self.artifact);
         // What an earlier build left behind is not taken for this one's.
         let _ = std::fs::remove_file(&artifact);
-        let unreadable = |source| RecipeError::Unreadable { path: artifact.clone(), source };
+        let unreadable = |cause| RecipeError::Unreadable { path: artifact.clone(), cause };
         std::fs::create_dir_all(artifact.parent().unwrap_or(folder)).map_err(unreadable)?;
         let path = self.search_path(folder).map_err(unreadable)?;
         for step in &self.steps {
@@ -135,7 +135,7 @@ impl Recipe {
         match status {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(RecipeError::Failed { program, status, install, folder }),
-            Err(source) => Err(RecipeError::NoTool { program, source, install, folder }),
+            Err(cause) => Err(RecipeError::NoTool { program, cause, install, folder }),
         }
     }
 

@@ -33,6 +33,7 @@ mod hostile;
 mod interop;
 mod isolation;
 mod jobs;
+mod languages;
 mod layers;
 mod loading;
 mod locked;

@@ -17,6 +17,7 @@ mod pgqueuer;
 mod proxy;
 mod receiver;
 mod server;
+mod toolchains;
 mod versions;
 
 pub use catalog::everything;
@@ -30,6 +31,7 @@ pub use pgbouncer::PgBouncer;
 pub use pgqueuer::{pgq, python};
 pub use proxy::Proxy;
 pub use receiver::Receiver;
+pub use toolchains::{JS, Language, NewPlugin, PYTHON, TS};
 pub use versions::postgres;
 
 use std::time::{Duration, Instant};

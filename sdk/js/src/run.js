@@ -55,7 +55,7 @@ function failed(error) {
   if (error instanceof Discard) return { how: "discard", message: error.message };
   if (error instanceof Reject) return { how: "reject", message: error.message };
   // The engine's own word, without a stack: there is no memory for one.
-  if (error === "out of memory") return { how: "retry", kind: "OutOfMemory", message: "the run has no memory left", traceback: "" };
+  if (error === "out of memory") return { how: "retry", kind: "InternalError", message: "out of memory", traceback: "" };
   if (!(error instanceof Error)) return { how: "retry", kind: "Error", message: `the handler threw ${text(error)}`, traceback: "" };
   // A decision to retry was made on purpose: where, matters only if it came of something else.
   const traceback = error instanceof Retry && !error.cause ? "" : stack(error);
@@ -75,7 +75,7 @@ function stack(error, depth = 0) {
   // V8 begins with the message, SpiderMonkey does not.
   const lines = String(error.stack ?? "").split("\n");
   const frames = lines.filter((line) => /^\s*at |@/.test(line)).map(authored);
-  const ours = frames.findIndex((frame) => /pgq-plugin[/\\]src[/\\]|[/\\]sdk[/\\]js[/\\]src[/\\]/.test(frame));
+  const ours = frames.findIndex((frame) => /(pgq-plugin|sdk[/\\]js)[/\\]src[/\\]run\.js/.test(frame));
   const own = ours < 0 ? frames : frames.slice(0, ours);
   const told = [`${error.name}: ${error.message}`, ...shortened(own)].join("\n");
   return error.cause instanceof Error && depth < 10 ? `${told}\ncaused by ${stack(error.cause, depth + 1)}` : told;
