@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use pgq_host_tests::{
-    Database, Host, JS, Language, NewPlugin, PYTHON, Plugins, Receiver, TS, eventually, host_binary, run_command,
+    C, Database, Host, JS, Language, NewPlugin, PYTHON, Plugins, Receiver, TS, eventually, host_binary, run_command,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -166,6 +166,19 @@ async fn javascript_handlers_work_and_their_failures_name_the_lines_of_the_sourc
         },
     ];
     works(JS, &faults).await;
+}
+
+/// There are no exceptions, so what goes wrong is a trap: its instance is gone, and it counts as a crash.
+#[tokio::test]
+async fn c_handlers_work_and_their_traps_name_the_functions() {
+    let faults = [
+        Fault { entrypoint: "aborts", kind: "Trap", message: "there is no customer", traceback: &["lookup"] },
+        Fault { entrypoint: "loops", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
+        Fault { entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
+        Fault { entrypoint: "hogs", kind: "OutOfMemory", message: "", traceback: &[] },
+        Fault { entrypoint: "deep", kind: "StackOverflow", message: "", traceback: &["deeper"] },
+    ];
+    works(C, &faults).await;
 }
 
 /// Its build is JavaScript's.

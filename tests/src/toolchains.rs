@@ -39,6 +39,14 @@ pub const JS: Language = Language {
     test: &["npm", "test", "--silent"],
 };
 
+pub const C: Language = Language {
+    name: "c",
+    prefix: "c",
+    handlers: ("src/handlers.c", "#include \"examples.c\"\n#include \"faults.c\"\n"),
+    more: [("src/handlers.c", "src/examples.c"), ("faults.c", "src/faults.c")],
+    test: &["make", "test"],
+};
+
 pub const TS: Language = Language {
     name: "ts",
     prefix: "ts",
@@ -139,6 +147,8 @@ impl NewPlugin {
     /// Build the component as the README says, with its compiled code in the tests' cache.
     pub fn build(&self) -> PathBuf {
         let mut command = Command::new(host_binary());
+        // A busy machine compiles for longer than a host would wait.
+        fs::write(self.folder.join("pgq-host.toml"), "[limits]\ncompile-timeout = \"15m\"\n").expect("written");
         command.args(["plugin", "build", "--compile", "--out", "plugins"]).env("PGQ_HOST_CACHE_DIR", code_cache());
         run(&mut command, &self.folder);
         let file = self.folder.file_name().expect("a name").to_string_lossy().replace('-', "_");
