@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use pgq_host_tests::{
-    C, Database, Host, JS, Language, NewPlugin, PYTHON, Plugins, Receiver, TS, eventually, host_binary, run_command,
+    C, Database, GO, Host, JS, Language, NewPlugin, PYTHON, Plugins, Receiver, TS, eventually, host_binary, run_command,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -166,6 +166,24 @@ async fn javascript_handlers_work_and_their_failures_name_the_lines_of_the_sourc
         },
     ];
     works(JS, &faults).await;
+}
+
+#[tokio::test]
+async fn go_handlers_work_and_a_panic_is_a_failure_with_its_stack() {
+    let faults = [
+        Fault { entrypoint: "errs", kind: "errors.errorString", message: "there is no customer", traceback: &[] },
+        Fault {
+            entrypoint: "panics",
+            kind: "panic: runtime.boundsError",
+            message: "index out of range [0] with length 0",
+            traceback: &["main.lookup(", "faults.go:"],
+        },
+        Fault { entrypoint: "loops", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
+        Fault { entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
+        Fault { entrypoint: "hogs", kind: "Trap", message: "out of memory", traceback: &[] },
+        Fault { entrypoint: "deep", kind: "StackOverflow", message: "", traceback: &["deeper"] },
+    ];
+    works(GO, &faults).await;
 }
 
 /// There are no exceptions, so what goes wrong is a trap: its instance is gone, and it counts as a crash.

@@ -31,7 +31,7 @@ pub use pgbouncer::PgBouncer;
 pub use pgqueuer::{pgq, python};
 pub use proxy::Proxy;
 pub use receiver::Receiver;
-pub use toolchains::{C, JS, Language, NewPlugin, PYTHON, TS};
+pub use toolchains::{C, GO, JS, Language, NewPlugin, PYTHON, TS};
 pub use versions::postgres;
 
 use std::time::{Duration, Instant};

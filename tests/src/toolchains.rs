@@ -39,6 +39,14 @@ pub const JS: Language = Language {
     test: &["npm", "test", "--silent"],
 };
 
+pub const GO: Language = Language {
+    name: "go",
+    prefix: "go",
+    handlers: ("handlers.go", ""),
+    more: [("handlers.go", "examples.go"), ("faults.go", "faults.go")],
+    test: &["go", "test", "./..."],
+};
+
 pub const C: Language = Language {
     name: "c",
     prefix: "c",
@@ -136,7 +144,9 @@ impl NewPlugin {
         let [examples, faults] = self.language.more;
         let from = [root.join("plugins-example"), root.join("tests/languages")];
         for (folder, (source, here)) in from.iter().zip([examples, faults]) {
-            fs::copy(folder.join(self.language.name).join(source), self.folder.join(here)).expect("copied");
+            let text = fs::read_to_string(folder.join(self.language.name).join(source)).expect("handlers");
+            // One `main` is enough.
+            fs::write(self.folder.join(here), text.replace("func main() {}\n", "")).expect("written");
         }
         let (file, more) = self.language.handlers;
         let path = self.folder.join(file);

@@ -56,7 +56,7 @@ impl Language {
                 "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && PYTHONPATH=src:vendor python3 -m unittest discover tests"
             }
             Language::Js | Language::Ts => "npm install && npm test",
-            Language::Go => "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && go test ./...",
+            Language::Go => "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && PATH=\"$PWD/.venv/bin:$PATH\" go test ./...",
             Language::C => "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && make test",
         }
     }
@@ -67,7 +67,8 @@ impl Language {
             Language::Rust => super::sdk::VENDORED,
             Language::Python => "vendor/pgq",
             Language::Js | Language::Ts => "vendor/pgq-plugin",
-            Language::Go => "vendor/pgq",
+            // `vendor` means something else to Go.
+            Language::Go => "sdk/pgq",
             Language::C => "vendor/pgq",
         }
     }
