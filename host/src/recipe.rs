@@ -95,7 +95,8 @@ impl Recipe {
     /// Whether nothing in files and folders of this name is a source.
     pub fn ignores(&self, name: &OsStr) -> bool {
         let first = self.artifact.components().find(|part| matches!(part, Component::Normal(_)));
-        self.ignore.iter().any(|ignored| name == OsStr::new(ignored)) || first.is_some_and(|part| part.as_os_str() == name)
+        self.ignore.iter().any(|ignored| name == OsStr::new(ignored))
+            || first.is_some_and(|part| part.as_os_str() == name)
     }
 
     /// Run the steps. What the tools print goes to stderr as it comes. Dropping the future ends them.

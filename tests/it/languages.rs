@@ -9,7 +9,7 @@ use pgq_host_tests::{
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// What the host says of a failure, and what has to be in its traceback.
+/// A handler that fails: what the host says of it, and what has to be in its traceback.
 struct Fault {
     entrypoint: &'static str,
     kind: &'static str,
@@ -20,17 +20,43 @@ struct Fault {
 
 const INTERRUPTED: &str = "the run was interrupted after its 500ms";
 
-fn plugin_folder(language: Language, file: &Path, receiver: &Receiver, sql: &str) -> Plugins {
+fn plugin_folder(language: Language, file: &Path, receiver: &Receiver, role: &str) -> Plugins {
     let plugins = Plugins::with(&[]);
     plugins.replace(&format!("{}.wasm", language.name), std::fs::read(file).unwrap());
-    let config = format!(
-        "[plugins.{0}-example]\nhttp = [\"{1}\"]\nenqueue = [\"{2}-receipt\"]\n{sql}",
-        language.name,
-        receiver.origin(),
-        language.prefix
-    );
+    let password = plugins.path().join("password");
+    std::fs::write(&password, "pass word\n").unwrap();
+    // Which of the two names it has is the language's order of files.
+    let grants = |name: &str| {
+        format!(
+            "[plugins.{name}]\nhttp = [\"{}\"]\nenqueue = [\"{}-receipt\"]\nsql = {{ role = \"{role}\", password = {{ file = {password:?} }} }}\n",
+            receiver.origin(),
+            language.prefix
+        )
+    };
+    let config = ["example", "greet"].map(|name| grants(&format!("{}-{name}", language.name))).concat();
     std::fs::write(plugins.config(), config).unwrap();
     plugins
+}
+
+/// An account, and a role that may use it. Returns the role's name.
+async fn account(database: &Database) -> String {
+    let name: String = sqlx::query_scalar("SELECT current_database()::text").fetch_one(database.pool()).await.unwrap();
+    let role = format!("h_{name}");
+    for sql in [
+        format!("DROP ROLE IF EXISTS {role}"),
+        format!("CREATE ROLE {role} LOGIN PASSWORD 'pass word'"),
+        "CREATE TABLE account (id bigint PRIMARY KEY, balance bigint NOT NULL)".into(),
+        "INSERT INTO account VALUES (1, 100)".into(),
+        format!("GRANT SELECT, INSERT, UPDATE ON account TO {role}"),
+    ] {
+        database.execute(&sql).await;
+    }
+    let user: String = sqlx::query_scalar("SELECT session_user::text").fetch_one(database.pool()).await.unwrap();
+    let names = pgq_queue::names::Names::new(&Default::default(), |_| None).unwrap();
+    let grantee = |name: &str| pgq_queue::schema::Role::new(name).unwrap();
+    let mut connection = database.connect().await;
+    pgq_queue::schema::grant_handler(&mut connection, &names, &grantee(&user), &grantee(&role)).await.unwrap();
+    role
 }
 
 /// Without its tools, a build names what installs them; with them, the plugin's own tests pass and
@@ -47,6 +73,8 @@ async fn build(language: Language, tools: &Path) -> NewPlugin {
     plugin.install(tools);
     plugin.test(tools);
     plugin.add_handlers();
+    // Those of the example as well.
+    plugin.test(tools);
     plugin
 }
 
@@ -65,13 +93,14 @@ async fn output(database: &Database, entrypoint: String, payload: &str) -> Strin
 }
 
 /// What is the same in every language.
-async fn works(language: Language, faults: &[Fault]) {
+async fn works(language: Language, more: &[(&str, &str, &str)], faults: &[Fault]) {
     let Some(tools) = language.tools() else { return };
     let plugin = build(language, &tools).await;
     let file = plugin.build();
     let database = Database::new().await;
     let receiver = Receiver::start(vec![503, 200, 201]).await;
-    let plugins = plugin_folder(language, &file, &receiver, "");
+    let role = account(&database).await;
+    let plugins = plugin_folder(language, &file, &receiver, &role);
     let host = Host::start(&database, &plugins, &["--max-concurrent-tasks", "4"]).await;
     let named = |entrypoint: &str| format!("{}-{entrypoint}", language.prefix);
 
@@ -87,11 +116,22 @@ async fn works(language: Language, faults: &[Fault]) {
     };
     assert_eq!(key(&requests[0]), key(&requests[1]));
     assert!(requests[1].starts_with("POST /hook?a=1 ") && requests[1].ends_with(r#"{"b":[1]}"#), "{}", requests[1]);
-    let receipt = format!("SELECT count(*) FROM pgqueuer_log WHERE entrypoint = '{}' AND status = 'successful'", named("receipt"));
+    let receipt = format!(
+        "SELECT count(*) FROM pgqueuer_log WHERE entrypoint = '{}' AND status = 'successful'",
+        named("receipt")
+    );
     eventually("the follow-up ran", async || database.count(&receipt).await == 1).await;
     host.wait_for_log(" was delivered").await;
     let primes = output(&database, named("primes"), r#"{"below": 100000}"#).await;
     assert_eq!(serde_json::from_str::<Value>(&primes).unwrap(), json!({ "primes": 9592 }));
+
+    let sql = output(&database, named("sql"), "").await;
+    assert_eq!(serde_json::from_str::<Value>(&sql).unwrap(), json!({ "state": "23505", "sum": 720_600 }));
+    assert_eq!(database.count("SELECT balance FROM account WHERE id = 1").await, 90);
+    for (entrypoint, payload, wanted) in more {
+        let payload = payload.replace("{origin}", &receiver.origin());
+        assert_eq!(output(&database, named(entrypoint), &payload).await, *wanted, "{entrypoint}");
+    }
 
     // What goes wrong.
     for fault in faults {
@@ -137,7 +177,8 @@ async fn python_handlers_work_and_their_failures_are_told_in_pythons_words() {
         Fault { entrypoint: "deep", kind: "RecursionError", message: "maximum recursion", traceback: &["in deeper"] },
         Fault { entrypoint: "exits", kind: "SystemExit", message: "enough", traceback: &["in exits"] },
     ];
-    works(PYTHON, &faults).await;
+    let more = [("urlopen", "{origin}/x", "201 ok"), ("batch", "a", "a of 1")];
+    works(PYTHON, &more, &faults).await;
 }
 
 #[tokio::test]
@@ -165,7 +206,7 @@ async fn javascript_handlers_work_and_their_failures_name_the_lines_of_the_sourc
             traceback: &["deeper@src/faults.js:"],
         },
     ];
-    works(JS, &faults).await;
+    works(JS, &[("batch", "a", "a of 1")], &faults).await;
 }
 
 #[tokio::test]
@@ -183,7 +224,7 @@ async fn go_handlers_work_and_a_panic_is_a_failure_with_its_stack() {
         Fault { entrypoint: "hogs", kind: "Trap", message: "out of memory", traceback: &[] },
         Fault { entrypoint: "deep", kind: "StackOverflow", message: "", traceback: &["deeper"] },
     ];
-    works(GO, &faults).await;
+    works(GO, &[("http", "{origin}/x", "201 ok")], &faults).await;
 }
 
 /// There are no exceptions, so what goes wrong is a trap: its instance is gone, and it counts as a crash.
@@ -196,7 +237,18 @@ async fn c_handlers_work_and_their_traps_name_the_functions() {
         Fault { entrypoint: "hogs", kind: "OutOfMemory", message: "", traceback: &[] },
         Fault { entrypoint: "deep", kind: "StackOverflow", message: "", traceback: &["deeper"] },
     ];
-    works(C, &faults).await;
+    works(C, &[], &faults).await;
+}
+
+#[test]
+fn the_javascript_sdk_has_tests_that_pass() {
+    if JS.tools().is_none() {
+        return;
+    }
+    let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("sdk/js");
+    let said =
+        std::process::Command::new("node").args(["--test", "test/sdk.test.js"]).current_dir(sdk).output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
 }
 
 /// Its build is JavaScript's.

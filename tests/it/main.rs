@@ -54,6 +54,7 @@ mod printed;
 mod producers;
 mod publications;
 mod quick_code;
+mod recipes;
 mod reload;
 mod retention;
 mod reuse;

@@ -17,8 +17,8 @@ pub struct Language {
     pub prefix: &'static str,
     /// The file with a new plugin's handlers, and what has it include the examples and the faults.
     handlers: (&'static str, &'static str),
-    /// The examples' handlers, as the file that they become here, and the faults.
-    more: [(&'static str, &'static str); 2],
+    /// The examples' handlers and their tests, and the faults: each with the file that it becomes here.
+    more: &'static [(&'static str, &'static str)],
     /// The command of the README that runs a plugin's tests.
     test: &'static [&'static str],
 }
@@ -27,7 +27,12 @@ pub const PYTHON: Language = Language {
     name: "python",
     prefix: "py",
     handlers: ("src/handlers.py", "\nimport examples\nimport faults\n"),
-    more: [("src/handlers.py", "src/examples.py"), ("faults.py", "src/faults.py")],
+    more: &[
+        ("plugins-example/python/src/handlers.py", "src/examples.py"),
+        ("plugins-example/python/tests/test_handlers.py", "tests/test_examples.py"),
+        ("sdk/python/tests/test_sdk.py", "tests/test_sdk.py"),
+        ("tests/languages/python/faults.py", "src/faults.py"),
+    ],
     test: &["python3", "-m", "unittest", "discover", "tests"],
 };
 
@@ -35,7 +40,11 @@ pub const JS: Language = Language {
     name: "js",
     prefix: "js",
     handlers: ("src/handlers.js", "import \"./examples.js\";\nimport \"./faults.js\";\n"),
-    more: [("src/handlers.js", "src/examples.js"), ("faults.js", "src/faults.js")],
+    more: &[
+        ("plugins-example/js/src/handlers.js", "src/examples.js"),
+        ("plugins-example/js/test/handlers.test.js", "test/examples.test.js"),
+        ("tests/languages/js/faults.js", "src/faults.js"),
+    ],
     test: &["npm", "test", "--silent"],
 };
 
@@ -43,7 +52,11 @@ pub const GO: Language = Language {
     name: "go",
     prefix: "go",
     handlers: ("handlers.go", ""),
-    more: [("handlers.go", "examples.go"), ("faults.go", "faults.go")],
+    more: &[
+        ("plugins-example/go/handlers.go", "examples.go"),
+        ("plugins-example/go/handlers_test.go", "examples_test.go"),
+        ("tests/languages/go/faults.go", "faults.go"),
+    ],
     test: &["go", "test", "./..."],
 };
 
@@ -51,7 +64,11 @@ pub const C: Language = Language {
     name: "c",
     prefix: "c",
     handlers: ("src/handlers.c", "#include \"examples.c\"\n#include \"faults.c\"\n"),
-    more: [("src/handlers.c", "src/examples.c"), ("faults.c", "src/faults.c")],
+    more: &[
+        ("plugins-example/c/src/handlers.c", "src/examples.c"),
+        ("plugins-example/c/test/handlers.c", "test/handlers.c"),
+        ("tests/languages/c/faults.c", "src/faults.c"),
+    ],
     test: &["make", "test"],
 };
 
@@ -59,7 +76,7 @@ pub const TS: Language = Language {
     name: "ts",
     prefix: "ts",
     handlers: ("src/handlers.ts", ""),
-    more: [("", ""), ("", "")],
+    more: &[],
     test: &["npm", "test", "--silent"],
 };
 
@@ -84,8 +101,9 @@ impl Language {
         if folder.join(needed).exists() {
             return Some(folder);
         }
+        let npm = || Command::new("npm").arg("--version").output().is_ok_and(|said| said.status.success());
         assert!(
-            !folder.join(".installed").exists(),
+            !folder.join(".installed").exists() || (needed.starts_with("node") && !npm()),
             "{} has no {needed}: remove its file .installed and run `make languages`",
             folder.display()
         );
@@ -100,7 +118,10 @@ impl Language {
         let target = test.ancestors().nth(3).expect("a target folder");
         let path = target.join("tmp/languages").join(name);
         let _ = fs::remove_dir_all(&path);
-        run(Command::new(host_binary()).args(["plugin", "new", name, "--lang", self.name, "--path"]).arg(&path), folder);
+        run(
+            Command::new(host_binary()).args(["plugin", "new", name, "--lang", self.name, "--path"]).arg(&path),
+            folder,
+        );
         NewPlugin { language: self, folder: path }
     }
 }
@@ -118,7 +139,8 @@ impl NewPlugin {
                 }
             }
             for tool in ["jco", "tsc"] {
-                symlink(tools.join("node/node_modules/.bin").join(tool), modules.join(".bin").join(tool)).expect("linked");
+                symlink(tools.join("node/node_modules/.bin").join(tool), modules.join(".bin").join(tool))
+                    .expect("linked");
             }
             // As npm does with `install-links`.
             run(Command::new("cp").args(["-r", "vendor/pgq-plugin", "node_modules/pgq-plugin"]), &self.folder);
@@ -141,10 +163,8 @@ impl NewPlugin {
     /// Add the handlers of the example and of `tests/languages`.
     pub fn add_handlers(&self) {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-        let [examples, faults] = self.language.more;
-        let from = [root.join("plugins-example"), root.join("tests/languages")];
-        for (folder, (source, here)) in from.iter().zip([examples, faults]) {
-            let text = fs::read_to_string(folder.join(self.language.name).join(source)).expect("handlers");
+        for (source, here) in self.language.more {
+            let text = fs::read_to_string(root.join(source)).expect("handlers");
             // One `main` is enough.
             fs::write(self.folder.join(here), text.replace("func main() {}\n", "")).expect("written");
         }

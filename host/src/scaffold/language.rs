@@ -56,7 +56,9 @@ impl Language {
                 "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && PYTHONPATH=src:vendor python3 -m unittest discover tests"
             }
             Language::Js | Language::Ts => "npm install && npm test",
-            Language::Go => "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && PATH=\"$PWD/.venv/bin:$PATH\" go test ./...",
+            Language::Go => {
+                "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && PATH=\"$PWD/.venv/bin:$PATH\" go test ./..."
+            }
             Language::C => "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && make test",
         }
     }

@@ -38,7 +38,8 @@ impl Watch {
         let (folder, watched) = (plugin.folder(), Arc::clone(plugin));
         let heard = move |event: notify::Result<Event>| {
             // An error means that events were lost, so anything may have been saved.
-            if event.is_ok_and(|event| event.kind.is_access() || !event.paths.iter().any(|path| is_edited(&watched, path)))
+            if event
+                .is_ok_and(|event| event.kind.is_access() || !event.paths.iter().any(|path| is_edited(&watched, path)))
             {
                 return;
             }

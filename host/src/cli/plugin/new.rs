@@ -41,7 +41,8 @@ pub(super) fn run(args: &NewArgs) -> anyhow::Result<()> {
     };
     match &sdk {
         Sdk::Vendored => {
-            let other = if args.lang == Language::Rust { " Use --sdk DIR to refer to the one in a checkout." } else { "" };
+            let other =
+                if args.lang == Language::Rust { " Use --sdk DIR to refer to the one in a checkout." } else { "" };
             output::status(&format!(
                 "The SDK is in {}/{}, as shipped with this pgq-host.{other}",
                 folder.display(),
