@@ -1,13 +1,13 @@
 #!/usr/bin/env node
-// pgq-plugin-build ENTRY OUT: the entry and all that it imports as one file, which says at its end where its lines came
+// pgq-plugin-build ENTRY OUT [--node]: the entry and all that it imports as one file, which says at its end where its lines came
 // from. So a stack names the lines that their author wrote.
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { rolldown } from "rolldown";
 
-const [entry, out] = process.argv.slice(2);
-if (!entry || !out) {
-  console.error("usage: pgq-plugin-build ENTRY OUT");
+const [entry, out, ...options] = process.argv.slice(2);
+if (!entry || !out || options.some((option) => option !== "--node")) {
+  console.error("usage: pgq-plugin-build ENTRY OUT [--node]");
   process.exit(2);
 }
 const bundle = await rolldown({
@@ -15,7 +15,12 @@ const bundle = await rolldown({
   // The functions of the host, and those of Node in tests.
   external: /^(pgq|wasi|node):/,
   platform: "neutral",
-  resolve: { mainFields: ["module", "main"], extensionAlias: { ".js": [".ts", ".js"] } },
+  // Packages that are made for several platforms have a part for browsers that needs none of Node's modules.
+  resolve: {
+    conditionNames: [options.length ? "node" : "browser", "import", "module", "default"],
+    mainFields: options.length ? ["module", "main"] : ["browser", "module", "main"],
+    extensionAlias: { ".js": [".ts", ".js"] },
+  },
 });
 const { output } = await bundle.generate({ format: "esm", sourcemap: true, file: out });
 const [{ code, map }] = output;
