@@ -19,7 +19,7 @@ LINT = $(CARGO) clippy --locked --all-targets $(1) -- -D warnings
 DOC = $(CARGO) doc --no-deps
 endif
 
-.PHONY: help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web
+.PHONY: help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web bench-languages languages
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -44,7 +44,7 @@ check: ## In under a minute after a first build, without network or PostgreSQL: 
 	$(CARGO) test --locked --workspace --exclude pgq-host-tests --lib --target-dir $(TARGET)
 
 # With `--workspace`, the host has the same dependencies as its tests: with `-p pgq-host`, wasmtime would be built a second time.
-test: wasm-target postgres python node web ## All tests: host, SDK, example plugins, integration (real PostgreSQL, real PgQueuer)
+test: wasm-target postgres python node web languages ## All tests: host, SDK, example plugins, integration (real PostgreSQL, real PgQueuer)
 	$(CARGO) build --locked --workspace --bin pgq-host --target-dir $(TARGET)
 	CARGO="$(CARGO)" python3 tests/run.py --locked --workspace --target-dir $(TARGET)
 	cd plugins-example && $(CARGO) test --locked --target-dir ../$(TARGET)/plugins
@@ -95,6 +95,12 @@ bench-hostile: host wasm-target python ## What hostile guests cost the jobs besi
 bench-weak-points: host wasm-target python ## PgQueuer's known weak points, it and pgq-host side by side
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
 	$(VENV)/bin/python benchmarks/weak_points.py
+
+bench-languages: host wasm-target postgres python languages ## Handlers in each language, beside PgQueuer's Python worker
+	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests -p reuse
+	$(CARGO) build --locked --workspace --bin pgq-host --target-dir $(TARGET)
+	$(CARGO) test --locked --workspace --target-dir $(TARGET) --test it -- languages::
+	$(VENV)/bin/python benchmarks/languages.py
 
 # In release mode, as a deployment would see them; the tests run shorter ones of the same code.
 chaos: host wasm-target postgres python ## Faults under load for CHAOS_SECONDS (600; CHAOS_SEED repeats a run), judged from outside; then plugins replaced every second
@@ -155,7 +161,19 @@ $(TARGET)/node/.installed: docs/examples/package-lock.json
 	command -v npm >/dev/null || { echo "No npm: the Node examples are not run." >&2; exit 0; }; \
 	  npm ci --prefix $(TARGET)/node --no-audit --no-fund --silent && touch $@
 
-# For `make bench` alone.
+# The tools that build plugins in Python, JavaScript, Go and C, at the versions that new plugins name. The tests of a
+# language whose tools are missing say that they are skipped.
+languages: $(TARGET)/languages/.installed
+
+SCAFFOLD := host/src/scaffold
+$(TARGET)/languages/.installed: $(wildcard $(SCAFFOLD)/*/requirements.txt) $(SCAFFOLD)/ts/package.json
+	mkdir -p $(TARGET)/languages/node
+	test -x $(TARGET)/languages/venv/bin/python || python3 -m venv $(TARGET)/languages/venv
+	$(TARGET)/languages/venv/bin/pip install --quiet $(foreach file,$(wildcard $(SCAFFOLD)/*/requirements.txt),--requirement $(file))
+	sed -e '/file:vendor/d' -e 's/{{name}}/tools/' $(SCAFFOLD)/ts/package.json >$(TARGET)/languages/node/package.json
+	command -v npm >/dev/null || { echo "No npm: plugins in JavaScript are not built." >&2; touch $@; exit 0; }; \
+	  npm install --prefix $(TARGET)/languages/node --no-audit --no-fund --silent && touch $@
+
 # A browser for the tests of the pages. Without one they are skipped, and say so.
 web: $(TARGET)/web/.installed
 	@command -v chromium chromium-browser google-chrome >/dev/null || [ -n "$$CHROMIUM" ] || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
@@ -167,6 +185,7 @@ $(TARGET)/web/.installed: tests/web/package-lock.json
 	cp tests/web/package.json tests/web/package-lock.json $(TARGET)/web/
 	! command -v npm >/dev/null || npm ci --prefix $(TARGET)/web --no-audit --no-fund --silent && touch $@
 
+# For `make bench` alone.
 $(TARGET)/peers-node/.installed: benchmarks/peers-node/package-lock.json
 	mkdir -p $(TARGET)/peers-node
 	cp benchmarks/peers-node/package.json benchmarks/peers-node/package-lock.json $(TARGET)/peers-node/

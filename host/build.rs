@@ -2,8 +2,8 @@
 //! the package it came in, or `PGQ_HOST_REVISION` (an image is built without the repository). It
 //! only reads files, since git may not be installed.
 //!
-//! It also lists the files of the SDK, which `plugin new` writes beside a new plugin, so that
-//! nobody has to remember to add one.
+//! It also lists the files of the SDKs and templates, which `plugin new` writes, so that nobody has to
+//! remember to add one.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -20,6 +20,51 @@ fn main() {
     println!("cargo::rustc-env=PGQ_HOST_BUILD={build}");
     let list = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("sdk_files.rs");
     fs::write(list, sdk_files(&package)).expect("the list of the SDK's files can be written");
+    let list = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("language_files.rs");
+    fs::write(list, language_files(&package)).expect("the list of the languages' files can be written");
+}
+
+/// Constant arrays of paths and bytes: the template and the SDK of each language other than Rust, the
+/// interface, and the licences. `sdks` is a link that leads out of this folder, as `sdk` and `wit` are.
+fn language_files(package: &Path) -> String {
+    let mut text = String::new();
+    for (name, folder) in [
+        ("PYTHON", "src/scaffold/python"),
+        ("JS", "src/scaffold/js"),
+        ("TS", "src/scaffold/ts"),
+        ("GO", "src/scaffold/go"),
+        ("C", "src/scaffold/c"),
+        ("PYTHON_SDK", "sdks/python/pgq"),
+        ("JS_SDK", "sdks/js"),
+        ("GO_SDK", "sdks/go"),
+        ("C_SDK", "sdks/c"),
+        ("WIT", "wit"),
+    ] {
+        println!("cargo::rerun-if-changed={}", package.join(folder).display());
+        let mut files = Vec::new();
+        collect(&package.join(folder), "", &mut files);
+        text += &array(name, folder.starts_with("src"), files);
+    }
+    let licences = ["LICENSE-MIT", "LICENSE-APACHE"].map(|name| (name.to_owned(), package.join(name)));
+    text + &array("LICENCES", false, licences.into())
+}
+
+/// Files of templates have names that no tool takes for its own here: `gitignore`, `go.mod.in`. Tests of
+/// an SDK, and what tools left in its folder, are no part of it.
+fn array(name: &str, template: bool, mut files: Vec<(String, PathBuf)>) -> String {
+    let other = ["__pycache__", "node_modules", "build", "dist", "test", "tests", "LICENSE-MIT", "LICENSE-APACHE"];
+    files.sort();
+    let lines = files.iter().filter_map(|(path, file)| {
+        let path = path.trim_start_matches('/');
+        let hidden = path.split('/').any(|part| part.starts_with('.') || part.ends_with(".egg-info"));
+        if hidden || (!template && path.split('/').any(|part| other.contains(&part))) {
+            return None;
+        }
+        let path = path.strip_suffix(".in").unwrap_or(path);
+        let path = if template && ["gitignore", "npmrc"].contains(&path) { format!(".{path}") } else { path.into() };
+        Some(format!("    ({path:?}, include_bytes!({file:?})),\n"))
+    });
+    format!("pub(super) const {name}: &[super::File] = &[\n{}];\n", lines.collect::<String>())
 }
 
 /// An array of the files' paths in the SDK and their texts. `sdk` and `wit` are links that lead out
@@ -39,7 +84,7 @@ fn sdk_files(package: &Path) -> String {
 }
 
 fn collect(folder: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) {
-    for entry in fs::read_dir(folder).expect("a folder of the SDK") {
+    for entry in fs::read_dir(folder).expect("a folder of the SDK or a template") {
         let path = entry.expect("an entry").path();
         let name = format!("{name}/{}", path.file_name().expect("a name").to_string_lossy());
         if path.is_dir() { collect(&path, &name, files) } else { files.push((name, path)) }

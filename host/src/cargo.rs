@@ -1,8 +1,4 @@
-//! Runs cargo to build components: what it built, why it could not, and where the component is
-//! installed.
-
-mod group;
-mod install;
+//! Runs cargo to build components: what it built, or why it could not.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,8 +8,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-use group::Group;
-pub use install::{Installed, install};
+use crate::child::Group;
 
 /// The target that components are built for.
 const TARGET: &str = "wasm32-wasip2";
@@ -31,8 +26,6 @@ pub struct Build<'a> {
 /// Why there is no component.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    #[error("{} has no Cargo.toml; name the folder of a plugin's crate, or create one with `pgq-host plugin new NAME`", .0.display())]
-    NoCrate(PathBuf),
     #[error(
         "cargo cannot be started: {0}; install Rust with rustup (https://rustup.rs), and check that cargo is on the PATH"
     )]
@@ -72,9 +65,6 @@ impl Build<'_> {
     ///
     /// Fails if cargo cannot be started, if the build fails, or if it produces no component.
     pub async fn run(self) -> Result<Vec<PathBuf>, BuildError> {
-        if !self.folder.join("Cargo.toml").is_file() {
-            return Err(BuildError::NoCrate(self.folder.to_owned()));
-        }
         let mut command = Command::new("cargo");
         command
             .args(["build", "--target", TARGET, "--message-format=json-render-diagnostics"])

@@ -1,26 +1,18 @@
-//! Creates a new plugin's crate from the files under `scaffold/template`.
+//! Creates a new plugin's folder from the files of its language's template: `scaffold/template` for
+//! Rust, `scaffold/python` and so on for the others.
 
+mod language;
 mod name;
 mod sdk;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use language::Language;
 pub use name::{NameError, PluginName};
 pub use sdk::{Sdk, SdkError};
 
-/// The path of each file, and its text before the placeholders are filled in.
-const FILES: [(&str, &str); 7] = [
-    ("Cargo.toml", include_str!("scaffold/template/Cargo.toml.in")),
-    ("src/lib.rs", include_str!("scaffold/template/lib.rs")),
-    ("README.md", include_str!("scaffold/template/README.md")),
-    ("payload.json", include_str!("scaffold/template/payload.json")),
-    ("rust-toolchain.toml", include_str!("scaffold/template/rust-toolchain.toml")),
-    (".cargo/config.toml", include_str!("scaffold/template/cargo-config.toml")),
-    (".gitignore", include_str!("scaffold/template/gitignore")),
-];
-
-/// Why no crate was created. Nothing is left behind.
+/// Why no folder was created. Nothing is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum ScaffoldError {
     /// What exists stays untouched.
@@ -31,12 +23,13 @@ pub enum ScaffoldError {
     Io { path: PathBuf, source: io::Error },
 }
 
-/// Create the crate in `folder`, which must not exist yet: all files, or nothing.
+/// Create the plugin in `folder`, which must not exist yet: all files, or nothing. `sdk` is Rust's; the
+/// other languages have theirs from this binary.
 ///
 /// # Errors
 ///
 /// Fails if the folder exists or cannot be written.
-pub fn write(folder: &Path, name: &PluginName, sdk: &Sdk) -> Result<(), ScaffoldError> {
+pub fn write(folder: &Path, name: &PluginName, language: Language, sdk: &Sdk) -> Result<(), ScaffoldError> {
     let failed = |source| ScaffoldError::Io { path: folder.to_owned(), source };
     if folder.symlink_metadata().is_ok() {
         return Err(ScaffoldError::Exists(folder.to_owned()));
@@ -46,18 +39,20 @@ pub fn write(folder: &Path, name: &PluginName, sdk: &Sdk) -> Result<(), Scaffold
     // Written to a temporary folder and then renamed, so that the crate appears whole or not at
     // all.
     let draft = tempfile::Builder::new().prefix(".pgq-host-new-").tempdir_in(parent).map_err(failed)?;
-    let crate_files = FILES.into_iter().map(|(path, text)| {
+    let template = language.template().iter().map(|(path, bytes)| {
+        let text = String::from_utf8_lossy(bytes);
         let text =
             text.replace("{{name}}", name).replace("{{file}}", &name.file()).replace("{{sdk}}", &sdk.requirement());
-        (PathBuf::from(path), text)
+        (PathBuf::from(path), text.into_bytes())
     });
-    let vendored = (*sdk == Sdk::Vendored).then(sdk::files).into_iter().flatten();
-    let vendored = vendored.map(|(path, text)| (Path::new(sdk::VENDORED).join(path), text));
-    for (path, text) in crate_files.chain(vendored) {
+    let vendored = language.vendored().map(|(path, bytes)| (PathBuf::from(path), bytes.to_vec()));
+    let crate_sdk = (language == Language::Rust && *sdk == Sdk::Vendored).then(sdk::files).into_iter().flatten();
+    let crate_sdk = crate_sdk.map(|(path, text)| (Path::new(sdk::VENDORED).join(path), text.into_bytes()));
+    for (path, bytes) in template.chain(vendored).chain(crate_sdk) {
         let path = draft.path().join(path);
         path.parent()
             .map_or(Ok(()), std::fs::create_dir_all)
-            .and_then(|()| std::fs::write(&path, text))
+            .and_then(|()| std::fs::write(&path, bytes))
             .map_err(failed)?;
     }
     // Temporary folders are private, but a crate follows the umask.

@@ -207,7 +207,7 @@ async fn outside_of_a_checkout_a_new_plugin_builds_with_the_sdk_that_is_in_the_b
     );
     assert_eq!(
         made.json(),
-        json!({ "plugin": "far-away", "path": path.to_str().unwrap(), "sdk": "vendor/pgq-plugin-sdk" })
+        json!({ "plugin": "far-away", "lang": "rust", "path": path.to_str().unwrap(), "sdk": "vendor/pgq-plugin-sdk" })
     );
     assert!(
         std::fs::read_to_string(path.join("Cargo.toml")).unwrap().contains(r#"{ path = "vendor/pgq-plugin-sdk" }"#)

@@ -19,6 +19,7 @@ mod pgqueuer;
 mod proxy;
 mod receiver;
 mod server;
+mod toolchains;
 mod versions;
 
 pub use browser::Browser;
@@ -34,6 +35,7 @@ pub use pgbouncer::PgBouncer;
 pub use pgqueuer::{pgq, python};
 pub use proxy::Proxy;
 pub use receiver::Receiver;
+pub use toolchains::{C, GO, JS, Language, NewPlugin, PYTHON, TS};
 pub use versions::postgres;
 
 use std::time::{Duration, Instant};

@@ -37,7 +37,7 @@ pub(super) struct DevArgs {
     /// The folder of plugins: every *.wasm in it is loaded
     #[arg(long, env = "PGQ_HOST_PLUGINS", default_value = "plugins")]
     plugins: PathBuf,
-    /// Build the plugin of this crate now and whenever one of its files is saved; may be given
+    /// Build the plugin of this source folder now and whenever a file of it is saved; may be given
     /// several times
     #[arg(long = "source", value_name = "DIR")]
     sources: Vec<PathBuf>,

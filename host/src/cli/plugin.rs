@@ -23,9 +23,10 @@ pub(super) struct PluginArgs {
 
 #[derive(Debug, Subcommand)]
 enum PluginCommand {
-    /// Create the crate of a new plugin in Rust: a handler, its test and a sample payload.
+    /// Create a new plugin in Rust, Python, JavaScript, TypeScript, Go or C: a handler, its test and a
+    /// sample payload.
     New(new::NewArgs),
-    /// Build a plugin's crate into a component, and check it as a host would.
+    /// Build a plugin's source into a component, and check it as a host would.
     Build(build::BuildArgs),
     /// Show what components declare, need and would be granted, and whether a host would load them.
     Inspect(inspect::InspectArgs),

@@ -1,4 +1,4 @@
-//! `dev --source`: rebuilds a plugin's crate when one of its files is saved, and installs the
+//! `dev --source`: rebuilds a plugin when one of its files is saved, and installs the
 //! component into the folder of plugins.
 
 use std::convert::Infallible;
@@ -6,13 +6,15 @@ use std::ffi::OsStr;
 use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use tokio::sync::mpsc;
 
 use super::watch::{Saved, Watch};
-use crate::cargo::{Build, install};
+use crate::install::install;
+use crate::source::Source;
 
 /// An editor writes several times when it saves a file, and a checkout of a branch changes many
 /// files. A build starts once it has been quiet for this long.
@@ -24,19 +26,19 @@ const MAX_QUIET_WAIT: Duration = Duration::from_secs(1);
 /// interval. It may be compiling, or waiting for another cargo.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The crates that are being worked on.
+/// The plugins that are being worked on.
 pub(super) struct Sources {
-    crates: Vec<Crate>,
+    folders: Vec<Watched>,
     plugins: PathBuf,
     saved: mpsc::UnboundedReceiver<Saved>,
 }
 
-struct Crate {
-    folder: PathBuf,
+struct Watched {
+    source: Arc<Source>,
     watch: Watch,
     /// When the first save happened that no build has seen.
     saved: Option<Instant>,
-    /// Its dependencies are compiled, so a build takes only a moment.
+    /// It was built before: its dependencies are compiled, if it has any.
     warm: bool,
 }
 
@@ -44,35 +46,36 @@ impl Sources {
     /// Watch these folders from now on. Components are installed into `plugins`.
     pub(super) fn watch(folders: &[PathBuf], plugins: &Path) -> anyhow::Result<Sources> {
         let (sender, saved) = mpsc::unbounded_channel();
-        let mut crates = Vec::new();
+        let mut watched = Vec::new();
         for named in folders {
-            if !named.join("Cargo.toml").is_file() {
-                bail!(
-                    "--source {} has no Cargo.toml; name the folder of a plugin's crate, or create one with `pgq-host plugin new NAME`",
-                    named.display()
-                );
-            }
+            Source::at(named).with_context(|| format!("--source {}", named.display()))?;
             let folder = named.canonicalize().with_context(|| format!("cannot find {}", named.display()))?;
-            let watch = Watch::start(&folder, crates.len(), sender.clone())?;
-            crates.push(Crate { folder, watch, saved: Some(Instant::now()), warm: false });
+            let source = Arc::new(Source::at(&folder)?);
+            let watch = Watch::start(&source, watched.len(), sender.clone())?;
+            watched.push(Watched { source, watch, saved: Some(Instant::now()), warm: false });
         }
-        Ok(Sources { crates, plugins: plugins.to_owned(), saved })
+        Ok(Sources { folders: watched, plugins: plugins.to_owned(), saved })
     }
 
-    /// Build every crate that was saved since it was last built, at first all of them. A mistake in
+    /// Build every plugin that was saved since it was last built, at first all of them. A mistake in
     /// one is shown and does not affect the others.
     pub(super) async fn build(&mut self) {
-        for source in &mut self.crates {
+        for watched in &mut self.folders {
             // Watch new folders before the build, so that no save falls between the two.
-            source.watch.follow();
-            let Some(saved) = source.saved.take() else { continue };
-            if !source.warm {
-                tracing::info!(folder = %source.folder.display(), "building; the first build compiles the dependencies as well");
+            watched.watch.follow();
+            let Some(saved) = watched.saved.take() else { continue };
+            let folder = watched.source.folder().to_owned();
+            match (watched.warm, watched.source.compiles_dependencies()) {
+                (false, true) => {
+                    tracing::info!(folder = %folder.display(), "building; the first build compiles the dependencies as well")
+                }
+                (true, true) => {}
+                (_, false) => tracing::info!(folder = %folder.display(), "building"),
             }
-            let built = build(&source.folder, &self.plugins, saved, source.warm).await;
-            source.warm |= built.is_ok();
+            let built = build(&folder, &self.plugins, saved, watched.warm).await;
+            watched.warm |= built.is_ok();
             if let Err(error) = built {
-                tracing::error!(folder = %source.folder.display(), "{error:#}; the previous version stays in service");
+                tracing::error!(folder = %folder.display(), "{error:#}; the previous version stays in service");
             }
         }
     }
@@ -93,15 +96,16 @@ impl Sources {
     }
 
     fn note(&mut self, saved: &Saved) {
-        let source = &mut self.crates[saved.source];
+        let source = &mut self.folders[saved.source];
         source.saved = Some(source.saved.map_or(saved.at, |first| first.min(saved.at)));
     }
 }
 
-/// With `quiet`, show mistakes only; otherwise also what cargo compiles.
+/// With `quiet`, cargo shows mistakes only; otherwise also what it compiles. The recipe is read each
+/// time, because it may be what was saved.
 async fn build(folder: &Path, plugins: &Path, saved: Instant, quiet: bool) -> anyhow::Result<()> {
-    let build = Build { folder, release: false, quiet };
-    for component in with_progress(folder, build.run()).await? {
+    let source = Source::at(folder)?;
+    for component in with_progress(folder, source.build(false, quiet)).await? {
         let installed = install(&component, plugins)
             .with_context(|| format!("cannot copy {} into {}", component.display(), plugins.display()))?;
         let name = component.file_stem().map(OsStr::to_string_lossy).unwrap_or_default();

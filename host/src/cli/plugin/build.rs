@@ -1,4 +1,4 @@
-//! `plugin build`: turns a crate into a component that a host will load.
+//! `plugin build`: turns a plugin's source into a component that a host will load.
 
 use std::path::PathBuf;
 
@@ -6,16 +6,17 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::inspect::ReportArgs;
-use crate::cargo::{Build, install};
 use crate::cli::output;
+use crate::install::install;
 use crate::signal::Signals;
+use crate::source::Source;
 
 #[derive(Debug, Args)]
 pub(super) struct BuildArgs {
-    /// The folder of the crate, or of a workspace with several
+    /// The folder with the plugin's source: its pgq-plugin.toml, or a crate, or a workspace of several
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// Optimized (default)
+    /// Optimized (default); for crates only, as is --debug
     #[arg(long)]
     release: bool,
     /// Not optimized: builds faster, runs slower
@@ -31,10 +32,10 @@ pub(super) struct BuildArgs {
 pub(super) async fn run(args: BuildArgs) -> anyhow::Result<()> {
     let mut signals = Signals::install()?;
     let workbench = args.reporting.set_up()?;
-    let build = Build { folder: &args.dir, release: args.release || !args.debug, quiet: false };
+    let source = Source::at(&args.dir)?;
     let components = tokio::select! {
-        built = build.run() => built?,
-        name = signals.next() => bail!("interrupted by {name}; cargo was stopped"),
+        built = source.build(args.release || !args.debug, false) => built?,
+        name = signals.next() => bail!("interrupted by {name}; the build was stopped"),
     };
     // A component that no host would load never reaches the folder.
     args.reporting.report(&workbench, &components).await?;

@@ -1,6 +1,6 @@
 //! `plugin run`: runs one handler once, under its limits and grants, without a queue.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -14,6 +14,7 @@ use crate::cli::queue::{parse_header, read_payload};
 use crate::cli::usage::usage;
 use crate::cli::workbench::{self, CodeCaching, WorkbenchArgs};
 use crate::signal::Signals;
+use crate::source::Source;
 use pgq_engine::{self as wasm, AssignedJob, CallSpec, Control, Declaration, RunLimits};
 use pgq_job::{Claim, Job, JobId};
 
@@ -22,7 +23,7 @@ const JOB: JobId = 1;
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The component file
+    /// The component file, or the folder of a plugin's source, which is built first
     file: PathBuf,
     /// The handler to run [default: the only one]
     #[arg(long)]
@@ -49,8 +50,9 @@ pub(super) struct RunArgs {
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let workbench = args.workbench.set_up(CodeCaching::Cached)?;
     let mut signals = Signals::install()?;
-    let plugin = workbench.load(&args.file, workbench::read(&args.file)?).await?;
-    let plugin = plugin.with_context(|| format!("{} is not a plugin that a host would load", args.file.display()))?;
+    let file = component(&args.file, &mut signals).await?;
+    let plugin = workbench.load(&file, workbench::read(&file)?).await?;
+    let plugin = plugin.with_context(|| format!("{} is not a plugin that a host would load", file.display()))?;
     let entrypoint = choose(&plugin.declaration, args.entrypoint.as_deref())?;
     let options = workbench.config.caps.apply(&plugin.declaration.entrypoints[&entrypoint]);
     let limits = RunLimits { timeout: options.timeout, memory: options.memory, max_attempts: options.max_attempts };
@@ -77,6 +79,22 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     };
     let report = report.context("the host panicked while serving this run")?;
     show(&Exit { report, attempt: args.attempt, options }, args.json)
+}
+
+/// The file itself, or what is built of the folder.
+async fn component(path: &Path, signals: &mut Signals) -> anyhow::Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let source = Source::at(path)?;
+    let components = tokio::select! {
+        built = source.build(true, true) => built?,
+        name = signals.next() => bail!("interrupted by {name}; the build was stopped"),
+    };
+    match &components[..] {
+        [only] => Ok(only.clone()),
+        _ => Err(usage(format!("{} has several plugins; name the folder of one of them", path.display()))),
+    }
 }
 
 impl RunArgs {
