@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use crate::config::Web;
-use pgq_web::Role;
-use pgq_web::auth::{Access, Account, Network, PasswordHash, Tokens};
 use pgq_queue::Masks;
 use pgq_queue::environment::variable;
+use pgq_web::Role;
+use pgq_web::auth::{Access, Account, Network, PasswordHash, Tokens};
 
 /// What flags and variables say. What they leave open is as the configuration says.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +38,8 @@ impl AccessSettings {
             let value = variable(name).unwrap_or_default();
             value.split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>()
         };
-        let networks = list("PGQ_HOST_WEB_TRUSTED_PROXIES").iter().map(|text| text.parse()).collect::<Result<_, String>>();
+        let networks =
+            list("PGQ_HOST_WEB_TRUSTED_PROXIES").iter().map(|text| text.parse()).collect::<Result<_, String>>();
         Ok(AccessSettings {
             user: variable("PGQUEUER_WEB_USER"),
             password: variable("PGQUEUER_WEB_PASSWORD"),
@@ -56,9 +57,7 @@ impl AccessSettings {
         let password = match (self.password, self.password_file) {
             (Some(_), Some(_)) => bail!("--password and --password-file are both set; leave one out"),
             (Some(password), None) => Some(password),
-            (None, file) => {
-                file.or_else(|| web.password_file.clone()).as_deref().map(first_line).transpose()?
-            }
+            (None, file) => file.or_else(|| web.password_file.clone()).as_deref().map(first_line).transpose()?,
         };
         let mut accounts = web.users.clone();
         match (self.user.or_else(|| web.user.clone()), password) {
@@ -138,7 +137,10 @@ mod tests {
     #[test]
     fn a_base_path_is_plain() {
         let of = |text: &str| base_path(text).map_err(|error| error.to_string());
-        assert_eq!((of("/queue/"), of("/"), of(""), of("/a/b")), (Ok("/queue".into()), Ok(String::new()), Ok(String::new()), Ok("/a/b".into())));
+        assert_eq!(
+            (of("/queue/"), of("/"), of(""), of("/a/b")),
+            (Ok("/queue".into()), Ok(String::new()), Ok(String::new()), Ok("/a/b".into()))
+        );
         for bad in ["queue", "//evil.example", "/a b", "/a?b", "/\"", "/a//b"] {
             assert!(of(bad).expect_err(bad).contains("like /queue"), "{bad}");
         }
@@ -147,7 +149,11 @@ mod tests {
     #[test]
     fn a_user_needs_a_password_and_a_password_a_user() {
         let over = |user: Option<&str>, password: Option<&str>| {
-            let settings = AccessSettings { user: user.map(Into::into), password: password.map(Into::into), ..AccessSettings::default() };
+            let settings = AccessSettings {
+                user: user.map(Into::into),
+                password: password.map(Into::into),
+                ..AccessSettings::default()
+            };
             settings.over(&Web::default()).map(|entry| entry.access.accounts.len()).map_err(|error| error.to_string())
         };
         assert_eq!((over(None, None), over(Some("a"), Some("b"))), (Ok(0), Ok(1)));

@@ -1,5 +1,6 @@
 //! What the pages' server does with those who are many, slow, or too long, and without its database.
 
+use pgq_engine::descriptors;
 use pgq_host_tests::{Ask, Database, Host, Pages, Plugins, Proxy, eventually};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,6 +15,7 @@ async fn is_well(address: &str) -> bool {
 
 #[tokio::test]
 async fn a_thousand_visitors_and_as_many_that_send_nothing_keep_no_probe_waiting() {
+    descriptors::raise();
     let (database, plugins) = (Database::new().await, Plugins::with(&[]));
     let address = Pages::anywhere().address();
     let host = Host::start(&database, &plugins, &["--listen", &address]).await;
@@ -91,7 +93,8 @@ async fn requests_that_are_too_long_are_refused() {
     let path = web.ask(&format!("GET /login?next=/{long}")).answer().await;
     assert!(matches!(path.status, 0 | 414 | 431), "{path:?}");
     let login = web.ask("POST /login").form(&format!("name=ann&password={long}")).answer().await;
-    assert_eq!(login.status, 413, "{login:?}");
+    // Who is still sending may not hear why.
+    assert!(matches!(login.status, 0 | 413), "{login:?}");
     let body = web.ask("POST /jobs/1/payload").bearer(operator()).form(&"x".repeat(3 << 20)).answer().await;
     assert!(matches!(body.status, 0 | 413), "{body:?}");
     assert!(is_well(&web.address).await);

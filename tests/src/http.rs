@@ -50,7 +50,7 @@ impl Ask {
     }
 
     /// With a body in JSON.
-    pub fn json(mut self, body: &serde_json::Value) -> Ask {
+    pub fn json(mut self, body: impl std::fmt::Display) -> Ask {
         self.body = body.to_string();
         self.header("Content-Type", "application/json")
     }

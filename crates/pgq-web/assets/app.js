@@ -29,6 +29,10 @@
     };
     if (themeButton) { themeButton.hidden = false; sayTheme(); themeButton.addEventListener("click", nextTheme); }
 
+    // On a phone the places are wider than the screen.
+    const place = document.querySelector('nav [aria-current="page"]'), places = place && place.closest("nav");
+    if (places && places.scrollWidth > places.clientWidth) places.scrollLeft = place.offsetLeft - (places.clientWidth - place.offsetWidth) / 2;
+
     // News: a stream while the page is to be seen, none while it is not. A browser has six connections to a server.
 
     let source = null, frozen = false, retry = null, wait = 1000;

@@ -1,4 +1,4 @@
-//! The API, version 1: JSON over HTTP, and the OpenAPI document that describes it.
+//! The API, version 1: JSON over HTTP, and the `OpenAPI` document that describes it.
 
 mod ask;
 mod audit;

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::database::{DatabaseArgs, explain};
 use super::usage::OrUsage as _;
-use crate::config::Config;
 use super::{logs, output};
+use crate::config::Config;
 use pgq_job::JobId;
 use pgq_queue::{Content, JobAttempt, JobReport, JobRow, Shape};
 

@@ -21,10 +21,11 @@ use crate::access::AccessSettings;
 use crate::config::Config;
 use crate::signal::Signals;
 use health::Health;
+use pgq_engine::descriptors;
 use pgq_queue::{Operator, pool_size};
+use pgq_web::Site;
 use pgq_web::auth::{App, Network, hash_password, new_token};
 use pgq_web::server::{self, Front};
-use pgq_web::Site;
 
 const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 8080;
@@ -62,10 +63,10 @@ pub(super) struct WebArgs {
     #[arg(long, env = "PGQ_HOST_CONFIG")]
     config: Option<PathBuf>,
     /// Read a password from standard input, print its hash for [[web.users]], and end
-    #[arg(long, exclusive = true)]
+    #[arg(long)]
     hash_password: bool,
     /// Print a new token for a file of tokens, and end
-    #[arg(long, exclusive = true)]
+    #[arg(long)]
     new_token: bool,
     #[command(flatten)]
     logging: LoggingArgs,
@@ -79,6 +80,8 @@ pub(super) async fn run(database: &DatabaseArgs, args: WebArgs) -> anyhow::Resul
         return output::data(&new_token());
     }
     args.logging.install()?;
+    // Before anybody asks how much there is.
+    descriptors::raise();
     let mut signals = Signals::install()?;
     let web = Config::load(args.config.as_deref()).or_usage()?.web;
     let host = args.host.clone().or_else(|| web.host.clone()).unwrap_or_else(|| DEFAULT_HOST.to_owned());

@@ -101,7 +101,8 @@ impl WebSection {
             }
         }
         let mut pointers = |key: &str, texts: Vec<String>| -> Vec<Pointer> {
-            let parsed = texts.into_iter().map(|text| text.parse::<Pointer>().map_err(|mistake| say(key, mistake)).ok());
+            let parsed =
+                texts.into_iter().map(|text| text.parse::<Pointer>().map_err(|mistake| say(key, mistake)).ok());
             parsed.flatten().collect()
         };
         let all = pointers("mask", self.mask);
@@ -152,9 +153,15 @@ mod tests {
         let text = "mask = [\"email\"]\nsession = \"1s\"\ntrusted-proxies = [\"proxy\"]\n\
                     [[users]]\nname = \"ann:b\"\nrole = \"king\"\npassword-hash = \"secret\"";
         let mistakes = read(text).expect_err("invalid");
-        for part in
-            ["web.session", "web.mask: \"email\"", "\"proxy\"", "no colon", "\"king\"", "password-hash", "--hash-password"]
-        {
+        for part in [
+            "web.session",
+            "web.mask: \"email\"",
+            "\"proxy\"",
+            "no colon",
+            "\"king\"",
+            "password-hash",
+            "--hash-password",
+        ] {
             assert!(mistakes.contains(part), "{part} is missing in: {mistakes}");
         }
         assert!(read("password = \"secret\"").is_err(), "a password is not written in the configuration");

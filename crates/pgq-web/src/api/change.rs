@@ -194,7 +194,7 @@ impl JobChange {
 fn unhex(digits: &str) -> Result<Vec<u8>, Problem> {
     let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
     let bytes = digits.as_bytes();
-    let even = bytes.len() % 2 == 0 && bytes.iter().all(u8::is_ascii_hexdigit);
+    let even = bytes.len().is_multiple_of(2) && bytes.iter().all(u8::is_ascii_hexdigit);
     let read = || bytes.chunks(2).map(byte).collect::<Option<Vec<u8>>>();
     even.then(read).flatten().ok_or_else(|| bad("payload_hex: it has not two hexadecimal digits for each byte"))
 }

@@ -22,6 +22,7 @@ use super::refusal::Asker;
 use crate::peer::Peer;
 use crate::server::Handler;
 use crate::site::Site;
+use crate::visitor::Role;
 
 /// Styles, scripts and pictures: the same for everybody, and public anyway.
 const PUBLIC: &str = "/assets/";
@@ -72,9 +73,10 @@ impl App {
             let detail = format!("the site is served below {}", self.site.link("/"));
             asker.refused(&self.site, StatusCode::NOT_FOUND, &detail)
         })?;
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         match request.uri().path() {
             "/login" => return Ok(login(request, &self.gate, &self.site, &client).await),
-            path if is_safe && path.starts_with(PUBLIC) => return Ok(self.serve(request).await),
+            path if is_read && path.starts_with(PUBLIC) => return Ok(self.serve(request).await),
             _ => {}
         }
         self.admit(request, &client).await
@@ -89,6 +91,10 @@ impl App {
             Denied::TooOften(wait) => asker.too_often(&self.site, wait),
             Denied::Busy => asker.busy(&self.site),
         })?;
+        let is_logout = request.uri().path() == "/logout" && *request.method() == Method::POST;
+        if !csrf::is_safe(request.method()) && !is_logout && admitted.visitor.role < Role::Operator {
+            return Err(asker.refused(&self.site, StatusCode::FORBIDDEN, "an operator's role is needed for this"));
+        }
         let mut request = if csrf::is_safe(request.method()) || !admitted.needs_proof {
             request
         } else {
@@ -99,7 +105,7 @@ impl App {
                 asker.refused(&self.site, StatusCode::FORBIDDEN, detail)
             })?
         };
-        if request.uri().path() == "/logout" && *request.method() == Method::POST {
+        if is_logout {
             return Ok(logout(&request, &self.gate, &self.site, client));
         }
         request.extensions_mut().insert(admitted.visitor);

@@ -70,11 +70,18 @@ mod tests {
 
     #[test]
     fn only_proxies_are_believed_and_only_what_they_add() {
-        let forged = [("host", "a"), ("x-forwarded-for", "1.1.1.1"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "b")];
+        let forged =
+            [("host", "a"), ("x-forwarded-for", "1.1.1.1"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "b")];
         let stranger = client("9.9.9.9", &forged);
-        assert_eq!((stranger.address.to_string(), stranger.secure, stranger.host.as_deref()), ("9.9.9.9".into(), false, Some("a")));
+        assert_eq!(
+            (stranger.address.to_string(), stranger.secure, stranger.host.as_deref()),
+            ("9.9.9.9".into(), false, Some("a"))
+        );
         let proxied = client("10.0.0.1", &forged);
-        assert_eq!((proxied.address.to_string(), proxied.secure, proxied.host.as_deref()), ("1.1.1.1".into(), true, Some("b")));
+        assert_eq!(
+            (proxied.address.to_string(), proxied.secure, proxied.host.as_deref()),
+            ("1.1.1.1".into(), true, Some("b"))
+        );
         let of = |forwarded: &str| client("10.0.0.1", &[("x-forwarded-for", forwarded)]).address.to_string();
         assert_eq!(of("6.6.6.6, 2.2.2.2, 10.0.0.2"), "2.2.2.2", "the first was said by 2.2.2.2");
         assert_eq!(of("6.6.6.6, nonsense"), "10.0.0.1");

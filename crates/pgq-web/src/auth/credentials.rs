@@ -9,7 +9,10 @@ use http::{HeaderMap, header};
 pub(super) enum Credentials {
     None,
     Bearer(String),
-    Basic { name: String, password: String },
+    Basic {
+        name: String,
+        password: String,
+    },
     /// Keys of sessions: a browser may send several cookies of one name.
     Sessions(Vec<String>),
     /// Of a kind that is not known.

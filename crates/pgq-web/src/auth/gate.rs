@@ -109,7 +109,7 @@ impl Gate {
         let verified = self.verifier.verify(account.map(|account| &account.password), password).await;
         match (verified, account) {
             (Ok(true), Some(account)) => {
-                self.throttle.forget(&counted);
+                self.throttle.succeeded(&counted);
                 Ok(account)
             }
             (Err(busy), _) => {

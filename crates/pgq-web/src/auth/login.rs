@@ -24,7 +24,7 @@ pub(super) async fn login(request: Request<Body>, gate: &Gate, site: &Site, clie
         if gate.access.is_open() {
             return to(&site.link(&next)).into_response();
         }
-        return login_page::form(site, &next, None).into_response();
+        return login_page::form(site, &next, "", None).into_response();
     }
     let Ok(body) = to_bytes(request.into_body(), MAX_FORM).await else {
         return asker.refused(site, StatusCode::PAYLOAD_TOO_LARGE, "a login is shorter than 8 KiB");
@@ -40,7 +40,8 @@ pub(super) async fn login(request: Request<Body>, gate: &Gate, site: &Site, clie
     } else {
         gate.log_in(&name, &password, client.address).await.map(|account| (account.name.as_str().into(), account.role))
     };
-    let failed = |status: StatusCode, why: &str| (status, login_page::form(site, next, Some(why))).into_response();
+    let failed =
+        |status: StatusCode, why: &str| (status, login_page::form(site, next, &name, Some(why))).into_response();
     match found {
         Ok((name, role)) => {
             let key = gate.sessions.begin(name, role);

@@ -5,8 +5,8 @@ use maud::{DOCTYPE, Markup, html};
 use crate::assets;
 use crate::site::Site;
 
-/// The form. `failed` says why the last login was none.
-pub(super) fn form(site: &Site, next: &str, failed: Option<&str>) -> Markup {
+/// The form. `failed` says why the last login, of this name, was none.
+pub(super) fn form(site: &Site, next: &str, name: &str, failed: Option<&str>) -> Markup {
     document(
         site,
         "Log in",
@@ -18,7 +18,7 @@ pub(super) fn form(site: &Site, next: &str, failed: Option<&str>) -> Markup {
                 }
                 input type="hidden" name="next" value=(next);
                 label for="name" { "Name" }
-                input #name type="text" name="name" autocomplete="username" autocapitalize="none" spellcheck="false" autofocus;
+                input #name type="text" name="name" value=(name) maxlength="128" autocomplete="username" autocapitalize="none" spellcheck="false" autofocus;
                 label for="password" { "Password" }
                 input #password type="password" name="password" autocomplete="current-password" required;
                 p.hint { "With a token, leave the name empty." }

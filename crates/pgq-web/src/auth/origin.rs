@@ -47,10 +47,14 @@ mod tests {
 
     #[test]
     fn without_a_login_only_loopbacks_names_are_known() {
-        for host in ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "127.1.2.3", "[::1]:8080", "pgq.localhost", "localhost."] {
+        for host in
+            ["localhost", "LOCALHOST:8080", "127.0.0.1:8080", "127.1.2.3", "[::1]:8080", "pgq.localhost", "localhost."]
+        {
             assert!(is_known(host, &[], true), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example:8080", "10.0.0.1", "", "[::2]:80", "127.0.0.1.evil.example"] {
+        for host in
+            ["evil.example", "localhost.evil.example:8080", "10.0.0.1", "", "[::2]:80", "127.0.0.1.evil.example"]
+        {
             assert!(!is_known(host, &[], true), "{host}");
             assert!(is_known(host, &[], false), "{host}");
         }
@@ -76,7 +80,9 @@ mod tests {
         for other in ["cross-site", "same-site", "", "x"] {
             assert!(!own(&[("sec-fetch-site", other), ("origin", "http://queue:8080")]), "{other}");
         }
-        for other in ["null", "http://evil.example", "http://queue:8081", "queue:8080", "http://queue:8080.evil.example"] {
+        for other in
+            ["null", "http://evil.example", "http://queue:8081", "queue:8080", "http://queue:8080.evil.example"]
+        {
             assert!(!own(&[("origin", other)]), "{other}");
         }
     }

@@ -42,7 +42,10 @@ impl PasswordHash {
             return Err(format!("it is no Argon2 hash; {remedy}"));
         }
         if costs.m_cost() > MAX_MEMORY_KIB || costs.t_cost() > MAX_PASSES {
-            return Err(format!("a login would take more than {} MiB or {MAX_PASSES} passes; {remedy}", MAX_MEMORY_KIB >> 10));
+            return Err(format!(
+                "a login would take more than {} MiB or {MAX_PASSES} passes; {remedy}",
+                MAX_MEMORY_KIB >> 10
+            ));
         }
         Ok(PasswordHash(text.into()))
     }
@@ -59,7 +62,8 @@ impl PasswordHash {
 
     /// Whether it is the hash of this password. Takes tens of milliseconds and megabytes.
     fn is_of(&self, password: &str) -> bool {
-        phc::PasswordHash::new(&self.0).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+        phc::PasswordHash::new(&self.0)
+            .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
     }
 }
 
@@ -121,8 +125,7 @@ impl Verifier {
 }
 
 /// A hash with the default costs that nobody has the password of.
-const NOBODY: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGhhcyBpdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGhhcyBpdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// A place among those that wait.
 struct Waiting<'a>(&'a AtomicUsize);

@@ -55,14 +55,16 @@ impl Asker {
 
     /// What was sent is not right.
     pub(super) fn wrong(&self) -> Response {
-        let mut response = Problem::new(StatusCode::UNAUTHORIZED, "the token, or the name and password, is wrong").into_response();
+        let mut response =
+            Problem::new(StatusCode::UNAUTHORIZED, "the token, or the name and password, is wrong").into_response();
         self.challenge(response.headers_mut());
         response
     }
 
     /// A browser that is asked for Basic credentials by an answer to a script opens a dialog.
     fn challenge(&self, headers: &mut HeaderMap) {
-        let scheme = if self.is_browser || self.is_part { "Bearer" } else { "Basic realm=\"pgq-host\", charset=\"UTF-8\"" };
+        let scheme =
+            if self.is_browser || self.is_part { "Bearer" } else { "Basic realm=\"pgq-host\", charset=\"UTF-8\"" };
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
     }
 

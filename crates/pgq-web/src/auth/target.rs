@@ -23,9 +23,19 @@ mod tests {
             assert_eq!(within(path), path);
         }
         let long = format!("/{}", "a".repeat(2_000));
-        for elsewhere in
-            ["", "jobs", "//evil.example", "/\\evil.example", "\\/evil.example", "https://evil.example", "/a\r\nSet-Cookie: x", "/\t/evil.example", "/ä", "javascript:alert(1)", &long]
-        {
+        for elsewhere in [
+            "",
+            "jobs",
+            "//evil.example",
+            "/\\evil.example",
+            "\\/evil.example",
+            "https://evil.example",
+            "/a\r\nSet-Cookie: x",
+            "/\t/evil.example",
+            "/ä",
+            "javascript:alert(1)",
+            &long,
+        ] {
             assert_eq!(within(elsewhere), "/", "{elsewhere}");
         }
         assert_eq!(escaped("/jobs?a=1&b=\""), "%2Fjobs%3Fa%3D1%26b%3D%22");

@@ -1,6 +1,6 @@
 //! How often a login may fail, by address and by name. Both tables have a bound.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,12 +14,16 @@ const ADDRESS: (u32, Duration) = (10, Duration::from_secs(6));
 const NAME: (u32, Duration) = (30, Duration::from_secs(2));
 /// Entries of each table.
 const MAX_ENTRIES: usize = 4_096;
+/// Pairs of a name and an address that are remembered.
+const MAX_KNOWN: usize = 1_024;
 
 /// Counts each try before it is known how it ends, so that many at once are not more than few.
 #[derive(Debug)]
 pub(super) struct Throttle {
     addresses: Mutex<Table<IpAddr>>,
     names: Mutex<Table<[u8; 32]>>,
+    /// Who has logged in from where. Others who try a name do not keep its owner out of there.
+    known: Mutex<VecDeque<([u8; 32], IpAddr)>>,
 }
 
 /// A try that was counted.
@@ -44,7 +48,8 @@ struct Entry {
 
 impl Default for Throttle {
     fn default() -> Throttle {
-        Throttle { addresses: Mutex::new(Table::new(ADDRESS)), names: Mutex::new(Table::new(NAME)) }
+        let (addresses, names) = (Mutex::new(Table::new(ADDRESS)), Mutex::new(Table::new(NAME)));
+        Throttle { addresses, names, known: Mutex::default() }
     }
 }
 
@@ -54,14 +59,29 @@ impl Throttle {
     pub(super) fn enter(&self, address: IpAddr, name: [u8; 32]) -> Result<Try, Duration> {
         let (address, now) = (neighbourhood(address), Instant::now());
         lock(&self.addresses).enter(address, now)?;
-        if let Err(wait) = lock(&self.names).enter(name, now) {
+        let is_known = lock(&self.known).contains(&(name, address));
+        if let Err(wait) = lock(&self.names).enter(name, now)
+            && !is_known
+        {
             lock(&self.addresses).forget(&address);
             return Err(wait);
         }
         Ok(Try { address, name })
     }
 
-    /// It succeeded, or was not made: it does not count.
+    /// It succeeded, and so may the next from there.
+    pub(super) fn succeeded(&self, counted: &Try) {
+        self.forget(counted);
+        let pair = (counted.name, counted.address);
+        let mut known = lock(&self.known);
+        known.retain(|other| *other != pair);
+        known.push_back(pair);
+        if known.len() > MAX_KNOWN {
+            known.pop_front();
+        }
+    }
+
+    /// It was not made: it does not count.
     pub(super) fn forget(&self, counted: &Try) {
         lock(&self.addresses).forget(&counted.address);
         lock(&self.names).forget(&counted.name);
@@ -166,8 +186,26 @@ mod tests {
         let throttle = Throttle::default();
         for _ in 0..100 {
             let counted = throttle.enter(address(1), name(1)).expect("free");
-            throttle.forget(&counted);
+            throttle.succeeded(&counted);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_logged_in_from_somewhere_is_not_kept_out_of_there_by_others() {
+        let throttle = Throttle::default();
+        throttle.succeeded(&throttle.enter(address(1), name(1)).expect("free"));
+        for number in 0..NAME.0 {
+            throttle.enter(address(1000 + number), name(1)).expect("one of the first");
+        }
+        assert!(throttle.enter(address(2), name(1)).is_err());
+        for _ in 0..ADDRESS.0 {
+            throttle.enter(address(1), name(1)).expect("known from there");
+        }
+        assert!(throttle.enter(address(1), name(1)).is_err(), "who guesses there is slowed down as well");
+        for number in 0..2 * MAX_KNOWN as u32 {
+            throttle.succeeded(&throttle.enter(address(9_000 + number), name(9_000 + number)).expect("free"));
+        }
+        assert_eq!(lock(&throttle.known).len(), MAX_KNOWN);
     }
 
     #[tokio::test(start_paused = true)]

@@ -54,7 +54,7 @@ fn row(row: &AuditRow) -> Markup {
         tr id={ "audit-" (row.id) } {
             th scope="row" data-label="When" { (ago(row.at)) }
             td data-label="What" { (badge(tone, icon, &row.action.replace('_', " "))) }
-            td.n data-label="Jobs" { (count(row.jobs)) }
+            td.n data-label="Jobs" { @if row.jobs > 0 { (count(row.jobs)) } @else { span.muted { "\u{2013}" } } }
             td data-label="Who" { (brief(&row.author)) span.muted.small { " as " (brief(&row.role)) } }
             td.why data-label="Of what" { (of(&row.filter)) }
             td.why data-label="Why" { @match &row.reason { Some(reason) => (brief(reason)), None => span.muted { "\u{2013}" } } }

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::icon::Icon;
+use super::shown::shown;
 
 /// How it is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl Tone {
 }
 
 pub(crate) fn badge(tone: Tone, icon: Icon, text: &str) -> Markup {
-    html! { span class={ "badge " (tone.class()) } { (icon.svg()) (text) } }
+    html! { span class={ "badge " (tone.class()) } { (icon.svg()) (shown(text)) } }
 }
 
 /// The status of a job, in PgQueuer's word.

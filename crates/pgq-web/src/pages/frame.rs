@@ -68,6 +68,7 @@ fn own(headers: &mut HeaderMap) {
 fn trouble(problem: Problem) -> Content {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = html! {
+        div.head { h1 { (problem.title) } }
         div.empty {
             p.empty-sign { (Icon::Warning.svg()) }
             p.lead { (shown(&problem.detail)) }

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-/// Connections that have asked for no page yet: those of probes and scrapers, and new ones. A probe
-/// sends its request at once, so if there are more, the oldest that is silent makes room.
-pub(super) const MAX_NEWCOMERS: usize = 64;
+/// Connections that have asked for no page yet: those of probes and scrapers, and new ones. If there
+/// are more, the one that was silent for longest makes room.
+pub(super) const MAX_NEWCOMERS: usize = 512;
+/// A newcomer has so long before it has to: a probe sends its request at once, but a busy machine
+/// does not read it at once.
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 /// Connections with pages. If there are more, the one that was silent for longest makes room.
 pub(super) const MAX_PAGES: usize = 1_000;
 /// Time to send a request's head, and between two requests.

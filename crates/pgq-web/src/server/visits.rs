@@ -4,17 +4,26 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::limits::{MAX_NEWCOMERS, MAX_PAGES};
+use super::limits::{GRACE, MAX_NEWCOMERS, MAX_PAGES};
 
 /// All connections, those at the front being silent for longest.
 #[derive(Debug, Default)]
 pub(super) struct Visits {
-    all: Mutex<VecDeque<Arc<Visit>>>,
+    all: Mutex<VecDeque<Place>>,
     changed: Notify,
+}
+
+#[derive(Debug)]
+struct Place {
+    visit: Arc<Visit>,
+    /// Since when nothing was said, if it is silent.
+    since: Instant,
 }
 
 /// A connection.
@@ -34,7 +43,7 @@ pub(super) struct Busy(Arc<Visit>, Arc<Visits>);
 pub(super) struct Present(Arc<Visit>, Arc<Visits>);
 
 impl Visits {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Visit>>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Place>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -42,16 +51,17 @@ impl Visits {
     pub(super) async fn room(&self) {
         loop {
             let changed = self.changed.notified();
-            if self.make_room(false, MAX_NEWCOMERS) {
+            if self.make_room(false, MAX_NEWCOMERS, GRACE) {
                 return;
             }
-            changed.await;
+            // Or somebody has been silent for long enough.
+            let _ = tokio::time::timeout(GRACE / 10, changed).await;
         }
     }
 
     pub(super) fn enter(&self) -> Arc<Visit> {
         let visit = Arc::new(Visit::default());
-        self.lock().push_back(Arc::clone(&visit));
+        self.lock().push_back(Place { visit: Arc::clone(&visit), since: Instant::now() });
         visit
     }
 
@@ -60,7 +70,7 @@ impl Visits {
         if visit.is_page() {
             return true;
         }
-        let taken = self.make_room(true, MAX_PAGES);
+        let taken = self.make_room(true, MAX_PAGES, Duration::ZERO);
         if taken {
             visit.page.store(true, Ordering::Relaxed);
             self.changed.notify_one();
@@ -68,16 +78,19 @@ impl Visits {
         taken
     }
 
-    /// Whether there is a place of this kind, or somebody silent who left it.
-    fn make_room(&self, page: bool, most: usize) -> bool {
+    /// Whether there is a place of this kind, or somebody who was silent for so long and left it.
+    fn make_room(&self, page: bool, most: usize, grace: Duration) -> bool {
         let mut all = self.lock();
-        if all.iter().filter(|visit| visit.is_page() == page).count() < most {
+        if all.iter().filter(|place| place.visit.is_page() == page).count() < most {
             return true;
         }
-        let silent = |visit: &Arc<Visit>| visit.is_page() == page && !visit.busy.load(Ordering::Relaxed);
-        let Some(oldest) = all.iter().position(silent) else { return false };
-        if let Some(visit) = all.remove(oldest) {
-            visit.dismissed.cancel();
+        let is_silent = |place: &Place| {
+            let visit = &place.visit;
+            visit.is_page() == page && !visit.busy.load(Ordering::Relaxed) && place.since.elapsed() >= grace
+        };
+        let Some(oldest) = all.iter().position(is_silent) else { return false };
+        if let Some(place) = all.remove(oldest) {
+            place.visit.dismissed.cancel();
         }
         true
     }
@@ -111,10 +124,10 @@ impl Drop for Busy {
         visit.busy.store(false, Ordering::Relaxed);
         // Silent from now on: to the end of the list.
         let mut all = visits.lock();
-        if let Some(place) = all.iter().position(|other| Arc::ptr_eq(other, visit))
-            && let Some(visit) = all.remove(place)
+        if let Some(place) = all.iter().position(|other| Arc::ptr_eq(&other.visit, visit))
+            && let Some(place) = all.remove(place)
         {
-            all.push_back(visit);
+            all.push_back(Place { since: Instant::now(), ..place });
         }
         drop(all);
         visits.changed.notify_one();
@@ -124,7 +137,7 @@ impl Drop for Busy {
 impl Drop for Present {
     fn drop(&mut self) {
         let Present(visit, visits) = self;
-        visits.lock().retain(|other| !Arc::ptr_eq(other, visit));
+        visits.lock().retain(|other| !Arc::ptr_eq(&other.visit, visit));
         visits.changed.notify_one();
     }
 }
@@ -133,20 +146,26 @@ impl Drop for Present {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_one_that_was_silent_for_longest_makes_room_and_never_one_that_is_being_answered() {
+    #[tokio::test(start_paused = true)]
+    async fn the_one_that_was_silent_for_longest_makes_room_and_never_one_that_is_being_answered() {
         let visits = Arc::new(Visits::default());
+        let room = || visits.make_room(false, MAX_NEWCOMERS, GRACE);
         let all: Vec<Arc<Visit>> = (0..MAX_NEWCOMERS).map(|_| visits.enter()).collect();
         let busy: Vec<Busy> = all[..2].iter().map(|visit| visit.busy(Arc::clone(&visits))).collect();
-        assert!(visits.make_room(false, MAX_NEWCOMERS));
-        assert!(all[2].dismissed.is_cancelled() && !all[0].dismissed.is_cancelled() && !all[3].dismissed.is_cancelled());
+        assert!(!room(), "whoever has just come may be about to say something");
+        tokio::time::advance(GRACE).await;
+        assert!(room());
+        let gone: Vec<bool> = all[..4].iter().map(|visit| visit.dismissed.is_cancelled()).collect();
+        assert_eq!(gone, [false, false, true, false]);
         drop(busy);
         visits.enter();
-        assert!(visits.make_room(false, MAX_NEWCOMERS) && all[3].dismissed.is_cancelled());
+        assert!(room() && all[3].dismissed.is_cancelled(), "those that were answered came later");
         visits.enter();
-        let _busy: Vec<Busy> = visits.lock().clone().iter().map(|visit| visit.busy(Arc::clone(&visits))).collect();
-        assert!(!visits.make_room(false, MAX_NEWCOMERS), "all are being answered");
+        let everybody: Vec<Arc<Visit>> = visits.lock().iter().map(|place| Arc::clone(&place.visit)).collect();
+        let _busy: Vec<Busy> = everybody.iter().map(|visit| visit.busy(Arc::clone(&visits))).collect();
+        tokio::time::advance(GRACE).await;
+        assert!(!room(), "all are being answered");
         // A page has another place.
-        assert!(visits.take_page(&all[0]) && visits.make_room(false, MAX_NEWCOMERS));
+        assert!(visits.take_page(&all[0]) && room());
     }
 }

@@ -14,8 +14,8 @@ use pgq_web::server::{Handler, Response};
 
 /// An answer is good for so long: probes, of which there may be many, are one statement.
 const FRESH: Duration = Duration::from_secs(1);
-/// Shorter than a typical probe's timeout.
-const TIMEOUT: Duration = Duration::from_secs(2);
+/// Longer than the wait for a session, whose error says more.
+const TIMEOUT: Duration = Duration::from_secs(4);
 
 pub(super) struct Health {
     pool: Pool,

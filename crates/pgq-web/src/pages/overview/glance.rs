@@ -1,7 +1,7 @@
 //! The latest causes of failures, and the hosts, each in a line.
 
 use maud::{Markup, html};
-use pgq_queue::{Failures, FleetHost};
+use pgq_queue::{FailureGroup, Failures, FleetHost};
 
 use crate::pages::badge::{Tone, badge};
 use crate::pages::desk::Desk;
@@ -13,10 +13,12 @@ const CAUSES: usize = 5;
 const HOSTS: usize = 6;
 
 pub(super) fn causes(desk: &Desk, failures: Option<&Failures>) -> Markup {
-    let groups = failures.map(|failures| failures.groups.as_slice()).unwrap_or_default();
+    let mut groups: Vec<&FailureGroup> = failures.iter().flat_map(|failures| &failures.groups).collect();
+    // What has begun lately is what somebody looks for.
+    groups.sort_by_key(|group| std::cmp::Reverse(group.first_seen));
     html! {
         section.panel.flush {
-            div.panel-head { h2 { "Failures by cause" } a href=(desk.link("/failures")) { "All of them" } }
+            div.panel-head { h2 { "Failures by cause" span.muted { " the newest cause first" } } a href=(desk.link("/failures")) { "All of them" } }
             @if groups.is_empty() { p.muted.pad { "Nothing failed lately." } }
             ul.list.rows-list {
                 @for group in groups.iter().take(CAUSES) {
