@@ -176,7 +176,7 @@ $(TARGET)/languages/.installed: $(wildcard $(SCAFFOLD)/*/requirements.txt) $(SCA
 
 # A browser for the tests of the pages. Without one they are skipped, and say so.
 web: $(TARGET)/web/.installed
-	@command -v chromium chromium-browser google-chrome >/dev/null || [ -n "$$CHROMIUM" ] || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	@[ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
 	  echo "No Chromium: the tests of the pages are skipped. Install it (apt-get install chromium), or name one by CHROMIUM." >&2
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::process::Stdio;
 
-use pgq_host_tests::{Browser, Database, Host, Pages, Plugins, Proxy, eventually, pgq_host};
+use pgq_host_tests::{Browser, Database, Host, Pages, Plugins, eventually, pgq_host};
 use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
 
@@ -11,14 +11,10 @@ use crate::reload::{sha256, version};
 
 /// `pgq-host web` on this database.
 async fn web(database: &Database, args: &[&str]) -> (Host, Pages) {
-    web_at(&database.dsn(), args).await
-}
-
-async fn web_at(dsn: &str, args: &[&str]) -> (Host, Pages) {
     let pages = Pages::anywhere();
     let address = pages.address();
     let port = address.rsplit(':').next().expect("a port");
-    let mut command = pgq_host(dsn);
+    let mut command = pgq_host(&database.dsn());
     command.args(["web", "--port", port]).args(args);
     let host = Host::launch(command);
     eventually("the pages answer", async || pages.get("/assets/").0 != 0).await;
@@ -241,30 +237,4 @@ async fn ten_thousand_entrypoints_make_no_page_long() {
     assert!(body.contains("rel=\"next\"") && body.contains("more entrypoints than a look takes"), "{body}");
     let (_, found) = pages.get("/?name=zz_last");
     assert!(found.contains("/jobs?entrypoint=zz_last"), "found by its whole name: {found}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_falls_silent_leaves_what_was_known_and_that_is_said() {
-    let database = Database::new().await;
-    held(&database, "orders", 1, "no luck").await;
-    let proxy = Proxy::before(&database.dsn()).await;
-    let (_web, pages) = web_at(&proxy.dsn(), &[]).await;
-    for path in ["/", "/failures"] {
-        let (status, body) = pages.get(path);
-        assert!(status == 200 && body.contains("orders") && !body.contains("does not answer"), "{status} {body}");
-    }
-    proxy.fall_silent();
-    for path in ["/", "/failures"] {
-        eventually(&format!("{path} says that the database is silent, and shows what was known"), async || {
-            let (status, body) = tokio::task::block_in_place(|| pages.get(path));
-            status == 200 && body.contains("The database does not answer.") && body.contains("orders")
-        })
-        .await;
-    }
-    proxy.recover();
-    eventually("it answers again", async || {
-        let (status, body) = tokio::task::block_in_place(|| pages.get("/"));
-        status == 200 && !body.contains("does not answer")
-    })
-    .await;
 }

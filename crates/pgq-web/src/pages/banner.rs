@@ -50,7 +50,7 @@ fn banner(desk: &Desk, visitor: &Visitor, pause: &PauseRow) -> Markup {
                     @if let Some(until) = pause.until { ", until " (ago(until)) }
                     "."
                 }
-                p.small { (brief(&pause.reason)) @if pause.skip_ticks { " Ticks of its schedules are skipped." } " Python workers go on." }
+                p.small { "\u{201c}" (brief(&pause.reason)) "\u{201d} " @if pause.skip_ticks { " Ticks of its schedules are skipped." } " Python workers go on." }
             }
             (action::form(desk, visitor, "/pauses/resume", &[("kind", &pause.kind), ("name", &pause.name)], &Button::calm(Icon::Play, "Resume")))
         }

@@ -1,6 +1,7 @@
 //! The first page.
 
 use axum::extract::State;
+use futures_util::future::join5;
 use maud::{Markup, html};
 
 use super::{charts, glance, table, tiles};
@@ -12,11 +13,13 @@ use crate::problem::Problem;
 use crate::visitor::Visitor;
 
 pub(crate) async fn overview(State(desk): State<Desk>, visitor: Visitor, fields: Fields) -> Result<Content, Problem> {
-    let overview = desk.overview().await.or_problem()?;
-    let (failures, fleet) = (desk.failures().await, desk.fleet().await);
+    // At once, so that a database that is silent is waited for once. The banners ask for the pauses.
+    let looks = join5(desk.overview(), desk.failures(), desk.fleet(), desk.latency(), desk.pauses());
+    let (overview, failures, fleet, latency, _) = Box::pin(looks).await;
+    let overview = overview.or_problem()?;
     let failures = failures.value.as_ref().map(|(_, failures)| failures.as_ref());
     let hosts = fleet.value.as_ref().map(|(_, fleet)| fleet.hosts.as_slice()).unwrap_or_default();
-    let latency = desk.latency().await.value.map(|(_, latency)| latency).unwrap_or_default();
+    let latency = latency.value.map(|(_, latency)| latency).unwrap_or_default();
     let picked = table::Picked::read(&fields)?;
     let is_new = overview.entrypoints.is_empty() && picked.is_empty();
     let found = match picked.whole_name(&overview) {
