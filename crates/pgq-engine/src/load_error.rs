@@ -100,7 +100,7 @@ const DISABLED: [(&str, &str, &str); 7] = [
     (
         "the component model async feature",
         "async functions of WASI 0.3",
-        "build it for WASI 0.2, without async (componentize-qjs: --disable-async)",
+        "build it for WASI 0.2, without async (componentize-qjs: --sync; jco: --backend-qjs-disable-async)",
     ),
     ("exceptions proposal", "WebAssembly's exceptions", "build it without them"),
     (
