@@ -65,6 +65,9 @@ pub(super) enum CompileError {
     /// The file is invalid, with the compiler's message.
     #[error("{0}")]
     Invalid(String),
+    /// It has more memories, tables or instances than a plugin may have, with the engine's message.
+    #[error("{0}")]
+    TooManyParts(String),
     /// It took too long, or needed too much memory.
     #[error("{0}")]
     GaveUp(String),
@@ -255,7 +258,7 @@ pub fn child(settings: &EngineSettings, pooled: bool, effort: Effort, limit: Dur
             let _ = write!(std::io::stderr(), "{error}");
             std::process::exit(INVALID);
         }
-        Err(CompileError::GaveUp(error)) => anyhow::bail!(error),
+        Err(CompileError::TooManyParts(error) | CompileError::GaveUp(error)) => anyhow::bail!(error),
     };
     std::io::stdout().write_all(&code).context("cannot write the compiled code")
 }

@@ -22,6 +22,10 @@ pub enum LoadError {
     /// It uses a part of WebAssembly that is disabled here.
     #[error("it uses {feature}, which this host does not run; {remedy}")]
     Unsupported { feature: &'static str, remedy: &'static str },
+    #[error(
+        "it has more parts than a plugin may have: {0}; compose it of fewer, or build it with fewer memories and tables"
+    )]
+    TooManyParts(String),
     /// The compiler did not finish.
     #[error("{0}")]
     NotCompiled(String),
