@@ -396,6 +396,57 @@ async fn code_that_inspect_compiled_is_what_a_host_starts_with() {
     assert!(unsafe_folder.code == 1 && unsafe_folder.stderr.contains("chmod 700"), "{unsafe_folder:?}");
 }
 
+#[tokio::test]
+async fn inspect_has_time_to_compile_and_takes_what_is_compiled_from_the_cache() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hello"]));
+    std::fs::write(plugins.config(), "[limits]\ncompile-timeout = \"1ms\"\n").unwrap();
+    let (cache, file) = (tempfile::tempdir().unwrap(), plugins.path().join("hello.wasm"));
+    let folder = cache.path().join("code");
+    let in_folder = ["--cache-dir", folder.to_str().unwrap()];
+    let host = Host::spawn(&database, &plugins, &in_folder);
+    host.wait_for_log("compiling took more than 1ms of processor time").await;
+    assert!(host.log().contains("raise compile-timeout under [limits]"), "{}", host.log());
+    host.wait_for_log("ready").await;
+    host.stop().await;
+    let config = plugins.config();
+    let shared = ["--json", "--config", config.to_str().unwrap(), in_folder[0], in_folder[1]];
+    let inspect = [&["plugin", "inspect", file.to_str().unwrap()], &shared[..]].concat();
+    let compiled =
+        cli_ok(&[&inspect[..], &["--compile"]].concat()).await.json()[0]["compiled"].as_str().unwrap().to_owned();
+    // Whoever takes a file from the cache touches it, and nothing else is written.
+    let used = || std::fs::metadata(&compiled).unwrap().modified().unwrap();
+    std::fs::File::options()
+        .append(true)
+        .open(&compiled)
+        .unwrap()
+        .set_modified(std::time::SystemTime::UNIX_EPOCH)
+        .unwrap();
+    cli_ok(&inspect).await;
+    assert!(used() > std::time::SystemTime::UNIX_EPOCH);
+    assert_eq!(std::fs::read_dir(&folder).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file()).count(), 1);
+    let host = Host::start(&database, &plugins, &in_folder).await;
+    let id = database.enqueue("hello", r#"{"name": "Ada"}"#).await;
+    database.wait_for(id, "successful").await;
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn the_engine_is_not_set_by_the_environment() {
+    let (cache, hostile) = (tempfile::tempdir().unwrap(), guest("hostile"));
+    let folder = cache.path().join("code");
+    let run = ["plugin", "run", hostile.to_str().unwrap(), "--entrypoint", "panics", "--json"];
+    for details in ["0", "1"] {
+        let mut command = pgq_host(&run);
+        command.args(["--cache-dir", folder.to_str().unwrap()]).env("WASMTIME_BACKTRACE_DETAILS", details);
+        let ran = run_command(command).await;
+        let fault = &ran.json()["fault"];
+        assert_eq!(fault["exception_type"], "Trap", "{ran:?}");
+        assert!(!fault["traceback"].as_str().unwrap().contains("WASMTIME_"), "{fault}");
+    }
+    let compiled = std::fs::read_dir(&folder).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file()).count();
+    assert_eq!(compiled, 1, "the same code for both");
+}
+
 fn inode(path: &Path) -> u64 {
     std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).unwrap())
 }

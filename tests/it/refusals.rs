@@ -57,6 +57,14 @@ async fn parts_of_webassembly_that_are_disabled() {
 }
 
 #[tokio::test]
+async fn more_parts_than_a_plugin_may_have() {
+    for (declarations, said) in [("(memory 1)".repeat(3), "memories"), ("(table 1 funcref)".repeat(9), "tables")] {
+        let module = format!("(core module $m {declarations}) (core instance (instantiate $m))");
+        refused(&with(&module), &["more parts than a plugin may have", said]).await;
+    }
+}
+
+#[tokio::test]
 async fn another_world_than_that_of_plugins() {
     let command = r#"(component (instance $i) (export "wasi:cli/run@0.2.6" (instance $i)))"#;
     refused(command, &["it is a command", "wasi:cli/run@0.2.6", "cdylib", "reactor", "c-shared"]).await;

@@ -153,9 +153,13 @@ fn load(engine: &Engine, code: &[u8]) -> Result<Component, CompileError> {
     // `write`, which received them from the same compiler (the key includes its full version and
     // configuration), in a folder that only we can write to.
     let component = unsafe { Component::deserialize(engine.inner(), code) };
-    // The compiler has just produced it for this engine, so the problem is on this side, such as a
-    // lack of memory.
-    component.map_err(|error| CompileError::GaveUp(format!("the compiled code cannot be loaded: {error:#}")))
+    component.map_err(|error| match format!("{error:#}") {
+        // wasmtime has no typed error for what does not fit into the pool.
+        error if error.contains("exceeds the") => CompileError::TooManyParts(error),
+        // The compiler has just produced it for this engine, so the problem is on this side, such as
+        // a lack of memory.
+        error => CompileError::GaveUp(format!("the compiled code cannot be loaded: {error}")),
+    })
 }
 
 fn key(engine: &Engine, wasm: &[u8]) -> String {

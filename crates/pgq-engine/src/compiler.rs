@@ -50,8 +50,9 @@ const OUT_OF_TIME: i32 = 75;
 /// The exit code of a panic.
 const PANICKED: i32 = 101;
 /// A compiler that gets less of a processor than this is given up on all the same: a twentieth,
-/// or what an hour more than its time gives it.
+/// or what an hour more than its time gives it, but not before five minutes.
 const LEAST_PART: u32 = 20;
+const LEAST_WAITING: Duration = Duration::from_secs(300);
 const MOST_WAITING: Duration = Duration::from_secs(3600);
 /// How often a compiler looks at its processor time.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -65,6 +66,9 @@ pub(super) enum CompileError {
     /// The file is invalid, with the compiler's message.
     #[error("{0}")]
     Invalid(String),
+    /// It has more memories, tables or instances than a plugin may have, with the engine's message.
+    #[error("{0}")]
+    TooManyParts(String),
     /// It took too long, or needed too much memory.
     #[error("{0}")]
     GaveUp(String),
@@ -125,7 +129,7 @@ impl Compiler {
         let mut compiler = self
             .start(limit, effort)
             .map_err(|error| CompileError::GaveUp(format!("the compiler cannot be started: {error}")))?;
-        let wait = limit.saturating_mul(LEAST_PART).min(limit.saturating_add(MOST_WAITING));
+        let wait = limit.saturating_mul(LEAST_PART).min(limit.saturating_add(MOST_WAITING)).max(LEAST_WAITING);
         match tokio::time::timeout(wait, communicate(&mut compiler, wasm, limit)).await {
             Ok(Ok(result)) => result,
             Ok(Err(error)) => Err(CompileError::GaveUp(format!("cannot communicate with the compiler: {error}"))),
@@ -255,7 +259,7 @@ pub fn child(settings: &EngineSettings, pooled: bool, effort: Effort, limit: Dur
             let _ = write!(std::io::stderr(), "{error}");
             std::process::exit(INVALID);
         }
-        Err(CompileError::GaveUp(error)) => anyhow::bail!(error),
+        Err(CompileError::TooManyParts(error) | CompileError::GaveUp(error)) => anyhow::bail!(error),
     };
     std::io::stdout().write_all(&code).context("cannot write the compiled code")
 }

@@ -126,6 +126,7 @@ pub async fn load(
     let sha256 = crate::digest::sha256(wasm);
     let (component, is_optimised) = cache.component(engine, wasm, tries).await.map_err(|error| match error {
         CompileError::Invalid(message) => load_error::not_compiled(&message),
+        CompileError::TooManyParts(message) => LoadError::TooManyParts(shorten(&message)),
         CompileError::GaveUp(message) => LoadError::NotCompiled(shorten(&message)),
     })?;
     check_contract(&component)?;

@@ -32,6 +32,9 @@ const MAX_BUFFER: usize = 128 << 10;
 /// The connection's remaining work for the body, after the head of the response.
 pub(super) type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
+/// The head of a response, and what the connection has to do for its body.
+pub(super) type Answered = (http::Response<WasiBody>, Transmission);
+
 /// The guest's timeouts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
@@ -59,7 +62,7 @@ pub(super) async fn exchange(
     timeouts: Timeouts,
     left: Arc<AtomicU64>,
     meter: Arc<TrafficMeter>,
-) -> Result<(http::Response<WasiBody>, Transmission), Error> {
+) -> Result<Answered, Error> {
     let before_head = Arc::new(AtomicUsize::new(MAX_HEAD));
     let stream = LimitedStream { stream, left: Arc::clone(&before_head), meter, _permit: permit };
     let (mut sender, connection) =

@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use http::header::HOST;
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Request, Uri};
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::connector::{self, ConnectError, ConnectionPermit, Resolver};
 use super::denials::Denials;
-use super::exchange::{self, Timeouts, Transmission};
+use super::exchange::{self, Answered, Timeouts, Transmission};
 use super::grants::Grants;
 use super::holdings::BODY_CHUNK;
 use super::origin::Origin;
 use super::secret;
 use super::traffic::TrafficMeter;
+use super::unanswered::Unanswered;
 use pgq_job::Traffic;
 
 /// The most requests of one call: enough for any page of an API, too few for a flood.
@@ -98,29 +99,6 @@ impl HttpHooks {
         Ok(origin)
     }
 }
-
-/// Why there is no response.
-#[derive(Debug)]
-pub(super) struct Unanswered {
-    pub(super) error: Error,
-    /// Of a request that was denied, with the remedy.
-    pub(super) why: Option<String>,
-}
-
-impl Unanswered {
-    fn denied(why: impl Into<String>) -> Unanswered {
-        Unanswered { error: Error::HttpRequestDenied, why: Some(why.into()) }
-    }
-}
-
-impl From<Error> for Unanswered {
-    fn from(error: Error) -> Unanswered {
-        Unanswered { error, why: None }
-    }
-}
-
-/// The head of a response, and what the connection has to do for its body.
-pub(super) type Answered = (Response<WasiBody>, Transmission);
 
 impl HttpHooks {
     /// Check the request, and send it. The one way out for requests of a guest, whichever interface

@@ -12,10 +12,11 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks as _};
 
 use super::bindings::pgq::plugin::http::{self as contract, ErrorKind, Host, HostError, HostRequest, HostResponse};
 use super::holdings;
-use super::http_hooks::{HttpHooks, Unanswered};
+use super::http_hooks::HttpHooks;
 use super::http_resources::{HttpErrorHandle, HttpRequestHandle, HttpResponseHandle};
 use super::limits::Limits;
 use super::resources::HEADER_BYTES;
+use super::unanswered::Unanswered;
 use crate::printable::{cut, printable};
 
 /// The most bytes of a request's headers, names included: as much as `wasi:http` takes.

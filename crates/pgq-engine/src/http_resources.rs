@@ -10,9 +10,9 @@ use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::exchange::Transmission;
-use super::http_hooks::{Answered, Unanswered};
+use super::exchange::{Answered, Transmission};
 use super::resources::HEADER_BYTES;
+use super::unanswered::Unanswered;
 
 /// The resource `request`: one that was not sent yet.
 #[derive(Debug, Default)]

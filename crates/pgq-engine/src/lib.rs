@@ -69,6 +69,7 @@ mod stdio;
 mod tail;
 mod traffic;
 mod trap;
+mod unanswered;
 
 pub use address::Network;
 pub use authorities::Authorities;

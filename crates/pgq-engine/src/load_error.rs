@@ -22,6 +22,10 @@ pub enum LoadError {
     /// It uses a part of WebAssembly that is disabled here.
     #[error("it uses {feature}, which this host does not run; {remedy}")]
     Unsupported { feature: &'static str, remedy: &'static str },
+    #[error(
+        "it has more parts than a plugin may have: {0}; compose it of fewer, or build it with fewer memories and tables"
+    )]
+    TooManyParts(String),
     /// The compiler did not finish.
     #[error("{0}")]
     NotCompiled(String),
@@ -100,7 +104,7 @@ const DISABLED: [(&str, &str, &str); 7] = [
     (
         "the component model async feature",
         "async functions of WASI 0.3",
-        "build it for WASI 0.2, without async (componentize-qjs: --disable-async)",
+        "build it for WASI 0.2, without async (componentize-qjs: --sync; jco: --backend-qjs-disable-async)",
     ),
     ("exceptions proposal", "WebAssembly's exceptions", "build it without them"),
     (
