@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2000, help="for each rate; a tenth of them compute")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--host", type=Path, default=BINARY, help="another build of pgq-host")
+    parser.add_argument("--only", nargs="*", choices=LANGUAGES, help="some of the languages")
     options = parser.parse_args()
     jobs, rounds, binary = options.jobs, options.rounds, options.host.resolve()
     rows = []
@@ -89,6 +90,8 @@ def main() -> None:
         plugins.mkdir()
         host = [[binary, "install"], [binary, "run", "--plugins", plugins], folder]
         for language, names in LANGUAGES.items():
+            if options.only and language not in options.only:
+                continue
             name, prefix = names or (None, None)
             file = PLUGIN if name is None else PLUGINS / f"{name}-greet/plugins/{name}_greet.wasm"
             if not file.is_file():
