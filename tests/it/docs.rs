@@ -345,7 +345,7 @@ fn pages() -> Vec<PathBuf> {
     }
     let mut found: Vec<PathBuf> = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path()).collect();
     found.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
-    for folder in ["docs", "deploy", "migrations", "plugins-example"] {
+    for folder in ["docs", "deploy", "migrations", "plugins-example", "sdk"] {
         walk(&root().join(folder), &mut found);
     }
     found

@@ -221,7 +221,7 @@ async fn go_handlers_work_and_a_panic_is_a_failure_with_its_stack() {
         },
         Fault { entrypoint: "loops", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
         Fault { entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "hogs", kind: "Trap", message: "out of memory", traceback: &[] },
+        Fault { entrypoint: "hogs", kind: "OutOfMemory", message: "64 MiB of memory", traceback: &[] },
         Fault { entrypoint: "deep", kind: "StackOverflow", message: "", traceback: &["deeper"] },
     ];
     works(GO, &[("http", "{origin}/x", "201 ok")], &faults).await;

@@ -142,9 +142,10 @@ async fn dev_builds_what_is_saved_and_not_what_its_tools_write() {
     plugin.tool("componentize", "echo broken; exit 1");
     dev.wait_for_log("the previous version stays in service").await;
     plugin.tool("componentize", &format!("cp {} build/greet.wasm", guest("report").display()));
-    // Another component in the same file: it is served once it is built.
+    // Another component in the same file: it is served once it is built. A tool may be replaced within a
+    // build that has begun, so there can be one build less.
     dev.wait_for_log("plugin=report").await;
     let builds = text("build/count").lines().count();
-    assert!((4..=8).contains(&builds), "{builds} builds: what the tools wrote was taken for a save");
+    assert!((3..=8).contains(&builds), "{builds} builds: what the tools wrote was taken for a save");
     dev.stop().await;
 }

@@ -119,7 +119,20 @@ fn every_module_says_what_it_is_for() {
 #[test]
 fn crates_are_whole_in_their_packages() {
     for (package, needed) in [
-        ("pgq-host", &["wit/world.wit", "sdk/lib.rs", "src/scaffold/sdk/Cargo.toml.in", "LICENSE-MIT"][..]),
+        (
+            "pgq-host",
+            &[
+                "wit/world.wit",
+                "sdk/lib.rs",
+                "sdks/python/pgq/component.py",
+                "sdks/js/src/component.js",
+                "sdks/c/adapter.wasm",
+                "sdks/go/adapter.wasm",
+                "src/scaffold/go/go.mod.in",
+                "src/scaffold/sdk/Cargo.toml.in",
+                "LICENSE-MIT",
+            ][..],
+        ),
         ("pgq-queue", &["migrations/0001_pgqueuer.sql", "migrations/0002_pgq_host.sql", "src/sql/worker/claim.sql"]),
         ("pgq-engine", &["wit/world.wit"]),
         ("pgq-plugin-sdk", &["wit/world.wit", "src/lib.rs", "LICENSE-APACHE"]),
