@@ -12,6 +12,7 @@ mod settings;
 mod stopping;
 mod stops;
 mod tasks;
+mod visitors;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

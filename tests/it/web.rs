@@ -285,7 +285,7 @@ async fn a_viewer_changes_nothing_by_the_api() {
         {
             changes += 1;
             let ask = web.ask(&format!("{} {}", method.to_uppercase(), path.replace("{id}", &id.to_string())));
-            let answer = ask.bearer(VIEWER).json(&json!({ "ids": [id] })).answer().await;
+            let answer = ask.bearer(VIEWER).json(json!({ "ids": [id] })).answer().await;
             assert_eq!(answer.status, 403, "{method} {path}: {answer:?}");
         }
     }

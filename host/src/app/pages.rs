@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::settings::Settings;
 use super::tasks::Tasks;
+use super::visitors;
 use crate::telemetry::{self, Pages};
 
 /// Sessions of the pages. They are none of the worker's, so that nobody who looks at the queue keeps
@@ -50,5 +51,6 @@ fn site(settings: &Settings, address: SocketAddr) -> anyhow::Result<Option<Handl
         "serving the pages of the queue at http://{address}{}",
         site.link("/")
     );
-    Ok(Some(App::new(pgq_web::router(site.clone()), site, entry.access, address.port()).handler()))
+    let app = App::new(pgq_web::router(site.clone()), site, entry.access, address.port());
+    visitors::apart(app.handler()).map(Some)
 }

@@ -57,7 +57,11 @@ impl Throttle {
     /// Count a try of this address for the name of this digest, or say how long to wait for the
     /// next.
     pub(super) fn enter(&self, address: IpAddr, name: [u8; 32]) -> Result<Try, Duration> {
-        let (address, now) = (neighbourhood(address), Instant::now());
+        self.enter_at(address, name, Instant::now())
+    }
+
+    fn enter_at(&self, address: IpAddr, name: [u8; 32], now: Instant) -> Result<Try, Duration> {
+        let address = neighbourhood(address);
         lock(&self.addresses).enter(address, now)?;
         let is_known = lock(&self.known).contains(&(name, address));
         if let Err(wait) = lock(&self.names).enter(name, now)
@@ -161,65 +165,69 @@ mod tests {
         name
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_address_and_a_name_have_their_tries_and_get_them_back_with_time() {
-        let throttle = Throttle::default();
+    #[test]
+    fn an_address_and_a_name_have_their_tries_and_get_them_back_with_time() {
+        let (throttle, now) = (Throttle::default(), Instant::now());
         for number in 0..ADDRESS.0 {
-            throttle.enter(address(1), name(number)).expect("one of the first");
+            throttle.enter_at(address(1), name(number), now).expect("one of the first");
         }
-        let wait = throttle.enter(address(1), name(99)).expect_err("too many");
+        let wait = throttle.enter_at(address(1), name(99), now).expect_err("too many");
         assert_eq!(wait, ADDRESS.1);
-        throttle.enter(address(2), name(99)).expect("another address");
-        tokio::time::advance(wait).await;
-        throttle.enter(address(1), name(99)).expect("one is forgotten");
-        assert!(throttle.enter(address(1), name(99)).is_err());
+        throttle.enter_at(address(2), name(99), now).expect("another address");
+        let now = now + wait;
+        throttle.enter_at(address(1), name(99), now).expect("one is forgotten");
+        assert!(throttle.enter_at(address(1), name(99), now).is_err());
         for number in 0..NAME.0 {
-            throttle.enter(address(1000 + number), name(7777)).expect("one of the first");
+            throttle.enter_at(address(1000 + number), name(7777), now).expect("one of the first");
         }
-        assert_eq!(throttle.enter(address(1), name(7777)).expect_err("too many").as_secs(), 6, "by its address first");
-        assert!(throttle.enter(address(5000), name(7777)).is_err(), "from any address");
-        throttle.enter(address(5000), name(1)).expect("that was not counted for its address");
+        assert_eq!(
+            throttle.enter_at(address(1), name(7777), now).expect_err("too many").as_secs(),
+            6,
+            "by its address first"
+        );
+        assert!(throttle.enter_at(address(5000), name(7777), now).is_err(), "from any address");
+        throttle.enter_at(address(5000), name(1), now).expect("that was not counted for its address");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn whoever_succeeds_is_not_counted() {
-        let throttle = Throttle::default();
+    #[test]
+    fn whoever_succeeds_is_not_counted() {
+        let (throttle, now) = (Throttle::default(), Instant::now());
         for _ in 0..100 {
-            let counted = throttle.enter(address(1), name(1)).expect("free");
+            let counted = throttle.enter_at(address(1), name(1), now).expect("free");
             throttle.succeeded(&counted);
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn whoever_has_logged_in_from_somewhere_is_not_kept_out_of_there_by_others() {
-        let throttle = Throttle::default();
-        throttle.succeeded(&throttle.enter(address(1), name(1)).expect("free"));
+    #[test]
+    fn whoever_has_logged_in_from_somewhere_is_not_kept_out_of_there_by_others() {
+        let (throttle, now) = (Throttle::default(), Instant::now());
+        throttle.succeeded(&throttle.enter_at(address(1), name(1), now).expect("free"));
         for number in 0..NAME.0 {
-            throttle.enter(address(1000 + number), name(1)).expect("one of the first");
+            throttle.enter_at(address(1000 + number), name(1), now).expect("one of the first");
         }
-        assert!(throttle.enter(address(2), name(1)).is_err());
+        assert!(throttle.enter_at(address(2), name(1), now).is_err());
         for _ in 0..ADDRESS.0 {
-            throttle.enter(address(1), name(1)).expect("known from there");
+            throttle.enter_at(address(1), name(1), now).expect("known from there");
         }
-        assert!(throttle.enter(address(1), name(1)).is_err(), "who guesses there is slowed down as well");
+        assert!(throttle.enter_at(address(1), name(1), now).is_err(), "who guesses there is slowed down as well");
         for number in 0..2 * MAX_KNOWN as u32 {
-            throttle.succeeded(&throttle.enter(address(9_000 + number), name(9_000 + number)).expect("free"));
+            throttle.succeeded(&throttle.enter_at(address(9_000 + number), name(9_000 + number), now).expect("free"));
         }
         assert_eq!(lock(&throttle.known).len(), MAX_KNOWN);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_tables_have_a_bound_and_the_worst_stay() {
-        let throttle = Throttle::default();
+    #[test]
+    fn the_tables_have_a_bound_and_the_worst_stay() {
+        let (throttle, now) = (Throttle::default(), Instant::now());
         for _ in 0..ADDRESS.0 {
-            throttle.enter(address(1), name(1)).expect("one of the first");
+            throttle.enter_at(address(1), name(1), now).expect("one of the first");
         }
         for number in 0..3 * MAX_ENTRIES as u32 {
-            throttle.enter(address(1_000 + number), name(1_000 + number)).expect("one of the first");
+            throttle.enter_at(address(1_000 + number), name(1_000 + number), now).expect("one of the first");
         }
         assert!(lock(&throttle.addresses).entries.len() <= MAX_ENTRIES);
         assert!(lock(&throttle.names).entries.len() <= MAX_ENTRIES);
-        assert!(throttle.enter(address(1), name(2)).is_err(), "a flood of others makes it forget nobody");
+        assert!(throttle.enter_at(address(1), name(2), now).is_err(), "a flood of others makes it forget nobody");
     }
 
     #[test]
