@@ -117,7 +117,10 @@ fn send(call: &Call) -> Result<String, String> {
     let location = response.headers().into_iter().find(|(name, _)| name == "location");
     let mut bytes = 0;
     loop {
-        match response.read(if call.read == 0 { 64 << 10 } else { call.read }).map_err(|error| format!("{bytes} {}", text(error)))? {
+        match response
+            .read(if call.read == 0 { 64 << 10 } else { call.read })
+            .map_err(|error| format!("{bytes} {}", text(error)))?
+        {
             some if some.is_empty() => break,
             some => bytes += some.len(),
         }
