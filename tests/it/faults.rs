@@ -14,8 +14,8 @@ async fn jobs_survive_faults_of_hosts_network_and_database() {
         .arg(driver)
         .args(["mixed", "--seconds", "30", "--lease", "10", "--binary"])
         .arg(host_binary())
-        .arg("--guest")
-        .arg(guest("chaos"));
+        .arg("--guests")
+        .arg(guest("chaos").parent().expect("in a folder"));
     let ran = command.stdin(Stdio::null()).kill_on_drop(true).output().await.expect("the driver starts");
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));

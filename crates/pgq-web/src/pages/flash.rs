@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
-const NAME: &str = "pgq_host_said";
+const NAME: &str = "pgq_said";
 /// A browser keeps 4 KiB of a cookie, and each byte is two digits.
 const MOST: usize = 1_500;
 
@@ -74,7 +74,7 @@ mod tests {
         let headers =
             |text: &str| HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_str(text).expect("a header"))]);
         assert_eq!(Flash::read(&headers(&sent)), Some(said));
-        for broken in ["pgq_host_said=", "pgq_host_said=7", "pgq_host_said=zz", "pgq_host_said=7b7d", "x"] {
+        for broken in ["pgq_said=", "pgq_host_said=7", "pgq_host_said=zz", "pgq_host_said=7b7d", "x"] {
             assert_eq!(Flash::read(&headers(broken)), None, "{broken}");
         }
         let long = Flash::bad("\u{f6}".repeat(5_000)).cookie("").expect("a header");
