@@ -363,7 +363,8 @@ async fn rows_that_others_have_locked_are_taken_when_they_are_free_and_nobody_sp
     let looks = tokio::time::timeout(Duration::from_secs(3), std::future::pending::<()>()).await;
     assert!(looks.is_err());
     let after = database.count(statements).await;
-    assert!(after - before < 60, "{} transactions in three seconds", after - before);
+    // Whoever spins makes thousands. The server may count those of the start late, and vacuum's as well.
+    assert!(after - before < 300, "{} transactions in three seconds", after - before);
     transaction.rollback().await.unwrap();
     database.wait_for(id, "successful").await;
     host.stop().await;
