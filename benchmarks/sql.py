@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 
-from drain import BINARY, PEERS_RUST, RIVER_ADD_JOB, ROOT, Keeping, Peer, Server, drain
+from drain import BINARY, PEERS_NODE, PEERS_RUST, RIVER_ADD_JOB, ROOT, Keeping, Peer, Server, drain
 from report import BOTH_CPU, SERVER_CPU, WORKER_CPU
 
 GUEST = ROOT / "target/guests/wasm32-wasip2/release/money.wasm"
@@ -59,7 +59,7 @@ class Host(Bank, Peer):
     def prepare(self, connection: psycopg.Connection) -> None:
         dsn = f"postgresql:///{connection.info.dbname}?host={connection.info.host}&user={connection.info.user}"
         command = [BINARY, "grant", "postgres", "--handler", "teller", "--apply", "--pg-dsn", dsn]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def peers(folder: Path) -> list[Peer]:
@@ -70,7 +70,9 @@ def peers(folder: Path) -> list[Peer]:
     config.write_text('[plugins.money.sql]\nrole = "teller"\n')
     pgq = [sys.executable, "-m", "pgqueuer"]
     host = [[BINARY, "install"], [BINARY, "run", "--plugins", plugins, "--config", config], folder]
-    os.environ["PGQ_BENCH_SQL"] = "1"
+    # Where the peers run, whether or not those of Node are there.
+    PEERS_NODE.mkdir(parents=True, exist_ok=True)
+    os.environ["BENCH_SQL"] = "1"
     return [
         *(Python(f"PgQueuer, batch {size}", [*pgq, "install"], [*pgq, "run", "counted:main", "--batch-size", size], folder) for size in (10, 500)),
         River("River (Rust)", [PEERS_RUST / "river"], folder, "river_job", RIVER_ADD_JOB),

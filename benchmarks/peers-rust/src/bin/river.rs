@@ -1,6 +1,6 @@
 //! River's side of drain.py, its client in Rust: one native worker that does nothing.
 //!
-//! With PGQ_BENCH_SQL, it reads a row and writes it, in a transaction.
+//! With BENCH_SQL, it reads a row and writes it, in a transaction.
 //!
 //! `install` runs its migrations, `enqueue N` inserts N jobs by its own bulk insert, `drain` ends when the queue is empty, `serve` at SIGTERM.
 
@@ -45,7 +45,7 @@ async fn main() -> Result<(), Error> {
         PostgresMigrator::new(pool).migrate_up().await?;
         return Ok(());
     }
-    if std::env::var_os("PGQ_BENCH_SQL").is_some() {
+    if std::env::var_os("BENCH_SQL").is_some() {
         let accounts = PgPoolOptions::new().max_connections(10).connect(&std::env::var("PGDSN")?).await?;
         ACCOUNTS.set(accounts).expect("set once");
     }
