@@ -16,6 +16,10 @@ use pgq_engine::SqlGrant;
 const MAX_AGE: Duration = Duration::from_secs(300);
 /// How long the server may take to forget what a run left behind.
 const DISCARD: Duration = Duration::from_secs(5);
+/// DISCARD ALL but for its DISCARD PLANS: the plans of functions stay, above all that of the one which
+/// records outcomes. Planned anew in each run, it would cost more than the run.
+const CLEAN: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; \
+                     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
 
 pub(super) struct Session {
     pub(super) client: Client,
@@ -65,7 +69,7 @@ impl Session {
             return None;
         }
         self.meter.begin(u64::MAX);
-        let discarded = tokio::time::timeout(DISCARD, self.client.batch_execute("DISCARD ALL")).await;
+        let discarded = tokio::time::timeout(DISCARD, self.client.batch_execute(CLEAN)).await;
         self._permit = None;
         matches!(discarded, Ok(Ok(()))).then_some(self)
     }
