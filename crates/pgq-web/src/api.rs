@@ -3,7 +3,6 @@
 mod ask;
 mod audit;
 mod change;
-mod filter;
 mod jobs;
 mod me;
 mod overview;

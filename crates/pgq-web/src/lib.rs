@@ -7,6 +7,8 @@
 mod api;
 mod assets;
 pub mod auth;
+mod job_change;
+mod job_filter;
 mod latency;
 mod live;
 mod pages;

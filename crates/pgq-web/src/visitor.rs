@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use pgq_queue::Actor;
 
 use crate::problem::Problem;
 
@@ -43,6 +44,11 @@ pub struct Visitor {
 }
 
 impl Visitor {
+    /// For the audit.
+    pub(crate) fn actor(&self, reason: Option<&str>) -> Actor {
+        Actor { author: self.name.to_string(), reason: reason.map(str::to_owned) }
+    }
+
     /// Refuse whoever may not do this.
     pub(crate) fn require(&self, role: Role) -> Result<(), Problem> {
         if self.role < role { Err(Problem::forbidden("an operator's role is needed for this")) } else { Ok(()) }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::cause::Cause;
 use super::cursor::Cursor;
-use super::filter::{JobFilter, Way};
+use super::filter::{JobFilter, JobStatus, Way};
 use super::statements;
 use super::whereabouts::Whereabouts;
 use crate::Operator;
@@ -163,16 +163,22 @@ impl Operator {
 
     /// The ids of all jobs in the queue that the filter lets through, in reads of bounded size.
     pub async fn matching(&self, filter: &JobFilter) -> sqlx::Result<Vec<JobId>> {
-        self.matching_up_to(filter, usize::MAX).await.map(|(ids, _)| ids)
+        self.matching_up_to(filter, &JobStatus::ALL, usize::MAX).await.map(|(ids, _)| ids)
     }
 
-    /// The same, so many at most, and whether there are more.
-    pub async fn matching_up_to(&self, filter: &JobFilter, most: usize) -> sqlx::Result<(Vec<JobId>, bool)> {
+    /// The same of jobs with one of these statuses, so many at most, and whether there are more.
+    pub async fn matching_up_to(
+        &self,
+        filter: &JobFilter,
+        statuses: &[JobStatus],
+        most: usize,
+    ) -> sqlx::Result<(Vec<JobId>, bool)> {
         let (mut ids, mut after) = (Vec::new(), None);
         let page = if filter.cause.is_some() { MATCHING_CAUSES } else { MATCHING_JOBS };
         loop {
             let page = self.jobs(filter, after, page, MATCHING_ROWS).await?;
-            ids.extend(page.jobs.iter().map(|job| job.id));
+            let wanted = |job: &&JobSummary| statuses.iter().any(|status| status.label() == job.status);
+            ids.extend(page.jobs.iter().filter(wanted).map(|job| job.id));
             if ids.len() > most {
                 ids.truncate(most);
                 return Ok((ids, true));

@@ -4,12 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use http::StatusCode;
-use pgq_queue::{Actor, AuditId, Cancel, CancelOutcome, Change, Due, JobStatus, Operator, Requeue, RequeueOutcome};
+use pgq_queue::{Cancel, Change, Due, Operator, Requeue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::ask::{Body, bad};
-use super::filter::{JobFilterBody, duration};
+use crate::job_change::{Chosen, Order, Verb, apply};
+use crate::job_filter::{JobFilterBody, duration};
 use crate::problem::Problem;
 use crate::site::Site;
 use crate::visitor::{Role, Visitor};
@@ -17,8 +18,6 @@ use crate::visitor::{Role, Visitor};
 /// Jobs of one request at most: named, and found by a filter.
 const MOST_IDS: usize = 10_000;
 const MOST_MATCHED: usize = 100_000;
-/// Ids that the audit names. Of more, it has the number.
-const NAMED: usize = 100;
 
 /// Which jobs to change, and how. Either `ids` or `filter`.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -63,45 +62,6 @@ pub(super) struct Changed {
     /// What became of each of the `ids` that were requeued.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     requeued: Vec<Requeue>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    Cancel,
-    Requeue,
-    RetryNow,
-    Reschedule,
-    Edit,
-}
-
-impl Verb {
-    fn action(self) -> &'static str {
-        match self {
-            Verb::Cancel => "cancel",
-            Verb::Requeue => "requeue",
-            Verb::RetryNow => "retry_now",
-            Verb::Reschedule => "reschedule",
-            Verb::Edit => "edit",
-        }
-    }
-
-    fn can(self) -> &'static [JobStatus] {
-        match self {
-            Verb::Cancel => &[JobStatus::Queued, JobStatus::Picked, JobStatus::Failed],
-            Verb::Requeue => &[JobStatus::Failed],
-            Verb::RetryNow | Verb::Reschedule => &[JobStatus::Queued],
-            Verb::Edit => &[JobStatus::Queued, JobStatus::Failed],
-        }
-    }
-}
-
-/// Which jobs, found.
-struct Chosen {
-    ids: Vec<i64>,
-    /// Statuses of jobs that matched, which may have changed since; `None`: they are named.
-    statuses: Option<Vec<&'static str>>,
-    asked: Value,
-    more: bool,
 }
 
 impl JobChange {
@@ -153,23 +113,20 @@ impl JobChange {
         }
     }
 
-    async fn choose(&self, operator: &Operator, verb: Verb) -> Result<Chosen, Problem> {
+    /// The jobs, and whether more match than one request changes.
+    async fn choose(&self, operator: &Operator, verb: Verb) -> Result<(Chosen, bool), Problem> {
         match (&self.ids, &self.filter) {
             (Some(_), Some(_)) => Err(bad("send `ids` or a `filter`, not both")),
             (None, None) => Err(bad("which jobs? Send `ids`, or a `filter`; all of them have the filter {}")),
             (Some(ids), None) if ids.len() > MOST_IDS => {
                 Err(bad(format!("ids: {} are more than {MOST_IDS}; send them in parts", ids.len())))
             }
-            (Some(ids), None) => {
-                let asked = json!({ "ids": ids.iter().take(NAMED).collect::<Vec<_>>(), "count": ids.len() });
-                Ok(Chosen { ids: ids.clone(), statuses: None, asked, more: false })
-            }
+            (Some(ids), None) => Ok((Chosen::named(ids.clone()), false)),
             (None, Some(body)) => {
-                let filter = body.changeable(verb.can())?;
-                let (ids, more) = operator.matching_up_to(&filter, MOST_MATCHED).await?;
-                let statuses = filter.status.map_or_else(|| verb.can().to_vec(), |status| vec![status]);
-                let statuses = Some(statuses.into_iter().map(JobStatus::label).collect());
-                Ok(Chosen { ids, statuses, asked: json!(body), more })
+                let filter = body.changeable(verb.statuses())?;
+                let statuses = filter.status.map_or_else(|| verb.statuses().to_vec(), |status| vec![status]);
+                let (ids, more) = operator.matching_up_to(&filter, &statuses, MOST_MATCHED).await?;
+                Ok((Chosen { ids, statuses: Some(statuses), asked: json!(body) }, more))
             }
         }
     }
@@ -202,35 +159,20 @@ fn unhex(digits: &str) -> Result<Vec<u8>, Problem> {
 async fn run(site: &Site, visitor: &Visitor, verb: Verb, asked: JobChange) -> Result<Json<Changed>, Problem> {
     visitor.require(Role::Operator)?;
     let (change, told) = asked.change(verb)?;
-    let operator = &site.operator;
-    let chosen = asked.choose(operator, verb).await?;
-    let mut answer = Changed { matched: chosen.ids.len(), more: chosen.more, ..Changed::default() };
+    let (chosen, more) = asked.choose(&site.operator, verb).await?;
+    let mut answer = Changed { matched: chosen.ids.len(), more, ..Changed::default() };
     if asked.dry_run || chosen.ids.is_empty() {
         return Ok(Json(answer));
     }
-    if chosen.statuses.is_some() {
+    let is_named = chosen.statuses.is_none();
+    if !is_named {
         asked.check(chosen.ids.len())?;
     }
-    let noted = if told.is_null() { chosen.asked.clone() } else { json!({ "jobs": chosen.asked, "change": told }) };
-    let actor = Actor { author: visitor.name.to_string(), reason: asked.reason };
-    let audit: AuditId = operator.begin_audit(verb.action(), &actor, &noted).await?;
-    let is_named = chosen.statuses.is_none();
-    match verb {
-        Verb::Cancel => {
-            let report = operator.cancel(&chosen.ids, chosen.statuses.as_deref(), audit).await?;
-            answer.changed = report.iter().filter(|job| matches!(job.outcome, CancelOutcome::Canceled { .. })).count();
-            answer.canceled = if is_named { report } else { Vec::new() };
-        }
-        Verb::Requeue => {
-            let report = operator.requeue(&chosen.ids, audit).await?;
-            answer.changed = report.iter().filter(|job| job.outcome == RequeueOutcome::Requeued).count();
-            answer.requeued = if is_named { report } else { Vec::new() };
-        }
-        Verb::RetryNow | Verb::Reschedule | Verb::Edit => {
-            let held_too =
-                change.held_too && chosen.statuses.as_ref().is_none_or(|statuses| statuses.contains(&"failed"));
-            answer.changed = operator.change(&chosen.ids, &Change { held_too, ..change }, audit).await?.len();
-        }
+    let actor = visitor.actor(asked.reason.as_deref());
+    let report = apply(&site.operator, &actor, Order { verb, change, told }, &chosen).await?;
+    answer.changed = report.changed;
+    if is_named {
+        (answer.canceled, answer.requeued) = (report.canceled, report.requeued);
     }
     Ok(Json(answer))
 }

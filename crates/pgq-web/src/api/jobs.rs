@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ask::{Id, Params, bad, limit};
-use super::filter::JobFilterBody;
+use crate::job_filter::JobFilterBody;
 use crate::problem::Problem;
 use crate::site::Site;
 use crate::visitor::{Role, Visitor};

@@ -6,7 +6,7 @@ use pgq_queue::{FailureFilter, Failures, Fleet, MOST_ENTRYPOINTS, Overview, Over
 use serde::Deserialize;
 
 use super::ask::{Params, limit};
-use super::filter::duration;
+use crate::job_filter::duration;
 use crate::problem::Problem;
 use crate::site::Site;
 use crate::visitor::Visitor;

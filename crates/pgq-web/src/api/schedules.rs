@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use http::StatusCode;
-use pgq_queue::{Actor, ListedSchedule};
+use pgq_queue::ListedSchedule;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -80,7 +80,7 @@ pub(super) async fn run(
 ) -> Result<Json<Enqueued>, Problem> {
     visitor.require(Role::Operator)?;
     let job = site.operator.run_schedule(id).await?.ok_or_else(|| unknown(id))?;
-    let actor = Actor { author: visitor.name.to_string(), reason: body.reason };
+    let actor = visitor.actor(body.reason.as_deref());
     site.operator.begin_audit("run_schedule", &actor, &json!({ "schedule": id, "job": job })).await?;
     Ok(Json(Enqueued { job }))
 }
@@ -99,7 +99,7 @@ pub(super) async fn remove(
     visitor.require(Role::Operator)?;
     let removed = site.operator.remove_schedules(&[id], &[]).await?;
     let schedule = removed.first().ok_or_else(|| unknown(id))?;
-    let actor = Actor { author: visitor.name.to_string(), reason: body.reason };
+    let actor = visitor.actor(body.reason.as_deref());
     let asked = json!({ "schedule": id, "entrypoint": schedule.entrypoint });
     site.operator.begin_audit("remove_schedule", &actor, &asked).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -6,19 +6,15 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use http::StatusCode;
-use pgq_queue::{Actor, FleetCommand, PauseOrder, PauseTarget};
+use pgq_queue::{FleetCommand, PauseOrder, PauseTarget};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::ask::{Body, bad};
-use super::filter::duration;
+use crate::job_filter::duration;
 use crate::problem::Problem;
 use crate::site::Site;
 use crate::visitor::{Role, Visitor};
-
-fn actor(visitor: &Visitor, reason: Option<String>) -> Actor {
-    Actor { author: visitor.name.to_string(), reason }
-}
 
 /// What to pause or resume.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -98,7 +94,7 @@ pub(super) async fn pause(
     let order = PauseOrder { target, reason, author, lasts, skips_ticks };
     let until = site.operator.pause(&order).await?;
     let asked = json!({ "target": order.target, "until": until, "skip_ticks": skips_ticks });
-    site.operator.begin_audit("pause", &actor(&visitor, Some(order.reason)), &asked).await?;
+    site.operator.begin_audit("pause", &visitor.actor(Some(&order.reason)), &asked).await?;
     Ok(Json(Paused { until, hosts: site.operator.hosts_if_any().await?.len() }))
 }
 
@@ -119,7 +115,7 @@ pub(super) async fn resume(
         let detail = format!("{} {:?} is not paused; GET pauses lists what is", body.kind, body.name);
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
-    site.operator.begin_audit("resume", &actor(&visitor, body.reason), &json!({ "target": target })).await?;
+    site.operator.begin_audit("resume", &visitor.actor(body.reason.as_deref()), &json!({ "target": target })).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -152,7 +148,7 @@ pub(super) async fn reset(
     visitor.require(Role::Operator)?;
     let operator = &site.operator;
     let asked = json!({ "plugin": body.name });
-    operator.begin_audit("reset", &actor(&visitor, body.reason), &asked).await?;
+    operator.begin_audit("reset", &visitor.actor(body.reason.as_deref()), &asked).await?;
     // Delete them before telling the hosts, which read them again.
     let verdicts = operator.forget_judgements(&body.name).await?;
     operator.command(&FleetCommand::Reset(body.name)).await?;
@@ -193,7 +189,7 @@ pub(super) async fn roll_back(
         |reason| format!("{} rolled it back: {reason}", visitor.name),
     );
     let asked = json!({ "plugin": body.name, "version": version.version, "sha256": body.sha256 });
-    operator.begin_audit("rollback", &actor(&visitor, body.reason.clone()), &asked).await?;
+    operator.begin_audit("rollback", &visitor.actor(body.reason.as_deref()), &asked).await?;
     operator.roll_back_version(&body.name, &version.version, &body.sha256, &why).await?;
     Ok(Json(Told { hosts: version.stable_on.len() + version.canary_on.len(), verdicts: 0 }))
 }

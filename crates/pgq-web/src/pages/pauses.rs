@@ -15,10 +15,9 @@ use super::desk::Desk;
 use super::fields::{Fields, Sent, wrong};
 use super::flash::Flash;
 use super::icon::Icon;
-use super::jobs::apply::actor;
-use super::jobs::filter::duration;
 use super::shown::brief;
 use super::units::{ago, many};
+use crate::job_filter::duration;
 use crate::problem::Problem;
 use crate::visitor::{Role, Visitor};
 
@@ -141,7 +140,7 @@ pub(crate) async fn pause(State(desk): State<Desk>, Sent { visitor, fields }: Se
     let operator = &desk.site.operator;
     let until = operator.pause(&order).await?;
     let asked = json!({ "target": order.target, "until": until, "skip_ticks": skips_ticks });
-    operator.begin_audit("pause", &actor(&visitor, Some(&order.reason)), &asked).await?;
+    operator.begin_audit("pause", &visitor.actor(Some(&order.reason)), &asked).await?;
     desk.forget().await;
     let hosts = operator.hosts_if_any().await?.len();
     let flash = Flash::good(format!("Paused {}. Told {}.", named(&order.target), many(hosts, "host")));
@@ -153,7 +152,7 @@ pub(crate) async fn resume(State(desk): State<Desk>, Sent { visitor, fields }: S
     knows(&desk).await?;
     let operator = &desk.site.operator;
     let flash = if operator.resume(&target).await? {
-        operator.begin_audit("resume", &actor(&visitor, fields.text("reason")), &json!({ "target": target })).await?;
+        operator.begin_audit("resume", &visitor.actor(fields.text("reason")), &json!({ "target": target })).await?;
         Flash::good(format!("Resumed {}.", named(&target)))
     } else {
         Flash::bad(format!("Nothing was done: {} is not paused.", named(&target)))

@@ -15,7 +15,6 @@ use super::desk::Desk;
 use super::fields::Sent;
 use super::flash::Flash;
 use super::icon::Icon;
-use super::jobs::apply::actor;
 use super::jobs::filter::query;
 use super::shown::{brief, shown};
 use super::units::{ago, clock};
@@ -83,7 +82,7 @@ pub(crate) async fn remove(State(desk): State<Desk>, Sent { visitor, fields }: S
     let flash = match removed.first() {
         Some(schedule) => {
             let asked = json!({ "schedule": id, "entrypoint": schedule.entrypoint });
-            operator.begin_audit("remove_schedule", &actor(&visitor, fields.text("reason")), &asked).await?;
+            operator.begin_audit("remove_schedule", &visitor.actor(fields.text("reason")), &asked).await?;
             Flash::good(format!("Removed a schedule of {:?}.", schedule.entrypoint))
         }
         None => Flash::bad(format!("Nothing was done: there is no schedule {id}.")),
@@ -98,7 +97,7 @@ pub(crate) async fn run(State(desk): State<Desk>, Sent { visitor, fields }: Sent
     let flash = match operator.run_schedule(id).await? {
         Some(job) => {
             let asked = json!({ "schedule": id, "job": job });
-            operator.begin_audit("run_schedule", &actor(&visitor, fields.text("reason")), &asked).await?;
+            operator.begin_audit("run_schedule", &visitor.actor(fields.text("reason")), &asked).await?;
             Flash::good(format!("Enqueued job {job}. The next tick stays where it is."))
         }
         None => Flash::bad(format!("Nothing was done: there is no schedule {id}.")),

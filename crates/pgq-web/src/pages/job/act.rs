@@ -6,11 +6,12 @@ use pgq_queue::Change;
 use serde_json::json;
 
 use super::page::id;
+use crate::job_change::{self, Chosen, Order};
 use crate::pages::back::back;
 use crate::pages::desk::Desk;
 use crate::pages::fields::{Sent, wrong};
 use crate::pages::flash::Flash;
-use crate::pages::jobs::apply::{Order, actor, apply};
+use crate::pages::jobs::apply::{apply, order};
 use crate::pages::jobs::verb::Verb;
 use crate::problem::Problem;
 
@@ -22,9 +23,8 @@ pub(crate) async fn act(
 ) -> Result<Response, Problem> {
     let id = id(&name)?;
     let verb = Verb::named(&verb).ok_or_else(|| wrong("verb", &verb, "a change of a job"))?;
-    let order = Order::read(verb, &fields)?;
-    let asked = json!({ "ids": [id], "count": 1 });
-    let changed = apply(&desk, &visitor, fields.text("reason"), &[id], None, &order, asked).await?;
+    let order = order(verb, &fields)?;
+    let changed = apply(&desk, &visitor, fields.text("reason"), order, &Chosen::named(vec![id])).await?;
     let flash = match changed {
         0 => Flash::bad(format!("Job {id} was left as it is: perhaps {}.", verb.left())),
         _ => Flash::good(format!("{} job {id}.", verb.done())),
@@ -41,13 +41,10 @@ pub(crate) async fn edit(
     let id = id(&name)?;
     // As it was typed, but for the line ends that forms are sent with.
     let payload = fields.all("payload").next().unwrap_or_default().replace("\r\n", "\n").into_bytes();
-    // The audit has no payload: it may be secret.
-    let asked = json!({ "jobs": { "ids": [id], "count": 1 }, "change": { "payload_bytes": payload.len() } });
-    let operator = &desk.site.operator;
-    let audit = operator.begin_audit("edit", &actor(&visitor, fields.text("reason")), &asked).await?;
-    let bytes = payload.len();
+    let (bytes, told) = (payload.len(), json!({ "payload_bytes": payload.len() }));
     let change = Change { payload: Some(Some(payload)), held_too: true, ..Change::default() };
-    let changed = operator.change(&[id], &change, audit).await?.len();
+    let order = Order { verb: job_change::Verb::Edit, change, told };
+    let changed = apply(&desk, &visitor, fields.text("reason"), order, &Chosen::named(vec![id])).await?;
     let flash = match changed {
         0 => Flash::bad(format!("Job {id} was left as it is: it runs, or is no longer in the queue.")),
         _ => Flash::good(format!("Job {id} has a new payload of {bytes} bytes.")),

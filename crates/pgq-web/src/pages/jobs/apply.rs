@@ -1,49 +1,42 @@
-//! Does a change to jobs, and notes who did it.
+//! A change to jobs as a form asks for it.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use pgq_job::JobId;
-use pgq_queue::{Actor, CancelOutcome, Change, Due, JobStatus, RequeueOutcome};
+use pgq_queue::{Change, Due};
 use serde_json::{Value, json};
 
-use super::filter::duration;
 use super::verb::Verb;
+use crate::job_change::{self, Chosen, Order};
+use crate::job_filter::duration;
 use crate::pages::desk::Desk;
 use crate::pages::fields::{Fields, wrong};
 use crate::problem::Problem;
 use crate::visitor::Visitor;
 
-/// What to do, with what it has to know.
-#[derive(Debug, Clone)]
-pub(crate) struct Order {
-    verb: Verb,
-    due: Option<Due>,
-    priority: Option<i32>,
-}
-
-impl Order {
-    pub(crate) fn read(verb: Verb, fields: &Fields) -> Result<Order, Problem> {
-        let (mut due, mut priority) = (None, None);
-        match verb {
-            Verb::Reschedule => due = Some(when(fields.needed("when")?)?),
-            Verb::RetryNow => due = Some(Due::In(Duration::ZERO)),
-            Verb::Prioritize => {
-                fields.needed("priority")?;
-                priority = fields.parse("priority", "a whole number of 32 bits")?;
-            }
-            Verb::Requeue | Verb::Cancel => {}
+/// What the form says to do.
+pub(crate) fn order(verb: Verb, fields: &Fields) -> Result<Order, Problem> {
+    let (change, told) = match verb {
+        Verb::Requeue | Verb::Cancel => (Change::default(), Value::Null),
+        Verb::RetryNow => {
+            let due = Some(Due::In(Duration::ZERO));
+            (Change { due, only_deferred: true, ..Change::default() }, Value::Null)
         }
-        Ok(Order { verb, due, priority })
-    }
-
-    fn told(&self) -> Value {
-        match self.due {
-            Some(Due::At(at)) => json!({ "at": at }),
-            Some(Due::In(wait)) if self.verb == Verb::Reschedule => json!({ "delay_s": wait.as_secs_f64() }),
-            _ => self.priority.map_or(Value::Null, |priority| json!({ "priority": priority })),
+        Verb::Reschedule => {
+            let due = when(fields.needed("when")?)?;
+            let told = match due {
+                Due::At(at) => json!({ "at": at }),
+                Due::In(wait) => json!({ "delay_s": wait.as_secs_f64() }),
+            };
+            (Change { due: Some(due), ..Change::default() }, told)
         }
-    }
+        Verb::Prioritize => {
+            fields.needed("priority")?;
+            let priority = fields.parse("priority", "a whole number of 32 bits")?;
+            (Change { priority, held_too: true, ..Change::default() }, json!({ "priority": priority }))
+        }
+    };
+    Ok(Order { verb: verb.change(), change, told })
 }
 
 /// A time, or how long from now.
@@ -56,47 +49,15 @@ fn when(text: &str) -> Result<Due, Problem> {
     }
 }
 
-/// Who asks, for the audit.
-pub(crate) fn actor(visitor: &Visitor, reason: Option<&str>) -> Actor {
-    Actor { author: visitor.name.to_string(), reason: reason.map(str::to_owned) }
-}
-
-/// Do it. `statuses`: only to jobs that still have one of these. Returns how many were changed.
+/// Do it. Returns how many were changed.
 pub(crate) async fn apply(
     desk: &Desk,
     visitor: &Visitor,
     reason: Option<&str>,
-    ids: &[JobId],
-    statuses: Option<&[JobStatus]>,
-    order: &Order,
-    asked: Value,
+    order: Order,
+    chosen: &Chosen,
 ) -> Result<usize, Problem> {
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    let operator = &desk.site.operator;
-    let what = order.told();
-    let told = if what.is_null() { asked } else { json!({ "jobs": asked, "change": what }) };
-    let audit = operator.begin_audit(order.verb.action(), &actor(visitor, reason), &told).await?;
-    let changed = match order.verb {
-        Verb::Requeue => {
-            let report = operator.requeue(ids, audit).await?;
-            report.iter().filter(|job| job.outcome == RequeueOutcome::Requeued).count()
-        }
-        Verb::Cancel => {
-            let labels = statuses.map(|statuses| statuses.iter().map(|status| status.label()).collect::<Vec<_>>());
-            let report = operator.cancel(ids, labels.as_deref(), audit).await?;
-            report.iter().filter(|job| matches!(job.outcome, CancelOutcome::Canceled { .. })).count()
-        }
-        Verb::RetryNow | Verb::Reschedule | Verb::Prioritize => {
-            let held_too =
-                order.verb == Verb::Prioritize && statuses.is_none_or(|statuses| statuses.contains(&JobStatus::Failed));
-            let only_deferred = order.verb == Verb::RetryNow;
-            let change =
-                Change { due: order.due, priority: order.priority, only_deferred, held_too, ..Change::default() };
-            operator.change(ids, &change, audit).await?.len()
-        }
-    };
+    let report = job_change::apply(&desk.site.operator, &visitor.actor(reason), order, chosen).await?;
     desk.forget().await;
-    Ok(changed)
+    Ok(report.changed)
 }

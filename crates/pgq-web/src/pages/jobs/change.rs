@@ -5,11 +5,11 @@ use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
 use pgq_job::JobId;
-use serde_json::{Value, json};
 
-use super::apply::{Order, apply};
+use super::apply::{apply, order};
 use super::filter::Asked;
 use super::verb::Verb;
+use crate::job_change;
 use crate::pages::action;
 use crate::pages::back::back;
 use crate::pages::content::{Content, Section};
@@ -23,15 +23,11 @@ use crate::visitor::{Role, Visitor};
 
 /// Jobs that are changed at a time. What is beyond is done by doing it again.
 const MOST: usize = 100_000;
-const PAGE: usize = 10_000;
-const ROWS: usize = 50_000;
-/// Ids that the audit names. Of more, it has the number.
-const NAMED: usize = 100;
 
 /// What is to be changed.
 struct Chosen {
     verb: Verb,
-    ids: Vec<JobId>,
+    jobs: job_change::Chosen,
     /// Whether there are more than these.
     more: bool,
     /// `None`: jobs are named.
@@ -47,49 +43,18 @@ impl Chosen {
             ids.push(id.parse::<JobId>().map_err(|_| wrong("id", id, "the number of a job"))?);
         }
         if !ids.is_empty() {
-            return Ok(Chosen { verb, ids, more: false, asked: None });
+            return Ok(Chosen { verb, jobs: job_change::Chosen::named(ids), more: false, asked: None });
         }
         let mut asked = Asked::read(fields)?;
         if asked.is_empty() && fields.text("all").is_none() {
             return Err(Problem::new(StatusCode::BAD_REQUEST, "no job was chosen; go back and choose some"));
         }
-        match (asked.filter.status, verb.statuses()) {
-            (Some(status), known) if !known.contains(&status) => {
-                let known: Vec<&str> = known.iter().map(|status| status.label()).collect();
-                return Err(wrong(
-                    "status",
-                    status.label(),
-                    &format!("a status whose jobs can be changed so; {}", known.join(", ")),
-                ));
-            }
-            (None, [only]) => asked.filter.status = Some(*only),
-            _ => {}
-        }
-        let mut after = None;
-        loop {
-            let page = desk.site.operator.jobs(&asked.filter, after, PAGE, ROWS).await?;
-            ids.extend(page.jobs.iter().filter(|job| can(verb, &job.status)).map(|job| job.id));
-            after = page.next;
-            if after.is_none() || ids.len() >= MOST {
-                break;
-            }
-        }
-        let more = after.is_some();
-        ids.truncate(MOST);
-        Ok(Chosen { verb, ids, more, asked: Some(asked) })
+        asked.filter = asked.body.changeable(verb.statuses())?;
+        let statuses = asked.filter.status.map_or_else(|| verb.statuses().to_vec(), |status| vec![status]);
+        let (ids, more) = desk.site.operator.matching_up_to(&asked.filter, &statuses, MOST).await?;
+        let jobs = job_change::Chosen { ids, statuses: Some(statuses), asked: asked.told() };
+        Ok(Chosen { verb, jobs, more, asked: Some(asked) })
     }
-
-    /// For the audit.
-    fn told(&self) -> Value {
-        match &self.asked {
-            Some(asked) => asked.told(),
-            None => json!({ "ids": self.ids.iter().take(NAMED).collect::<Vec<_>>(), "count": self.ids.len() }),
-        }
-    }
-}
-
-fn can(verb: Verb, status: &str) -> bool {
-    verb.statuses().iter().any(|known| known.label() == status)
 }
 
 /// Count them, and ask.
@@ -101,29 +66,29 @@ pub(crate) async fn ask(State(desk): State<Desk>, visitor: Visitor, fields: Fiel
 
 fn question(desk: &Desk, visitor: &Visitor, chosen: &Chosen, note: Option<&str>) -> Content {
     let verb = chosen.verb;
-    let number = count(i64::try_from(chosen.ids.len()).unwrap_or(i64::MAX));
-    let many = many(chosen.ids.len(), "job");
+    let number = count(i64::try_from(chosen.jobs.ids.len()).unwrap_or(i64::MAX));
+    let many = many(chosen.jobs.ids.len(), "job");
     let way_back =
         chosen.asked.as_ref().map_or_else(|| "/jobs".to_owned(), |asked| format!("/jobs{}", asked.query(&[])));
     let body = html! {
-        div.head { h1 { (verb.title()) " " (many) @if !chosen.ids.is_empty() { "?" } } }
+        div.head { h1 { (verb.title()) " " (many) @if !chosen.jobs.ids.is_empty() { "?" } } }
         div.panel.narrow {
             @if let Some(note) = note { p.banner.warn { (note) } }
             p { (verb.meaning()) }
             (about(chosen))
-            @if chosen.ids.is_empty() {
+            @if chosen.jobs.ids.is_empty() {
                 p.lead { "No job can be changed so." }
                 p { a.button href=(desk.link(&way_back)) { "Back" } }
             } @else {
                 @if chosen.more { p.banner.warn { "There are more than " (number) ". These are changed now; do it again for the others." } }
                 form.stack method="post" action=(desk.link("/jobs/change")) {
-                    (action::hidden(visitor, &[("verb", verb.name()), ("expected", &chosen.ids.len().to_string()), ("back", &way_back)]))
+                    (action::hidden(visitor, &[("verb", verb.name()), ("expected", &chosen.jobs.ids.len().to_string()), ("back", &way_back)]))
                     @match &chosen.asked {
                         Some(asked) => {
                             input type="hidden" name="all" value="1";
                             @for (name, value) in &asked.pairs { input type="hidden" name=(name) value=(value); }
                         }
-                        None => @for id in &chosen.ids { input type="hidden" name="id" value=(id); },
+                        None => @for id in &chosen.jobs.ids { input type="hidden" name="id" value=(id); },
                     }
                     (extra(verb))
                     (action::reason(false))
@@ -143,7 +108,7 @@ fn about(chosen: &Chosen) -> Markup {
         @match &chosen.asked {
             Some(asked) if !asked.is_empty() => dl.facts { @for (name, value) in &asked.pairs { div { dt { (name) } dd { (brief(value)) } } } },
             Some(_) => p { strong { "No filter: all of them." } },
-            None => p.muted.mono { @for id in chosen.ids.iter().take(20) { "#" (id) " " } @if chosen.ids.len() > 20 { "\u{2026}" } },
+            None => p.muted.mono { @for id in chosen.jobs.ids.iter().take(20) { "#" (id) " " } @if chosen.jobs.ids.len() > 20 { "\u{2026}" } },
         }
     }
 }
@@ -163,20 +128,15 @@ pub(crate) fn extra(verb: Verb) -> Markup {
 pub(crate) async fn change(State(desk): State<Desk>, sent: Sent) -> Result<Response, Problem> {
     let Sent { visitor, fields } = &sent;
     let chosen = Chosen::read(&desk, fields).await?;
-    let order = Order::read(chosen.verb, fields)?;
+    let order = order(chosen.verb, fields)?;
     if let Some(expected) = fields.parse::<usize>("expected", "a number of jobs")?
-        && chosen.ids.len() > expected + expected / 10 + 10
+        && chosen.jobs.ids.len() > expected + expected / 10 + 10
     {
         let note = format!("When you were asked, {} matched. Now there are more.", many(expected, "job"));
         return Ok(axum::response::IntoResponse::into_response(question(&desk, visitor, &chosen, Some(&note))));
     }
-    let statuses = chosen.asked.as_ref().map(|asked| match asked.filter.status {
-        Some(status) => vec![status],
-        None => chosen.verb.statuses().to_vec(),
-    });
-    let changed =
-        apply(&desk, visitor, fields.text("reason"), &chosen.ids, statuses.as_deref(), &order, chosen.told()).await?;
-    let left = chosen.ids.len() - changed.min(chosen.ids.len());
+    let changed = apply(&desk, visitor, fields.text("reason"), order, &chosen.jobs).await?;
+    let left = chosen.jobs.ids.len() - changed.min(chosen.jobs.ids.len());
     let said = format!("{} {}.", chosen.verb.done(), many(changed, "job"));
     let flash = match left {
         0 => Flash::good(said),

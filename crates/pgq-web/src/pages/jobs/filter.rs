@@ -1,12 +1,10 @@
 //! Which jobs a page is about: read from a query, and written into links and forms.
 
-use std::time::Duration;
-
-use http::StatusCode;
-use pgq_queue::{JobFilter, JobStatus};
+use pgq_queue::JobFilter;
 use serde_json::{Value, json};
 
-use crate::pages::fields::{Fields, wrong};
+use crate::job_filter::JobFilterBody;
+use crate::pages::fields::Fields;
 use crate::problem::Problem;
 
 /// The fields of a filter.
@@ -17,16 +15,8 @@ const NAMES: [&str; 8] = ["status", "entrypoint", "older", "younger", "error", "
 pub(crate) struct Asked {
     /// Names of fields, and their values.
     pub(crate) pairs: Vec<(&'static str, String)>,
+    pub(crate) body: JobFilterBody,
     pub(crate) filter: JobFilter,
-}
-
-/// Seconds like 30, or with a unit like 15m.
-pub(crate) fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
-    let wrong = || wrong(name, text, "a duration; write seconds like 30, or a unit like 90s, 15m, 2h");
-    match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| wrong()),
-        Err(_) => humantime::parse_duration(text).map_err(|_| wrong()),
-    }
 }
 
 impl Asked {
@@ -34,45 +24,19 @@ impl Asked {
         let pairs = NAMES.iter().filter_map(|name| fields.text(name).map(|value| (*name, value.to_owned())));
         let pairs: Vec<(&'static str, String)> = pairs.collect();
         let text = |name: &str| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
-        let time = |name: &'static str| text(name).map(|value| duration(name, value)).transpose();
-        let status = text("status").map(|label| {
-            let known = JobStatus::ALL.into_iter().find(|status| status.label() == label);
-            known.ok_or_else(|| {
-                wrong("status", label, &format!("one of {}", JobStatus::ALL.map(JobStatus::label).join(", ")))
-            })
-        });
-        let status = status.transpose()?;
-        let header = text("header").map(|header| match header.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (header.to_owned(), None),
-        });
-        let plugin = text("plugin").map(str::to_ascii_lowercase);
-        if let Some(digits) = plugin.as_deref().filter(|digits| !digits.bytes().all(|byte| byte.is_ascii_hexdigit())) {
-            return Err(wrong("plugin", digits, "the beginning of a sha256; it has the digits 0 to 9 and a to f"));
-        }
-        if let Some(over) = status.filter(|status| status.is_over()) {
-            let refused = |detail: String| Err(Problem::new(StatusCode::BAD_REQUEST, detail));
-            if header.is_some() {
-                return refused(format!(
-                    "headers leave the queue with their jobs, and {} jobs are in the log alone: take one of both away",
-                    over.label()
-                ));
-            }
-            if over == JobStatus::Successful && plugin.is_some() {
-                return refused(
-                    "the log names plugin versions only in errors: take the version or the status away".into(),
-                );
-            }
-        }
-        let (entrypoint, error) = (text("entrypoint").map(str::to_owned), text("error").map(str::to_owned));
-        let cause = text("cause").map(str::to_owned);
-        if cause.is_some() && status != Some(JobStatus::Failed) {
-            let detail = "only held jobs are found by their cause: choose the status failed as well";
-            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
-        }
-        let (older, younger) = (time("older")?, time("younger")?);
-        let filter = JobFilter { status, entrypoint, older, younger, error, header, plugin, cause };
-        Ok(Asked { pairs, filter })
+        let owned = |name: &str| text(name).map(str::to_owned);
+        let body = JobFilterBody {
+            status: owned("status"),
+            entrypoint: owned("entrypoint"),
+            older: owned("older"),
+            younger: owned("younger"),
+            error: owned("error"),
+            header: owned("header"),
+            plugin: owned("plugin"),
+            cause: owned("cause"),
+        };
+        let filter = body.filter()?;
+        Ok(Asked { pairs, body, filter })
     }
 
     pub(crate) fn text(&self, name: &str) -> &str {
@@ -116,6 +80,8 @@ pub(crate) fn query(pairs: &[(&str, &str)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Asked, Problem> {

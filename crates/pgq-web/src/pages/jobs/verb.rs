@@ -2,6 +2,7 @@
 
 use pgq_queue::JobStatus;
 
+use crate::job_change;
 use crate::pages::icon::Icon;
 
 /// A change of jobs.
@@ -37,14 +38,14 @@ impl Verb {
         }
     }
 
-    /// In the audit, as the command line has it.
-    pub(crate) fn action(self) -> &'static str {
+    /// What it does to jobs.
+    pub(crate) fn change(self) -> job_change::Verb {
         match self {
-            Verb::Requeue => "requeue",
-            Verb::RetryNow => "retry_now",
-            Verb::Reschedule => "reschedule",
-            Verb::Prioritize => "edit",
-            Verb::Cancel => "cancel",
+            Verb::Requeue => job_change::Verb::Requeue,
+            Verb::RetryNow => job_change::Verb::RetryNow,
+            Verb::Reschedule => job_change::Verb::Reschedule,
+            Verb::Prioritize => job_change::Verb::Edit,
+            Verb::Cancel => job_change::Verb::Cancel,
         }
     }
 
@@ -101,11 +102,6 @@ impl Verb {
     }
 
     pub(crate) fn statuses(self) -> &'static [JobStatus] {
-        match self {
-            Verb::Requeue => &[JobStatus::Failed],
-            Verb::RetryNow | Verb::Reschedule => &[JobStatus::Queued],
-            Verb::Prioritize => &[JobStatus::Queued, JobStatus::Failed],
-            Verb::Cancel => &[JobStatus::Queued, JobStatus::Picked, JobStatus::Failed],
-        }
+        self.change().statuses()
     }
 }

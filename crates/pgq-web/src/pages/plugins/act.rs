@@ -9,7 +9,6 @@ use crate::pages::back::back;
 use crate::pages::desk::Desk;
 use crate::pages::fields::{Sent, wrong};
 use crate::pages::flash::Flash;
-use crate::pages::jobs::apply::actor;
 use crate::pages::units::many;
 use crate::problem::Problem;
 
@@ -24,7 +23,7 @@ pub(crate) async fn reset(State(desk): State<Desk>, Sent { visitor, fields }: Se
     let name = fields.needed("name")?.to_owned();
     let operator = &desk.site.operator;
     let asked = json!({ "plugin": name });
-    operator.begin_audit("reset", &actor(&visitor, fields.text("reason")), &asked).await?;
+    operator.begin_audit("reset", &visitor.actor(fields.text("reason")), &asked).await?;
     // Delete them before telling the hosts, which read them again.
     let forgotten = operator.forget_judgements(&name).await?;
     operator.command(&FleetCommand::Reset(name.clone())).await?;
@@ -57,7 +56,7 @@ pub(crate) async fn rollback(State(desk): State<Desk>, Sent { visitor, fields }:
     };
     let operator = &desk.site.operator;
     let asked = json!({ "plugin": name, "version": version.version, "sha256": sha256 });
-    operator.begin_audit("rollback", &actor(&visitor, reason), &asked).await?;
+    operator.begin_audit("rollback", &visitor.actor(reason), &asked).await?;
     operator.roll_back_version(name, &version.version, sha256, &why).await?;
     desk.forget().await;
     let serving = version.stable_on.len() + version.canary_on.len();

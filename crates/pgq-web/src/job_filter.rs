@@ -1,45 +1,49 @@
-//! Which jobs a request is about.
+//! Which jobs a request or a page is about.
 
 use std::time::Duration;
 
+use http::StatusCode;
 use pgq_queue::{JobFilter, JobStatus};
 use serde::{Deserialize, Serialize};
 
-use super::ask::bad;
 use crate::problem::Problem;
 
 /// What is wanted of a job. What is not set does not matter.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct JobFilterBody {
+pub(crate) struct JobFilterBody {
     /// `queued`, `picked` or `failed` of jobs in the queue; `successful`, `exception`, `canceled` or
     /// `deleted` of those in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) status: Option<String>,
+    pub(crate) status: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) entrypoint: Option<String>,
+    pub(crate) entrypoint: Option<String>,
     /// At least this old: seconds like `30`, or with a unit like `15m`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) older: Option<String>,
+    pub(crate) older: Option<String>,
     /// At most this old.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) younger: Option<String>,
+    pub(crate) younger: Option<String>,
     /// This text is in its last error.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) error: Option<String>,
+    pub(crate) error: Option<String>,
     /// It has this header, or this value of it: `name` or `name=value`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) header: Option<String>,
+    pub(crate) header: Option<String>,
     /// How the sha256 of the plugin begins that runs it, or in which it last failed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) plugin: Option<String>,
+    pub(crate) plugin: Option<String>,
     /// The key of a group of failures. Such jobs are held.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cause: Option<String>,
+    pub(crate) cause: Option<String>,
+}
+
+fn bad(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, detail)
 }
 
 /// Seconds, or a number with its unit.
-pub(super) fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
+pub(crate) fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
     let seconds = || text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds().or_else(|| humantime::parse_duration(text).ok()).ok_or_else(|| {
         bad(format!("{name}: {text:?} is no duration; write seconds like 30, or with a unit like 90s, 15m, 2h"))
@@ -54,7 +58,7 @@ fn status(label: &str) -> Result<JobStatus, Problem> {
 
 impl JobFilterBody {
     /// As the queue takes it, if there can be such jobs.
-    pub(super) fn filter(&self) -> Result<JobFilter, Problem> {
+    pub(crate) fn filter(&self) -> Result<JobFilter, Problem> {
         let mut status = self.status.as_deref().map(status).transpose()?;
         let time = |name, text: &Option<String>| text.as_deref().map(|text| duration(name, text)).transpose();
         let header = self.header.as_deref().map(|header| match header.split_once('=') {
@@ -100,7 +104,7 @@ impl JobFilterBody {
     }
 
     /// The same for a change that can be made to these statuses only.
-    pub(super) fn changeable(&self, can: &[JobStatus]) -> Result<JobFilter, Problem> {
+    pub(crate) fn changeable(&self, can: &[JobStatus]) -> Result<JobFilter, Problem> {
         let mut filter = self.filter()?;
         match filter.status {
             Some(status) if !can.contains(&status) => {
