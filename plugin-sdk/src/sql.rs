@@ -29,7 +29,7 @@ mod row;
 mod to_sql;
 mod value;
 
-#[cfg(target_family = "wasm")]
+#[cfg(any(target_family = "wasm", feature = "postgres"))]
 pub(crate) use error::Parts;
 pub use error::{Error, ErrorKind};
 pub use from_sql::{FromScalar, FromSql};

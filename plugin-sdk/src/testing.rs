@@ -23,10 +23,14 @@
 //! A panic fails the test; in the host it would be a trap, and count like a retry.
 
 mod job;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod recorder;
 mod sql;
 
 pub use job::TestJob;
+#[cfg(feature = "postgres")]
+pub use postgres::TestPostgres;
 pub use recorder::LogLine;
 use recorder::Recording;
 pub(crate) use recorder::{emit, submit};
@@ -77,6 +81,24 @@ impl TestRun {
     ) -> Self {
         let _database = TestDatabase::start(Box::new(answer));
         Self::of(plugin, job)
+    }
+
+    /// The same with a real database. As in the host, all statements of a run are one transaction: if
+    /// the run ends well they stay, for the rest of the test, and if it fails they are undone. Constraints that
+    /// are put off to the commit are checked at its end.
+    #[cfg(feature = "postgres")]
+    pub fn with_postgres(plugin: &Plugin, job: TestJob, database: &TestPostgres) -> Self {
+        let run = match database.begin() {
+            Ok(()) => Self::with_sql(plugin, job, database.answers()),
+            Err(error) => Self { result: Err(error.into()), logs: Vec::new(), enqueued: Vec::new() },
+        };
+        match database.end(run.result.is_ok()) {
+            Ok(()) => run,
+            Err(error) => {
+                let why = crate::Failure::retry(format!("CommitRefused: {error}"));
+                Self { result: Err(why), enqueued: Vec::new(), ..run }
+            }
+        }
     }
 
     /// Run the job as the host would, by the entrypoint's name.

@@ -43,6 +43,7 @@ mod logging;
 mod logging_docs;
 mod looks;
 mod metrics;
+mod native_sql;
 mod neighbours;
 mod network;
 mod outages;

@@ -52,7 +52,8 @@ fn crates_know_what_they_are_meant_to_know() {
         ("crates/pgq-embedded", &[]),
         ("crates/pgq-queue", &["pgq-job"]),
         ("crates/pgq-engine", &["pgq-cron", "pgq-job"]),
-        ("crates/pgq-sql", &["pgq-engine", "pgq-job", "pgq-queue"]),
+        ("crates/pgq-values", &[]),
+        ("crates/pgq-sql", &["pgq-engine", "pgq-job", "pgq-queue", "pgq-values"]),
         ("crates/pgq-bench", &["pgq-embedded", "pgq-queue"]),
         ("crates/pgq-web", &["pgq-cron", "pgq-job", "pgq-queue"]),
     ];

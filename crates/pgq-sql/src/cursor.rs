@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio_postgres::{Portal, Row};
 
-use super::decode;
+use super::values::of_row;
 use pgq_engine::sql::{ErrorKind, SqlError, Value};
 
 /// What the rows of one portion should not exceed. One row may be larger.
@@ -43,7 +43,7 @@ impl Cursor {
             // Not many at once, because the next rows may be larger than these.
             self.next = fit.min(asked * 4).clamp(1, MOST_ROWS);
         }
-        let values = rows.iter().map(decode::row).collect::<Result<_, _>>();
+        let values = rows.iter().map(of_row).collect::<Result<_, _>>();
         values.map_err(|why| SqlError::new(ErrorKind::Conversion, why))
     }
 

@@ -8,13 +8,13 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Portal, Row, Statement, Transaction};
 
 use super::cursor::Cursor;
-use super::encode::Parameter;
 use super::failure::database;
 use super::limits::Used;
 use super::metered::{ANSWER_BYTES, Meter};
 use super::spec::RunSpec;
-use super::statement;
+use super::values::plain;
 use pgq_engine::sql::{Column, ErrorKind, Forgotten, SqlAnswer, SqlCommand, SqlError, Value};
+use pgq_values::{Parameter, statement};
 
 /// Cursors that are open at once.
 const MOST_CURSORS: usize = 100;
@@ -213,7 +213,7 @@ impl<'a> Work<'a> {
             return Err(SqlError::new(ErrorKind::Conversion, message));
         }
         let encode = |(place, (value, ty)): (usize, (Value, &Type))| {
-            Parameter::of(value, ty)
+            Parameter::of(plain(value), ty)
                 .map_err(|why| SqlError::new(ErrorKind::Conversion, format!("parameter ${}: {why}", place + 1)))
         };
         let parameters = parameters.into_iter().zip(statement.params()).enumerate().map(encode).collect::<Done<_>>()?;

@@ -20,6 +20,11 @@ impl TestRows {
         Self { columns: columns.iter().map(column).collect(), touched: rows.len() as u64, rows }
     }
 
+    #[cfg(feature = "postgres")]
+    pub(super) fn answered(columns: Vec<Column>, rows: Vec<Vec<Value>>, touched: u64) -> Self {
+        Self { columns, rows, touched }
+    }
+
     /// No rows; so many were touched.
     #[must_use]
     pub fn touched(rows: u64) -> Self {

@@ -7,14 +7,14 @@ use tokio_postgres::types::{FromSql, Kind, Type};
 use uuid::Uuid;
 
 use super::numeric;
-use pgq_engine::sql::{Interval, Scalar, Value};
+use super::value::{Interval, Scalar, Value};
 
 /// PostgreSQL counts from 2000.
 const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_US: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 
 /// All values of a row. The error names the column and the remedy.
-pub(super) fn row(row: &Row) -> Result<Vec<Value>, String> {
+pub fn values(row: &Row) -> Result<Vec<Value>, String> {
     let column = |(place, column): (usize, &tokio_postgres::Column)| {
         let Ok(Raw(raw)) = row.try_get::<_, Raw<'_>>(place) else {
             return Err(format!("column {:?} cannot be read", column.name()));

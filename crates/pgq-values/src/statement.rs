@@ -25,7 +25,7 @@ const REASONS: &[(&[&str], &str)] = &[
 ];
 
 /// The reason why this statement is refused, if it is.
-pub(super) fn refused(statement: &str) -> Option<String> {
+pub fn refused(statement: &str) -> Option<String> {
     let word = first_word(statement);
     if ALLOWED.contains(&&*word) {
         return None;
@@ -40,7 +40,7 @@ pub(super) fn refused(statement: &str) -> Option<String> {
 }
 
 /// What the statement is counted as. One of a few words.
-pub(super) fn kind(statement: &str) -> &'static str {
+pub fn kind(statement: &str) -> &'static str {
     let word = first_word(statement);
     match ALLOWED.iter().find(|allowed| **allowed == word) {
         Some(&word @ ("select" | "insert" | "update" | "delete" | "merge" | "with")) => word,

@@ -8,13 +8,13 @@ use bytes::{BufMut as _, BytesMut};
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime};
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 
-use pgq_engine::sql::{Interval, Scalar, Value};
+use super::value::{Interval, Scalar, Value};
 
 const DAY_US: i64 = 86_400_000_000;
 
 /// A parameter, checked before it is sent.
 #[derive(Debug)]
-pub(super) enum Parameter {
+pub enum Parameter {
     Null,
     Text(String),
     Bytes(Vec<u8>),
@@ -22,7 +22,7 @@ pub(super) enum Parameter {
 
 impl Parameter {
     /// The error says what is wrong with the value.
-    pub(super) fn of(value: Value, wanted: &Type) -> Result<Parameter, String> {
+    pub fn of(value: Value, wanted: &Type) -> Result<Parameter, String> {
         Ok(match value {
             Value::One(Scalar::Null) => Parameter::Null,
             Value::One(Scalar::Bytes(bytes)) if *wanted == Type::BYTEA => Parameter::Bytes(bytes),
