@@ -20,7 +20,7 @@ static RUNTIME: LazyLock<tokio::runtime::Runtime> =
 
 fuzz_target!(|bytes: &[u8]| {
     let loaded =
-        RUNTIME.block_on(wasm::load(&ENGINE, &CodeCache::disabled(), "fuzz", bytes, 0, |_| Default::default()));
+        RUNTIME.block_on(wasm::load(&ENGINE, &CodeCache::disabled(), "fuzz", bytes, 0, &[], |_| Default::default()));
     match loaded {
         Ok(plugin) => assert!(!plugin.declaration.entrypoints.is_empty()),
         Err(error) => assert!(!error.to_string().is_empty()),

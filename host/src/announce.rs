@@ -124,6 +124,7 @@ fn file(file: &File, set: &PluginSet) -> Value {
         "plugin": plugin.map(|plugin| &*plugin.name),
         "version": plugin.map(|plugin| &plugin.version),
         "sha256": plugin.map(|plugin| &plugin.sha256),
+        "signed_by": plugin.map(|plugin| plugin.signed_by.iter().map(|signer| &signer.key).collect::<Vec<_>>()),
         "entrypoints": plugin.map(|plugin| plugin.declaration.entrypoints.keys().collect::<Vec<_>>()),
         "claims": plugin.map(claims).map(Value::Object),
         "timeouts": plugin.map(timeouts).map(Value::Object),

@@ -142,6 +142,9 @@ async fn spawn(
     }
 
     tasks.spawn("reload", plugins.reload.run(listening.commands, claiming()));
+    if let Some(mirror) = plugins.mirror {
+        tasks.spawn("registries", mirror.keep(claiming()));
+    }
     tasks.spawn("verdicts", plugins.verdicts.keep(upkeep()));
     tasks.spawn("pauses", plugins.pauses.keep(upkeep()));
     let readiness = Readiness::new(queue.clone(), served.clone(), &settings.require, began);

@@ -22,6 +22,7 @@ mod logs;
 mod output;
 mod pause;
 mod plugin;
+mod plugin_sources;
 mod probe;
 mod prune;
 mod queue;

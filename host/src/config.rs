@@ -7,10 +7,12 @@ mod breaker;
 mod canary;
 mod entrypoint;
 mod history;
+mod locations;
 mod logs;
 mod plugin;
 mod retention;
 mod sql;
+mod trust;
 mod units;
 mod value;
 mod web;
@@ -18,6 +20,7 @@ mod web;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -25,9 +28,11 @@ use serde::Deserialize;
 
 use breaker::BreakerSection;
 use history::HistorySection;
+pub use locations::Locations;
 use logs::LogsSection;
 use plugin::PluginSection;
 use retention::RetentionSection;
+use trust::TrustSection;
 pub use units::{parse_bytes, parse_duration};
 pub use web::Web;
 use web::WebSection;
@@ -36,6 +41,7 @@ use crate::plugins::{BreakerRule, Canary, Caps, Chosen, ClaimMode, Folder, KeepL
 use crate::readiness::Requirement;
 use pgq_engine::Grants;
 use pgq_queue::{HistoryLevel, Masks, Retention};
+use pgq_trust::Trust;
 
 /// Read from the working directory if no other file is named.
 pub const DEFAULT_FILE: &str = "pgq-host.toml";
@@ -61,6 +67,8 @@ pub struct Config {
     pub retention: Retention,
     /// Where the pages are, and who may see and change what.
     pub web: Web,
+    /// Whose components are served.
+    pub trust: Option<Arc<Trust>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -80,6 +88,7 @@ struct File {
     logs: LogsSection,
     #[serde(default)]
     web: WebSection,
+    trust: Option<TrustSection>,
     #[serde(default)]
     plugins: BTreeMap<String, PluginSection>,
 }
@@ -88,7 +97,14 @@ struct File {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RunSection {
-    pub plugins: Option<PathBuf>,
+    /// Where plugins are: a folder or a reference, or several.
+    #[serde(default)]
+    pub plugins: Locations,
+    /// How often registries are asked, in seconds.
+    pub registry_interval: Option<f64>,
+    /// Registries that may be asked over plain HTTP.
+    #[serde(default)]
+    pub insecure_registries: Vec<String>,
     /// The folder of compiled code.
     pub cache_dir: Option<PathBuf>,
     pub batch_size: Option<usize>,
@@ -161,10 +177,17 @@ impl Config {
         parse().with_context(|| format!("the configuration {} is not valid", path.display()))
     }
 
-    /// The plugins folder with this file's settings for it.
-    pub fn folder(&self, path: PathBuf) -> Folder {
+    /// For a component that was just built, which nobody can have signed yet: show what is declared and
+    /// would be granted.
+    pub fn forget_trust(&mut self) {
+        self.trust = None;
+        self.grants.values_mut().for_each(|grants| grants.signer = None);
+    }
+
+    /// The folders of plugins with this file's settings for them.
+    pub fn folder(&self, paths: Vec<PathBuf>) -> Folder {
         Folder {
-            path,
+            paths,
             grants: self.grants.clone(),
             canaries: self.canaries.clone(),
             claims: self.claims.clone(),
@@ -172,6 +195,7 @@ impl Config {
             keeps: self.keeps.clone(),
             logs: self.logs,
             caps: self.caps,
+            trust: self.trust.clone(),
         }
     }
 
@@ -228,12 +252,13 @@ impl Config {
         let (breaker, logs) = (file.circuit_breaker.rule(&mut mistakes), file.logs.rule(&mut mistakes));
         let retention = file.retention.rules(&mut mistakes);
         let web = file.web.check(&mut mistakes);
+        let trust = file.trust.map(|section| section.check(&mut mistakes));
         let (mut grants, mut canaries) = (BTreeMap::new(), BTreeMap::new());
         let mut claims = Chosen { all: file.run.claim.unwrap_or_default(), ..Chosen::default() };
         let mut history = Chosen { all: file.history.level, ..Chosen::default() };
         for (plugin, section) in file.plugins {
             section.choices(&plugin, &mut claims, &mut history, &mut keeps);
-            let (grant, canary) = section.check(&plugin, &mut mistakes);
+            let (grant, canary) = section.check(&plugin, trust.as_ref(), &mut mistakes);
             canaries.extend(canary.map(|canary| (plugin.clone(), canary)));
             grants.insert(plugin, grant);
         }
@@ -241,7 +266,8 @@ impl Config {
             bail!("{}", mistakes.join("\n"));
         }
         let caps = Caps { timeout, memory, reuse, compile_timeout, max_crashes, plugin_size };
-        Ok(Config { run: file.run, caps, grants, canaries, claims, history, keeps, logs, breaker, retention, web })
+        let (run, trust) = (file.run, trust.map(Arc::new));
+        Ok(Config { run, caps, grants, canaries, claims, history, keeps, logs, breaker, retention, web, trust })
     }
 }
 

@@ -25,6 +25,17 @@ pub fn install(component: &Path, folder: &Path) -> io::Result<Installed> {
     if std::fs::read(&path).is_ok_and(|there| there == bytes) {
         return Ok(Installed { path, unchanged: true });
     }
+    write_whole(&path, &bytes)?;
+    Ok(Installed { path, unchanged: false })
+}
+
+/// Write a file that appears whole or not at all.
+///
+/// # Errors
+///
+/// Fails if its folder cannot be written.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Hidden and without `.wasm` at its end, so that hosts ignore the file until it is renamed.
     // Readable by whichever user hosts run as, within the umask.
     let mut file = tempfile::Builder::new()
@@ -32,10 +43,10 @@ pub fn install(component: &Path, folder: &Path) -> io::Result<Installed> {
         .suffix(".part")
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)?;
-    file.write_all(&bytes)?;
+    file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(&path)?;
-    Ok(Installed { path, unchanged: false })
+    file.persist(path)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod rollout;
 mod rollouts;
 mod run_class;
 mod scan;
+mod signed_file;
 mod snapshot;
 mod throttle;
 mod version;
@@ -43,6 +44,7 @@ pub use log_rule::{KeepLines, LogRule};
 pub use pauses::{Hold, Pauses};
 pub use rollouts::{Rollouts, SETTLE_TIME};
 pub use run_class::RunClass;
+pub use signed_file::signature_path;
 pub use throttle::Throttle;
 pub use version_store::VersionStore;
 
@@ -51,6 +53,7 @@ use pgq_engine::{LoadError, Loaded};
 use pgq_job::EntrypointOptions;
 use pgq_job::judgement::{Judgement, Standing};
 use pgq_queue::HistoryLevel;
+use pgq_trust::Untrusted;
 
 /// An entrypoint and the plugin version that runs it.
 #[derive(Debug, Clone)]
@@ -109,6 +112,10 @@ pub enum RefusedCause {
     TooLarge { bytes: u64, max_bytes: u64 },
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The operator does not trust whoever made it. A fact of this host's configuration, so other
+    /// hosts are not told.
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
     /// Another file already serves the entrypoint.
     #[error("its entrypoint {entrypoint:?} is already served by {}; remove one of the two files, or rename the entrypoint", by.display())]
     EntrypointTaken {
@@ -162,7 +169,13 @@ impl RefusedCause {
 
     /// Whether the cause is the version in the file, whatever else is in the folder.
     fn is_about_version(&self) -> bool {
-        matches!(self, RefusedCause::Crashing { .. } | RefusedCause::Judged(_) | RefusedCause::Load(_))
+        matches!(
+            self,
+            RefusedCause::Crashing { .. }
+                | RefusedCause::Judged(_)
+                | RefusedCause::Load(_)
+                | RefusedCause::Untrusted(_)
+        )
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Sources {
     pub link: Link,
     /// What operators paused.
     pub pauses: PauseLink,
+    /// Asks the registries at once, where there are any.
+    pub poke: Arc<Notify>,
 }
 
 pub struct Reload {
@@ -54,6 +56,7 @@ pub struct Reload {
     loads: Loads,
     link: Link,
     pauses: PauseLink,
+    poke: Arc<Notify>,
     sets: watch::Sender<Arc<PluginSet>>,
     opened: Arc<Notify>,
     hangup: Signal,
@@ -74,7 +77,7 @@ impl Reload {
         loader: Loader,
         patience: Option<Duration>,
     ) -> anyhow::Result<(Reload, watch::Receiver<Arc<PluginSet>>)> {
-        let Sources { folder, reread, rule, mut link, mut pauses } = sources;
+        let Sources { folder, reread, rule, mut link, mut pauses, poke } = sources;
         let opened = Arc::new(Notify::new());
         let (sets, set) = watch::channel(Arc::default());
         // Beside the compiled code, in a folder that is private to the host.
@@ -88,6 +91,7 @@ impl Reload {
             reread,
             link,
             pauses,
+            poke,
             sets,
             opened,
             hangup: signal(SignalKind::hangup())?,
@@ -133,7 +137,7 @@ impl Reload {
 
     /// Run until `stop`.
     pub async fn run(mut self, mut commands: mpsc::Receiver<FleetCommand>, stop: CancellationToken) {
-        let mut watcher = Watcher::new(self.folder.path.clone());
+        let mut watcher = Watcher::new(self.folder.paths.clone());
         let mut scan_at = Instant::now();
         loop {
             let (changed, review_at) = self.rollouts.review();
@@ -201,10 +205,12 @@ impl Reload {
     /// use the new grants; runs in flight end under the old ones.
     async fn again(&mut self) {
         self.rollouts.forget();
+        self.poke.notify_one();
         let reread = self.reread.clone();
         match tokio::task::spawn_blocking(move || reread.read()).await {
-            Ok(Ok(Folder { grants, canaries, claims, history, keeps, logs, .. })) => {
-                let folder = Folder { grants, canaries, claims, history, keeps, logs, ..Folder::clone(&self.folder) };
+            Ok(Ok(Folder { grants, canaries, claims, history, keeps, logs, trust, .. })) => {
+                let folder =
+                    Folder { grants, canaries, claims, history, keeps, logs, trust, ..Folder::clone(&self.folder) };
                 self.rollouts.regrant(folder.clone());
                 self.folder = Arc::new(folder);
                 self.publish();
@@ -228,7 +234,7 @@ impl Reload {
             }
         };
         if std::mem::take(&mut self.folder_lost) {
-            tracing::info!(folder = %self.folder.path.display(), "the plugins folder is back");
+            tracing::info!(folder = self.folder.shown(), "the plugins folder is back");
         }
         let scan = self.rollouts.scan(files, true);
         if scan.changed {

@@ -37,7 +37,7 @@ fn run(bencher: Bencher, reuse: u32) {
     .expect("an engine");
     let bytes = std::fs::read(guest("reuse")).expect("the guest");
     let plugin =
-        RUNTIME.block_on(wasm::load(&engine, &CodeCache::disabled(), "reuse", &bytes, 0, |_| Default::default()));
+        RUNTIME.block_on(wasm::load(&engine, &CodeCache::disabled(), "reuse", &bytes, 0, &[], |_| Default::default()));
     let plugin = Arc::new(plugin.expect("a plugin"));
     let spec = CallSpec {
         plugin,

@@ -22,7 +22,7 @@ pub(crate) fn engine() -> Engine {
 
 async fn quick(engine: &Engine, bytes: &[u8]) -> Arc<Loaded> {
     let cache = CodeCache::disabled().quick_first();
-    Arc::new(wasm::load(engine, &cache, "reuse", bytes, 0, |_| Default::default()).await.unwrap())
+    Arc::new(wasm::load(engine, &cache, "reuse", bytes, 0, &[], |_| Default::default()).await.unwrap())
 }
 
 pub(crate) async fn run(engine: &Engine, plugin: &Arc<Loaded>, payload: &str) -> CallReport {

@@ -10,7 +10,7 @@ use crate::quick_code::{engine, run};
 
 async fn load(engine: &Engine, text: &str) -> Result<Loaded, LoadError> {
     let bytes = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    wasm::load(engine, &CodeCache::disabled(), "file", &bytes, 0, |_| Default::default()).await
+    wasm::load(engine, &CodeCache::disabled(), "file", &bytes, 0, &[], |_| Default::default()).await
 }
 
 async fn refused(text: &str, said: &[&str]) {

@@ -53,6 +53,8 @@ fn crates_know_what_they_are_meant_to_know() {
         ("crates/pgq-queue", &["pgq-job"]),
         ("crates/pgq-engine", &["pgq-cron", "pgq-job"]),
         ("crates/pgq-values", &[]),
+        ("crates/pgq-trust", &["pgq-job"]),
+        ("crates/pgq-registry", &["pgq-trust"]),
         ("crates/pgq-sql", &["pgq-engine", "pgq-job", "pgq-queue", "pgq-values"]),
         ("crates/pgq-bench", &["pgq-embedded", "pgq-queue"]),
         ("crates/pgq-web", &["pgq-cron", "pgq-job", "pgq-queue"]),

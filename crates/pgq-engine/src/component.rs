@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use pgq_job::Signer;
 use wasmtime::component::Component;
 
 use super::cache::CodeCache;
@@ -29,6 +30,8 @@ pub struct Loaded {
     /// The digest of the file's bytes.
     pub sha256: String,
     pub declaration: Declaration,
+    /// The operator's keys that signed those bytes.
+    pub signed_by: Arc<[Signer]>,
     /// What the operator allows it.
     pub grants: Arc<Grants>,
     pub(super) code: Arc<Code>,
@@ -78,14 +81,13 @@ impl Loaded {
     ///
     /// Fails if the grants are not for this file, or if it declares more schedules than they allow.
     pub fn regranted(&self, grants: Grants) -> Result<Loaded, LoadError> {
-        if !grants.hold_for(&self.sha256) {
-            return Err(LoadError::OtherFile { plugin: self.name.to_string(), sha256: self.sha256.clone() });
-        }
+        grants.check_file(&self.name, &self.sha256, &self.signed_by)?;
         schedule_caps::check(&self.name, &self.declaration, &grants)?;
         Ok(Loaded {
             name: Arc::clone(&self.name),
             version: self.version.clone(),
             sha256: self.sha256.clone(),
+            signed_by: Arc::clone(&self.signed_by),
             declaration: self.declaration.clone(),
             grants: Arc::new(grants),
             code: Arc::clone(&self.code),
@@ -109,7 +111,8 @@ impl std::fmt::Debug for Loaded {
 /// Check, compile (or take from the cache), link and describe a component. This takes as long as
 /// the compiler does: call it on a separate thread, so that it does not block the runtimes. `stem`
 /// is the file's name without its extension. `grants_for` looks up the grants of the plugin with
-/// that name. `tries` is how often compiling the file took too long.
+/// that name. `tries` is how often compiling the file took too long. `signed_by` are the keys that the
+/// caller found to have signed these bytes.
 ///
 /// # Errors
 ///
@@ -120,6 +123,7 @@ pub async fn load(
     stem: &str,
     wasm: &[u8],
     tries: u32,
+    signed_by: &[Signer],
     grants_for: impl FnOnce(&str) -> Grants,
 ) -> Result<Loaded, LoadError> {
     check_magic(wasm)?;
@@ -134,15 +138,14 @@ pub async fn load(
     let declaration = describe::describe(engine, &linked, stem).await?;
     let name = declaration.name.clone().unwrap_or_else(|| stem.to_owned());
     let grants = grants_for(&name);
-    if !grants.hold_for(&sha256) {
-        return Err(LoadError::OtherFile { plugin: name, sha256 });
-    }
+    grants.check_file(&name, &sha256, signed_by)?;
     schedule_caps::check(&name, &declaration, &grants)?;
     Ok(Loaded {
         grants: Arc::new(grants),
         name: name.into(),
         version: declaration.version.clone().unwrap_or_else(|| "0.0.0".into()),
         sha256,
+        signed_by: signed_by.into(),
         declaration,
         code: Arc::new(Code::new(linked, is_optimised)),
         id: PluginId::new(engine.instance_pool()),

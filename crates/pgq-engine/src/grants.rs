@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use http::Method;
+use pgq_job::Signer;
 
 use super::address::{self, Network};
 use super::authorities::Authorities;
+use super::load_error::LoadError;
 use super::needs::{Kind, Missing, Need, Needs};
 use super::origin::{Host, Origin};
 use super::secret::{Secret, SecretGrant};
@@ -18,6 +20,8 @@ pub struct Grants {
     /// The digests of the files that these grants are for. If empty, they are for any file with the
     /// plugin's name.
     pub sha256: Vec<String>,
+    /// The key that must have signed the file that these grants are for. `None`: no key.
+    pub signer: Option<Signer>,
     /// Where it may send HTTP requests.
     pub http: Vec<HttpGrant>,
     /// Addresses in the operator's own network to which a granted name may resolve.
@@ -55,9 +59,18 @@ impl HttpGrant {
 }
 
 impl Grants {
-    /// Whether these grants are for the file with this digest.
-    pub(super) fn hold_for(&self, sha256: &str) -> bool {
-        self.sha256.is_empty() || self.sha256.iter().any(|pinned| pinned == sha256)
+    /// Whether these grants are for the file with this digest, which these keys signed.
+    pub(super) fn check_file(&self, plugin: &str, sha256: &str, signed_by: &[Signer]) -> Result<(), LoadError> {
+        let plugin = || plugin.to_owned();
+        if !self.sha256.is_empty() && !self.sha256.iter().any(|pinned| pinned == sha256) {
+            return Err(LoadError::OtherFile { plugin: plugin(), sha256: sha256.to_owned() });
+        }
+        match &self.signer {
+            Some(signer) if !signed_by.iter().any(|by| by.is(signer)) => {
+                Err(LoadError::OtherSigner { plugin: plugin(), key: signer.key.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether a run can have effects outside of the sandbox, besides its outcome. Rows that it

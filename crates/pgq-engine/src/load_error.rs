@@ -81,6 +81,16 @@ pub enum LoadError {
         plugin: String,
         sha256: String,
     },
+    /// The operator's grants are for files that another key signed.
+    #[error(
+        "it is not signed by {key:?}, to which signer under [plugins.{plugin}] in pgq-host.toml binds its grants; sign it with that key, or change the signer"
+    )]
+    OtherSigner {
+        /// The plugin's declared name.
+        plugin: String,
+        /// The operator's name for the key.
+        key: String,
+    },
     /// `describe.register` returned, but its declaration is invalid.
     #[error("its `describe` makes an invalid declaration: {0}")]
     Declaration(String),
@@ -94,7 +104,11 @@ impl LoadError {
 
     /// Whether the problem is in the file alone, so that only replacing the file helps.
     pub fn is_in_file(&self) -> bool {
-        !self.is_transient() && !matches!(self, LoadError::OtherFile { .. } | LoadError::Schedules { .. })
+        !self.is_transient()
+            && !matches!(
+                self,
+                LoadError::OtherFile { .. } | LoadError::OtherSigner { .. } | LoadError::Schedules { .. }
+            )
     }
 }
 

@@ -13,6 +13,7 @@ mod headers;
 mod new_job;
 mod options;
 mod printed;
+mod signer;
 mod verdict;
 
 pub use disposition::{Disposition, Terminal};
@@ -20,6 +21,7 @@ pub use headers::{compact, header_texts};
 pub use new_job::{MAX_DELAY, NewJob};
 pub use options::{Backoff, EntrypointOptions, OnFailure};
 pub use printed::{Line, Printed, Traffic};
+pub use signer::Signer;
 pub use verdict::{Fault, FaultKind, ReleaseReason, Verdict};
 
 /// The id of a row in the queue table.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::settings::Settings;
+use crate::mirror::Mirror;
 use crate::pauses::{self, PauseKeeper};
 use crate::plugins::PluginSet;
 use crate::reload::{self, Fleet, Loader, Reload, Sources};
@@ -23,20 +24,34 @@ pub(super) struct Plugins {
     pub(super) reload: Reload,
     pub(super) verdicts: Fleet,
     pub(super) pauses: PauseKeeper,
+    pub(super) mirror: Option<Mirror>,
 }
 
 pub(super) async fn load(settings: &Settings, queue: &Queue, loader: Loader) -> anyhow::Result<Plugins> {
     let (link, verdicts) = reload::join(queue.clone()).await;
     let (pause_link, pauses) = pauses::join(queue.clone()).await.context("cannot read what is paused")?;
+    let poke = Arc::new(Notify::new());
+    let mirror = mirror(settings, Arc::clone(&poke)).await?;
     let sources = Sources {
         folder: settings.folder.clone(),
         reread: settings.reread.clone(),
         rule: settings.breaker,
         link,
         pauses: pause_link,
+        poke,
     };
     // A host that ends when no job is left has to know first whose jobs those are.
     let patience = (settings.worker.mode == Mode::Continuous).then_some(LOADS_FIRST);
     let (reload, served) = Reload::start(sources, loader, patience).await?;
-    Ok(Plugins { served, reload, verdicts, pauses })
+    Ok(Plugins { served, reload, verdicts, pauses, mirror })
+}
+
+/// What is kept of registries. What was never pulled is pulled first.
+async fn mirror(settings: &Settings, poke: Arc<Notify>) -> anyhow::Result<Option<Mirror>> {
+    let Some(mirrored) = settings.mirror.clone() else { return Ok(None) };
+    // It reads what is there from earlier.
+    let opened = tokio::task::spawn_blocking(move || Mirror::open(mirrored, poke)).await;
+    let mut mirror = opened.context("the task that opens the copies of registries failed")??;
+    mirror.fill().await;
+    Ok(Some(mirror))
 }

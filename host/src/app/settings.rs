@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::access::Entry;
+use crate::mirror::MirrorSettings;
 use crate::plugins::{BreakerRule, Folder, Reread};
 use crate::readiness::Requirement;
 use crate::worker;
@@ -18,6 +19,8 @@ pub struct Settings {
     /// What its objects are called.
     pub names: Names,
     pub folder: Folder,
+    /// What keeps some of its folders in step with registries.
+    pub mirror: Option<MirrorSettings>,
     /// How to read again what they may do.
     pub reread: Reread,
     /// When an entrypoint whose runs crash is paused.

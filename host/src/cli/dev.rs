@@ -16,6 +16,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use self::sources::Sources;
 use super::database::DatabaseArgs;
+use super::plugin_sources::PluginSources;
 use super::run::WorkerArgs;
 use super::usage::OrUsage as _;
 use super::values;
@@ -91,7 +92,7 @@ async fn serve(
         options = prepare(server, args, &names) => options?,
         name = signals.next() => return interrupted(name),
     };
-    let settings = args.worker.settings(config, args.plugins.clone(), options.into(), names)?;
+    let settings = args.worker.settings(config, PluginSources::folder(args.plugins.clone()), options.into(), names)?;
     tokio::select! {
         result = app::run(settings, &mut signals) => result,
         never = sources.keep() => match never {},

@@ -1,6 +1,5 @@
 //! `doctor`: the deployment checklist as a command.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -13,13 +12,14 @@ use super::run::DEFAULT_HEARTBEAT_TIMEOUT;
 use super::workbench::{CodeCaching, WorkbenchArgs};
 use crate::config::parse_duration;
 use crate::doctor::{self, Deployment, Finding, PluginsFolder, Severity};
+use crate::location::Location;
 use pgq_engine::printable::printable_lines;
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
-    /// The folder of plugins on the hosts [default: the one in the configuration]
-    #[arg(long, env = "PGQ_HOST_PLUGINS", value_name = "DIR")]
-    plugins: Option<PathBuf>,
+    /// The places of plugins on the hosts [default: those in the configuration]; repeatable
+    #[arg(long, env = "PGQ_HOST_PLUGINS", value_name = "PLACE", value_delimiter = ',')]
+    plugins: Vec<Location>,
     /// The role that hosts connect as [default: the role of this connection]
     #[arg(long)]
     role: Option<String>,
@@ -63,9 +63,10 @@ impl DoctorArgs {
         let workbench = self.workbench.set_up(CodeCaching::Cached)?;
         let config = &workbench.config;
         let configured = config.run.heartbeat_timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let plugins = match self.plugins.or_else(|| config.run.plugins.clone()) {
-            Some(folder) => {
-                let files = workbench.folder(folder.clone()).await.map_err(|error| format!("{error:#}"));
+        let places = if self.plugins.is_empty() { config.run.plugins.0.clone() } else { self.plugins };
+        let plugins = match places.is_empty() {
+            false => {
+                let files = workbench.folder(&places).await.map_err(|error| format!("{error:#}"));
                 let sections = config.grants.keys().cloned().collect();
                 let role = |(plugin, grants): (&String, &pgq_engine::Grants)| {
                     grants
@@ -75,9 +76,9 @@ impl DoctorArgs {
                         .map(|sql| (plugin.clone(), sql.role.clone()))
                 };
                 let roles = config.grants.iter().filter_map(role).collect();
-                Some(PluginsFolder { folder, files, sections, roles })
+                Some(PluginsFolder { places, files, sections, roles })
             }
-            None => None,
+            true => None,
         };
         Ok(Deployment {
             database: PgConnectOptions::clone(&database.database()?.source),

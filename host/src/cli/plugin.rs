@@ -5,11 +5,17 @@ mod build;
 mod exit;
 mod fleet;
 mod inspect;
+mod keygen;
 mod list;
+mod lock;
 mod new;
 mod options;
+mod pull;
+mod push;
 mod report;
 mod run;
+mod sign;
+mod verify;
 
 use clap::{Args, Subcommand};
 
@@ -30,6 +36,18 @@ enum PluginCommand {
     Build(build::BuildArgs),
     /// Show what components declare, need and would be granted, and whether a host would load them.
     Inspect(inspect::InspectArgs),
+    /// Make a pair of keys to sign plugins with.
+    Keygen(keygen::KeygenArgs),
+    /// Sign components: write a signature beside each, as `cosign sign-blob` would.
+    Sign(sign::SignArgs),
+    /// Show who signed components, and whether [trust] in the configuration accepts them.
+    Verify(verify::VerifyArgs),
+    /// Put a component into a registry, in the format that other WebAssembly tools read, too.
+    Push(push::PushArgs),
+    /// Get a component and its signatures from a registry.
+    Pull(pull::PullArgs),
+    /// Write down which digests the configured references lead to now, for `run --locked`.
+    Lock(lock::LockArgs),
     /// Run one handler once, under its limits and grants, without a queue.
     Run(run::RunArgs),
     /// List a folder of plugins as a host would serve it, or the plugins of the running hosts.
@@ -46,6 +64,12 @@ pub(super) async fn run(database: &DatabaseArgs, args: PluginArgs) -> anyhow::Re
         PluginCommand::New(args) => new::run(&args),
         PluginCommand::Build(args) => build::run(args).await,
         PluginCommand::Inspect(args) => inspect::run(args).await,
+        PluginCommand::Keygen(args) => keygen::run(&args),
+        PluginCommand::Sign(args) => sign::run(&args),
+        PluginCommand::Verify(args) => verify::run(&args),
+        PluginCommand::Push(args) => push::run(args).await,
+        PluginCommand::Pull(args) => pull::run(args).await,
+        PluginCommand::Lock(args) => lock::run(args).await,
         PluginCommand::Run(args) => run::run(args).await,
         PluginCommand::List(args) => list::run(database, args).await,
         PluginCommand::Reset(args) => fleet::reset(database, args).await,

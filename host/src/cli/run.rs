@@ -9,11 +9,14 @@ use clap::Args;
 
 use super::database::DatabaseArgs;
 use super::logging::LoggingArgs;
+use super::plugin_sources::{DEFAULT_REGISTRY_INTERVAL, PluginSources, RegistryArgs};
 use super::usage::{OrUsage as _, usage};
 use super::values;
 use crate::access::AccessSettings;
 use crate::app;
 use crate::config::{Config, parse_bytes, parse_duration};
+use crate::location::Location;
+use crate::lock_file::{DEFAULT_LOCK, LockFile};
 use crate::plugins::{Chosen, ClaimMode, Reread};
 use crate::readiness::Requirement;
 use crate::signal::Signals;
@@ -40,13 +43,28 @@ pub(super) const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_LOG_AGGREGATION_INTERVAL: Duration = Duration::from_secs(30);
 /// Kubernetes gives a pod 30 s to stop, in which interrupted jobs must be recorded, too.
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
-pub(super) const NO_FOLDER: &str = "no folder of plugins is configured; use --plugins DIR, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml";
+pub(super) const NO_FOLDER: &str = "no folder of plugins is configured; use --plugins DIR, --plugins oci://REGISTRY/NAME:TAG, PGQ_HOST_PLUGINS, or `plugins` under [run] in pgq-host.toml";
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The folder of plugins: every *.wasm in it is loaded
-    #[arg(long, env = "PGQ_HOST_PLUGINS")]
-    pub(super) plugins: Option<PathBuf>,
+    #[arg(
+        long,
+        help = "A folder of plugins, of which every *.wasm is loaded, or a plugin of a registry: oci://registry/name:tag or @sha256:...; repeatable",
+        env = "PGQ_HOST_PLUGINS",
+        value_name = "PLACE",
+        value_delimiter = ','
+    )]
+    pub(super) plugins: Vec<Location>,
+    #[command(flatten)]
+    registries: RegistryArgs,
+    /// Serve exactly the digests in the lock file
+    #[arg(long, env = "PGQ_HOST_LOCKED")]
+    locked: bool,
+    /// The lock file that `plugin lock` writes
+    #[arg(long, env = "PGQ_HOST_LOCK_FILE", value_name = "FILE", default_value = DEFAULT_LOCK)]
+    lock_file: PathBuf,
+    #[arg(long, env = "PGQ_HOST_REGISTRY_INTERVAL", value_parser = parse_duration, help = format!("Seconds between two looks at registries for tags that moved [default: {}]", DEFAULT_REGISTRY_INTERVAL.as_secs()))]
+    registry_interval: Option<Duration>,
     /// Restart when the worker ends with an error, instead of exiting with 1
     #[arg(long, env = "PGQ_HOST_RESTART_ON_FAILURE")]
     restart_on_failure: bool,
@@ -117,10 +135,8 @@ pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Resul
     args.worker.logging.install()?;
     let mut signals = Signals::install()?;
     let config = Config::load(args.worker.config.as_deref()).or_usage()?;
-    let Some(plugins) = args.plugins.clone().or_else(|| config.run.plugins.clone()) else {
-        return Err(usage(NO_FOLDER));
-    };
-    let mut settings = args.worker.settings(config, plugins, database.database()?, database.names()?)?;
+    let sources = args.sources(&config)?;
+    let mut settings = args.worker.settings(config, sources, database.database()?, database.names()?)?;
     loop {
         match app::run(settings.clone(), &mut signals).await {
             // After a signal to stop, the worker stays stopped, however it ended.
@@ -138,13 +154,35 @@ pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Resul
     }
 }
 
+impl RunArgs {
+    /// Where plugins come from, with the digests of the lock file where they are asked for.
+    fn sources(&self, config: &Config) -> anyhow::Result<PluginSources> {
+        let places = if self.plugins.is_empty() { config.run.plugins.0.clone() } else { self.plugins.clone() };
+        if places.is_empty() {
+            return Err(usage(NO_FOLDER));
+        }
+        let configured = config.run.registry_interval.map(Duration::try_from_secs_f64).transpose();
+        let configured =
+            configured.context("registry-interval in the configuration is not a number of seconds").or_usage()?;
+        let interval = self.registry_interval.or(configured).unwrap_or(DEFAULT_REGISTRY_INTERVAL);
+        if interval < Duration::from_secs(1) {
+            return Err(usage("registry-interval must be 1 second or more"));
+        }
+        let mut sources = PluginSources::new(places, interval, self.registries.insecure(config));
+        if self.locked {
+            sources.references = LockFile::read(&self.lock_file)?.pin(&sources.references)?;
+        }
+        Ok(sources)
+    }
+}
+
 impl WorkerArgs {
     /// Flags and environment take precedence over the file, and the file over the defaults. All
     /// mistakes are reported at once.
     pub(super) fn settings(
         &self,
         config: Config,
-        plugins: PathBuf,
+        sources: PluginSources,
         database: Database,
         names: Names,
     ) -> anyhow::Result<app::Settings> {
@@ -221,15 +259,18 @@ impl WorkerArgs {
         if !mistakes.is_empty() {
             return Err(usage(mistakes.join("\n")));
         }
+        let cache = self.cache_dir.clone().or(config.run.cache_dir.clone()).map_or_else(default_cache_dir, Ok)?;
+        let (paths, mirror) = sources.at(&cache, config.caps.plugin_size);
         let entry = AccessSettings::from_environment().and_then(|settings| settings.over(&config.web)).or_usage()?;
         Ok(app::Settings {
             database,
             names,
-            reread: self.reread(plugins.clone()),
-            folder: config.folder(plugins),
+            reread: self.reread(paths.clone()),
+            folder: config.folder(paths),
+            mirror,
             breaker: config.breaker,
             retention: config.retention,
-            cache: Some(self.cache_dir.clone().or(config.run.cache_dir).map_or_else(default_cache_dir, Ok)?),
+            cache: Some(cache),
             max_guest_memory: usize::try_from(max_guest_memory).unwrap_or(usize::MAX),
             max_concurrent_tasks: if tasks == 0 { MAX_CONCURRENT_TASKS } else { tasks },
             max_claimed_bytes,
@@ -244,7 +285,7 @@ impl WorkerArgs {
         })
     }
 
-    fn reread(&self, plugins: PathBuf) -> Reread {
+    fn reread(&self, plugins: Vec<PathBuf>) -> Reread {
         let args = self.clone();
         Reread::by(move || Ok(args.over(Config::load(args.config.as_deref())?).folder(plugins.clone())))
     }

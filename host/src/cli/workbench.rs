@@ -1,6 +1,7 @@
 //! The parts of a host that plugins need, without the host: configuration, engine, cache of
 //! compiled code, and threads for guests.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,9 +13,12 @@ use super::run::default_cache_dir;
 use super::usage::OrUsage as _;
 use crate::app;
 use crate::config::Config;
-use crate::plugins::{File, Rollouts};
+use crate::location::Location;
+use crate::mirror;
+use crate::plugins::{File, RefusedCause, Rollouts, signature_path};
 use pgq_engine::guests::{GuestRuntime, Guests};
-use pgq_engine::{self as wasm, CodeCache, Engine, EngineSettings, FAR_COMPILE_TIMEOUT, LoadError, Loaded};
+use pgq_engine::{self as wasm, CodeCache, Engine, EngineSettings, FAR_COMPILE_TIMEOUT, Loaded};
+use pgq_trust::MAX_SIGNATURE_BYTES;
 
 /// The flags that commands which load plugins share.
 #[derive(Debug, Args)]
@@ -71,10 +75,11 @@ impl WorkbenchArgs {
 }
 
 impl Workbench {
-    /// What a host would make of the files of this folder now, ordered by name.
-    pub(super) async fn folder(&self, path: PathBuf) -> anyhow::Result<Vec<File>> {
+    /// What a host would make of the files of these places now, ordered by name. Of registries, what was
+    /// pulled before.
+    pub(super) async fn folder(&self, places: &[Location]) -> anyhow::Result<Vec<File>> {
         let config = &self.config;
-        let folder = config.folder(path);
+        let folder = config.folder(self.paths(places));
         let mut rollouts = Rollouts::new(folder.clone(), config.breaker, Arc::default());
         for loading in rollouts.scan(folder.list()?, false).due {
             let (folder, engine, cache) = (folder.clone(), self.engine.clone(), self.cache.clone());
@@ -84,13 +89,34 @@ impl Workbench {
         Ok(rollouts.snapshot().files().to_vec())
     }
 
+    fn paths(&self, places: &[Location]) -> Vec<PathBuf> {
+        let path = |place: &Location| match place {
+            Location::Folder(folder) => Some(folder.clone()),
+            Location::Registry(reference) => {
+                let path = mirror::folder_of(self.cache.folder()?, reference);
+                path.is_dir().then_some(path)
+            }
+        };
+        places.iter().filter_map(path).collect()
+    }
+
     /// Load these bytes as the plugin that the file of this name would be.
-    pub(super) async fn load(&self, path: &Path, bytes: Vec<u8>) -> anyhow::Result<Result<Loaded, LoadError>> {
+    pub(super) async fn load(&self, path: &Path, bytes: Vec<u8>) -> anyhow::Result<Result<Loaded, RefusedCause>> {
         let (engine, cache, grants) = (self.engine.clone(), self.cache.clone(), self.config.grants.clone());
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let (trust, signature) = (self.config.trust.clone(), read_signature(path)?);
+        let (stem, name) = (path.file_stem().unwrap_or_default(), path.file_name().unwrap_or_default());
+        let (stem, name) = (stem.to_string_lossy().into_owned(), name.to_string_lossy().into_owned());
         let load = async move {
+            let signed_by = match &trust {
+                Some(trust) => trust.signers(&name, &bytes, signature.as_deref())?,
+                None => Vec::new(),
+            };
             let grants_for = |name: &str| grants.get(name).cloned().unwrap_or_default();
-            wasm::load(&engine, &cache, &stem, &bytes, 0, grants_for).await
+            let loaded = wasm::load(&engine, &cache, &stem, &bytes, 0, &signed_by, grants_for).await?;
+            if let Some(trust) = &trust {
+                trust.check(&loaded.name, &loaded.version, &signed_by)?;
+            }
+            Ok(loaded)
         };
         self.guests
             .handle()
@@ -103,4 +129,20 @@ impl Workbench {
 /// The file's bytes, or an error that names the file.
 pub(super) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read the component {}", path.display()))
+}
+
+/// The signatures beside a component, if there are any. A file that is longer than it may be is cut, so
+/// that it is refused by whoever reads it.
+pub(super) fn read_signature(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    let path = signature_path(path);
+    let file = match std::fs::File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read the signature {}", path.display())),
+    };
+    let mut bytes = Vec::new();
+    file.take(MAX_SIGNATURE_BYTES)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("cannot read the signature {}", path.display()))?;
+    Ok(Some(bytes))
 }

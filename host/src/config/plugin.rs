@@ -10,16 +10,19 @@ use serde::Deserialize;
 use super::canary::CanarySection;
 use super::entrypoint::EntrypointSection;
 use super::sql::SqlSection;
+use super::trust;
 use super::value::{SecretSection, ValueSection};
 use crate::plugins::{Canary, Chosen, ClaimMode, KeepLines};
 use pgq_engine::{Authorities, Grants, HttpGrant, Origin, Secret, SecretGrant};
 use pgq_queue::HistoryLevel;
+use pgq_trust::Trust;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct PluginSection {
     canary: Option<CanarySection>,
     sha256: Option<Digests>,
+    signer: Option<String>,
     http: Vec<HttpSection>,
     private_networks: Vec<String>,
     ca_file: Option<PathBuf>,
@@ -99,11 +102,12 @@ impl PluginSection {
 
     /// Values are read here, even from files and variables: a plugin must not start without its
     /// secret.
-    pub(super) fn check(self, plugin: &str, all: &mut Vec<String>) -> (Grants, Option<Canary>) {
+    pub(super) fn check(self, plugin: &str, trust: Option<&Trust>, all: &mut Vec<String>) -> (Grants, Option<Canary>) {
         let canary = self.canary.as_ref().map(|canary| canary.canary(plugin, all));
         let mut mistakes = Mistakes { plugin, all };
         let sha256 = digests(self.sha256, &mut mistakes);
-        let mut grants = Grants { sha256, schedules: self.max_schedules, ..Grants::default() };
+        let signer = self.signer.and_then(|name| mistakes.take("signer", trust::signer(&name, trust)));
+        let mut grants = Grants { sha256, signer, schedules: self.max_schedules, ..Grants::default() };
         grants.http = self.http.into_iter().filter_map(|section| mistakes.take("http", section.grant())).collect();
         let networks = self.private_networks.iter();
         grants.private_networks = networks.filter_map(|text| mistakes.take("private-networks", text.parse())).collect();
@@ -220,7 +224,7 @@ mod tests {
     fn check(text: &str) -> Result<Grants, String> {
         let section: PluginSection = toml::from_str(text).map_err(|error| error.to_string())?;
         let mut mistakes = Vec::new();
-        let (grants, _) = section.check("p", &mut mistakes);
+        let (grants, _) = section.check("p", None, &mut mistakes);
         if mistakes.is_empty() { Ok(grants) } else { Err(mistakes.join("\n")) }
     }
 

@@ -1,11 +1,11 @@
 //! What the checks examine, and what it should be fit for.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
+use crate::location::Location;
 use crate::plugins::File;
 use pgq_queue::Retention;
 use pgq_queue::names::Names;
@@ -35,7 +35,7 @@ pub struct Deployment {
 
 #[derive(Debug)]
 pub struct PluginsFolder {
-    pub folder: PathBuf,
+    pub places: Vec<Location>,
     /// What a host would make of its files, or why it cannot be read.
     pub files: Result<Vec<File>, String>,
     /// The plugins for which the configuration has a section.

@@ -1,14 +1,13 @@
 //! Checks whether a host would serve every file in the plugins folder, with every grant that it
 //! asks for.
 
-use std::path::Path;
-
 use super::deployment::PluginsFolder;
 use super::finding::Finding;
+use crate::location::Location;
 use crate::plugins::File;
 
 pub(super) fn check(plugins: Option<&PluginsFolder>) -> Vec<Finding> {
-    let Some(PluginsFolder { folder, files, sections, .. }) = plugins else {
+    let Some(PluginsFolder { places, files, sections, .. }) = plugins else {
         let why = "a host needs one";
         return vec![Finding::note(
             "not checked: no folder of plugins is configured",
@@ -16,7 +15,7 @@ pub(super) fn check(plugins: Option<&PluginsFolder>) -> Vec<Finding> {
             "--plugins DIR, PGQ_HOST_PLUGINS, or [run] plugins",
         )];
     };
-    let place = folder.display();
+    let place = places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let files = match files {
         Ok(files) => files,
         Err(error) => {
@@ -43,7 +42,7 @@ pub(super) fn check(plugins: Option<&PluginsFolder>) -> Vec<Finding> {
             "correct the name, or remove the section",
         ));
     }
-    if is_world_writable(folder) {
+    for place in places.iter().filter(|place| is_world_writable(place)) {
         let why = "anyone who can write there decides what hosts run";
         found.push(Finding::warning(format!("everybody may write to {place}"), why, format!("chmod o-w {place}")));
     }
@@ -78,7 +77,9 @@ fn of(file: &File) -> Vec<Finding> {
     found
 }
 
-fn is_world_writable(folder: &Path) -> bool {
+/// What is pulled from a registry is in a folder that is private.
+fn is_world_writable(place: &Location) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
+    let Location::Folder(folder) = place else { return false };
     std::fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o002 != 0)
 }

@@ -13,7 +13,7 @@ use super::RefusedCause;
 /// so that a file rewritten in place is noticed even if its size and modification time are
 /// unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub(super) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,

@@ -1,4 +1,4 @@
-//! The plugins folder on disk, and the operator's settings for it.
+//! The folders of plugins on disk, and the operator's settings for them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::content::Stamp;
+use super::signed_file::PairStamp;
 use super::{Canary, Chosen, ClaimMode, KeepLines, LogRule};
 use pgq_engine::{DEFAULT_COMPILE_TIMEOUT, Grants};
 use pgq_job::EntrypointOptions;
 use pgq_queue::HistoryLevel;
+use pgq_trust::Trust;
 
 /// The operator's caps on what plugins declare.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +60,7 @@ impl Caps {
     }
 }
 
-/// The folder itself cannot be read.
+/// A folder itself cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the plugins folder {} cannot be read: {source}; create it, or name another with --plugins", folder.display())]
 pub struct FolderError {
@@ -70,9 +71,9 @@ pub struct FolderError {
 /// Where plugins come from, and what they may do.
 #[derive(Debug, Clone)]
 pub struct Folder {
-    /// The plugins folder. Only files in it whose names end in `.wasm` are read, not those in
+    /// The folders of plugins. Only files in them whose names end in `.wasm` are read, not those in
     /// folders below.
-    pub path: PathBuf,
+    pub paths: Vec<PathBuf>,
     pub grants: BTreeMap<String, Grants>,
     /// By plugin name: the rule under which its new versions are rolled out.
     pub canaries: BTreeMap<String, Canary>,
@@ -85,9 +86,17 @@ pub struct Folder {
     /// How much of them, and for how long.
     pub logs: LogRule,
     pub caps: Caps,
+    /// Whose components are served. `None`: anybody's.
+    pub trust: Option<Arc<Trust>>,
 }
 
 impl Folder {
+    /// The folders, for people.
+    pub fn shown(&self) -> String {
+        let paths: Vec<String> = self.paths.iter().map(|path| path.display().to_string()).collect();
+        paths.join(", ")
+    }
+
     /// A digest of everything besides the file that a refusal depends on. A host with other rules
     /// (another build, other limits) does not adopt the refusal.
     pub(super) fn rules(&self) -> String {
@@ -132,8 +141,8 @@ impl fmt::Debug for Reread {
     }
 }
 
-/// The files of a folder and their stamps.
-pub type Files = BTreeMap<PathBuf, Stamp>;
+/// The files of a folder and their stamps, with those of their signatures.
+pub type Files = BTreeMap<PathBuf, PairStamp>;
 
 impl Folder {
     /// The plugin files with their stamps. A file without one, such as a dangling symlink, is
@@ -141,18 +150,20 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// Fails if the folder cannot be read.
+    /// Fails if one of the folders cannot be read.
     pub fn list(&self) -> Result<Files, FolderError> {
-        let error = |source| FolderError { folder: self.path.clone(), source };
         let mut files = BTreeMap::new();
-        for entry in std::fs::read_dir(&self.path).map_err(error)? {
-            let path = entry.map_err(error)?.path();
-            let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            if path.extension() == Some(OsStr::new("wasm"))
-                && !hidden
-                && let Ok(stamp) = Stamp::of(&path)
-            {
-                files.insert(path, stamp);
+        for folder in &self.paths {
+            let error = |source| FolderError { folder: folder.clone(), source };
+            for entry in std::fs::read_dir(folder).map_err(error)? {
+                let path = entry.map_err(error)?.path();
+                let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+                if path.extension() == Some(OsStr::new("wasm"))
+                    && !hidden
+                    && let Ok(stamp) = PairStamp::of(&path)
+                {
+                    files.insert(path, stamp);
+                }
             }
         }
         Ok(files)

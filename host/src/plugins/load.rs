@@ -8,12 +8,15 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::content::{self, Content, Stamp};
+use super::content::{self, Content};
 use super::improve::ImproveTask;
+use super::signed_file::{PairStamp, Signature};
 use super::version_store::VersionStore;
 use super::{Folder, RefusedCause};
 use pgq_engine::{self as wasm, CodeCache, Engine, Loaded};
+use pgq_job::Signer;
 use pgq_job::judgement::Judgements;
+use pgq_trust::Untrusted;
 
 /// A load in progress. Dropping it cancels the load, so that no compiler runs for a file that was
 /// removed or changed.
@@ -28,14 +31,22 @@ pub(super) struct LoadGuard {
 pub(super) enum Target {
     /// The one in the file now, if the file still has this stamp.
     Current {
-        stamp: Stamp,
-        /// The digest of the content that was loaded last.
-        last_sha256: Option<String>,
+        stamp: PairStamp,
+        /// The content that was loaded last.
+        last: Option<Identity>,
         /// No version of it is served, so an earlier version is better than none.
         nothing_served: bool,
     },
     /// An earlier version, other than this one.
     Earlier { sha256: String },
+}
+
+/// The content of a file and of its signatures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) sha256: String,
+    /// The digest of the signatures, where they matter.
+    pub(super) signature: Option<String>,
 }
 
 /// What a load needs to know about the host.
@@ -78,8 +89,8 @@ pub(super) enum Fetch {
     Same,
     /// A plugin, or the reason why it cannot be served.
     New {
-        /// The digest of the bytes. `None` if they could not be read.
-        sha256: Option<String>,
+        /// `None` if the bytes could not be read.
+        identity: Option<Identity>,
         loaded: Result<Arc<Loaded>, RefusedCause>,
         /// An earlier version to serve, if this one cannot be.
         fallback: Option<Arc<Loaded>>,
@@ -124,7 +135,7 @@ impl LoadTask {
     /// How many bytes of the host's memory the file's content may take.
     pub fn bytes(&self, folder: &Folder) -> u64 {
         match &self.target {
-            Target::Current { stamp, .. } => stamp.size().min(folder.caps.plugin_size),
+            Target::Current { stamp, .. } => stamp.file().size().min(folder.caps.plugin_size),
             Target::Earlier { .. } => folder.caps.plugin_size,
         }
     }
@@ -145,8 +156,8 @@ impl LoadTask {
         let cache = &cache.quick_first();
         let loading = async {
             match &self.target {
-                Target::Current { stamp, last_sha256, nothing_served } => {
-                    self.load_current(folder, engine, cache, *stamp, last_sha256.as_deref(), *nothing_served).await
+                Target::Current { stamp, last, nothing_served } => {
+                    self.load_current(folder, engine, cache, *stamp, last.as_ref(), *nothing_served).await
                 }
                 Target::Earlier { sha256 } => {
                     Fetch::Earlier(self.load_earlier(folder, engine, cache, Some(sha256)).await)
@@ -158,7 +169,7 @@ impl LoadTask {
             Some(Ok(fetch)) => fetch,
             Some(Err(_panic)) => {
                 let cause = RefusedCause::Unreadable("the host panicked while loading it".into());
-                Fetch::New { sha256: None, loaded: Err(cause), fallback: None }
+                Fetch::New { identity: None, loaded: Err(cause), fallback: None }
             }
         };
         let improve = self.improve(&fetch, folder.caps.plugin_size);
@@ -171,30 +182,42 @@ impl LoadTask {
         folder: &Folder,
         engine: &Engine,
         cache: &CodeCache,
-        stamp: Stamp,
-        last_sha256: Option<&str>,
+        stamp: PairStamp,
+        last: Option<&Identity>,
         nothing_served: bool,
     ) -> Fetch {
-        let (sha256, loaded) = match content::read(&self.path, stamp, folder.caps.plugin_size) {
+        let signature = match folder.trust.as_ref().map(|_| stamp.read_signature(&self.path)) {
+            Some(Signature::Changing) => return Fetch::Changing,
+            Some(Signature::Bytes(bytes)) => Some(bytes),
+            Some(Signature::None) | None => None,
+        };
+        let (identity, loaded) = match content::read(&self.path, stamp.file(), folder.caps.plugin_size) {
             Content::Changing => return Fetch::Changing,
             Content::Refused(cause) => (None, Err(cause)),
             Content::Bytes(bytes) => {
-                let sha256 = pgq_engine::digest::sha256(&bytes);
-                if last_sha256 == Some(&sha256) {
+                let digest = pgq_engine::digest::sha256;
+                let identity = Identity { sha256: digest(&bytes), signature: signature.as_deref().map(digest) };
+                if last == Some(&identity) {
                     return Fetch::Same;
                 }
-                let loaded = match self.known.judgements.against(&sha256, &self.known.rules) {
-                    Some(judgement) => Err(RefusedCause::Judged(Box::new(judgement.clone()))),
-                    None => self.load(folder, engine, cache, &bytes).await,
+                let signed_by = self.signers(folder, &bytes, signature.as_deref());
+                let loaded = match (signed_by, self.known.judgements.against(&identity.sha256, &self.known.rules)) {
+                    (Err(untrusted), _) => Err(untrusted.into()),
+                    (Ok(_), Some(judgement)) => Err(RefusedCause::Judged(Box::new(judgement.clone()))),
+                    (Ok(signed_by), None) => {
+                        let loaded = self.load(folder, engine, cache, &bytes, &signed_by).await;
+                        loaded.inspect(|loaded| self.keep(loaded, &bytes, signature.as_deref()))
+                    }
                 };
-                (Some(sha256), loaded)
+                (Some(identity), loaded)
             }
         };
+        let not = identity.as_ref().map(|identity| &*identity.sha256);
         let fallback = match &loaded {
-            Err(_) if nothing_served => self.load_earlier(folder, engine, cache, sha256.as_deref()).await,
+            Err(_) if nothing_served => self.load_earlier(folder, engine, cache, not).await,
             _ => None,
         };
-        Fetch::New { sha256, loaded, fallback }
+        Fetch::New { identity, loaded, fallback }
     }
 
     async fn load(
@@ -203,14 +226,32 @@ impl LoadTask {
         engine: &Engine,
         cache: &CodeCache,
         bytes: &[u8],
+        signed_by: &[Signer],
     ) -> Result<Arc<Loaded>, RefusedCause> {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
-        let loaded = wasm::load(engine, cache, &stem, bytes, self.tries, |name| folder.grants_of(name)).await?;
-        if let Some(kept) = &self.known.kept {
-            let LoadContext { judgements, rules, .. } = &self.known;
-            kept.put(&self.path, &loaded.sha256, bytes, |sha256| judgements.against(sha256, rules).is_some());
+        let grants = |name: &str| folder.grants_of(name);
+        let loaded = wasm::load(engine, cache, &stem, bytes, self.tries, signed_by, grants).await?;
+        // Only now its name and version are known.
+        if let Some(trust) = &folder.trust {
+            trust.check(&loaded.name, &loaded.version, signed_by)?;
         }
         Ok(Arc::new(loaded))
+    }
+
+    /// Who signed these bytes, before anything else is done with them.
+    fn signers(&self, folder: &Folder, bytes: &[u8], signature: Option<&[u8]>) -> Result<Vec<Signer>, Untrusted> {
+        let Some(trust) = &folder.trust else { return Ok(Vec::new()) };
+        let file = self.path.file_name().unwrap_or_default().to_string_lossy();
+        trust.signers(&file, bytes, signature)
+    }
+
+    /// Store a version that may be served, to return to it later.
+    fn keep(&self, loaded: &Loaded, bytes: &[u8], signature: Option<&[u8]>) {
+        if let Some(kept) = &self.known.kept {
+            let LoadContext { judgements, rules, .. } = &self.known;
+            let bad = |sha256: &str| judgements.against(sha256, rules).is_some();
+            kept.put(&self.path, &loaded.sha256, bytes, signature, bad);
+        }
     }
 
     /// The last version that was served, excluding `not` and versions that were taken out of
@@ -224,15 +265,20 @@ impl LoadTask {
     ) -> Option<Arc<Loaded>> {
         let LoadContext { judgements, rules, kept } = &self.known;
         let kept = kept.as_ref()?;
-        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let good = kept
             .versions(&self.path)
             .into_iter()
             .filter(|sha256| not != Some(sha256) && judgements.against(sha256, rules).is_none());
         for sha256 in good {
             let Some(bytes) = kept.read(&self.path, &sha256, folder.caps.plugin_size) else { continue };
-            match wasm::load(engine, cache, &stem, &bytes, self.tries, |name| folder.grants_of(name)).await {
-                Ok(loaded) => return Some(Arc::new(loaded)),
+            // It was trusted once, which says nothing of the keys of today.
+            let signature = folder.trust.as_ref().and_then(|_| kept.signature(&self.path, &sha256));
+            let loaded = match self.signers(folder, &bytes, signature.as_deref()) {
+                Ok(signed_by) => self.load(folder, engine, cache, &bytes, &signed_by).await,
+                Err(untrusted) => Err(untrusted.into()),
+            };
+            match loaded {
+                Ok(loaded) => return Some(loaded),
                 Err(error) => {
                     tracing::warn!(file = %self.path.display(), sha256, error = %error, "an earlier version cannot be loaded")
                 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::content::Stamp;
 use super::load::LoadGuard;
+use super::signed_file::PairStamp;
 use super::version::Version;
 use super::{Canary, Folder, RefusedCause};
 
@@ -15,8 +15,10 @@ const LAST_RETRY: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub(super) struct Rollout {
     /// The content that was loaded or is being loaded.
-    pub(super) stamp: Option<Stamp>,
+    pub(super) stamp: Option<PairStamp>,
     pub(super) sha256: Option<String>,
+    /// The digest of the signatures that it was checked with.
+    pub(super) signature: Option<String>,
     pub(super) loading: Option<LoadGuard>,
     pub(super) serving: Option<Version>,
     /// The version served before, to roll back to.

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::content::Stamp;
-use super::load::{Fetch, LoadContext, LoadResult, LoadTask, Target};
+use super::load::{Fetch, Identity, LoadContext, LoadResult, LoadTask, Target};
 use super::rollout::{Retry, Rollout};
 use super::scan::Scan;
+use super::signed_file::PairStamp;
 use super::version::Version;
 use super::version_store::VersionStore;
 use super::{BreakerRule, CircuitBreaker, Files, Folder, Pauses, RefusedCause};
@@ -92,12 +92,12 @@ impl Rollouts {
         scan
     }
 
-    fn load_current(&mut self, path: PathBuf, stamp: Stamp) -> LoadTask {
+    fn load_current(&mut self, path: PathBuf, stamp: PairStamp) -> LoadTask {
         self.loads_started += 1;
         let (known, number) = (self.known.clone(), self.loads_started);
         let rollout = self.by_file.entry(path.clone()).or_default();
-        let target =
-            Target::Current { stamp, last_sha256: rollout.sha256.clone(), nothing_served: rollout.serving.is_none() };
+        let last = rollout.sha256.clone().map(|sha256| Identity { sha256, signature: rollout.signature.clone() });
+        let target = Target::Current { stamp, last, nothing_served: rollout.serving.is_none() };
         let tries = rollout.retry.map_or(0, |retry| retry.tries);
         let (loading, guard) = LoadTask::new(path, target, known, tries, number);
         (rollout.stamp, rollout.loading) = (Some(stamp), Some(guard));
@@ -160,9 +160,10 @@ impl Rollouts {
         match fetch {
             Fetch::Same | Fetch::Earlier(_) => {}
             Fetch::Changing => rollout.stamp = None,
-            Fetch::New { sha256, loaded, fallback } => {
+            Fetch::New { identity, loaded, fallback } => {
                 let retry = rollout.retry.take();
-                rollout.sha256 = sha256;
+                (rollout.sha256, rollout.signature) =
+                    identity.map_or((None, None), |identity| (Some(identity.sha256), identity.signature));
                 (rollout.blocked, rollout.fault) = (None, None);
                 match loaded {
                     Ok(loaded) => self.offer(&path, loaded),
@@ -225,11 +226,13 @@ impl Rollouts {
     fn offer(&mut self, path: &Path, loaded: Arc<Loaded>) {
         let Some(rollout) = self.by_file.get_mut(path) else { return };
         // The file is back to what is served: a manual roll-back, or a withdrawn canary.
-        if rollout
-            .serving
-            .as_ref()
-            .is_some_and(|serving| serving.loaded.sha256 == loaded.sha256 && serving.loaded.grants == loaded.grants)
+        if let Some(serving) = &mut rollout.serving
+            && serving.loaded.sha256 == loaded.sha256
+            && serving.loaded.grants == loaded.grants
         {
+            // Others may have signed it meanwhile.
+            serving.loaded =
+                if serving.loaded.signed_by == loaded.signed_by { Arc::clone(&serving.loaded) } else { loaded };
             rollout.canary = None;
             return;
         }

@@ -31,8 +31,11 @@ impl Version {
         Version { loaded, breakers, run_classes, lasting, throttles, holds }
     }
 
-    /// The same version under the current grants. Its circuit breakers keep their state.
+    /// The same version under the current grants and keys. Its circuit breakers keep their state.
     pub(super) fn regranted(&self, folder: &Folder) -> Result<Version, RefusedCause> {
+        if let Some(trust) = &folder.trust {
+            trust.check(&self.loaded.name, &self.loaded.version, &self.loaded.signed_by)?;
+        }
         let grants = folder.grants_of(&self.loaded.name);
         if grants == *self.loaded.grants {
             return Ok(self.clone());

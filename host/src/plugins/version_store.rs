@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::content::{self, Content, Stamp};
+use super::signed_file::signature_path;
 use pgq_engine::digest;
+use pgq_trust::MAX_SIGNATURE_BYTES;
 
 /// Versions kept per plugin file: the one served, the one before it, and one more while neither has
 /// proved itself.
@@ -40,10 +42,19 @@ impl VersionStore {
 
     /// Store the version of the file that is now served. Versions that `bad` rejects are deleted,
     /// since nobody would roll back to them.
-    pub(super) fn put(&self, file: &Path, sha256: &str, bytes: &[u8], bad: impl Fn(&str) -> bool) {
+    pub(super) fn put(
+        &self,
+        file: &Path,
+        sha256: &str,
+        bytes: &[u8],
+        signature: Option<&[u8]>,
+        bad: impl Fn(&str) -> bool,
+    ) {
         self.versions(file).iter().filter(|known| bad(known)).for_each(|known| self.drop(file, known));
         let dir = self.dir(file);
-        if let Err(error) = put(&dir, sha256, bytes) {
+        let path = dir.join(sha256).with_extension(EXTENSION);
+        let signed = signature.map_or(Ok(()), |signature| write(&signature_path(&path), signature));
+        if let Err(error) = put(&path, bytes).and(signed) {
             tracing::warn!(file = %file.display(), error = %error, "cannot store this version; it will not be available for a roll-back after a restart");
         }
         prune(&dir, VERSIONS_PER_FILE);
@@ -51,7 +62,7 @@ impl VersionStore {
     }
 
     fn drop(&self, file: &Path, sha256: &str) {
-        let _ = fs::remove_file(self.dir(file).join(sha256).with_extension(EXTENSION));
+        remove(&self.dir(file).join(sha256).with_extension(EXTENSION));
     }
 
     /// The digests of the stored versions of this file, the most recently served first.
@@ -67,9 +78,18 @@ impl VersionStore {
             Content::Bytes(bytes) if digest::sha256(&bytes) == sha256 => Some(bytes),
             _ => {
                 tracing::warn!(path = %path.display(), "a stored version does not match its digest; deleting it");
-                let _ = fs::remove_file(&path);
+                remove(&path);
                 None
             }
+        }
+    }
+
+    /// The signatures that this version was checked with.
+    pub(super) fn signature(&self, file: &Path, sha256: &str) -> Option<Vec<u8>> {
+        let path = signature_path(&self.dir(file).join(sha256).with_extension(EXTENSION));
+        match content::read(&path, Stamp::of(&path).ok()?, MAX_SIGNATURE_BYTES) {
+            Content::Bytes(bytes) => Some(bytes),
+            Content::Changing | Content::Refused(_) => None,
         }
     }
 
@@ -81,17 +101,21 @@ impl VersionStore {
         for (path, _, size) in all {
             bytes += size;
             if bytes > MAX_BYTES {
-                let _ = fs::remove_file(path);
+                remove(&path);
             }
         }
     }
 }
 
-fn put(dir: &Path, sha256: &str, bytes: &[u8]) -> std::io::Result<()> {
-    let path = dir.join(sha256).with_extension(EXTENSION);
-    if let Ok(file) = fs::File::options().append(true).open(&path) {
+fn put(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Ok(file) = fs::File::options().append(true).open(path) {
         return file.set_modified(SystemTime::now());
     }
+    write(path, bytes)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(dir)?;
     // Not synced: a file that a power failure truncated does not match its name.
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
@@ -102,8 +126,14 @@ fn put(dir: &Path, sha256: &str, bytes: &[u8]) -> std::io::Result<()> {
 
 fn prune(dir: &Path, most: usize) {
     for (path, _, _) in newest_first(dir).into_iter().skip(most) {
-        let _ = fs::remove_file(path);
+        remove(&path);
     }
+}
+
+/// A version and its signatures.
+fn remove(path: &Path) {
+    let _ = fs::remove_file(path);
+    let _ = fs::remove_file(signature_path(path));
 }
 
 fn newest_first(dir: &Path) -> Vec<(PathBuf, SystemTime, u64)> {
@@ -130,7 +160,7 @@ mod tests {
         let (kept, file) = (VersionStore::at(folder.path().join("versions")), Path::new("/plugins/job.wasm"));
         let digests: Vec<String> = (0_u8..5).map(|number| digest::sha256(&[number])).collect();
         for (digest, number) in digests.iter().zip(0_u8..) {
-            kept.put(file, digest, &[number], |_| false);
+            kept.put(file, digest, &[number], Some(&[number]), |_| false);
             let path = kept.dir(file).join(digest).with_extension(EXTENSION);
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + u64::from(number));
             fs::File::options().append(true).open(path).expect("kept").set_modified(at).expect("set");
@@ -142,7 +172,9 @@ mod tests {
         assert_eq!(kept.read(file, &digests[3], 10), Some(vec![3]));
         fs::write(kept.dir(file).join(&digests[3]).with_extension(EXTENSION), [7]).expect("written");
         assert_eq!(kept.read(file, &digests[3], 10), None);
-        kept.put(file, &digests[2], &[2], |sha256| sha256 == digests[4]);
+        kept.put(file, &digests[2], &[2], None, |sha256| sha256 == digests[4]);
         assert_eq!(kept.versions(file), [digests[2].as_str()]);
+        assert_eq!(kept.signature(file, &digests[2]), Some(vec![2]));
+        assert_eq!(kept.signature(file, &digests[4]), None, "it went with its version");
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn beginning(set: &PluginSet, folder: &Folder) {
         tracing::warn!(plugin = name, "the configuration grants something to a plugin that is not loaded");
     }
     if set.plugins().next().is_none() {
-        tracing::warn!(folder = %folder.path.display(), "no plugin is loaded: no job will be claimed");
+        tracing::warn!(folder = folder.shown(), "no plugin is loaded: no job will be claimed");
     }
 }
 
@@ -55,7 +55,7 @@ fn versions(old: Option<&File>, file: &File) {
         let replaces = old.and_then(|old| old.serving.as_ref()).map(|plugin| plugin.version.clone());
         let more = entrypoints.len().checked_sub(MAX_LISTED).filter(|more| *more > 0);
         let entrypoints = &entrypoints[..entrypoints.len().min(MAX_LISTED)];
-        tracing::info!(file = %file.path.display(), plugin = %plugin.name, version = plugin.version, sha256 = &plugin.sha256[..12], replaces, entrypoints = %list(entrypoints), more, "plugin loaded");
+        tracing::info!(file = %file.path.display(), plugin = %plugin.name, version = plugin.version, sha256 = &plugin.sha256[..12], signed_by = signers(plugin), replaces, entrypoints = %list(entrypoints), more, "plugin loaded");
         let missing = plugin.grants.missing(&plugin.declaration.needs);
         for missing in missing.iter().take(MAX_LISTED) {
             tracing::warn!(plugin = %plugin.name, "{missing}");
@@ -69,6 +69,12 @@ fn versions(old: Option<&File>, file: &File) {
     {
         tracing::info!(file = %file.path.display(), plugin = %plugin.name, version = plugin.version, sha256 = &plugin.sha256[..12], "canary loaded; it runs a share of the jobs until it is promoted");
     }
+}
+
+/// The names of the keys that signed it, as a field of the log.
+fn signers(plugin: &pgq_engine::Loaded) -> Option<String> {
+    let keys: Vec<&str> = plugin.signed_by.iter().map(|signer| &*signer.key).collect();
+    (!keys.is_empty()).then(|| keys.join(","))
 }
 
 fn faults(old: Option<&File>, file: &File) {

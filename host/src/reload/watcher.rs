@@ -6,9 +6,14 @@ use std::sync::Arc;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
-/// Watches the folder rather than its files: a watch on a file dies when another file is renamed
-/// over it.
+/// Watches folders rather than their files: a watch on a file dies when another file is renamed over
+/// it.
 pub(super) struct Watcher {
+    folders: Vec<Watched>,
+    hint: Arc<Notify>,
+}
+
+struct Watched {
     folder: PathBuf,
     hint: Arc<Notify>,
     watching: Option<(RecommendedWatcher, Identity)>,
@@ -19,8 +24,10 @@ pub(super) struct Watcher {
 type Identity = (u64, u64);
 
 impl Watcher {
-    pub(super) fn new(folder: PathBuf) -> Watcher {
-        let mut watcher = Watcher { folder, hint: Arc::default(), watching: None, failed: false };
+    pub(super) fn new(folders: Vec<PathBuf>) -> Watcher {
+        let hint = Arc::<Notify>::default();
+        let watched = |folder| Watched { folder, hint: Arc::clone(&hint), watching: None, failed: false };
+        let mut watcher = Watcher { folders: folders.into_iter().map(watched).collect(), hint };
         watcher.renew();
         watcher
     }
@@ -30,8 +37,14 @@ impl Watcher {
         self.hint.notified().await;
     }
 
-    /// Watch the directory that the path leads to now, if it is not watched already.
+    /// Watch the directories that the paths lead to now, if they are not watched already.
     pub(super) fn renew(&mut self) {
+        self.folders.iter_mut().for_each(Watched::renew);
+    }
+}
+
+impl Watched {
+    fn renew(&mut self) {
         let identity = identity(&self.folder);
         if self.watching.as_ref().map(|(_, identity)| *identity) == identity {
             return;

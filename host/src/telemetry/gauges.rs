@@ -119,11 +119,14 @@ fn served(plugins: &PluginSet) -> Vec<(Labels, f64)> {
         let versions = [(&file.serving, "stable"), (&file.canary, "canary")];
         let known = versions.map(|(plugin, role)| {
             let plugin = plugin.as_ref()?;
+            let signers: Vec<&str> = plugin.signed_by.iter().map(|signer| &*signer.key).collect();
+            let signers = signers.join(",");
             let pairs = [
                 ("plugin", &*plugin.name),
                 ("version", &*plugin.version),
                 ("sha256", &plugin.sha256[..12]),
                 ("role", role),
+                ("signed_by", &signers),
             ];
             Some((labels(&pairs), 1.0))
         });

@@ -31,7 +31,9 @@ pub(super) struct BuildArgs {
 
 pub(super) async fn run(args: BuildArgs) -> anyhow::Result<()> {
     let mut signals = Signals::install()?;
-    let workbench = args.reporting.set_up()?;
+    let mut workbench = args.reporting.set_up()?;
+    // What was just built cannot be signed yet.
+    workbench.config.forget_trust();
     let source = Source::at(&args.dir)?;
     let components = tokio::select! {
         built = source.build(args.release || !args.debug, false) => built?,

@@ -1,7 +1,6 @@
 //! `plugin list`: a folder of plugins as a host would serve it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
@@ -13,16 +12,18 @@ use crate::cli::run::NO_FOLDER;
 use crate::cli::usage::usage;
 use crate::cli::workbench::{CodeCaching, WorkbenchArgs};
 use crate::config::Config;
+use crate::location::Location;
 use crate::plugins::{File, claim_label};
 use pgq_engine::Loaded;
 use pgq_engine::digest::sha256;
-use pgq_job::EntrypointOptions;
+use pgq_job::{EntrypointOptions, Signer};
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    /// The folder: every *.wasm in it
-    #[arg(long, env = "PGQ_HOST_PLUGINS", value_name = "DIR")]
-    plugins: Option<PathBuf>,
+    /// A folder, of which every *.wasm counts, or a reference to a registry, of which counts what a
+    /// host pulled before; repeatable
+    #[arg(long, env = "PGQ_HOST_PLUGINS", value_name = "PLACE", value_delimiter = ',')]
+    plugins: Vec<Location>,
     /// List the plugins of the running hosts instead
     #[arg(long)]
     hosts: bool,
@@ -40,6 +41,8 @@ struct Row {
     plugin: Option<String>,
     version: Option<String>,
     sha256: Option<String>,
+    /// The names of the keys that signed it.
+    signed_by: Vec<String>,
     entrypoints: Vec<String>,
     /// How the jobs of each are claimed: `locked` or `marked`.
     claims: BTreeMap<String, &'static str>,
@@ -60,16 +63,16 @@ pub(super) async fn run(database: &DatabaseArgs, args: ListArgs) -> anyhow::Resu
         return fleet::list(database, args.json).await;
     }
     let workbench = args.workbench.set_up(CodeCaching::Cached)?;
-    let Some(folder) = args.plugins.clone().or_else(|| workbench.config.run.plugins.clone()) else {
+    let places = if args.plugins.is_empty() { workbench.config.run.plugins.0.clone() } else { args.plugins };
+    if places.is_empty() {
         return Err(usage(NO_FOLDER));
-    };
-    let rows: Vec<Row> =
-        workbench.folder(folder.clone()).await?.iter().map(|file| Row::of(file, &workbench.config)).collect();
+    }
+    let rows: Vec<Row> = workbench.folder(&places).await?.iter().map(|file| Row::of(file, &workbench.config)).collect();
     if args.json {
         return output::json(&rows);
     }
-    let head = ["File", "Plugin", "Version", "SHA-256", "Entrypoints", "Claims", "State"];
-    output::table(head, rows.into_iter().map(Row::cells), &format!("No plugins in {}.", folder.display()))
+    let head = ["File", "Plugin", "Version", "SHA-256", "Signed by", "Entrypoints", "Claims", "State"];
+    output::table(head, rows.into_iter().map(Row::cells), &format!("No plugins in {}.", list(&places)))
 }
 
 impl Row {
@@ -82,6 +85,7 @@ impl Row {
             plugin: plugin.map(|plugin| plugin.name.to_string()),
             version: plugin.map(|plugin| plugin.version.clone()),
             sha256: plugin.map(|plugin| plugin.sha256.clone()).or_else(digest),
+            signed_by: plugin.map(|plugin| keys(&plugin.signed_by)).unwrap_or_default(),
             entrypoints: plugin
                 .map(|plugin| plugin.declaration.entrypoints.keys().cloned().collect())
                 .unwrap_or_default(),
@@ -91,7 +95,7 @@ impl Row {
         }
     }
 
-    fn cells(self) -> [String; 7] {
+    fn cells(self) -> [String; 8] {
         let dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         let state = match (self.state, self.cause) {
             (State::Served, _) => "served".into(),
@@ -100,8 +104,17 @@ impl Row {
         let sha256 = self.sha256.map(|digest| digest.chars().take(12).collect());
         let entrypoints = if self.entrypoints.is_empty() { "-".into() } else { self.entrypoints.join(", ") };
         let claims = summary(&self.claims);
-        [self.file, dash(self.plugin), dash(self.version), dash(sha256), entrypoints, claims, state]
+        let signed_by = if self.signed_by.is_empty() { "-".into() } else { self.signed_by.join(", ") };
+        [self.file, dash(self.plugin), dash(self.version), dash(sha256), signed_by, entrypoints, claims, state]
     }
+}
+
+fn list(places: &[Location]) -> String {
+    places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn keys(signers: &[Signer]) -> Vec<String> {
+    signers.iter().map(|signer| signer.key.clone()).collect()
 }
 
 fn claims(plugin: &Loaded, config: &Config) -> BTreeMap<String, &'static str> {

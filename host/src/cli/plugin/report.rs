@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::options::{self, Options};
 use crate::cli::workbench::{self, Workbench};
 use crate::config::Config;
-use crate::plugins::claim_label;
+use crate::plugins::{RefusedCause, claim_label};
 use pgq_engine::digest::sha256;
 use pgq_engine::printable::printable;
-use pgq_engine::{Grants, LoadError, Loaded, Need, Needs};
+use pgq_engine::{Grants, Loaded, Need, Needs};
 use pgq_job::EntrypointOptions;
 
 /// One file, whether or not it is a plugin.
@@ -19,7 +19,7 @@ pub(super) struct Report {
     file: PathBuf,
     size: usize,
     sha256: String,
-    loaded: Result<Plugin, LoadError>,
+    loaded: Result<Plugin, RefusedCause>,
     /// The file with its compiled code, if it was asked for.
     compiled: Option<PathBuf>,
 }
@@ -27,6 +27,7 @@ pub(super) struct Report {
 struct Plugin {
     name: String,
     version: String,
+    signed_by: Vec<String>,
     entrypoints: Vec<Options>,
     needs: Needs,
     grants: Grants,
@@ -68,6 +69,7 @@ impl Report {
         if let Ok(plugin) = &self.loaded {
             object["plugin"] = json!(plugin.name);
             object["version"] = json!(plugin.version);
+            object["signed_by"] = json!(plugin.signed_by);
             object["entrypoints"] = plugin.entrypoints.iter().map(Options::json).collect();
             let need = |need: &Need| json!({"kind": need.kind.label(), "what": need.what, "granted": plugin.grants.meet(need)});
             object["needs"] = plugin.needs.iter().map(need).collect();
@@ -91,6 +93,9 @@ impl fmt::Display for Report {
             Err(error) => writeln!(f, "  refused     {}", printable(&error.to_string()))?,
         }
         writeln!(f, "  sha256      {}", self.sha256)?;
+        for signer in self.loaded.iter().flat_map(|plugin| &plugin.signed_by) {
+            writeln!(f, "  signed by   {}", printable(signer))?;
+        }
         writeln!(f, "  size        {}", options::bytes(self.size))?;
         if let Some(path) = &self.compiled {
             writeln!(f, "  compiled    {}", printable(&path.display().to_string()))?;
@@ -110,6 +115,7 @@ impl Plugin {
         Plugin {
             name: loaded.name.to_string(),
             version: loaded.version.clone(),
+            signed_by: loaded.signed_by.iter().map(ToString::to_string).collect(),
             entrypoints: declaration.entrypoints.iter().map(options).collect(),
             needs: declaration.needs.clone(),
             grants: Grants::clone(&loaded.grants),
