@@ -10,8 +10,8 @@ ARG BASE_IMAGE=gcr.io/distroless/cc-debian12
 FROM ${BASE_IMAGE}
 ARG TARGETARCH
 COPY ${TARGETARCH}/ /
-# Compiled code is only loaded from a folder that is the user's own, and closed to others.
-COPY --chown=10001:10001 --chmod=700 empty/ /var/cache/pgq-host/
+# Compiled code is only loaded from a folder that is the user's own: the host makes one in here.
+COPY --chown=10001:10001 empty/ /var/cache/pgq-host/
 ENV PGQ_HOST_PLUGINS=/plugins \
     PGQ_HOST_CACHE_DIR=/var/cache/pgq-host/code \
     PGQ_HOST_LISTEN=0.0.0.0:9464
