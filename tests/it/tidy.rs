@@ -176,3 +176,24 @@ fn errors_of_the_database_are_logged_in_the_servers_words() {
         }
     }
 }
+
+/// All that is released together has one version, and the contract has its compatible part.
+#[test]
+fn the_version_is_one() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let manifest = read("Cargo.toml");
+    let version = manifest.lines().find_map(|line| line.strip_prefix("version = ")).unwrap().trim_matches('"').to_owned();
+    for line in manifest.lines().filter(|line| line.starts_with("pgq-")) {
+        assert!(line.contains(&format!("version = \"{version}\"")), "{line}");
+    }
+    for (path, wanted) in [
+        ("sdk/python/pyproject.toml", format!("\nversion = \"{version}\"\n")),
+        ("sdk/js/package.json", format!("\"version\": \"{version}\"")),
+        ("deploy/helm/pgq-host/Chart.yaml", format!("\nversion: {version}\nappVersion: {version}\n")),
+        ("deploy/kubernetes/base/kustomization.yaml", format!("newTag: {version}\n")),
+    ] {
+        assert!(read(path).contains(&wanted), "{path} has another version than {version}");
+    }
+    let (compatible, _) = version.rsplit_once('.').unwrap();
+    assert!(read("wit/world.wit").contains(&format!("package pgq:plugin@{compatible}.")));
+}
