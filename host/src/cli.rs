@@ -7,6 +7,7 @@ mod bench;
 mod bulk;
 mod cancel;
 mod change;
+mod dashboard;
 mod database;
 mod dev;
 mod doctor;
@@ -106,6 +107,8 @@ enum Command {
     Prune(prune::PruneArgs),
     /// Serve the pages and the API: look at the queue in a browser, and change what is in it.
     Web(web::WebArgs),
+    /// Look at the queue in the terminal, live, and change what is in it by keys.
+    Dashboard(dashboard::DashboardArgs),
     /// Print the messages on the queue's notification channel.
     Listen(listen::ListenArgs),
     /// Create, build, inspect, try and list plugins. Needs no database.
@@ -221,6 +224,7 @@ impl Cli {
             Command::Pauses(args) => pause::list(&self.database, args).await,
             Command::Schedules(args) => schedules::run(&self.database, args).await,
             Command::Prune(args) => prune::run(&self.database, args).await,
+            Command::Dashboard(args) => dashboard::run(&self.database, args).await,
             Command::Web(args) => web::run(&self.database, args).await,
             Command::Listen(args) => listen::run(&self.database, args).await,
             Command::Plugin(args) => plugin::run(&self.database, args).await,

@@ -75,6 +75,8 @@ mod statements;
 mod stopping;
 mod supervision;
 mod suspects;
+mod terminal;
+mod terminal_docs;
 mod tidy;
 mod usage;
 mod verbs;

@@ -18,6 +18,7 @@ mod pgbouncer;
 mod pgqueuer;
 mod proxy;
 mod receiver;
+mod screen;
 mod server;
 mod toolchains;
 mod versions;
@@ -35,6 +36,7 @@ pub use pgbouncer::PgBouncer;
 pub use pgqueuer::{pgq, python};
 pub use proxy::Proxy;
 pub use receiver::Receiver;
+pub use screen::Screen;
 pub use toolchains::{C, GO, JS, Language, NewPlugin, PYTHON, TS};
 pub use versions::postgres;
 

@@ -1,5 +1,5 @@
-//! Plain data about jobs: what a job is, how its entrypoint runs, and how a run ended. This crate
-//! knows neither SQL nor wasm.
+//! Plain data about jobs: what a job is, how its entrypoint runs, how a run ended, and how texts and
+//! numbers of it are shown. This crate knows neither SQL nor wasm.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -7,6 +7,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub mod judgement;
+pub mod printable;
+pub mod units;
 
 mod disposition;
 mod headers;

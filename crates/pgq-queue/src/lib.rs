@@ -8,6 +8,8 @@
 pub mod boot_clock;
 pub mod byte_budget;
 pub mod environment;
+pub mod job_change;
+pub mod job_filter;
 pub mod names;
 pub mod schema;
 pub mod told;
@@ -106,13 +108,15 @@ pub use locked_claim::{Locked, LockedClaim, Settled};
 pub use locked_row::LockedRow;
 pub use look::{Amount, CanaryVersion, Cause, EntrypointDepth, EntrypointLook, FailingVersion, FailureFilter};
 pub use look::{Content, Cursor, JobAttempt, JobEvent, JobFilter, JobOutput, JobPage, JobReport, JobRow};
-pub use look::{FailureGroup, Failures, Fleet, FleetHost, JudgementLook, Lately, MOST_ENTRYPOINTS, MOST_FAILURES};
+pub use look::{
+    FailureGroup, Failures, Fleet, FleetHost, JobRun, JudgementLook, Lately, MOST_ENTRYPOINTS, MOST_FAILURES,
+};
 pub use look::{JobStatus, JobSummary, LOOK_STATEMENTS, LinesFollower, RunLines, Shape};
 pub use look::{
     MOST_HELD, Minute, MinuteTimes, OtherWorker, Outcomes, Overview, OverviewFilter, PluginLook, Plugins, RefusedFile,
 };
 pub use look::{Masks, Pointer};
-pub use look::{RunTimes, ServedFile, VersionLook};
+pub use look::{RunTimes, SaidByHosts, ServedFile, Totals, VersionLook};
 pub use operator::Operator;
 pub use options::connect_options;
 pub use pause::{ActivePause, PauseOrder, PauseRow, PauseTarget};

@@ -3,6 +3,7 @@
 //! Every read has a bound. One job is found by keys. Many are found by an index in its order, of
 //! which only so many entries are read: a page that ends before the index does says where to go on.
 
+mod at_a_glance;
 mod attempts;
 mod cause;
 mod content;
@@ -13,6 +14,7 @@ mod failures;
 mod filter;
 mod fleet;
 mod job;
+mod job_runs;
 mod jobs;
 mod lines;
 mod mask;
@@ -26,6 +28,7 @@ mod statements;
 mod throughput;
 mod whereabouts;
 
+pub use at_a_glance::{SaidByHosts, Totals};
 pub use attempts::JobAttempt;
 pub use cause::Cause;
 pub use content::{Content, Shape};
@@ -36,6 +39,7 @@ pub use failures::{FailingVersion, FailureFilter, FailureGroup, Failures, MOST_F
 pub use filter::{JobFilter, JobStatus};
 pub use fleet::{CanaryVersion, Fleet, FleetHost, OtherWorker, ServedFile};
 pub use job::{JobOutput, JobReport, JobRow};
+pub use job_runs::JobRun;
 pub use jobs::{JobPage, JobSummary};
 pub use lines::{LinesFollower, RunLines};
 pub use mask::{Masks, Pointer};

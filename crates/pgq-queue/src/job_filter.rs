@@ -1,56 +1,59 @@
-//! Which jobs a request or a page is about.
+//! Which jobs a request, a page or the terminal is about.
 
 use std::time::Duration;
 
-use http::StatusCode;
-use pgq_queue::{JobFilter, JobStatus};
 use serde::{Deserialize, Serialize};
 
-use crate::problem::Problem;
+use super::{JobFilter, JobStatus};
 
 /// What is wanted of a job. What is not set does not matter.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct JobFilterBody {
+pub struct JobFilterBody {
     /// `queued`, `picked` or `failed` of jobs in the queue; `successful`, `exception`, `canceled` or
     /// `deleted` of those in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) status: Option<String>,
+    pub status: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) entrypoint: Option<String>,
+    pub entrypoint: Option<String>,
     /// At least this old: seconds like `30`, or with a unit like `15m`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) older: Option<String>,
+    pub older: Option<String>,
     /// At most this old.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) younger: Option<String>,
+    pub younger: Option<String>,
     /// This text is in its last error.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<String>,
+    pub error: Option<String>,
     /// It has this header, or this value of it: `name` or `name=value`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) header: Option<String>,
+    pub header: Option<String>,
     /// How the sha256 of the plugin begins that runs it, or in which it last failed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) plugin: Option<String>,
+    pub plugin: Option<String>,
     /// The key of a group of failures. Such jobs are held.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) cause: Option<String>,
+    pub cause: Option<String>,
 }
 
-fn bad(detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, detail)
+/// Why there can be no such jobs. It names the value and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct FilterError(String);
+
+fn bad(detail: impl Into<String>) -> FilterError {
+    FilterError(detail.into())
 }
 
 /// Seconds, or a number with its unit.
-pub(crate) fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
+pub fn duration(name: &str, text: &str) -> Result<Duration, FilterError> {
     let seconds = || text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds().or_else(|| humantime::parse_duration(text).ok()).ok_or_else(|| {
         bad(format!("{name}: {text:?} is no duration; write seconds like 30, or with a unit like 90s, 15m, 2h"))
     })
 }
 
-fn status(label: &str) -> Result<JobStatus, Problem> {
+fn status(label: &str) -> Result<JobStatus, FilterError> {
     JobStatus::ALL.into_iter().find(|status| status.label() == label).ok_or_else(|| {
         bad(format!("status: {label:?} is none; it is one of {}", JobStatus::ALL.map(JobStatus::label).join(", ")))
     })
@@ -58,7 +61,7 @@ fn status(label: &str) -> Result<JobStatus, Problem> {
 
 impl JobFilterBody {
     /// As the queue takes it, if there can be such jobs.
-    pub(crate) fn filter(&self) -> Result<JobFilter, Problem> {
+    pub fn filter(&self) -> Result<JobFilter, FilterError> {
         let mut status = self.status.as_deref().map(status).transpose()?;
         let time = |name, text: &Option<String>| text.as_deref().map(|text| duration(name, text)).transpose();
         let header = self.header.as_deref().map(|header| match header.split_once('=') {
@@ -104,7 +107,7 @@ impl JobFilterBody {
     }
 
     /// The same for a change that can be made to these statuses only.
-    pub(crate) fn changeable(&self, can: &[JobStatus]) -> Result<JobFilter, Problem> {
+    pub fn changeable(&self, can: &[JobStatus]) -> Result<JobFilter, FilterError> {
         let mut filter = self.filter()?;
         match filter.status {
             Some(status) if !can.contains(&status) => {
@@ -139,8 +142,8 @@ mod tests {
             (r#"{"status": "successful", "plugin": "ab"}"#, "plugin"),
             (r#"{"status": "exception", "header": "a"}"#, "header"),
         ] {
-            let problem = body(json).filter().expect_err("refused");
-            assert!(problem.status == 400 && problem.detail.contains(named), "{json}: {}", problem.detail);
+            let problem = body(json).filter().expect_err("refused").to_string();
+            assert!(problem.contains(named), "{json}: {problem}");
         }
         let filter = body(r#"{"cause": "AB", "older": "15m", "header": "a=b"}"#).filter().expect("a filter");
         assert_eq!((filter.status, filter.cause.as_deref()), (Some(JobStatus::Failed), Some("ab")));
