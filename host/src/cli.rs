@@ -7,11 +7,13 @@ mod bench;
 mod bulk;
 mod cancel;
 mod change;
+mod completions;
 mod dashboard;
 mod database;
 mod dev;
 mod doctor;
 mod environment;
+mod examples;
 mod filter;
 mod help;
 mod inspect;
@@ -20,6 +22,7 @@ mod jobs;
 mod listen;
 mod logging;
 mod logs;
+mod man;
 mod output;
 mod pause;
 mod plugin;
@@ -35,9 +38,11 @@ mod sql_worker;
 mod uninstall;
 mod usage;
 mod values;
+mod verbosity;
 mod web;
 mod workbench;
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -46,6 +51,7 @@ use crate::version;
 use database::DatabaseArgs;
 use pgq_engine as wasm;
 pub use usage::exit_code;
+use verbosity::VerbosityArgs;
 
 /// Run PostgreSQL background jobs as sandboxed WebAssembly components, compatible with PgQueuer.
 #[derive(Debug, Parser)]
@@ -53,6 +59,8 @@ pub use usage::exit_code;
 pub struct Cli {
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    verbosity: VerbosityArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -145,12 +153,25 @@ enum Command {
     /// `run` for the bench. Ends when the bench does.
     #[command(name = pgq_bench::WORKER_VERB, hide = true)]
     BenchWorker(run::RunArgs),
+    /// Print the script with which a shell completes the command line. Needs no database.
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page, or write those of all verbs. Needs no database.
+    Man(man::ManArgs),
     /// Print SQL instead of running it. Needs no database.
     #[command(subcommand)]
     Sql(sql::SqlCommand),
 }
 
 impl Command {
+    /// Whether it has the flags of a log, or the terminal for itself.
+    fn has_its_own_log(&self) -> bool {
+        match self {
+            Command::Run(_) | Command::Dev(_) | Command::BenchWorker(_) | Command::Web(_) | Command::Plugin(_) => true,
+            Command::Dashboard(_) => std::io::stderr().is_terminal(),
+            _ => false,
+        }
+    }
+
     /// The time limit of a verb that works on one session. Rewriting a table may take hours. The
     /// other verbs have their own limits, or none because they run until they are stopped.
     fn deadline(&self) -> Option<Duration> {
@@ -166,12 +187,17 @@ impl Command {
 }
 
 impl Cli {
+    /// The command line, with the examples of its help.
+    pub fn whole() -> clap::Command {
+        examples::with_examples(Cli::command())
+    }
+
     /// Parse the arguments and the environment variables. Ends the process if they are invalid.
     pub fn read() -> Cli {
-        let heeded = environment::unset_empty_variables(Cli::command(), &environment::is_empty);
+        let heeded = environment::unset_empty_variables(Cli::whole(), &environment::is_empty);
         let read = heeded.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
         read.unwrap_or_else(|error| {
-            let mut command = Cli::command();
+            let mut command = Cli::whole();
             // Propagates the parents' arguments to the subcommands.
             command.build();
             let explained = environment::explain(&command, error, |name| std::env::var_os(name));
@@ -185,6 +211,7 @@ impl Cli {
     ///
     /// Fails if the command does. [`exit_code`] tells usage errors from other failures.
     pub async fn run(self) -> anyhow::Result<()> {
+        self.set_verbosity()?;
         let statement_timeout = self.database.statement_timeout;
         match self.command.deadline() {
             None => Box::pin(self.obey()).await,
@@ -195,6 +222,18 @@ impl Cli {
                     anyhow::bail!("the database did not answer within {deadline:?}; --statement-timeout raises that")
                 })
             }
+        }
+    }
+
+    /// As much on stderr as is wanted.
+    fn set_verbosity(&self) -> anyhow::Result<()> {
+        if self.verbosity.is_quiet() {
+            output::be_quiet();
+        }
+        logging::keep(self.verbosity);
+        match self.verbosity.of_verb().filter(|_| !self.command.has_its_own_log()) {
+            Some(level) => crate::logging::install(level, crate::logging::Format::Text),
+            None => Ok(()),
         }
     }
 
@@ -225,6 +264,8 @@ impl Cli {
             Command::Schedules(args) => schedules::run(&self.database, args).await,
             Command::Prune(args) => prune::run(&self.database, args).await,
             Command::Dashboard(args) => dashboard::run(&self.database, args).await,
+            Command::Completions(args) => completions::run(&args, &Cli::whole()),
+            Command::Man(args) => man::run(&args, Cli::whole()),
             Command::Web(args) => web::run(&self.database, args).await,
             Command::Listen(args) => listen::run(&self.database, args).await,
             Command::Plugin(args) => plugin::run(&self.database, args).await,

@@ -1,7 +1,5 @@
 //! The frames of docs/terminal.md are what the dashboard draws.
 
-use std::path::Path;
-
 use pgq_host_tests::Screen;
 
 use crate::terminal::shop;
