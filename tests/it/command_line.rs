@@ -174,12 +174,14 @@ async fn v_and_q_say_how_much_is_said() {
     assert!(both.code == 2 && both.stderr.contains("--quiet"), "{both:?}");
 
     // Of a host: a level more, or less; the variable says from where, and RUST_LOG has the last word.
-    let plugins = Plugins::with(&["hello"]);
+    let plugins = Plugins::with(&["hostile"]);
     let log = async |args: &[&str], variables: &[(&str, &str)]| {
         let mut command = tokio::process::Command::new(host_binary());
         command.args(["run", "--plugins"]).arg(plugins.path()).args(["--mode", "drain"]).args(args);
         command.env("PGDSN", database.dsn()).env("PGQ_HOST_CONFIG", plugins.config()).env_remove("RUST_LOG");
         command.envs(variables.iter().copied()).kill_on_drop(true);
+        // A run begins at DEBUG.
+        database.enqueue("echo", "x").await;
         let said = run_command(command).await;
         assert_eq!(said.code, 0, "{said:?}");
         said.stderr

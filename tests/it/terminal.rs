@@ -157,7 +157,7 @@ async fn jobs_are_filtered_in_the_language_of_the_verb_and_sorted_by_any_column(
     screen.wait_for("\"--statsu\" is no part of a filter; write --NAME VALUE").await;
     // Ctrl-U deletes the line.
     screen.press("\u{15}--status failed --error 'unknown' --header tenant=acme\r").await;
-    let text = screen.wait_for("3 jobs --status failed --error unknown --header tenant=acme").await;
+    let text = screen.wait_for("3 jobs: --status failed --error unknown --header tenant=acme").await;
     assert!(!text.contains("connection refused") && text.matches(" held ").count() == 3, "{text}");
     let ids = |text: &str| -> Vec<i64> {
         let rows = text.lines().filter(|line| line.contains(" held "));
@@ -166,13 +166,13 @@ async fn jobs_are_filtered_in_the_language_of_the_verb_and_sorted_by_any_column(
     let newest_first = ids(&text);
     assert!(newest_first.is_sorted_by(|one, other| one > other), "{newest_first:?}");
     screen.press("sS").await;
-    let text = screen.wait_for("by Job the other way round").await;
+    let text = screen.wait_for("3 jobs, by Job \u{2191}: --status").await;
     assert_eq!(ids(&text), newest_first.iter().rev().copied().collect::<Vec<_>>());
     // Of one entrypoint, by way of the overview.
     screen.press("1").await;
     screen.wait_for("Ended/min").await;
     screen.press("G\r").await;
-    screen.wait_for("jobs --entrypoint ").await;
+    screen.wait_for("jobs: --entrypoint ").await;
     screen.press("\u{1b}").await;
     screen.wait_for("[1 Overview]").await;
     // A page of a long list, and the next one.
@@ -180,11 +180,11 @@ async fn jobs_are_filtered_in_the_language_of_the_verb_and_sorted_by_any_column(
     screen.press("2/").await;
     screen.wait_for("Filter: ").await;
     screen.press("\u{15}entrypoint=many\r").await;
-    screen.wait_for("50 jobs --entrypoint many, more behind >").await;
+    screen.wait_for("50 jobs, more behind >: --entrypoint many").await;
     screen.press(">>").await;
-    screen.wait_for("20 jobs (page 3) --entrypoint many").await;
+    screen.wait_for("20 jobs (page 3): --entrypoint many").await;
     screen.press("<").await;
-    screen.wait_for("50 jobs (page 2) --entrypoint many").await;
+    screen.wait_for("50 jobs (page 2), more behind >: --entrypoint many").await;
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn from_a_cause_to_a_job_and_its_requeue_which_the_audit_has() {
     screen.wait_for("2 causes").await;
     // The one with the newest failure is first.
     screen.press("\r").await;
-    screen.wait_for("3 jobs --status failed --entrypoint invoice --cause ").await;
+    screen.wait_for("3 jobs: --status failed --entrypoint invoice --cause ").await;
     screen.press("\r").await;
     let text = screen.wait_for("Run 2 failed").await;
     for part in [
@@ -245,7 +245,7 @@ async fn all_that_match_are_counted_before_they_are_cancelled_and_marked_ones_ar
     let database = shop().await;
     let mut screen = dashboard(&database, SMALL).await;
     screen.press("2/status=failed\r").await;
-    screen.wait_for("4 jobs --status failed").await;
+    screen.wait_for("4 jobs: --status failed").await;
     screen.press("a").await;
     screen.wait_for("ALL that match are meant").await;
     screen.press("c").await;
@@ -265,7 +265,7 @@ async fn all_that_match_are_counted_before_they_are_cancelled_and_marked_ones_ar
     );
     // Two of those that wait for their time.
     screen.press("/\u{15}entrypoint=report\r").await;
-    screen.wait_for("2 jobs --entrypoint report").await;
+    screen.wait_for("2 jobs: --entrypoint report").await;
     screen.press("  ").await;
     screen.wait_for("2 marked").await;
     screen.press("n").await;
@@ -284,7 +284,7 @@ async fn all_that_match_are_counted_before_they_are_cancelled_and_marked_ones_ar
     );
     // What cannot be is said, and nothing is done.
     screen.press("/\u{15}status=picked\r").await;
-    screen.wait_for("1 job --status picked").await;
+    screen.wait_for("1 job: --status picked").await;
     screen.press("ar").await;
     screen.wait_for("Nothing was done: status: jobs that are picked cannot be changed so").await;
 }
@@ -352,7 +352,7 @@ async fn masked_fields_are_not_on_the_screen() {
     let mut screen = Screen::open(&database.dsn(), &args, &[], LARGE).await;
     screen.wait_for("thumbnail").await;
     screen.press("2/status=failed\r").await;
-    screen.wait_for("4 jobs").await;
+    screen.wait_for("4 jobs: ").await;
     screen.press("\r").await;
     let text = screen.wait_for("Payload: ").await;
     assert!(text.contains("\"order\":\"(masked)\"") || text.contains("\"order\": \"(masked)\""), "{text}");
@@ -489,7 +489,7 @@ async fn nothing_of_a_payload_an_error_or_a_name_drives_the_terminal() {
         ("1", "Ended/min"),
         ("2", "1 job "),
         ("3", "1 cause"),
-        ("4", "1 version"),
+        ("4", "2 versions"),
         ("5", "1 host"),
         ("6", "1 schedule"),
     ] {

@@ -17,8 +17,8 @@ use crate::table::Table;
 use crate::todo::Todo;
 use crate::tone::Tone;
 
-/// Jobs of a page: as many as in a browser, and as many as a tall screen has.
-const LEAST_JOBS: usize = 50;
+/// Jobs of a page: as many as in a browser, and twice as many where the screen has room for more.
+const JOBS: usize = 50;
 
 /// What lies over the page.
 #[derive(Debug, Default)]
@@ -59,6 +59,8 @@ pub(crate) struct App {
     pub(crate) memory: Memory,
     /// Rows of the page that are on the screen, since it was drawn last.
     pub(crate) rows: usize,
+    /// Lines of the screen.
+    pub(crate) height: usize,
     /// A change is under way.
     pub(crate) is_busy: bool,
 }
@@ -79,6 +81,7 @@ impl App {
             said: None,
             memory: Memory::default(),
             rows: 0,
+            height: 0,
             is_busy: false,
         }
     }
@@ -89,7 +92,7 @@ impl App {
             Page::Job(id) => Ask::Job(id),
             Page::Tab(Tab::Overview) => Ask::Overview,
             Page::Tab(Tab::Jobs) => {
-                let limit = self.rows.max(LEAST_JOBS);
+                let limit = if self.height > JOBS { 2 * JOBS } else { JOBS };
                 Ask::Jobs { filter: self.filter.clone(), after: self.places.last().copied(), limit }
             }
             Page::Tab(Tab::Failures) => Ask::Failures,

@@ -34,6 +34,7 @@ pub(crate) struct Clock {
 /// `asked`: since when the database is being asked.
 pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App, paint: Paint, clock: Clock, asked: Option<Instant>) {
     let area = frame.area();
+    app.height = area.height.into();
     if area.width < LEAST.0 || area.height < LEAST.1 {
         let mut canvas = Canvas::new(frame, paint);
         canvas.put(0, 0, Tone::Strong, &format!("{}x{} is too small.", area.width, area.height));
@@ -154,7 +155,7 @@ fn footer(canvas: &mut Canvas<'_, '_>, app: &App) {
     }
     let keys = match app.page {
         Page::Tab(Tab::Overview) => "Enter jobs  p pause  u resume  s sort",
-        Page::Tab(Tab::Jobs) => "Enter open  / filter  Space mark  a all  r requeue  c cancel  n now  s sort",
+        Page::Tab(Tab::Jobs) => "Enter open  / filter  Space mark  r requeue  c cancel  n now",
         Page::Tab(Tab::Failures) => "Enter held jobs  r requeue them  c cancel them  s sort",
         Page::Tab(Tab::Plugins) => "Enter jobs  p pause  u resume  s sort",
         Page::Tab(Tab::Hosts) => "s sort",

@@ -9,6 +9,7 @@ use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal};
 use rustix::process::{Signal, getpid, getsid, kill_current_process_group};
 
@@ -34,7 +35,10 @@ impl Screen {
 
     /// Draw all of it the next time, whatever somebody else wrote.
     pub(crate) fn forget(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        let size = self.terminal.size()?;
+        // Not `clear`: it asks the terminal where the cursor is, and whoever reads the keys would get the
+        // answer.
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 
     /// Stop until the shell goes on with this. Returns whether there is a shell that could.
@@ -47,7 +51,7 @@ impl Screen {
         // All of the job, as a terminal does it. It ends when the shell says to go on.
         kill_current_process_group(Signal::STOP)?;
         take()?;
-        self.terminal.clear()?;
+        self.forget()?;
         Ok(true)
     }
 }

@@ -6,6 +6,9 @@ use clap_complete::Shell;
 use super::output;
 
 const NAME: &str = "pgq-host";
+/// In bash's script, clap_complete tells a verb by its words with a sign between them, and takes a
+/// hyphen in the program's name for such a sign in some places and not in others: no verb is found.
+const BASH_NAME: &str = "pgqhost";
 
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {
@@ -30,8 +33,22 @@ fn shown(command: &Command) -> Command {
     shown.args(arguments).subcommands(verbs)
 }
 
+/// With the name of the program where the script says which one it is for.
+fn for_bash(shell: Shell, script: String) -> String {
+    if shell != Shell::Bash {
+        return script;
+    }
+    let line = |line: &str| match line.trim_start().starts_with("complete -F ") {
+        true => line.strip_suffix(BASH_NAME).map_or_else(|| line.to_owned(), |start| format!("{start}{NAME}")),
+        false => line.to_owned(),
+    };
+    script.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 pub(super) fn run(args: &CompletionsArgs, command: &Command) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut shown(command), NAME, &mut script);
-    output::data(String::from_utf8_lossy(&script).trim_end())
+    let name = if args.shell == Shell::Bash { BASH_NAME } else { NAME };
+    clap_complete::generate(args.shell, &mut shown(command), name, &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    output::data(for_bash(args.shell, script).trim_end())
 }

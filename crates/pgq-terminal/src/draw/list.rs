@@ -42,23 +42,26 @@ pub(super) fn list(canvas: &mut Canvas<'_, '_>, app: &mut App, now: DateTime<Utc
 fn title(app: &mut App, table: &Table, now: DateTime<Utc>) -> String {
     let sort = app.list().and_then(|list| {
         let column = table.columns.get(list.sort?)?;
-        Some(format!(", by {}{}", column.name, if list.reversed { " the other way round" } else { "" }))
+        Some(format!(", by {} {}", column.name, arrow(column.kind, list.reversed)))
     });
     let sort = sort.unwrap_or_default();
     let rows = table.rows.len();
     match (app.page, app.answer()) {
         (Page::Tab(Tab::Jobs), Some(Answer::Jobs(page))) => {
             let filter = filter_line::write(&app.filter);
-            let filter = if filter.is_empty() { "in the queue".to_owned() } else { safe(&filter) };
+            let (place, filter) = match filter.is_empty() {
+                true => (" in the queue", String::new()),
+                false => ("", format!(": {}", safe(&filter))),
+            };
             let more = if page.next.is_some() { ", more behind >" } else { "" };
             let number =
                 if app.places.is_empty() { String::new() } else { format!(" (page {})", app.places.len() + 1) };
             let meant = match (app.all, app.marked.len()) {
-                (true, _) => "; ALL that match are meant".to_owned(),
+                (true, _) => ", ALL that match are meant".to_owned(),
                 (false, 0) => String::new(),
-                (false, marked) => format!("; {marked} marked"),
+                (false, marked) => format!(", {marked} marked"),
             };
-            format!("{}{number} {filter}{more}{sort}{meant}", many(rows, "job"))
+            format!("{}{place}{number}{more}{meant}{sort}{filter}", many(rows, "job"))
         }
         (_, Some(Answer::Failures(failures))) => {
             format!("{}, {}{sort}", many(rows, "cause"), looks::failures::looked_at(failures, now))
@@ -85,7 +88,7 @@ pub(super) fn table(canvas: &mut Canvas<'_, '_>, app: &mut App, table: &Table, t
     let mut column = MARGIN;
     for ((place, head), width) in table.columns.iter().enumerate().zip(&widths) {
         let Some(width) = *width else { continue };
-        let arrow = if reversed == (head.kind == Kind::Number) { "\u{2191}" } else { "\u{2193}" };
+        let arrow = arrow(head.kind, reversed);
         let name = if sort == Some(place) { format!("{}{arrow}", head.name) } else { head.name.to_owned() };
         canvas.put_heading(column, top, width, &aligned(&name, head.kind, width));
         column += width + GAP;
@@ -112,6 +115,11 @@ pub(super) fn table(canvas: &mut Canvas<'_, '_>, app: &mut App, table: &Table, t
             canvas.choose(y);
         }
     }
+}
+
+/// Whether values grow from line to line: texts do so at first, and numbers fall.
+fn arrow(kind: Kind, reversed: bool) -> &'static str {
+    if reversed == (kind == Kind::Number) { "\u{2191}" } else { "\u{2193}" }
 }
 
 /// Numbers to the right.

@@ -1,7 +1,6 @@
 //! The first page: numbers, the last hour, the entrypoints, causes of failures, hosts.
 
 use chrono::{DateTime, Utc};
-use pgq_job::units::count;
 use pgq_queue::{Minute, Outcomes};
 
 use super::canvas::Canvas;
@@ -18,7 +17,16 @@ const WIDE: u16 = 140;
 const TALL: u16 = 36;
 const TALL_CHART: usize = 6;
 /// Columns of what is written beside a chart.
-const LABEL: usize = 12;
+const LABEL: usize = 11;
+
+/// In four characters, where it stands beside a chart.
+fn brief(number: i64) -> String {
+    match number {
+        ..10_000 => number.to_string(),
+        10_000..1_000_000 => format!("{}k", number / 1_000),
+        _ => format!("{}M", number / 1_000_000),
+    }
+}
 
 pub(super) fn overview(canvas: &mut Canvas<'_, '_>, app: &mut App, now: DateTime<Utc>, top: u16, height: u16) {
     let Some(Answer::Overview(look)) = app.answer() else { return };
@@ -75,9 +83,9 @@ fn charts(canvas: &mut Canvas<'_, '_>, look: &Snapshot, top: u16, height: u16) -
         let most = values.iter().copied().max().unwrap_or_default();
         canvas.put(0, row, Tone::Dim, name);
         if tall {
-            canvas.put(0, row + 1, Tone::Dim, &format!("most {}", count(most)));
+            canvas.put(0, row + 1, Tone::Dim, &format!("max {}", brief(most)));
         } else {
-            canvas.put(LABEL + wide * values.len() + 1, row, Tone::Dim, &format!("{} at most", count(most)));
+            canvas.put(LABEL + wide * values.len() + 1, row, Tone::Dim, &format!("max {}", brief(most)));
         }
         for line in &lines {
             canvas.put(LABEL, row, tone, line);
