@@ -19,6 +19,7 @@ mod jobs;
 mod listen;
 mod logging;
 mod logs;
+mod mcp;
 mod output;
 mod pause;
 mod plugin;
@@ -106,6 +107,9 @@ enum Command {
     Prune(prune::PruneArgs),
     /// Serve the pages and the API: look at the queue in a browser, and change what is in it.
     Web(web::WebArgs),
+    /// Let an assistant look at the queue: a server of the Model Context Protocol, read-only, on
+    /// standard input and output.
+    Mcp(mcp::McpArgs),
     /// Print the messages on the queue's notification channel.
     Listen(listen::ListenArgs),
     /// Create, build, inspect, try and list plugins. Needs no database.
@@ -222,6 +226,7 @@ impl Cli {
             Command::Schedules(args) => schedules::run(&self.database, args).await,
             Command::Prune(args) => prune::run(&self.database, args).await,
             Command::Web(args) => web::run(&self.database, args).await,
+            Command::Mcp(args) => mcp::run(&self.database, args).await,
             Command::Listen(args) => listen::run(&self.database, args).await,
             Command::Plugin(args) => plugin::run(&self.database, args).await,
             Command::Install(args) => schema::install(&self.database, args).await,
