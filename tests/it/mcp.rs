@@ -163,8 +163,8 @@ async fn contents_are_shown_only_where_that_is_allowed_and_without_what_is_maske
     let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
     plugins.write("pgq-host.toml", "[web]\nmask = [\"/to\"]\n");
     let host = Host::start(&database, &plugins, &[]).await;
-    let said = database.enqueue("chatter", "secret-line").await;
-    database.wait_for(said, "successful").await;
+    let said = database.enqueue("says", "a line of a run").await;
+    database.wait_for(said, "failed").await;
     host.stop().await;
     fill(&database).await;
     let id = database.count("SELECT id FROM pgqueuer WHERE dedupe_key = 'once'").await;
@@ -175,7 +175,7 @@ async fn contents_are_shown_only_where_that_is_allowed_and_without_what_is_maske
         ("job", json!({ "id": said })),
     ];
     let closed = McpSession::ours(&database, &[], &calls).await;
-    for hidden in ["ann@example.org", "plain text", "traceparent", "12345678901234567890123", "secret-line"] {
+    for hidden in ["ann@example.org", "plain text", "traceparent", "12345678901234567890123"] {
         assert!(!closed.told().to_string().contains(hidden), "{hidden} is told");
     }
     let row = |session: &McpSession| {
@@ -186,6 +186,7 @@ async fn contents_are_shown_only_where_that_is_allowed_and_without_what_is_maske
     assert!(row(&closed)["headers"].as_str().expect("a text").contains("--payloads"));
     assert!(closed.one(1)["hidden"].as_str().expect("it says so").contains("--payloads"));
     assert!(closed.failure(2).contains("--payloads"));
+    assert_eq!(closed.one(3)["printed"], json!([]));
     let config = plugins.config();
     let open = ["--payloads", "--config", config.to_str().expect("a path")];
     let open = McpSession::ours(&database, &open, &calls).await;
@@ -193,6 +194,9 @@ async fn contents_are_shown_only_where_that_is_allowed_and_without_what_is_maske
     let payload = row(&open)["payload"].as_str().expect("a text").to_owned();
     assert_eq!(payload, r#"{"to":"(masked)","n":12345678901234567890123}"#);
     assert_eq!(row(&open)["headers"], r#"{"b": 1.50, "otel": {"traceparent": "00-1"}}"#);
+    for place in [2, 3] {
+        assert!(open.one(place).to_string().contains("a line of a run"), "{}", open.one(place));
+    }
     let shown = &open.one(1)["row"];
     assert_eq!((&shown["payload"]["text"], &shown["payload"]["masked"]), (&json!(payload), &json!(true)));
     assert_eq!(shown["headers"].as_str().map(str::len), Some(r#"{"b":1.50,"otel":{"traceparent":"00-1"}}"#.len()));
@@ -241,7 +245,9 @@ async fn everything_that_a_person_can_look_at_is_told_with_the_version_that_bega
     for name in OURS {
         assert!(calls.iter().any(|(called, _)| *called == name), "{name} was not called");
     }
-    let sha256 = session.one(6)["plugins"][0]["versions"][0]["sha256"].clone();
+    let plugins_told = session.one(6)["plugins"].as_array().expect("plugins");
+    let hostile = plugins_told.iter().find(|plugin| plugin["name"] == "hostile").expect("it is served");
+    let sha256 = hostile["versions"][0]["sha256"].clone();
     let incident = |kind: &str| found(&session, kind).expect("it is there");
     assert_eq!(incident("not_served")["entrypoint"], "elsewhere");
     assert_eq!(incident("not_served")["jobs"]["jobs"], 1);
@@ -291,7 +297,7 @@ async fn the_database_refuses_it_any_change_and_ends_what_takes_long() {
         let names = Names::new(&NameSettings::default(), |_| None).expect("names");
         let operator = Operator::new(pool, names);
         let id = database.count("SELECT min(id) FROM pgqueuer").await;
-        let refused = operator.requeue(&[id]).await.expect_err("it is read-only");
+        let refused = operator.requeue(&[id], pgq_queue::AuditId::default()).await.expect_err("it is read-only");
         let code = refused.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
         assert_eq!(code.as_deref(), Some("25006"), "{refused}");
         assert_eq!(operator.queue_size().await.expect("it may look").len(), 6);
@@ -416,4 +422,83 @@ async fn only_the_protocol_is_on_standard_output_whatever_comes_in() {
     assert!(ended.status.success(), "{ended:?}");
     let log = String::from_utf8_lossy(&ended.stderr);
     assert!(!log.contains('\u{1b}'), "{log}");
+}
+
+/// A deployment that began to fail half an hour ago: three jobs are held, two wait for a host.
+async fn bad_deployment(database: &Database) {
+    database
+        .execute(
+            r#"INSERT INTO pgqueuer_plugin (key, name, version, sha256, first_served)
+               VALUES (1, 'billing', '2.3.0', repeat('a1', 32), now() - interval '9 days'), (2, 'billing', '2.4.0', repeat('b2', 32), now() - interval '35 min');
+               INSERT INTO pgqueuer (priority, created, updated, heartbeat, execute_after, status, entrypoint, attempts)
+               SELECT 0, now() - interval '40 min', now() - n * interval '10 min', now() - interval '40 min', now() - interval '40 min',
+                      'failed', 'invoice', 5 FROM generate_series(1, 3) AS n;
+               INSERT INTO pgqueuer (priority, created, updated, heartbeat, execute_after, status, entrypoint)
+               SELECT 0, now() - interval '20 min', now() - interval '20 min', now() - interval '20 min', now() - interval '20 min', 'queued', 'reminder'
+               FROM generate_series(1, 2);
+               INSERT INTO pgqueuer_log (created, job_id, status, priority, entrypoint, aggregated, traceback)
+               SELECT q.updated, q.id, 'failed', 0, 'invoice', true, jsonb_build_object('job_id', q.id, 'timestamp', q.updated,
+                      'exception_type', 'Reject', 'exception_message', 'customer ' || 4000 + q.id || ' has no tax number',
+                      'traceback', '', 'additional_context', jsonb_build_object('attempt', 5, 'plugin', 'billing', 'plugin_version', '2.4.0',
+                      'plugin_sha256', repeat('b2', 32)))
+               FROM pgqueuer AS q WHERE q.status = 'failed'"#,
+        )
+        .await;
+}
+
+/// Times as they would be if it were noon, to the minute, and ages to the minute.
+fn at_noon(text: &str) -> String {
+    let now = chrono::Utc::now();
+    let noon = "2026-11-26T12:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().expect("a time");
+    let moved = |at: chrono::DateTime<chrono::Utc>| {
+        let minutes = ((at - now).num_seconds() as f64 / 60.0).round() as i64;
+        (noon + chrono::TimeDelta::minutes(minutes)).format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    };
+    let word = |word: &str| {
+        let bare = word.trim_matches(|c| "\",;".contains(c));
+        match (bare.parse(), bare.parse::<f64>()) {
+            (Ok(at), _) => word.replace(bare, &moved(at)),
+            (_, Ok(seconds)) if bare.contains('.') => {
+                word.replace(bare, &format!("{:.1}", (seconds / 60.0).floor() * 60.0))
+            }
+            _ => word.to_owned(),
+        }
+    };
+    text.split(' ').map(|part| part.split('\n').map(word).collect::<Vec<_>>().join("\n")).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn the_session_of_the_docs_is_one_that_was_held() {
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/mcp.md");
+    let database = Database::new().await;
+    bad_deployment(&database).await;
+    let calls = [
+        ("incidents", json!({ "older": "10m" })),
+        ("queue_size", json!({})),
+        ("failures", json!({ "entrypoint": "invoice" })),
+        ("failed_jobs", json!({ "limit": 100_000 })),
+    ];
+    let session = McpSession::ours(&database, &[], &calls).await;
+    let names =
+        session.told()["tools"].as_array().expect("tools").iter().map(|tool| tool["name"].as_str().expect("a name"));
+    let mut held = format!("```text\ninitialize\n  {}\ntools/list\n", session.told()["server"]["serverInfo"]["name"]);
+    for line in names.collect::<Vec<_>>().chunks(5) {
+        held += &format!("  {}\n", line.join(", "));
+    }
+    for (place, (name, asked)) in calls.iter().enumerate() {
+        held += &format!("tools/call {name} {asked}\n");
+        for text in session.answer(place)["content"].as_array().expect("texts") {
+            let text = at_noon(text["text"].as_str().expect("a text"));
+            held.extend(text.lines().map(|line| format!("  {line}\n")));
+        }
+    }
+    held += "```\n";
+    let page = std::fs::read_to_string(PAGE).expect("the page");
+    let (before, rest) = page.split_once("<!-- session -->\n").expect("where it begins");
+    let (kept, after) = rest.split_once("<!-- /session -->").expect("where it ends");
+    if std::env::var_os("PGQ_UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(PAGE, format!("{before}<!-- session -->\n{held}<!-- /session -->{after}")).expect("written");
+    } else {
+        assert_eq!(kept, held, "if that is meant, run this test with PGQ_UPDATE_SNAPSHOTS=1 and read the diff");
+    }
 }

@@ -13,6 +13,8 @@ use crate::millis::millis;
 use crate::text::{optional_text, text};
 
 const WITHIN: Duration = Duration::from_secs(5);
+/// Rows of the log that are looked at for the oldest that is not counted.
+const MOST_UNCOUNTED: i64 = 1_000;
 
 /// A transaction that has been open for long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +43,7 @@ impl Operator {
     /// is.
     pub(super) async fn uncounted_since(&self) -> sqlx::Result<Option<DateTime<Utc>>> {
         let sql = self.sql_with(statements::UNCOUNTED, self.features().await?);
-        let query = sqlx::query_as(sql).persistent(false);
+        let query = sqlx::query_as(sql).persistent(false).bind(MOST_UNCOUNTED);
         let (logged, tallied): (Option<DateTime<Utc>>, Option<DateTime<Utc>>) =
             self.read(WITHIN, |transaction| Box::pin(async move { query.fetch_one(transaction).await })).await?;
         Ok([logged, tallied].into_iter().flatten().min())
