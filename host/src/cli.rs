@@ -23,6 +23,7 @@ mod listen;
 mod logging;
 mod logs;
 mod man;
+mod mcp;
 mod output;
 mod pause;
 mod plugin;
@@ -117,6 +118,9 @@ enum Command {
     Web(web::WebArgs),
     /// Look at the queue in the terminal, live, and change what is in it by keys.
     Dashboard(dashboard::DashboardArgs),
+    /// Let an assistant look at the queue: a server of the Model Context Protocol, read-only, on
+    /// standard input and output.
+    Mcp(mcp::McpArgs),
     /// Print the messages on the queue's notification channel.
     Listen(listen::ListenArgs),
     /// Create, build, inspect, try and list plugins. Needs no database.
@@ -166,7 +170,12 @@ impl Command {
     /// Whether it has the flags of a log, or the terminal for itself.
     fn has_its_own_log(&self) -> bool {
         match self {
-            Command::Run(_) | Command::Dev(_) | Command::BenchWorker(_) | Command::Web(_) | Command::Plugin(_) => true,
+            Command::Run(_)
+            | Command::Dev(_)
+            | Command::BenchWorker(_)
+            | Command::Web(_)
+            | Command::Plugin(_)
+            | Command::Mcp(_) => true,
             Command::Dashboard(_) => std::io::stderr().is_terminal(),
             _ => false,
         }
@@ -267,6 +276,7 @@ impl Cli {
             Command::Completions(args) => completions::run(&args, &Cli::whole()),
             Command::Man(args) => man::run(&args, Cli::whole()),
             Command::Web(args) => web::run(&self.database, args).await,
+            Command::Mcp(args) => mcp::run(&self.database, args).await,
             Command::Listen(args) => listen::run(&self.database, args).await,
             Command::Plugin(args) => plugin::run(&self.database, args).await,
             Command::Install(args) => schema::install(&self.database, args).await,

@@ -44,6 +44,7 @@ mod locked;
 mod logging;
 mod logging_docs;
 mod looks;
+mod mcp;
 mod metrics;
 mod neighbours;
 mod network;

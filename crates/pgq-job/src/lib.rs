@@ -16,6 +16,7 @@ mod new_job;
 mod options;
 mod printed;
 mod verdict;
+mod visible;
 
 pub use disposition::{Disposition, Terminal};
 pub use headers::{compact, header_texts};
@@ -23,6 +24,7 @@ pub use new_job::{MAX_DELAY, NewJob};
 pub use options::{Backoff, EntrypointOptions, OnFailure};
 pub use printed::{Line, Printed, Traffic};
 pub use verdict::{Fault, FaultKind, ReleaseReason, Verdict};
+pub use visible::{is_odd, visible};
 
 /// The id of a row in the queue table.
 pub type JobId = i64;

@@ -9,7 +9,6 @@ pub mod boot_clock;
 pub mod byte_budget;
 pub mod environment;
 pub mod job_change;
-pub mod job_filter;
 pub mod names;
 pub mod schema;
 pub mod told;
@@ -41,6 +40,7 @@ mod handler_role;
 mod handover;
 mod heartbeat;
 mod history;
+mod insights;
 mod inspect;
 mod judgements;
 mod lines;
@@ -101,12 +101,14 @@ pub use handler_outcome::{HandlerCall, HandlerEnd, HandlerRun};
 pub use handler_role::HandlerRole;
 pub use handover::HandedOver;
 pub use history::{History, HistoryLevel};
+pub use insights::{BrowsedJob, LogRow, QueueSize, StatisticsRow, TableInfo, ThroughputTotal};
 pub use inspect::{ActiveWorker, Backlog, HeldJob, StaleJob};
 pub use lines::{KeptLine, KeptLines, LinesColumns};
 pub use listener::{Event, Listener, listen};
 pub use locked_claim::{Locked, LockedClaim, Settled};
 pub use locked_row::LockedRow;
 pub use look::{Amount, CanaryVersion, Cause, EntrypointDepth, EntrypointLook, FailingVersion, FailureFilter};
+pub use look::{BadFilter, Incident, IncidentKind, IncidentVersion, Incidents, JobFilterBody, asked_duration};
 pub use look::{Content, Cursor, JobAttempt, JobEvent, JobFilter, JobOutput, JobPage, JobReport, JobRow};
 pub use look::{
     FailureGroup, Failures, Fleet, FleetHost, JobRun, JudgementLook, Lately, MOST_ENTRYPOINTS, MOST_FAILURES,
@@ -117,6 +119,7 @@ pub use look::{
 };
 pub use look::{Masks, Pointer};
 pub use look::{RunTimes, SaidByHosts, ServedFile, Totals, VersionLook};
+pub use look::{shorten, shorten_all};
 pub use operator::Operator;
 pub use options::connect_options;
 pub use pause::{ActivePause, PauseOrder, PauseRow, PauseTarget};

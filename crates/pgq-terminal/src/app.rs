@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use pgq_job::JobId;
 use pgq_queue::Cursor;
-use pgq_queue::job_filter::JobFilterBody;
+use pgq_queue::JobFilterBody;
 
 use crate::ask::{Answer, Ask};
 use crate::field::Field;

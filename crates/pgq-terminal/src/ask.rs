@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use pgq_job::JobId;
-use pgq_queue::job_filter::JobFilterBody;
+use pgq_queue::JobFilterBody;
 use pgq_queue::told::told;
 use pgq_queue::{
     Cursor, FailureFilter, Failures, Fleet, JobPage, JobReport, ListedSchedule, MOST_ENTRYPOINTS, Operator, Overview,

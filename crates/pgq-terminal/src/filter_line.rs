@@ -1,6 +1,6 @@
 //! A filter as it is typed: the options of `jobs`.
 
-use pgq_queue::job_filter::JobFilterBody;
+use pgq_queue::JobFilterBody;
 
 const NAMES: [&str; 8] = ["status", "entrypoint", "older", "younger", "error", "header", "plugin", "cause"];
 

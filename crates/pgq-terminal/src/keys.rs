@@ -1,9 +1,9 @@
 //! What keys do.
 
 use chrono::Utc;
+use pgq_queue::JobFilterBody;
 use pgq_queue::PauseTarget;
 use pgq_queue::job_change::{Chosen, Verb};
-use pgq_queue::job_filter::JobFilterBody;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::app::{App, Over};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use pgq_queue::JobFilterBody;
 use pgq_queue::job_change::{Chosen, Order, Verb, apply};
-use pgq_queue::job_filter::JobFilterBody;
 use pgq_queue::told::told;
 use pgq_queue::{Actor, Operator, PauseOrder, PauseTarget};
 use serde_json::json;

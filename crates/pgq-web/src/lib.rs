@@ -7,6 +7,7 @@
 mod api;
 mod assets;
 pub mod auth;
+mod job_filter;
 mod latency;
 mod live;
 mod pages;
@@ -21,7 +22,7 @@ pub use site::Site;
 pub use visitor::{Role, Visitor};
 
 use axum::Router;
-use pgq_queue::{job_change, job_filter};
+use pgq_queue::job_change;
 
 /// Everything that is served, below the site's prefix. Who may see what is decided in front of it.
 pub fn router(site: Site) -> Router {

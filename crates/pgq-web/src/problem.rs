@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use pgq_queue::job_filter::FilterError;
 use serde::Serialize;
 
 /// An error of the API. `detail` names the value that was wrong and the remedy.
@@ -32,12 +31,6 @@ impl From<sqlx::Error> for Problem {
     /// The database's own words, which an operator needs; they hold no payload.
     fn from(error: sqlx::Error) -> Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
-    }
-}
-
-impl From<FilterError> for Problem {
-    fn from(error: FilterError) -> Problem {
-        Problem::new(StatusCode::BAD_REQUEST, error.to_string())
     }
 }
 

@@ -87,6 +87,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("dashboard --once --json", "For a script"),
         ],
     ),
+    ("mcp", &[("mcp", "For an assistant's program, which starts it"), ("mcp --payloads", "The same, with payloads")]),
     ("listen", &[("listen", "Each notification as it comes")]),
     ("plugin new", &[("plugin new thumbnail --lang python", "A folder with a handler and its tests")]),
     ("plugin build", &[("plugin build thumbnail --out plugins", "Build it, and put it where a host finds it")]),

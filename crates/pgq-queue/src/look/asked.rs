@@ -1,10 +1,10 @@
-//! Which jobs a request, a page or the terminal is about.
+//! Which jobs a request, a page or a tool is about, as it is written.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobFilter, JobStatus};
+use super::filter::{JobFilter, JobStatus};
 
 /// What is wanted of a job. What is not set does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
@@ -36,24 +36,24 @@ pub struct JobFilterBody {
     pub cause: Option<String>,
 }
 
-/// Why there can be no such jobs. It names the value and the remedy.
-#[derive(Debug, thiserror::Error)]
+/// What is wrong in a filter: it names the value and the remedy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct FilterError(String);
+pub struct BadFilter(pub String);
 
-fn bad(detail: impl Into<String>) -> FilterError {
-    FilterError(detail.into())
+fn bad(detail: impl Into<String>) -> BadFilter {
+    BadFilter(detail.into())
 }
 
-/// Seconds, or a number with its unit.
-pub fn duration(name: &str, text: &str) -> Result<Duration, FilterError> {
+/// Seconds, or a number with its unit, of the parameter of this name.
+pub fn asked_duration(name: &str, text: &str) -> Result<Duration, BadFilter> {
     let seconds = || text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds().or_else(|| humantime::parse_duration(text).ok()).ok_or_else(|| {
         bad(format!("{name}: {text:?} is no duration; write seconds like 30, or with a unit like 90s, 15m, 2h"))
     })
 }
 
-fn status(label: &str) -> Result<JobStatus, FilterError> {
+fn status(label: &str) -> Result<JobStatus, BadFilter> {
     JobStatus::ALL.into_iter().find(|status| status.label() == label).ok_or_else(|| {
         bad(format!("status: {label:?} is none; it is one of {}", JobStatus::ALL.map(JobStatus::label).join(", ")))
     })
@@ -61,9 +61,9 @@ fn status(label: &str) -> Result<JobStatus, FilterError> {
 
 impl JobFilterBody {
     /// As the queue takes it, if there can be such jobs.
-    pub fn filter(&self) -> Result<JobFilter, FilterError> {
+    pub fn filter(&self) -> Result<JobFilter, BadFilter> {
         let mut status = self.status.as_deref().map(status).transpose()?;
-        let time = |name, text: &Option<String>| text.as_deref().map(|text| duration(name, text)).transpose();
+        let time = |name, text: &Option<String>| text.as_deref().map(|text| asked_duration(name, text)).transpose();
         let header = self.header.as_deref().map(|header| match header.split_once('=') {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
             None => (header.to_owned(), None),
@@ -107,7 +107,7 @@ impl JobFilterBody {
     }
 
     /// The same for a change that can be made to these statuses only.
-    pub fn changeable(&self, can: &[JobStatus]) -> Result<JobFilter, FilterError> {
+    pub fn changeable(&self, can: &[JobStatus]) -> Result<JobFilter, BadFilter> {
         let mut filter = self.filter()?;
         match filter.status {
             Some(status) if !can.contains(&status) => {
@@ -142,8 +142,8 @@ mod tests {
             (r#"{"status": "successful", "plugin": "ab"}"#, "plugin"),
             (r#"{"status": "exception", "header": "a"}"#, "header"),
         ] {
-            let problem = body(json).filter().expect_err("refused").to_string();
-            assert!(problem.contains(named), "{json}: {problem}");
+            let problem = body(json).filter().expect_err("refused");
+            assert!(problem.0.contains(named), "{json}: {problem}");
         }
         let filter = body(r#"{"cause": "AB", "older": "15m", "header": "a=b"}"#).filter().expect("a filter");
         assert_eq!((filter.status, filter.cause.as_deref()), (Some(JobStatus::Failed), Some("ab")));
