@@ -174,13 +174,13 @@ postgres:
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || command -v npm >/dev/null \
 	  || { echo "No PostgreSQL server binaries: 'apt-get install postgresql', 'brew install postgresql@17', or install npm." >&2; exit 1; }
 
-# PgQueuer itself, at the version that we are compatible with. Newer typer breaks its command line.
-python: $(VENV)/.pgqueuer-1.6.0
+# PgQueuer itself, at the version that we are compatible with. Newer typer breaks its command line, and newer mcp its server.
+python: $(VENV)/.pgqueuer-1.6.0-mcp
 
-$(VENV)/.pgqueuer-1.6.0:
+$(VENV)/.pgqueuer-1.6.0-mcp:
 	test -x $(VENV)/bin/python || python3 -m venv $(VENV) \
 	  || { echo "Python 3.10 or later with venv is needed for the tests against PgQueuer: 'apt-get install python3-venv'." >&2; exit 1; }
-	$(VENV)/bin/pip install --quiet 'pgqueuer[asyncpg,psycopg]==1.6.0' 'typer==0.28.0'
+	$(VENV)/bin/python -m pip install --quiet 'pgqueuer[asyncpg,psycopg,mcp]==1.6.0' 'typer==0.28.0' 'mcp==1.30.0'
 	touch $@
 
 # The binary that its authors release, packed for Python: building it takes minutes.

@@ -7,10 +7,13 @@ mod bench;
 mod bulk;
 mod cancel;
 mod change;
+mod completions;
+mod dashboard;
 mod database;
 mod dev;
 mod doctor;
 mod environment;
+mod examples;
 mod filter;
 mod help;
 mod inspect;
@@ -19,6 +22,8 @@ mod jobs;
 mod listen;
 mod logging;
 mod logs;
+mod man;
+mod mcp;
 mod output;
 mod pause;
 mod plugin;
@@ -34,9 +39,11 @@ mod sql_worker;
 mod uninstall;
 mod usage;
 mod values;
+mod verbosity;
 mod web;
 mod workbench;
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -45,6 +52,7 @@ use crate::version;
 use database::DatabaseArgs;
 use pgq_engine as wasm;
 pub use usage::exit_code;
+use verbosity::VerbosityArgs;
 
 /// Run PostgreSQL background jobs as sandboxed WebAssembly components, compatible with PgQueuer.
 #[derive(Debug, Parser)]
@@ -52,6 +60,8 @@ pub use usage::exit_code;
 pub struct Cli {
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    verbosity: VerbosityArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -106,6 +116,11 @@ enum Command {
     Prune(prune::PruneArgs),
     /// Serve the pages and the API: look at the queue in a browser, and change what is in it.
     Web(web::WebArgs),
+    /// Look at the queue in the terminal, live, and change what is in it by keys.
+    Dashboard(dashboard::DashboardArgs),
+    /// Let an assistant look at the queue: a server of the Model Context Protocol, read-only, on
+    /// standard input and output.
+    Mcp(mcp::McpArgs),
     /// Print the messages on the queue's notification channel.
     Listen(listen::ListenArgs),
     /// Create, build, inspect, try and list plugins. Needs no database.
@@ -142,12 +157,30 @@ enum Command {
     /// `run` for the bench. Ends when the bench does.
     #[command(name = pgq_bench::WORKER_VERB, hide = true)]
     BenchWorker(run::RunArgs),
+    /// Print the script with which a shell completes the command line. Needs no database.
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page, or write those of all verbs. Needs no database.
+    Man(man::ManArgs),
     /// Print SQL instead of running it. Needs no database.
     #[command(subcommand)]
     Sql(sql::SqlCommand),
 }
 
 impl Command {
+    /// Whether it has the flags of a log, or the terminal for itself.
+    fn has_its_own_log(&self) -> bool {
+        match self {
+            Command::Run(_)
+            | Command::Dev(_)
+            | Command::BenchWorker(_)
+            | Command::Web(_)
+            | Command::Plugin(_)
+            | Command::Mcp(_) => true,
+            Command::Dashboard(_) => std::io::stderr().is_terminal(),
+            _ => false,
+        }
+    }
+
     /// The time limit of a verb that works on one session. Rewriting a table may take hours. The
     /// other verbs have their own limits, or none because they run until they are stopped.
     fn deadline(&self) -> Option<Duration> {
@@ -163,12 +196,17 @@ impl Command {
 }
 
 impl Cli {
+    /// The command line, with the examples of its help.
+    pub fn whole() -> clap::Command {
+        examples::with_examples(Cli::command())
+    }
+
     /// Parse the arguments and the environment variables. Ends the process if they are invalid.
     pub fn read() -> Cli {
-        let heeded = environment::unset_empty_variables(Cli::command(), &environment::is_empty);
+        let heeded = environment::unset_empty_variables(Cli::whole(), &environment::is_empty);
         let read = heeded.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
         read.unwrap_or_else(|error| {
-            let mut command = Cli::command();
+            let mut command = Cli::whole();
             // Propagates the parents' arguments to the subcommands.
             command.build();
             let explained = environment::explain(&command, error, |name| std::env::var_os(name));
@@ -182,6 +220,7 @@ impl Cli {
     ///
     /// Fails if the command does. [`exit_code`] tells usage errors from other failures.
     pub async fn run(self) -> anyhow::Result<()> {
+        self.set_verbosity()?;
         let statement_timeout = self.database.statement_timeout;
         match self.command.deadline() {
             None => Box::pin(self.obey()).await,
@@ -192,6 +231,18 @@ impl Cli {
                     anyhow::bail!("the database did not answer within {deadline:?}; --statement-timeout raises that")
                 })
             }
+        }
+    }
+
+    /// As much on stderr as is wanted.
+    fn set_verbosity(&self) -> anyhow::Result<()> {
+        if self.verbosity.is_quiet() {
+            output::be_quiet();
+        }
+        logging::keep(self.verbosity);
+        match self.verbosity.of_verb().filter(|_| !self.command.has_its_own_log()) {
+            Some(level) => crate::logging::install(level, crate::logging::Format::Text),
+            None => Ok(()),
         }
     }
 
@@ -221,7 +272,11 @@ impl Cli {
             Command::Pauses(args) => pause::list(&self.database, args).await,
             Command::Schedules(args) => schedules::run(&self.database, args).await,
             Command::Prune(args) => prune::run(&self.database, args).await,
+            Command::Dashboard(args) => dashboard::run(&self.database, args).await,
+            Command::Completions(args) => completions::run(&args, &Cli::whole()),
+            Command::Man(args) => man::run(&args, Cli::whole()),
             Command::Web(args) => web::run(&self.database, args).await,
+            Command::Mcp(args) => mcp::run(&self.database, args).await,
             Command::Listen(args) => listen::run(&self.database, args).await,
             Command::Plugin(args) => plugin::run(&self.database, args).await,
             Command::Install(args) => schema::install(&self.database, args).await,

@@ -117,6 +117,11 @@ const ASKED: &[(&str, &[&str], i64)] = &[
     ("plugin_versions", &["1000"], 50),
     ("judgements", &["1000"], 50),
     ("audit", &["100", "9223372036854775807"], 50),
+    ("browse_queue", &["100", "100", "1000"], 3_000),
+    ("newest_log", &["100", "1000"], 200),
+    ("newest_exceptions", &["50", "1000", "2000"], 3_000),
+    ("statistics_rows", &["50", "3600000", "1000"], 300),
+    ("uncounted", &["1000"], 100),
 ];
 
 /// 300,000 jobs in the queue, a million log rows, 400,000 attempts, an hour of statistics.

@@ -55,6 +55,8 @@ fn crates_know_what_they_are_meant_to_know() {
         ("crates/pgq-values", &[]),
         ("crates/pgq-sql", &["pgq-engine", "pgq-job", "pgq-queue", "pgq-values"]),
         ("crates/pgq-bench", &["pgq-embedded", "pgq-queue"]),
+        ("crates/pgq-terminal", &["pgq-job", "pgq-queue"]),
+        ("crates/pgq-mcp", &["pgq-job", "pgq-queue"]),
         ("crates/pgq-web", &["pgq-cron", "pgq-job", "pgq-queue"]),
     ];
     assert_eq!(wanted.len(), crates().len() - 1, "a crate came or went");

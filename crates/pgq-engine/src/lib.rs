@@ -7,7 +7,6 @@ pub mod descriptors;
 pub mod digest;
 pub mod guests;
 pub mod host_memory;
-pub mod printable;
 pub mod sql;
 
 mod address;
@@ -88,6 +87,7 @@ pub use limits::RunLimits;
 pub use load_error::{LoadError, WIT_VERSION};
 pub use needs::{Kind, Missing, Need, Needs};
 pub use origin::Origin;
+pub use pgq_job::printable;
 pub use room::RoomShare;
 pub use run::{AssignedJob, CallReport, CallSpec, run};
 pub use secret::{Secret, SecretGrant};

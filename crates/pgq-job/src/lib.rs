@@ -1,5 +1,5 @@
-//! Plain data about jobs: what a job is, how its entrypoint runs, and how a run ended. This crate
-//! knows neither SQL nor wasm.
+//! Plain data about jobs: what a job is, how its entrypoint runs, how a run ended, and how texts and
+//! numbers of it are shown. This crate knows neither SQL nor wasm.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -7,6 +7,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub mod judgement;
+pub mod printable;
+pub mod units;
 
 mod disposition;
 mod headers;
@@ -14,6 +16,7 @@ mod new_job;
 mod options;
 mod printed;
 mod verdict;
+mod visible;
 
 pub use disposition::{Disposition, Terminal};
 pub use headers::{compact, header_texts};
@@ -21,6 +24,7 @@ pub use new_job::{MAX_DELAY, NewJob};
 pub use options::{Backoff, EntrypointOptions, OnFailure};
 pub use printed::{Line, Printed, Traffic};
 pub use verdict::{Fault, FaultKind, ReleaseReason, Verdict};
+pub use visible::{is_odd, visible};
 
 /// The id of a row in the queue table.
 pub type JobId = i64;

@@ -32,5 +32,5 @@ pub async fn connect(options: PgConnectOptions) -> sqlx::Result<PgPool> {
 pub(super) fn connector(source: Source, sessions: Sessions, statement: Option<Duration>) -> sqlx::Result<Connector> {
     let settings = Variables::read(variable).map_err(configuration)?;
     let timeout = source.connect_timeout().unwrap_or(settings.connect_timeout);
-    Ok(Connector { source, sessions, timeout, deadlines: Deadlines::of(statement) })
+    Ok(Connector { source, sessions, timeout, deadlines: Deadlines::of(statement), reading: None })
 }

@@ -105,6 +105,17 @@ impl Database {
         Ok(Pool::new(connector, 0, most))
     }
 
+    /// The same for whoever must not change anything: the server refuses to write, and ends a
+    /// statement that takes longer than this.
+    pub fn for_reading(&self, most: usize, longest: Duration) -> sqlx::Result<Pool> {
+        const PATIENCE: Duration = Duration::from_secs(3);
+        let sessions = if self.transaction_pooling { LENT } else { Sessions::Ours(None) };
+        let mut connector = connector(self.source.clone(), sessions, Some(longest + PATIENCE))?;
+        connector.timeout = connector.timeout.min(PATIENCE);
+        connector.reading = Some(longest);
+        Ok(Pool::new(connector, 0, most))
+    }
+
     fn connector(&self, source: Source, sessions: Sessions) -> sqlx::Result<Connector> {
         connector(source, sessions, self.statement_timeout)
     }

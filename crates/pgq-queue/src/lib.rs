@@ -8,6 +8,7 @@
 pub mod boot_clock;
 pub mod byte_budget;
 pub mod environment;
+pub mod job_change;
 pub mod names;
 pub mod schema;
 pub mod told;
@@ -39,6 +40,7 @@ mod handler_role;
 mod handover;
 mod heartbeat;
 mod history;
+mod insights;
 mod inspect;
 mod judgements;
 mod lines;
@@ -99,20 +101,25 @@ pub use handler_outcome::{HandlerCall, HandlerEnd, HandlerRun};
 pub use handler_role::HandlerRole;
 pub use handover::HandedOver;
 pub use history::{History, HistoryLevel};
+pub use insights::{BrowsedJob, LogRow, QueueSize, StatisticsRow, TableInfo, ThroughputTotal};
 pub use inspect::{ActiveWorker, Backlog, HeldJob, StaleJob};
 pub use lines::{KeptLine, KeptLines, LinesColumns};
 pub use listener::{Event, Listener, listen};
 pub use locked_claim::{Locked, LockedClaim, Settled};
 pub use locked_row::LockedRow;
 pub use look::{Amount, CanaryVersion, Cause, EntrypointDepth, EntrypointLook, FailingVersion, FailureFilter};
+pub use look::{BadFilter, Incident, IncidentKind, IncidentVersion, Incidents, JobFilterBody, asked_duration};
 pub use look::{Content, Cursor, JobAttempt, JobEvent, JobFilter, JobOutput, JobPage, JobReport, JobRow};
-pub use look::{FailureGroup, Failures, Fleet, FleetHost, JudgementLook, Lately, MOST_ENTRYPOINTS, MOST_FAILURES};
+pub use look::{
+    FailureGroup, Failures, Fleet, FleetHost, JobRun, JudgementLook, Lately, MOST_ENTRYPOINTS, MOST_FAILURES,
+};
 pub use look::{JobStatus, JobSummary, LOOK_STATEMENTS, LinesFollower, RunLines, Shape};
 pub use look::{
     MOST_HELD, Minute, MinuteTimes, OtherWorker, Outcomes, Overview, OverviewFilter, PluginLook, Plugins, RefusedFile,
 };
 pub use look::{Masks, Pointer};
-pub use look::{RunTimes, ServedFile, VersionLook};
+pub use look::{RunTimes, SaidByHosts, ServedFile, Totals, VersionLook};
+pub use look::{shorten, shorten_all};
 pub use operator::Operator;
 pub use options::connect_options;
 pub use pause::{ActivePause, PauseOrder, PauseRow, PauseTarget};

@@ -18,6 +18,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Either, Execute, Executor, PgConnecti
 use tokio::time::Instant;
 
 use super::access::Access;
+use super::millis::millis;
 use super::session::{Connector, Deadlines, Sessions, settings};
 use super::sessions::{Lent, SessionPool};
 use super::sqlstate::Remedy;
@@ -31,6 +32,8 @@ const ROLLBACK: Duration = Duration::from_secs(3);
 pub struct Pool {
     sessions: Arc<SessionPool>,
     by_transaction: bool,
+    /// Every transaction is read-only, and none of its statements takes longer.
+    reading: Option<Duration>,
     deadline: Duration,
     upkeep: Duration,
     /// Whether sessions give the memory of their buffers back after each statement.
@@ -67,6 +70,7 @@ impl Pool {
             sessions: Sessions::Lent { prepare },
             timeout,
             deadlines: Deadlines::of(None),
+            reading: None,
         };
         Pool::new(connector, 0, size)
     }
@@ -75,8 +79,10 @@ impl Pool {
     pub(super) fn new(connector: Connector, least: usize, most: usize) -> Pool {
         let (by_transaction, deadlines) =
             (matches!(connector.sessions, Sessions::Lent { prepare: false }), connector.deadlines);
+        let reading = connector.reading;
         let sessions = Arc::new(SessionPool::new(connector, least, most));
-        Pool { sessions, by_transaction, deadline: deadlines.statement, upkeep: deadlines.upkeep, shrinks: false }
+        let (deadline, upkeep) = (deadlines.statement, deadlines.upkeep);
+        Pool { sessions, by_transaction, reading, deadline, upkeep, shrinks: false }
     }
 
     /// Open the sessions that stay open, at least one. Fails where there is no database.
@@ -169,7 +175,12 @@ impl Pool {
     /// The settings of a worker, as one message that ends with the transaction.
     fn begin(&self) -> SqlStr {
         let settings = if self.by_transaction { settings(true) } else { String::new() };
-        AssertSqlSafe(format!("BEGIN ISOLATION LEVEL READ COMMITTED; {settings}")).into_sql_str()
+        // Where sessions are lent, they have no settings of ours.
+        let (mode, limit) = match self.reading {
+            Some(longest) => (" READ ONLY", format!("SET LOCAL statement_timeout = {}; ", millis(longest))),
+            None => ("", String::new()),
+        };
+        AssertSqlSafe(format!("BEGIN ISOLATION LEVEL READ COMMITTED{mode}; {limit}{settings}")).into_sql_str()
     }
 
     async fn run<'q, E: Execute<'q, Postgres> + 'q>(

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::millis::millis;
 use super::presence;
 use super::server_version::check_server;
 use super::source::Source;
@@ -40,6 +41,11 @@ pub(super) fn settings(local: bool) -> String {
 /// Settings of a worker's own sessions.
 pub fn worker_settings() -> String {
     settings(false)
+}
+
+/// Settings of a session of somebody who only looks. The server refuses what would write.
+fn reading(longest: Duration) -> String {
+    format!("SET default_transaction_read_only = on; SET statement_timeout = {}", millis(longest))
 }
 
 /// Timeouts that make the server release what a dead or frozen client holds (rows, slots, its
@@ -92,6 +98,8 @@ pub(super) struct Connector {
     /// Deadline of one try, and of all retries together.
     pub(super) timeout: Duration,
     pub(super) deadlines: Deadlines,
+    /// Whoever only looks: nothing is written, and the server ends a statement after this time.
+    pub(super) reading: Option<Duration>,
 }
 
 /// Deadlines of statements, round trip included. Past its deadline, a statement's connection is
@@ -171,6 +179,9 @@ impl Connector {
             tracing::debug!(error = %error.told(), "the server does not take the limits of a session");
         }
         connection.execute(AssertSqlSafe(settings(false))).await?;
+        if let Some(longest) = self.reading {
+            connection.execute(AssertSqlSafe(reading(longest))).await?;
+        }
         Ok(())
     }
 }

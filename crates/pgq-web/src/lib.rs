@@ -7,7 +7,6 @@
 mod api;
 mod assets;
 pub mod auth;
-mod job_change;
 mod job_filter;
 mod latency;
 mod live;
@@ -23,6 +22,7 @@ pub use site::Site;
 pub use visitor::{Role, Visitor};
 
 use axum::Router;
+use pgq_queue::job_change;
 
 /// Everything that is served, below the site's prefix. Who may see what is decided in front of it.
 pub fn router(site: Site) -> Router {

@@ -145,7 +145,10 @@ impl DatabaseArgs {
 }
 
 async fn connected(source: &Source) -> anyhow::Result<PgConnection> {
-    source.connect().await.map_err(|error| pgq_queue::unreachable_database(source, &error))
+    let connection = source.connect().await.map_err(|error| pgq_queue::unreachable_database(source, &error))?;
+    let (host, port, user) = (source.get_host(), source.get_port(), source.get_username());
+    tracing::info!("connected to {host}:{port} as {user:?}, database {:?}", source.get_database().unwrap_or(user));
+    Ok(connection)
 }
 
 /// Adds the remedy to errors that a command gets from a database that is not set up for it.

@@ -1,8 +1,14 @@
 //! The logging flags. Logs go to stderr; stdout is for data.
 
+use std::sync::OnceLock;
+
 use clap::Args;
 
+use super::verbosity::VerbosityArgs;
 use crate::logging::{self, Format};
+
+/// `-v` and `-q`, which all verbs have.
+static VERBOSITY: OnceLock<VerbosityArgs> = OnceLock::new();
 
 /// How much is logged, and in which format.
 #[derive(Debug, Clone, Args)]
@@ -32,9 +38,15 @@ fn parse_level(text: &str) -> Result<&'static str, String> {
     }
 }
 
+/// For the log of a verb that has one. Call it before the verb.
+pub(super) fn keep(verbosity: VerbosityArgs) {
+    let _ = VERBOSITY.set(verbosity);
+}
+
 impl LoggingArgs {
     /// Call once per process.
     pub(super) fn install(&self) -> anyhow::Result<()> {
-        logging::install(self.log_level, self.log_format)
+        let verbosity = VERBOSITY.get().copied().unwrap_or_default();
+        logging::install(verbosity.level(self.log_level), self.log_format)
     }
 }

@@ -2,7 +2,7 @@
 
 macro_rules! statements {
     ($($name:ident $file:literal)*) => {
-        $(pub(super) const $name: &str = include_str!(concat!("../sql/operator/", $file, ".sql"));)*
+        $(pub(crate) const $name: &str = include_str!(concat!("../sql/operator/", $file, ".sql"));)*
 
         /// Their names and texts.
         pub const LOOK_STATEMENTS: &[(&str, &str)] = &[$(($file, $name),)*];
@@ -38,4 +38,9 @@ statements! {
     JUDGEMENTS "judgements"
     MINUTE_TIMES "minute_times"
     AUDIT "audit"
+    BROWSE_QUEUE "browse_queue"
+    NEWEST_LOG "newest_log"
+    NEWEST_EXCEPTIONS "newest_exceptions"
+    STATISTICS_ROWS "statistics_rows"
+    UNCOUNTED "uncounted"
 }

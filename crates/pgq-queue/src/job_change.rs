@@ -1,15 +1,18 @@
-//! Changes jobs, and notes who did it: for the API and for the pages.
+//! Changes jobs, and notes who did it: for the API, the pages and the terminal.
 
-use pgq_job::JobId;
-use pgq_queue::{Actor, Cancel, CancelOutcome, Change, JobStatus, Operator, Requeue, RequeueOutcome};
+use std::time::Duration;
+
 use serde_json::{Value, json};
+
+use super::{Actor, Cancel, CancelOutcome, Change, Due, JobStatus, Operator, Requeue, RequeueOutcome};
+use pgq_job::JobId;
 
 /// Ids that the audit names. Of more, it has the number.
 const NAMED: usize = 100;
 
 /// What can be done to jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verb {
+pub enum Verb {
     Cancel,
     Requeue,
     RetryNow,
@@ -19,7 +22,7 @@ pub(crate) enum Verb {
 
 impl Verb {
     /// In the audit, as the command line has it.
-    pub(crate) fn action(self) -> &'static str {
+    pub fn action(self) -> &'static str {
         match self {
             Verb::Cancel => "cancel",
             Verb::Requeue => "requeue",
@@ -29,8 +32,41 @@ impl Verb {
         }
     }
 
+    /// What it does, to whom.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Verb::Cancel => "Jobs leave the queue. Those that run are told to stop.",
+            Verb::Requeue => "Held jobs are queued again, as if they had never run.",
+            Verb::RetryNow => "Queued jobs whose time has not come are due at once.",
+            Verb::Reschedule => "Queued jobs are due at another time.",
+            Verb::Edit => "Queued and held jobs get another payload or priority.",
+        }
+    }
+
+    /// What was done, before the number of jobs.
+    pub fn done(self) -> &'static str {
+        match self {
+            Verb::Cancel => "Canceled:",
+            Verb::Requeue => "Put back into the queue:",
+            Verb::RetryNow => "Made due:",
+            Verb::Reschedule => "Rescheduled:",
+            Verb::Edit => "Edited:",
+        }
+    }
+
+    /// Why jobs were left as they are.
+    pub fn left(self) -> &'static str {
+        match self {
+            Verb::Cancel => "they are no longer in the queue",
+            Verb::Requeue => "they are not held, or another job has their dedupe key",
+            Verb::RetryNow => "they do not wait, or are due already",
+            Verb::Reschedule => "they do not wait",
+            Verb::Edit => "they run, or are no longer in the queue",
+        }
+    }
+
     /// The jobs that it can be done to.
-    pub(crate) fn statuses(self) -> &'static [JobStatus] {
+    pub fn statuses(self) -> &'static [JobStatus] {
         match self {
             Verb::Cancel => &[JobStatus::Queued, JobStatus::Picked, JobStatus::Failed],
             Verb::Requeue => &[JobStatus::Failed],
@@ -42,26 +78,43 @@ impl Verb {
 
 /// What to do.
 #[derive(Debug, Clone)]
-pub(crate) struct Order {
-    pub(crate) verb: Verb,
+pub struct Order {
+    pub verb: Verb,
     /// Empty for those verbs that need none.
-    pub(crate) change: Change,
+    pub change: Change,
     /// What the audit tells of the change; null for nothing. It has no payload, which may be secret.
-    pub(crate) told: Value,
+    pub told: Value,
+}
+
+impl Order {
+    /// Make jobs due now that wait.
+    pub fn retry_now() -> Order {
+        let due = Some(Due::In(Duration::ZERO));
+        let change = Change { due, only_deferred: true, ..Change::default() };
+        Order { verb: Verb::RetryNow, change, told: Value::Null }
+    }
+
+    /// One that needs to know no more.
+    pub fn plain(verb: Verb) -> Order {
+        match verb {
+            Verb::RetryNow => Order::retry_now(),
+            verb => Order { verb, change: Change::default(), told: Value::Null },
+        }
+    }
 }
 
 /// To which jobs.
 #[derive(Debug, Clone)]
-pub(crate) struct Chosen {
-    pub(crate) ids: Vec<JobId>,
+pub struct Chosen {
+    pub ids: Vec<JobId>,
     /// Only those that still have one of these; `None`: the jobs were named, and are what they are.
-    pub(crate) statuses: Option<Vec<JobStatus>>,
+    pub statuses: Option<Vec<JobStatus>>,
     /// For the audit.
-    pub(crate) asked: Value,
+    pub asked: Value,
 }
 
 impl Chosen {
-    pub(crate) fn named(ids: Vec<JobId>) -> Chosen {
+    pub fn named(ids: Vec<JobId>) -> Chosen {
         let asked = json!({ "ids": ids.iter().take(NAMED).collect::<Vec<_>>(), "count": ids.len() });
         Chosen { ids, statuses: None, asked }
     }
@@ -69,13 +122,13 @@ impl Chosen {
 
 /// What was done.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
-    pub(crate) changed: usize,
-    pub(crate) canceled: Vec<Cancel>,
-    pub(crate) requeued: Vec<Requeue>,
+pub struct Report {
+    pub changed: usize,
+    pub canceled: Vec<Cancel>,
+    pub requeued: Vec<Requeue>,
 }
 
-pub(crate) async fn apply(operator: &Operator, actor: &Actor, order: Order, chosen: &Chosen) -> sqlx::Result<Report> {
+pub async fn apply(operator: &Operator, actor: &Actor, order: Order, chosen: &Chosen) -> sqlx::Result<Report> {
     let mut report = Report::default();
     if chosen.ids.is_empty() {
         return Ok(report);
