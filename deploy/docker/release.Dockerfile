@@ -6,7 +6,7 @@
 # Without buildx, one machine's: docker build --build-arg TARGETARCH=amd64 -f ...
 
 # Any image with glibc 2.28 or later, and the authorities behind PGSSLMODE=verify-full.
-ARG BASE_IMAGE=gcr.io/distroless/cc-debian12
+ARG BASE_IMAGE=gcr.io/distroless/base-debian12
 FROM ${BASE_IMAGE}
 ARG TARGETARCH
 COPY ${TARGETARCH}/ /
