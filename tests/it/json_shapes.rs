@@ -213,7 +213,10 @@ async fn of_plugins(printed: &mut Printed) {
     );
     printed.add("plugin new", &cli(&["plugin", "new", "made"]).await);
     std::fs::create_dir(folder.path().join("source")).unwrap();
-    let recipe = format!("artifact = \"hello.wasm\"\nsteps = [[\"cp\", \"{}\", \"hello.wasm\"]]\n", path(&hello));
+    let recipe = format!(
+        "artifact = \"hello.wasm\"\nsteps = [[\"cp\", \"{}\", \"hello.wasm\"]]\ninstall = \"get cp\"\n",
+        path(&hello)
+    );
     std::fs::write(folder.path().join("source/pgq-plugin.toml"), recipe).unwrap();
     printed.add("plugin build", &cli(&["plugin", "build", "source", "--out", "plugins"]).await);
 }
