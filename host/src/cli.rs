@@ -220,7 +220,7 @@ impl Cli {
     ///
     /// Fails if the command does. [`exit_code`] tells usage errors from other failures.
     pub async fn run(self) -> anyhow::Result<()> {
-        self.set_verbosity()?;
+        logging::begin(self.verbosity, self.command.has_its_own_log())?;
         let statement_timeout = self.database.statement_timeout;
         match self.command.deadline() {
             None => Box::pin(self.obey()).await,
@@ -231,18 +231,6 @@ impl Cli {
                     anyhow::bail!("the database did not answer within {deadline:?}; --statement-timeout raises that")
                 })
             }
-        }
-    }
-
-    /// As much on stderr as is wanted.
-    fn set_verbosity(&self) -> anyhow::Result<()> {
-        if self.verbosity.is_quiet() {
-            output::be_quiet();
-        }
-        logging::keep(self.verbosity);
-        match self.verbosity.of_verb().filter(|_| !self.command.has_its_own_log()) {
-            Some(level) => crate::logging::install(level, crate::logging::Format::Text),
-            None => Ok(()),
         }
     }
 

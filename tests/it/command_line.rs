@@ -111,6 +111,25 @@ async fn every_shell_has_a_script_and_an_unknown_one_is_refused_by_name() {
         assert!(said.code == 0 && said.stdout.contains(sign) && said.stdout.contains("dashboard"), "{shell}: {said:?}");
         assert!(!said.stdout.contains("compile-component"), "{shell}");
     }
+    let folder = tempfile::tempdir().unwrap();
+    for (shell, asked, offered) in [
+        ("fish", r#"source "$argv[1]"; complete -C "pgq-host plugin re""#, "reset"),
+        ("zsh", r#"zsh -n "$1" || exit; source "$1" 2> /dev/null; whence -w _pgq-host"#, "function"),
+    ] {
+        let script = folder.path().join(shell);
+        std::fs::write(&script, alone(&["completions", shell]).await.stdout).unwrap();
+        let mut command = tokio::process::Command::new(shell);
+        command.arg("-c").arg(asked);
+        if shell == "zsh" {
+            command.arg("zsh");
+        }
+        let Ok(output) = command.arg(&script).output().await else {
+            eprintln!("SKIPPED: there is no {shell}, so its script was not read by it");
+            continue;
+        };
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains(offered), "{shell}: {output:?}");
+    }
     let said = alone(&["completions", "csh"]).await;
     assert!(said.code == 2 && said.stderr.contains("csh") && said.stderr.contains("bash"), "{said:?}");
 }

@@ -172,7 +172,7 @@ async fn jobs_are_filtered_in_the_language_of_the_verb_and_sorted_by_any_column(
     screen.press("1").await;
     screen.wait_for("Ended/min").await;
     screen.press("G\r").await;
-    screen.wait_for("jobs: --entrypoint ").await;
+    screen.wait_for(": --entrypoint ").await;
     screen.press("\u{1b}").await;
     screen.wait_for("[1 Overview]").await;
     // A page of a long list, and the next one.

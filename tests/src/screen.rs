@@ -112,7 +112,7 @@ impl Screen {
 
     /// Wait until the screen is so. Returns it.
     pub async fn wait_until(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
-        let mut screen = String::new();
+        let mut screen = self.text();
         let deadline = std::time::Instant::now() + crate::PATIENCE;
         while !is_so(&screen) {
             assert!(std::time::Instant::now() < deadline, "never on the screen: {what}\n{screen}");

@@ -1,18 +1,18 @@
 //! What keys do.
 
 use chrono::Utc;
-use pgq_queue::JobFilterBody;
 use pgq_queue::PauseTarget;
-use pgq_queue::job_change::{Chosen, Verb};
+use pgq_queue::job_change::Verb;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::app::{App, Over};
 use crate::ask::Answer;
 use crate::field::Field;
 use crate::filter_line;
+use crate::meant::{chosen, jobs, open, target};
 use crate::page::{Page, Tab};
 use crate::table::{Key, Row};
-use crate::todo::{Todo, Which};
+use crate::todo::Todo;
 
 /// What is to be done about a key, beside what it changed in the state.
 #[derive(Debug)]
@@ -171,9 +171,9 @@ fn on_page(app: &mut App, code: KeyCode) -> Act {
         }
         KeyCode::Char(' ') => mark(app),
         KeyCode::Char('a') if app.page == Page::Tab(Tab::Jobs) => app.all = !app.all,
-        KeyCode::Char('r') => return jobs(app, Verb::Requeue),
-        KeyCode::Char('c') => return jobs(app, Verb::Cancel),
-        KeyCode::Char('n') => return jobs(app, Verb::RetryNow),
+        KeyCode::Char('r') => return jobs(app, Verb::Requeue).map_or(Act::Nothing, |todo| ask(app, todo)),
+        KeyCode::Char('c') => return jobs(app, Verb::Cancel).map_or(Act::Nothing, |todo| ask(app, todo)),
+        KeyCode::Char('n') => return jobs(app, Verb::RetryNow).map_or(Act::Nothing, |todo| ask(app, todo)),
         KeyCode::Char('p') => return target(app).map_or(Act::Nothing, |target| ask(app, Todo::Pause(target))),
         KeyCode::Char('u') => return target(app).map_or(Act::Nothing, |target| ask(app, Todo::Resume(target))),
         KeyCode::Char('P') => return ask(app, Todo::Pause(PauseTarget::All)),
@@ -194,11 +194,6 @@ fn go(app: &mut App, by: isize) {
         }
         (Page::Tab(_), None) => {}
     }
-}
-
-fn chosen(app: &mut App) -> Option<Row> {
-    let table = app.table(Utc::now())?;
-    app.list()?.row(&table).cloned()
 }
 
 fn sort(app: &mut App, reverse: bool) {
@@ -227,84 +222,6 @@ fn next_page(app: &mut App) {
         && let Some(next) = page.next
     {
         app.places.push(next);
-    }
-}
-
-fn open(app: &mut App) {
-    let Some(row) = chosen(app) else { return };
-    let of = |entrypoint: Option<String>| JobFilterBody { entrypoint, ..JobFilterBody::default() };
-    match (app.page, row.key) {
-        (Page::Tab(Tab::Overview), Key::Name(name)) => app.show_jobs(of(Some(name))),
-        (Page::Tab(Tab::Jobs), Key::Job(id)) => app.open(Page::Job(id)),
-        (Page::Tab(Tab::Failures), Key::Name(key)) => {
-            let Some(filter) = held(app, &key) else { return };
-            match filter {
-                Ok(filter) => app.show_jobs(filter),
-                Err(Some(example)) => app.open(Page::Job(example)),
-                Err(None) => {}
-            }
-        }
-        (Page::Tab(Tab::Plugins), Key::Version(_, sha256)) => {
-            app.show_jobs(JobFilterBody { plugin: Some(sha256), ..JobFilterBody::default() });
-        }
-        (Page::Tab(Tab::Schedules), Key::Job(id)) => {
-            let Some(Answer::Schedules(all)) = app.answer() else { return };
-            let entrypoint = all.iter().find(|one| one.id == id).map(|one| one.entrypoint.clone());
-            app.show_jobs(of(entrypoint));
-        }
-        _ => {}
-    }
-}
-
-/// The jobs that are held for a cause; where none are, one that failed so.
-fn held(app: &App, key: &str) -> Option<Result<JobFilterBody, Option<i64>>> {
-    let Answer::Failures(failures) = app.answer()? else { return None };
-    let group = failures.groups.iter().find(|group| group.key == key)?;
-    Some(match group.held {
-        0 => Err(group.examples.first().copied()),
-        _ => Ok(JobFilterBody {
-            status: Some("failed".into()),
-            entrypoint: Some(group.cause.entrypoint.clone()),
-            cause: Some(group.key.clone()),
-            ..JobFilterBody::default()
-        }),
-    })
-}
-
-/// Change the jobs that are meant.
-fn jobs(app: &mut App, verb: Verb) -> Act {
-    let which = match app.page {
-        Page::Job(id) => Which::Named(Chosen::named(vec![id])),
-        Page::Tab(Tab::Jobs) if app.all => Which::Matching(app.filter.clone()),
-        Page::Tab(Tab::Jobs) if !app.marked.is_empty() => {
-            Which::Named(Chosen::named(app.marked.iter().copied().collect()))
-        }
-        Page::Tab(Tab::Jobs) => match chosen(app) {
-            Some(Row { key: Key::Job(id), .. }) => Which::Named(Chosen::named(vec![id])),
-            _ => return Act::Nothing,
-        },
-        Page::Tab(Tab::Failures) if verb != Verb::RetryNow => match chosen(app) {
-            Some(Row { key: Key::Name(key), .. }) => match held(app, &key) {
-                Some(Ok(filter)) => Which::Matching(filter),
-                _ => return Act::Nothing,
-            },
-            _ => return Act::Nothing,
-        },
-        Page::Tab(_) => return Act::Nothing,
-    };
-    ask(app, Todo::Jobs { verb, which })
-}
-
-/// What can be paused.
-fn target(app: &mut App) -> Option<PauseTarget> {
-    match (app.page, chosen(app)?.key) {
-        (Page::Tab(Tab::Overview), Key::Name(name)) => Some(PauseTarget::Entrypoint(name)),
-        (Page::Tab(Tab::Plugins), Key::Version(name, _)) => Some(PauseTarget::Plugin(name)),
-        (Page::Tab(Tab::Schedules), Key::Job(id)) => {
-            let Some(Answer::Schedules(all)) = app.answer() else { return None };
-            all.iter().find(|one| one.id == id).map(|one| PauseTarget::Entrypoint(one.entrypoint.clone()))
-        }
-        _ => None,
     }
 }
 

@@ -14,6 +14,7 @@ mod known;
 mod list;
 mod live;
 mod looks;
+mod meant;
 mod page;
 mod plain;
 mod screen;

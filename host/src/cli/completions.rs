@@ -6,7 +6,7 @@ use clap_complete::Shell;
 use super::output;
 
 const NAME: &str = "pgq-host";
-/// In bash's script, clap_complete tells a verb by its words with a sign between them, and takes a
+/// In the script for bash, `clap_complete` tells a verb by its words with a sign between them, and takes a
 /// hyphen in the program's name for such a sign in some places and not in others: no verb is found.
 const BASH_NAME: &str = "pgqhost";
 

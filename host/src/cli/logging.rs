@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use clap::Args;
 
+use super::output;
 use super::verbosity::VerbosityArgs;
 use crate::logging::{self, Format};
 
@@ -38,9 +39,16 @@ fn parse_level(text: &str) -> Result<&'static str, String> {
     }
 }
 
-/// For the log of a verb that has one. Call it before the verb.
-pub(super) fn keep(verbosity: VerbosityArgs) {
+/// As much on stderr as is wanted, before the verb begins, which may have a log of its own.
+pub(super) fn begin(verbosity: VerbosityArgs, has_its_own: bool) -> anyhow::Result<()> {
+    if verbosity.is_quiet() {
+        output::be_quiet();
+    }
     let _ = VERBOSITY.set(verbosity);
+    match verbosity.of_verb().filter(|_| !has_its_own) {
+        Some(level) => logging::install(level, Format::Text),
+        None => Ok(()),
+    }
 }
 
 impl LoggingArgs {
