@@ -50,9 +50,10 @@ fn crates_know_what_they_are_meant_to_know() {
         ("crates/pgq-job", &[][..]),
         ("crates/pgq-cron", &[]),
         ("crates/pgq-embedded", &[]),
-        ("crates/pgq-queue", &["pgq-job"]),
+        ("crates/pgq-connect", &[]),
+        ("crates/pgq-queue", &["pgq-connect", "pgq-job"]),
         ("crates/pgq-engine", &["pgq-cron", "pgq-job"]),
-        ("crates/pgq-sql", &["pgq-engine", "pgq-job", "pgq-queue"]),
+        ("crates/pgq-sql", &["pgq-connect", "pgq-engine", "pgq-job", "pgq-queue"]),
         ("crates/pgq-bench", &["pgq-embedded", "pgq-queue"]),
         ("crates/pgq-web", &["pgq-cron", "pgq-job", "pgq-queue"]),
     ];
@@ -86,8 +87,8 @@ fn cron_knows_no_clock() {
 #[test]
 fn only_app_spawns_what_outlives_a_call() {
     // The executor spawns one task per job, on the guests' runtime. The embedded server is not part
-    // of a worker.
-    only("tokio::spawn", &["host/src/app", "crates/pgq-embedded"]);
+    // of a worker. The relay's tasks are connections of the driver, and end with them.
+    only("tokio::spawn", &["host/src/app", "crates/pgq-embedded", "crates/pgq-connect/src/relay.rs"]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Either, Execute, Executor, PgConnecti
 use tokio::time::Instant;
 
 use super::access::Access;
+use super::left::Left;
 use super::session::{Connector, Deadlines, Sessions, settings};
 use super::sessions::{Lent, SessionPool};
 use super::sqlstate::Remedy;
@@ -67,6 +68,7 @@ impl Pool {
             sessions: Sessions::Lent { prepare },
             timeout,
             deadlines: Deadlines::of(None),
+            left: Left::default(),
         };
         Pool::new(connector, 0, size)
     }
@@ -98,6 +100,11 @@ impl Pool {
     /// Deadline of one statement. A claim may be two statements.
     pub fn longest_wait(&self) -> Duration {
         (self.sessions.timeout() + self.deadline) * 2
+    }
+
+    /// Sessions that are as old as this are not used again: their server may be another one by now.
+    pub fn retired(&self) -> Instant {
+        self.sessions.retired()
     }
 
     /// What the statements tell of the database's availability.

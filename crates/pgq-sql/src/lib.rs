@@ -25,6 +25,7 @@ mod statement;
 mod stream;
 mod tls;
 mod transaction;
+mod way;
 mod work;
 
 pub use address::Address;
