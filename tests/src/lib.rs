@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on ends, and says why")]
 
+mod authority;
 mod browser;
 mod catalog;
 mod cli;
@@ -20,10 +21,12 @@ mod pgqueuer;
 mod proxy;
 mod receiver;
 mod screen;
+mod replicated;
 mod server;
 mod toolchains;
 mod versions;
 
+pub use authority::{Authority, put};
 pub use browser::Browser;
 pub use catalog::everything;
 pub use cli::{CliOutput, pgq_host, run_command};
@@ -39,6 +42,7 @@ pub use pgqueuer::{pgq, python};
 pub use proxy::Proxy;
 pub use receiver::Receiver;
 pub use screen::Screen;
+pub use replicated::Replicated;
 pub use toolchains::{C, GO, JS, Language, NewPlugin, PYTHON, TS};
 pub use versions::postgres;
 

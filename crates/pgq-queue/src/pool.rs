@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::access::Access;
 use super::millis::millis;
+use super::left::Left;
 use super::session::{Connector, Deadlines, Sessions, settings};
 use super::sessions::{Lent, SessionPool};
 use super::sqlstate::Remedy;
@@ -71,6 +72,7 @@ impl Pool {
             timeout,
             deadlines: Deadlines::of(None),
             reading: None,
+            left: Left::default(),
         };
         Pool::new(connector, 0, size)
     }
@@ -104,6 +106,11 @@ impl Pool {
     /// Deadline of one statement. A claim may be two statements.
     pub fn longest_wait(&self) -> Duration {
         (self.sessions.timeout() + self.deadline) * 2
+    }
+
+    /// Sessions that are as old as this are not used again: their server may be another one by now.
+    pub fn retired(&self) -> Instant {
+        self.sessions.retired()
     }
 
     /// What the statements tell of the database's availability.

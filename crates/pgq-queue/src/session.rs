@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::millis::millis;
+use super::left::Left;
 use super::presence;
+use super::reach::Reach;
 use super::server_version::check_server;
 use super::source::Source;
 use super::sqlstate::Remedy;
@@ -100,6 +102,7 @@ pub(super) struct Connector {
     pub(super) deadlines: Deadlines,
     /// Whoever only looks: nothing is written, and the server ends a statement after this time.
     pub(super) reading: Option<Duration>,
+    pub(super) left: Left,
 }
 
 /// Deadlines of statements, round trip included. Past its deadline, a statement's connection is
@@ -122,7 +125,8 @@ impl Deadlines {
 impl Connector {
     pub(super) async fn try_open(&self) -> sqlx::Result<PgConnection> {
         within(self.timeout, async {
-            let mut connection = PgConnection::connect_with(&self.options().await?).await?;
+            let reach = self.reach().await?;
+            let mut connection = PgConnection::connect_with(&reach.options).await?;
             self.set_up(&mut connection).await?;
             Ok(connection)
         })
@@ -144,25 +148,25 @@ impl Connector {
         }
     }
 
-    /// The driver's listener wants a pool: one with a single session.
-    pub(super) async fn alone(&self) -> sqlx::Result<PgPool> {
-        let (options, this) = (self.options().await?, self.clone());
+    /// The driver's listener wants a pool: one with a single session, for which the way is open.
+    pub(super) async fn alone(&self) -> sqlx::Result<(PgPool, Reach)> {
+        let (reach, this) = (self.reach().await?, self.clone());
         let pool =
             PgPoolOptions::new().max_connections(1).acquire_timeout(self.timeout).max_lifetime(None).idle_timeout(None);
         let pool = pool.after_connect(move |connection, _| {
             let this = this.clone();
             Box::pin(async move { this.set_up(connection).await })
         });
-        Ok(pool.connect_lazy_with(options))
+        Ok((pool.connect_lazy_with(reach.options.clone()), reach))
     }
 
-    async fn options(&self) -> sqlx::Result<PgConnectOptions> {
-        let options = self.source.read_again().await?;
-        Ok(match self.sessions {
-            Sessions::Ours(_) | Sessions::Lent { prepare: true } => options,
+    async fn reach(&self) -> sqlx::Result<Reach> {
+        let mut reach = self.source.reach(self.timeout).await?;
+        if matches!(self.sessions, Sessions::Lent { prepare: false }) {
             // Prepared statements would stay behind in a session that another client gets next.
-            Sessions::Lent { prepare: false } => options.statement_cache_capacity(0),
-        })
+            reach.options = reach.options.statement_cache_capacity(0);
+        }
+        Ok(reach)
     }
 
     pub(super) async fn set_up(&self, connection: &mut PgConnection) -> sqlx::Result<()> {

@@ -156,7 +156,7 @@ impl BenchArgs {
         if self.embedded || (variables.is_empty() && !["PGHOST", "PGHOSTADDR", "PGDATABASE"].into_iter().any(named)) {
             return Ok(Wanted::Private(self.data_dir.clone()));
         }
-        Ok(Wanted::Given(Box::new(database.session()?.read_again().await?), variables))
+        Ok(Wanted::Given(Box::new(database.session()?), variables))
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
-use sqlx::postgres::PgConnectOptions;
 
 use super::database::DatabaseArgs;
 use super::output;
@@ -80,7 +79,7 @@ impl DoctorArgs {
             None => None,
         };
         Ok(Deployment {
-            database: PgConnectOptions::clone(&database.database()?.source),
+            database: database.database()?.source,
             names: database.names()?,
             flags: database.flags(),
             role: self.role,
