@@ -62,6 +62,7 @@ impl Shared {
             batched: options.batch.is_some(),
             kept_lines: if self.queue.keeps_lines() { served.logs.held_bytes() } else { 0 },
             sql: sql.clone().map(|sql| sql as Arc<dyn SqlSession>),
+            trace: self.trace_call(jobs, served),
         };
         let (engine, assigned, count) = (self.engine.clone(), jobs.to_vec(), jobs.len());
         let run = async move { AssertUnwindSafe(wasm::run(&engine, &spec, &assigned)).catch_unwind().await };
