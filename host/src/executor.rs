@@ -49,7 +49,6 @@ impl Executor {
         leases: Arc<Leases>,
         records: mpsc::Sender<Record>,
         sql: Sessions,
-        tracer: Option<Tracer>,
     ) -> Self {
         Executor {
             shared: Arc::new(Shared {
@@ -65,10 +64,18 @@ impl Executor {
                 leases,
                 records,
                 sql,
-                tracer,
+                tracer: None,
                 ended: AtomicU64::new(0),
             }),
         }
+    }
+
+    /// The same, with traces of its jobs. To be called before it is cloned.
+    pub fn traced_by(mut self, tracer: Option<Tracer>) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.tracer = tracer;
+        }
+        self
     }
 
     /// Jobs that have ended since the start.

@@ -76,6 +76,8 @@ mod stopping;
 mod supervision;
 mod suspects;
 mod tidy;
+mod traces;
+mod traces_failing;
 mod usage;
 mod verbs;
 mod verdicts;

@@ -54,6 +54,7 @@ fn crates_know_what_they_are_meant_to_know() {
         ("crates/pgq-engine", &["pgq-cron", "pgq-job"]),
         ("crates/pgq-sql", &["pgq-engine", "pgq-job", "pgq-queue"]),
         ("crates/pgq-bench", &["pgq-embedded", "pgq-queue"]),
+        ("crates/pgq-trace", &["pgq-job"]),
         ("crates/pgq-web", &["pgq-cron", "pgq-job", "pgq-queue"]),
     ];
     assert_eq!(wanted.len(), crates().len() - 1, "a crate came or went");
@@ -66,6 +67,7 @@ fn crates_know_what_they_are_meant_to_know() {
         assert_eq!(named, ours, "{folder}");
         let is_named = |name: &str| manifest.lines().any(|line| line.starts_with(name));
         assert!(folder.ends_with("engine") || !is_named("wasmtime"), "only the engine names wasmtime");
+        assert!(folder.ends_with("trace") || !is_named("opentelemetry"), "only traces name OpenTelemetry");
         assert!(!folder.ends_with("engine") || !is_named("sqlx"), "the engine knows no database");
         assert!(
             !["job", "cron"].iter().any(|pure| folder.ends_with(pure)) || !is_named("tokio"),
@@ -74,6 +76,7 @@ fn crates_know_what_they_are_meant_to_know() {
     }
     let host = fs::read_to_string(root().join("host/Cargo.toml")).unwrap();
     assert!(!host.contains("wasmtime"), "only the engine names wasmtime");
+    assert!(!host.contains("opentelemetry"), "only traces name OpenTelemetry");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 mod browser;
 mod catalog;
 mod cli;
+mod collector;
 mod database;
 mod guests;
 mod host;
@@ -19,12 +20,14 @@ mod pgqueuer;
 mod proxy;
 mod receiver;
 mod server;
+mod spans;
 mod toolchains;
 mod versions;
 
 pub use browser::Browser;
 pub use catalog::everything;
 pub use cli::{CliOutput, pgq_host, run_command};
+pub use collector::{Collector, Otlp};
 pub use database::Database;
 pub use guests::{Plugins, guest};
 pub use host::{Host, host_binary};
@@ -35,6 +38,7 @@ pub use pgbouncer::PgBouncer;
 pub use pgqueuer::{pgq, python};
 pub use proxy::Proxy;
 pub use receiver::Receiver;
+pub use spans::{Link, Span};
 pub use toolchains::{C, GO, JS, Language, NewPlugin, PYTHON, TS};
 pub use versions::postgres;
 

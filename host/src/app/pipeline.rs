@@ -40,7 +40,8 @@ pub(super) fn build(settings: &Settings, queue: &Queue, sandbox: &Sandbox, trace
     let (settler, batches) =
         Settler::new(queue.clone(), Arc::clone(&leases), Arc::clone(&capacity), record_sender.clone());
     let sql = Sessions::new(queue.clone(), Address::of(&settings.database), settings.sql_sessions);
-    let (held, places) = (Arc::clone(&leases), Arc::clone(&capacity));
-    let executor = Executor::new(engine, guests, queue.clone(), places, held, record_sender, sql, tracer);
+    let executor =
+        Executor::new(engine, guests, queue.clone(), Arc::clone(&capacity), Arc::clone(&leases), record_sender, sql);
+    let executor = executor.traced_by(tracer);
     Pipeline { leases, capacity, executor, batches, settler, records, next, next_jobs }
 }
