@@ -42,6 +42,62 @@ async fn runs_that_fail_or_are_slow_are_kept_although_nothing_is_sampled() {
 }
 
 #[tokio::test]
+async fn a_batch_that_crashed_is_kept_although_its_jobs_run_again_one_by_one() {
+    let (database, collector) = (Database::new().await, Collector::start(Otlp::Http).await);
+    let plugins = plugins(&[], "");
+    let bad = database.enqueue("batch", json!([{"panic": "asked for"}]).to_string()).await;
+    let good = database.enqueue("batch", "[]").await;
+    let host = host(&database, &plugins, &with(&collector, &[OFF]), &[]).await;
+    database.wait_for(good, "successful").await;
+    database.wait_for(bad, "failed").await;
+    let batch = collector.one("batch batch").await;
+    let turns = collector.wait_for("process batch", 3).await;
+    host.stop().await;
+    assert_eq!((batch.status, batch.links.len()), ("error", 2));
+    let call = collector.spans().into_iter().find(|span| span.parent == batch.id && span.name == "call batch").unwrap();
+    assert!(turns[0].links.iter().any(|link| link.what == "batch" && link.span == call.id), "{:#?}", turns[0]);
+    assert!(turns.iter().all(|turn| turn.get("messaging.message.id") == bad.to_string()), "{turns:#?}");
+}
+
+#[tokio::test]
+async fn a_producers_decision_is_followed_unless_the_sampler_says_otherwise() {
+    let (database, collector) = (Database::new().await, Collector::start(Otlp::Http).await);
+    let plugins = Plugins::with(&["reuse"]);
+    let (sampled, unsampled) = ("4bf92f3577b34da6a3ce929d0e0e4736", "aaf92f3577b34da6a3ce929d0e0e4736");
+    let enqueue = async || {
+        let mut ids: Vec<i64> = Vec::new();
+        for (trace, flags) in [(sampled, "01"), (unsampled, "00")] {
+            let sql = format!(
+                "INSERT INTO pgqueuer (priority, entrypoint, payload, status, headers) VALUES (0, 'noop_fresh', '', 'queued',
+                 '{{\"otel\": {{\"traceparent\": \"00-{trace}-00f067aa0ba902b7-{flags}\", \"tracestate\": \"a=1\"}}}}') RETURNING id"
+            );
+            ids.push(database.count(&sql).await);
+        }
+        for id in ids {
+            database.wait_for(id, "successful").await;
+        }
+    };
+    for (sampler, kept) in [
+        ("parentbased_always_off", &[sampled][..]),
+        ("parentbased_always_on", &[sampled]),
+        ("always_on", &[sampled, unsampled]),
+        ("always_off", &[]),
+    ] {
+        let before = collector.spans().len();
+        let host = host(&database, &plugins, &with(&collector, &[("OTEL_TRACES_SAMPLER", sampler)]), &[]).await;
+        enqueue().await;
+        // Everything is sent before the end.
+        host.stop().await;
+        let turns: Vec<_> = collector.spans().split_off(before);
+        let turns: Vec<_> = turns.iter().filter(|span| span.name == "process noop_fresh").collect();
+        let mut traces: Vec<&str> = turns.iter().map(|span| span.trace.as_str()).collect();
+        traces.sort_unstable();
+        assert_eq!(traces, kept, "{sampler}");
+        assert!(turns.iter().all(|span| span.parent == "00f067aa0ba902b7" && span.sampled), "{turns:#?}");
+    }
+}
+
+#[tokio::test]
 async fn each_turn_is_linked_to_the_one_before_even_after_it_was_held() {
     let (database, collector) = (Database::new().await, Collector::start(Otlp::Http).await);
     let plugins = plugins(&[], "");

@@ -134,11 +134,10 @@ impl HttpHooks {
             // Both are ASCII, and never fail.
             let value = |text: &str| HeaderValue::from_str(text).ok();
             let headers = request.headers_mut();
-            if let Some(parent) = value(&context.traceparent()) {
-                headers.insert(TRACEPARENT, parent);
-            }
-            match context.state.as_deref().and_then(value) {
-                Some(state) => drop(headers.insert(TRACESTATE, state)),
+            // A guest may have filled the map, and then nobody is told.
+            let told = value(&context.traceparent()).map(|parent| headers.try_insert(TRACEPARENT, parent).is_ok());
+            match context.state.as_deref().and_then(value).filter(|_| told == Some(true)) {
+                Some(state) => drop(headers.try_insert(TRACESTATE, state)),
                 // State without a parent is nothing to anybody.
                 None => drop(headers.remove(TRACESTATE)),
             }

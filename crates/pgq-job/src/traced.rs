@@ -36,6 +36,9 @@ pub trait TracedCall: Send + Sync + Debug {
     /// The call is over.
     fn end(&self);
 
+    /// The call did not return: a trap, or a deadline.
+    fn crashed(&self);
+
     /// A turn of a job that shares the call is kept, so the call is, too.
     fn keep(&self);
 }

@@ -56,8 +56,10 @@ impl Record {
         }
         let ours: HashSet<JobId> = ours.iter().copied().collect();
         for record in records {
-            if let Some(trace) = &record.trace {
-                trace.recorded(ours.contains(&record.claim.id));
+            let is_ours = ours.contains(&record.claim.id);
+            // Whoever cancels a job takes its row, and that is no loss.
+            if let Some(trace) = record.trace.as_ref().filter(|_| is_ours || !record.cancelled) {
+                trace.recorded(is_ours);
             }
         }
     }

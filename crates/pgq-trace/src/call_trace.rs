@@ -13,7 +13,7 @@ use super::carrier;
 use super::clock::Clock;
 use super::finished::{Batch, CallFacts, Finished};
 use super::ids;
-use super::queue::DROPPED;
+use super::queue::{DROPPED, RUN_LIMIT};
 use super::sink::Sink;
 
 /// The most things that a guest reached of which one call keeps a span.
@@ -49,6 +49,7 @@ struct Facts {
     reached: Vec<HostCall>,
     bytes: usize,
     dropped: u32,
+    has_crashed: bool,
 }
 
 impl CallTrace {
@@ -100,6 +101,7 @@ impl CallTrace {
             reached: std::mem::take(&mut facts.reached),
             bytes: std::mem::take(&mut facts.bytes),
             dropped: facts.dropped,
+            has_crashed: facts.has_crashed,
         }
     }
 }
@@ -144,7 +146,7 @@ impl TracedCall for CallTrace {
         if facts.reached.len() == MAX_REACHED || facts.bytes + bytes > MAX_BYTES {
             facts.dropped = facts.dropped.saturating_add(1);
             drop(facts);
-            metrics::counter!(DROPPED, "reason" => "run limit").increment(1);
+            metrics::counter!(DROPPED, "reason" => RUN_LIMIT).increment(1);
             return;
         }
         facts.bytes += bytes;
@@ -153,6 +155,14 @@ impl TracedCall for CallTrace {
 
     fn end(&self) {
         self.lock().ended.get_or_insert_with(Instant::now);
+    }
+
+    fn crashed(&self) {
+        self.lock().has_crashed = true;
+        // Its jobs run again, each alone, and may all succeed.
+        if self.batch.as_ref().is_some_and(|shared| shared.sink.keep.failed) {
+            self.keep();
+        }
     }
 
     fn keep(&self) {

@@ -90,6 +90,8 @@ pub(crate) struct CallFacts {
     pub(crate) bytes: usize,
     /// What the guest reached beyond what is kept of one call.
     pub(crate) dropped: u32,
+    /// It did not return.
+    pub(crate) has_crashed: bool,
 }
 
 impl Finished {

@@ -14,13 +14,16 @@ mod job_trace;
 mod keep;
 mod pump;
 mod queue;
+mod reached;
 mod resource;
 mod sampler;
 mod settings;
 mod sink;
 mod spans;
 mod statement_text;
+mod statement_tokens;
 mod tracer;
+mod variables;
 
 pub use exporter::TraceError;
 pub use keep::Keep;

@@ -7,7 +7,7 @@ use opentelemetry_sdk::trace::SpanData;
 use tokio_util::sync::CancellationToken;
 
 use super::exporter::Exporter;
-use super::queue::DROPPED;
+use super::queue::{DROPPED, EXPORT_FAILED, QUEUE_FULL, RUN_LIMIT, STOPPED};
 use super::settings::TraceSettings;
 use super::sink::Sink;
 use super::spans::Spans;
@@ -47,10 +47,8 @@ impl Pump {
 
     /// Send spans until told to stop, and then what is left, for a short while.
     pub async fn run(mut self, stop: CancellationToken) {
-        for what in [EXPORTED] {
-            metrics::counter!(what).increment(0);
-        }
-        for reason in ["queue full", "run limit", "export failed", "stopped"] {
+        metrics::counter!(EXPORTED).increment(0);
+        for reason in [QUEUE_FULL, RUN_LIMIT, EXPORT_FAILED, STOPPED] {
             metrics::counter!(DROPPED, "reason" => reason).increment(0);
         }
         loop {
@@ -83,30 +81,32 @@ impl Pump {
             }
             let mut spans = Vec::new();
             taken.into_iter().for_each(|finished| self.spans.of(finished, &mut spans));
+            let mut left = Left(spans.len());
             // A run may have more spans than a batch has room for.
             while !spans.is_empty() {
                 let rest = spans.split_off(spans.len().min(self.batch));
-                self.send(std::mem::replace(&mut spans, rest)).await;
+                let batch = std::mem::replace(&mut spans, rest);
+                let count = batch.len();
+                self.send(batch).await;
+                left.0 -= count;
             }
         }
     }
 
     async fn send(&mut self, spans: Vec<SpanData>) {
-        let under_way = UnderWay(spans.len());
-        let sent = tokio::time::timeout(self.timeout, self.exporter.send(spans)).await;
-        let count = under_way.over();
-        let error = match sent {
+        let count = spans.len() as u64;
+        let error = match tokio::time::timeout(self.timeout, self.exporter.send(spans)).await {
             Ok(Ok(())) => {
                 metrics::counter!(EXPORTED).increment(count);
                 if self.said.take().is_some() {
-                    tracing::info!("spans are exported again");
+                    tracing::info!(endpoint = self.endpoint, "spans are exported again");
                 }
                 return;
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {:?}", self.timeout),
         };
-        metrics::counter!(DROPPED, "reason" => "export failed").increment(count);
+        metrics::counter!(DROPPED, "reason" => EXPORT_FAILED).increment(count);
         if self.said.is_none_or(|said| said.elapsed() >= SAY) {
             self.said = Some(Instant::now());
             tracing::warn!(
@@ -120,24 +120,18 @@ impl Pump {
 
     fn give_up(self) {
         let left = self.sink.queue.clear();
-        metrics::counter!(DROPPED, "reason" => "stopped").increment(left as u64);
+        metrics::counter!(DROPPED, "reason" => STOPPED).increment(left as u64);
         tracing::warn!(endpoint = self.endpoint, spans = left, "the collector did not take all spans before the stop");
     }
 }
 
-/// Spans of a request. If nobody waits for it any more, they count as dropped.
-struct UnderWay(usize);
+/// Spans that were taken and not sent yet. If nobody waits for that any more, they count as dropped.
+struct Left(usize);
 
-impl UnderWay {
-    fn over(mut self) -> u64 {
-        std::mem::take(&mut self.0) as u64
-    }
-}
-
-impl Drop for UnderWay {
+impl Drop for Left {
     fn drop(&mut self) {
         if self.0 > 0 {
-            metrics::counter!(DROPPED, "reason" => "stopped").increment(self.0 as u64);
+            metrics::counter!(DROPPED, "reason" => STOPPED).increment(self.0 as u64);
         }
     }
 }

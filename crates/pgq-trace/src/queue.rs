@@ -9,6 +9,10 @@ use super::finished::Finished;
 
 /// Counts spans that nobody gets to see, by reason.
 pub(crate) const DROPPED: &str = "pgq_host_spans_dropped_total";
+pub(crate) const QUEUE_FULL: &str = "queue_full";
+pub(crate) const RUN_LIMIT: &str = "run_limit";
+pub(crate) const EXPORT_FAILED: &str = "export_failed";
+pub(crate) const STOPPED: &str = "stopped";
 
 /// The most bytes of facts that wait, as far as they vary.
 const MAX_BYTES: usize = 8 << 20;
@@ -44,7 +48,7 @@ impl Queue {
         let mut waiting = self.lock();
         if waiting.spans + spans > self.most || waiting.bytes + bytes > MAX_BYTES {
             drop(waiting);
-            metrics::counter!(DROPPED, "reason" => "queue full").increment(spans as u64);
+            metrics::counter!(DROPPED, "reason" => QUEUE_FULL).increment(spans as u64);
             return;
         }
         let had_enough = waiting.spans >= self.enough;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::sampler::Sampler;
+use super::variables::Reading;
 
 /// How spans travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +51,6 @@ impl TraceSettings {
     }
 }
 
-struct Reading<'v> {
-    variable: &'v dyn Fn(&str) -> Option<String>,
-    mistakes: Vec<String>,
-}
-
 impl Reading<'_> {
     fn settings(mut self) -> Result<Option<TraceSettings>, Vec<String>> {
         if !self.is_wanted() {
@@ -68,7 +64,7 @@ impl Reading<'_> {
             Sampler::default()
         });
         let max_queue_size = self.number("OTEL_BSP_MAX_QUEUE_SIZE", 2_048, 1, 1_000_000);
-        let max_batch_size = self.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512, 1, 100_000);
+        let max_batch_size = self.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", max_queue_size.min(512), 1, 100_000);
         if max_batch_size > max_queue_size {
             self.mistakes.push(format!(
                 "OTEL_BSP_MAX_EXPORT_BATCH_SIZE is {max_batch_size}; it can be up to OTEL_BSP_MAX_QUEUE_SIZE, {max_queue_size}"
@@ -90,16 +86,6 @@ impl Reading<'_> {
             export_timeout: self.time("OTEL_BSP_EXPORT_TIMEOUT", "", 30_000),
         };
         if self.mistakes.is_empty() { Ok(Some(settings)) } else { Err(self.mistakes) }
-    }
-
-    fn get(&self, name: &str) -> Option<String> {
-        (self.variable)(name)
-    }
-
-    /// The variable for traces, or that for all signals; its name and value.
-    fn of_signal(&self, what: &str) -> Option<(String, String)> {
-        let names = [format!("OTEL_EXPORTER_OTLP_TRACES_{what}"), format!("OTEL_EXPORTER_OTLP_{what}")];
-        names.into_iter().find_map(|name| self.get(&name).map(|value| (name, value)))
     }
 
     /// Only where somebody says where to, or that there are to be traces: an exporter that nobody
@@ -220,31 +206,6 @@ impl Reading<'_> {
             ));
         }
         false
-    }
-
-    fn number(&mut self, name: &str, default: usize, least: usize, most: usize) -> usize {
-        let Some(told) = self.get(name) else { return default };
-        match told.trim().parse::<usize>() {
-            Ok(number) if (least..=most).contains(&number) => number,
-            _ => {
-                self.mistakes.push(format!("{name} is {told:?}; it must be a whole number from {least} to {most}"));
-                default
-            }
-        }
-    }
-
-    /// Of the first variable that is set, in milliseconds.
-    fn time(&mut self, name: &str, general: &str, default: u64) -> Duration {
-        let name = if self.get(name).is_none() && !general.is_empty() { general } else { name };
-        let Some(told) = self.get(name) else { return Duration::from_millis(default) };
-        match told.trim().parse::<u64>() {
-            Ok(ms @ 1..=3_600_000) => Duration::from_millis(ms),
-            _ => {
-                self.mistakes
-                    .push(format!("{name} is {told:?}; it must be a number of milliseconds from 1 to 3600000"));
-                Duration::from_millis(default)
-            }
-        }
     }
 }
 

@@ -9,12 +9,12 @@ use opentelemetry::trace::{Event, Link, SpanContext, SpanKind, Status, TraceFlag
 use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-use pgq_job::{HostCall, Reached, SpanId, TraceContext};
+use pgq_job::{HostCall, SpanId, TraceContext};
 
 use super::clock::Clock;
 use super::finished::{Batch, CallFacts, Finished, Turn};
 use super::ids;
-use super::statement_text;
+use super::reached;
 
 /// Makes spans.
 #[derive(Debug, Clone)]
@@ -189,6 +189,7 @@ impl Spans {
         links.dropped_count = u32::try_from(jobs - turns.len()).unwrap_or(u32::MAX);
         links.links.extend(turns.iter().map(link));
         span.links = links;
+        span.status = status_of(&call);
         spans.push(span);
         self.call(call, &root, &clock, &entrypoint, spans);
     }
@@ -221,7 +222,7 @@ impl Spans {
             time: (clock.time(there), clock.time(ended)),
             attributes,
         };
-        spans.push(self.span(&call.context, within));
+        spans.push(SpanData { status: status_of(&call), ..self.span(&call.context, within) });
         for reached in call.reached {
             spans.push(self.reached(&call.context, reached, clock));
         }
@@ -229,46 +230,7 @@ impl Spans {
 
     fn reached(&self, call: &TraceContext, reached: HostCall, clock: &Clock) -> SpanData {
         let HostCall { span, began, ended, what, error } = reached;
-        let (kind, name, mut attributes) = match what {
-            Reached::Server { method, scheme, host, port, path, has_query, status } => {
-                let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-                let is_known = known.contains(&&*method);
-                let mut attributes = vec![
-                    KeyValue::new("http.request.method", if is_known { method.clone() } else { "_OTHER".to_owned() }),
-                    KeyValue::new("url.scheme", scheme),
-                    KeyValue::new("server.address", host.clone()),
-                    KeyValue::new("server.port", i64::from(port)),
-                ];
-                if self.paths {
-                    let query = if has_query { "?REDACTED" } else { "" };
-                    attributes.push(KeyValue::new("url.full", format!("{scheme}://{host}:{port}{path}{query}")));
-                }
-                attributes.extend(status.map(|status| KeyValue::new("http.response.status_code", i64::from(status))));
-                (SpanKind::Client, if is_known { method.into() } else { Cow::Borrowed("HTTP") }, attributes)
-            }
-            Reached::Database { statement, is_cut } => {
-                let shown = statement_text::shown(&statement, is_cut);
-                let mut attributes = vec![
-                    KeyValue::new("db.system.name", "postgresql"),
-                    KeyValue::new("db.operation.name", shown.operation),
-                    KeyValue::new("db.query.summary", shown.summary.clone()),
-                    KeyValue::new("db.query.text", shown.text),
-                ];
-                if let Some(code) = error.as_deref().filter(|error| error.len() == 5) {
-                    attributes.push(KeyValue::new("db.response.status_code", code.to_owned()));
-                }
-                (SpanKind::Client, Cow::Owned(shown.summary), attributes)
-            }
-            Reached::Queue { entrypoint } => {
-                let attributes = vec![
-                    KeyValue::new("messaging.system", "pgqueuer"),
-                    KeyValue::new("messaging.destination.name", entrypoint.clone()),
-                    KeyValue::new("messaging.operation.name", "create"),
-                    KeyValue::new("messaging.operation.type", "create"),
-                ];
-                (SpanKind::Producer, Cow::Owned(format!("create {entrypoint}")), attributes)
-            }
-        };
+        let (kind, name, mut attributes) = reached::shown(what, error.as_deref(), self.paths);
         let failed = error.is_some();
         attributes.extend(error.map(|error| KeyValue::new("error.type", error)));
         let time = (clock.time(began), clock.time(ended));
@@ -295,6 +257,10 @@ impl Spans {
             instrumentation_scope: self.scope.clone(),
         }
     }
+}
+
+fn status_of(call: &CallFacts) -> Status {
+    if call.has_crashed { Status::error("the call did not return") } else { Status::Unset }
 }
 
 fn count(number: usize) -> i64 {

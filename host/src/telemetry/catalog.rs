@@ -80,7 +80,7 @@ fn describe() {
     describe_counter!("pgq_host_spans_exported_total", "Spans of traces that the collector took");
     describe_counter!(
         "pgq_host_spans_dropped_total",
-        "Spans that nobody got, by reason: queue full, run limit, export failed, stopped"
+        "Spans that nobody got, by reason: queue_full, run_limit, export_failed, stopped"
     );
     describe_counter!("pgq_host_reloads_total", "Plugin versions that were put into service");
 }
