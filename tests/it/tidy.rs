@@ -65,6 +65,7 @@ fn crates_know_what_they_are_meant_to_know() {
         assert_eq!(named, ours, "{folder}");
         let is_named = |name: &str| manifest.lines().any(|line| line.starts_with(name));
         assert!(folder.ends_with("engine") || !is_named("wasmtime"), "only the engine names wasmtime");
+        assert!(folder.ends_with("trace") || !is_named("opentelemetry"), "only traces name OpenTelemetry");
         assert!(!folder.ends_with("engine") || !is_named("sqlx"), "the engine knows no database");
         assert!(
             !["job", "cron"].iter().any(|pure| folder.ends_with(pure)) || !is_named("tokio"),
@@ -73,6 +74,7 @@ fn crates_know_what_they_are_meant_to_know() {
     }
     let host = fs::read_to_string(root().join("host/Cargo.toml")).unwrap();
     assert!(!host.contains("wasmtime"), "only the engine names wasmtime");
+    assert!(!host.contains("opentelemetry"), "only traces name OpenTelemetry");
 }
 
 #[test]

@@ -85,11 +85,13 @@ async fn register(engine: &Engine, linked: &LinkedComponent, stem: &str) -> Resu
                     job: 0,
                     batch: None,
                     kept: 0,
+                    trace: None,
                 },
                 controls: Controls::default(),
                 deadline,
                 outbox: Outbox::closed("jobs can only be enqueued from a handler"),
                 sql: SqlAccess::Closed("statements can only be run from a handler"),
+                trace: None,
             },
         },
     );

@@ -53,6 +53,7 @@ mod needs;
 mod origin;
 mod outbox;
 mod processor_time;
+mod reach;
 mod registry_host;
 mod resources;
 mod room;

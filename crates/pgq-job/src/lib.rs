@@ -12,17 +12,23 @@ pub mod units;
 
 mod disposition;
 mod headers;
+mod host_call;
 mod new_job;
 mod options;
 mod printed;
+mod trace_context;
+mod traced;
 mod verdict;
 mod visible;
 
 pub use disposition::{Disposition, Terminal};
 pub use headers::{compact, header_texts};
+pub use host_call::{HostCall, Reached};
 pub use new_job::{MAX_DELAY, NewJob};
 pub use options::{Backoff, EntrypointOptions, OnFailure};
 pub use printed::{Line, Printed, Traffic};
+pub use trace_context::{SpanId, TraceContext, TraceId};
+pub use traced::{TracedCall, TracedError, TracedJob, TracedOutcome, TracedPlugin};
 pub use verdict::{Fault, FaultKind, ReleaseReason, Verdict};
 pub use visible::{is_odd, visible};
 

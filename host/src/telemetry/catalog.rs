@@ -77,5 +77,10 @@ fn describe() {
         "pgq_host_no_instance_total",
         "Runs and descriptions that found no free instance, which is a bug in the host"
     );
+    describe_counter!("pgq_host_spans_exported_total", "Spans of traces that the collector took");
+    describe_counter!(
+        "pgq_host_spans_dropped_total",
+        "Spans that nobody got, by reason: queue_full, run_limit, export_failed, stopped"
+    );
     describe_counter!("pgq_host_reloads_total", "Plugin versions that were put into service");
 }
