@@ -215,6 +215,7 @@ async fn of_plugins(printed: &mut Printed) {
         run_command(command).await
     };
     std::fs::write(folder.path().join("broken.wasm"), "no component").unwrap();
+    std::fs::write(folder.path().join("pgq-host.toml"), "[plugins.hostile]\nenqueue = [\"*\"]\n").unwrap();
     let (hello, hostile, timetable) = (guest("hello"), guest("hostile"), guest("scheduled"));
     let path = |path: &std::path::Path| path.display().to_string();
     let inspect = ["plugin", "inspect", &path(&hello), &path(&hostile), &path(&timetable), "broken.wasm"];

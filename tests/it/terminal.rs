@@ -180,11 +180,13 @@ async fn jobs_are_filtered_in_the_language_of_the_verb_and_sorted_by_any_column(
     screen.press("2/").await;
     screen.wait_for("Filter: ").await;
     screen.press("\u{15}entrypoint=many\r").await;
-    screen.wait_for("50 jobs, more behind >: --entrypoint many").await;
-    screen.press(">>").await;
-    screen.wait_for("20 jobs (page 3): --entrypoint many").await;
+    screen.wait_for("50 jobs, more behind >, by Job \u{2191}: --entrypoint many").await;
+    screen.press(">").await;
+    screen.wait_for("50 jobs (page 2), more behind >, by Job \u{2191}: --entrypoint many").await;
+    screen.press(">").await;
+    screen.wait_for("20 jobs (page 3), by Job \u{2191}: --entrypoint many").await;
     screen.press("<").await;
-    screen.wait_for("50 jobs (page 2), more behind >: --entrypoint many").await;
+    screen.wait_for("50 jobs (page 2), more behind >, by Job \u{2191}: --entrypoint many").await;
 }
 
 #[tokio::test]

@@ -35,6 +35,19 @@ fn neutral(frame: &str, database: &str) -> String {
     lines.join("\n").trim_end().to_owned()
 }
 
+/// The frame with this text, once all of it is drawn.
+async fn whole(screen: &Screen, there: &str) -> String {
+    let mut frame = screen.wait_for(there).await;
+    loop {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        let later = screen.text();
+        if later == frame {
+            return frame;
+        }
+        frame = later;
+    }
+}
+
 #[tokio::test]
 async fn the_frames_of_the_page_are_what_is_drawn() {
     let database = shop().await;
@@ -56,7 +69,7 @@ async fn the_frames_of_the_page_are_what_is_drawn() {
         ("r", "Requeue 3 jobs?"),
     ] {
         screen.press(keys).await;
-        let frame = screen.wait_for(there).await;
+        let frame = whole(&screen, there).await;
         if !["4 jobs"].contains(&there) {
             frames.push(neutral(&frame, &name));
         }
@@ -64,7 +77,7 @@ async fn the_frames_of_the_page_are_what_is_drawn() {
     // The second look at the failures was the way to the question.
     frames.remove(7);
     let mut large = Screen::open(&dsn, &args, &[], (200, 60)).await;
-    frames.push(neutral(&large.wait_for("Ended/min").await, &name));
+    frames.push(neutral(&whole(&large, "Ended/min").await, &name));
     large.press("q").await;
     let page = std::fs::read_to_string(PAGE).expect("the page");
     let mut parts: Vec<String> = page.split("```text\n").map(str::to_owned).collect();

@@ -93,7 +93,7 @@ impl App {
             Page::Tab(Tab::Overview) => Ask::Overview,
             Page::Tab(Tab::Jobs) => {
                 let limit = if self.height > JOBS { 2 * JOBS } else { JOBS };
-                Ask::Jobs { filter: self.filter.clone(), after: self.places.last().copied(), limit }
+                Ask::Jobs { filter: Box::new(self.filter.clone()), after: self.places.last().copied(), limit }
             }
             Page::Tab(Tab::Failures) => Ask::Failures,
             Page::Tab(Tab::Plugins) => Ask::Plugins,

@@ -23,7 +23,7 @@ const SHOWN: i32 = 16 << 10;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Ask {
     Overview,
-    Jobs { filter: JobFilterBody, after: Option<Cursor>, limit: usize },
+    Jobs { filter: Box<JobFilterBody>, after: Option<Cursor>, limit: usize },
     Job(JobId),
     Failures,
     Plugins,

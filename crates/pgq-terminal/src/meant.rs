@@ -62,7 +62,7 @@ fn held(app: &App, key: &str) -> Option<Result<JobFilterBody, Option<i64>>> {
 pub(crate) fn jobs(app: &mut App, verb: Verb) -> Option<Todo> {
     let which = match app.page {
         Page::Job(id) => Which::Named(Chosen::named(vec![id])),
-        Page::Tab(Tab::Jobs) if app.all => Which::Matching(app.filter.clone()),
+        Page::Tab(Tab::Jobs) if app.all => Which::Matching(Box::new(app.filter.clone())),
         Page::Tab(Tab::Jobs) if !app.marked.is_empty() => {
             Which::Named(Chosen::named(app.marked.iter().copied().collect()))
         }
@@ -72,7 +72,7 @@ pub(crate) fn jobs(app: &mut App, verb: Verb) -> Option<Todo> {
         },
         Page::Tab(Tab::Failures) if verb != Verb::RetryNow => match chosen(app) {
             Some(Row { key: Key::Name(key), .. }) => match held(app, &key) {
-                Some(Ok(filter)) => Which::Matching(filter),
+                Some(Ok(filter)) => Which::Matching(Box::new(filter)),
                 _ => return None,
             },
             _ => return None,

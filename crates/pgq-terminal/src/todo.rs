@@ -30,10 +30,10 @@ pub(crate) enum Todo {
 pub(crate) enum Which {
     Named(Chosen),
     /// Those that match, which are not counted yet.
-    Matching(JobFilterBody),
+    Matching(Box<JobFilterBody>),
     /// They were counted. `more`: there are more than are changed at a time.
     Counted {
-        filter: JobFilterBody,
+        filter: Box<JobFilterBody>,
         chosen: Chosen,
         more: bool,
     },

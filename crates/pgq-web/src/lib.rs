@@ -22,7 +22,6 @@ pub use site::Site;
 pub use visitor::{Role, Visitor};
 
 use axum::Router;
-use pgq_queue::job_change;
 
 /// Everything that is served, below the site's prefix. Who may see what is decided in front of it.
 pub fn router(site: Site) -> Router {

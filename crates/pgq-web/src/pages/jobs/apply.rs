@@ -5,12 +5,12 @@ use pgq_queue::{Change, Due};
 use serde_json::json;
 
 use super::verb::Verb;
-use crate::job_change::{self, Chosen, Order};
 use crate::job_filter::duration;
 use crate::pages::desk::Desk;
 use crate::pages::fields::{Fields, wrong};
 use crate::problem::Problem;
 use crate::visitor::Visitor;
+use pgq_queue::job_change::{self, Chosen, Order};
 
 /// What the form says to do.
 pub(crate) fn order(verb: Verb, fields: &Fields) -> Result<Order, Problem> {

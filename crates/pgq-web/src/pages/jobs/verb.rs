@@ -2,8 +2,8 @@
 
 use pgq_queue::JobStatus;
 
-use crate::job_change;
 use crate::pages::icon::Icon;
+use pgq_queue::job_change;
 
 /// A change of jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
