@@ -44,6 +44,7 @@ mod logging_docs;
 mod looks;
 mod mcp;
 mod metrics;
+mod monitoring;
 mod neighbours;
 mod network;
 mod outages;
