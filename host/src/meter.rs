@@ -38,7 +38,7 @@ impl std::fmt::Debug for EntrypointMetrics {
 impl EntrypointMetrics {
     /// The metrics of this entrypoint of this version of a plugin, which is `stable` or a `canary`.
     pub fn new(plugin: &str, entrypoint: &str, version: &str, role: &'static str) -> EntrypointMetrics {
-        let [plugin, entrypoint, version] = seats::labels(plugin, entrypoint, version);
+        let [plugin, entrypoint, version] = seats::labels(plugin, entrypoint, version, role);
         let labels = || (Arc::clone(&plugin), Arc::clone(&entrypoint), Arc::clone(&version));
         let ended = |outcome: &'static str| {
             let (plugin, entrypoint, version) = labels();

@@ -5,8 +5,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// Entrypoints with series of their own. What else there is, is counted together.
 pub const MOST_ENTRYPOINTS: usize = 200;
-/// Versions of plugins with series of their own, over the life of the process.
-pub const MOST_VERSIONS: usize = 200;
+/// Entrypoints of a version in a role with series of their own, over the life of the process.
+pub const MOST_VERSIONS: usize = 1_000;
 /// The label of all others.
 pub const OTHER: &str = "other";
 
@@ -33,10 +33,10 @@ impl Seats {
 }
 
 /// The plugin, its entrypoint and its version as labels.
-pub(crate) fn labels(plugin: &str, entrypoint: &str, version: &str) -> [Arc<str>; 3] {
+pub(crate) fn labels(plugin: &str, entrypoint: &str, version: &str, role: &str) -> [Arc<str>; 3] {
     let entrypoint = entrypoint_label(entrypoint);
-    // A version of a plugin is one name: a plugin that comes late has no label either.
-    match VERSIONS.has(&format!("{plugin}\0{version}")) {
+    // All of it is one name: many versions of many entrypoints would be too many together.
+    match VERSIONS.has(&format!("{plugin}\0{version}\0{role}\0{entrypoint}")) {
         true => [plugin.into(), entrypoint.into(), version.into()],
         false => [OTHER.into(), entrypoint.into(), OTHER.into()],
     }
@@ -57,10 +57,10 @@ mod tests {
         assert!(seats.has("a") && seats.has("b") && !seats.has("c"));
         assert!(seats.has("a") && !seats.has("d"));
         for n in 0..10_000 {
-            labels(&format!("plugin{n}"), &format!("entrypoint{n}"), "1.0.0");
+            labels(&format!("plugin{}", n % 7), &format!("entrypoint{n}"), &n.to_string(), "stable");
         }
         assert_eq!(ENTRYPOINTS.taken.lock().unwrap_or_else(PoisonError::into_inner).len(), MOST_ENTRYPOINTS);
         assert_eq!(VERSIONS.taken.lock().unwrap_or_else(PoisonError::into_inner).len(), MOST_VERSIONS);
-        assert_eq!(labels("late", "late", "1").map(|label| label.to_string()), [OTHER; 3]);
+        assert_eq!(labels("late", "late", "1", "canary").map(|label| label.to_string()), [OTHER; 3]);
     }
 }

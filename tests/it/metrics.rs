@@ -33,11 +33,11 @@ async fn runs_limits_and_reloads_are_counted() {
     let page = wait_for(
         &pages,
         &[
-            r#"pgq_host_runs_total{plugin="hostile",entrypoint="echo",outcome="ok",version="0.1.0",role="stable"} 5"#,
-            r#"pgq_host_runs_total{plugin="hostile",entrypoint="reject",outcome="failed",version="0.1.0",role="stable"} 1"#,
-            r#"pgq_host_runs_total{plugin="hostile",entrypoint="hog",outcome="crashed",version="0.1.0",role="stable"} 3"#,
+            r#"pgq_host_runs_total{plugin="hostile",entrypoint="echo",outcome="ok",version="1.2.3",role="stable"} 5"#,
+            r#"pgq_host_runs_total{plugin="hostile",entrypoint="reject",outcome="failed",version="1.2.3",role="stable"} 1"#,
+            r#"pgq_host_runs_total{plugin="hostile",entrypoint="hog",outcome="crashed",version="1.2.3",role="stable"} 3"#,
             r#"pgq_host_limit_hits_total{plugin="hostile",entrypoint="hog",limit="memory"} 3"#,
-            r#"pgq_host_run_seconds_count{plugin="hostile",entrypoint="echo",version="0.1.0",role="stable"} 5"#,
+            r#"pgq_host_run_seconds_count{plugin="hostile",entrypoint="echo",version="1.2.3",role="stable"} 5"#,
             r#"pgq_host_pickup_seconds_bucket{entrypoint="echo",le="3600"} 5"#,
             r#"pgq_host_batch_jobs_count{entrypoint="echo"} 5"#,
             "pgq_host_claim_jobs_sum 9",
@@ -117,7 +117,7 @@ async fn counters_are_there_before_the_first_event_and_the_catalog_is_what_is_se
     let page = wait_for(&pages, &["pgq_host_hosts"]).await;
     for (labels, outcome) in [("ok", 0.0), ("failed", 0.0), ("crashed", 0.0), ("released", 0.0)] {
         let series = format!(
-            r#"pgq_host_runs_total{{plugin="hostile",entrypoint="echo",outcome="{labels}",version="0.1.0",role="stable"}}"#
+            r#"pgq_host_runs_total{{plugin="hostile",entrypoint="echo",outcome="{labels}",version="1.2.3",role="stable"}}"#
         );
         assert_eq!(value(&page, &series), outcome);
     }
