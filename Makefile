@@ -19,7 +19,7 @@ LINT = $(CARGO) clippy --locked --all-targets $(1) -- -D warnings
 DOC = $(CARGO) doc --no-deps
 endif
 
-.PHONY: chart release-check dist dist-binaries dist-try help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web bench-languages languages bench-traces trace-picture
+.PHONY: chart release-check dist dist-binaries dist-try help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web bench-languages languages bench-traces trace-picture prometheus
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -44,7 +44,7 @@ check: ## In under a minute after a first build, without network or PostgreSQL: 
 	$(CARGO) test --locked --workspace --exclude pgq-host-tests --lib --target-dir $(TARGET)
 
 # With `--workspace`, the host has the same dependencies as its tests: with `-p pgq-host`, wasmtime would be built a second time.
-test: wasm-target postgres python node web languages ## All tests: host, SDK, example plugins, integration (real PostgreSQL, real PgQueuer)
+test: wasm-target postgres python node web languages prometheus ## All tests: host, SDK, example plugins, integration (real PostgreSQL, real PgQueuer)
 	$(CARGO) build --locked --workspace --bin pgq-host --target-dir $(TARGET)
 	CARGO="$(CARGO)" python3 tests/run.py --locked --workspace --target-dir $(TARGET)
 	cd plugins-example && $(CARGO) test --locked --target-dir ../$(TARGET)/plugins
@@ -232,6 +232,12 @@ $(TARGET)/web/.installed: tests/web/package-lock.json
 	mkdir -p $(TARGET)/web
 	cp tests/web/package.json tests/web/package-lock.json $(TARGET)/web/
 	! command -v npm >/dev/null || npm ci --prefix $(TARGET)/web --no-audit --no-fund --silent && touch $@
+
+# For the tests of alert rules. Without it those are skipped, and say so.
+prometheus: ## Debian's Prometheus with promtool, for the tests of deploy/prometheus
+	@command -v prometheus >/dev/null && command -v promtool >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >/dev/null; } || \
+	  echo "No Prometheus: the tests of alert rules are skipped. Install it (apt-get install prometheus)." >&2
 
 # For `make bench` alone.
 $(TARGET)/peers-node/.installed: benchmarks/peers-node/package-lock.json

@@ -30,6 +30,7 @@ pub mod retention;
 pub mod retry_policy;
 pub mod scaffold;
 pub mod schedules;
+pub mod seats;
 pub mod settler;
 pub mod signal;
 pub mod source;

@@ -50,6 +50,7 @@ mod looks;
 mod mcp;
 mod metrics;
 mod native_sql;
+mod monitoring;
 mod neighbours;
 mod network;
 mod outages;

@@ -93,7 +93,7 @@ pub use claimed::Claimed;
 pub use concurrency_limit::ConcurrencyLimit;
 pub use connection::connect;
 pub use database::{ConnectError, Connected, Database, ListenFrom};
-pub use depth::Depth;
+pub use depth::{Depth, LogsCount, QueueHealth};
 pub use enqueue::{EnqueueError, OnConflict, Placed};
 pub use failure_detector::FailureDetector;
 pub use fleet::{FleetCommand, FleetFile, HostRow, JOINED, PluginVersion};

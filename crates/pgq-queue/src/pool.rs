@@ -169,6 +169,12 @@ impl Pool {
         self.sessions.most()
     }
 
+    /// Sessions that are open, how many of them are idle, and how many there may be.
+    pub fn use_of(&self) -> (usize, usize, usize) {
+        let (open, idle) = self.sessions.open();
+        (open, idle, self.sessions.most())
+    }
+
     /// Whether a pooler lends a session for each transaction.
     pub(super) fn is_by_transaction(&self) -> bool {
         self.by_transaction

@@ -125,6 +125,12 @@ impl SessionPool {
         self.most
     }
 
+    /// Sessions that are open, and how many of them are idle.
+    pub(super) fn open(&self) -> (usize, usize) {
+        let idle = self.state.lock().unwrap_or_else(PoisonError::into_inner).idle.len();
+        (self.open.load(Ordering::Acquire).max(idle), idle)
+    }
+
     pub(super) fn timeout(&self) -> Duration {
         self.connector.timeout
     }

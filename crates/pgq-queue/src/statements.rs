@@ -115,6 +115,8 @@ statements! {
     judge_attempts
     prune_attempts
     depth
+    queue_health
+    logs_count
     announce
     withdraw
     fleet_files

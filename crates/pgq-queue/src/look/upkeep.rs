@@ -52,7 +52,7 @@ impl Operator {
     /// Transactions of this database that have been open for longer than this, as far as the role
     /// may see them.
     pub(super) async fn open_transactions(&self, longer: Duration) -> sqlx::Result<Vec<OpenTransaction>> {
-        let query = sqlx::query_as(self.sql(include_str!("../sql/operator/open_transactions.sql")));
+        let query = sqlx::query_as(self.sql(include_str!("../sql/operator/long_transactions.sql")));
         let query = query.persistent(false).bind(millis(longer));
         self.read(WITHIN, |transaction| Box::pin(async move { query.fetch_all(transaction).await })).await
     }
