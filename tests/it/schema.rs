@@ -96,6 +96,8 @@ fn is_ours(line: &str) -> bool {
         "_audit",
         "_held",
         "_failures",
+        "_adjustment",
+        "_cause",
     ]
     .iter()
     .any(|name| line.contains(name))

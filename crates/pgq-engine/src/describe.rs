@@ -85,6 +85,7 @@ async fn register(engine: &Engine, linked: &LinkedComponent, stem: &str) -> Resu
                     job: 0,
                     batch: None,
                     kept: 0,
+                    hits: Arc::default(),
                 },
                 controls: Controls::default(),
                 deadline,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::hits::Hits;
 use pgq_job::JobId;
 
 #[derive(Debug, Clone)]
@@ -13,4 +14,6 @@ pub(super) struct LogContext {
     pub(super) batch: Option<usize>,
     /// The most bytes of lines to keep for the outcome.
     pub(super) kept: usize,
+    /// Where denials are counted.
+    pub(super) hits: Arc<Hits>,
 }

@@ -277,6 +277,7 @@ impl CallSpec {
                 job: jobs.first().map_or(0, |assigned| assigned.job.id),
                 batch: self.batched.then_some(jobs.len()),
                 kept: self.kept_lines,
+                hits: Arc::clone(&self.plugin.hits),
             },
             controls: self.controls(jobs),
             deadline: started + self.limits.timeout,

@@ -80,6 +80,7 @@ impl Shared {
             }
             None => CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
         };
+        report.limit_hits.iter().for_each(|limit| served.plugin.hits.limit(*limit));
         served.metrics.limits(report.limit_hits.iter().map(|limit| limit.label()));
         (report, sql)
     }
