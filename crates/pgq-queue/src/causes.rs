@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow as _, Row as _};
+use sqlx::{Executor as _, FromRow as _, Row as _};
 
 use super::Queue;
-use super::look::{Failure, FailureGroup, FailureGroups};
+use super::look::{BY_INDEX, Failure, FailureGroup, FailureGroups};
 use super::millis::millis;
 
 /// Failures of one statement.
@@ -42,6 +42,7 @@ impl Queue {
         self.pool
             .transaction(move |transaction| {
                 Box::pin(async move {
+                    transaction.execute(BY_INDEX).await?;
                     let turn = sqlx::query(sql.fold_from.clone()).persistent(false).bind(millis(FIRST));
                     let Some(turn) = turn.fetch_optional(&mut *transaction).await? else { return Ok(None) };
                     let (from, id): (DateTime<Utc>, i64) = (turn.try_get("walked")?, turn.try_get("position")?);

@@ -39,7 +39,7 @@ pub use content::{Content, Shape};
 pub use cursor::Cursor;
 pub use depths::{Amount, EntrypointDepth};
 pub use events::JobEvent;
-pub(super) use failure::Failure;
+pub(super) use failure::{BY_INDEX, Failure};
 pub(super) use failure_group::FailureGroups;
 pub use failure_group::{FailingVersion, FailureGroup};
 pub use failures::{FailureFilter, Failures, MOST_CAUSES, MOST_FAILURES, MOST_HELD};

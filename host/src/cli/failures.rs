@@ -23,7 +23,7 @@ pub(super) struct FailuresArgs {
     /// The most causes to show
     #[arg(short = 'n', long, default_value_t = 25)]
     limit: usize,
-    /// Show messages whole
+    /// Show the latest message of each, whole
     #[arg(long)]
     wide: bool,
     /// Print a JSON object: the groups, and how far they were counted
@@ -68,7 +68,10 @@ fn row(group: &FailureGroup, wide: bool) -> [String; 9] {
             |one| format!("{} {} {}", one.plugin, one.version, one.sha256.chars().take(12).collect::<String>()),
         ),
         group.cause.entrypoint.clone(),
-        if wide { error } else { output::short(&error, MESSAGE_CHARACTERS) },
+        match wide {
+            true => format!("{}: {}{frame}", group.cause.exception_type, group.last_message),
+            false => output::short(&error, MESSAGE_CHARACTERS),
+        },
         examples.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(" "),
     ]
 }

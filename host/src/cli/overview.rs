@@ -70,10 +70,11 @@ fn troubles(troubles: &Troubles) -> anyhow::Result<()> {
         let who = [open.role.as_deref(), Some(open.application.as_str()), open.address.as_deref()];
         let who: Vec<&str> = who.into_iter().flatten().filter(|text| !text.is_empty()).collect();
         warn(&format!(
-            "a transaction has been open for {} ({}; {}): dead rows pile up. To end it: {}",
+            "a transaction has been open for {} ({}; {}): {}. To end it: {}",
             output::span(TimeDelta::seconds(open.open_seconds)),
             open.state.as_deref().unwrap_or("open"),
             who.join(", "),
+            if open.holds_back { "dead rows pile up, and claims slow down" } else { "it may hold locks" },
             open.remedy()
         ))?;
     }

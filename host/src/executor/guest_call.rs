@@ -80,7 +80,7 @@ impl Shared {
             }
             None => CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
         };
-        report.limit_hits.iter().for_each(|limit| served.plugin.hits.limit(*limit));
+        report.limit_hits.iter().for_each(|limit| served.plugin.hits.limit(limit.label()));
         served.metrics.limits(report.limit_hits.iter().map(|limit| limit.label()));
         (report, sql)
     }

@@ -8,6 +8,10 @@ use super::cause::Cause;
 use crate::text::{optional_text, text};
 use pgq_job::JobId;
 
+/// The index of failures has their order. Where nobody knows how long the log is, a sort of what the index of all
+/// rows brings looks as cheap.
+pub(crate) const BY_INDEX: &str = "SET LOCAL enable_incremental_sort = off";
+
 /// A failed run.
 #[derive(Debug)]
 pub(crate) struct Failure {

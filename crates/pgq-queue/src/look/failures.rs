@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::Row as _;
+use sqlx::{Executor as _, Row as _};
 
-use super::failure::Failure;
+use super::failure::{BY_INDEX, Failure};
 use super::failure_group::{FailureGroup, FailureGroups};
 use super::statements;
 use crate::Operator;
@@ -80,6 +80,7 @@ impl Operator {
                     .bind(younger)
                     .bind(counted)
                     .bind(id);
+                transaction.execute(BY_INDEX).await?;
                 let failures: Vec<Failure> = failures.fetch_all(&mut *transaction).await?;
                 let held = sqlx::query_as(held)
                     .persistent(false)

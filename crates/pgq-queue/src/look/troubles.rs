@@ -8,7 +8,6 @@ use serde::Serialize;
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::fleet::FleetHost;
 use super::statements;
 use crate::Operator;
 use crate::millis::millis;
@@ -19,10 +18,8 @@ const WITHIN: Duration = Duration::from_secs(5);
 const LONG: Duration = Duration::from_secs(60);
 const GONE: Duration = Duration::from_secs(3600);
 const MOST: i64 = 20;
-/// Heartbeats come far more often.
-const SILENT_SECONDS: i64 = 60;
 
-/// A transaction that keeps dead rows from being removed.
+/// A transaction that has been open for too long.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct OpenTransaction {
     /// The server's process; `None`: a prepared transaction.
@@ -36,6 +33,8 @@ pub struct OpenTransaction {
     pub open_seconds: i64,
     /// Since when it does nothing.
     pub idle_seconds: Option<i64>,
+    /// Whether dead rows pile up because of it. Otherwise it may hold locks, for which others wait.
+    pub holds_back: bool,
 }
 
 impl OpenTransaction {
@@ -57,8 +56,8 @@ pub struct MissingHost {
     pub version: String,
     /// Its last announcement.
     pub seen: DateTime<Utc>,
-    /// When the others noticed that its sessions had ended; `None`: it has sessions, but does not
-    /// announce itself, or the heartbeats of its jobs are late.
+    /// When the others noticed that its sessions had ended; `None`: it has sessions, but should have
+    /// announced itself twice since.
     pub died: Option<DateTime<Utc>>,
     /// Jobs that it still holds. Those of a host that died are put back.
     pub jobs: i64,
@@ -112,6 +111,7 @@ impl Operator {
                 address: optional_text(row, "address")?,
                 state: optional_text(row, "state")?,
                 open_seconds: seconds(row.try_get("open_ms")?),
+                holds_back: row.try_get("holds_back")?,
                 idle_seconds: row.try_get::<Option<i64>, _>("idle_ms")?.map(seconds),
             });
         }
@@ -126,12 +126,8 @@ impl Operator {
                 jobs: 0,
             });
         }
-        let now = Utc::now();
-        let is_late = |host: &FleetHost| {
-            host.lost || host.oldest_heartbeat.is_some_and(|at| (now - at).num_seconds() > SILENT_SECONDS)
-        };
         let fleet = self.fleet().await?;
-        troubles.hosts.extend(fleet.hosts.iter().filter(|host| is_late(host)).map(|host| MissingHost {
+        troubles.hosts.extend(fleet.hosts.iter().filter(|host| host.lost).map(|host| MissingHost {
             id: host.id,
             name: host.name.clone(),
             pid: host.pid,

@@ -33,7 +33,11 @@ fn transaction(open: &OpenTransaction) -> Markup {
                     @if let Some(pid) = open.pid { ", process " (pid) }
                     "."
                 }
-                p.small { "Rows of jobs that ended since then cannot be removed, and claims slow down as they read past them. To end it: " code { (shown(&open.remedy())) } }
+                p.small {
+                    @if open.holds_back { "Rows of jobs that ended since then cannot be removed, and claims slow down as they read past them. " }
+                    @else { "It may hold locks that an upgrade waits for. " }
+                    "To end it: " code { (shown(&open.remedy())) }
+                }
             }
         }
     }
