@@ -177,7 +177,7 @@ impl Timetable {
                     tracing::warn!(
                         schedule.expression = row.key.expression,
                         job.entrypoint = row.key.entrypoint,
-                        error = %error,
+                        reason = %error,
                         "an operator's expression for this schedule cannot be read; it runs as its plugin declares it"
                     );
                 }
