@@ -103,7 +103,7 @@ fn judgement(judgement: &JudgementLook) -> Markup {
     let is_good = judgement.verdict == "good";
     html! {
         p.small {
-            @if is_good { span.muted { "found good by " (brief(&judgement.host)) " " (ago(judgement.judged)) } }
+            @if is_good { span.muted { "does not crash, as " (brief(&judgement.host)) " found " (ago(judgement.judged)) } }
             @else {
                 span.error-text { strong { (shown(&judgement.verdict.replace('_', " "))) } }
                 @if let Some(entrypoint) = &judgement.entrypoint { " " span.name { (brief(entrypoint)) } }
