@@ -189,6 +189,6 @@ async fn the_api_changes_schedules_for_operators_alone() {
     assert!(status == 400 && refused["detail"].as_str().unwrap().contains("99 * * * *"), "{refused}");
     assert_eq!(ask(operator, "restore", json!({})).await.1["replaced"], Value::Null);
     assert_eq!(ask(operator, "resume", json!({})).await.1["paused"], json!(false));
-    let answer = web.ask("POST /api/v1/schedules/999999/pause").bearer(operator).json(&json!({})).answer().await;
+    let answer = web.ask("POST /api/v1/schedules/999999/pause").bearer(operator).json(json!({})).answer().await;
     assert_eq!(answer.status, 404);
 }
