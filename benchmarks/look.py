@@ -112,17 +112,22 @@ class Watched(Peer):
         self.readers, self.pause, self.pages, self.failed = readers, pause, 0, 0
 
     def start_drain(self, dsn: str) -> subprocess.Popen:
+        self.pages = 0
         self.web, self.stop = Web(dsn), threading.Event()
         self.threads = [threading.Thread(target=self.read, args=[number], daemon=True) for number in range(self.readers)]
         for thread in self.threads:
             thread.start()
+        # Each page was read once: what comes now is what open pages cost.
+        wait_until("the pages are read", lambda: self.pages >= self.readers)
         return super().start_drain(dsn)
 
     def read(self, number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.web.port)
-        while not self.stop.wait(self.pause):
+        while True:
             status, _ = self.web.get(connection, PAGES[number % len(PAGES)])
             self.pages, self.failed, number = self.pages + 1, self.failed + (status != 200), number + 1
+            if self.stop.wait(self.pause):
+                return
 
     def drained(self, connection: psycopg.Connection, jobs: int) -> float | None:
         self.stop.set()
