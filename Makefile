@@ -19,7 +19,7 @@ LINT = $(CARGO) clippy --locked --all-targets $(1) -- -D warnings
 DOC = $(CARGO) doc --no-deps
 endif
 
-.PHONY: chart release-check dist dist-binaries dist-try help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web bench-languages languages bench-traces trace-picture prometheus
+.PHONY: chart release-check dist dist-binaries dist-try help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web bench-languages languages bench-traces trace-picture prometheus bench-look incident
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -92,6 +92,10 @@ bench-hostile: host wasm-target python ## What hostile guests cost the jobs besi
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
 	$(VENV)/bin/python benchmarks/hostile.py
 
+bench-look: host wasm-target python ## What looking costs: what is kept for it, pages that are read beside a drain, answers with 50 million log rows (BENCH="--log 500000 --jobs 50000" for less)
+	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests -p reuse
+	$(VENV)/bin/python benchmarks/look.py $(BENCH)
+
 bench-weak-points: host wasm-target python ## PgQueuer's known weak points, it and pgq-host side by side
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
 	$(VENV)/bin/python benchmarks/weak_points.py
@@ -125,6 +129,10 @@ model: ## The protocol between workers and queue: all histories of a few workers
 
 held-back: host wasm-target postgres ## A sustained load beside a transaction that is left open for PGQ_HELD_SECONDS (600)
 	$(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- held_back:: --ignored --nocapture
+
+incident: wasm-target postgres ## An incident on a fleet of three hosts, for you to solve (docs/incidents.md): INCIDENT=bad_deploy, partner_down, poison_payload, open_transaction or host_cut_off
+	$(CARGO) build --locked --workspace --bin pgq-host --target-dir $(TARGET)
+	PGQ_INCIDENT=$(or $(INCIDENT),bad_deploy) $(CARGO) test --locked --workspace --target-dir $(TARGET) --test it -- --exact incidents::left_to_a_person --ignored --nocapture
 
 soak: host wasm-target postgres ## 200,000 jobs, a tenth of them hostile
 	PGQ_SOAK_JOBS=200000 $(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- soak:: --nocapture

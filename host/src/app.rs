@@ -30,7 +30,7 @@ use crate::signal::Signals;
 use crate::telemetry::{Pages, Shown, WorkerHandles};
 use crate::watchdog::Watchdog;
 use crate::worker::{self, Ended, Mode, Worker};
-use crate::{maintenance, retention, schedules};
+use crate::{causes, maintenance, retention, schedules};
 use pgq_engine::Engine;
 use pgq_engine::descriptors;
 use pgq_engine::guests::GuestRuntime;
@@ -169,11 +169,18 @@ async fn spawn(
     if let Some(traces) = traces {
         tasks.spawn("traces", traces.run(upkeep()));
     }
+    tasks.spawn("causes of failures", causes::keep(queue.clone(), upkeep()));
     // A host that is to end when the queue is empty must not fill it.
     if settings.worker.mode == Mode::Continuous {
         tasks.spawn(
             "schedules",
-            schedules::keep(queue.clone(), served.clone(), settings.worker.dequeue_timeout, claiming()),
+            schedules::keep(
+                queue.clone(),
+                served.clone(),
+                plugins.rescheduled,
+                settings.worker.dequeue_timeout,
+                claiming(),
+            ),
         );
     }
 

@@ -14,6 +14,7 @@ mod dev;
 mod doctor;
 mod environment;
 mod examples;
+mod failures;
 mod filter;
 mod help;
 mod inspect;
@@ -25,6 +26,7 @@ mod logs;
 mod man;
 mod mcp;
 mod output;
+mod overview;
 mod pause;
 mod plugin;
 mod probe;
@@ -78,6 +80,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Enqueue a job.
     Queue(queue::QueueArgs),
+    /// Show what is going on, and what is wrong: entrypoints, failures by cause, hosts, transactions.
+    Overview(overview::OverviewArgs),
     /// Show everything about one job: its row, payload, runs, errors and output.
     Job(job::JobArgs),
     /// List jobs by entrypoint, status, age, error, header or plugin version.
@@ -86,6 +90,8 @@ enum Command {
     Logs(logs::LogsArgs),
     /// List jobs that failed for good and are held.
     Failed(inspect::FailedArgs),
+    /// Show failed runs by their cause: since when, and with which version of a plugin it began.
+    Failures(failures::FailuresArgs),
     /// Put held jobs back into the queue.
     Requeue(requeue::RequeueArgs),
     /// Cancel jobs: queued, running or held.
@@ -242,10 +248,12 @@ impl Cli {
             Command::Bench(args) => bench::run(&self.database, args).await,
             Command::BenchWorker(args) => bench::worker(&self.database, args).await,
             Command::Queue(args) => queue::run(&self.database, args).await,
+            Command::Overview(args) => overview::run(&self.database, args).await,
             Command::Job(args) => job::run(&self.database, args).await,
             Command::Jobs(args) => jobs::run(&self.database, args).await,
             Command::Logs(args) => logs::run(&self.database, args).await,
             Command::Failed(args) => inspect::failed(&self.database, args).await,
+            Command::Failures(args) => failures::run(&self.database, args).await,
             Command::Requeue(args) => requeue::run(&self.database, args).await,
             Command::Cancel(args) => cancel::run(&self.database, args).await,
             Command::RetryNow(args) => change::retry_now(&self.database, args).await,

@@ -9,6 +9,7 @@ pub mod announce;
 pub mod app;
 pub mod capacity;
 pub mod cargo;
+pub mod causes;
 pub mod child;
 pub mod cli;
 pub mod config;

@@ -45,6 +45,8 @@ pub struct Sources {
     pub link: Link,
     /// What operators paused.
     pub pauses: PauseLink,
+    /// To be told when an operator changed a schedule.
+    pub rescheduled: Arc<Notify>,
 }
 
 pub struct Reload {
@@ -54,6 +56,7 @@ pub struct Reload {
     loads: Loads,
     link: Link,
     pauses: PauseLink,
+    rescheduled: Arc<Notify>,
     sets: watch::Sender<Arc<PluginSet>>,
     opened: Arc<Notify>,
     hangup: Signal,
@@ -74,7 +77,7 @@ impl Reload {
         loader: Loader,
         patience: Option<Duration>,
     ) -> anyhow::Result<(Reload, watch::Receiver<Arc<PluginSet>>)> {
-        let Sources { folder, reread, rule, mut link, mut pauses } = sources;
+        let Sources { folder, reread, rule, mut link, mut pauses, rescheduled } = sources;
         let opened = Arc::new(Notify::new());
         let (sets, set) = watch::channel(Arc::default());
         // Beside the compiled code, in a folder that is private to the host.
@@ -88,6 +91,7 @@ impl Reload {
             reread,
             link,
             pauses,
+            rescheduled,
             sets,
             opened,
             hangup: signal(SignalKind::hangup())?,
@@ -187,6 +191,7 @@ impl Reload {
             FleetCommand::Rescan => self.again().await,
             FleetCommand::Judged => self.link.refresh(),
             FleetCommand::Paused => self.pauses.refresh(),
+            FleetCommand::Rescheduled => self.rescheduled.notify_one(),
             FleetCommand::Reset(name) => {
                 self.link.forget(&name);
                 if self.rollouts.reset(&name) {

@@ -182,7 +182,8 @@ fn errors_of_the_database_are_logged_in_the_servers_words() {
 fn the_version_is_one() {
     let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
     let manifest = read("Cargo.toml");
-    let version = manifest.lines().find_map(|line| line.strip_prefix("version = ")).unwrap().trim_matches('"').to_owned();
+    let version =
+        manifest.lines().find_map(|line| line.strip_prefix("version = ")).unwrap().trim_matches('"').to_owned();
     for line in manifest.lines().filter(|line| line.starts_with("pgq-")) {
         assert!(line.contains(&format!("version = \"{version}\"")), "{line}");
     }

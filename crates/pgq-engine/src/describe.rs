@@ -86,6 +86,7 @@ async fn register(engine: &Engine, linked: &LinkedComponent, stem: &str) -> Resu
                     batch: None,
                     kept: 0,
                     trace: None,
+                    hits: Arc::default(),
                 },
                 controls: Controls::default(),
                 deadline,

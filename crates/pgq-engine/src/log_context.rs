@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::hits::Hits;
 use pgq_job::{JobId, SpanId, TraceContext, TraceId};
 
 #[derive(Debug, Clone)]
@@ -15,6 +16,8 @@ pub(super) struct LogContext {
     pub(super) kept: usize,
     /// Where the call is in a trace, if it is in one.
     pub(super) trace: Option<(TraceId, SpanId)>,
+    /// Where denials are counted.
+    pub(super) hits: Arc<Hits>,
 }
 
 /// What a line tells of a trace.

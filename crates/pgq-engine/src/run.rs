@@ -286,6 +286,7 @@ impl CallSpec {
                 batch: self.batched.then_some(jobs.len()),
                 kept: self.kept_lines,
                 trace: self.trace.as_ref().map(|trace| log_context::ids(trace.context())),
+                hits: Arc::clone(&self.plugin.hits),
             },
             controls: self.controls(jobs),
             deadline: started + self.limits.timeout,

@@ -14,10 +14,12 @@ pub mod schema;
 pub mod told;
 
 mod access;
+mod adjustment;
 mod attempt;
 mod audit;
 mod body;
 mod cancel;
+mod causes;
 mod change;
 mod claim;
 mod claim_cursor;
@@ -58,6 +60,7 @@ mod pause;
 mod pool;
 mod presence;
 mod prune;
+mod quarantine;
 mod reach;
 mod record;
 mod requeue;
@@ -84,10 +87,12 @@ mod variables;
 mod worker_queue;
 
 pub use access::Access;
+pub use adjustment::{Adjusted, Adjustment, NextRun};
 pub use attempt::Attempt;
 pub use audit::{Actor, AuditId, AuditRow};
 pub use body::Body;
 pub use cancel::{Cancel, CancelOutcome};
+pub use causes::Folded;
 pub use change::{Change, Due};
 pub use claimed::Claimed;
 pub use concurrency_limit::ConcurrencyLimit;
@@ -111,14 +116,15 @@ pub use locked_row::LockedRow;
 pub use look::{Amount, CanaryVersion, Cause, EntrypointDepth, EntrypointLook, FailingVersion, FailureFilter};
 pub use look::{BadFilter, Incident, IncidentKind, IncidentVersion, Incidents, JobFilterBody, asked_duration};
 pub use look::{Content, Cursor, JobAttempt, JobEvent, JobFilter, JobOutput, JobPage, JobReport, JobRow};
-pub use look::{
-    FailureGroup, Failures, Fleet, FleetHost, JobRun, JudgementLook, Lately, MOST_ENTRYPOINTS, MOST_FAILURES,
-};
+pub use look::{DenialLook, GrantLook, VersionReport};
+pub use look::{FailureGroup, Failures, Fleet, FleetHost, JobRun, JudgementLook, Lately, MOST_CAUSES};
 pub use look::{JobStatus, JobSummary, LOOK_STATEMENTS, LinesFollower, RunLines, Shape};
+pub use look::{MOST_ENTRYPOINTS, MOST_FAILURES};
 pub use look::{
     MOST_HELD, Minute, MinuteTimes, OtherWorker, Outcomes, Overview, OverviewFilter, PluginLook, Plugins, RefusedFile,
 };
 pub use look::{Masks, Pointer};
+pub use look::{MissingHost, OpenTransaction, Troubles};
 pub use look::{RunTimes, SaidByHosts, ServedFile, Totals, VersionLook};
 pub use look::{shorten, shorten_all};
 pub use operator::Operator;
@@ -126,6 +132,7 @@ pub use options::connect_options;
 pub use pause::{ActivePause, PauseOrder, PauseRow, PauseTarget};
 pub use pool::Pool;
 pub use prune::{Doomed, Judged, PruneTurn, Pruner};
+pub use quarantine::{Quarantine, QuarantineError};
 pub use reach::Reach;
 pub use record::Record;
 pub use requeue::{Requeue, RequeueOutcome};

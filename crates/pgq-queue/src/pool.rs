@@ -18,8 +18,8 @@ use sqlx::{AssertSqlSafe, Connection as _, Either, Execute, Executor, PgConnecti
 use tokio::time::Instant;
 
 use super::access::Access;
-use super::millis::millis;
 use super::left::Left;
+use super::millis::millis;
 use super::session::{Connector, Deadlines, Sessions, settings};
 use super::sessions::{Lent, SessionPool};
 use super::sqlstate::Remedy;

@@ -7,8 +7,8 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::millis::millis;
 use super::left::Left;
+use super::millis::millis;
 use super::presence;
 use super::reach::Reach;
 use super::server_version::check_server;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::settings::Settings;
 use crate::pauses::{self, PauseKeeper};
@@ -23,20 +23,24 @@ pub(super) struct Plugins {
     pub(super) reload: Reload,
     pub(super) verdicts: Fleet,
     pub(super) pauses: PauseKeeper,
+    /// Told when an operator changed a schedule.
+    pub(super) rescheduled: Arc<Notify>,
 }
 
 pub(super) async fn load(settings: &Settings, queue: &Queue, loader: Loader) -> anyhow::Result<Plugins> {
     let (link, verdicts) = reload::join(queue.clone()).await;
     let (pause_link, pauses) = pauses::join(queue.clone()).await.context("cannot read what is paused")?;
+    let rescheduled = Arc::new(Notify::new());
     let sources = Sources {
         folder: settings.folder.clone(),
         reread: settings.reread.clone(),
         rule: settings.breaker,
         link,
         pauses: pause_link,
+        rescheduled: Arc::clone(&rescheduled),
     };
     // A host that ends when no job is left has to know first whose jobs those are.
     let patience = (settings.worker.mode == Mode::Continuous).then_some(LOADS_FIRST);
     let (reload, served) = Reload::start(sources, loader, patience).await?;
-    Ok(Plugins { served, reload, verdicts, pauses })
+    Ok(Plugins { served, reload, verdicts, pauses, rescheduled })
 }

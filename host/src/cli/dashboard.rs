@@ -60,8 +60,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: DashboardArgs) -> anyhow:
     database.pool().await?.close().await;
     let most = pool_size().map_err(anyhow::Error::msg).or_usage()?;
     let source = database.database()?;
-    let place = source.source.get_database().unwrap_or(source.source.get_username());
-    let place = format!("{place} at {}", source.source.get_host());
+    let place = format!("{} at {}", source.source.database(), source.source);
     let operator = Operator::new(source.for_pages(most).or_usage()?, database.names()?).masking(masks);
     live(Live {
         operator,

@@ -146,8 +146,7 @@ impl DatabaseArgs {
 
 async fn connected(source: &Source) -> anyhow::Result<PgConnection> {
     let connection = source.connect().await.map_err(|error| pgq_queue::unreachable_database(source, &error))?;
-    let (host, port, user) = (source.get_host(), source.get_port(), source.get_username());
-    tracing::info!("connected to {host}:{port} as {user:?}, database {:?}", source.get_database().unwrap_or(user));
+    tracing::info!("connected to {source} as {:?}, database {:?}", source.user(), source.database());
     Ok(connection)
 }
 

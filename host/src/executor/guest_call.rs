@@ -84,6 +84,7 @@ impl Shared {
         if let Some(trace) = trace.filter(|_| report.crashed) {
             trace.crashed();
         }
+        report.limit_hits.iter().for_each(|limit| served.plugin.hits.limit(limit.label()));
         served.metrics.limits(report.limit_hits.iter().map(|limit| limit.label()));
         (report, sql)
     }

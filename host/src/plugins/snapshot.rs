@@ -31,6 +31,7 @@ impl Rollouts {
                 serving: rollout.serving.as_ref().map(|version| Arc::clone(&version.loaded)),
                 canary: rollout.canary.as_ref().map(|(_, version)| Arc::clone(&version.loaded)),
                 fault: rollout.fault.clone(),
+                sha256: rollout.sha256.clone(),
                 paused: Vec::new(),
             };
             for served in rollout.serving.iter().flat_map(|version| self.served(version, "stable")) {

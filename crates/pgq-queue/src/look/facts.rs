@@ -8,7 +8,7 @@ use super::failures::{FailureFilter, Failures};
 use super::fleet::{Fleet, FleetHost};
 use super::overview::{MOST_ENTRYPOINTS, Overview, OverviewFilter};
 use super::plugins::{JudgementLook, PluginLook, Plugins, VersionLook};
-use super::upkeep::OpenTransaction;
+use super::open_transaction::OpenTransaction;
 use crate::timetable::ListedSchedule;
 use crate::{Operator, PauseRow, StaleJob};
 

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::depths::Amount;
 use super::facts::Facts;
-use super::failures::FailureGroup;
+use super::failure_group::FailureGroup;
 use super::incident::{Incident, IncidentKind, IncidentVersion};
 use super::shell_word::shell_word;
 

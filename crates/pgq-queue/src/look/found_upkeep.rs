@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use chrono::TimeDelta;
+
 use super::depths::Amount;
 use super::facts::Facts;
 use super::incident::{Incident, IncidentKind};
-use super::upkeep::OpenTransaction;
+use super::open_transaction::OpenTransaction;
 use crate::StaleJob;
 
 /// Examples of jobs.
@@ -33,7 +35,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Incident> {
         incident.next = vec!["pgq-host schedules".into()];
         incident
     }));
-    found.extend(facts.transactions.iter().map(open_transaction));
+    found.extend(facts.transactions.iter().map(|open| open_transaction(facts, open)));
     found.extend(facts.uncounted.filter(|since| facts.is_old(*since)).map(|since| {
         let mut incident = Incident::new(
             IncidentKind::StatisticsLag,
@@ -66,16 +68,21 @@ fn silent(facts: &Facts) -> Vec<Incident> {
     by_worker.into_iter().map(incident).collect()
 }
 
-fn open_transaction(open: &OpenTransaction) -> Incident {
-    let who = match (open.application.as_str(), open.role.as_deref()) {
-        ("", role) => format!("process {} of role {}", open.pid, role.unwrap_or("?")),
-        (name, role) => format!("process {} ({name}) of role {}", open.pid, role.unwrap_or("?")),
+fn open_transaction(facts: &Facts, open: &OpenTransaction) -> Incident {
+    let role = open.role.as_deref().unwrap_or("?");
+    let who = match (open.pid, open.application.as_str()) {
+        (None, name) => format!("prepared transaction {name} of role {role}"),
+        (Some(pid), "") => format!("process {pid} of role {role}"),
+        (Some(pid), name) => format!("process {pid} ({name}) of role {role}"),
     };
     let state = open.state.as_deref().unwrap_or("open");
-    let why = format!("its transaction is {state}, and no row that died since can be removed: claims read past them");
-    let mut incident = Incident::new(IncidentKind::OpenTransaction, why);
+    let harm = match open.holds_back {
+        true => "no row that died since can be removed: claims read past them",
+        false => "it may hold locks for which others wait",
+    };
+    let mut incident = Incident::new(IncidentKind::OpenTransaction, format!("its transaction is {state}, and {harm}"));
     incident.subject = Some(who);
-    incident.since = Some(open.since);
-    incident.next = vec!["pgq-host doctor".into(), format!("SELECT pg_terminate_backend({});", open.pid)];
+    incident.since = Some(facts.now - TimeDelta::seconds(open.open_seconds));
+    incident.next = vec!["pgq-host doctor".into(), open.remedy()];
     incident
 }

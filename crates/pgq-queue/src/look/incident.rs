@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::depths::Amount;
-use super::failures::FailingVersion;
+use super::failure_group::FailingVersion;
 use super::plugins::VersionLook;
 use pgq_job::JobId;
 

@@ -32,6 +32,8 @@ statements! {
     DEPTHS_RUNNING "depths_running"
     THROUGHPUT "throughput"
     RECENT_RUNS "recent_runs"
+    CAUSES_TO "causes_to"
+    CAUSES "causes"
     FAILURES "failures"
     HELD_FAILURES "held_failures"
     PLUGIN_VERSIONS "plugin_versions"
@@ -43,4 +45,6 @@ statements! {
     NEWEST_EXCEPTIONS "newest_exceptions"
     STATISTICS_ROWS "statistics_rows"
     UNCOUNTED "uncounted"
+    OPEN_TRANSACTIONS "open_transactions"
+    GONE_HOSTS "gone_hosts"
 }
