@@ -1,4 +1,4 @@
-//! `pgq-host mcp`, driven by the client of PyPI's `mcp`, beside PgQueuer's own server on the same
+//! `pgq-host mcp`, driven by the client of `PyPI`'s `mcp`, beside PgQueuer's own server on the same
 //! database.
 
 use std::process::Stdio;
@@ -149,12 +149,10 @@ async fn the_eleven_tools_answer_as_pgqueuers_own_do() {
     let wrong = [("queue_stats", json!({ "period": "soon" })), ("stale_jobs", json!({ "threshold": "PT0S" }))];
     let (ours, theirs) =
         (McpSession::ours(&database, &[], &wrong).await, McpSession::pgqueuers(&database, &wrong).await);
-    for place in 0..wrong.len() {
+    for (place, (_, arguments)) in wrong.iter().enumerate() {
         assert_eq!(ours.answer(place)["isError"], theirs.answer(place)["isError"]);
-        assert!(
-            ours.failure(place)
-                .contains(wrong[place].1.as_object().unwrap().values().next().unwrap().as_str().unwrap())
-        );
+        let value = arguments.as_object().and_then(|given| given.values().next()?.as_str()).unwrap();
+        assert!(ours.failure(place).contains(value));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Servers of the Model Context Protocol, driven by the client of PyPI's `mcp`.
+//! Servers of the Model Context Protocol, driven by the client of the Python registry's `mcp`.
 
 use std::path::PathBuf;
 use std::process::Stdio;

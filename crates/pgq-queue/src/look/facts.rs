@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::failures::{FailureFilter, Failures};
 use super::fleet::{Fleet, FleetHost};
+use super::open_transaction::OpenTransaction;
 use super::overview::{MOST_ENTRYPOINTS, Overview, OverviewFilter};
 use super::plugins::{JudgementLook, PluginLook, Plugins, VersionLook};
-use super::open_transaction::OpenTransaction;
 use crate::timetable::ListedSchedule;
 use crate::{Operator, PauseRow, StaleJob};
 
