@@ -75,7 +75,8 @@ fn batch(jobs: &[Job<'_>]) -> Vec<Result<Outcome>> {
     jobs.iter()
         .map(|job| {
             let payload = job.payload().unwrap_or_default();
-            let steps: Vec<Step> = serde_json::from_slice(&payload).map_err(|error| Failure::reject(error.to_string()))?;
+            let steps: Vec<Step> =
+                serde_json::from_slice(&payload).map_err(|error| Failure::reject(error.to_string()))?;
             run(job, &steps)
         })
         .collect()
