@@ -116,6 +116,7 @@ pub use look::{Masks, Pointer};
 pub use look::{RunTimes, ServedFile, VersionLook};
 pub use operator::Operator;
 pub use options::connect_options;
+pub use password::connection_variables;
 pub use pause::{ActivePause, PauseOrder, PauseRow, PauseTarget};
 pub use pool::Pool;
 pub use prune::{Doomed, Judged, PruneTurn, Pruner};
