@@ -111,7 +111,8 @@ async fn hosts_go_on_with_the_promoted_standby_and_nothing_acknowledged_is_lost_
         after.as_secs_f64()
     );
     for host in hosts {
-        host.stop().await;
+        let log = host.stop().await;
+        assert!(log.contains("sessions are opened at another server"), "{log}");
     }
     database.pool().close().await;
 }

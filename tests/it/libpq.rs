@@ -72,15 +72,19 @@ async fn a_host_works_with_a_service_that_changes_and_with_settings_instead_of_a
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("services");
     let write = |ports: &str, hosts: &str| {
-        let text = format!("[jobs]\nhost={hosts}\nport={ports}\nuser={user}\npassword={password}\ndbname={name}\n");
+        let text = format!("[jobs]\nhost={hosts}\nport={ports}\nuser={user}\npassword=wrong-word\ndbname={name}\n");
         std::fs::write(&file, text).unwrap();
     };
+    // It goes before the service's.
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, format!("{password}\n")).unwrap();
     let gone = free_port();
     write(&format!("{port},{gone}"), "127.0.0.1,127.0.0.1");
     let dsn = format!("service=jobs servicefile={} target_session_attrs=read-write", file.display());
     let mut run =
         command(&[("PATH", "/usr/bin:/bin"), ("PGDSN", &dsn)], &["run", "--dequeue-timeout", "1", "--plugins"]);
     run.arg(plugins.path()).env("PGQ_HOST_CONFIG", plugins.config()).env("PGQUEUER_APPLICATION_NAME", &name);
+    run.env("PGQ_HOST_PASSWORD_FILE", &secret);
     let host = Host::launch(run);
     host.wait_for_log("ready").await;
     let id = database.enqueue("echo", "x").await;

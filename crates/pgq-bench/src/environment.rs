@@ -10,9 +10,9 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeS
 use tempfile::TempDir;
 
 use pgq_embedded::{self as embedded, Server};
-use pgq_queue::Source;
 use pgq_queue::names::{NameSettings, Names};
 use pgq_queue::schema::{self, InstallOptions};
+use pgq_queue::{Source, connection_variables};
 
 const DATABASE: &str = "bench";
 /// Undoes the settings in which the embedded server differs from a stock one, to make the figures
@@ -82,7 +82,12 @@ impl Environment {
                 let server = embedded::start(settings).await?;
                 server.create_database_if_missing(DATABASE).await?;
                 let dsn = server.dsn(DATABASE);
-                (Source::new(Some(&dsn)).map_err(anyhow::Error::msg)?, vec![("PGDSN", dsn)], Some(server))
+                {
+                    let source = Source::alone(&dsn).map_err(anyhow::Error::msg)?;
+                    // Empty ones are unset: what they say is about another server.
+                    let unset = connection_variables().map(|name| (name, String::new()));
+                    (source, unset.chain([("PGDSN", dsn)]).collect(), Some(server))
+                }
             }
         };
         let schema = format!("pgq_bench_{:08x}", fastrand::u32(..));

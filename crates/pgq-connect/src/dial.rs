@@ -72,7 +72,7 @@ pub(crate) async fn dial(
     };
     let stream = TlsConnector::from(Arc::clone(config)).connect(name, stream).await;
     let stream = stream.map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Failure::Insecure(format!("TLS: {error}")),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Failure::Tls(error),
         _ => Failure::Unreachable(error),
     })?;
     if encryption.is_direct && stream.get_ref().1.alpn_protocol() != Some(b"postgresql") {

@@ -19,6 +19,9 @@ pub enum Failure {
     /// It is there, and is not the one that is looked for.
     #[error("{0}")]
     Unfit(&'static str),
+    /// TLS does not come about with it.
+    #[error("TLS: {0}")]
+    Tls(io::Error),
     /// It is not trusted, or cannot do what is asked for.
     #[error("{0}")]
     Insecure(String),
@@ -47,7 +50,7 @@ impl Failure {
                 io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset | io::ErrorKind::TimedOut
             ),
             Failure::Unfit(_) => true,
-            Failure::Insecure(_) => false,
+            Failure::Tls(_) | Failure::Insecure(_) => false,
             Failure::Refused(refusal) => matches!(refusal.code.as_str(), "53300" | "57P03"),
             Failure::Nowhere { may_pass, .. } => *may_pass,
         }

@@ -37,6 +37,7 @@ pub use failure::{Failure, Refusal};
 pub use hosts::{Attempt, first};
 pub use opening::client_config;
 pub use origin::Origin;
+pub use parameter::variables;
 pub use percent::encoded;
 pub use relay::Relay;
 pub use route::Route;

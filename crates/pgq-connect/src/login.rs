@@ -12,6 +12,8 @@ use crate::encryption::ChannelBinding;
 use crate::failure::{Failure, Refusal};
 use crate::message::{Message, invalid, send, texts};
 
+/// Parameters and notices, before a session begins.
+const LONGEST_GREETING: usize = 1 << 20;
 const PASSWORD: u8 = b'p';
 
 /// As whom.
@@ -46,6 +48,9 @@ pub(crate) async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
     loop {
         let message = next(stream).await?;
         message.write_to(&mut greeting.bytes);
+        if greeting.bytes.len() > LONGEST_GREETING {
+            return Err(invalid("a greeting without an end").into());
+        }
         match message.kind {
             b'S' => greeting.note(&message.body),
             b'Z' => return Ok(greeting),

@@ -41,20 +41,20 @@ pub async fn client_config(route: &Route) -> Result<Option<Arc<ClientConfig>>, F
 }
 
 impl Attempt for Opening<'_> {
-    type Session = (Stream, Greeting);
+    type Session = (Stream, Greeting, Endpoint);
 
     async fn attempt(
         &self,
         endpoint: &Endpoint,
         place: &Place,
         wanted: SessionAttrs,
-    ) -> Result<(Stream, Greeting), Failure> {
+    ) -> Result<(Stream, Greeting, Endpoint), Failure> {
         let tries = Try::all(self.route.encryption.mode, place);
         for how in &tries[..tries.len() - 1] {
             match self.one(endpoint, place, wanted, *how).await {
-                // It takes nobody who comes so, or TLS does not work.
+                // It takes nobody who comes so, or TLS does not come about.
                 Err(Failure::Refused(refusal)) if refusal.code == "28000" => {}
-                Err(Failure::Insecure(_)) if *how == Try::IfOffered => {}
+                Err(Failure::Tls(_)) if *how == Try::IfOffered => {}
                 tried => return tried,
             }
         }
@@ -69,7 +69,7 @@ impl Opening<'_> {
         place: &Place,
         wanted: SessionAttrs,
         how: Try,
-    ) -> Result<(Stream, Greeting), Failure> {
+    ) -> Result<(Stream, Greeting, Endpoint), Failure> {
         let mut stream = dial(endpoint, place, how, &self.route.encryption, self.config.as_ref()).await?;
         let password = self.route.password(endpoint);
         let binding = self.route.encryption.channel_binding;
@@ -80,6 +80,6 @@ impl Opening<'_> {
         let credentials = Credentials { user: &self.route.user, password: password.as_deref(), binding, encrypted };
         let greeting = log_in(&mut stream, self.startup, &credentials).await?;
         greeting.check(&mut stream, wanted).await?;
-        Ok((stream, greeting))
+        Ok((stream, greeting, endpoint.clone()))
     }
 }

@@ -106,7 +106,7 @@ pub(crate) const PARAMETERS: [Parameter; 56] = [
     unnamed("tcp_user_timeout", Kind::WithoutEffect),
     unnamed("tty", Kind::WithoutEffect),
     unnamed("authtype", Kind::WithoutEffect),
-    unnamed("requiressl", Kind::Refused(&["0"], "write sslmode=require")),
+    refused("requiressl", "PGREQUIRESSL", &["0"], "set sslmode=require"),
     unnamed("ssl", Kind::Refused(&["false"], "write sslmode=require, or sslmode=verify-full")),
 ];
 
@@ -122,6 +122,11 @@ const ALIASES: [(&str, &str); 5] = [
     ("ssl-mode", "sslmode"),
     ("ssl-root-cert", "sslrootcert"),
 ];
+
+/// All variables that are read.
+pub fn variables() -> impl Iterator<Item = &'static str> {
+    PARAMETERS.iter().filter_map(|parameter| parameter.variable)
+}
 
 impl Parameter {
     pub(crate) fn named(name: &str) -> Option<&'static Parameter> {

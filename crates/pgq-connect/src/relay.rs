@@ -15,6 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::hosts::first;
 use crate::message::{send, startup};
@@ -45,15 +46,19 @@ impl Drop for Relay {
 }
 
 impl Relay {
-    /// `within`: the time for a session to be open.
-    pub fn start(route: Route, within: Duration) -> io::Result<Relay> {
-        let route = Arc::new(route);
+    /// `within`: the time for a session to be open. `arrived` hears at which server each is.
+    pub fn start(
+        route: Route,
+        within: Duration,
+        arrived: impl Fn(&Endpoint) + Send + Sync + 'static,
+    ) -> io::Result<Relay> {
+        let route = Arc::new((route, arrived));
         let accept = |listener: UnixListener| {
             tokio::spawn(async move {
                 while let Ok((client, _)) = listener.accept().await {
                     if is_own(&client) {
                         let route = Arc::clone(&route);
-                        tokio::spawn(async move { serve(client, &route, within).await });
+                        tokio::spawn(async move { serve(client, &route.0, within, &route.1).await });
                     }
                 }
             })
@@ -100,13 +105,16 @@ fn is_own(client: &UnixStream) -> bool {
     peer.uid() == rustix::process::geteuid().as_raw() && pid.is_none_or(|pid| pid == std::process::id())
 }
 
-async fn serve(mut client: UnixStream, route: &Route, within: Duration) {
+async fn serve(mut client: UnixStream, route: &Route, within: Duration, arrived: &(impl Fn(&Endpoint) + Sync)) {
     let opened = timeout(within, open(&mut client, route, within)).await;
     let opened = opened.unwrap_or_else(|_| {
         Err(Failure::Unreachable(io::Error::new(io::ErrorKind::TimedOut, format!("no session within {within:?}"))))
     });
     match opened {
-        Ok(server) => carry(client, server).await,
+        Ok((server, endpoint)) => {
+            arrived(&endpoint);
+            carry(client, server).await;
+        }
         Err(failure) => {
             // Whether it is still there to hear it is its own affair.
             let _ = send(&mut client, b'E', &failure.fields()).await;
@@ -114,12 +122,12 @@ async fn serve(mut client: UnixStream, route: &Route, within: Duration) {
     }
 }
 
-async fn open(client: &mut UnixStream, route: &Route, within: Duration) -> Result<Stream, Failure> {
+async fn open(client: &mut UnixStream, route: &Route, within: Duration) -> Result<(Stream, Endpoint), Failure> {
     let startup = startup(client).await?;
     let opening = Opening::new(route, &startup).await?;
-    let (server, greeting) = first(route, within, &opening).await?;
+    let (server, greeting, endpoint) = first(route, within, &opening).await?;
     client.write_all(&greeting.bytes).await?;
-    Ok(server)
+    Ok((server, endpoint))
 }
 
 /// Until one side ends. What the driver said last is passed on.

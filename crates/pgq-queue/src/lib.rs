@@ -129,6 +129,7 @@ pub use look::{RunTimes, SaidByHosts, ServedFile, Totals, VersionLook};
 pub use look::{shorten, shorten_all};
 pub use operator::Operator;
 pub use options::connect_options;
+pub use password::connection_variables;
 pub use pause::{ActivePause, PauseOrder, PauseRow, PauseTarget};
 pub use pool::Pool;
 pub use prune::{Doomed, Judged, PruneTurn, Pruner};

@@ -16,12 +16,22 @@ use crate::environment::{system_user, variable};
 /// Without a DSN, libpq's variables say so: `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`,
 /// `PGDATABASE`, `PGSSLMODE`, `PGPASSFILE` and so on. They also fill in what a DSN leaves out.
 pub fn connect_options(dsn: Option<&str>) -> Result<PgConnectOptions, String> {
-    of_route(&route(dsn)?)
+    of_route(&route(dsn, Beside::Everything)?)
+}
+
+/// What counts beside a DSN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// Services, variables and files.
+    Everything,
+    /// The DSN says everything itself.
+    Nothing,
 }
 
 /// All mistakes at once.
-pub(super) fn route(dsn: Option<&str>) -> Result<Route, String> {
-    match (Variables::read(variable), Route::read(dsn, &variable, system_user)) {
+pub(super) fn route(dsn: Option<&str>, beside: Beside) -> Result<Route, String> {
+    let found = |name: &str| variable(name).filter(|_| beside == Beside::Everything);
+    match (Variables::read(variable), Route::read(dsn, &found, system_user)) {
         (Ok(_), Ok(route)) => Ok(route),
         (Err(mistakes), Ok(_)) | (Ok(_), Err(mistakes)) => Err(mistakes),
         (Err(first), Err(second)) => Err(format!("{first}\n{second}")),

@@ -15,6 +15,11 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of a password at most. A token of a cloud's identity service has two kilobytes.
 const LONGEST_PASSWORD: u64 = 64 * 1024;
 
+/// The variables that say where the database is and who we are there.
+pub fn connection_variables() -> impl Iterator<Item = &'static str> {
+    pgq_connect::variables().chain([PASSWORD_FILE, PASSWORD_COMMAND])
+}
+
 /// Refuse what contradicts itself.
 pub(super) fn check() -> Result<(), String> {
     if [PASSWORD_FILE, PASSWORD_COMMAND].iter().all(|name| variable(name).is_some()) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pgq_connect::{Relay, Route};
+use pgq_connect::{Endpoint, Relay, Route};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::options;
@@ -22,12 +22,16 @@ impl From<PgConnectOptions> for Reach {
 }
 
 impl Reach {
-    pub(super) fn by(route: Route, within: Duration) -> sqlx::Result<Reach> {
+    pub(super) fn by(
+        route: Route,
+        within: Duration,
+        arrived: impl Fn(&Endpoint) + Send + Sync + 'static,
+    ) -> sqlx::Result<Reach> {
         let options = options::of_route(&route).map_err(configuration)?;
         if route.is_plain() {
             return Ok(options.into());
         }
-        let relay = Relay::start(route, within)?;
+        let relay = Relay::start(route, within, arrived)?;
         let options = options.socket(relay.folder()).port(relay.port()).ssl_mode(PgSslMode::Disable);
         Ok(Reach { options, _relay: Some(relay) })
     }

@@ -2,13 +2,14 @@
 //! are rotated while hosts run.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use pgq_connect::{Route, SessionAttrs};
+use pgq_connect::{Endpoint, Route, SessionAttrs};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 
-use super::options;
+use super::options::{self, Beside};
 use super::password;
 use super::reach::Reach;
 use super::server_version::check_server;
@@ -21,15 +22,18 @@ pub struct Source {
     options: PgConnectOptions,
     /// As it was read at the start; `None`: the options never change.
     route: Option<Route>,
-    /// The DSN, to be read again with all variables.
+    /// The DSN, to be read again with what counts beside it.
     dsn: Option<String>,
+    beside: Beside,
+    /// The server of the last session, where there are several.
+    last: Arc<Mutex<Option<Endpoint>>>,
     /// How sessions call themselves, whatever the variables say.
     name: Option<String>,
 }
 
 impl From<PgConnectOptions> for Source {
     fn from(options: PgConnectOptions) -> Source {
-        Source { options, route: None, dsn: None, name: None }
+        Source { options, route: None, dsn: None, beside: Beside::Nothing, last: Arc::default(), name: None }
     }
 }
 
@@ -53,8 +57,25 @@ impl Source {
     /// From a DSN and the variables.
     pub fn new(dsn: Option<&str>) -> Result<Source, String> {
         password::check()?;
-        let route = options::route(dsn)?;
-        Ok(Source { options: options::of_route(&route)?, route: Some(route), dsn: dsn.map(str::to_owned), name: None })
+        Source::read(dsn, Beside::Everything)
+    }
+
+    /// Of a server of our own, whose DSN says everything: variables and files are about another one.
+    pub fn alone(dsn: &str) -> Result<Source, String> {
+        Source::read(Some(dsn), Beside::Nothing)
+    }
+
+    fn read(dsn: Option<&str>, beside: Beside) -> Result<Source, String> {
+        let route = options::route(dsn, beside)?;
+        let options = options::of_route(&route)?;
+        Ok(Source {
+            options,
+            route: Some(route),
+            dsn: dsn.map(str::to_owned),
+            beside,
+            last: Arc::default(),
+            name: None,
+        })
     }
 
     pub fn user(&self) -> &str {
@@ -94,7 +115,7 @@ impl Source {
     /// Which parameters count, and who said so; no values.
     pub fn said_by(&self) -> Vec<(String, String)> {
         let Some(route) = &self.route else { return Vec::new() };
-        let password = password::named_by();
+        let password = password::named_by().filter(|_| self.beside == Beside::Everything);
         let used = route.settings().used().into_iter().filter(|(name, _)| *name != "password" || password.is_none());
         let used = used.map(|(name, origin)| (name.to_owned(), origin.to_string()));
         used.chain(password.map(|variable| ("password".to_owned(), variable.to_owned()))).collect()
@@ -117,7 +138,8 @@ impl Source {
     /// The way for the driver, as everything is at this moment. A session takes no longer than this.
     pub async fn reach(&self, within: Duration) -> sqlx::Result<Reach> {
         let Some(route) = self.route().await? else { return Ok(self.options.clone().into()) };
-        let mut reach = Reach::by(route, within)?;
+        let last = Arc::clone(&self.last);
+        let mut reach = Reach::by(route, within, move |endpoint| arrived(&last, endpoint))?;
         if let Some(name) = &self.name {
             reach.options = reach.options.application_name(name);
         }
@@ -130,10 +152,21 @@ impl Source {
         if self.route.is_none() {
             return Ok(None);
         }
-        let route = options::route(self.dsn.as_deref()).map_err(configuration)?;
+        let route = options::route(self.dsn.as_deref(), self.beside).map_err(configuration)?;
+        if self.beside == Beside::Nothing {
+            return Ok(Some(route));
+        }
         Ok(Some(match password::named().await.map_err(configuration)? {
             Some(password) => route.with_password(password),
             None => route,
         }))
+    }
+}
+
+/// A server that is not the last one is told of: a fail-over is seen in the log.
+fn arrived(last: &Mutex<Option<Endpoint>>, endpoint: &Endpoint) {
+    let before = last.lock().unwrap_or_else(PoisonError::into_inner).replace(endpoint.clone());
+    if let Some(before) = before.filter(|before| before != endpoint) {
+        tracing::info!(server = %endpoint, %before, "sessions are opened at another server");
     }
 }

@@ -1,6 +1,8 @@
 //! Where the database is: where the host itself reaches it, or another that is named in a grant.
 
+use std::error::Error as _;
 use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
 
 use pgq_connect::{
@@ -164,7 +166,7 @@ async fn role(client: &Client, wire: &mut Wire) -> Result<Role, Failure> {
             answers = &mut asking => break answers.map_err(failure)?,
             message = poll_fn(|context| wire.poll_message(context)) => {
                 if !matches!(message, Some(Ok(_))) {
-                    return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
+                    return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
                 }
             }
         }
@@ -175,12 +177,15 @@ async fn role(client: &Client, wire: &mut Wire) -> Result<Role, Failure> {
         }
         _ => None,
     });
-    row.ok_or_else(|| std::io::Error::other("the server does not say what it is").into())
+    row.ok_or_else(|| io::Error::other("the server does not say what it is").into())
 }
 
 fn failure(error: tokio_postgres::Error) -> Failure {
     match error.as_db_error() {
         Some(server) => Failure::Refused(Refusal::new(server.code().code(), server.message())),
-        None => Failure::Insecure(error.told()),
+        None => match error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
+            Some(cause) => Failure::Unreachable(io::Error::new(cause.kind(), error.told())),
+            None => Failure::Insecure(error.told()),
+        },
     }
 }

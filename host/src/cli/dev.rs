@@ -103,7 +103,7 @@ async fn prepare(server: &Server, args: &DevArgs, names: &Names) -> anyhow::Resu
     server.create_database_if_missing(DATABASE).await?;
     let dsn = server.dsn(DATABASE);
     let dsn_file = write_dsn(&args.data_dir, &dsn)?;
-    let source = Source::new(Some(&dsn)).map_err(anyhow::Error::msg)?;
+    let source = Source::alone(&dsn).map_err(anyhow::Error::msg)?;
     let mut connection = source.connect().await.context("cannot connect to the private PostgreSQL")?;
     schema::upgrade(&mut connection, names, &UpgradeOptions { widen_id: true }).await?;
     connection.close().await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, FromRow as _, PgConnection};
 
 use super::deployment::Deployment;
 use super::finding::Finding;
@@ -61,7 +61,8 @@ impl Server {
             SELECT host(inet_server_addr()) || ':' || inet_server_port() AS address, pg_is_in_recovery() AS is_standby,
                 current_setting('transaction_read_only')::boolean AS is_read_only,
                 (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl) AS tls";
-        sqlx::query_as(SERVER).persistent(false).fetch_one(connection).await
+        // In one message: behind a pooler, the next one may go to another session.
+        Server::from_row(&sqlx::raw_sql(SERVER).fetch_one(connection).await?)
     }
 
     fn told(&self) -> String {
