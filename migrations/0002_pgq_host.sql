@@ -187,3 +187,36 @@ CREATE INDEX IF NOT EXISTS {queue.bare}_held ON {queue} USING btree (entrypoint,
 
 -- Failed runs by time, of any worker: a few of the log's rows. The others are not in it.
 CREATE INDEX IF NOT EXISTS {log.bare}_failures ON {log} USING btree (created, id) WHERE (traceback IS NOT NULL);
+
+-- How operators changed schedules: that their ticks are skipped, or the expression by which hosts run them instead. `expression` and
+-- `entrypoint` are those that the plugin declares, the key in PgQueuer's table. So a change outlives the row, the host and the version.
+CREATE TABLE IF NOT EXISTS {adjustment} (
+    id bigint GENERATED ALWAYS AS IDENTITY NOT NULL PRIMARY KEY,
+    expression text NOT NULL,
+    entrypoint text NOT NULL,
+    paused boolean NOT NULL DEFAULT false,
+    replaced text,
+    reason text,
+    author text NOT NULL,
+    role text NOT NULL,
+    changed timestamp with time zone NOT NULL DEFAULT now(),
+    UNIQUE (expression, entrypoint)
+);
+
+-- Why runs failed, counted: one row for each cause, with the versions of plugins that it occurred in, the first one first. Hosts fold the
+-- log's failures into it, one host at a time; how far they are is a row of {retention}.
+CREATE TABLE IF NOT EXISTS {cause} (
+    key text NOT NULL PRIMARY KEY,
+    entrypoint text NOT NULL,
+    exception_type text NOT NULL,
+    message text NOT NULL,
+    frame text,
+    last_message text NOT NULL,
+    failures bigint NOT NULL,
+    first_seen timestamp with time zone NOT NULL,
+    last_seen timestamp with time zone NOT NULL,
+    examples bigint[] NOT NULL,
+    versions jsonb NOT NULL
+);
+
+CREATE INDEX IF NOT EXISTS {cause.bare}_last_seen ON {cause} USING btree (last_seen);

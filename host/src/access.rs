@@ -8,7 +8,7 @@ use crate::config::Web;
 use pgq_queue::Masks;
 use pgq_queue::environment::variable;
 use pgq_web::Role;
-use pgq_web::auth::{Access, Account, Network, PasswordHash, Tokens};
+use pgq_web::auth::{Access, Account, Network, PasswordHash, TokenFile};
 
 /// What flags and variables say. What they leave open is as the configuration says.
 #[derive(Debug, Clone, Default)]
@@ -69,8 +69,8 @@ impl AccessSettings {
             (None, Some(_)) => bail!("a password is set without a user; set --user (PGQUEUER_WEB_USER) as well"),
         }
         let tokens = match self.token_file.or_else(|| web.token_file.clone()) {
-            None => Tokens::default(),
-            Some(file) => tokens(&file)?,
+            None => TokenFile::default(),
+            Some(file) => TokenFile::open(&file).map_err(anyhow::Error::msg)?,
         };
         let either = |said: Vec<_>, file: &Vec<_>| if said.is_empty() { file.clone() } else { said };
         let default = Access::default();
@@ -108,15 +108,6 @@ fn first_line(file: &Path) -> anyhow::Result<String> {
         Some(line) if !line.is_empty() => Ok(line.to_owned()),
         _ => bail!("the file {} has no password in its first line", file.display()),
     }
-}
-
-fn tokens(file: &Path) -> anyhow::Result<Tokens> {
-    let tokens = Tokens::parse(&read(file)?).map_err(anyhow::Error::msg);
-    let tokens = tokens.with_context(|| format!("the file of tokens {} is not valid", file.display()))?;
-    if tokens.is_empty() {
-        bail!("the file of tokens {} has none; `pgq-host web --new-token` makes one", file.display());
-    }
-    Ok(tokens)
 }
 
 /// `/queue`, without a slash at its end.

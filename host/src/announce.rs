@@ -8,11 +8,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::plugins::{File, PluginSet, Served, claim_label};
+use pgq_engine::Loaded;
 use pgq_queue::told::Told as _;
 use pgq_queue::{PluginVersion, Queue};
 
 /// The time between two announcements when nothing changes.
 pub const PERIOD: Duration = Duration::from_secs(60);
+/// Grants of a version that are told, and needs.
+const LISTED: usize = 100;
 const RETRY: Duration = Duration::from_secs(2);
 
 /// Announces this host.
@@ -107,14 +110,14 @@ fn files(set: &PluginSet) -> Value {
 
 fn file(file: &File, set: &PluginSet) -> Value {
     let plugin = file.serving.as_ref();
-    let claims = |plugin: &Arc<pgq_engine::Loaded>| {
+    let claims = |plugin: &Arc<Loaded>| {
         let served = plugin.declaration.entrypoints.keys().filter_map(|entrypoint| set.get(entrypoint));
         served
             .map(|served| (served.entrypoint.to_string(), claim_label(served.locks, &served.options).into()))
             .collect()
     };
     // By when a run has to end, for whoever looks at a job.
-    let timeouts = |plugin: &Arc<pgq_engine::Loaded>| {
+    let timeouts = |plugin: &Arc<Loaded>| {
         let served = plugin.declaration.entrypoints.keys().filter_map(|entrypoint| set.get(entrypoint));
         let timeout = |served: &Served| u64::try_from(served.options.timeout.as_millis()).unwrap_or(u64::MAX);
         served.map(|served| (served.entrypoint.to_string(), timeout(served).into())).collect()
@@ -135,12 +138,31 @@ fn file(file: &File, set: &PluginSet) -> Value {
             entrypoints.filter(|entrypoint| set.hold(entrypoint).is_some()).collect::<Vec<_>>()
         }),
         "error": file.fault.as_ref().map(ToString::to_string),
+        "file_sha256": file.sha256,
+        "versions": file.serving.iter().chain(&file.canary).map(|version| report(version)).collect::<Vec<_>>(),
+    })
+}
+
+/// What a version may do, and what became of its runs here since it was loaded.
+fn report(version: &Loaded) -> Value {
+    let granted = version.grants.list().into_iter().take(LISTED);
+    let missing = version.grants.missing(&version.declaration.needs);
+    json!({
+        "version": version.version,
+        "sha256": version.sha256,
+        "grants": granted.map(|(kind, name)| json!({ "kind": kind, "name": name })).collect::<Vec<_>>(),
+        "missing": missing.iter().take(LISTED).map(ToString::to_string).collect::<Vec<_>>(),
+        "denied": version.hits.denials().iter().map(|denial| json!({
+            "what": denial.what, "target": denial.target, "why": denial.why, "times": denial.times,
+        })).collect::<Vec<_>>(),
+        "limits": version.hits.limits().into_iter().map(|(limit, times)| (limit.to_owned(), times.into()))
+            .collect::<serde_json::Map<String, Value>>(),
     })
 }
 
 fn versions(set: &PluginSet) -> Vec<PluginVersion> {
     let loaded = set.files().iter().flat_map(|file| file.serving.iter().chain(&file.canary));
-    let version = |plugin: &Arc<pgq_engine::Loaded>| PluginVersion {
+    let version = |plugin: &Arc<Loaded>| PluginVersion {
         key: plugin.key(),
         name: plugin.name.to_string(),
         version: plugin.version.clone(),

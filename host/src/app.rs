@@ -30,12 +30,13 @@ use crate::signal::Signals;
 use crate::telemetry::{Pages, Shown, WorkerHandles};
 use crate::watchdog::Watchdog;
 use crate::worker::{self, Ended, Mode, Worker};
-use crate::{maintenance, retention, schedules};
+use crate::{causes, maintenance, retention, schedules};
 use pgq_engine::Engine;
 use pgq_engine::descriptors;
 use pgq_engine::guests::GuestRuntime;
 use pgq_queue::told::Told as _;
 use pgq_queue::{Connected, Pool, Queue, SchemaFeatures};
+use pgq_trace::Pump;
 use pipeline::Pipeline;
 use plugins::Plugins;
 use sandbox::Sandbox;
@@ -85,6 +86,7 @@ struct Built {
     sandbox: Sandbox,
     plugins: Plugins,
     pipeline: Pipeline,
+    traces: Option<Pump>,
     watchdog: Watchdog,
 }
 
@@ -93,12 +95,15 @@ async fn build(settings: Settings) -> anyhow::Result<Built> {
     let me = Uuid::new_v4();
     let database = database::connect(&settings.database, &settings.names, me).await?;
     let watchdog = Watchdog::new(database.pool.longest_wait());
+    let traces = settings.traces.as_ref();
+    let traces = traces.map(|traces| pgq_trace::start(traces, settings.keep_traces, &me.to_string())).transpose()?;
+    let (tracer, traces) = traces.unzip();
     let sandbox = sandbox::build(&settings)?;
     let (queue, features) =
         database::open_queue(database.pool.clone(), &settings.names, me, settings.max_claimed_bytes).await?;
     let plugins = plugins::load(&settings, &queue, sandbox.loader.clone()).await?;
-    let pipeline = pipeline::build(&settings, &queue, &sandbox);
-    Ok(Built { settings, database, queue, features, sandbox, plugins, pipeline, watchdog })
+    let pipeline = pipeline::build(&settings, &queue, &sandbox, tracer);
+    Ok(Built { settings, database, queue, features, sandbox, plugins, pipeline, traces, watchdog })
 }
 
 /// What is waited for at a stop, and what is put away then.
@@ -123,7 +128,7 @@ async fn spawn(
     stops: &Stops,
     tasks: &mut Tasks,
 ) -> Running {
-    let Built { settings, database, queue, features, sandbox, plugins, pipeline, watchdog } = built;
+    let Built { settings, database, queue, features, sandbox, plugins, pipeline, traces, watchdog } = built;
     let Pipeline { leases, capacity, executor, batches, settler, records, next, next_jobs } = pipeline;
     let served = plugins.served;
     let (claiming, upkeep) = (|| stops.claiming.clone(), || stops.upkeep.clone());
@@ -164,11 +169,21 @@ async fn spawn(
     tasks.spawn("pruning", maintenance::prune(queue.clone(), upkeep()));
     tasks.spawn("retention", retention::keep(queue.pruner(), settings.retention, upkeep()));
     tasks.spawn("statistics", maintenance::aggregate(queue.clone(), settings.log_aggregation_interval, upkeep()));
+    if let Some(traces) = traces {
+        tasks.spawn("traces", traces.run(upkeep()));
+    }
+    tasks.spawn("causes of failures", causes::keep(queue.clone(), upkeep()));
     // A host that is to end when the queue is empty must not fill it.
     if settings.worker.mode == Mode::Continuous {
         tasks.spawn(
             "schedules",
-            schedules::keep(queue.clone(), served.clone(), settings.worker.dequeue_timeout, claiming()),
+            schedules::keep(
+                queue.clone(),
+                served.clone(),
+                plugins.rescheduled,
+                settings.worker.dequeue_timeout,
+                claiming(),
+            ),
         );
     }
 

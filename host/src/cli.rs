@@ -7,10 +7,14 @@ mod bench;
 mod bulk;
 mod cancel;
 mod change;
+mod completions;
+mod dashboard;
 mod database;
 mod dev;
 mod doctor;
 mod environment;
+mod examples;
+mod failures;
 mod filter;
 mod help;
 mod inspect;
@@ -19,7 +23,10 @@ mod jobs;
 mod listen;
 mod logging;
 mod logs;
+mod man;
+mod mcp;
 mod output;
+mod overview;
 mod pause;
 mod plugin;
 mod plugin_sources;
@@ -35,9 +42,11 @@ mod sql_worker;
 mod uninstall;
 mod usage;
 mod values;
+mod verbosity;
 mod web;
 mod workbench;
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -46,6 +55,7 @@ use crate::version;
 use database::DatabaseArgs;
 use pgq_engine as wasm;
 pub use usage::exit_code;
+use verbosity::VerbosityArgs;
 
 /// Run PostgreSQL background jobs as sandboxed WebAssembly components, compatible with PgQueuer.
 #[derive(Debug, Parser)]
@@ -53,6 +63,8 @@ pub use usage::exit_code;
 pub struct Cli {
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    verbosity: VerbosityArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -69,6 +81,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Enqueue a job.
     Queue(queue::QueueArgs),
+    /// Show what is going on, and what is wrong: entrypoints, failures by cause, hosts, transactions.
+    Overview(overview::OverviewArgs),
     /// Show everything about one job: its row, payload, runs, errors and output.
     Job(job::JobArgs),
     /// List jobs by entrypoint, status, age, error, header or plugin version.
@@ -77,6 +91,8 @@ enum Command {
     Logs(logs::LogsArgs),
     /// List jobs that failed for good and are held.
     Failed(inspect::FailedArgs),
+    /// Show failed runs by their cause: since when, and with which version of a plugin it began.
+    Failures(failures::FailuresArgs),
     /// Put held jobs back into the queue.
     Requeue(requeue::RequeueArgs),
     /// Cancel jobs: queued, running or held.
@@ -107,6 +123,11 @@ enum Command {
     Prune(prune::PruneArgs),
     /// Serve the pages and the API: look at the queue in a browser, and change what is in it.
     Web(web::WebArgs),
+    /// Look at the queue in the terminal, live, and change what is in it by keys.
+    Dashboard(dashboard::DashboardArgs),
+    /// Let an assistant look at the queue: a server of the Model Context Protocol, read-only, on
+    /// standard input and output.
+    Mcp(mcp::McpArgs),
     /// Print the messages on the queue's notification channel.
     Listen(listen::ListenArgs),
     /// Create, build, inspect, try and list plugins. Needs no database.
@@ -143,12 +164,30 @@ enum Command {
     /// `run` for the bench. Ends when the bench does.
     #[command(name = pgq_bench::WORKER_VERB, hide = true)]
     BenchWorker(run::RunArgs),
+    /// Print the script with which a shell completes the command line. Needs no database.
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page, or write those of all verbs. Needs no database.
+    Man(man::ManArgs),
     /// Print SQL instead of running it. Needs no database.
     #[command(subcommand)]
     Sql(sql::SqlCommand),
 }
 
 impl Command {
+    /// Whether it has the flags of a log, or the terminal for itself.
+    fn has_its_own_log(&self) -> bool {
+        match self {
+            Command::Run(_)
+            | Command::Dev(_)
+            | Command::BenchWorker(_)
+            | Command::Web(_)
+            | Command::Plugin(_)
+            | Command::Mcp(_) => true,
+            Command::Dashboard(_) => std::io::stderr().is_terminal(),
+            _ => false,
+        }
+    }
+
     /// The time limit of a verb that works on one session. Rewriting a table may take hours. The
     /// other verbs have their own limits, or none because they run until they are stopped.
     fn deadline(&self) -> Option<Duration> {
@@ -164,12 +203,17 @@ impl Command {
 }
 
 impl Cli {
+    /// The command line, with the examples of its help.
+    pub fn whole() -> clap::Command {
+        examples::with_examples(Cli::command())
+    }
+
     /// Parse the arguments and the environment variables. Ends the process if they are invalid.
     pub fn read() -> Cli {
-        let heeded = environment::unset_empty_variables(Cli::command(), &environment::is_empty);
+        let heeded = environment::unset_empty_variables(Cli::whole(), &environment::is_empty);
         let read = heeded.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
         read.unwrap_or_else(|error| {
-            let mut command = Cli::command();
+            let mut command = Cli::whole();
             // Propagates the parents' arguments to the subcommands.
             command.build();
             let explained = environment::explain(&command, error, |name| std::env::var_os(name));
@@ -183,6 +227,7 @@ impl Cli {
     ///
     /// Fails if the command does. [`exit_code`] tells usage errors from other failures.
     pub async fn run(self) -> anyhow::Result<()> {
+        logging::begin(self.verbosity, self.command.has_its_own_log())?;
         let statement_timeout = self.database.statement_timeout;
         match self.command.deadline() {
             None => Box::pin(self.obey()).await,
@@ -204,10 +249,12 @@ impl Cli {
             Command::Bench(args) => bench::run(&self.database, args).await,
             Command::BenchWorker(args) => bench::worker(&self.database, args).await,
             Command::Queue(args) => queue::run(&self.database, args).await,
+            Command::Overview(args) => overview::run(&self.database, args).await,
             Command::Job(args) => job::run(&self.database, args).await,
             Command::Jobs(args) => jobs::run(&self.database, args).await,
             Command::Logs(args) => logs::run(&self.database, args).await,
             Command::Failed(args) => inspect::failed(&self.database, args).await,
+            Command::Failures(args) => failures::run(&self.database, args).await,
             Command::Requeue(args) => requeue::run(&self.database, args).await,
             Command::Cancel(args) => cancel::run(&self.database, args).await,
             Command::RetryNow(args) => change::retry_now(&self.database, args).await,
@@ -222,7 +269,11 @@ impl Cli {
             Command::Pauses(args) => pause::list(&self.database, args).await,
             Command::Schedules(args) => schedules::run(&self.database, args).await,
             Command::Prune(args) => prune::run(&self.database, args).await,
+            Command::Dashboard(args) => dashboard::run(&self.database, args).await,
+            Command::Completions(args) => completions::run(&args, &Cli::whole()),
+            Command::Man(args) => man::run(&args, Cli::whole()),
             Command::Web(args) => web::run(&self.database, args).await,
+            Command::Mcp(args) => mcp::run(&self.database, args).await,
             Command::Listen(args) => listen::run(&self.database, args).await,
             Command::Plugin(args) => plugin::run(&self.database, args).await,
             Command::Install(args) => schema::install(&self.database, args).await,

@@ -12,6 +12,7 @@ mod logs;
 mod plugin;
 mod retention;
 mod sql;
+mod traces;
 mod trust;
 mod units;
 mod value;
@@ -32,6 +33,8 @@ pub use locations::Locations;
 use logs::LogsSection;
 use plugin::PluginSection;
 use retention::RetentionSection;
+use traces::TracesSection;
+pub use traces::slow_of;
 use trust::TrustSection;
 pub use units::{parse_bytes, parse_duration};
 pub use web::Web;
@@ -41,6 +44,7 @@ use crate::plugins::{BreakerRule, Canary, Caps, Chosen, ClaimMode, Folder, KeepL
 use crate::readiness::Requirement;
 use pgq_engine::Grants;
 use pgq_queue::{HistoryLevel, Masks, Retention};
+use pgq_trace::Keep;
 use pgq_trust::Trust;
 
 /// Read from the working directory if no other file is named.
@@ -65,6 +69,8 @@ pub struct Config {
     pub breaker: BreakerRule,
     /// How long rows are kept that jobs leave behind.
     pub retention: Retention,
+    /// What is kept of traces that are not sampled.
+    pub keep_traces: Keep,
     /// Where the pages are, and who may see and change what.
     pub web: Web,
     /// Whose components are served.
@@ -86,6 +92,8 @@ struct File {
     retention: RetentionSection,
     #[serde(default)]
     logs: LogsSection,
+    #[serde(default)]
+    traces: TracesSection,
     #[serde(default)]
     web: WebSection,
     trust: Option<TrustSection>,
@@ -251,7 +259,7 @@ impl Config {
         let mut keeps = Chosen { all: file.logs.keep, ..Chosen::default() };
         let (breaker, logs) = (file.circuit_breaker.rule(&mut mistakes), file.logs.rule(&mut mistakes));
         let retention = file.retention.rules(&mut mistakes);
-        let web = file.web.check(&mut mistakes);
+        let (web, keep_traces) = (file.web.check(&mut mistakes), file.traces.keep(&mut mistakes));
         let trust = file.trust.map(|section| section.check(&mut mistakes));
         let (mut grants, mut canaries) = (BTreeMap::new(), BTreeMap::new());
         let mut claims = Chosen { all: file.run.claim.unwrap_or_default(), ..Chosen::default() };
@@ -267,7 +275,21 @@ impl Config {
         }
         let caps = Caps { timeout, memory, reuse, compile_timeout, max_crashes, plugin_size };
         let (run, trust) = (file.run, trust.map(Arc::new));
-        Ok(Config { run, caps, grants, canaries, claims, history, keeps, logs, breaker, retention, web, trust })
+        Ok(Config {
+            run,
+            caps,
+            grants,
+            canaries,
+            claims,
+            history,
+            keeps,
+            logs,
+            breaker,
+            retention,
+            keep_traces,
+            web,
+            trust,
+        })
     }
 }
 
@@ -305,6 +327,9 @@ mod tests {
             [logs]
             max-kib = 16
             failures-for = "7d"
+            [traces]
+            slow = "2s"
+            failed = false
             [plugins.webhook]
             canary = { percent = 10, runs = 100 }
             http = ["https://hooks.example.com"]
@@ -330,6 +355,7 @@ mod tests {
         let keeps = ["notify", "pay"].map(|entrypoint| config.keeps.of("webhook", entrypoint));
         assert_eq!(keeps, [KeepLines::Failures, KeepLines::All]);
         assert_eq!((config.logs.max_bytes, config.logs.failures_for), (16 << 10, Duration::from_secs(7 * 86_400)));
+        assert_eq!(config.keep_traces, Keep { failed: false, slow: Some(Duration::from_secs(2)), paths: false });
         assert_eq!(
             config.breaker,
             BreakerRule { crashes: 5, pause: Duration::from_secs(60), ..BreakerRule::default() }
@@ -339,12 +365,13 @@ mod tests {
     #[test]
     fn all_mistakes_are_reported_at_once() {
         let error =
-            Config::parse("[logs]\nmax-kib = 0\nsuccesses-for = \"ages\"\n[limits]\ntimeout = \"soon\"\nmemory-mib = 0\n[circuit-breaker]\nwindow = 65\npause = \"later\"\n[plugins.a]\ncanary = { percent = 200, runs = 0 }\nhttp = [\"example.com\"]").expect_err("invalid");
+            Config::parse("[logs]\nmax-kib = 0\nsuccesses-for = \"ages\"\n[traces]\nslow = \"very\"\n[limits]\ntimeout = \"soon\"\nmemory-mib = 0\n[circuit-breaker]\nwindow = 65\npause = \"later\"\n[plugins.a]\ncanary = { percent = 200, runs = 0 }\nhttp = [\"example.com\"]").expect_err("invalid");
         let text = format!("{error:#}");
         for part in [
             "soon",
             "max-kib is 0",
             "ages",
+            "traces.slow",
             "memory-mib is 0",
             "window is 65",
             "later",

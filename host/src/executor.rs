@@ -10,6 +10,7 @@ mod lane;
 mod shared;
 mod start;
 mod suspects;
+mod traced;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,7 @@ use pgq_job::Job;
 use pgq_queue::boot_clock::BootInstant;
 use pgq_queue::{Queue, Record};
 use pgq_sql::Sessions;
+use pgq_trace::Tracer;
 use shared::Shared;
 
 /// Runs jobs on the guest runtime, a bounded number at a time, and sends their outcomes to the
@@ -62,9 +64,18 @@ impl Executor {
                 leases,
                 records,
                 sql,
+                tracer: None,
                 ended: AtomicU64::new(0),
             }),
         }
+    }
+
+    /// The same, with traces of its jobs. To be called before it is cloned.
+    pub fn traced_by(mut self, tracer: Option<Tracer>) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.tracer = tracer;
+        }
+        self
     }
 
     /// Jobs that have ended since the start.
@@ -87,10 +98,11 @@ impl Executor {
     /// Run jobs that were claimed by a statement sent at `asked`, with these plugins; in batches
     /// where an entrypoint takes them.
     pub fn start(&self, jobs: Vec<Job>, plugins: &PluginSet, asked: BootInstant) {
+        let claimed = self.shared.claimed(asked, jobs.len());
         let (jobs, unread): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.unread.is_none());
         if !unread.is_empty() {
-            self.shared.read(unread, plugins, asked);
+            self.shared.read(unread, plugins, asked, claimed);
         }
-        self.shared.start_read(jobs, plugins, asked);
+        self.shared.start_read(jobs, plugins, asked, claimed);
     }
 }

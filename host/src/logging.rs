@@ -104,7 +104,7 @@ pub fn install(level: &str, format: Format) -> anyhow::Result<()> {
 }
 
 /// The crates of the host. In filters and log lines they are all called `pgq_host`.
-const CRATES: [&str; 5] = ["pgq_bench", "pgq_cron", "pgq_embedded", "pgq_engine", "pgq_queue"];
+const CRATES: [&str; 7] = ["pgq_bench", "pgq_cron", "pgq_embedded", "pgq_engine", "pgq_queue", "pgq_trace", "pgq_web"];
 
 /// A filter in which directives for `pgq_host` also apply to the host's other crates, unless those
 /// are named.
@@ -230,7 +230,7 @@ mod tests {
         let all = of_all_crates("warn,pgq_host=debug,pgq_queue=info");
         assert_eq!(
             all,
-            "pgq_bench=debug,pgq_cron=debug,pgq_embedded=debug,pgq_engine=debug,warn,pgq_host=debug,pgq_queue=info"
+            "pgq_bench=debug,pgq_cron=debug,pgq_embedded=debug,pgq_engine=debug,pgq_trace=debug,pgq_web=debug,warn,pgq_host=debug,pgq_queue=info"
         );
         assert_eq!(of_all_crates("pgq_host::guest=warn"), "pgq_host::guest=warn");
         assert!(EnvFilter::try_new(all).is_ok());

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use metrics::{Counter, Histogram, counter, histogram};
 
+use crate::seats;
+use pgq_engine::LimitHit;
 use pgq_job::{Job, Verdict};
 use pgq_queue::{Claimed, HandedOver, Locked};
 
@@ -34,17 +36,25 @@ impl std::fmt::Debug for EntrypointMetrics {
 }
 
 impl EntrypointMetrics {
-    /// The metrics of this entrypoint of this plugin.
-    pub fn new(plugin: &str, entrypoint: &str) -> EntrypointMetrics {
-        let (plugin, entrypoint): (Arc<str>, Arc<str>) = (plugin.into(), entrypoint.into());
+    /// The metrics of this entrypoint of this version of a plugin, which is `stable` or a `canary`.
+    pub fn new(plugin: &str, entrypoint: &str, version: &str, role: &'static str) -> EntrypointMetrics {
+        let [plugin, entrypoint, version] = seats::labels(plugin, entrypoint, version, role);
+        let labels = || (Arc::clone(&plugin), Arc::clone(&entrypoint), Arc::clone(&version));
         let ended = |outcome: &'static str| {
-            let (plugin, entrypoint) = (Arc::clone(&plugin), Arc::clone(&entrypoint));
-            counter!("pgq_host_runs_total", "plugin" => plugin, "entrypoint" => entrypoint, "outcome" => outcome)
+            let (plugin, entrypoint, version) = labels();
+            counter!("pgq_host_runs_total", "plugin" => plugin, "entrypoint" => entrypoint, "outcome" => outcome, "version" => version, "role" => role)
         };
+        let run = || {
+            let (plugin, entrypoint, version) = labels();
+            histogram!("pgq_host_run_seconds", "plugin" => plugin, "entrypoint" => entrypoint, "version" => version, "role" => role)
+        };
+        for limit in LimitHit::ALL {
+            limit_hits(&plugin, &entrypoint, limit.label()).increment(0);
+        }
         EntrypointMetrics {
             pickup: histogram!("pgq_host_pickup_seconds", "entrypoint" => Arc::clone(&entrypoint)),
             batch: histogram!("pgq_host_batch_jobs", "entrypoint" => Arc::clone(&entrypoint)),
-            run: histogram!("pgq_host_run_seconds", "entrypoint" => Arc::clone(&entrypoint)),
+            run: run(),
             ok: ended("ok"),
             failed: ended("failed"),
             crashed: ended("crashed"),
@@ -80,10 +90,20 @@ impl EntrypointMetrics {
     /// Count the limits that a run hit. Rare enough to look the handle up.
     pub fn limits(&self, labels: impl Iterator<Item = &'static str>) {
         for limit in labels {
-            let (plugin, entrypoint) = (Arc::clone(&self.plugin), Arc::clone(&self.entrypoint));
-            counter!("pgq_host_limit_hits_total", "plugin" => plugin, "entrypoint" => entrypoint, "limit" => limit)
-                .increment(1);
+            limit_hits(&self.plugin, &self.entrypoint, limit).increment(1);
         }
+    }
+}
+
+fn limit_hits(plugin: &Arc<str>, entrypoint: &Arc<str>, limit: &'static str) -> Counter {
+    let (plugin, entrypoint) = (Arc::clone(plugin), Arc::clone(entrypoint));
+    counter!("pgq_host_limit_hits_total", "plugin" => plugin, "entrypoint" => entrypoint, "limit" => limit)
+}
+
+/// A plugin came into service: what it may be denied is counted from now on.
+pub fn begin_denials(plugin: &str) {
+    for what in ["http", "address", "secret", "enqueue", "sql"] {
+        counter!("pgq_host_denied_total", "plugin" => plugin.to_owned(), "what" => what).increment(0);
     }
 }
 

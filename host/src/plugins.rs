@@ -143,17 +143,28 @@ pub enum RefusedCause {
         runs: u32,
     },
     /// A host already found that this version cannot be loaded or that it crashes.
-    #[error("{}; replace the file, or `pgq-host plugin reset {}` to try it again", judged(.0), .0.plugin)]
+    #[error("{}; replace the file, or `pgq-host plugin {}", judged(.0), again(.0))]
     Judged(Box<Judgement>),
 }
 
 fn judged(judgement: &Judgement) -> String {
     let Judgement { version, host, reason, standing, .. } = judgement;
     match (standing, version) {
+        _ if judgement.is_quarantine() => {
+            format!("version {} is quarantined by {host}: {reason}", version.as_deref().unwrap_or("unknown"))
+        }
         (Standing::RolledBack, Some(version)) => {
             format!("version {version} was taken out of service by {host}: {reason}")
         }
         _ => format!("this file was refused by {host}: {reason}"),
+    }
+}
+
+/// The verb that has it tried again.
+fn again(judgement: &Judgement) -> String {
+    match judgement.is_quarantine() {
+        true => format!("lift {}` to serve it again", judgement.sha256.get(..12).unwrap_or(&judgement.sha256)),
+        false => format!("reset {}` to try it again", judgement.plugin),
     }
 }
 
@@ -189,6 +200,8 @@ pub struct File {
     pub canary: Option<Arc<Loaded>>,
     /// Why the file's content is not what is served.
     pub fault: Option<RefusedCause>,
+    /// Digest of the file's content, if it could be read.
+    pub sha256: Option<String>,
     /// Entrypoints that are not claimed for now because their runs crash.
     pub paused: Vec<(Arc<str>, Instant)>,
 }

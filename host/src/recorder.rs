@@ -160,6 +160,7 @@ fn refused(id: JobId, error: &sqlx::Error) -> Disposition {
 }
 
 fn report_lost(batch: &[Record], ours: &[JobId]) {
+    Record::trace_recorded(batch, ours);
     if ours.len() < batch.len() {
         meter::leases_lost("record", batch.len() - ours.len());
         let (cancelled, lost): (Vec<&Record>, Vec<&Record>) =

@@ -47,6 +47,8 @@ pub struct Sources {
     pub pauses: PauseLink,
     /// Asks the registries at once, where there are any.
     pub poke: Arc<Notify>,
+    /// To be told when an operator changed a schedule.
+    pub rescheduled: Arc<Notify>,
 }
 
 pub struct Reload {
@@ -57,6 +59,7 @@ pub struct Reload {
     link: Link,
     pauses: PauseLink,
     poke: Arc<Notify>,
+    rescheduled: Arc<Notify>,
     sets: watch::Sender<Arc<PluginSet>>,
     opened: Arc<Notify>,
     hangup: Signal,
@@ -77,7 +80,7 @@ impl Reload {
         loader: Loader,
         patience: Option<Duration>,
     ) -> anyhow::Result<(Reload, watch::Receiver<Arc<PluginSet>>)> {
-        let Sources { folder, reread, rule, mut link, mut pauses, poke } = sources;
+        let Sources { folder, reread, rule, mut link, mut pauses, poke, rescheduled } = sources;
         let opened = Arc::new(Notify::new());
         let (sets, set) = watch::channel(Arc::default());
         // Beside the compiled code, in a folder that is private to the host.
@@ -92,6 +95,7 @@ impl Reload {
             link,
             pauses,
             poke,
+            rescheduled,
             sets,
             opened,
             hangup: signal(SignalKind::hangup())?,
@@ -191,6 +195,7 @@ impl Reload {
             FleetCommand::Rescan => self.again().await,
             FleetCommand::Judged => self.link.refresh(),
             FleetCommand::Paused => self.pauses.refresh(),
+            FleetCommand::Rescheduled => self.rescheduled.notify_one(),
             FleetCommand::Reset(name) => {
                 self.link.forget(&name);
                 if self.rollouts.reset(&name) {

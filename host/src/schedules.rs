@@ -4,12 +4,13 @@
 //! how long to sleep. A host that declares no schedule sends no statements. One that does sends one
 //! per wake-up, and a second one when a tick is due.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,7 @@ use crate::meter;
 use crate::plugins::PluginSet;
 use pgq_cron::Schedule;
 use pgq_queue::told::Told as _;
-use pgq_queue::{Queue, ScheduleKey, Tick};
+use pgq_queue::{Queue, ScheduleKey, ScheduleRow, Tick};
 
 /// Jitter, so that hosts that wait for the same tick do not all ask at once.
 const JITTER_MS: f64 = 20.0;
@@ -26,11 +27,12 @@ const BUSY: TimeDelta = TimeDelta::seconds(2);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(15);
 
-/// Run the schedules of the plugins until `stop`. `longest_wait` is how long another writer's
-/// change to a row may go unnoticed.
+/// Run the schedules of the plugins until `stop`. `rescheduled` tells that an operator changed one;
+/// `longest_wait` is how long another writer's change to a row may go unnoticed.
 pub async fn keep(
     queue: Queue,
     mut plugins: watch::Receiver<Arc<PluginSet>>,
+    rescheduled: Arc<Notify>,
     longest_wait: Duration,
     stop: CancellationToken,
 ) {
@@ -66,6 +68,7 @@ pub async fn keep(
         changed = tokio::select! {
             () = stop.cancelled() => return,
             () = rest => false,
+            () = rescheduled.notified() => false,
             // The sender lives as long as the host.
             change = plugins.changed() => if change.is_ok() { true } else { return },
         };
@@ -130,12 +133,12 @@ impl Timetable {
         let mut ahead = Vec::new();
         let (mut ticks, mut back) = (Vec::new(), Vec::new());
         for row in &rows {
-            match self.declared.get(&row.key) {
+            match self.effective(row).as_deref() {
                 None => self.report_orphan(&row.key, row.next_run),
                 Some(schedule) if row.due.is_some_and(|due| due <= now) => {
                     let next = schedule.next_after(now).unwrap_or_else(never);
                     ahead.push(next);
-                    ticks.push(Tick { row, next, skipped: self.skipped.contains(&row.key.entrypoint) });
+                    ticks.push(Tick { row, next, skipped: row.paused || self.skipped.contains(&row.key.entrypoint) });
                 }
                 // The Python worker may finish at any time, even after the next tick.
                 Some(_) if row.picked => ahead.extend(row.due.map(|due| due.min(row.next_run.max(now + BUSY)))),
@@ -161,6 +164,27 @@ impl Timetable {
         ahead.extend(self.add_missing(queue, &found, now).await?);
         let wait = ahead.iter().min().map_or(TimeDelta::MAX, |next| *next - now).to_std().unwrap_or_default();
         Ok(Wait { from, at: from + wait.min(Duration::from_secs(24 * 3600)) })
+    }
+
+    /// The schedule by which this row runs: what its plugin declares, or what an operator put in its place.
+    fn effective(&mut self, row: &ScheduleRow) -> Option<Cow<'_, Schedule>> {
+        let replaced = row.replaced.as_deref().filter(|_| self.declared.contains_key(&row.key));
+        if let Some(expression) = replaced {
+            match Schedule::from_key(expression) {
+                Ok(schedule) => return Some(Cow::Owned(schedule)),
+                // An operator with a later release, perhaps.
+                Err(error) if self.warned.insert(row.key.clone()) => {
+                    tracing::warn!(
+                        schedule.expression = row.key.expression,
+                        job.entrypoint = row.key.entrypoint,
+                        reason = %error,
+                        "an operator's expression for this schedule cannot be read; it runs as its plugin declares it"
+                    );
+                }
+                Err(_) => {}
+            }
+        }
+        self.declared.get(&row.key).map(Cow::Borrowed)
     }
 
     async fn add_missing(

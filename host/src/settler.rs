@@ -185,6 +185,7 @@ impl Settling<'_> {
             left.here.into_iter().partition(|record| recorded.contains(&record.claim.id));
         let claims = left.running.into_iter().chain(undone.iter().map(|record| record.claim));
         let (good, doubtful): (Vec<Claim>, Vec<Claim>) = claims.partition(|claim| marked.contains(&claim.id));
+        Record::trace_recorded(&done, &settled.recorded);
         self.leases.release(done.iter().map(|record| record.claim));
         self.leases.mark(&good, asked);
         self.leases.doubt(&doubtful);

@@ -4,7 +4,11 @@
 mod catalog;
 mod gauges;
 mod health;
+mod labels;
+mod metric;
+mod observed;
 mod pages;
+mod recorder;
 mod server;
 mod worker_handles;
 
@@ -14,6 +18,8 @@ use std::sync::OnceLock;
 use anyhow::Context as _;
 use pgq_web::server::{self as http_server, Handler};
 
+pub use catalog::CATALOG;
+pub use metric::{Kind, Metric, Section};
 pub use pages::{Pages, Shown};
 pub use worker_handles::WorkerHandles;
 
@@ -34,7 +40,7 @@ pub fn open(
     let listener = http_server::bind(address)
         .with_context(|| format!("cannot listen on {address}; name another address with --listen"))?;
     let pages = OPEN.get_or_init({
-        let counts = catalog::install()?;
+        let counts = recorder::install()?;
         || Pages::new(counts)
     });
     tracing::info!(%address, "serving /healthz, /readyz and /metrics");

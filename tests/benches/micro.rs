@@ -47,8 +47,9 @@ fn run(bencher: Bencher, reuse: u32) {
         batched: false,
         kept_lines: 64 << 10,
         sql: None,
+        trace: None,
     };
-    let jobs = [AssignedJob { job: Arc::new(job()), control: Arc::new(Control::default()) }];
+    let jobs = [AssignedJob { job: Arc::new(job()), control: Arc::new(Control::default()), trace: None }];
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| {
         let report = RUNTIME.block_on(wasm::run(&engine, &spec, &jobs));
         assert!(matches!(report.verdicts[..], [Verdict::Complete { .. }]), "{report:?}");

@@ -187,8 +187,13 @@ async fn a_variable_that_cannot_be_honoured_is_refused_by_name() {
     for (name, value) in [
         ("PGSERVICE", "jobs"),
         ("PGSSLMODE", "verify_full"),
-        ("PGTARGETSESSIONATTRS", "read-write"),
-        ("PGCHANNELBINDING", "require"),
+        ("PGTARGETSESSIONATTRS", "master"),
+        ("PGCHANNELBINDING", "yes"),
+        ("PGLOADBALANCEHOSTS", "always"),
+        ("PGREQUIREAUTH", "scram-sha-256"),
+        ("PGREQUIREPEER", "postgres"),
+        ("PGSSLCRLDIR", "/etc/crl"),
+        ("PGGSSENCMODE", "require"),
         ("PGQUEUER_POOL_MAX_SIZE", "0"),
         ("PGQUEUER_CONNECT_TIMEOUT", "soon"),
     ] {

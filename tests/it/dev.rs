@@ -19,7 +19,12 @@ impl Project {
     }
 
     async fn dev(&self) -> Host {
+        self.dev_with(&[]).await
+    }
+
+    async fn dev_with(&self, variables: &[(&str, &str)]) -> Host {
         let mut command = Command::new(host_binary());
+        command.envs(variables.iter().copied());
         command.arg("dev").arg("--plugins").arg(self.plugins.path()).current_dir(self.folder.path());
         let host = Host::launch(command);
         host.wait_for_log("ready").await;
@@ -49,6 +54,31 @@ impl Project {
 
 fn mode(path: &Path) -> u32 {
     std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions()) & 0o777
+}
+
+#[tokio::test]
+async fn a_private_server_has_nothing_of_what_the_variables_say_of_another() {
+    let project = Project::new();
+    let others = [
+        ("PGHOSTADDR", "127.0.0.9"),
+        ("PGSERVICE", "none"),
+        ("PGSSLMODE", "verify-full"),
+        ("PGCHANNELBINDING", "require"),
+        ("PGTARGETSESSIONATTRS", "standby"),
+        ("PGREQUIREAUTH", "none"),
+        ("PGQ_HOST_PASSWORD_FILE", "/nowhere"),
+    ];
+    let dev = project.dev_with(&others).await;
+    project.queue(&["hello", r#"{"name": "Ada"}"#]).await;
+    eventually("the job runs", async || project.successful().await == 1).await;
+    dev.stop().await;
+    let mut bench = Command::new(host_binary());
+    bench
+        .args(["bench", "--embedded", "--jobs", "200", "--json"])
+        .envs(others)
+        .env("PGQ_HOST_CACHE_DIR", project.data());
+    let ran = bench.output().await.unwrap();
+    assert!(ran.status.success(), "{ran:?}");
 }
 
 #[tokio::test]

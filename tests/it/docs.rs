@@ -409,3 +409,11 @@ fn every_link_leads_somewhere_and_every_page_is_found() {
     let lost: Vec<_> = docs.filter(|path| !found.contains(path)).collect();
     assert!(lost.is_empty(), "no page links to {lost:?}");
 }
+
+#[test]
+fn every_variable_of_a_connection_is_on_its_page() {
+    let page = page("docs/connecting.md");
+    let missing: Vec<&str> =
+        pgq_queue::connection_variables().filter(|name| !page.contains(&format!("{name}`"))).collect();
+    assert!(missing.is_empty(), "docs/connecting.md lacks {missing:?}");
+}

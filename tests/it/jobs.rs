@@ -266,6 +266,8 @@ async fn no_look_reads_a_whole_table() {
         let sorts = |line: &&String| line.trim_start().trim_start_matches("->").trim() == "Sort";
         assert!(!name.starts_with("jobs_") || !plan.iter().any(|line| sorts(&line)), "{name}:\n{}", plan.join("\n"));
         let others = |line: &&String| line.contains("pgqueuer_priority_id_id1_idx");
+        // The one that wants PgQueuer's order over all entrypoints.
+        let others = |line: &&String| *name != "browse_queue" && others(line);
         assert_eq!(plan.iter().find(others), None, "{name}:\n{}", plan.join("\n"));
     }
 }

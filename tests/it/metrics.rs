@@ -1,6 +1,6 @@
 //! What Prometheus receives.
 
-use pgq_host_tests::{Database, Host, Pages, Plugins, eventually};
+use pgq_host_tests::{Database, Host, Pages, Plugins, eventually, python};
 
 /// Wait until the page has these lines.
 async fn wait_for(pages: &Pages, wanted: &[&str]) -> String {
@@ -33,11 +33,11 @@ async fn runs_limits_and_reloads_are_counted() {
     let page = wait_for(
         &pages,
         &[
-            r#"pgq_host_runs_total{plugin="hostile",entrypoint="echo",outcome="ok"} 5"#,
-            r#"pgq_host_runs_total{plugin="hostile",entrypoint="reject",outcome="failed"} 1"#,
-            r#"pgq_host_runs_total{plugin="hostile",entrypoint="hog",outcome="crashed"} 3"#,
+            r#"pgq_host_runs_total{plugin="hostile",entrypoint="echo",outcome="ok",version="1.2.3",role="stable"} 5"#,
+            r#"pgq_host_runs_total{plugin="hostile",entrypoint="reject",outcome="failed",version="1.2.3",role="stable"} 1"#,
+            r#"pgq_host_runs_total{plugin="hostile",entrypoint="hog",outcome="crashed",version="1.2.3",role="stable"} 3"#,
             r#"pgq_host_limit_hits_total{plugin="hostile",entrypoint="hog",limit="memory"} 3"#,
-            r#"pgq_host_run_seconds_count{entrypoint="echo"} 5"#,
+            r#"pgq_host_run_seconds_count{plugin="hostile",entrypoint="echo",version="1.2.3",role="stable"} 5"#,
             r#"pgq_host_pickup_seconds_bucket{entrypoint="echo",le="3600"} 5"#,
             r#"pgq_host_batch_jobs_count{entrypoint="echo"} 5"#,
             "pgq_host_claim_jobs_sum 9",
@@ -101,4 +101,140 @@ async fn one_host_at_a_time_reports_the_depth_of_the_queue() {
     senior.stop().await;
     wait_for(&second, &[due]).await;
     junior.stop().await;
+}
+
+/// The value of a series, by its whole name.
+fn value(page: &str, series: &str) -> f64 {
+    let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series} in\n{page}")).parse().expect("a number")
+}
+
+#[tokio::test]
+async fn counters_are_there_before_the_first_event_and_the_catalog_is_what_is_served() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let pages = Pages::anywhere();
+    let host = Host::start(&database, &plugins, &["--listen", &pages.address(), "--max-concurrent-tasks", "7"]).await;
+    let page = wait_for(&pages, &["pgq_host_hosts"]).await;
+    for (labels, outcome) in [("ok", 0.0), ("failed", 0.0), ("crashed", 0.0), ("released", 0.0)] {
+        let series = format!(
+            r#"pgq_host_runs_total{{plugin="hostile",entrypoint="echo",outcome="{labels}",version="1.2.3",role="stable"}}"#
+        );
+        assert_eq!(value(&page, &series), outcome);
+    }
+    for series in [
+        r#"pgq_host_limit_hits_total{plugin="hostile",entrypoint="hog",limit="memory"}"#,
+        r#"pgq_host_denied_total{plugin="hostile",what="http"}"#,
+        r#"pgq_host_database_errors_total{statement="claim"}"#,
+        r#"pgq_host_leases_lost_total{noticed="record"}"#,
+        r#"pgq_host_pruned_rows_total{table="log"}"#,
+        r#"pgq_host_hosts{state="died"}"#,
+        "pgq_host_schedules_moved_back_total",
+        "pgq_host_claimed_bytes",
+    ] {
+        assert_eq!(value(&page, series), 0.0, "{series}");
+    }
+    assert_eq!(value(&page, r#"pgq_host_hosts{state="alive"}"#), 1.0);
+    for above in [
+        "pgq_host_claimed_bytes_limit",
+        r#"pgq_host_sessions{state="open"}"#,
+        r#"pgq_host_sessions{state="limit"}"#,
+        "pgq_host_database_round_trip_seconds",
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_threads",
+    ] {
+        assert!(value(&page, above) > 0.0, "{above}");
+    }
+    // Everything on the page is declared, with its kind and its labels.
+    let added = ["le"];
+    for line in page.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        let known = |name: &str| pgq_host::telemetry::CATALOG.iter().find(|metric| metric.name == name);
+        let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| known(name.strip_suffix(end)?));
+        let metric = known(name).or(base).unwrap_or_else(|| panic!("not in the catalog: {line}"));
+        let inside = line.split_once('{').and_then(|(_, rest)| rest.rsplit_once('}')).map_or("", |(inside, _)| inside);
+        let labels: Vec<&str> =
+            inside.split("\",").filter_map(|pair| pair.split_once('=')).map(|(label, _)| label).collect();
+        let has = |label: &&str| metric.labels.contains(label) || added.contains(label);
+        assert!(labels.iter().all(has), "{line}: {:?}", metric.labels);
+        assert!(metric.labels.iter().all(|label| labels.contains(label)), "{line}: {:?}", metric.labels);
+        let kind = format!("# TYPE {} {}", metric.name, metric.kind.label());
+        assert!(page.contains(&kind), "{kind}");
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn ten_thousand_entrypoints_have_a_bounded_number_of_series() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    database
+        .execute(
+            "INSERT INTO pgqueuer (priority, status, entrypoint) SELECT 0, 'queued', 'e' || n FROM generate_series(1, 10000) AS n;
+             INSERT INTO pgqueuer (priority, status, entrypoint, updated) SELECT 0, 'failed', 'e5', now() - interval '2 h';
+             INSERT INTO pgqueuer_statistics (created, count, priority, status, entrypoint)
+             SELECT now(), 1, 0, 'successful', 'e' || n FROM generate_series(1, 10000) AS n",
+        )
+        .await;
+    let pages = Pages::anywhere();
+    let host = Host::start(&database, &plugins, &["--listen", &pages.address()]).await;
+    let page = wait_for(&pages, &[r#"pgqueuer_logs_count{"#]).await;
+    let series = |name: &str| page.lines().filter(|line| line.starts_with(&format!("{name}{{"))).count();
+    let sum = |name: &str, part: &str| -> f64 {
+        let lines = page.lines().filter(|line| line.starts_with(&format!("{name}{{")) && line.contains(part));
+        lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
+    };
+    assert_eq!(series("pgq_host_queue_jobs"), 201 * 4);
+    assert_eq!(series("pgq_host_queue_oldest_seconds"), 201);
+    assert_eq!(sum("pgq_host_queue_jobs", r#"state="due""#), 10_000.0, "nothing is left uncounted");
+    assert!(sum("pgq_host_queue_jobs", r#"entrypoint="other",state="due""#) > 9_000.0);
+    assert_eq!(sum("pgqueuer_logs_count", ""), 10_000.0);
+    assert_eq!(series("pgqueuer_logs_count"), 201);
+    let held = value(&page, r#"pgq_host_queue_oldest_held_seconds{entrypoint="e5"}"#);
+    assert!((7_200.0..7_400.0).contains(&held), "{held}");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn pgqueuers_names_say_what_pgqueuers_own_exporter_says() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let pages = Pages::anywhere();
+    let host = Host::start(&database, &plugins, &["--listen", &pages.address()]).await;
+    for id in database.enqueue_many("echo", 4, "x").await {
+        database.wait_for(id, "successful").await;
+    }
+    let held = database.enqueue("reject", "no").await;
+    database.wait_for(held, "failed").await;
+    database.enqueue_many("elsewhere", 3, "").await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/metrics.py");
+    let mut last = (Vec::new(), Vec::new());
+    eventually("both say the same", async || {
+        let mut command = tokio::process::Command::new(python());
+        let said = command.arg(script).env("PGDSN", database.dsn()).output().await.expect("Python starts");
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let mut theirs: Vec<String> = serde_json::from_slice(&said.stdout).expect("lines");
+        let page = pages.get("/metrics").1;
+        let mut ours: Vec<String> =
+            page.lines().filter(|line| line.starts_with("pgqueuer_")).map(str::to_owned).collect();
+        theirs.sort();
+        ours.sort();
+        // The statistics of what has ended are not there until they are counted.
+        let all = theirs.iter().any(|line| line.contains(r#"entrypoint="reject",status="failed"} 1"#));
+        let same = ours == theirs && all;
+        last = (ours, theirs);
+        same
+    })
+    .await;
+    assert!(
+        last.0
+            .iter()
+            .any(|line| line == r#"pgqueuer_queue_count{aggregation="sum",entrypoint="elsewhere",status="queued"} 3"#),
+        "{last:?}"
+    );
+    assert!(
+        last.0
+            .iter()
+            .any(|line| line == r#"pgqueuer_logs_count{aggregation="sum",entrypoint="echo",status="successful"} 4"#),
+        "{last:?}"
+    );
+    host.stop().await;
 }

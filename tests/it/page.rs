@@ -113,6 +113,41 @@ async fn an_entrypoint_is_paused_and_a_version_rolled_back_by_a_click() {
 }
 
 #[tokio::test]
+async fn a_version_is_quarantined_and_that_is_lifted_by_a_click() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&[]));
+    plugins.put_as("good", "job.wasm");
+    let _host = Host::start(&database, &plugins, &[]).await;
+    database.wait_for(database.enqueue("work", "").await, "successful").await;
+    let (_web, pages) = web(&database, &[]).await;
+    let Some(browser) = Browser::at(&format!("http://{}", pages.address())) else { return };
+    let digest = sha256(&std::fs::read(pgq_host_tests::guest("good")).unwrap());
+    browser.does("quarantine", &digest[..12]).await;
+    assert_eq!(audited(&database, "quarantine").await["reason"], "it pays twice");
+    let served = format!("SELECT count(*) FROM pgqueuer_host WHERE plugins @> '[{{\"sha256\": \"{digest}\"}}]'");
+    eventually("no host serves it", async || database.count(&served).await == 0).await;
+    browser.does("lift", &digest[..12]).await;
+    eventually("it is served again", async || database.count(&served).await == 1).await;
+    database.wait_for(database.enqueue("work", "").await, "successful").await;
+}
+
+#[tokio::test]
+async fn a_schedule_is_paused_edited_and_put_back_by_keyboard() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["scheduled"]));
+    let _host = Host::start(&database, &plugins, &[]).await;
+    eventually("it is there", async || database.count("SELECT count(*) FROM pgqueuer_schedules").await == 4).await;
+    let (_web, pages) = web(&database, &[]).await;
+    let Some(browser) = Browser::at(&format!("http://{}", pages.address())) else { return };
+    browser.does("schedule", "flaky").await;
+    let actions: Vec<String> =
+        sqlx::query_scalar("SELECT action FROM pgqueuer_audit ORDER BY id").fetch_all(database.pool()).await.unwrap();
+    assert_eq!(actions, ["pause_schedule", "edit_schedule", "restore_schedule", "resume_schedule"]);
+    assert_eq!(audited(&database, "pause_schedule").await["reason"], "the numbers are wrong");
+    assert_eq!(audited(&database, "edit_schedule").await["filter"]["replaced"], "CRON_TZ=Europe/Berlin 30 6 * * *");
+    let neutral = "SELECT count(*) FROM pgqueuer_adjustment WHERE paused OR replaced IS NOT NULL";
+    assert_eq!(database.count(neutral).await, 0);
+}
+
+#[tokio::test]
 async fn the_pages_are_used_by_keyboard_and_tell_news_by_themselves() {
     let database = Database::new().await;
     let ids = held(&database, "orders", 2, "no luck").await;
@@ -193,7 +228,12 @@ async fn nothing_that_others_wrote_becomes_markup() {
         .execute("INSERT INTO pgqueuer_schedules (expression, entrypoint, next_run, status) VALUES ('<script>alert(1)</script>', '<script>alert(1)</script>', now(), 'queued')")
         .await;
     database.cli_ok(&["pause", "--plugin", evil, "--reason", evil, "--author", evil]).await;
-    let announced = serde_json::json!([{ "file": evil, "plugin": evil, "version": evil, "sha256": evil, "entrypoints": [evil], "paused": [evil], "error": evil }]);
+    database
+        .execute("INSERT INTO pgqueuer_adjustment (expression, entrypoint, paused, replaced, reason, author, role) SELECT expression, entrypoint, true, expression, expression, expression, '' FROM pgqueuer_schedules")
+        .await;
+    let announced = serde_json::json!([{ "file": evil, "plugin": evil, "version": evil, "sha256": evil, "entrypoints": [evil], "paused": [evil], "error": evil,
+        "versions": [{ "version": evil, "sha256": evil, "grants": [{ "kind": evil, "name": evil }], "missing": [evil], "limits": { evil: 1 },
+                       "denied": [{ "what": evil, "target": evil, "why": evil, "times": 1 }] }] }]);
     sqlx::query(
         "INSERT INTO pgqueuer_host (id, name, pid, version, plugins) VALUES (gen_random_uuid(), $1, 1, $1, $2)",
     )

@@ -139,7 +139,15 @@ async fn a_panic_at_the_end_of_a_run_costs_its_job_that_run_and_no_lease() {
     let database = Database::new().await;
     let (link, _fleet) = reload::join(database.queue()).await;
     let (pauses, _keeper) = pgq_host::pauses::join(database.queue()).await.unwrap();
-    let sources = Sources { folder, reread: Reread::by(read), rule, link, pauses, poke: Arc::default() };
+    let sources = Sources {
+        folder,
+        reread: Reread::by(read),
+        rule,
+        link,
+        pauses,
+        poke: Arc::default(),
+        rescheduled: Arc::default(),
+    };
     let (_reload, served) = Reload::start(sources, loader, None).await.unwrap();
     let (_threads, guests) = GuestRuntime::start().unwrap();
     let leases = Arc::new(Leases::default());

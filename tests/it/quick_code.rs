@@ -42,8 +42,10 @@ pub(crate) async fn run(engine: &Engine, plugin: &Arc<Loaded>, payload: &str) ->
     };
     let limits = RunLimits { timeout: Duration::from_secs(60), memory: 64 << 20, max_attempts: 1 };
     let (plugin, entrypoint) = (Arc::clone(plugin), Arc::from("counter"));
-    let spec = CallSpec { plugin, entrypoint, limits, reuse: 100, batched: false, kept_lines: 0, sql: None };
-    wasm::run(engine, &spec, &[AssignedJob { job: Arc::new(job), control: Arc::new(Control::default()) }]).await
+    let spec =
+        CallSpec { plugin, entrypoint, limits, reuse: 100, batched: false, kept_lines: 0, sql: None, trace: None };
+    wasm::run(engine, &spec, &[AssignedJob { job: Arc::new(job), control: Arc::new(Control::default()), trace: None }])
+        .await
 }
 
 /// The guest's answer: the number of this job in its instance.

@@ -17,6 +17,9 @@ const WITHOUT_RETENTION: &str = include_str!("../fixtures/pgq-host-schemas/3-dea
 /// runs.
 const WITHOUT_FOLLOW_UPS: &str = include_str!("../fixtures/pgq-host-schemas/4-audit.sql");
 
+/// Without what operators changed of schedules, and without the counted causes of failures.
+const WITHOUT_ADJUSTMENTS: &str = include_str!("../fixtures/pgq-host-schemas/5-follow-ups.sql");
+
 /// A database as an earlier release created it.
 async fn made_by(before: &str) -> Database {
     let database = Database::empty().await;
@@ -141,6 +144,43 @@ async fn without_follow_ups_jobs_run_and_are_looked_at_until_the_upgrade() {
     let shown = database.cli_ok(&["job", &parent.to_string(), "--json"]).await.json();
     assert_eq!(shown["attempts"][0]["follow_ups"].as_array().unwrap().len(), 2, "{shown}");
     host.stop().await;
+}
+
+#[tokio::test]
+async fn without_adjustments_schedules_run_as_declared_until_the_upgrade() {
+    let (database, plugins) = (made_by(WITHOUT_ADJUSTMENTS).await, Plugins::with(&["hostile", "scheduled"]));
+    std::fs::write(plugins.config(), "[plugins.hostile]\nenqueue = [\"*\"]\n").unwrap();
+    let host = Host::start(&database, &plugins, &[]).await;
+    host.wait_for_log("lacking=[\"adjustments\",\"causes\"]").await;
+    let ticks = "SELECT count(DISTINCT job_id) FROM pgqueuer_log WHERE entrypoint = 'tick'";
+    eventually("it ticks", async || database.count(ticks).await > 2).await;
+    let said = database.run_cli(&["schedules", "--pause", "tick"]).await;
+    assert!(said.code == 1 && said.stderr.contains("pgq-host upgrade"), "{said:?}");
+    let failing = database.enqueue("fail", "no luck").await;
+    database.wait_for(failing, "failed").await;
+    let told = database.cli_ok(&["failures", "--json"]).await.json();
+    assert!(told["counted_to"].is_null() && told["groups"][0]["entrypoint"] == "fail", "{told}");
+
+    database.cli_ok(&["upgrade"]).await;
+    database.cli_ok(&["verify", "--expect", "present"]).await;
+    // The host of before knows nothing of a change, and goes on; one of now obeys beside it.
+    database.cli_ok(&["schedules", "--pause", "tick"]).await;
+    let before = database.count(ticks).await;
+    eventually("the one that was started before ticks on", async || database.count(ticks).await > before + 1).await;
+    host.stop().await;
+    let host = Host::start(&database, &plugins, &[]).await;
+    let counted = "SELECT count(*) FROM pgqueuer_cause WHERE entrypoint = 'fail'";
+    eventually("causes are counted", async || database.count(counted).await == 1).await;
+    let next = "SELECT extract(epoch FROM next_run)::bigint FROM pgqueuer_schedules WHERE entrypoint = 'tick'";
+    for _ in 0..2 {
+        let at = database.count(next).await;
+        eventually("it moves on", async || database.count(next).await > at).await;
+    }
+    let skipped = database.count(ticks).await;
+    let at = database.count(next).await;
+    eventually("it moves on", async || database.count(next).await > at + 1).await;
+    assert_eq!(database.count(ticks).await, skipped, "ticks are skipped");
+    assert!(!host.stop().await.contains("earlier release"));
 }
 
 #[tokio::test]

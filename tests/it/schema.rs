@@ -96,6 +96,8 @@ fn is_ours(line: &str) -> bool {
         "_audit",
         "_held",
         "_failures",
+        "_adjustment",
+        "_cause",
     ]
     .iter()
     .any(|name| line.contains(name))
@@ -217,7 +219,7 @@ async fn a_database_of_pgqueuers_is_adopted() {
     assert!(error.contains("table pgqueuer_output, trigger tg_pgqueuer_requeued; run `pgq-host upgrade`"), "{error}");
 
     let done = upgrade(&mut conn, &names, &WIDEN).await.expect("upgrades");
-    assert_eq!(done.len(), 20, "{done:#?}");
+    assert_eq!(done.len(), 23, "{done:#?}");
     check_worker(&mut conn, &names).await.expect("a worker may start");
     assert_same(&pgqueuers(&mut conn, "public").await, &before, "");
     Pgq::new(&db).is_content().await;
@@ -258,7 +260,10 @@ async fn pgqueuers_verbs_work_with_our_objects_present_and_leave_them_alone() {
             "unexpected index pgqueuer_lines_job_id",
             "unexpected index pgqueuer_lines_until",
             "unexpected table pgqueuer_pause",
-            "unexpected table pgqueuer_audit"
+            "unexpected table pgqueuer_audit",
+            "unexpected table pgqueuer_adjustment",
+            "unexpected table pgqueuer_cause",
+            "unexpected index pgqueuer_cause_last_seen"
         ]
     );
 

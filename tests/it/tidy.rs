@@ -43,32 +43,29 @@ fn only(word: &str, allowed: &[&str]) {
     }
 }
 
-/// Which crate may use which others is in the manifests. These are the arrows of ARCHITECTURE.md.
+/// Which crate may use which others is in the manifests, and in the table of ARCHITECTURE.md.
 #[test]
 fn crates_know_what_they_are_meant_to_know() {
-    let wanted = [
-        ("crates/pgq-job", &[][..]),
-        ("crates/pgq-cron", &[]),
-        ("crates/pgq-embedded", &[]),
-        ("crates/pgq-queue", &["pgq-job"]),
-        ("crates/pgq-engine", &["pgq-cron", "pgq-job"]),
-        ("crates/pgq-values", &[]),
-        ("crates/pgq-trust", &["pgq-job"]),
-        ("crates/pgq-registry", &["pgq-trust"]),
-        ("crates/pgq-sql", &["pgq-engine", "pgq-job", "pgq-queue", "pgq-values"]),
-        ("crates/pgq-bench", &["pgq-embedded", "pgq-queue"]),
-        ("crates/pgq-web", &["pgq-cron", "pgq-job", "pgq-queue"]),
-    ];
+    let architecture = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let rows = architecture.lines().filter_map(|line| line.strip_prefix("| `crates/")?.split_once("` | "));
+    let wanted: Vec<(String, Vec<String>)> = rows
+        .map(|(name, rest)| {
+            let ours = rest.split('|').next().unwrap_or_default().split(", ").map(str::trim);
+            (format!("crates/{name}"), ours.filter(|one| !one.is_empty()).map(|one| format!("pgq-{one}")).collect())
+        })
+        .collect();
     assert_eq!(wanted.len(), crates().len() - 1, "a crate came or went");
     for (folder, ours) in wanted {
-        let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
-        let named: Vec<&str> = manifest
+        let manifest = fs::read_to_string(root().join(&folder).join("Cargo.toml")).unwrap();
+        let mut named: Vec<&str> = manifest
             .lines()
             .filter_map(|line| line.split('.').next().filter(|name| name.starts_with("pgq-")))
             .collect();
+        named.sort_unstable();
         assert_eq!(named, ours, "{folder}");
         let is_named = |name: &str| manifest.lines().any(|line| line.starts_with(name));
         assert!(folder.ends_with("engine") || !is_named("wasmtime"), "only the engine names wasmtime");
+        assert!(folder.ends_with("trace") || !is_named("opentelemetry"), "only traces name OpenTelemetry");
         assert!(!folder.ends_with("engine") || !is_named("sqlx"), "the engine knows no database");
         assert!(
             !["job", "cron"].iter().any(|pure| folder.ends_with(pure)) || !is_named("tokio"),
@@ -77,6 +74,7 @@ fn crates_know_what_they_are_meant_to_know() {
     }
     let host = fs::read_to_string(root().join("host/Cargo.toml")).unwrap();
     assert!(!host.contains("wasmtime"), "only the engine names wasmtime");
+    assert!(!host.contains("opentelemetry"), "only traces name OpenTelemetry");
 }
 
 #[test]
@@ -89,8 +87,8 @@ fn cron_knows_no_clock() {
 #[test]
 fn only_app_spawns_what_outlives_a_call() {
     // The executor spawns one task per job, on the guests' runtime. The embedded server is not part
-    // of a worker.
-    only("tokio::spawn", &["host/src/app", "crates/pgq-embedded"]);
+    // of a worker. The relay's tasks are connections of the driver, and end with them.
+    only("tokio::spawn", &["host/src/app", "crates/pgq-embedded", "crates/pgq-connect/src/relay.rs"]);
 }
 
 #[test]
@@ -177,4 +175,26 @@ fn errors_of_the_database_are_logged_in_the_servers_words() {
             assert!(!text.contains("error = %error,"), "{name} logs an error as the driver has it: use error.told()");
         }
     }
+}
+
+/// All that is released together has one version, and the contract has its compatible part.
+#[test]
+fn the_version_is_one() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let manifest = read("Cargo.toml");
+    let version =
+        manifest.lines().find_map(|line| line.strip_prefix("version = ")).unwrap().trim_matches('"').to_owned();
+    for line in manifest.lines().filter(|line| line.starts_with("pgq-")) {
+        assert!(line.contains(&format!("version = \"{version}\"")), "{line}");
+    }
+    for (path, wanted) in [
+        ("sdk/python/pyproject.toml", format!("\nversion = \"{version}\"\n")),
+        ("sdk/js/package.json", format!("\"version\": \"{version}\"")),
+        ("deploy/helm/pgq-host/Chart.yaml", format!("\nversion: {version}\nappVersion: {version}\n")),
+        ("deploy/kubernetes/base/kustomization.yaml", format!("newTag: {version}\n")),
+    ] {
+        assert!(read(path).contains(&wanted), "{path} has another version than {version}");
+    }
+    let (compatible, _) = version.rsplit_once('.').unwrap();
+    assert!(read("wit/world.wit").contains(&format!("package pgq:plugin@{compatible}.")));
 }

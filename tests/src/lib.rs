@@ -5,14 +5,17 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on ends, and says why")]
 
+mod authority;
 mod browser;
 mod catalog;
 mod cli;
+mod collector;
 mod database;
 mod guests;
 mod host;
 mod http;
 mod keys;
+mod mcp;
 mod node;
 mod pages;
 mod pgbouncer;
@@ -20,18 +23,24 @@ mod pgqueuer;
 mod proxy;
 mod receiver;
 mod registry;
+mod replicated;
+mod screen;
 mod server;
+mod spans;
 mod toolchains;
 mod versions;
 
+pub use authority::{Authority, put};
 pub use browser::Browser;
 pub use catalog::everything;
 pub use cli::{CliOutput, pgq_host, run_command};
+pub use collector::{Collector, Otlp};
 pub use database::Database;
 pub use guests::{Plugins, guest};
 pub use host::{Host, host_binary};
 pub use http::{Answer, Ask};
 pub use keys::{Key, trust};
+pub use mcp::McpSession;
 pub use node::node;
 pub use pages::Pages;
 pub use pgbouncer::PgBouncer;
@@ -39,6 +48,9 @@ pub use pgqueuer::{pgq, python};
 pub use proxy::Proxy;
 pub use receiver::Receiver;
 pub use registry::{PASSWORD, Registry};
+pub use replicated::Replicated;
+pub use screen::Screen;
+pub use spans::{Link, Span};
 pub use toolchains::{C, GO, JS, Language, NewPlugin, PYTHON, TS};
 pub use versions::postgres;
 

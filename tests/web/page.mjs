@@ -70,9 +70,75 @@ const steps = {
     const page = await open("/plugins");
     const row = page.locator(".version-row", { hasText: argument });
     await row.locator("summary", { hasText: "Roll back" }).click();
-    await row.getByLabel("Reason").fill("it breaks orders");
-    await row.locator("button", { hasText: "Roll back" }).click();
+    await row.locator(".act[open]").getByLabel("Reason").fill("it breaks orders");
+    await row.locator(".act[open] button", { hasText: "Roll back" }).click();
     await said(page, "Rolled back");
+  },
+
+  async quarantine() {
+    const page = await open("/plugins");
+    const row = page.locator(".version-row", { hasText: argument });
+    await row.locator("summary", { hasText: "Quarantine" }).click();
+    await row.locator(".act[open]").getByLabel("Reason").fill("it pays twice");
+    await row.locator(".act[open] button", { hasText: "Quarantine" }).click();
+    await said(page, "Quarantined");
+    await row.locator(".badge", { hasText: "quarantined" }).waitFor();
+  },
+
+  async lift() {
+    const page = await open("/plugins");
+    const row = page.locator(".version-row", { hasText: argument });
+    await row.locator("summary", { hasText: "Lift" }).click();
+    await row.locator(".act[open] button", { hasText: "Lift" }).click();
+    await said(page, "Lifted");
+  },
+
+  // A schedule, by keyboard alone: paused, edited, put back, resumed.
+  async schedule() {
+    const page = await open("/schedules");
+    const row = page.locator("tr", { hasText: argument });
+    const reach = async (text) => {
+      for (let presses = 0; presses < 120; presses++) {
+        await page.keyboard.press("Tab");
+        const seen = await page.evaluate((entrypoint) => {
+          const { activeElement: element } = document;
+          return { text: element.textContent.trim(), here: (element.closest("tr")?.textContent ?? "").includes(entrypoint) };
+        }, argument);
+        if (seen.here && seen.text.startsWith(text)) return;
+      }
+      throw new Error(`no ${text} to reach`);
+    };
+    await reach("Pause");
+    await page.keyboard.press("Enter");
+    await row.locator(".act[open] input:focus").waitFor();
+    await page.keyboard.type("the numbers are wrong");
+    await page.keyboard.press("Enter");
+    await said(page, "Paused");
+    await row.locator(".badge", { hasText: "paused" }).waitFor();
+    await row.getByText("the numbers are wrong").waitFor();
+    await reach("Edit");
+    await page.keyboard.press("Enter");
+    await row.locator(".act[open] input:focus").waitFor();
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type("61 * * * *");
+    await page.keyboard.press("Enter");
+    await said(page, "61 * * * *");
+    await reach("Edit");
+    await page.keyboard.press("Enter");
+    await row.locator(".act[open] input:focus").waitFor();
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type("30 6 * * *");
+    await page.keyboard.press("Tab");
+    await page.keyboard.type("Europe/Berlin");
+    await page.keyboard.press("Enter");
+    await said(page, "Edited");
+    await row.getByText("declared:").waitFor();
+    await reach("As declared");
+    await page.keyboard.press("Enter");
+    await said(page, "Put back");
+    await reach("Resume");
+    await page.keyboard.press("Enter");
+    await said(page, "Resumed");
   },
 
   // News come by themselves, and what somebody chose stays chosen.

@@ -37,7 +37,7 @@ pub(super) async fn measure(
     samples: i64,
     case: String,
 ) -> anyhow::Result<Measured> {
-    let pool = Database::from(environment.options().clone()).connect().await?;
+    let pool = Database::from(environment.source().clone()).connect().await?;
     let worker = Queue::new(pool.clone(), environment.names().clone());
     let served: Vec<Arc<str>> = match target {
         Target::Unlimited(entrypoints) => entrypoints.iter().map(|name| name.as_str().into()).collect(),

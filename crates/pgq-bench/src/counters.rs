@@ -139,7 +139,7 @@ impl Counters<'_> {
     /// Aggregate the whole log into the statistics, as hosts do. Returns how many rows that
     /// replaced or removed.
     pub(super) async fn aggregate(&mut self) -> anyhow::Result<i64> {
-        let pool = Database::from(self.environment.options().clone()).connect().await?;
+        let pool = Database::from(self.environment.source().clone()).connect().await?;
         let worker = Queue::new(pool.clone(), self.environment.names().clone());
         let mut changed = 0;
         loop {

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::Serialize;
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqlStr};
 use tempfile::TempDir;
 
 use pgq_embedded::{self as embedded, Server};
 use pgq_queue::names::{NameSettings, Names};
 use pgq_queue::schema::{self, InstallOptions};
-use pgq_queue::{check_server, connect_options, in_time};
+use pgq_queue::{Source, connection_variables};
 
 const DATABASE: &str = "bench";
 /// Undoes the settings in which the embedded server differs from a stock one, to make the figures
@@ -30,7 +29,7 @@ pub enum Wanted {
     /// temporary files).
     Private(Option<PathBuf>),
     /// The database at this address, and the environment variables that lead a worker to it.
-    Given(Box<PgConnectOptions>, Vec<(&'static str, String)>),
+    Given(Box<Source>, Vec<(&'static str, String)>),
 }
 
 /// The properties of the database that affect the figures.
@@ -48,7 +47,7 @@ pub struct Database {
 
 /// An open environment. Call [`Environment::close`] at the end.
 pub struct Environment {
-    options: PgConnectOptions,
+    source: Source,
     variables: Vec<(&'static str, String)>,
     schema: String,
     names: Names,
@@ -72,8 +71,8 @@ impl Environment {
             }
             _ => builder.tempdir().context("cannot create a temporary folder; set TMPDIR to choose another place"),
         }?;
-        let (options, variables, server) = match wanted {
-            Wanted::Given(options, variables) => (*options, variables, None),
+        let (source, variables, server) = match wanted {
+            Wanted::Given(source, variables) => (*source, variables, None),
             Wanted::Private(_) => {
                 let mut settings = embedded::Settings::new(folder.path().join("postgres"));
                 settings.settings = STOCK.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
@@ -83,7 +82,12 @@ impl Environment {
                 let server = embedded::start(settings).await?;
                 server.create_database_if_missing(DATABASE).await?;
                 let dsn = server.dsn(DATABASE);
-                (connect_options(Some(&dsn)).map_err(anyhow::Error::msg)?, vec![("PGDSN", dsn)], Some(server))
+                {
+                    let source = Source::alone(&dsn).map_err(anyhow::Error::msg)?;
+                    // Empty ones are unset: what they say is about another server.
+                    let unset = connection_variables().map(|name| (name, String::new()));
+                    (source, unset.chain([("PGDSN", dsn)]).collect(), Some(server))
+                }
             }
         };
         let schema = format!("pgq_bench_{:08x}", fastrand::u32(..));
@@ -91,8 +95,7 @@ impl Environment {
         // receive none of our notifications.
         let settings = NameSettings { prefix: Some(format!("{schema}_")), schema: Some(schema.clone()) };
         let names = Names::new(&settings, |_| None)?;
-        let environment =
-            Environment { options: options.application_name(&schema), variables, schema, names, server, folder };
+        let environment = Environment { source: source.called(&schema), variables, schema, names, server, folder };
         match environment.fresh().await {
             Ok(connection) => connection.close().await?,
             Err(error) => {
@@ -122,10 +125,7 @@ impl Environment {
     }
 
     pub(super) async fn connect(&self) -> anyhow::Result<PgConnection> {
-        let connecting = in_time(PgConnection::connect_with(&self.options));
-        let connection = connecting.await.map_err(|error| pgq_queue::unreachable_database(&self.options, &error))?;
-        check_server(&connection)?;
-        Ok(connection)
+        self.source.connect().await.map_err(|error| pgq_queue::unreachable_database(&self.source, &error))
     }
 
     /// The properties of the database that affect the figures.
@@ -142,8 +142,8 @@ impl Environment {
         Ok(Database { version, private: self.server.is_some(), fsync, synchronous_commit })
     }
 
-    pub(super) fn options(&self) -> &PgConnectOptions {
-        &self.options
+    pub(super) fn source(&self) -> &Source {
+        &self.source
     }
 
     /// The variables that lead a worker to the database, if it does not inherit them from us.

@@ -13,6 +13,7 @@ use super::declaration::Declaration;
 use super::describe;
 use super::engine::Engine;
 use super::grants::Grants;
+use super::hits::Hits;
 use super::instance::Instance;
 use super::instance_pool::PluginId;
 use super::linked_component::LinkedComponent;
@@ -34,6 +35,8 @@ pub struct Loaded {
     pub signed_by: Arc<[Signer]>,
     /// What the operator allows it.
     pub grants: Arc<Grants>,
+    /// What its runs were denied under these grants, and which limits they hit.
+    pub hits: Arc<Hits>,
     pub(super) code: Arc<Code>,
     pub(super) id: PluginId<Instance>,
     /// Set if it needs more of the allocator's pool than a slot provides.
@@ -90,6 +93,7 @@ impl Loaded {
             signed_by: Arc::clone(&self.signed_by),
             declaration: self.declaration.clone(),
             grants: Arc::new(grants),
+            hits: Arc::default(),
             code: Arc::clone(&self.code),
             id: self.id.another(),
             large: self.large.clone(),
@@ -142,6 +146,7 @@ pub async fn load(
     schedule_caps::check(&name, &declaration, &grants)?;
     Ok(Loaded {
         grants: Arc::new(grants),
+        hits: Arc::default(),
         name: name.into(),
         version: declaration.version.clone().unwrap_or_else(|| "0.0.0".into()),
         sha256,

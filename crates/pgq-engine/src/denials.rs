@@ -21,14 +21,15 @@ impl Denials {
         Arc::new(Denials { context, said: Mutex::default() })
     }
 
-    /// Record a denial. `what` is one of `http`, `address`, `secret` and `enqueue`; `why` has the
+    /// Record a denial. `what` is one of `http`, `address`, `secret`, `enqueue` and `sql`; `why` has the
     /// cause and the remedy.
     pub(super) fn deny(&self, what: &'static str, target: &str, why: &str) {
-        let LogContext { plugin, entrypoint, job, .. } = &self.context;
+        let LogContext { plugin, entrypoint, job, trace, hits, .. } = &self.context;
+        hits.deny(what, target, why);
         metrics::counter!("pgq_host_denied_total", "plugin" => Arc::clone(plugin), "what" => what).increment(1);
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() < MAX_LOGGED && said.insert((what, target.to_owned())) {
-            tracing::warn!(job.id = job, job.entrypoint = %entrypoint, plugin = %plugin, denied.what = what, denied.target = target, "denied: {why}");
+            tracing::warn!(job.id = job, job.entrypoint = %entrypoint, plugin = %plugin, trace_id = trace.map(|(trace, _)| display(trace)), span_id = trace.map(|(_, span)| display(span)), denied.what = what, denied.target = target, "denied: {why}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! `pgq:plugin/enqueue`: requests for follow-up jobs, which the guest builds step by step and then
 //! puts into the outbox.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
@@ -12,9 +13,10 @@ use super::holdings;
 use super::limits::Limits;
 use super::needs::{Kind, Need};
 use super::outbox::Outbox;
+use super::reach::Reach;
 use super::resources::{HEADER_BYTES, Request};
 use crate::printable::cut;
-use pgq_job::NewJob;
+use pgq_job::{NewJob, Reached, TracedCall};
 
 /// How much of an entrypoint's name appears in an error.
 const MAX_NAME_IN_ERROR: usize = 255;
@@ -68,6 +70,7 @@ pub(super) struct EnqueueView<'a> {
     pub(super) limits: &'a mut Limits,
     pub(super) grants: &'a Grants,
     pub(super) denials: &'a Denials,
+    pub(super) trace: Option<&'a Arc<dyn TracedCall>>,
 }
 
 struct HasEnqueue;
@@ -146,7 +149,15 @@ impl HostRequest for EnqueueView<'_> {
             self.denials.deny("enqueue", entrypoint, &why);
             return Ok(Err(why));
         }
-        Ok(self.ctx.outbox.push(request))
+        let pushed = self.ctx.outbox.push(request);
+        if let Some(trace) = self.trace.filter(|_| pushed.is_ok()) {
+            let reach = Reach::begin(trace, Reached::Queue { entrypoint: request.job.entrypoint.clone() });
+            if let Some(context) = reach.context() {
+                self.ctx.outbox.carry(trace.carrier(context.span));
+            }
+            reach.end(None);
+        }
+        Ok(pushed)
     }
 
     fn drop(&mut self, this: Resource<Request>) -> wasmtime::Result<()> {

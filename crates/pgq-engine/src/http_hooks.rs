@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use http::header::HOST;
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderName, HeaderValue, Request, Uri};
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
@@ -14,16 +14,22 @@ use super::exchange::{self, Answered, Timeouts, Transmission};
 use super::grants::Grants;
 use super::holdings::BODY_CHUNK;
 use super::origin::Origin;
+use super::reach::Reach;
 use super::secret;
 use super::traffic::TrafficMeter;
 use super::unanswered::Unanswered;
-use pgq_job::Traffic;
+use crate::printable::cut;
+use pgq_job::{Reached, TracedCall, Traffic};
 
 /// The most requests of one call: enough for any page of an API, too few for a flood.
 const MAX_REQUESTS: u32 = 100;
 const MAX_CONNECTIONS: usize = 16;
 /// The most bytes of responses that one call may read.
 const MAX_RECEIVED: u64 = 64 << 20;
+/// How much of a path, and of a method, a trace is told.
+const MAX_TOLD: usize = 1 << 10;
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 pub(super) struct HttpHooks {
     grants: Arc<Grants>,
@@ -33,10 +39,11 @@ pub(super) struct HttpHooks {
     left: Arc<AtomicU64>,
     meter: Arc<TrafficMeter>,
     connections: Arc<Semaphore>,
+    trace: Option<Arc<dyn TracedCall>>,
 }
 
 impl HttpHooks {
-    pub(super) fn new(grants: Arc<Grants>, denials: Arc<Denials>) -> HttpHooks {
+    pub(super) fn new(grants: Arc<Grants>, denials: Arc<Denials>, trace: Option<Arc<dyn TracedCall>>) -> HttpHooks {
         HttpHooks {
             grants,
             denials,
@@ -45,16 +52,22 @@ impl HttpHooks {
             left: Arc::new(MAX_RECEIVED.into()),
             meter: Arc::default(),
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            trace,
         }
     }
 
     /// Prepare for the next call of the same instance.
-    pub(super) fn renew(&mut self, denials: Arc<Denials>) {
+    pub(super) fn renew(&mut self, denials: Arc<Denials>, trace: Option<Arc<dyn TracedCall>>) {
         // Most calls send nothing.
         if self.sent > 0 {
             (self.sent, self.left, self.meter) = (0, Arc::new(MAX_RECEIVED.into()), Arc::default());
         }
-        self.denials = denials;
+        (self.denials, self.trace) = (denials, trace);
+    }
+
+    /// The call is over.
+    pub(super) fn end_trace(&mut self) {
+        self.trace = None;
     }
 
     /// Whether requests were denied because there were too many.
@@ -101,6 +114,37 @@ impl HttpHooks {
 }
 
 impl HttpHooks {
+    /// The trace is told of this request, and the server of the trace, unless the guest has told it
+    /// of another.
+    fn reach(&self, origin: &Origin, request: &mut Request<WasiBody>) -> Option<Reach> {
+        let trace = self.trace.as_ref()?;
+        let what = Reached::Server {
+            method: cut(request.method().as_str(), MAX_TOLD).to_owned(),
+            scheme: if origin.https { "https" } else { "http" },
+            host: origin.host.to_string(),
+            port: origin.port,
+            path: cut(request.uri().path(), MAX_TOLD).to_owned(),
+            has_query: request.uri().query().is_some(),
+            status: None,
+        };
+        let reach = Reach::begin(trace, what);
+        if let Some(context) = reach.context()
+            && !request.headers().contains_key(TRACEPARENT)
+        {
+            // Both are ASCII, and never fail.
+            let value = |text: &str| HeaderValue::from_str(text).ok();
+            let headers = request.headers_mut();
+            // A guest may have filled the map, and then nobody is told.
+            let told = value(&context.traceparent()).map(|parent| headers.try_insert(TRACEPARENT, parent).is_ok());
+            match context.state.as_deref().and_then(value).filter(|_| told == Some(true)) {
+                Some(state) => drop(headers.try_insert(TRACESTATE, state)),
+                // State without a parent is nothing to anybody.
+                None => drop(headers.remove(TRACESTATE)),
+            }
+        }
+        Some(reach)
+    }
+
     /// Check the request, and send it. The one way out for requests of a guest, whichever interface
     /// they come through.
     pub(super) fn deliver(
@@ -114,8 +158,10 @@ impl HttpHooks {
         } else {
             self.check(&mut request)
         };
-        if checked.is_ok() {
+        let mut reach = None;
+        if let Ok(origin) = &checked {
             self.meter.request();
+            reach = self.reach(origin, &mut request);
         }
         let (grants, denials) = (Arc::clone(&self.grants), Arc::clone(&self.denials));
         let (resolver, left, timeouts) = (Arc::clone(&self.resolver), Arc::clone(&self.left), Timeouts::from(options));
@@ -124,27 +170,36 @@ impl HttpHooks {
         // checked, too.
         async move {
             let origin = checked?;
-            let connecting = async {
-                // Waiting for a permit counts as connecting.
-                let permit = ConnectionPermit::acquire(connections).await;
-                Ok((permit, connector::connect(&grants, &origin, &resolver).await?))
+            let answering = async {
+                let connecting = async {
+                    // Waiting for a permit counts as connecting.
+                    let permit = ConnectionPermit::acquire(connections).await;
+                    Ok((permit, connector::connect(&grants, &origin, &resolver).await?))
+                };
+                let (permit, stream) = tokio::time::timeout(timeouts.connect, connecting)
+                    .await
+                    .map_err(|_| Error::ConnectionTimeout)?
+                    .map_err(|error| match error {
+                        ConnectError::Failed(error) => Unanswered::from(error),
+                        ConnectError::Prohibited(found) => {
+                            let line = format!("private-networks = [\"{}\"]", found[0]);
+                            let why = format!(
+                                "it leads to {found:?}, which is not on the public internet; to allow that, {}",
+                                denials.remedy(&line)
+                            );
+                            denials.deny("address", &origin.to_string(), &why);
+                            Unanswered { error: Error::DestinationIpProhibited, why: Some(why) }
+                        }
+                    })?;
+                Ok(exchange::exchange(stream, permit, request, timeouts, left, meter).await?)
             };
-            let (permit, stream) = tokio::time::timeout(timeouts.connect, connecting)
-                .await
-                .map_err(|_| Error::ConnectionTimeout)?
-                .map_err(|error| match error {
-                    ConnectError::Failed(error) => Unanswered::from(error),
-                    ConnectError::Prohibited(found) => {
-                        let line = format!("private-networks = [\"{}\"]", found[0]);
-                        let why = format!(
-                            "it leads to {found:?}, which is not on the public internet; to allow that, {}",
-                            denials.remedy(&line)
-                        );
-                        denials.deny("address", &origin.to_string(), &why);
-                        Unanswered { error: Error::DestinationIpProhibited, why: Some(why) }
-                    }
-                })?;
-            Ok(exchange::exchange(stream, permit, request, timeouts, left, meter).await?)
+            let answered: Result<Answered, Unanswered> = answering.await;
+            match (reach, &answered) {
+                (None, _) => {}
+                (Some(reach), Ok((response, _))) => reach.answered(response.status().as_u16()),
+                (Some(reach), Err(unanswered)) => reach.end(Some(unanswered.label().into())),
+            }
+            answered
         }
     }
 }

@@ -48,8 +48,12 @@ impl Instance {
         batched: bool,
     ) -> wasmtime::Result<Answers> {
         self.jobs = self.jobs.saturating_add(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
-        if self.guest.is_none() {
+        let is_fresh = self.guest.is_none();
+        if is_fresh {
             self.guest = Some(Guest::new(&mut self.store, linked, batched).await?);
+        }
+        if let Some(trace) = &self.store.data().trace {
+            trace.instantiated(is_fresh);
         }
         let guest = self.guest.as_ref().expect("just instantiated");
         let table = &mut self.store.data_mut().table;

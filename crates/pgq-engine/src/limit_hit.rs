@@ -26,6 +26,20 @@ pub enum LimitHit {
 }
 
 impl LimitHit {
+    pub const ALL: [LimitHit; 11] = [
+        LimitHit::Memory,
+        LimitHit::Tables,
+        LimitHit::Deadline,
+        LimitHit::Stack,
+        LimitHit::Handles,
+        LimitHit::HostcallBytes,
+        LimitHit::Log,
+        LimitHit::Output,
+        LimitHit::Enqueue,
+        LimitHit::HttpRequests,
+        LimitHit::Room,
+    ];
+
     pub fn label(self) -> &'static str {
         match self {
             LimitHit::Memory => "memory",

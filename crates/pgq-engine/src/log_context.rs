@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use pgq_job::JobId;
+use super::hits::Hits;
+use pgq_job::{JobId, SpanId, TraceContext, TraceId};
 
 #[derive(Debug, Clone)]
 pub(super) struct LogContext {
@@ -13,4 +14,13 @@ pub(super) struct LogContext {
     pub(super) batch: Option<usize>,
     /// The most bytes of lines to keep for the outcome.
     pub(super) kept: usize,
+    /// Where the call is in a trace, if it is in one.
+    pub(super) trace: Option<(TraceId, SpanId)>,
+    /// Where denials are counted.
+    pub(super) hits: Arc<Hits>,
+}
+
+/// What a line tells of a trace.
+pub(super) fn ids(context: &TraceContext) -> (TraceId, SpanId) {
+    (context.trace, context.span)
 }

@@ -104,10 +104,10 @@ impl Sink {
     }
 
     fn emit(&self, level: Level, stream: &'static str, message: &str, fields: &str) {
-        let LogContext { plugin, entrypoint, job, batch, .. } = &self.context;
+        let LogContext { plugin, entrypoint, job, batch, trace, .. } = &self.context;
         macro_rules! event {
             ($level:ident) => {
-                tracing::$level!(target: "pgq_host::guest", { job.id = job, batch, job.entrypoint = %entrypoint, plugin = %plugin, stream, detail = fields }, "{message}")
+                tracing::$level!(target: "pgq_host::guest", { job.id = job, batch, job.entrypoint = %entrypoint, plugin = %plugin, trace_id = trace.map(|(trace, _)| display(trace)), span_id = trace.map(|(_, span)| display(span)), stream, detail = fields }, "{message}")
             };
         }
         match level {

@@ -1,7 +1,12 @@
 //! Follow-up jobs of a run, held here until its outcome is committed.
 
-use super::resources::Request;
+use serde_json::Value;
+
+use super::resources::{HEADER_BYTES, Request};
 use pgq_job::NewJob;
+
+/// The header in which PgQueuer's tracing keeps the context of whoever created a job.
+const OTEL: &str = "otel";
 
 /// The most follow-ups of one run.
 const MAX_JOBS: usize = 1_000;
@@ -56,6 +61,16 @@ impl Outbox {
         self.bytes += size;
         self.jobs.push(request.job.clone());
         Ok(())
+    }
+
+    /// Have the last job carry its context, unless the guest gave it one.
+    pub(super) fn carry(&mut self, context: Value) {
+        let Some(job) = self.jobs.last_mut() else { return };
+        let headers = job.headers.get_or_insert_default();
+        if !headers.contains_key(OTEL) {
+            self.bytes += context.to_string().len() + HEADER_BYTES;
+            headers.insert(OTEL.into(), context);
+        }
     }
 
     pub(super) fn take(&mut self) -> Vec<NewJob> {

@@ -17,7 +17,7 @@ use super::instance_pool::PoolKey;
 use super::limit_hit::{self, LimitHit};
 use super::limits::RunLimits;
 use super::linked_component::LinkedComponent;
-use super::log_context::LogContext;
+use super::log_context::{self, LogContext};
 use super::outbox::Outbox;
 use super::processor_time::measured;
 use super::resources::CurrentJob;
@@ -28,7 +28,7 @@ use super::state::{Call, State, StoreSpec};
 use super::trap;
 use crate::descriptors;
 use crate::printable::cut;
-use pgq_job::{Fault, FaultKind, Job, JobId, Printed, Traffic, Verdict};
+use pgq_job::{Fault, FaultKind, Job, JobId, Printed, TracedCall, TracedJob, Traffic, Verdict};
 
 /// A larger output is rejected. Results belong in a table or an object store; the queue keeps the
 /// receipt.
@@ -54,6 +54,8 @@ pub struct AssignedJob {
     pub job: Arc<Job>,
     /// Tells it to continue or to stop.
     pub control: Arc<Control>,
+    /// Who is told of its turn on this host, if it is traced. The engine only carries it.
+    pub trace: Option<Arc<dyn TracedJob>>,
 }
 
 /// The plugin and the options for a call.
@@ -70,6 +72,8 @@ pub struct CallSpec {
     pub kept_lines: usize,
     /// The transaction of the run, if the plugin may use the database.
     pub sql: Option<Arc<dyn SqlSession>>,
+    /// Who is told of what the call does, if it is traced.
+    pub trace: Option<Arc<dyn TracedCall>>,
 }
 
 /// The result of a call, and what it used.
@@ -117,7 +121,10 @@ impl CallReport {
 /// every failure is a verdict.
 pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> CallReport {
     let _ticking = engine.running();
-    let CallSpec { plugin, limits, .. } = spec;
+    let CallSpec { plugin, limits, trace, .. } = spec;
+    if let Some(trace) = trace {
+        trace.begin();
+    }
     let code = plugin.code.best();
     let key = PoolKey {
         plugin: plugin.id.number(),
@@ -151,6 +158,7 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
     let state = instance.store.data_mut();
     state.finish_streams();
     state.end_sql();
+    state.end_trace();
     plugin.memory_estimate.learn(state.limits.peak());
     let limit_hits = limit_hit::of(called.as_ref().err(), state);
     let (elapsed, memory) = (started.elapsed(), state.limits.memory());
@@ -277,6 +285,8 @@ impl CallSpec {
                 job: jobs.first().map_or(0, |assigned| assigned.job.id),
                 batch: self.batched.then_some(jobs.len()),
                 kept: self.kept_lines,
+                trace: self.trace.as_ref().map(|trace| log_context::ids(trace.context())),
+                hits: Arc::clone(&self.plugin.hits),
             },
             controls: self.controls(jobs),
             deadline: started + self.limits.timeout,
@@ -286,6 +296,7 @@ impl CallSpec {
                 Some(session) => SqlAccess::Open(Arc::clone(session)),
                 None => SqlAccess::Denied,
             },
+            trace: self.trace.clone(),
         }
     }
 }

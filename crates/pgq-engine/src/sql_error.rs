@@ -1,5 +1,7 @@
 //! Why a statement of a guest failed.
 
+use std::borrow::Cow;
+
 /// Who says no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -43,6 +45,18 @@ impl SqlError {
 
     pub fn sqlstate(&self) -> Option<&str> {
         self.said.as_ref().map(|said| &*said.sqlstate)
+    }
+
+    /// The SQLSTATE, or who else says no: for traces.
+    pub(super) fn label(&self) -> Cow<'static, str> {
+        match (self.sqlstate(), self.kind) {
+            (Some(sqlstate), _) => sqlstate.to_owned().into(),
+            (None, ErrorKind::Database) => "database".into(),
+            (None, ErrorKind::Refused) => "refused".into(),
+            (None, ErrorKind::Limit) => "over_limit".into(),
+            (None, ErrorKind::Conversion) => "conversion".into(),
+            (None, ErrorKind::Connection) => "connection".into(),
+        }
     }
 
     /// How many bytes the host holds for it.

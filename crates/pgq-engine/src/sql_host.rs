@@ -1,6 +1,7 @@
 //! `pgq:plugin/sql`: statements of a guest, which the session that the host opened for its run
 //! executes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
@@ -10,9 +11,15 @@ use super::bindings::pgq::plugin::sql::{
 };
 use super::denials::Denials;
 use super::limits::Limits;
+use super::reach::Reach;
 use super::resources::{CursorHandle, SavepointHandle, SqlErrorHandle};
 use super::sql::{Forgotten, SqlAnswer, SqlCommand, SqlSession};
 use super::sql_error::{ErrorKind, SqlError};
+use crate::printable::cut;
+use pgq_job::{Reached, TracedCall};
+
+/// How much of a statement a trace is told.
+const MAX_TOLD: usize = 4 << 10;
 
 const UNEXPECTED: &str = "the session gave an answer to another question";
 
@@ -64,6 +71,7 @@ pub(super) struct SqlView<'a> {
     pub(super) table: &'a mut ResourceTable,
     pub(super) limits: &'a mut Limits,
     pub(super) denials: &'a Denials,
+    pub(super) trace: Option<&'a Arc<dyn TracedCall>>,
 }
 
 struct HasSql;
@@ -107,7 +115,11 @@ impl SqlView<'_> {
             Err(error) => return self.fail(error),
         };
         // What was passed counts until the session is done with it.
+        let reach = self.trace.map(|trace| Reach::begin(trace, told(&command)));
         let answered = session.ask(command).await;
+        if let Some(reach) = reach {
+            reach.end(answered.as_ref().err().map(SqlError::label));
+        }
         self.limits.settle(0);
         match answered {
             Ok(answer) => Ok(Ok(take(answer).ok_or_else(|| wasmtime::Error::msg(UNEXPECTED))?)),
@@ -126,6 +138,20 @@ impl SqlView<'_> {
     fn error(&self, this: &Resource<SqlErrorHandle>) -> wasmtime::Result<&SqlError> {
         Ok(&self.table.get(this)?.0)
     }
+}
+
+/// What a trace is told of a command.
+fn told(command: &SqlCommand) -> Reached {
+    let (statement, is_cut) = match command {
+        SqlCommand::Execute { statement, .. } | SqlCommand::Query { statement, .. } => {
+            (Cow::Owned(cut(statement, MAX_TOLD).to_owned()), statement.len() > MAX_TOLD)
+        }
+        SqlCommand::Next { .. } => ("FETCH".into(), false),
+        SqlCommand::Savepoint => ("SAVEPOINT".into(), false),
+        SqlCommand::Release(_) => ("RELEASE".into(), false),
+        SqlCommand::RollBack(_) => ("ROLLBACK".into(), false),
+    };
+    Reached::Database { statement, is_cut }
 }
 
 impl Host for SqlView<'_> {

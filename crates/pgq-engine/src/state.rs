@@ -36,6 +36,7 @@ use super::registry_host::RegistryView;
 use super::room::RoomShare;
 use super::sql_host::{SqlAccess, SqlCtx, SqlView};
 use super::stdio::LineStream;
+use pgq_job::TracedCall;
 
 /// Resources (streams, requests, ...) that a guest may hold at once.
 const MAX_HANDLES: usize = 10_000;
@@ -62,6 +63,8 @@ pub(super) struct State {
     stderr: LineStream,
     /// The most bytes that a call may return.
     pub(super) returns: usize,
+    /// Who is told of what the call does, if it is traced.
+    pub(super) trace: Option<Arc<dyn TracedCall>>,
 }
 
 /// What differs between one store and the next.
@@ -83,13 +86,14 @@ pub(super) struct Call {
     pub(super) deadline: Instant,
     pub(super) outbox: Outbox,
     pub(super) sql: SqlAccess,
+    pub(super) trace: Option<Arc<dyn TracedCall>>,
 }
 
 impl State {
     /// A store with all limits set. There is no other way to create one.
     pub(super) fn store(engine: &wasmtime::Engine, settings: &EngineSettings, spec: StoreSpec) -> Store<State> {
         let StoreSpec { grants, memory, share, folders, returns, call } = spec;
-        let Call { log_context, controls, deadline, outbox, sql } = call;
+        let Call { log_context, controls, deadline, outbox, sql, trace } = call;
         let denials = Denials::new(log_context.clone());
         let log = LogSink::new(log_context);
         let (stdout, stderr) = (LineStream::new("stdout", log.clone()), LineStream::new("stderr", log.clone()));
@@ -100,7 +104,7 @@ impl State {
             wasi: wasi(&grants, &stdout, &stderr),
             http: WasiHttpCtx::new(),
             config: grants.config.iter().map(|(key, value)| (key.as_str(), value.expose())).collect(),
-            hooks: HttpHooks::new(Arc::clone(&grants), Arc::clone(&denials)),
+            hooks: HttpHooks::new(Arc::clone(&grants), Arc::clone(&denials), trace.clone()),
             sending: HttpCtx::default(),
             files: FilesCtx::new(grants.directories.len(), folders),
             enqueue: EnqueueCtx::new(outbox),
@@ -114,6 +118,7 @@ impl State {
             stdout,
             stderr,
             returns,
+            trace,
         };
         let mut store = Store::new(engine, state);
         // Twice as many, because a component may create handles itself.
@@ -142,10 +147,11 @@ impl State {
     /// Prepare the store for one more call. Counters per call restart. What the guest still holds
     /// (memory, handles) still counts.
     pub(super) fn renew(store: &mut Store<State>, call: Call) {
-        let Call { log_context, controls, deadline, outbox, sql } = call;
+        let Call { log_context, controls, deadline, outbox, sql, trace } = call;
         let state = store.data_mut();
         state.denials = Denials::new(log_context.clone());
-        state.hooks.renew(Arc::clone(&state.denials));
+        state.hooks.renew(Arc::clone(&state.denials), trace.clone());
+        state.trace = trace;
         state.log.renew(log_context);
         state.interrupt.renew(controls, deadline);
         state.enqueue.renew(outbox, &mut state.table);
@@ -163,6 +169,14 @@ impl State {
     /// The call is over, and its transaction is the host's: an idle instance must not keep it open.
     pub(super) fn end_sql(&mut self) {
         self.sql.end();
+    }
+
+    /// The call is over: an idle instance must not keep its trace from being sent.
+    pub(super) fn end_trace(&mut self) {
+        self.hooks.end_trace();
+        if let Some(trace) = self.trace.take() {
+            trace.end();
+        }
     }
 
     /// The most bytes that the next call of the host may pass.
@@ -219,11 +233,18 @@ impl State {
             limits: &mut self.limits,
             grants: &self.grants,
             denials: &self.denials,
+            trace: self.trace.as_ref(),
         }
     }
 
     pub(super) fn sql(&mut self) -> SqlView<'_> {
-        SqlView { ctx: &self.sql, table: &mut self.table, limits: &mut self.limits, denials: &self.denials }
+        SqlView {
+            ctx: &self.sql,
+            table: &mut self.table,
+            limits: &mut self.limits,
+            denials: &self.denials,
+            trace: self.trace.as_ref(),
+        }
     }
 
     pub(super) fn http_requests(&mut self) -> HttpView<'_> {

@@ -16,6 +16,24 @@ impl Unanswered {
     }
 }
 
+impl Unanswered {
+    /// The kind of failure in a word, for traces.
+    pub(super) fn label(&self) -> &'static str {
+        match self.error {
+            Error::HttpRequestDenied | Error::DestinationIpProhibited => "denied",
+            Error::HttpRequestUriInvalid | Error::HttpRequestMethodInvalid => "invalid",
+            Error::DnsError { .. } | Error::DnsTimeout | Error::DestinationNotFound => "dns",
+            Error::Tls(_) => "tls",
+            Error::Connect(_) | Error::DestinationUnavailable | Error::ConnectionRefused => "connect",
+            Error::ConnectionTimeout
+            | Error::ConnectionReadTimeout
+            | Error::ConnectionWriteTimeout
+            | Error::HttpResponseTimeout => "timeout",
+            _ => "protocol",
+        }
+    }
+}
+
 impl From<Error> for Unanswered {
     fn from(error: Error) -> Unanswered {
         Unanswered { error, why: None }

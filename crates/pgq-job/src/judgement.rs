@@ -4,6 +4,10 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+/// Stands in the place of the rules of a judgement that an operator made: the version is not to be
+/// served. Hosts of earlier releases take it for a roll-back.
+pub const QUARANTINE: &str = "quarantine";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// It has run for a while without opening a circuit breaker.
@@ -57,9 +61,17 @@ impl Judgement {
         }
     }
 
+    /// Whether an operator made it, who alone takes it back.
+    pub fn is_quarantine(&self) -> bool {
+        self.standing == Standing::RolledBack && self.rules == QUARANTINE
+    }
+
     /// Whether it replaces a known judgement on the same subject. A version that was rolled back
     /// does not become good again by running well.
     pub fn outweighs(&self, known: &Judgement) -> bool {
+        if known.is_quarantine() {
+            return self.is_quarantine();
+        }
         self.standing != Standing::Good || known.standing == Standing::Good
     }
 }
@@ -76,9 +88,12 @@ impl Judgements {
         }
     }
 
-    /// Forget the judgements on this plugin or entrypoint, at an operator's request.
+    /// Forget the judgements on this plugin or entrypoint, at an operator's request. A quarantine
+    /// stays: it is lifted for its version alone.
     pub fn forget(&mut self, name: &str) {
-        self.0.retain(|_, known| known.plugin != name && known.entrypoint.as_deref() != Some(name));
+        self.0.retain(|_, known| {
+            known.is_quarantine() || known.plugin != name && known.entrypoint.as_deref() != Some(name)
+        });
     }
 
     /// Why a host with these rules must not serve this version.
@@ -140,6 +155,16 @@ mod tests {
         );
         back.forget("work");
         assert!(back.against("ab", "those").is_none());
+    }
+
+    #[test]
+    fn a_quarantine_holds_against_all_that_hosts_find_out() {
+        let mut all: Judgements = [Judgement { rules: QUARANTINE.into(), ..judgement(Standing::RolledBack) }]
+            .into_iter()
+            .chain([Standing::Good, Standing::Refused, Standing::RolledBack].map(judgement))
+            .collect();
+        all.forget("job");
+        assert!(all.against("ab", "those").is_some_and(Judgement::is_quarantine));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Plain data about jobs: what a job is, how its entrypoint runs, and how a run ended. This crate
-//! knows neither SQL nor wasm.
+//! Plain data about jobs: what a job is, how its entrypoint runs, how a run ended, and how texts and
+//! numbers of it are shown. This crate knows neither SQL nor wasm.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -7,22 +7,32 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 pub mod judgement;
+pub mod printable;
+pub mod units;
 
 mod disposition;
 mod headers;
+mod host_call;
 mod new_job;
 mod options;
 mod printed;
 mod signer;
+mod trace_context;
+mod traced;
 mod verdict;
+mod visible;
 
 pub use disposition::{Disposition, Terminal};
 pub use headers::{compact, header_texts};
+pub use host_call::{HostCall, Reached};
 pub use new_job::{MAX_DELAY, NewJob};
 pub use options::{Backoff, EntrypointOptions, OnFailure};
 pub use printed::{Line, Printed, Traffic};
 pub use signer::Signer;
+pub use trace_context::{SpanId, TraceContext, TraceId};
+pub use traced::{TracedCall, TracedError, TracedJob, TracedOutcome, TracedPlugin};
 pub use verdict::{Fault, FaultKind, ReleaseReason, Verdict};
+pub use visible::{is_odd, visible};
 
 /// The id of a row in the queue table.
 pub type JobId = i64;

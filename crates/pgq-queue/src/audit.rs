@@ -27,7 +27,8 @@ pub struct AuditRow {
     pub id: i64,
     pub at: DateTime<Utc>,
     /// `cancel`, `requeue`, `retry_now`, `reschedule`, `edit`, `pause`, `resume`, `reset`, `rollback`,
-    /// `run_schedule`, `remove_schedule`.
+    /// `quarantine`, `lift_quarantine`, `run_schedule`, `remove_schedule`, `pause_schedule`, `resume_schedule`,
+    /// `edit_schedule`, `restore_schedule`.
     pub action: String,
     pub author: String,
     pub role: String,

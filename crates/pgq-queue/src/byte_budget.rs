@@ -25,6 +25,8 @@ struct Shared {
     most: u64,
     largest: u64,
     held: AtomicU64,
+    /// Of it, the shares of jobs; the rest is what a claim under way may bring.
+    shared: AtomicU64,
     /// A claim got nothing, because another one had reserved what is left.
     crowded: AtomicBool,
     freed: Notify,
@@ -51,8 +53,8 @@ impl ByteBudget {
     /// Of this many bytes, on a host with this much memory.
     pub fn new(most: u64, memory: u64) -> ByteBudget {
         let largest = most.max(memory / SINGLE_SHARE);
-        let (held, crowded) = (AtomicU64::new(0), AtomicBool::new(false));
-        ByteBudget(Arc::new(Shared { most, largest, held, crowded, freed: Notify::new() }))
+        let (held, shared, crowded) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+        ByteBudget(Arc::new(Shared { most, largest, held, shared, crowded, freed: Notify::new() }))
     }
 
     /// The default: an eighth of the memory that the process may use.
@@ -63,6 +65,11 @@ impl ByteBudget {
     /// The largest job that this host can run.
     pub fn largest(&self) -> u64 {
         self.0.largest
+    }
+
+    /// The bytes of counted jobs, and how many there may be.
+    pub fn use_of(&self) -> (u64, u64) {
+        (self.0.shared.load(Ordering::Relaxed), self.0.most)
     }
 
     /// Take all that is left, for a claim.
@@ -80,6 +87,7 @@ impl ByteBudget {
     fn share(&self, bytes: u64) -> Option<Arc<ByteShare>> {
         (bytes > UNCOUNTED).then(|| {
             self.0.held.fetch_add(bytes, Ordering::AcqRel);
+            self.0.shared.fetch_add(bytes, Ordering::Relaxed);
             Arc::new(ByteShare { bytes, budget: self.clone() })
         })
     }
@@ -108,6 +116,7 @@ impl Drop for Reservation {
 
 impl Drop for ByteShare {
     fn drop(&mut self) {
+        self.budget.0.shared.fetch_sub(self.bytes, Ordering::Relaxed);
         self.budget.0.held.fetch_sub(self.bytes, Ordering::AcqRel);
         self.budget.0.freed.notify_one();
     }
@@ -126,6 +135,7 @@ mod tests {
         assert_eq!((second.bytes, second.alone), (0, false), "one claim at a time");
         assert!(budget.share(UNCOUNTED).is_none());
         let job = budget.share(60_000);
+        assert_eq!(budget.use_of(), (60_000, 100_000), "what a claim may bring is not there yet");
         drop((claim, second));
         let next = budget.reserve();
         assert_eq!((next.bytes, next.alone), (40_000, false));

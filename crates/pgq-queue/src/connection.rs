@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
+use super::left::Left;
 use super::session::{Connector, Deadlines, Sessions};
 use super::source::Source;
 use super::variables::{Variables, configuration, in_time};
@@ -32,5 +33,12 @@ pub async fn connect(options: PgConnectOptions) -> sqlx::Result<PgPool> {
 pub(super) fn connector(source: Source, sessions: Sessions, statement: Option<Duration>) -> sqlx::Result<Connector> {
     let settings = Variables::read(variable).map_err(configuration)?;
     let timeout = source.connect_timeout().unwrap_or(settings.connect_timeout);
-    Ok(Connector { source, sessions, timeout, deadlines: Deadlines::of(statement) })
+    Ok(Connector {
+        source,
+        sessions,
+        timeout,
+        deadlines: Deadlines::of(statement),
+        reading: None,
+        left: Left::default(),
+    })
 }

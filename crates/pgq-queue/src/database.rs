@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener};
 use sqlx::{Connection as _, PgConnection, Row as _};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::connection::connector;
+use super::left::Left;
 use super::pool::Pool;
 use super::session::{Connector, Sessions};
 use super::source::Source;
@@ -69,28 +71,30 @@ impl Database {
     /// Connections with a worker's settings, for a command.
     pub async fn connect(&self) -> sqlx::Result<Pool> {
         let (least, most) = pool_sizes()?;
-        let pool = self.open(if self.transaction_pooling { LENT } else { Sessions::Ours(None) }, least, most).await?;
+        let sessions = if self.transaction_pooling { LENT } else { Sessions::Ours(None) };
+        let pool = self.open(sessions, least, most, &Left::default()).await?;
         // Somebody waits at a terminal, and the queue may be long.
         Ok(if self.statement_timeout.is_none() { pool.patient() } else { pool })
     }
 
     /// Connections for the worker of this id.
     pub async fn connect_worker(&self, worker: Uuid) -> Result<Connected, ConnectError> {
-        let ours = Sessions::Ours(Some(worker));
-        let elsewhere = self.direct.clone().map(|source| self.connector(source, ours)).transpose()?.map(ListenFrom);
+        let (ours, left) = (Sessions::Ours(Some(worker)), Left::default());
+        let elsewhere =
+            self.direct.clone().map(|source| self.connector(source, ours, &left)).transpose()?.map(ListenFrom);
         let (least, most) = pool_sizes()?;
         if self.transaction_pooling {
-            return Ok(Connected { pool: self.open(LENT, least, most).await?, listen_from: elsewhere });
+            return Ok(Connected { pool: self.open(LENT, least, most, &left).await?, listen_from: elsewhere });
         }
         // Before anything is set in a session: with a pooler it would stay set for the next client.
-        if are_shared(&self.connector(self.source.clone(), LENT)?).await? {
+        if are_shared(&self.connector(self.source.clone(), LENT, &left)?).await? {
             return Err(ConnectError::TransactionPooler);
         }
         // One is the listener's.
-        let pool = self.open(ours, least, most - usize::from(elsewhere.is_none())).await?;
+        let pool = self.open(ours, least, most - usize::from(elsewhere.is_none()), &left).await?;
         let listen_from = match elsewhere {
             Some(elsewhere) => elsewhere,
-            None => ListenFrom(self.connector(self.source.clone(), ours)?),
+            None => ListenFrom(self.connector(self.source.clone(), ours, &left)?),
         };
         Ok(Connected { pool, listen_from: Some(listen_from) })
     }
@@ -100,17 +104,29 @@ impl Database {
     pub fn for_pages(&self, most: usize) -> sqlx::Result<Pool> {
         const PATIENCE: Duration = Duration::from_secs(3);
         let sessions = if self.transaction_pooling { LENT } else { Sessions::Ours(None) };
-        let mut connector = self.connector(self.source.clone(), sessions)?;
+        let mut connector = self.connector(self.source.clone(), sessions, &Left::default())?;
         connector.timeout = connector.timeout.min(PATIENCE);
         Ok(Pool::new(connector, 0, most))
     }
 
-    fn connector(&self, source: Source, sessions: Sessions) -> sqlx::Result<Connector> {
-        connector(source, sessions, self.statement_timeout)
+    /// The same for whoever must not change anything: the server refuses to write, and ends a
+    /// statement that takes longer than this.
+    pub fn for_reading(&self, most: usize, longest: Duration) -> sqlx::Result<Pool> {
+        const PATIENCE: Duration = Duration::from_secs(3);
+        let sessions = if self.transaction_pooling { LENT } else { Sessions::Ours(None) };
+        let mut connector = connector(self.source.clone(), sessions, Some(longest + PATIENCE))?;
+        connector.timeout = connector.timeout.min(PATIENCE);
+        connector.reading = Some(longest);
+        Ok(Pool::new(connector, 0, most))
     }
 
-    async fn open(&self, sessions: Sessions, least: usize, most: usize) -> sqlx::Result<Pool> {
-        let pool = Pool::new(self.connector(self.source.clone(), sessions)?, least, most);
+    /// Those that have `left` in common tell each other when a server is the wrong one by now.
+    fn connector(&self, source: Source, sessions: Sessions, left: &Left) -> sqlx::Result<Connector> {
+        Ok(Connector { left: left.clone(), ..connector(source, sessions, self.statement_timeout)? })
+    }
+
+    async fn open(&self, sessions: Sessions, least: usize, most: usize, left: &Left) -> sqlx::Result<Pool> {
+        let pool = Pool::new(self.connector(self.source.clone(), sessions, left)?, least, most);
         pool.fill().await?;
         Ok(pool)
     }
@@ -122,9 +138,15 @@ impl ListenFrom {
     /// A session that does not listen yet. A lost one is not reopened by itself.
     pub(super) async fn listener(&self) -> sqlx::Result<PgListener> {
         // A pool for each session: one whose only connection hangs has no other to give.
-        let mut listener = PgListener::connect_with(&self.0.alone().await?).await?;
+        let (pool, _reach) = self.0.alone().await?;
+        let mut listener = PgListener::connect_with(&pool).await?;
         listener.eager_reconnect(false);
         Ok(listener)
+    }
+
+    /// Changes when a server turned out to be read-only.
+    pub(super) fn left(&self) -> watch::Receiver<u64> {
+        self.0.left.subscribe()
     }
 }
 

@@ -87,6 +87,8 @@ pub enum FleetCommand {
     Judged,
     /// Something was paused or resumed.
     Paused,
+    /// A schedule was paused, resumed or edited.
+    Rescheduled,
 }
 
 impl Queue {

@@ -17,9 +17,11 @@ pub(super) const SCHEMA: &str = "the_schema_of_this_queue";
 
 /// Parameters that both begin with: as those of the statements.
 const BOTH: &str = "bigint[], uuid, timestamptz[], integer[], bigint[], bigint[], bigint[], text[]";
-/// The history, figures of the run and what it printed, and the token.
+/// The history, figures of the run and what it printed.
 const LAST: &str = "text[], text[], bigint[], bigint[], bigint[], integer[], \
-                    bytea[], bigint[], bigint[], boolean[], bytea";
+                    bytea[], bigint[], bigint[], boolean[]";
+/// That of the host.
+const TOKEN: &str = "bytea";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Function {
@@ -47,11 +49,12 @@ impl Function {
     }
 
     fn parameters(self) -> String {
-        let own = match self {
-            Function::End => "text[], bytea[], bigint[], integer[], text[], bytea[], bigint[], text[], text[]",
-            Function::Back => "bigint[], integer[], text[]",
-        };
-        format!("{BOTH}, {own}, {LAST}")
+        match self {
+            Function::End => format!(
+                "{BOTH}, text[], bytea[], bigint[], integer[], text[], bytea[], bigint[], text[], text[], {LAST}, {TOKEN}"
+            ),
+            Function::Back => format!("{BOTH}, bigint[], integer[], text[], {LAST}, text[], {TOKEN}"),
+        }
     }
 }
 

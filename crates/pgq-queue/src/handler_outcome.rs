@@ -62,6 +62,8 @@ pub enum HandlerEnd {
         delays: Vec<i64>,
         failures: Vec<i32>,
         tracebacks: Vec<Option<String>>,
+        /// This turn's place in its trace, for the next turn's.
+        previous: Vec<Option<String>>,
     },
 }
 
@@ -76,6 +78,7 @@ impl Queue {
         let (attempts, figures) = (Attempts::of([record.attempt]), Figures::of([record.attempt]));
         let traceback =
             |value: &Option<serde_json::Value>| value.as_ref().map(|value| self.charset.json(value).to_string());
+        let previous = || vec![record.trace.as_ref().and_then(|trace| trace.as_previous())];
         let (function, status, end) = match &record.disposition {
             Disposition::Finished { status, traceback: cause, output, follow_ups } => {
                 let columns = Columns::of(follow_ups);
@@ -97,12 +100,14 @@ impl Queue {
             }
             Disposition::Again { delay, counts, traceback: cause } => {
                 let (delays, failures) = (vec![millis(*delay)], vec![i32::from(*counts)]);
-                let end = HandlerEnd::PutBack { delays, failures, tracebacks: vec![traceback(cause)] };
+                let tracebacks = vec![traceback(cause)];
+                let end = HandlerEnd::PutBack { delays, failures, tracebacks, previous: previous() };
                 (Function::Back, "queued", end)
             }
             Disposition::Held { traceback: cause } => {
-                let cause = traceback(&Some(cause.clone()));
-                let end = HandlerEnd::PutBack { delays: vec![0], failures: vec![1], tracebacks: vec![cause] };
+                let tracebacks = vec![traceback(&Some(cause.clone()))];
+                let (delays, failures) = (vec![0], vec![1]);
+                let end = HandlerEnd::PutBack { delays, failures, tracebacks, previous: previous() };
                 (Function::Back, "failed", end)
             }
         };

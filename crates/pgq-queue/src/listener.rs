@@ -99,6 +99,8 @@ pub async fn listen(listener: Listener) {
     let mut retry = FIRST_RETRY;
     let mut was_lost = false;
     while !events.is_closed() {
+        // From before the session is opened, so that no news about it is missed.
+        let mut left = from.left();
         let subscribed = subscribe(&from, &[&channel, &fleet_channel], watch.as_mut()).await;
         present.send_replace(subscribed.is_ok());
         if let Some(tried) = tried.take() {
@@ -111,7 +113,9 @@ pub async fn listen(listener: Listener) {
                     tracing::info!(channel, "listening again");
                     let _ = events.send(Event::Back).await;
                 }
-                if let Err(error) = forward(&channel, listener, &events, &commands, watch.as_mut(), &cancelled).await {
+                if let Err(error) =
+                    forward(&channel, listener, &events, &commands, watch.as_mut(), &cancelled, &mut left).await
+                {
                     present.send_replace(false);
                     tracing::warn!(channel, error = %error.told(), "the listening connection is lost; polling until it is back");
                 }
@@ -158,8 +162,9 @@ async fn forward(
     mut listener: PgListener,
     events: &mpsc::Sender<Event>,
     commands: &mpsc::Sender<FleetCommand>,
-    mut watch: Option<&mut FailureDetector>,
+    mut detector: Option<&mut FailureDetector>,
     cancelled: &SqlStr,
+    left: &mut watch::Receiver<u64>,
 ) -> sqlx::Result<()> {
     // A connection whose other end vanished (a failover, a firewall that dropped its state) looks
     // idle for ever: ask for an echo now and then.
@@ -168,6 +173,7 @@ async fn forward(
     loop {
         let notification = tokio::select! {
             () = events.closed() => return Ok(()),
+            Ok(()) = left.changed() => return Err(gone("the server is read-only by now")),
             () = tokio::time::sleep_until(echo.at()) => {
                 match echo {
                     Echo::Due(_) => {
@@ -178,20 +184,20 @@ async fn forward(
                 }
                 continue;
             }
-            watch = turn(&mut watch) => {
+            watch = turn(&mut detector) => {
                 watch.poll(&mut listener).await?;
                 continue;
             }
             notification = listener.try_recv() => notification?,
         };
         let Some(notification) = notification else {
-            return Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionReset, "the connection was closed")));
+            return Err(gone("the connection was closed"));
         };
         // Any notification shows that the connection is alive.
         echo = Echo::Due(Instant::now() + ECHO_PERIOD);
         if notification.channel() != channel {
             if notification.payload() == JOINED {
-                watch.iter_mut().for_each(|watch| watch.joined());
+                detector.iter_mut().for_each(|watch| watch.joined());
                 continue;
             }
             match serde_json::from_str(notification.payload()) {
@@ -201,7 +207,7 @@ async fn forward(
                 }
             }
         } else if let Some(event) = Event::parse(notification.payload()) {
-            watch.iter_mut().for_each(|watch| watch.heard());
+            detector.iter_mut().for_each(|watch| watch.heard());
             let event = match event {
                 Event::Cancelled(ids) => {
                     let by = notification.process_id().cast_signed();
@@ -222,6 +228,10 @@ async fn forward(
             }
         }
     }
+}
+
+fn gone(how: &'static str) -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionReset, how))
 }
 
 /// Those that are cancelled.

@@ -190,6 +190,16 @@ impl Names {
         format!("{}_audit", self.queue_table)
     }
 
+    /// How operators changed schedules, bare.
+    pub fn adjustment_table(&self) -> String {
+        format!("{}_adjustment", self.queue_table)
+    }
+
+    /// Why runs failed, counted, bare.
+    pub fn cause_table(&self) -> String {
+        format!("{}_cause", self.queue_table)
+    }
+
     /// Where hosts are told something. Not PgQueuer's channel, whose listeners could not read it.
     pub fn fleet_channel(&self) -> String {
         let suffix = "_host";
@@ -208,7 +218,8 @@ impl Names {
 
     /// Fill a SQL template: `{queue}`, `{log}`, `{statistics}`, `{schedules}`, `{status}`,
     /// `{function}`, `{output}`, `{plugin}`, `{attempt}`, `{tally}`, `{host}`, `{suspect}`,
-    /// `{verdict}`, `{retention}`, `{lines}`, `{pause}`, `{audit}` and `{requeued_function}` are qualified and quoted; `{x.bare}` is the name alone
+    /// `{verdict}`, `{retention}`, `{lines}`, `{pause}`, `{audit}`, `{adjustment}`, `{cause}` and
+    /// `{requeued_function}` are qualified and quoted; `{x.bare}` is the name alone
     /// (for index and trigger names, unquoted), and `{x.dotted}` the qualified name as PgQueuer
     /// writes it, without quotes (where it hashes a name for a lock).
     pub fn render(&self, template: &str) -> String {
@@ -230,6 +241,8 @@ impl Names {
             ("lines", self.lines_table()),
             ("pause", self.pause_table()),
             ("audit", self.audit_table()),
+            ("adjustment", self.adjustment_table()),
+            ("cause", self.cause_table()),
             ("requeued_function", self.requeued_function()),
             ("trigger", self.trigger.clone()),
             ("requeued_trigger", self.requeued_trigger()),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr as _, SqlStr};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::OnceCell;
 
-use super::look::{Masks, Memory};
+use super::look::{Hour, Masks};
 use super::millis::millis;
 use super::template::{self, Form};
 use super::{Pool, SchemaFeatures};
@@ -21,8 +21,8 @@ pub struct Operator {
     pub(super) pool: Pool,
     names: Arc<Names>,
     features: Arc<OnceCell<SchemaFeatures>>,
-    /// What the last looks at the throughput read.
-    pub(super) memory: Arc<Mutex<Memory>>,
+    /// What the last looks read of the last hour.
+    pub(super) hour: Arc<Hour>,
     /// What is not shown of payloads and outputs.
     pub(super) masks: Arc<Masks>,
 }
@@ -34,7 +34,7 @@ impl Operator {
             pool: pool.into(),
             names: Arc::new(names),
             features: Arc::default(),
-            memory: Arc::default(),
+            hour: Arc::default(),
             masks: Arc::default(),
         }
     }

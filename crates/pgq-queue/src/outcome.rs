@@ -144,7 +144,8 @@ impl Queue {
             tracebacks.push(traceback.map(|traceback| self.charset.json(traceback).to_string()));
         }
         let query = self.ours(sql, records).bind(statuses).bind(delays).bind(failures).bind(tracebacks);
-        self.at_the_end(query, records)
+        let previous = records.iter().map(|record| record.trace.as_ref().and_then(|trace| trace.as_previous()));
+        self.at_the_end(query, records).bind(previous.collect::<Vec<Option<String>>>())
     }
 
     /// The parameters that all statements begin with: claims, worker, and figures of the runs.

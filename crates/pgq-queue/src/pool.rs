@@ -18,6 +18,8 @@ use sqlx::{AssertSqlSafe, Connection as _, Either, Execute, Executor, PgConnecti
 use tokio::time::Instant;
 
 use super::access::Access;
+use super::left::Left;
+use super::millis::millis;
 use super::session::{Connector, Deadlines, Sessions, settings};
 use super::sessions::{Lent, SessionPool};
 use super::sqlstate::Remedy;
@@ -31,6 +33,8 @@ const ROLLBACK: Duration = Duration::from_secs(3);
 pub struct Pool {
     sessions: Arc<SessionPool>,
     by_transaction: bool,
+    /// Every transaction is read-only, and none of its statements takes longer.
+    reading: Option<Duration>,
     deadline: Duration,
     upkeep: Duration,
     /// Whether sessions give the memory of their buffers back after each statement.
@@ -67,6 +71,8 @@ impl Pool {
             sessions: Sessions::Lent { prepare },
             timeout,
             deadlines: Deadlines::of(None),
+            reading: None,
+            left: Left::default(),
         };
         Pool::new(connector, 0, size)
     }
@@ -75,8 +81,10 @@ impl Pool {
     pub(super) fn new(connector: Connector, least: usize, most: usize) -> Pool {
         let (by_transaction, deadlines) =
             (matches!(connector.sessions, Sessions::Lent { prepare: false }), connector.deadlines);
+        let reading = connector.reading;
         let sessions = Arc::new(SessionPool::new(connector, least, most));
-        Pool { sessions, by_transaction, deadline: deadlines.statement, upkeep: deadlines.upkeep, shrinks: false }
+        let (deadline, upkeep) = (deadlines.statement, deadlines.upkeep);
+        Pool { sessions, by_transaction, reading, deadline, upkeep, shrinks: false }
     }
 
     /// Open the sessions that stay open, at least one. Fails where there is no database.
@@ -98,6 +106,11 @@ impl Pool {
     /// Deadline of one statement. A claim may be two statements.
     pub fn longest_wait(&self) -> Duration {
         (self.sessions.timeout() + self.deadline) * 2
+    }
+
+    /// Sessions that are as old as this are not used again: their server may be another one by now.
+    pub fn retired(&self) -> Instant {
+        self.sessions.retired()
     }
 
     /// What the statements tell of the database's availability.
@@ -156,6 +169,12 @@ impl Pool {
         self.sessions.most()
     }
 
+    /// Sessions that are open, how many of them are idle, and how many there may be.
+    pub fn use_of(&self) -> (usize, usize, usize) {
+        let (open, idle) = self.sessions.open();
+        (open, idle, self.sessions.most())
+    }
+
     /// Whether a pooler lends a session for each transaction.
     pub(super) fn is_by_transaction(&self) -> bool {
         self.by_transaction
@@ -169,7 +188,12 @@ impl Pool {
     /// The settings of a worker, as one message that ends with the transaction.
     fn begin(&self) -> SqlStr {
         let settings = if self.by_transaction { settings(true) } else { String::new() };
-        AssertSqlSafe(format!("BEGIN ISOLATION LEVEL READ COMMITTED; {settings}")).into_sql_str()
+        // Where sessions are lent, they have no settings of ours.
+        let (mode, limit) = match self.reading {
+            Some(longest) => (" READ ONLY", format!("SET LOCAL statement_timeout = {}; ", millis(longest))),
+            None => ("", String::new()),
+        };
+        AssertSqlSafe(format!("BEGIN ISOLATION LEVEL READ COMMITTED{mode}; {limit}{settings}")).into_sql_str()
     }
 
     async fn run<'q, E: Execute<'q, Postgres> + 'q>(

@@ -1,10 +1,11 @@
 //! An outcome that is to be recorded.
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Attempt, ConcurrencyLimit, KeptLines};
-use pgq_job::{Claim, Disposition};
+use pgq_job::{Claim, Disposition, JobId, TracedJob};
 
 /// A claimed job and what becomes of it.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct Record {
     pub lines: Option<KeptLines>,
     /// What it takes of a host's memory, released when it is dropped.
     pub share: Option<Arc<dyn Any + Send + Sync>>,
+    /// Who is told that it is recorded, if the job is traced.
+    pub trace: Option<Arc<dyn TracedJob>>,
 }
 
 impl Record {
@@ -37,12 +40,28 @@ impl Record {
             cancelled: false,
             lines: None,
             share: None,
+            trace: None,
         }
     }
 
     /// What it brings to the database beside its row.
     pub fn bytes(&self) -> usize {
         self.disposition.bytes() + self.lines.as_ref().map_or(0, KeptLines::bytes)
+    }
+
+    /// Tell the traces of these records which of them were still ours.
+    pub fn trace_recorded(records: &[Record], ours: &[JobId]) {
+        if records.iter().all(|record| record.trace.is_none()) {
+            return;
+        }
+        let ours: HashSet<JobId> = ours.iter().copied().collect();
+        for record in records {
+            let is_ours = ours.contains(&record.claim.id);
+            // Whoever cancels a job takes its row, and that is no loss.
+            if let Some(trace) = record.trace.as_ref().filter(|_| is_ours || !record.cancelled) {
+                trace.recorded(is_ours);
+            }
+        }
     }
 
     /// Whether the job leaves the queue. One that stays may be due again at once, before all

@@ -10,7 +10,7 @@ use serde_json::json;
 use sqlx::Row as _;
 
 use super::Queue;
-use super::text::text;
+use super::text::{optional_text, text};
 use pgq_job::JobId;
 
 /// The key of a schedule, which all workers on the table share.
@@ -28,6 +28,10 @@ pub struct ScheduleRow {
     /// Declared by a plugin of this host. The other rows are overdue ones of nobody.
     pub declared: bool,
     pub next_run: DateTime<Utc>,
+    /// An operator paused it: its ticks are skipped.
+    pub paused: bool,
+    /// The expression by which an operator has it run instead.
+    pub replaced: Option<String>,
     /// When a worker may take the row as it is; `None`: never.
     pub due: Option<DateTime<Utc>>,
     /// A Python worker runs it.
@@ -73,6 +77,8 @@ impl Queue {
                 key: ScheduleKey { expression: text(&row, "expression")?, entrypoint: text(&row, "entrypoint")? },
                 declared: row.try_get("declared")?,
                 next_run: row.try_get("next_run")?,
+                paused: row.try_get::<Option<bool>, _>("paused")?.unwrap_or_default(),
+                replaced: optional_text(&row, "replaced")?,
                 due: row.try_get("due")?,
                 picked,
                 from_ahead: row.try_get::<Option<bool>, _>("from_ahead")?.unwrap_or_default(),

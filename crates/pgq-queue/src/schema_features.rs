@@ -36,6 +36,10 @@ pub struct SchemaFeatures {
     pub handlers: bool,
     /// Attempts have whether they failed, and the jobs that they enqueued.
     pub follow_ups: bool,
+    /// Operators can pause and edit schedules.
+    pub adjustments: bool,
+    /// Causes of failures are counted. Without it, only the newest failures are looked at.
+    pub causes: bool,
 }
 
 impl SchemaFeatures {
@@ -55,6 +59,8 @@ impl SchemaFeatures {
         audit: true,
         handlers: true,
         follow_ups: true,
+        adjustments: true,
+        causes: true,
     };
 
     /// What is missing, in words.
@@ -74,6 +80,8 @@ impl SchemaFeatures {
             (self.audit, "audit"),
             (self.handlers, "handlers"),
             (self.follow_ups, "follow_ups"),
+            (self.adjustments, "adjustments"),
+            (self.causes, "causes"),
         ];
         all.into_iter().filter_map(|(is_there, name)| (!is_there).then_some(name)).collect()
     }

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::left::Left;
+use super::millis::millis;
 use super::presence;
+use super::reach::Reach;
 use super::server_version::check_server;
 use super::source::Source;
 use super::sqlstate::Remedy;
@@ -40,6 +43,11 @@ pub(super) fn settings(local: bool) -> String {
 /// Settings of a worker's own sessions.
 pub fn worker_settings() -> String {
     settings(false)
+}
+
+/// Settings of a session of somebody who only looks. The server refuses what would write.
+fn reading(longest: Duration) -> String {
+    format!("SET default_transaction_read_only = on; SET statement_timeout = {}", millis(longest))
 }
 
 /// Timeouts that make the server release what a dead or frozen client holds (rows, slots, its
@@ -92,6 +100,9 @@ pub(super) struct Connector {
     /// Deadline of one try, and of all retries together.
     pub(super) timeout: Duration,
     pub(super) deadlines: Deadlines,
+    /// Whoever only looks: nothing is written, and the server ends a statement after this time.
+    pub(super) reading: Option<Duration>,
+    pub(super) left: Left,
 }
 
 /// Deadlines of statements, round trip included. Past its deadline, a statement's connection is
@@ -114,7 +125,8 @@ impl Deadlines {
 impl Connector {
     pub(super) async fn try_open(&self) -> sqlx::Result<PgConnection> {
         within(self.timeout, async {
-            let mut connection = PgConnection::connect_with(&self.options().await?).await?;
+            let reach = self.reach().await?;
+            let mut connection = PgConnection::connect_with(&reach.options).await?;
             self.set_up(&mut connection).await?;
             Ok(connection)
         })
@@ -136,25 +148,25 @@ impl Connector {
         }
     }
 
-    /// The driver's listener wants a pool: one with a single session.
-    pub(super) async fn alone(&self) -> sqlx::Result<PgPool> {
-        let (options, this) = (self.options().await?, self.clone());
+    /// The driver's listener wants a pool: one with a single session, for which the way is open.
+    pub(super) async fn alone(&self) -> sqlx::Result<(PgPool, Reach)> {
+        let (reach, this) = (self.reach().await?, self.clone());
         let pool =
             PgPoolOptions::new().max_connections(1).acquire_timeout(self.timeout).max_lifetime(None).idle_timeout(None);
         let pool = pool.after_connect(move |connection, _| {
             let this = this.clone();
             Box::pin(async move { this.set_up(connection).await })
         });
-        Ok(pool.connect_lazy_with(options))
+        Ok((pool.connect_lazy_with(reach.options.clone()), reach))
     }
 
-    async fn options(&self) -> sqlx::Result<PgConnectOptions> {
-        let options = self.source.read_again().await?;
-        Ok(match self.sessions {
-            Sessions::Ours(_) | Sessions::Lent { prepare: true } => options,
+    async fn reach(&self) -> sqlx::Result<Reach> {
+        let mut reach = self.source.reach(self.timeout).await?;
+        if matches!(self.sessions, Sessions::Lent { prepare: false }) {
             // Prepared statements would stay behind in a session that another client gets next.
-            Sessions::Lent { prepare: false } => options.statement_cache_capacity(0),
-        })
+            reach.options = reach.options.statement_cache_capacity(0);
+        }
+        Ok(reach)
     }
 
     pub(super) async fn set_up(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
@@ -171,6 +183,9 @@ impl Connector {
             tracing::debug!(error = %error.told(), "the server does not take the limits of a session");
         }
         connection.execute(AssertSqlSafe(settings(false))).await?;
+        if let Some(longest) = self.reading {
+            connection.execute(AssertSqlSafe(reading(longest))).await?;
+        }
         Ok(())
     }
 }

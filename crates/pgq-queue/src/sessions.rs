@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::access::Access;
 use super::session::Connector;
-use super::sqlstate::Remedy;
+use super::sqlstate::{READ_ONLY, Remedy, is};
 
 use crate::told::Told as _;
 
@@ -125,8 +125,19 @@ impl SessionPool {
         self.most
     }
 
+    /// Sessions that are open, and how many of them are idle.
+    pub(super) fn open(&self) -> (usize, usize) {
+        let idle = self.state.lock().unwrap_or_else(PoisonError::into_inner).idle.len();
+        (self.open.load(Ordering::Acquire).max(idle), idle)
+    }
+
     pub(super) fn timeout(&self) -> Duration {
         self.connector.timeout
+    }
+
+    /// Sessions that were opened before this are not used again.
+    pub(super) fn retired(&self) -> Instant {
+        self.state().retired
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -252,6 +263,9 @@ impl SessionPool {
                 tracing::debug!(error = %error.told(), "sessions that are as old as this one are not used again");
                 self.access.answered(began.elapsed());
                 self.state().retired = now;
+                if self.connector.source.wants_to_write() && is(error, READ_ONLY) {
+                    self.connector.left.tell();
+                }
             }
             _ => self.access.answered(began.elapsed()),
         }

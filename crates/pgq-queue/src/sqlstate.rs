@@ -23,6 +23,7 @@ pub enum Remedy {
     Operator,
 }
 
+pub(super) const READ_ONLY: &str = "25006";
 pub(super) const UNIQUE_VIOLATION: &str = "23505";
 
 /// Whether the server gave a statement up because it took too long.
@@ -136,14 +137,17 @@ impl Remedy {
     }
 
     /// Whether a failed connection attempt is worth a retry: the server is starting, or has no free
-    /// connection.
+    /// connection; or the relay says that none of several is the right one (08001).
     pub(super) fn may_pass_while_connecting(error: &Error) -> bool {
         match error {
             Error::Io(error) => {
                 matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
             }
             error => {
-                matches!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("53300" | "57P03"))
+                matches!(
+                    error.as_database_error().and_then(|error| error.code()).as_deref(),
+                    Some("08001" | "53300" | "57P03")
+                )
             }
         }
     }

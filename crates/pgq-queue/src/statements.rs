@@ -101,6 +101,12 @@ statements! {
     clear_suspects
     prune_suspects
     prune_lines
+    fold_from
+    new_failures
+    known_causes
+    fold_causes
+    fold_to
+    forget_causes
     aggregate
     prune_turn
     end_prune_turn
@@ -115,6 +121,8 @@ statements! {
     judge_attempts
     prune_attempts
     depth
+    queue_health
+    logs_count
     announce
     withdraw
     fleet_files
@@ -140,7 +148,7 @@ mod tests {
     use super::*;
     use crate::names::NameSettings;
 
-    const FEATURES: u16 = 14;
+    const FEATURES: u16 = 16;
 
     #[test]
     fn every_statement_can_be_rendered_for_every_database() {
@@ -165,6 +173,8 @@ mod tests {
                 audit: has(11),
                 handlers: has(12),
                 follow_ups: has(13),
+                adjustments: has(14),
+                causes: has(15),
             };
             let sql = format!("{:?}", Statements::render(&names, features));
             assert!(!sql.contains("/*") && !sql.contains("--"), "a marker or a comment is left over");

@@ -94,6 +94,7 @@ impl Form {
             "follow_ups" => self.features.follow_ups,
             "audit" => self.features.audit,
             "handlers" => self.features.handlers,
+            "adjustments" => self.features.adjustments,
             "marked" => self.marked,
             name => panic!("no statement can depend on {name:?}"),
         })
@@ -128,6 +129,8 @@ impl Swap {
                 relation("pgqueuer_lines", &names.lines_table()),
                 relation("pgqueuer_pause", &names.pause_table()),
                 relation("pgqueuer_audit", &names.audit_table()),
+                relation("pgqueuer_adjustment", &names.adjustment_table()),
+                relation("pgqueuer_cause", &names.cause_table()),
                 channel("ch_pgqueuer", &names.channel),
                 channel("ch_pgqueuer_host", &names.fleet_channel()),
             ],

@@ -1,12 +1,10 @@
 //! What is said when the database cannot be reached.
 
-use sqlx::postgres::PgConnectOptions;
-
-use crate::ServerTooOld;
 use crate::told::told;
+use crate::{ServerTooOld, Source};
 
 /// Where it was looked for, why it was not found there, and what names another place.
-pub fn unreachable_database(options: &PgConnectOptions, error: &sqlx::Error) -> anyhow::Error {
+pub fn unreachable_database(source: &Source, error: &sqlx::Error) -> anyhow::Error {
     if let sqlx::Error::Configuration(cause) = error
         && let Some(too_old) = cause.downcast_ref::<ServerTooOld>()
     {
@@ -14,11 +12,9 @@ pub fn unreachable_database(options: &PgConnectOptions, error: &sqlx::Error) -> 
         return too_old.to_owned().into();
     }
     anyhow::anyhow!(
-        "cannot connect to PostgreSQL at {}:{} as {:?}, database {:?}: {}; set --pg-dsn or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
-        options.get_host(),
-        options.get_port(),
-        options.get_username(),
-        options.get_database().unwrap_or(options.get_username()),
+        "cannot connect to PostgreSQL at {source} as {:?}, database {:?}: {}; set --pg-dsn or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE",
+        source.user(),
+        source.database(),
         told(error),
     )
 }

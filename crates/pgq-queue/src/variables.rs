@@ -1,15 +1,9 @@
-//! Environment variables about connections: PgQueuer's, and those of libpq's that the driver does
-//! not read.
+//! Environment variables about connections: PgQueuer's, and the time that libpq's allows.
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::time::Duration;
 
-use sqlx::postgres::PgSslMode;
-
-use super::dsn::{checked_port, several};
 use super::timeout::within;
-use super::unsupported::NOT_SUPPORTED;
 use crate::environment::variable;
 
 /// PgQueuer's default. Claims, outcomes, heartbeats and upkeep take one connection each.
@@ -20,7 +14,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection attempt with the deadline of `PGQUEUER_CONNECT_TIMEOUT`.
 pub async fn in_time<T>(connecting: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    within(Variables::read(variable).map_err(configuration)?.connect_timeout, connecting).await
+    within(timeout()?, connecting).await
+}
+
+/// That deadline.
+pub(super) fn timeout() -> sqlx::Result<Duration> {
+    Variables::read(variable).map(|settings| settings.connect_timeout).map_err(configuration)
 }
 
 /// Connections of one host, at most.
@@ -38,7 +37,7 @@ pub(super) fn configuration(mistake: String) -> sqlx::Error {
     sqlx::Error::Configuration(mistake.into())
 }
 
-/// Variables that the driver does not read, or does not check.
+/// Variables that are PgQueuer's own.
 #[derive(Debug, PartialEq)]
 pub(super) struct Variables {
     pub(super) pool_min_size: u32,
@@ -61,36 +60,13 @@ impl Variables {
         let pool_max_size = number("PGQUEUER_POOL_MAX_SIZE", POOL_MAX_SIZE, 1).max(POOL_LEAST_SIZE);
         // More sessions to keep than to have is no mistake worth stopping for.
         let pool_min_size = number("PGQUEUER_POOL_MIN_SIZE", 0, 0).min(pool_max_size);
-        let connect_timeout = match timeout(&env) {
+        let connect_timeout = match read_timeout(&env) {
             Ok(timeout) => timeout,
             Err(mistake) => {
                 mistakes.push(mistake);
                 CONNECT_TIMEOUT
             }
         };
-        if let Some(Err(mistake)) = env("PGPORT")
-            .map(|port| if port.contains(',') { Err(several(&port)) } else { checked_port(port.trim()).map(drop) })
-        {
-            mistakes.push(format!("PGPORT: {mistake}"));
-        }
-        if let Some(hosts) = env("PGHOST").filter(|host| host.contains(',')) {
-            mistakes.push(format!("PGHOST: {}", several(&hosts)));
-        }
-        if let Some(address) = env("PGHOSTADDR").filter(|address| address.parse::<IpAddr>().is_err()) {
-            mistakes.push(format!("PGHOSTADDR is {address:?}, which is no IP address; PGHOST takes names"));
-        }
-        if let Some(mode) = env("PGSSLMODE")
-            && mode.parse::<PgSslMode>().is_err()
-        {
-            // The driver would fall back to `prefer`, which accepts a connection without TLS.
-            mistakes
-                .push(format!("PGSSLMODE is {mode:?}; use disable, allow, prefer, require, verify-ca or verify-full"));
-        }
-        for (name, _, harmless, remedy) in NOT_SUPPORTED {
-            if env(name).is_some_and(|value| !harmless.contains(&value.as_str())) {
-                mistakes.push(format!("{name} is set, which pgq-host cannot honour: {remedy}; then unset it"));
-            }
-        }
         if mistakes.is_empty() {
             Ok(Variables { pool_min_size, pool_max_size, connect_timeout })
         } else {
@@ -100,7 +76,7 @@ impl Variables {
 }
 
 /// PgQueuer's variable takes precedence over libpq's, where 0 means no limit.
-fn timeout(env: &impl Fn(&str) -> Option<String>) -> Result<Duration, String> {
+fn read_timeout(env: &impl Fn(&str) -> Option<String>) -> Result<Duration, String> {
     const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
     for (name, zero_is_for_ever) in [("PGQUEUER_CONNECT_TIMEOUT", false), ("PGCONNECT_TIMEOUT", true)] {
         let Some(value) = env(name) else { continue };
@@ -147,17 +123,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_honoured_is_said_all_at_once() {
-        let env = [
-            ("PGSERVICE", "jobs"),
-            ("PGSSLMODE", "verify_full"),
-            ("PGQUEUER_POOL_MAX_SIZE", "many"),
-            ("PGCONNECT_TIMEOUT", "soon"),
-            ("PGPORT", "x"),
-        ];
+        let env = [("PGQUEUER_POOL_MAX_SIZE", "many"), ("PGQUEUER_POOL_MIN_SIZE", "-1"), ("PGCONNECT_TIMEOUT", "soon")];
         let said = read(&env).expect_err("refused");
         for (name, value) in env {
             assert!(said.contains(name), "{name} {value}: {said}");
         }
-        assert!(read(&[("PGTARGETSESSIONATTRS", "any")]).is_ok());
     }
 }

@@ -139,6 +139,11 @@ impl Queue {
         &self.pool
     }
 
+    /// The bytes of claimed jobs that are counted, and how many there may be.
+    pub fn claimed_bytes(&self) -> (u64, u64) {
+        self.bytes.use_of()
+    }
+
     /// How long the database has answered without a break.
     pub fn access(&self) -> &Access {
         self.pool.access()

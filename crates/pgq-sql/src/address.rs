@@ -1,38 +1,33 @@
 //! Where the database is: where the host itself reaches it, or another that is named in a grant.
 
+use std::error::Error as _;
+use std::future::poll_fn;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use tokio::net::{TcpStream, UnixStream};
-use tokio_postgres::config::SslMode;
-use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{CancelToken, Client, Config, Connection};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use pgq_connect::{
+    Attempt, ChannelBinding, Endpoint, Failure, Place, Refusal, Role, Route, SessionAttrs, SslMode, client_config,
+    first,
+};
+use tokio_postgres::config::{self, SslMode as DriversMode, SslNegotiation};
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_rustls::rustls::ClientConfig;
 
 use super::elsewhere::Elsewhere;
-use super::failure::{connection_lost, database};
-use super::metered::{Meter, Metered};
-use super::stream::Stream;
+use super::failure::{connection_lost, unreached};
+use super::metered::Meter;
 use super::tls;
+use super::way::{TIMEOUT, Way, Wire};
 use pgq_engine::SqlGrant;
 use pgq_engine::sql::SqlError;
+use pgq_queue::told::Told as _;
 use pgq_queue::{Database, Source};
-
-/// How long a connection may take to be there.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The server, and not a pooler that lends sessions: a run has its session for itself.
 #[derive(Debug, Clone)]
 pub struct Address {
     source: Source,
 }
-
-type Tls = <MakeRustlsConnect as MakeTlsConnect<Metered<Stream>>>::TlsConnect;
-pub(super) type Wire = Connection<Metered<Stream>, <Tls as TlsConnect<Metered<Stream>>>::Stream>;
 
 impl Address {
     /// `None` where every session is a pooler's, which lends it for a transaction.
@@ -52,15 +47,26 @@ impl Address {
         authorities: Option<&Arc<ClientConfig>>,
         meter: &Arc<Meter>,
     ) -> Result<(Client, Wire, Way), SqlError> {
-        let options = self.source.read_again().await.map_err(|error| connection_lost(&error))?;
+        let route = self.source.route().await.map_err(|error| connection_lost(&error.told()))?;
+        let route = route.ok_or_else(|| connection_lost(&"its address is known to the queue alone"))?;
         // Not checked, encryption would be worth nothing; checked, it would fail where the host's does not.
-        let is_encrypted = !matches!(options.get_ssl_mode(), PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer);
-        let target = Target {
-            place: Place::of(&options),
-            database: options.get_database().unwrap_or(options.get_username()).to_owned(),
-            is_encrypted,
+        let is_encrypted = route.encryption.mode >= SslMode::Require;
+        // Whoever vouches for the server of the queue, and whom it knows us by, is the operator's word.
+        let named = if is_encrypted && route.encryption.names_somebody() {
+            client_config(&route.strict()).await.map_err(unreached)?
+        } else {
+            None
         };
-        target.connect(grant, authorities, meter).await
+        let target = Target {
+            grant,
+            database: route.database.as_deref().unwrap_or(&route.user),
+            is_encrypted,
+            is_direct: route.encryption.is_direct(),
+            binding: route.encryption.channel_binding,
+            tls: named.as_ref().or(authorities),
+            meter,
+        };
+        target.first_of(&route).await
     }
 }
 
@@ -71,101 +77,115 @@ pub(super) async fn connect_elsewhere(
     authorities: Option<&Arc<ClientConfig>>,
     meter: &Arc<Meter>,
 ) -> Result<(Client, Wire, Way), SqlError> {
-    let place = Place::at(None, &elsewhere.host, elsewhere.port);
-    let target = Target { place, database: elsewhere.database, is_encrypted: elsewhere.is_encrypted };
-    target.connect(grant, authorities, meter).await
+    let target = Target {
+        grant,
+        database: &elsewhere.database,
+        is_encrypted: elsewhere.is_encrypted,
+        is_direct: false,
+        binding: ChannelBinding::Prefer,
+        tls: authorities,
+        meter,
+    };
+    let endpoint = Endpoint { host: elsewhere.host.clone(), address: None, port: elsewhere.port };
+    target.first_of(&Route::to(endpoint, &elsewhere.role)).await
 }
 
-struct Target {
-    place: Place,
-    database: String,
+/// What a handler's session needs, whichever server it is on.
+struct Target<'a> {
+    grant: &'a SqlGrant,
+    database: &'a str,
     is_encrypted: bool,
+    is_direct: bool,
+    binding: ChannelBinding,
+    /// `None`: the public authorities.
+    tls: Option<&'a Arc<ClientConfig>>,
+    meter: &'a Arc<Meter>,
 }
 
-impl Target {
-    async fn connect(
-        self,
-        grant: &SqlGrant,
-        authorities: Option<&Arc<ClientConfig>>,
-        meter: &Arc<Meter>,
-    ) -> Result<(Client, Wire, Way), SqlError> {
-        let connecting = async {
-            let config = self.config(grant);
-            let way = Way { place: self.place, tls: tls::connect(authorities) };
-            let stream = way.place.open().await.map_err(|error| connection_lost(&error))?;
-            let connector = way.connector().map_err(|error| connection_lost(&error))?;
-            let connected = config.connect_raw(Metered::new(stream, Arc::clone(meter)), connector).await;
-            let (client, wire) = connected.map_err(|error| database(&error))?;
-            Ok((client, wire, way))
-        };
+impl Target<'_> {
+    async fn first_of(&self, route: &Route) -> Result<(Client, Wire, Way), SqlError> {
         let late = || connection_lost(&format!("no connection within {TIMEOUT:?}"));
-        tokio::time::timeout(TIMEOUT, connecting).await.unwrap_or_else(|_| Err(late()))
+        let found = tokio::time::timeout(TIMEOUT, first(route, TIMEOUT, self)).await.map_err(|_| late())?;
+        found.map_err(unreached)
     }
 
-    fn config(&self, grant: &SqlGrant) -> Config {
+    fn config(&self, place: &Place) -> Config {
         let mut config = Config::new();
-        config.user(&grant.role).application_name("pgq-host handler").dbname(&self.database);
-        if let Some(password) = grant.password() {
+        config.user(&self.grant.role).application_name("pgq-host handler").dbname(self.database);
+        if let Some(password) = self.grant.password() {
             config.password(password);
         }
         // There is none over a socket.
-        let is_encrypted = self.is_encrypted && matches!(self.place, Place::Tcp(..));
-        config.ssl_mode(if is_encrypted { SslMode::Require } else { SslMode::Disable });
+        let is_encrypted = self.is_encrypted && matches!(place, Place::Tcp(_));
+        config.ssl_mode(if is_encrypted { DriversMode::Require } else { DriversMode::Disable });
+        if is_encrypted && self.is_direct {
+            config.ssl_negotiation(SslNegotiation::Direct);
+        }
+        config.channel_binding(match self.binding {
+            ChannelBinding::Disable => config::ChannelBinding::Disable,
+            ChannelBinding::Prefer => config::ChannelBinding::Prefer,
+            ChannelBinding::Require => config::ChannelBinding::Require,
+        });
         config
     }
 }
 
-/// How a session was reached, to cancel its statement by the same way.
-pub(super) struct Way {
-    place: Place,
-    tls: MakeRustlsConnect,
-}
+impl Attempt for Target<'_> {
+    type Session = (Client, Wire, Way);
 
-impl Way {
-    fn connector(&self) -> io::Result<Tls> {
-        let host = if let Place::Tcp(host, _) = &self.place { host } else { "localhost" };
-        MakeTlsConnect::<Metered<Stream>>::make_tls_connect(&mut self.tls.clone(), host).map_err(io::Error::other)
-    }
-
-    /// Ask the server to stop what the session does.
-    pub(super) async fn cancel(&self, token: &CancelToken) {
-        let cancelling = async {
-            let stream = Metered::new(self.place.open().await?, Meter::new());
-            token.cancel_query_raw(stream, self.connector()?).await.map_err(io::Error::other)
-        };
-        if let Ok(Err(error)) = tokio::time::timeout(TIMEOUT, cancelling).await {
-            tracing::debug!(error = %error, "cannot ask for a statement of a handler to be cancelled");
+    async fn attempt(
+        &self,
+        endpoint: &Endpoint,
+        place: &Place,
+        wanted: SessionAttrs,
+    ) -> Result<(Client, Wire, Way), Failure> {
+        let way = Way::new(endpoint, place, tls::connect(self.tls));
+        let (client, mut wire) = way.connect(&self.config(place), self.meter).await?.map_err(failure)?;
+        if wanted != SessionAttrs::Any
+            && let Some(why) = wanted.refusal(role(&client, &mut wire).await?)
+        {
+            return Err(Failure::Unfit(why));
         }
+        Ok((client, wire, way))
     }
 }
 
-#[derive(Debug)]
-enum Place {
-    Tcp(String, u16),
-    Unix(PathBuf),
-}
-
-impl Place {
-    fn of(options: &PgConnectOptions) -> Place {
-        Place::at(options.get_socket().map(PathBuf::as_path), options.get_host(), options.get_port())
+/// What the server says of itself, or answers.
+async fn role(client: &Client, wire: &mut Wire) -> Result<Role, Failure> {
+    let said = |wire: &Wire, name| wire.parameter(name).map(|value| value == "on");
+    if let (Some(is_standby), Some(is_read_only)) =
+        (said(wire, "in_hot_standby"), said(wire, "default_transaction_read_only"))
+    {
+        return Ok(Role { is_standby, is_read_only });
     }
-
-    fn at(socket: Option<&Path>, host: &str, port: u16) -> Place {
-        match socket {
-            Some(folder) => Place::Unix(folder.join(format!(".s.PGSQL.{port}"))),
-            None if host.starts_with('/') => Place::Unix(PathBuf::from(host).join(format!(".s.PGSQL.{port}"))),
-            None => Place::Tcp(host.to_owned(), port),
-        }
-    }
-
-    async fn open(&self) -> io::Result<Stream> {
-        Ok(match self {
-            Place::Tcp(host, port) => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                Stream::Tcp(stream)
+    let asking = client
+        .simple_query("SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')");
+    tokio::pin!(asking);
+    let answers = loop {
+        tokio::select! {
+            answers = &mut asking => break answers.map_err(failure)?,
+            message = poll_fn(|context| wire.poll_message(context)) => {
+                if !matches!(message, Some(Ok(_))) {
+                    return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
+                }
             }
-            Place::Unix(path) => Stream::Unix(UnixStream::connect(path).await?),
-        })
+        }
+    };
+    let row = answers.iter().find_map(|answer| match answer {
+        SimpleQueryMessage::Row(row) => {
+            Some(Role { is_standby: row.get(0) == Some("t"), is_read_only: row.get(1) == Some("on") })
+        }
+        _ => None,
+    });
+    row.ok_or_else(|| io::Error::other("the server does not say what it is").into())
+}
+
+fn failure(error: tokio_postgres::Error) -> Failure {
+    match error.as_db_error() {
+        Some(server) => Failure::Refused(Refusal::new(server.code().code(), server.message())),
+        None => match error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
+            Some(cause) => Failure::Unreachable(io::Error::new(cause.kind(), error.told())),
+            None => Failure::Insecure(error.told()),
+        },
     }
 }

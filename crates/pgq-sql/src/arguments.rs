@@ -41,7 +41,7 @@ pub(super) fn of(call: &HandlerCall) -> (String, Vec<Argument<'_>>) {
             arguments.push((dedupe_key, Type::TEXT_ARRAY));
             arguments.push((headers, Type::TEXT_ARRAY));
         }
-        HandlerEnd::PutBack { delays, failures, tracebacks } => {
+        HandlerEnd::PutBack { delays, failures, tracebacks, previous: _ } => {
             arguments.push((delays, Type::INT8_ARRAY));
             arguments.push((failures, Type::INT4_ARRAY));
             arguments.push((tracebacks, Type::TEXT_ARRAY));
@@ -57,6 +57,9 @@ pub(super) fn of(call: &HandlerCall) -> (String, Vec<Argument<'_>>) {
     arguments.push((&call.lines.cut, Type::INT8_ARRAY));
     arguments.push((&call.lines.keep_ms, Type::INT8_ARRAY));
     arguments.push((&call.lines.failed, Type::BOOL_ARRAY));
+    if let HandlerEnd::PutBack { previous, .. } = &call.end {
+        arguments.push((previous, Type::TEXT_ARRAY));
+    }
     arguments.push((&call.token, Type::BYTEA));
     let places: Vec<String> = (1..=arguments.len()).map(|place| format!("${place}")).collect();
     // No operator, and nothing that a search_path could lead elsewhere.

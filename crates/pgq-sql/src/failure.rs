@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::fmt::Display;
 
+use pgq_connect::Failure;
 use pgq_engine::sql::{ErrorKind, Said, SqlError};
 
 /// The host holds an error until the guest drops it.
@@ -32,6 +33,23 @@ pub(super) fn database(error: &tokio_postgres::Error) -> SqlError {
             table: some(server.table()),
             column: some(server.column()),
         })),
+    }
+}
+
+/// No server was reached, or the one that counts refused.
+pub(super) fn unreached(failure: Failure) -> SqlError {
+    match failure {
+        Failure::Refused(refusal) => {
+            let said =
+                Said { sqlstate: refusal.code, detail: None, hint: None, constraint: None, table: None, column: None };
+            let is_over = ["57P", "08"].iter().any(|class| said.sqlstate.starts_with(class));
+            SqlError {
+                kind: if is_over { ErrorKind::Connection } else { ErrorKind::Database },
+                message: pgq_engine::printable::cut(&refusal.message, MAX_TEXT).to_owned(),
+                said: Some(Box::new(said)),
+            }
+        }
+        failure => connection_lost(&failure),
     }
 }
 

@@ -22,6 +22,7 @@ mod stream;
 mod tls;
 mod transaction;
 mod values;
+mod way;
 mod work;
 
 pub use address::Address;

@@ -8,8 +8,8 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::Client;
 
-use super::address::{Way, Wire};
 use super::metered::Meter;
+use super::way::{Way, Wire};
 use pgq_engine::SqlGrant;
 
 /// A session is not used for longer: what its role may do is looked at when it is opened.
@@ -30,7 +30,7 @@ pub(super) struct Session {
     pub(super) schema: Option<String>,
     /// The driver has prepared statements of its own here, which would be discarded with the rest.
     pub(super) is_marked: bool,
-    opened: Instant,
+    pub(super) opened: Instant,
     _permit: Option<OwnedSemaphorePermit>,
 }
 

@@ -88,8 +88,10 @@ impl Sessions {
     ) -> Result<Session, SqlError> {
         let permit = Arc::clone(&self.0.permits).acquire_owned().await.map_err(|error| connection_lost(&error))?;
         let found = {
+            // The queue's own sessions have left their server: so do these.
+            let retired = self.0.queue.pool().retired().into_std();
             let mut idle = self.idle();
-            idle.retain(Session::is_good);
+            idle.retain(|session| session.is_good() && session.opened >= retired);
             idle.iter().position(|session| session.fits(grant)).map(|place| idle.swap_remove(place))
         };
         if let Some(session) = found {

@@ -10,8 +10,12 @@ const MINUS_INFINITY: u16 = 0xF000;
 pub(super) fn text(raw: &[u8]) -> Option<String> {
     let (head, groups) = raw.split_at_checked(8)?;
     let word = |bytes: &[u8], at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
-    let (count, weight, sign, scale) =
-        (usize::from(word(head, 0)), i32::from(word(head, 2).cast_signed()), word(head, 4), usize::from(word(head, 6)));
+    let (count, weight, sign, scale) = (
+        usize::from(word(head, 0)),
+        i32::from(i16::from_be_bytes([head[2], head[3]])),
+        word(head, 4),
+        usize::from(word(head, 6)),
+    );
     match sign {
         NAN => return Some("NaN".into()),
         INFINITY => return Some("Infinity".into()),
@@ -54,7 +58,7 @@ mod tests {
     use super::*;
 
     fn raw(weight: i16, sign: u16, scale: u16, groups: &[u16]) -> Vec<u8> {
-        let head = [groups.len() as u16, weight.cast_unsigned(), sign, scale];
+        let head = [groups.len() as u16, u16::from_be_bytes(weight.to_be_bytes()), sign, scale];
         head.iter().chain(groups).flat_map(|word| word.to_be_bytes()).collect()
     }
 

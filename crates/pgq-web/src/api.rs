@@ -6,6 +6,7 @@ mod change;
 mod jobs;
 mod me;
 mod overview;
+mod quarantine;
 mod schedules;
 mod steer;
 
@@ -32,15 +33,22 @@ fn paths() -> OpenApiRouter<Site> {
         .routes(routes!(overview::overview))
         .routes(routes!(overview::failures))
         .routes(routes!(overview::hosts))
+        .routes(routes!(overview::troubles))
         .routes(routes!(overview::plugins))
         .routes(routes!(overview::pauses, steer::pause))
         .routes(routes!(steer::resume))
         .routes(routes!(steer::reset))
         .routes(routes!(steer::roll_back))
         .routes(routes!(steer::reload))
+        .routes(routes!(quarantine::quarantine))
+        .routes(routes!(quarantine::lift))
         .routes(routes!(schedules::schedules))
         .routes(routes!(schedules::run))
         .routes(routes!(schedules::remove))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(schedules::edit))
+        .routes(routes!(schedules::restore))
         .routes(routes!(audit::audit))
         .routes(routes!(jobs::jobs))
         .routes(routes!(jobs::job))

@@ -21,6 +21,7 @@ mod sessions;
 mod target;
 mod throttle;
 mod token;
+mod token_file;
 
 pub use access::Access;
 pub use account::Account;
@@ -28,4 +29,4 @@ pub use app::App;
 pub use network::Network;
 pub use password::{PasswordHash, hash_password};
 pub use random::new_token;
-pub use token::Tokens;
+pub use token_file::TokenFile;

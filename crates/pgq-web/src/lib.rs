@@ -7,14 +7,14 @@
 mod api;
 mod assets;
 pub mod auth;
-mod job_change;
+mod in_time;
 mod job_filter;
-mod latency;
 mod live;
 mod pages;
 mod peer;
 mod problem;
 mod recent;
+pub mod schedule_change;
 pub mod server;
 mod site;
 mod visitor;
@@ -23,8 +23,10 @@ pub use site::Site;
 pub use visitor::{Role, Visitor};
 
 use axum::Router;
+use axum::middleware::from_fn;
 
 /// Everything that is served, below the site's prefix. Who may see what is decided in front of it.
 pub fn router(site: Site) -> Router {
-    Router::new().merge(api::routes()).merge(pages::routes(&site)).with_state(site)
+    let api = api::routes().layer(from_fn(in_time::in_time));
+    Router::new().merge(api).merge(pages::routes(&site)).with_state(site)
 }

@@ -13,6 +13,7 @@ use crate::recorder::{self, NextJobs};
 use crate::settler::{Batches, Settler};
 use pgq_queue::{Queue, Record};
 use pgq_sql::{Address, Sessions};
+use pgq_trace::Tracer;
 
 /// What runs jobs, and the ends of its channels.
 pub(super) struct Pipeline {
@@ -29,7 +30,7 @@ pub(super) struct Pipeline {
     pub(super) next_jobs: mpsc::Receiver<NextJobs>,
 }
 
-pub(super) fn build(settings: &Settings, queue: &Queue, sandbox: &Sandbox) -> Pipeline {
+pub(super) fn build(settings: &Settings, queue: &Queue, sandbox: &Sandbox, tracer: Option<Tracer>) -> Pipeline {
     queue.access().expect_within(settings.heartbeat_timeout / 2);
     let leases = Arc::new(Leases::new(settings.heartbeat_timeout));
     let capacity = Capacity::new(settings.max_concurrent_tasks);
@@ -41,5 +42,6 @@ pub(super) fn build(settings: &Settings, queue: &Queue, sandbox: &Sandbox) -> Pi
     let sql = Sessions::new(queue.clone(), Address::of(&settings.database), settings.sql_sessions);
     let executor =
         Executor::new(engine, guests, queue.clone(), Arc::clone(&capacity), Arc::clone(&leases), record_sender, sql);
+    let executor = executor.traced_by(tracer);
     Pipeline { leases, capacity, executor, batches, settler, records, next, next_jobs }
 }

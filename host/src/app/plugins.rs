@@ -25,6 +25,8 @@ pub(super) struct Plugins {
     pub(super) verdicts: Fleet,
     pub(super) pauses: PauseKeeper,
     pub(super) mirror: Option<Mirror>,
+    /// Told when an operator changed a schedule.
+    pub(super) rescheduled: Arc<Notify>,
 }
 
 pub(super) async fn load(settings: &Settings, queue: &Queue, loader: Loader) -> anyhow::Result<Plugins> {
@@ -32,6 +34,7 @@ pub(super) async fn load(settings: &Settings, queue: &Queue, loader: Loader) -> 
     let (pause_link, pauses) = pauses::join(queue.clone()).await.context("cannot read what is paused")?;
     let poke = Arc::new(Notify::new());
     let mirror = mirror(settings, Arc::clone(&poke)).await?;
+    let rescheduled = Arc::new(Notify::new());
     let sources = Sources {
         folder: settings.folder.clone(),
         reread: settings.reread.clone(),
@@ -39,11 +42,12 @@ pub(super) async fn load(settings: &Settings, queue: &Queue, loader: Loader) -> 
         link,
         pauses: pause_link,
         poke,
+        rescheduled: Arc::clone(&rescheduled),
     };
     // A host that ends when no job is left has to know first whose jobs those are.
     let patience = (settings.worker.mode == Mode::Continuous).then_some(LOADS_FIRST);
     let (reload, served) = Reload::start(sources, loader, patience).await?;
-    Ok(Plugins { served, reload, verdicts, pauses, mirror })
+    Ok(Plugins { served, reload, verdicts, pauses, mirror, rescheduled })
 }
 
 /// What is kept of registries. What was never pulled is pulled first.

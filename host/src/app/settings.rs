@@ -11,6 +11,7 @@ use crate::readiness::Requirement;
 use crate::worker;
 use pgq_queue::names::Names;
 use pgq_queue::{Database, Retention};
+use pgq_trace::{Keep, TraceSettings};
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -49,5 +50,9 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// Who may see and change what on the pages.
     pub entry: Entry,
+    /// Where traces go, if there are to be any.
+    pub traces: Option<TraceSettings>,
+    /// What is kept of traces that are not sampled.
+    pub keep_traces: Keep,
     pub worker: worker::Settings,
 }

@@ -153,10 +153,12 @@ impl BenchArgs {
     async fn wanted(&self, database: &DatabaseArgs) -> anyhow::Result<Wanted> {
         let named = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let variables = database.environment();
-        if self.embedded || (variables.is_empty() && !["PGHOST", "PGHOSTADDR", "PGDATABASE"].into_iter().any(named)) {
+        if self.embedded
+            || (variables.is_empty() && !["PGHOST", "PGHOSTADDR", "PGDATABASE", "PGSERVICE"].into_iter().any(named))
+        {
             return Ok(Wanted::Private(self.data_dir.clone()));
         }
-        Ok(Wanted::Given(Box::new(database.session()?.read_again().await?), variables))
+        Ok(Wanted::Given(Box::new(database.session()?), variables))
     }
 }
 

@@ -145,7 +145,9 @@ impl DatabaseArgs {
 }
 
 async fn connected(source: &Source) -> anyhow::Result<PgConnection> {
-    source.connect().await.map_err(|error| pgq_queue::unreachable_database(source, &error))
+    let connection = source.connect().await.map_err(|error| pgq_queue::unreachable_database(source, &error))?;
+    tracing::info!("connected to {source} as {:?}, database {:?}", source.user(), source.database());
+    Ok(connection)
 }
 
 /// Adds the remedy to errors that a command gets from a database that is not set up for it.

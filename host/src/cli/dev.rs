@@ -11,8 +11,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use futures_util::FutureExt as _;
 use futures_util::future::try_join;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::Connection as _;
 
 use self::sources::Sources;
 use super::database::DatabaseArgs;
@@ -24,7 +23,7 @@ use crate::app;
 use crate::config::Config;
 use crate::signal::Signals;
 use pgq_embedded::{self as embedded, Server};
-use pgq_queue::connect_options;
+use pgq_queue::Source;
 use pgq_queue::names::Names;
 use pgq_queue::schema::{self, UpgradeOptions};
 
@@ -88,11 +87,11 @@ async fn serve(
     names: Names,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
-    let options = tokio::select! {
-        options = prepare(server, args, &names) => options?,
+    let source = tokio::select! {
+        source = prepare(server, args, &names) => source?,
         name = signals.next() => return interrupted(name),
     };
-    let settings = args.worker.settings(config, PluginSources::folder(args.plugins.clone()), options.into(), names)?;
+    let settings = args.worker.settings(config, PluginSources::folder(args.plugins.clone()), source.into(), names)?;
     tokio::select! {
         result = app::run(settings, &mut signals) => result,
         never = sources.keep() => match never {},
@@ -101,13 +100,12 @@ async fn serve(
 }
 
 /// Create the database and its tables, and say how to connect.
-async fn prepare(server: &Server, args: &DevArgs, names: &Names) -> anyhow::Result<PgConnectOptions> {
+async fn prepare(server: &Server, args: &DevArgs, names: &Names) -> anyhow::Result<Source> {
     server.create_database_if_missing(DATABASE).await?;
     let dsn = server.dsn(DATABASE);
     let dsn_file = write_dsn(&args.data_dir, &dsn)?;
-    let options = connect_options(Some(&dsn)).map_err(anyhow::Error::msg)?;
-    let mut connection =
-        PgConnection::connect_with(&options).await.context("cannot connect to the private PostgreSQL")?;
+    let source = Source::alone(&dsn).map_err(anyhow::Error::msg)?;
+    let mut connection = source.connect().await.context("cannot connect to the private PostgreSQL")?;
     schema::upgrade(&mut connection, names, &UpgradeOptions { widen_id: true }).await?;
     connection.close().await?;
     tracing::info!(
@@ -117,7 +115,7 @@ async fn prepare(server: &Server, args: &DevArgs, names: &Names) -> anyhow::Resu
         "PostgreSQL listens on 127.0.0.1; export PGDSN=$(cat {}) to reach it from another terminal",
         dsn_file.display(),
     );
-    Ok(options)
+    Ok(source)
 }
 
 /// Stopping before anything ran loses nothing, so it is a success.

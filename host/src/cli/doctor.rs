@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
-use sqlx::postgres::PgConnectOptions;
 
 use super::database::DatabaseArgs;
 use super::output;
@@ -81,7 +80,7 @@ impl DoctorArgs {
             true => None,
         };
         Ok(Deployment {
-            database: PgConnectOptions::clone(&database.database()?.source),
+            database: database.database()?.source,
             names: database.names()?,
             flags: database.flags(),
             role: self.role,

@@ -81,7 +81,8 @@ pub(super) async fn stale(database: &DatabaseArgs, args: StaleArgs) -> anyhow::R
 }
 
 pub(super) async fn workers(database: &DatabaseArgs, args: JsonArgs) -> anyhow::Result<()> {
-    let workers = database.operator().await?.workers().await.map_err(explain)?;
+    let operator = database.operator().await?;
+    let workers = operator.workers().await.map_err(explain)?;
     if args.json {
         return output::json(&workers);
     }
@@ -96,7 +97,24 @@ pub(super) async fn workers(database: &DatabaseArgs, args: JsonArgs) -> anyhow::
         ]
     });
     let head = ["Worker", "Host", "Running jobs", "Oldest heartbeat", "Newest heartbeat", "Entrypoints"];
-    output::table(head, rows, "No worker holds a job.")
+    output::table(head, rows, "No worker holds a job.")?;
+    // Whoever wonders where a worker is does not find it in the table.
+    for host in operator.troubles().await.map_err(explain)?.hosts {
+        output::status(&match host.died {
+            Some(died) => format!(
+                "Host {} is gone since {}: it died or is cut off from the database; its jobs were put back.",
+                host.label(),
+                output::time(died)
+            ),
+            None => format!(
+                "Host {} is silent since {}; it holds {} job(s).",
+                host.label(),
+                output::time(host.seen),
+                host.jobs
+            ),
+        });
+    }
+    Ok(())
 }
 
 pub(super) async fn backlog(database: &DatabaseArgs, args: JsonArgs) -> anyhow::Result<()> {

@@ -29,7 +29,9 @@ pub(super) async fn run(database: &DatabaseArgs, args: ListenArgs) -> anyhow::Re
         )));
     }
     database.connect().await?.close().await?;
-    let pool = queue::connect(database.session()?.read_again().await?).await.context("cannot listen")?;
+    let source = database.session()?;
+    let reach = source.reach(source.time()?).await?;
+    let pool = queue::connect(reach.options.clone()).await.context("cannot listen")?;
     let mut listener = PgListener::connect_with(&pool).await.context("cannot listen")?;
     // Messages sent while the connection is down are lost. Better to end than to continue as if
     // nothing had been missed.

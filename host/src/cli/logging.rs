@@ -1,8 +1,15 @@
 //! The logging flags. Logs go to stderr; stdout is for data.
 
+use std::sync::OnceLock;
+
 use clap::Args;
 
+use super::output;
+use super::verbosity::VerbosityArgs;
 use crate::logging::{self, Format};
+
+/// `-v` and `-q`, which all verbs have.
+static VERBOSITY: OnceLock<VerbosityArgs> = OnceLock::new();
 
 /// How much is logged, and in which format.
 #[derive(Debug, Clone, Args)]
@@ -32,9 +39,22 @@ fn parse_level(text: &str) -> Result<&'static str, String> {
     }
 }
 
+/// As much on stderr as is wanted, before the verb begins, which may have a log of its own.
+pub(super) fn begin(verbosity: VerbosityArgs, has_its_own: bool) -> anyhow::Result<()> {
+    if verbosity.is_quiet() {
+        output::be_quiet();
+    }
+    let _ = VERBOSITY.set(verbosity);
+    match verbosity.of_verb().filter(|_| !has_its_own) {
+        Some(level) => logging::install(level, Format::Text),
+        None => Ok(()),
+    }
+}
+
 impl LoggingArgs {
     /// Call once per process.
     pub(super) fn install(&self) -> anyhow::Result<()> {
-        logging::install(self.log_level, self.log_format)
+        let verbosity = VERBOSITY.get().copied().unwrap_or_default();
+        logging::install(verbosity.level(self.log_level), self.log_format)
     }
 }

@@ -2,6 +2,7 @@
 //! to stderr.
 
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -89,8 +90,19 @@ pub(super) fn table<const N: usize>(
     data(&builder.build().with(Style::psql()).to_string())
 }
 
+/// Whether nobody wants status messages.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Print no status messages from now on.
+pub(super) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
 /// Print a status message, if anybody is reading.
 pub(super) fn status(line: &str) {
+    if QUIET.load(Ordering::Relaxed) {
+        return;
+    }
     let _ = writeln!(std::io::stderr(), "{}", printable_lines(line, "  "));
 }
 

@@ -12,6 +12,7 @@ mod new;
 mod options;
 mod pull;
 mod push;
+mod quarantine;
 mod report;
 mod run;
 mod sign;
@@ -55,6 +56,13 @@ enum PluginCommand {
     /// Make all hosts try a plugin or an entrypoint again that they paused or rolled back because
     /// its runs crashed.
     Reset(fleet::ResetArgs),
+    /// Show what the fleet knows of each version: where it is served, how its runs go, what was found
+    /// out about it, what it was denied and which limits it hit.
+    Versions(quarantine::VersionsArgs),
+    /// Have no host serve a version, by its sha256, until it is lifted.
+    Quarantine(quarantine::QuarantineArgs),
+    /// Have hosts serve a quarantined version again.
+    Lift(quarantine::QuarantineArgs),
     /// Make all hosts scan their plugins folders and read their grants again, now.
     Reload(fleet::ReloadArgs),
 }
@@ -73,6 +81,9 @@ pub(super) async fn run(database: &DatabaseArgs, args: PluginArgs) -> anyhow::Re
         PluginCommand::Run(args) => run::run(args).await,
         PluginCommand::List(args) => list::run(database, args).await,
         PluginCommand::Reset(args) => fleet::reset(database, args).await,
+        PluginCommand::Versions(args) => quarantine::versions(database, args).await,
+        PluginCommand::Quarantine(args) => quarantine::quarantine(database, args).await,
+        PluginCommand::Lift(args) => quarantine::lift(database, args).await,
         PluginCommand::Reload(args) => fleet::reload(database, args).await,
     }
 }

@@ -14,7 +14,7 @@ use super::usage::{OrUsage as _, usage};
 use super::values;
 use crate::access::AccessSettings;
 use crate::app;
-use crate::config::{Config, parse_bytes, parse_duration};
+use crate::config::{Config, parse_bytes, parse_duration, slow_of};
 use crate::location::Location;
 use crate::lock_file::{DEFAULT_LOCK, LockFile};
 use crate::plugins::{Chosen, ClaimMode, Reread};
@@ -23,10 +23,12 @@ use crate::signal::Signals;
 use crate::worker;
 use pgq_engine::host_memory;
 use pgq_queue::byte_budget::ByteBudget;
+use pgq_queue::environment;
 use pgq_queue::names::Names;
 use pgq_queue::told::told;
 use pgq_queue::{Database, HistoryLevel};
 use pgq_sql::DEFAULT_SESSIONS;
+use pgq_trace::TraceSettings;
 
 /// The most jobs per claim. With PgQueuer's default of 10, short jobs would spend their time on
 /// round trips. The free slots limit a claim either way.
@@ -127,6 +129,10 @@ pub(super) struct WorkerArgs {
     /// Serve /healthz, /readyz and /metrics (for Prometheus) at this address
     #[arg(long, env = "PGQ_HOST_LISTEN", value_parser = values::address, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    /// Runs that take so many seconds are traced even where their traces are not sampled; 0 keeps none
+    /// for its length. Where traces go, OTEL_* variables say [default: 10]
+    #[arg(long, env = "PGQ_HOST_TRACE_SLOW", value_name = "SECONDS", value_parser = parse_duration)]
+    trace_slow: Option<Duration>,
     #[command(flatten)]
     pub(super) logging: LoggingArgs,
 }
@@ -256,6 +262,12 @@ impl WorkerArgs {
             mistakes
                 .push("shutdown-on-listener-failure needs a listener, which --transaction-pooling does not allow without --listen-dsn".into());
         }
+        let traces = TraceSettings::read(&|name| environment::variable(name)).unwrap_or_else(|wrong| {
+            mistakes.extend(wrong);
+            None
+        });
+        let mut keep_traces = config.keep_traces;
+        keep_traces.slow = self.trace_slow.map_or(keep_traces.slow, slow_of);
         if !mistakes.is_empty() {
             return Err(usage(mistakes.join("\n")));
         }
@@ -281,6 +293,8 @@ impl WorkerArgs {
             require: if self.require.is_empty() { config.run.require } else { self.require.clone() },
             listen: self.listen.or(config.run.listen),
             entry,
+            traces,
+            keep_traces,
             worker: worker::Settings { batch_size, dequeue_timeout, mode: self.mode, shutdown_on_listener_failure },
         })
     }

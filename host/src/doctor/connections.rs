@@ -51,7 +51,7 @@ const BUDGET: &str = "WITH others AS ( \
     (SELECT count(*) FROM others WHERE datname = current_database())::int AS database_others";
 
 pub(super) async fn check(target: &Target<'_>) -> CheckResult {
-    let application = target.deployment.database.get_application_name();
+    let application = target.deployment.database.application_name();
     let budget: Budget =
         sqlx::query_as(BUDGET).bind(&target.role).bind(application).fetch_one(&mut *target.read_only().await?).await?;
     let each = queue::pool_size().map_err(|mistake| sqlx::Error::Configuration(mistake.into()))?;

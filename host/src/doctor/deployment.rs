@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
-
 use crate::location::Location;
 use crate::plugins::File;
-use pgq_queue::Retention;
 use pgq_queue::names::Names;
+use pgq_queue::{Retention, Source};
 
 /// A database, a role, a folder of plugins, and the planned hosts.
 #[derive(Debug)]
 pub struct Deployment {
     /// The address of the database.
-    pub database: PgConnectOptions,
+    pub database: Source,
     /// The names of the queue's objects.
     pub names: Names,
     /// Those names as flags, for suggested commands.

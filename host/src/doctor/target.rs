@@ -6,7 +6,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Executor as _, PgPool, Postgres, SqlSafeStr as _, SqlStr, Transaction};
 
 use super::deployment::Deployment;
-use pgq_queue::{AS_BYTES, Operator, Pool};
+use pgq_queue::{AS_BYTES, Operator, Pool, Reach};
 
 /// One for the listener, and two that run statements at the same time.
 const MAX_CONNECTIONS: u32 = 3;
@@ -18,6 +18,8 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY";
 pub(super) struct Target<'a> {
     pub(super) deployment: &'a Deployment,
     pub(super) pool: PgPool,
+    /// The pool's sessions come from there.
+    _reach: Reach,
     /// The role that is checked.
     pub(super) role: String,
     pub(super) me: String,
@@ -26,8 +28,9 @@ pub(super) struct Target<'a> {
 
 impl<'a> Target<'a> {
     pub(super) async fn connect(deployment: &'a Deployment) -> sqlx::Result<Target<'a>> {
+        let reach = deployment.database.reach(TIMEOUT).await?;
         let options = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(TIMEOUT);
-        let pool = options.connect_lazy_with(deployment.database.clone());
+        let pool = options.connect_lazy_with(reach.options.clone());
         let mut read_only = begin(&pool).await?;
         // Behind a pooler, a named prepared statement stays in a session that somebody else gets
         // next.
@@ -35,7 +38,7 @@ impl<'a> Target<'a> {
         let (me, database): (String, String) = who.fetch_one(&mut *read_only).await?;
         read_only.rollback().await?;
         let role = deployment.role.clone().unwrap_or_else(|| me.clone());
-        Ok(Target { deployment, pool, role, me, database })
+        Ok(Target { deployment, pool, _reach: reach, role, me, database })
     }
 
     /// A read-only transaction with short timeouts.

@@ -11,14 +11,22 @@ use pgq_engine::AssignedJob;
 use pgq_job::{Fault, FaultKind, Job, ReleaseReason, Verdict};
 use pgq_queue::Body;
 use pgq_queue::boot_clock::BootInstant;
+use pgq_trace::Claimed;
 
 impl Shared {
     /// Read the payloads that the claim left in the database, and start each job when its payload
     /// is there. Leases are renewed meanwhile.
-    pub(super) fn read(self: &Arc<Self>, jobs: Vec<Job>, plugins: &PluginSet, asked: BootInstant) {
+    pub(super) fn read(
+        self: &Arc<Self>,
+        jobs: Vec<Job>,
+        plugins: &PluginSet,
+        asked: BootInstant,
+        claimed: Option<Claimed>,
+    ) {
         let (shared, plugins) = (Arc::clone(self), plugins.clone());
+        // Their traces begin once their headers are read.
         let jobs: Vec<(ActiveCall, AssignedJob)> =
-            jobs.into_iter().map(|job| (shared.capacity.begin(), self.assign(job, asked))).collect();
+            jobs.into_iter().map(|job| (shared.capacity.begin(), self.assign(job, asked, None))).collect();
         // On the control runtime, where no guest makes a connection wait.
         self.control.spawn(async move {
             for (_active, assigned) in jobs {
@@ -29,7 +37,7 @@ impl Shared {
                 };
                 let verdict = match read {
                     Some(Ok(Body::Read)) => {
-                        shared.start_read(vec![job], &plugins, asked);
+                        shared.start_read(vec![job], &plugins, asked, claimed);
                         continue;
                     }
                     Some(Ok(Body::Gone)) => {
@@ -44,6 +52,7 @@ impl Shared {
                     }
                     None => Verdict::Release(ReleaseReason::HostStopped),
                 };
+                let assigned = AssignedJob { trace: shared.begin_trace(&job, claimed), ..assigned };
                 match plugins.get(&job.entrypoint) {
                     Some(served) => shared.conclude(&assigned, served, verdict, &Cost::nothing()).await,
                     None => shared.leases.release([job.claim]),

@@ -31,6 +31,7 @@ impl Shared {
             None | Some(Ended::Apart) => return Committing::Nothing,
             Some(Ended::Committed) => {
                 self.queue.recorded_by_handler();
+                Record::trace_recorded(std::slice::from_ref(record), &[claim.id]);
                 if record.suspect {
                     let claims = [claim];
                     let clearing = self.queue.clear_suspects(&claims);
@@ -40,6 +41,7 @@ impl Shared {
                 }
             }
             Some(Ended::NotOurs) => {
+                Record::trace_recorded(std::slice::from_ref(record), &[]);
                 meter::leases_lost("record", 1);
                 tracing::warn!(
                     job.id = claim.id,

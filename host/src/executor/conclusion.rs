@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tracing::field::display;
+
 use super::committing::Committing;
 use super::shared::Shared;
+use super::traced::{self, Told};
 use crate::locked_batch::bound;
 use crate::meter;
 use crate::plugins::Served;
 use crate::retry_policy;
 use pgq_engine::{AssignedJob, RoomShare};
-use pgq_job::{Disposition, Fault, FaultKind, Printed, Traffic, Verdict};
+use pgq_job::{Disposition, Fault, FaultKind, Printed, SpanId, TraceId, TracedOutcome, Traffic, Verdict};
 use pgq_queue::{Attempt, ConcurrencyLimit, Record};
 use pgq_sql::RunSql;
 
@@ -34,9 +37,9 @@ impl Shared {
     }
 
     async fn end(&self, assigned: &AssignedJob, served: &Served, verdict: Verdict, cost: &Cost) {
-        let AssignedJob { job, control } = assigned;
-        let (id, claim) = (job.id, job.claim);
-        tracing::debug!(job.id = id, job.entrypoint = %served.entrypoint, elapsed_us = cost.elapsed.as_micros(), memory_bytes = cost.memory, crashed = cost.crashed, "run ended");
+        let AssignedJob { job, control, trace } = assigned;
+        let (id, claim, ids) = (job.id, job.claim, traced::ids(trace.as_ref()));
+        tracing::debug!(job.id = id, job.entrypoint = %served.entrypoint, trace_id = ids.map(|(trace, _)| display(trace)), span_id = ids.map(|(_, span)| display(span)), elapsed_us = cost.elapsed.as_micros(), memory_bytes = cost.memory, crashed = cost.crashed, "run ended");
         self.ended.fetch_add(1, Ordering::Relaxed);
         served.metrics.end(&verdict, cost.elapsed, cost.crashed);
         if !matches!(verdict, Verdict::Release(_)) {
@@ -45,6 +48,9 @@ impl Shared {
         }
         if control.is_lease_lost() {
             meter::leases_lost("run", 1);
+            if let Some(trace) = trace {
+                traced::conclude(trace, traced::lost(control.is_cancelled()), cost.elapsed, served);
+            }
             if control.is_cancelled() {
                 tracing::info!(job.id = id, job.entrypoint = %served.entrypoint, "the job was cancelled while it report; this run is not recorded");
             } else {
@@ -59,6 +65,7 @@ impl Shared {
         // by then, and there is nothing left to write; 2.0 leaves that to us.)
         let cancelled = control.is_cancelled();
         let verdict = if cancelled { retry_policy::cancelled() } else { verdict };
+        let told = trace.as_ref().map(|trace| (trace, Told::of(&verdict)));
         let case = retry_policy::Case { id, attempt: job.attempt(), me: self.queue.me(), served };
         let keeps =
             !cancelled && matches!(verdict, Verdict::Complete { .. } | Verdict::Snooze(_) | Verdict::Discard(_));
@@ -71,7 +78,10 @@ impl Shared {
         {
             *delay = served.throttle.delay(*delay);
         }
-        log_end(id, served, &disposition);
+        log_end(id, ids, served, &disposition);
+        if let Some((trace, told)) = told {
+            traced::conclude(trace, told.outcome(&disposition), cost.elapsed, served);
+        }
         let attempt = cost.ran().then(|| Attempt {
             number: job.attempt(),
             plugin: served.plugin.key(),
@@ -85,15 +95,20 @@ impl Shared {
         // down.
         let limited = limited(served);
         let share = cost.share.clone().map(|share| share as Arc<dyn Any + Send + Sync>);
-        let mut record = Record { claim, disposition, attempt, limited, suspect, cancelled, lines, share };
+        let trace = trace.clone();
+        let mut record = Record { claim, disposition, attempt, limited, suspect, cancelled, lines, share, trace };
         if let Some(sql) = cost.sql.as_ref().filter(|_| keeps) {
             match self.commit(sql, &record, served).await {
                 Committing::Done => return,
                 Committing::Nothing => {}
                 Committing::Refused(verdict) => {
+                    let told = Told::of(&verdict);
                     record.disposition = retry_policy::decide(verdict, &case, fastrand::f64());
                     record.lines = served.logs.kept(&cost.printed, &record.disposition);
-                    log_end(id, served, &record.disposition);
+                    log_end(id, ids, served, &record.disposition);
+                    if let Some(trace) = &record.trace {
+                        traced::conclude(trace, told.outcome(&record.disposition), cost.elapsed, served);
+                    }
                 }
             }
         }
@@ -119,14 +134,18 @@ impl Shared {
     /// Record a failed run for jobs that a panic of the host left behind. One for which that fails
     /// as well runs again when its lease is over.
     pub(super) async fn abandon(&self, left: VecDeque<AssignedJob>, served: &Served) {
-        for AssignedJob { job, .. } in left {
+        for AssignedJob { job, trace, .. } in left {
             let fault = Fault::new(FaultKind::HostPanic, "the host panicked while it concluded this run");
+            let error = Some(traced::traced_error(&fault));
             let case = retry_policy::Case { id: job.id, attempt: job.attempt(), me: self.queue.me(), served };
             let decide = || retry_policy::decide(Verdict::Retry { fault, after: None }, &case, fastrand::f64());
             let recorded = match std::panic::catch_unwind(AssertUnwindSafe(decide)) {
                 Ok(disposition) => {
                     let limited = limited(served);
-                    self.record(Record { limited, ..Record::new(job.claim, disposition) }).await
+                    if let Some(trace) = &trace {
+                        traced::conclude(trace, TracedOutcome { action: "retry", error }, Duration::ZERO, served);
+                    }
+                    self.record(Record { limited, trace, ..Record::new(job.claim, disposition) }).await
                 }
                 Err(_panic) => false,
             };
@@ -183,17 +202,20 @@ fn cause(traceback: &serde_json::Value) -> Option<&str> {
     traceback["exception_message"].as_str()
 }
 
-fn log_end(id: i64, served: &Served, disposition: &Disposition) {
+fn log_end(id: i64, ids: Option<(TraceId, SpanId)>, served: &Served, disposition: &Disposition) {
+    let (trace_id, span_id) = (ids.map(|(trace, _)| display(trace)), ids.map(|(_, span)| display(span)));
     let (entrypoint, plugin) = (&*served.entrypoint, &*served.plugin.name);
     match disposition {
         Disposition::Finished { traceback: None, .. } => {
-            tracing::debug!(job.id = id, job.entrypoint = entrypoint, plugin, "done")
+            tracing::debug!(job.id = id, job.entrypoint = entrypoint, plugin, trace_id, span_id, "done")
         }
         Disposition::Finished { status, traceback: Some(traceback), .. } => {
             tracing::info!(
                 job.id = id,
                 job.entrypoint = entrypoint,
                 plugin,
+                trace_id,
+                span_id,
                 status = status.label(),
                 cause = cause(traceback),
                 "ended"
@@ -205,6 +227,8 @@ fn log_end(id: i64, served: &Served, disposition: &Disposition) {
                 job.id = id,
                 job.entrypoint = entrypoint,
                 plugin,
+                trace_id,
+                span_id,
                 delay_ms = delay.as_millis(),
                 cause,
                 "failed, runs again"
@@ -215,6 +239,8 @@ fn log_end(id: i64, served: &Served, disposition: &Disposition) {
                 job.id = id,
                 job.entrypoint = entrypoint,
                 plugin,
+                trace_id,
+                span_id,
                 delay_ms = delay.as_millis(),
                 "queued again"
             )
@@ -224,6 +250,8 @@ fn log_end(id: i64, served: &Served, disposition: &Disposition) {
                 job.id = id,
                 job.entrypoint = entrypoint,
                 plugin,
+                trace_id,
+                span_id,
                 cause = cause(traceback),
                 "failed for good, held"
             );

@@ -53,7 +53,7 @@ impl Shared {
     /// Returns the transaction of the run as well, if the plugin may use the database.
     pub(super) async fn call(&self, jobs: &[AssignedJob], served: &Served) -> (CallReport, Option<Arc<RunSql>>) {
         let sql = self.transaction(jobs, served).await;
-        let options = &served.options;
+        let (options, trace) = (&served.options, self.trace_call(jobs, served));
         let spec = CallSpec {
             plugin: Arc::clone(&served.plugin),
             entrypoint: Arc::clone(&served.entrypoint),
@@ -62,6 +62,7 @@ impl Shared {
             batched: options.batch.is_some(),
             kept_lines: if self.queue.keeps_lines() { served.logs.held_bytes() } else { 0 },
             sql: sql.clone().map(|sql| sql as Arc<dyn SqlSession>),
+            trace: trace.clone(),
         };
         let (engine, assigned, count) = (self.engine.clone(), jobs.to_vec(), jobs.len());
         let run = async move { AssertUnwindSafe(wasm::run(&engine, &spec, &assigned)).catch_unwind().await };
@@ -80,6 +81,10 @@ impl Shared {
             }
             None => CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false),
         };
+        if let Some(trace) = trace.filter(|_| report.crashed) {
+            trace.crashed();
+        }
+        report.limit_hits.iter().for_each(|limit| served.plugin.hits.limit(limit.label()));
         served.metrics.limits(report.limit_hits.iter().map(|limit| limit.label()));
         (report, sql)
     }

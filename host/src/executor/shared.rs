@@ -16,6 +16,7 @@ use pgq_job::Job;
 use pgq_queue::boot_clock::BootInstant;
 use pgq_queue::{Queue, Record};
 use pgq_sql::Sessions;
+use pgq_trace::{Claimed, Tracer};
 
 pub(super) struct Shared {
     pub(super) engine: Engine,
@@ -34,12 +35,15 @@ pub(super) struct Shared {
     pub(super) records: mpsc::Sender<Record>,
     /// Sessions of handlers.
     pub(super) sql: Sessions,
+    /// Begins traces, if there are to be any.
+    pub(super) tracer: Option<Tracer>,
     pub(super) ended: AtomicU64,
 }
 
 impl Shared {
     /// Hold the lease of this job, which was claimed by a statement sent at `asked`.
-    pub(super) fn assign(&self, job: Job, asked: BootInstant) -> AssignedJob {
-        AssignedJob { control: self.leases.hold(job.claim, asked), job: Arc::new(job) }
+    pub(super) fn assign(&self, job: Job, asked: BootInstant, claimed: Option<Claimed>) -> AssignedJob {
+        let (control, trace) = (self.leases.hold(job.claim, asked), self.begin_trace(&job, claimed));
+        AssignedJob { control, trace, job: Arc::new(job) }
     }
 }

@@ -17,6 +17,7 @@ use crate::plugins::{Exposure, PluginSet, Served};
 use pgq_engine::{AssignedJob, CallReport};
 use pgq_job::{Claim, Job, ReleaseReason, Suspicion, Verdict};
 use pgq_queue::boot_clock::BootInstant;
+use pgq_trace::Claimed;
 
 /// Deadline for noting that a suspect begins. Past it, the suspect is queued again.
 const NOTE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,6 +40,7 @@ impl Shared {
         suspects: Vec<(Job, Suspicion)>,
         plugins: &PluginSet,
         asked: BootInstant,
+        claimed: Option<Claimed>,
     ) {
         let mut started = Vec::with_capacity(suspects.len());
         for (job, suspicion) in suspects {
@@ -47,7 +49,7 @@ impl Shared {
                     served.metrics.start(std::slice::from_ref(&job));
                     let quiet = self.lane.quiet(suspicion);
                     started.push(Suspect {
-                        assigned: self.assign(job, asked),
+                        assigned: self.assign(job, asked, claimed),
                         suspicion,
                         quiet,
                         served: served.clone(),

@@ -113,6 +113,9 @@ impl Rollouts {
             if rollout.previous.as_ref().is_some_and(|version| against(version).is_some()) {
                 rollout.previous = None;
             }
+            if let Some(judgement) = rollout.blocked.as_ref().and_then(against) {
+                (rollout.blocked, rollout.fault) = (None, Some(RefusedCause::Judged(Box::new(judgement))));
+            }
             if let Some(judgement) = rollout.canary.as_ref().and_then(|(_, version)| against(version)) {
                 (rollout.canary, rollout.fault) = (None, Some(RefusedCause::Judged(Box::new(judgement))));
                 changed = true;

@@ -165,7 +165,10 @@ impl Rollouts {
                 (rollout.sha256, rollout.signature) =
                     identity.map_or((None, None), |identity| (Some(identity.sha256), identity.signature));
                 (rollout.blocked, rollout.fault) = (None, None);
-                match loaded {
+                // It may have been judged while it was loaded.
+                let against = |loaded: &Arc<Loaded>| self.known.judgements.against(&loaded.sha256, &self.known.rules);
+                let judged = loaded.as_ref().ok().and_then(against).cloned();
+                match judged.map_or(loaded, |judgement| Err(RefusedCause::Judged(Box::new(judgement)))) {
                     Ok(loaded) => self.offer(&path, loaded),
                     Err(cause) => {
                         if cause.is_transient() {
@@ -190,6 +193,9 @@ impl Rollouts {
     }
 
     fn settle_previous(&mut self, path: &Path, version: Option<Arc<Loaded>>) {
+        let stands =
+            |version: &Arc<Loaded>| self.known.judgements.against(&version.sha256, &self.known.rules).is_none();
+        let version = version.filter(stands);
         let Some(rollout) = self.by_file.get_mut(path) else { return };
         match (version, &rollout.serving) {
             (None, serving) => rollout.no_previous = serving.as_ref().map(|serving| serving.loaded.sha256.clone()),

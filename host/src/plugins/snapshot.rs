@@ -31,9 +31,10 @@ impl Rollouts {
                 serving: rollout.serving.as_ref().map(|version| Arc::clone(&version.loaded)),
                 canary: rollout.canary.as_ref().map(|(_, version)| Arc::clone(&version.loaded)),
                 fault: rollout.fault.clone(),
+                sha256: rollout.sha256.clone(),
                 paused: Vec::new(),
             };
-            for served in rollout.serving.iter().flat_map(|version| self.served(version)) {
+            for served in rollout.serving.iter().flat_map(|version| self.served(version, "stable")) {
                 let until = served.breaker.open_until();
                 file.paused.extend(until.map(|until| (Arc::clone(&served.entrypoint), until)));
                 let hold = self.hold(&served);
@@ -43,7 +44,7 @@ impl Rollouts {
             for (canary, served) in rollout
                 .canary
                 .iter()
-                .flat_map(|(canary, version)| self.served(version).map(move |served| (canary, served)))
+                .flat_map(|(canary, version)| self.served(version, "canary").map(move |served| (canary, served)))
             {
                 let (name, hold) = (Arc::clone(&served.entrypoint), self.hold(&served));
                 match set.entries.get_mut(&name) {
@@ -67,8 +68,8 @@ impl Rollouts {
         hold
     }
 
-    fn served<'a>(&'a self, version: &'a Version) -> impl Iterator<Item = Served> + 'a {
-        version.loaded.declaration.entrypoints.iter().map(|(name, options)| Served {
+    fn served<'a>(&'a self, version: &'a Version, role: &'static str) -> impl Iterator<Item = Served> + 'a {
+        version.loaded.declaration.entrypoints.iter().map(move |(name, options)| Served {
             entrypoint: name.as_str().into(),
             plugin: Arc::clone(&version.loaded),
             options: self.folder.caps.apply(options),
@@ -80,7 +81,7 @@ impl Rollouts {
             logs: LogRule { keep: self.folder.keeps.of(&version.loaded.name, name), ..self.folder.logs },
             throttle: Arc::clone(&version.throttles[name]),
             held: Arc::clone(&version.holds[name]),
-            metrics: Arc::new(EntrypointMetrics::new(&version.loaded.name, name)),
+            metrics: Arc::new(EntrypointMetrics::new(&version.loaded.name, name, &version.loaded.version, role)),
         })
     }
 }

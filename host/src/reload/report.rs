@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::logging::list;
+use crate::meter;
 use crate::plugins::{File, Folder, PluginSet};
 
 /// The most items listed in one message: a plugin that declares a thousand items must not fill the
@@ -51,6 +52,7 @@ fn versions(old: Option<&File>, file: &File) {
         && sha(old) != sha(Some(file))
     {
         let entrypoints: Vec<&str> = plugin.declaration.entrypoints.keys().map(String::as_str).collect();
+        meter::begin_denials(&plugin.name);
         metrics::counter!("pgq_host_reloads_total", "plugin" => plugin.name.to_string()).increment(1);
         let replaces = old.and_then(|old| old.serving.as_ref()).map(|plugin| plugin.version.clone());
         let more = entrypoints.len().checked_sub(MAX_LISTED).filter(|more| *more > 0);

@@ -1,117 +1,83 @@
-//! Gauges, written at each scrape in Prometheus' text format. They are not registered: a registered
-//! gauge would keep its last value after its plugin or entrypoint is removed.
+//! Gauges, written at each scrape.
 
-use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use tokio::sync::Mutex;
-
+use super::labels::{Labels, family, labels, number};
+use super::observed::{Observed, Sample};
 use super::worker_handles::WorkerHandles;
-use crate::announce;
 use crate::plugins::{File, PluginSet};
-use pgq_queue::Depth;
-use pgq_queue::told::Told as _;
-
-/// Scrapes within this time share one count of the queue.
-const SAMPLE_TTL: Duration = Duration::from_secs(10);
-/// A slow count is made less often, so that counting takes at most a fiftieth of the time.
-const SHARE: u32 = 50;
-/// Finding nothing mostly means that it is another host's turn to report. Ask again soon, because
-/// the turn may change.
-const EMPTY_TTL: Duration = Duration::from_secs(30);
-/// Below the ten seconds that scrapers wait.
-const COUNT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The last count of the queue.
-#[derive(Default)]
-pub(super) struct Sample(Mutex<Option<Count>>);
-
-struct Count {
-    depths: Vec<Depth>,
-    at: Instant,
-    keep: Duration,
-}
+use crate::seats::entrypoint_label;
+use pgq_queue::{Depth, Queue};
 
 /// Append the gauges to the page.
 pub(super) async fn write(page: &mut String, worker: &WorkerHandles, sample: &Sample) {
-    let mut family = |name: &str, help: &str, series: &[(Labels, f64)]| {
-        let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} gauge");
-        for (labels, value) in series {
-            let _ = writeln!(page, "{name}{labels} {value}", labels = labels.0);
-        }
-        page.push('\n');
-    };
-    let plain = |value: f64| [(Labels::default(), value)];
-    family("pgq_host_build_info", "This host's version", &[(labels(&[("version", env!("CARGO_PKG_VERSION"))]), 1.0)]);
-    family(
-        "pgq_host_jobs_in_flight",
-        "Jobs that this host has claimed and not recorded yet",
-        &plain(worker.leases.len() as f64),
-    );
-    family("pgq_host_places", "The number of jobs that this host can run at once", &plain(worker.places as f64));
-    family(
-        "pgq_host_listener_up",
-        "1 while the listener is connected",
-        &plain(as_number(worker.listening.as_ref().is_some_and(|listening| *listening.borrow()))),
-    );
-    let plugins = worker.plugins.borrow().clone();
-    family(
-        "pgq_host_plugin_info",
-        "1 for each plugin version that is served: stable, or a canary beside it",
-        &served(&plugins),
-    );
-    family("pgq_host_plugin_refused", "1 while a file's content is not what is served", &refused(&plugins));
-    family("pgq_host_entrypoint_paused", "1 while the circuit breaker of an entrypoint is open", &paused(&plugins));
-    family("pgq_host_entrypoint_held", "1 while an operator pauses an entrypoint", &held(&plugins));
-    let depths = sample.take(worker).await;
-    if !depths.is_empty() {
-        let jobs = |depth: &Depth| {
-            let of = |state, jobs: i64| (labels(&[("entrypoint", &depth.entrypoint), ("state", state)]), jobs as f64);
-            [of("due", depth.due), of("deferred", depth.deferred), of("running", depth.running), of("held", depth.held)]
-        };
-        let age = |depth: &Depth| (labels(&[("entrypoint", &depth.entrypoint)]), depth.oldest_seconds);
-        family(
-            "pgq_host_queue_jobs",
-            "Jobs in the queue, whoever runs them; reported by one host at a time",
-            &depths.iter().flat_map(jobs).collect::<Vec<_>>(),
-        );
-        family(
-            "pgq_host_queue_oldest_seconds",
-            "How long the longest-waiting due job has waited; reported by one host at a time",
-            &depths.iter().map(age).collect::<Vec<_>>(),
-        );
-    }
+    let version = labels(&[("version", env!("CARGO_PKG_VERSION"))]);
+    family(page, "pgq_host_build_info", &[(version, 1.0)]);
+    number(page, "pgq_host_jobs_in_flight", worker.leases.len() as f64);
+    number(page, "pgq_host_places", worker.places as f64);
+    let is_listening = worker.listening.as_ref().is_some_and(|listening| *listening.borrow());
+    number(page, "pgq_host_listener_up", as_number(is_listening));
+    of_queue(page, &worker.queue);
+    let plugins: Arc<PluginSet> = worker.plugins.borrow().clone();
+    family(page, "pgq_host_plugin_info", &served(&plugins));
+    family(page, "pgq_host_plugin_refused", &refused(&plugins));
+    family(page, "pgq_host_entrypoint_paused", &paused(&plugins));
+    family(page, "pgq_host_entrypoint_held", &held(&plugins));
+    observed(page, &sample.take(&worker.queue).await);
 }
 
-impl Sample {
-    async fn take(&self, worker: &WorkerHandles) -> Vec<Depth> {
-        let mut look = self.0.lock().await;
-        match &*look {
-            Some(look) if look.at.elapsed() < look.keep => return look.depths.clone(),
-            _ => {}
-        }
-        let at = Instant::now();
-        // Hosts announce themselves every period, give or take a quarter of it. One that missed two
-        // announcements is gone.
-        let announced = announce::PERIOD.as_secs_f64() * 2.5;
-        let depths = match tokio::time::timeout(COUNT_TIMEOUT, worker.queue.depth(announced)).await {
-            Ok(Ok(depths)) => depths,
-            Ok(Err(error)) => {
-                tracing::debug!(error = %error.told(), "cannot read the queue's depth");
-                Vec::new()
-            }
-            Err(_) => {
-                tracing::warn!(
-                    "counting the queue took longer than {COUNT_TIMEOUT:?}; its depth is left out of the metrics for a while"
-                );
-                Vec::new()
-            }
-        };
-        let most = if depths.is_empty() { EMPTY_TTL } else { Duration::MAX };
-        let keep = SAMPLE_TTL.max(at.elapsed() * SHARE).min(most);
-        *look = Some(Count { depths: depths.clone(), at, keep });
-        depths
+/// What this host holds of the queue, and its sessions.
+fn of_queue(page: &mut String, queue: &Queue) {
+    let (bytes, most) = queue.claimed_bytes();
+    number(page, "pgq_host_claimed_bytes", bytes as f64);
+    number(page, "pgq_host_claimed_bytes_limit", most as f64);
+    let (open, idle, limit) = queue.pool().use_of();
+    let states = [("open", open), ("idle", idle), ("limit", limit)];
+    let sessions = states.map(|(state, count)| (labels(&[("state", state)]), count as f64));
+    family(page, "pgq_host_sessions", &sessions);
+}
+
+/// What the last look at the queue told.
+fn observed(page: &mut String, observed: &Observed) {
+    if let Some(took) = observed.round_trip {
+        number(page, "pgq_host_database_round_trip_seconds", took.as_secs_f64());
     }
+    let depths = &observed.depths;
+    let jobs = |depth: &Depth| {
+        let of = |state, jobs: i64| (labels(&[("entrypoint", &depth.entrypoint), ("state", state)]), jobs as f64);
+        [of("due", depth.due), of("deferred", depth.deferred), of("running", depth.running), of("held", depth.held)]
+    };
+    family(page, "pgq_host_queue_jobs", &depths.iter().flat_map(jobs).collect::<Vec<_>>());
+    let mut ages = |name: &str, age: fn(&Depth) -> f64| {
+        let of = |depth: &Depth| (labels(&[("entrypoint", &depth.entrypoint)]), age(depth));
+        family(page, name, &depths.iter().map(of).collect::<Vec<_>>());
+    };
+    ages("pgq_host_queue_oldest_seconds", |depth| depth.oldest_seconds);
+    ages("pgq_host_queue_oldest_running_seconds", |depth| depth.oldest_running_seconds);
+    ages("pgq_host_queue_oldest_held_seconds", |depth| depth.oldest_held_seconds);
+    if let Some(health) = observed.health {
+        number(page, "pgq_host_statistics_lag_seconds", health.statistics_lag);
+        number(page, "pgq_host_schedules_lag_seconds", health.schedules_lag);
+        let hosts = [("alive", health.alive), ("died", health.died)];
+        family(page, "pgq_host_hosts", &hosts.map(|(state, hosts)| (labels(&[("state", state)]), hosts as f64)));
+    }
+    pgqueuers(page, observed);
+}
+
+/// As PgQueuer's own exporter has them: a status that no job has is not there.
+fn pgqueuers(page: &mut String, observed: &Observed) {
+    let series = |entrypoint: &str, status: &str, count: i64| {
+        (labels(&[("aggregation", "sum"), ("entrypoint", entrypoint), ("status", status)]), count as f64)
+    };
+    let queued = |depth: &Depth| {
+        let counts = [("failed", depth.held), ("picked", depth.running), ("queued", depth.due + depth.deferred)];
+        let counts = counts.into_iter().filter(|(_, count)| *count > 0);
+        counts.map(|(status, count)| series(&depth.entrypoint, status, count)).collect::<Vec<_>>()
+    };
+    family(page, "pgqueuer_queue_count", &observed.depths.iter().flat_map(queued).collect::<Vec<_>>());
+    let logged = observed.logged.iter().map(|row| series(&row.entrypoint, &row.status, row.count));
+    family(page, "pgqueuer_logs_count", &logged.collect::<Vec<_>>());
 }
 
 fn served(plugins: &PluginSet) -> Vec<(Labels, f64)> {
@@ -145,28 +111,22 @@ fn refused(plugins: &PluginSet) -> Vec<(Labels, f64)> {
 
 fn paused(plugins: &PluginSet) -> Vec<(Labels, f64)> {
     let open = |name: &str| plugins.files().iter().flat_map(|file| &file.paused).any(|(paused, _)| **paused == *name);
-    let mut names: Vec<&str> = plugins.served().map(|served| &*served.entrypoint).collect();
-    names.sort_unstable();
-    names.into_iter().map(|name| (labels(&[("entrypoint", name)]), as_number(open(name)))).collect()
+    by_entrypoint(plugins, open)
 }
 
 fn held(plugins: &PluginSet) -> Vec<(Labels, f64)> {
-    let mut names: Vec<&str> = plugins.served().map(|served| &*served.entrypoint).collect();
-    names.sort_unstable();
-    let is_held = |name: &str| as_number(plugins.hold(name).is_some());
-    names.into_iter().map(|name| (labels(&[("entrypoint", name)]), is_held(name))).collect()
+    by_entrypoint(plugins, |name| plugins.hold(name).is_some())
+}
+
+/// Those without a series of their own share one: 1 if it is so of any.
+fn by_entrypoint(plugins: &PluginSet, is_so: impl Fn(&str) -> bool) -> Vec<(Labels, f64)> {
+    let mut by_label = BTreeMap::<&str, bool>::new();
+    for served in plugins.served() {
+        *by_label.entry(entrypoint_label(&served.entrypoint)).or_default() |= is_so(&served.entrypoint);
+    }
+    by_label.into_iter().map(|(name, is_so)| (labels(&[("entrypoint", name)]), as_number(is_so))).collect()
 }
 
 fn as_number(so: bool) -> f64 {
     f64::from(u8::from(so))
-}
-
-/// Labels in text format, to append to a metric's name.
-#[derive(Default)]
-struct Labels(String);
-
-fn labels(pairs: &[(&str, &str)]) -> Labels {
-    let escape = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
-    Labels(format!("{{{}}}", pairs.join(",")))
 }

@@ -6,6 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::gauges;
+use super::observed::Sample;
 use super::worker_handles::WorkerHandles;
 
 /// The pages, which exist from the start of the process to its end, and the current worker, if
@@ -13,7 +14,8 @@ use super::worker_handles::WorkerHandles;
 pub struct Pages {
     pub(super) counts: PrometheusHandle,
     worker: Mutex<Option<Arc<WorkerHandles>>>,
-    depth: gauges::Sample,
+    sample: Sample,
+    process: metrics_process::Collector,
     ended: CancellationToken,
 }
 
@@ -29,7 +31,13 @@ impl Drop for Shown {
 impl Pages {
     /// Pages without a worker. They end when the guard from [`Pages::serving`] is dropped.
     pub(super) fn new(counts: PrometheusHandle) -> Pages {
-        Pages { counts, worker: Mutex::default(), depth: gauges::Sample::default(), ended: CancellationToken::new() }
+        Pages {
+            counts,
+            worker: Mutex::default(),
+            sample: Sample::default(),
+            process: metrics_process::Collector::default(),
+            ended: CancellationToken::new(),
+        }
     }
 
     /// A guard for the task that serves the pages.
@@ -54,9 +62,10 @@ impl Pages {
 
     /// All counters and gauges.
     pub(super) async fn metrics(&self) -> String {
+        self.process.collect();
         let mut page = self.counts.render();
         if let Some(worker) = self.worker() {
-            gauges::write(&mut page, &worker, &self.depth).await;
+            gauges::write(&mut page, &worker, &self.sample).await;
         }
         page
     }

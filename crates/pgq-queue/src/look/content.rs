@@ -34,7 +34,7 @@ pub enum Shape {
 
 impl Content {
     /// The first bytes of so many.
-    pub(super) fn of(first: &[u8], bytes: i64) -> Content {
+    pub(crate) fn of(first: &[u8], bytes: i64) -> Content {
         let bytes = u64::try_from(bytes).unwrap_or_default();
         let cut = bytes > first.len() as u64;
         Content { bytes, cut, masked: false, shape: Shape::of(first, cut) }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::version_report::VersionReport;
 use crate::{ActiveWorker, HostRow, Operator};
 
 /// A host announces itself every minute, give or take a quarter. One that missed two is gone.
@@ -77,6 +78,11 @@ pub struct ServedFile {
     pub held: Vec<String>,
     /// Why the file, as it is now, is not what is served.
     pub error: Option<String>,
+    /// Digest of the file as it is now.
+    pub file_sha256: Option<String>,
+    /// What its versions may do, the one on trial included, and what became of their runs.
+    #[serde(deserialize_with = "or_default")]
+    pub versions: Vec<VersionReport>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

@@ -91,6 +91,16 @@ pub struct JobOutput {
 }
 
 impl JobReport {
+    /// Leave out what producers and handlers put into it: payload, headers, output and lines. Errors
+    /// stay.
+    pub fn hide_contents(&mut self) {
+        self.printed.clear();
+        self.output = None;
+        if let Some(row) = &mut self.row {
+            (row.payload, row.headers) = (None, None);
+        }
+    }
+
     fn masked(mut self, masks: &Masks) -> JobReport {
         let payload = self.row.as_mut().and_then(|row| row.payload.as_mut());
         let output = self.output.as_mut().map(|output| &mut output.content);

@@ -57,7 +57,7 @@ impl Masks {
     }
 
     /// Mask what is shown of a job of this entrypoint.
-    pub(super) fn hide(&self, entrypoint: &str, content: &mut Content) {
+    pub(crate) fn hide(&self, entrypoint: &str, content: &mut Content) {
         let paths = self.of(entrypoint);
         if paths.is_empty() {
             return;

@@ -1,12 +1,10 @@
-//! The last hour by minutes, as far as it was read. What is over is read once, and remembered.
+//! What was logged in the last hour, by minutes, as far as it was read.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-
-pub(super) const MINUTES: i64 = 60;
 
 /// Log rows by status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, utoipa::ToSchema)]
@@ -85,7 +83,7 @@ type ByName = BTreeMap<String, Outcomes>;
 
 /// The last hour as far as it was read.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
+pub(super) struct Counted {
     pub(super) begun: Option<Instant>,
     pub(super) read: Option<Instant>,
     /// By minutes since 1970.
@@ -97,9 +95,9 @@ pub(crate) struct Memory {
     pub(super) cut: bool,
 }
 
-impl Memory {
-    /// Of one entrypoint, or of all.
-    pub(super) fn tell(&self, only: Option<&str>) -> Throughput {
+impl Counted {
+    /// The last so many minutes of one entrypoint, or of all.
+    pub(super) fn tell(&self, only: Option<&str>, minutes: i64) -> Throughput {
         let is_asked_for = |name: &str| only.is_none_or(|only| only == name);
         let mut by_name = BTreeMap::<String, Lately>::new();
         for (name, outcomes) in self.minutes.values().flatten().filter(|(name, _)| is_asked_for(name)) {
@@ -115,7 +113,7 @@ impl Memory {
             of_it.filter(|(name, _)| is_asked_for(name)).for_each(|(_, more)| outcomes.add_all(more));
             Minute { at: DateTime::from_timestamp(minute * 60, 0).unwrap_or_default(), outcomes }
         };
-        let minutes = (self.now - MINUTES + 1..=self.now).map(minute).collect();
+        let minutes = (self.now - minutes + 1..=self.now).map(minute).collect();
         Throughput { minutes, by_name, cut: self.cut }
     }
 }

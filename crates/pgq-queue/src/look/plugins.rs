@@ -11,6 +11,7 @@ use sqlx::Row as _;
 use super::fleet::{FleetHost, ServedFile};
 use super::runs::RunTimes;
 use super::statements;
+use super::version_report::VersionReport;
 use crate::Operator;
 use crate::text::{optional_text, text};
 
@@ -47,15 +48,27 @@ pub struct VersionLook {
     pub judgements: Vec<JudgementLook>,
     /// Some of its latest runs.
     pub runs: Option<RunTimes>,
+    /// What it may do, what it was denied and which limits it hit, as the hosts that serve it said last.
+    pub report: Option<VersionReport>,
+    /// Why hosts do not serve it, where it is the file's content.
+    pub errors: Vec<RefusedFile>,
+}
+
+impl VersionLook {
+    /// Whether an operator took it out of service.
+    pub fn is_quarantined(&self) -> bool {
+        self.judgements.iter().any(|judgement| judgement.verdict == "quarantined")
+    }
 }
 
 /// A verdict on a version, or on one entrypoint of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct JudgementLook {
-    /// `good`, `refused`, `rolled_back`, or `paused` for one entrypoint.
+    /// `good`, `refused`, `rolled_back`, `quarantined`, or `paused` for one entrypoint.
     pub verdict: String,
     pub entrypoint: Option<String>,
     pub reason: String,
+    /// Who found it out; the operator who quarantined it.
     pub host: String,
     pub judged: DateTime<Utc>,
     /// When a pause ends.
@@ -69,6 +82,8 @@ pub struct RefusedFile {
     /// What is served in its place.
     pub plugin: Option<String>,
     pub version: Option<String>,
+    /// Digest of the file, if it could be read.
+    pub sha256: Option<String>,
     pub error: String,
     /// As machine and process.
     pub hosts: Vec<String>,
@@ -81,6 +96,14 @@ pub struct Plugins {
     pub refused: Vec<RefusedFile>,
     /// Whether there are more versions than were looked at.
     pub cut: bool,
+}
+
+impl Plugins {
+    /// The version with this digest.
+    pub fn find(&self, sha256: &str) -> Option<(&PluginLook, &VersionLook)> {
+        let versions = self.plugins.iter().flat_map(|plugin| plugin.versions.iter().map(move |one| (plugin, one)));
+        versions.into_iter().find(|(_, version)| version.sha256 == sha256)
+    }
 }
 
 /// Versions as they are found in three places.
@@ -103,6 +126,8 @@ impl Found {
                 canary_on: Vec::new(),
                 judgements: Vec::new(),
                 runs: None,
+                report: None,
+                errors: Vec::new(),
             });
             look.versions.len() - 1
         });
@@ -115,6 +140,13 @@ impl Found {
             self.version(plugin, version, sha256).stable_on.push(label.clone());
             if let Some(canary) = &file.canary {
                 self.version(plugin, &canary.version, &canary.sha256).canary_on.push(label.clone());
+            }
+            for report in &file.versions {
+                let look = self.version(plugin, &report.version, &report.sha256);
+                match &mut look.report {
+                    Some(known) => known.add(report),
+                    None => look.report = Some(report.clone()),
+                }
             }
             if let Some(look) = self.plugins.get_mut(plugin) {
                 add_all(&mut look.entrypoints, &file.entrypoints);
@@ -131,6 +163,7 @@ impl Found {
                 file: name,
                 plugin: file.plugin.clone(),
                 version: file.version.clone(),
+                sha256: file.file_sha256.clone(),
                 error: error.clone(),
                 hosts: vec![label],
             }),
@@ -183,6 +216,10 @@ impl Operator {
         }
         let mut plugins: Vec<PluginLook> = found.plugins.into_values().collect();
         for plugin in &mut plugins {
+            for version in &mut plugin.versions {
+                let is_it = |file: &&RefusedFile| file.sha256.as_deref() == Some(version.sha256.as_str());
+                version.errors = found.refused.iter().filter(is_it).cloned().collect();
+            }
             plugin.versions.sort_by_key(|version| {
                 let unserved = version.stable_on.is_empty() && version.canary_on.is_empty();
                 (unserved, std::cmp::Reverse(version.first_served))

@@ -2,7 +2,7 @@
 
 macro_rules! statements {
     ($($name:ident $file:literal)*) => {
-        $(pub(super) const $name: &str = include_str!(concat!("../sql/operator/", $file, ".sql"));)*
+        $(pub(crate) const $name: &str = include_str!(concat!("../sql/operator/", $file, ".sql"));)*
 
         /// Their names and texts.
         pub const LOOK_STATEMENTS: &[(&str, &str)] = &[$(($file, $name),)*];
@@ -32,10 +32,19 @@ statements! {
     DEPTHS_RUNNING "depths_running"
     THROUGHPUT "throughput"
     RECENT_RUNS "recent_runs"
+    CAUSES_TO "causes_to"
+    CAUSES "causes"
     FAILURES "failures"
     HELD_FAILURES "held_failures"
     PLUGIN_VERSIONS "plugin_versions"
     JUDGEMENTS "judgements"
     MINUTE_TIMES "minute_times"
     AUDIT "audit"
+    BROWSE_QUEUE "browse_queue"
+    NEWEST_LOG "newest_log"
+    NEWEST_EXCEPTIONS "newest_exceptions"
+    STATISTICS_ROWS "statistics_rows"
+    UNCOUNTED "uncounted"
+    OPEN_TRANSACTIONS "open_transactions"
+    GONE_HOSTS "gone_hosts"
 }

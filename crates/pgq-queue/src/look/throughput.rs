@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use sqlx::Row as _;
 
-use super::minutes::{MINUTES, Memory, Throughput};
+use super::last_hour::{MINUTES, unread};
+use super::minutes::{Counted, Throughput};
 use super::statements;
 use crate::Operator;
 use crate::text::text;
@@ -25,19 +26,19 @@ const FRESH: Duration = Duration::from_millis(500);
 impl Operator {
     /// What was logged of one entrypoint, or of all. Who asks while another does gets its answer.
     pub(super) async fn throughput(&self, only: Option<&str>) -> sqlx::Result<Throughput> {
-        let mut memory = self.memory.lock().await;
+        let mut memory = self.hour.counted.lock().await;
         if memory.read.is_none_or(|read| read.elapsed() > FRESH) {
             self.refresh(&mut memory).await?;
         }
-        Ok(memory.tell(only))
+        Ok(memory.tell(only, MINUTES))
     }
 
-    async fn refresh(&self, memory: &mut Memory) -> sqlx::Result<()> {
+    async fn refresh(&self, memory: &mut Counted) -> sqlx::Result<()> {
         let now = Utc::now().timestamp().div_euclid(60);
         if memory.begun.is_none_or(|begun| begun.elapsed() > FORGOTTEN_AFTER) {
-            *memory = Memory { begun: Some(Instant::now()), ..Memory::default() };
+            *memory = Counted { begun: Some(Instant::now()), ..Counted::default() };
         }
-        let from = (now - MINUTES + 1).max(memory.now - OPEN_MINUTES);
+        let from = unread(now, Some(memory.now), OPEN_MINUTES);
         let query = sqlx::query(self.sql_with(statements::THROUGHPUT, self.features().await?)).persistent(false);
         let query = query.bind(MOST_COUNTED).bind(from).bind(MOST_RETURNED);
         let rows = self.read(WITHIN, |transaction| Box::pin(async move { query.fetch_all(transaction).await })).await?;

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::ask::{Body, bad};
-use crate::job_change::{Chosen, Order, Verb, apply};
 use crate::job_filter::{JobFilterBody, duration};
 use crate::problem::Problem;
 use crate::site::Site;
 use crate::visitor::{Role, Visitor};
+use pgq_queue::job_change::{Chosen, Order, Verb, apply};
 
 /// Jobs of one request at most: named, and found by a filter.
 const MOST_IDS: usize = 10_000;

@@ -3,9 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use pgq_queue::{JobPage, JobReport, RunLines};
+use pgq_queue::{JobPage, JobReport, RunLines, shorten, shorten_all};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::ask::{Id, Params, bad, limit};
 use crate::job_filter::JobFilterBody;
@@ -114,14 +113,14 @@ pub(super) async fn job(
         return Err(bad(format!("bytes: {bytes} is not between 0 and {MOST_BYTES}")));
     }
     let mut report = site.operator.job(id, bytes).await?.ok_or_else(|| unknown(id))?;
-    report.events.iter_mut().filter_map(|event| event.traceback.as_mut()).for_each(shorten_all);
+    report
+        .events
+        .iter_mut()
+        .filter_map(|event| event.traceback.as_mut())
+        .for_each(|traceback| shorten_all(traceback, MOST_TEXT));
     let hidden = visitor.role < Role::Operator;
     if hidden {
-        report.printed.clear();
-        report.output = None;
-        if let Some(row) = &mut report.row {
-            (row.payload, row.headers) = (None, None);
-        }
+        report.hide_contents();
     }
     Ok(Json(JobAnswer { report, hidden }))
 }
@@ -182,21 +181,4 @@ pub(super) async fn lines(
     let runs = limit(params.runs, 10, 100)?;
     let (lines, _) = site.operator.lines(params.entrypoint, i64::try_from(runs).unwrap_or(100)).await?;
     Ok(Json(lines))
-}
-
-fn shorten(text: &mut String, most: usize) {
-    if text.len() > most {
-        let cut = text.len() - text.floor_char_boundary(most);
-        text.truncate(text.floor_char_boundary(most));
-        text.push_str(&format!(" ... ({cut} bytes more)"));
-    }
-}
-
-fn shorten_all(value: &mut Value) {
-    match value {
-        Value::String(text) => shorten(text, MOST_TEXT),
-        Value::Array(items) => items.iter_mut().for_each(shorten_all),
-        Value::Object(pairs) => pairs.values_mut().for_each(shorten_all),
-        _ => {}
-    }
 }

@@ -2,7 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use pgq_queue::{FailureFilter, Failures, Fleet, MOST_ENTRYPOINTS, Overview, OverviewFilter, PauseRow, Plugins};
+use pgq_queue::{
+    FailureFilter, Failures, Fleet, MOST_ENTRYPOINTS, Overview, OverviewFilter, PauseRow, Plugins, Troubles,
+};
 use serde::Deserialize;
 
 use super::ask::{Params, limit};
@@ -67,6 +69,12 @@ pub(super) async fn failures(
 #[utoipa::path(get, path = "/hosts", responses((status = 200, body = Fleet), (status = "default", body = Problem)))]
 pub(super) async fn hosts(State(site): State<Site>, _: Visitor) -> Result<Json<Fleet>, Problem> {
     Ok(Json(site.operator.fleet().await?))
+}
+
+/// What is wrong around the queue: transactions that hold back vacuum, and hosts that died or are silent.
+#[utoipa::path(get, path = "/troubles", responses((status = 200, body = Troubles), (status = "default", body = Problem)))]
+pub(super) async fn troubles(State(site): State<Site>, _: Visitor) -> Result<Json<Troubles>, Problem> {
+    Ok(Json(site.operator.troubles().await?))
 }
 
 /// Plugins over the whole fleet, with their versions and what was found out about them.

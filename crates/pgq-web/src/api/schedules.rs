@@ -1,15 +1,16 @@
-//! Schedules: when each runs next, and running or removing one by hand.
+//! Schedules: when each runs next, and changing, running or removing one by hand.
 
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use http::StatusCode;
-use pgq_queue::ListedSchedule;
+use pgq_queue::{Adjusted, ListedSchedule};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::ask::{Body, Id};
 use crate::problem::Problem;
+use crate::schedule_change::{ScheduleChange, ScheduleError, change};
 use crate::site::Site;
 use crate::visitor::{Role, Visitor};
 
@@ -21,7 +22,7 @@ const TICKS: usize = 5;
 pub(super) struct ScheduleLook {
     #[serde(flatten)]
     schedule: ListedSchedule,
-    /// The next tick, and those after it.
+    /// The next tick, and those after it. Of a paused one, they are skipped.
     next_runs: Vec<DateTime<Utc>>,
     /// Why there are none to tell: an expression that only Python workers can read.
     problem: Option<String>,
@@ -29,7 +30,7 @@ pub(super) struct ScheduleLook {
 
 impl ScheduleLook {
     fn new(schedule: ListedSchedule) -> ScheduleLook {
-        match pgq_cron::Schedule::from_key(&schedule.expression) {
+        match pgq_cron::Schedule::from_key(schedule.effective()) {
             Ok(cron) => {
                 let first = Some(schedule.next_run);
                 let ticks = std::iter::successors(first, |tick| cron.next_after(*tick));
@@ -103,4 +104,110 @@ pub(super) async fn remove(
     let asked = json!({ "schedule": id, "entrypoint": schedule.entrypoint });
     site.operator.begin_audit("remove_schedule", &actor, &asked).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// How hosts run a schedule now.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct AdjustedSchedule {
+    entrypoint: String,
+    /// As its plugin declares it.
+    expression: String,
+    paused: bool,
+    /// The expression by which it runs instead.
+    replaced: Option<String>,
+}
+
+impl From<Adjusted> for AdjustedSchedule {
+    fn from(Adjusted { expression, entrypoint, paused, replaced }: Adjusted) -> AdjustedSchedule {
+        AdjustedSchedule { entrypoint, expression, paused, replaced }
+    }
+}
+
+impl From<ScheduleError> for Problem {
+    fn from(error: ScheduleError) -> Problem {
+        let status = match error {
+            ScheduleError::Unknown(_) => StatusCode::NOT_FOUND,
+            ScheduleError::Expression(_) | ScheduleError::TooLong(_) => StatusCode::BAD_REQUEST,
+            ScheduleError::NoTable | ScheduleError::Database(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Problem::new(status, error.to_string())
+    }
+}
+
+async fn adjust(
+    site: &Site,
+    visitor: &Visitor,
+    id: i64,
+    reason: Option<&str>,
+    wanted: ScheduleChange,
+) -> Result<Json<AdjustedSchedule>, Problem> {
+    visitor.require(Role::Operator)?;
+    Ok(Json(change(&site.operator, &visitor.actor(reason), id, &wanted).await?.into()))
+}
+
+/// Have hosts skip the ticks of a schedule, until it is resumed. Workers in Python go on.
+#[utoipa::path(
+    post, path = "/schedules/{id}/pause", params(("id" = i64, Path)), request_body = ReasonBody,
+    responses((status = 200, body = AdjustedSchedule), (status = 404, body = Problem), (status = "default", body = Problem))
+)]
+pub(super) async fn pause(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Id(id): Id,
+    Body(body): Body<ReasonBody>,
+) -> Result<Json<AdjustedSchedule>, Problem> {
+    adjust(&site, &visitor, id, body.reason.as_deref(), ScheduleChange::Pause).await
+}
+
+/// Have hosts run a paused schedule again, from its next tick on.
+#[utoipa::path(
+    post, path = "/schedules/{id}/resume", params(("id" = i64, Path)), request_body = ReasonBody,
+    responses((status = 200, body = AdjustedSchedule), (status = 404, body = Problem), (status = "default", body = Problem))
+)]
+pub(super) async fn resume(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Id(id): Id,
+    Body(body): Body<ReasonBody>,
+) -> Result<Json<AdjustedSchedule>, Problem> {
+    adjust(&site, &visitor, id, body.reason.as_deref(), ScheduleChange::Resume).await
+}
+
+/// An expression.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EditBody {
+    /// As plugins write it: `30 9 * * mon-fri`.
+    expression: String,
+    /// An IANA name; UTC without one.
+    time_zone: Option<String>,
+    reason: Option<String>,
+}
+
+/// Have hosts run a schedule by another expression than its plugin declares.
+#[utoipa::path(
+    post, path = "/schedules/{id}/edit", params(("id" = i64, Path)), request_body = EditBody,
+    responses((status = 200, body = AdjustedSchedule), (status = 404, body = Problem), (status = "default", body = Problem))
+)]
+pub(super) async fn edit(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Id(id): Id,
+    Body(EditBody { expression, time_zone, reason }): Body<EditBody>,
+) -> Result<Json<AdjustedSchedule>, Problem> {
+    adjust(&site, &visitor, id, reason.as_deref(), ScheduleChange::Edit { expression, zone: time_zone }).await
+}
+
+/// Have hosts run a schedule as its plugin declares it again.
+#[utoipa::path(
+    post, path = "/schedules/{id}/restore", params(("id" = i64, Path)), request_body = ReasonBody,
+    responses((status = 200, body = AdjustedSchedule), (status = 404, body = Problem), (status = "default", body = Problem))
+)]
+pub(super) async fn restore(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Id(id): Id,
+    Body(body): Body<ReasonBody>,
+) -> Result<Json<AdjustedSchedule>, Problem> {
+    adjust(&site, &visitor, id, body.reason.as_deref(), ScheduleChange::Restore).await
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::network::Network;
-use super::token::Tokens;
+use super::token_file::TokenFile;
 
 /// Sessions end after so long, wherever nothing else is said.
 const SESSION: Duration = Duration::from_secs(12 * 3600);
@@ -13,7 +13,7 @@ const SESSION: Duration = Duration::from_secs(12 * 3600);
 #[derive(Debug, Clone)]
 pub struct Access {
     pub accounts: Vec<Account>,
-    pub tokens: Tokens,
+    pub tokens: TokenFile,
     /// Reverse proxies whose `X-Forwarded-*` headers are believed.
     pub proxies: Vec<Network>,
     /// Names that the site is reached by. If there are none: by loopback's names without a login,
@@ -27,7 +27,7 @@ impl Default for Access {
     fn default() -> Access {
         Access {
             accounts: Vec::new(),
-            tokens: Tokens::default(),
+            tokens: TokenFile::default(),
             proxies: Vec::new(),
             hosts: Vec::new(),
             session: SESSION,
@@ -38,6 +38,6 @@ impl Default for Access {
 impl Access {
     /// Whether whoever reaches it may do everything.
     pub fn is_open(&self) -> bool {
-        self.accounts.is_empty() && self.tokens.is_empty()
+        self.accounts.is_empty() && self.tokens.is_none()
     }
 }

@@ -1,7 +1,7 @@
 //! Finds out who asks.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::access::Access;
@@ -12,6 +12,7 @@ use super::random::random;
 use super::remembered::Remembered;
 use super::sessions::{Session, Sessions};
 use super::throttle::Throttle;
+use super::token::{Token, Tokens};
 use crate::visitor::{Role, Visitor};
 
 /// The longest name that is looked at.
@@ -55,6 +56,8 @@ pub(super) struct Gate {
     verifier: Verifier,
     remembered: Remembered,
     throttle: Throttle,
+    /// The tokens that were known at the last request.
+    known: Mutex<Arc<Tokens>>,
 }
 
 impl Gate {
@@ -66,6 +69,7 @@ impl Gate {
             verifier: Verifier::new(access.accounts.first().map(|account| &account.password)),
             remembered: Remembered::default(),
             throttle: Throttle::default(),
+            known: Mutex::new(access.tokens.current()),
             access,
         }
     }
@@ -79,8 +83,9 @@ impl Gate {
             Credentials::None => Err(Denied::Unknown),
             Credentials::Unknown => Err(Denied::Wrong),
             Credentials::Bearer(token) => {
-                let (name, role) = self.access.tokens.whose(&token).ok_or(Denied::Wrong)?;
-                Ok(self.without_session(name, role, false))
+                let tokens = self.tokens();
+                let found = tokens.whose(&token).ok_or(Denied::Wrong)?;
+                Ok(self.without_session(Arc::clone(&found.name), found.role, false))
             }
             Credentials::Basic { name, password } => {
                 let both = self.both(&name, &password);
@@ -93,6 +98,8 @@ impl Gate {
                 Ok(self.without_session(account.name.as_str().into(), account.role, true))
             }
             Credentials::Sessions(keys) => {
+                // Sessions of tokens that are no more end.
+                let _ = self.tokens();
                 let session = keys.iter().find_map(|key| self.sessions.find(key)).ok_or(Denied::Unknown)?;
                 Ok(Admitted { visitor: session.visitor.clone(), session: Some(session), needs_proof: true })
             }
@@ -124,11 +131,23 @@ impl Gate {
     }
 
     /// The owner of a token that was typed in.
-    pub(super) fn token(&self, token: &str, address: IpAddr) -> Result<(Arc<str>, Role), Denied> {
+    pub(super) fn token(&self, token: &str, address: IpAddr) -> Result<Token, Denied> {
         let counted = self.throttle.enter(address, digest(&self.key, "")).map_err(Denied::TooOften)?;
-        let found = self.access.tokens.whose(token).ok_or(Denied::Wrong)?;
+        let found = self.tokens().whose(token).cloned().ok_or(Denied::Wrong)?;
         self.throttle.forget(&counted);
         Ok(found)
+    }
+
+    /// The tokens as they are now. What began with one that is no more ends.
+    fn tokens(&self) -> Arc<Tokens> {
+        let tokens = self.access.tokens.current();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&known, &tokens) {
+            *known = Arc::clone(&tokens);
+            drop(known);
+            self.sessions.retain(|token| tokens.has(token));
+        }
+        tokens
     }
 
     fn account(&self, name: &str) -> Option<&Account> {

@@ -36,15 +36,17 @@ pub(super) async fn login(request: Request<Body>, gate: &Gate, site: &Site, clie
     let (name, password, next) = (field("name"), field("password"), field("next"));
     let next = target::within(&next);
     let found = if name.is_empty() {
-        gate.token(&password, client.address)
+        let token = gate.token(&password, client.address);
+        token.map(|token| (std::sync::Arc::clone(&token.name), token.role, Some(token)))
     } else {
-        gate.log_in(&name, &password, client.address).await.map(|account| (account.name.as_str().into(), account.role))
+        let account = gate.log_in(&name, &password, client.address).await;
+        account.map(|account| (account.name.as_str().into(), account.role, None))
     };
     let failed =
         |status: StatusCode, why: &str| (status, login_page::form(site, next, &name, Some(why))).into_response();
     match found {
-        Ok((name, role)) => {
-            let key = gate.sessions.begin(name, role);
+        Ok((name, role, token)) => {
+            let key = gate.sessions.begin(name, role, token);
             let seconds = gate.sessions.longest().as_secs();
             let mut response = to(&site.link(next));
             set_cookie(&mut response, gate, site, client, &key, seconds);

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::password::digest;
 use super::random::{new_token, random};
+use super::token::Token;
 use crate::visitor::{Role, Visitor};
 
 const MAX_SESSIONS: usize = 2_000;
@@ -28,6 +29,8 @@ pub(super) struct Sessions {
 pub(super) struct Session {
     pub(super) visitor: Visitor,
     pub(super) until: Instant,
+    /// The token that was typed in, if it was one.
+    token: Option<Token>,
     /// Cancelled at a logout, for what is still being answered.
     pub(super) ended: CancellationToken,
 }
@@ -46,7 +49,7 @@ impl Sessions {
     }
 
     /// Begin one. Returns its key, which only the browser has.
-    pub(super) fn begin(&self, name: Arc<str>, role: Role) -> String {
+    pub(super) fn begin(&self, name: Arc<str>, role: Role, token: Option<Token>) -> String {
         let (key, now) = (new_token(), Instant::now());
         let mut all = self.lock();
         all.retain(|_, session| session.until > now);
@@ -64,7 +67,7 @@ impl Sessions {
             gone.ended.cancel();
         }
         let visitor = Visitor { name, role, csrf: new_token().into(), has_session: true };
-        let session = Session { visitor, until: now + self.longest, ended: CancellationToken::new() };
+        let session = Session { visitor, until: now + self.longest, token, ended: CancellationToken::new() };
         all.insert(digest(&self.key, &key), session);
         key
     }
@@ -76,6 +79,17 @@ impl Sessions {
 
     fn find_at(&self, key: &str, now: Instant) -> Option<Session> {
         self.lock().get(&digest(&self.key, key)).filter(|session| session.until > now).cloned()
+    }
+
+    /// End the sessions of tokens of which this does not hold.
+    pub(super) fn retain(&self, holds: impl Fn(&Token) -> bool) {
+        self.lock().retain(|_, session| {
+            let stays = session.token.as_ref().is_none_or(&holds);
+            if !stays {
+                session.ended.cancel();
+            }
+            stays
+        });
     }
 
     /// Log out.
@@ -93,7 +107,7 @@ mod tests {
     #[test]
     fn a_session_ends_by_itself_and_at_a_logout() {
         let sessions = Sessions::new(Duration::from_secs(60));
-        let [one, other] = ["a", "b"].map(|name| sessions.begin(name.into(), Role::Viewer));
+        let [one, other] = ["a", "b"].map(|name| sessions.begin(name.into(), Role::Viewer, None));
         assert_ne!(one, other);
         let found = sessions.find(&one).expect("it began");
         assert_eq!(&*found.visitor.name, "a");
@@ -107,14 +121,14 @@ mod tests {
     #[test]
     fn there_are_only_so_many_and_nobody_loses_one_to_a_user_who_has_many() {
         let sessions = Sessions::new(Duration::from_secs(600));
-        let first = sessions.begin("first".into(), Role::Viewer);
+        let first = sessions.begin("first".into(), Role::Viewer, None);
         for _ in 0..3 * MAX_OF_ONE {
-            sessions.begin("eager".into(), Role::Viewer);
+            sessions.begin("eager".into(), Role::Viewer, None);
         }
         assert_eq!(sessions.lock().len(), MAX_OF_ONE + 1);
         assert!(sessions.find(&first).is_some());
         for number in 0..2 * MAX_SESSIONS {
-            sessions.begin(number.to_string().into(), Role::Viewer);
+            sessions.begin(number.to_string().into(), Role::Viewer, None);
         }
         assert_eq!(sessions.lock().len(), MAX_SESSIONS);
     }

@@ -12,15 +12,16 @@ const MIN_TOKEN: usize = 20;
 
 /// The tokens of a file. Only digests are kept of them.
 #[derive(Clone)]
-pub struct Tokens {
+pub(super) struct Tokens {
     key: [u8; 32],
     all: Vec<Token>,
 }
 
-#[derive(Clone)]
-struct Token {
-    name: Arc<str>,
-    role: Role,
+/// A token, without what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) name: Arc<str>,
+    pub(super) role: Role,
     digest: [u8; 32],
 }
 
@@ -43,8 +44,14 @@ impl Tokens {
     /// # Errors
     ///
     /// Names the lines that are wrong, without what is in them.
-    pub fn parse(text: &str) -> Result<Tokens, String> {
-        let (mut tokens, mut names, mut mistakes) = (Tokens::default(), BTreeSet::new(), Vec::new());
+    pub(super) fn parse(text: &str) -> Result<Tokens, String> {
+        Tokens::default().again(text)
+    }
+
+    /// Read other lines, so that a token that is in both is known to be the same.
+    pub(super) fn again(&self, text: &str) -> Result<Tokens, String> {
+        let (mut tokens, mut names, mut mistakes) =
+            (Tokens { key: self.key, all: Vec::new() }, BTreeSet::new(), Vec::new());
         for (number, line) in (1..).zip(text.lines()) {
             let words: Vec<&str> = line.split_whitespace().collect();
             let (name, role, token) = match words[..] {
@@ -72,16 +79,23 @@ impl Tokens {
         if mistakes.is_empty() { Ok(tokens) } else { Err(mistakes.join("\n")) }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether it is still there, for the same name and role.
+    pub(super) fn has(&self, token: &Token) -> bool {
+        self.all.contains(token)
+    }
+
     /// Whose it is. Takes the same time for each token that is sent: all are compared.
-    pub(super) fn whose(&self, token: &str) -> Option<(Arc<str>, Role)> {
+    pub(super) fn whose(&self, token: &str) -> Option<&Token> {
         let sent = digest(&self.key, token);
-        self.all.iter().fold(None, |found, token| {
-            if same(&token.digest, &sent) { Some((Arc::clone(&token.name), token.role)) } else { found }
-        })
+        self.all.iter().fold(None, |found, token| if same(&token.digest, &sent) { Some(token) } else { found })
     }
 }
 
@@ -95,10 +109,11 @@ mod tests {
     fn a_line_is_a_token_with_its_name_and_role() {
         let text = format!("# of the team\n\n  ci viewer {LONG}\n{LONG}2\n");
         let tokens = Tokens::parse(&text).expect("valid");
-        assert_eq!(tokens.whose(LONG), Some(("ci".into(), Role::Viewer)));
-        assert_eq!(tokens.whose(&format!("{LONG}2")), Some(("token".into(), Role::Operator)));
+        let whose = |token: &str| tokens.whose(token).map(|token| (&*token.name, token.role));
+        assert_eq!(whose(LONG), Some(("ci", Role::Viewer)));
+        assert_eq!(whose(&format!("{LONG}2")), Some(("token", Role::Operator)));
         for wrong in ["", "0", &LONG[1..], &format!("{LONG} ")] {
-            assert_eq!(tokens.whose(wrong), None);
+            assert_eq!(whose(wrong), None);
         }
         assert!(!format!("{tokens:?}").contains(LONG));
     }

@@ -1,15 +1,13 @@
 //! What all pages share: the site, and what was read a moment ago.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use pgq_queue::{
     FailureFilter, Failures, Fleet, MOST_ENTRYPOINTS, MinuteTimes, Overview, OverviewFilter, PauseRow, Plugins,
+    Troubles,
 };
 
-use crate::latency::Latency;
 use crate::recent::{Known, Recent};
 use crate::site::Site;
 
@@ -30,8 +28,8 @@ struct Recents {
     overview: Recent<Overview>,
     failures: Recent<Failures>,
     plugins: Recent<Plugins>,
-    latency: Recent<BTreeMap<DateTime<Utc>, MinuteTimes>>,
-    minutes: Latency,
+    troubles: Recent<Troubles>,
+    latency: Recent<Vec<MinuteTimes>>,
 }
 
 impl Desk {
@@ -65,8 +63,8 @@ impl Desk {
     }
 
     /// How long runs took, by minutes.
-    pub(crate) async fn latency(&self) -> Known<BTreeMap<DateTime<Utc>, MinuteTimes>> {
-        self.recents.latency.get(TICK, self.recents.minutes.read(&self.site.operator)).await
+    pub(crate) async fn latency(&self) -> Known<Vec<MinuteTimes>> {
+        self.recents.latency.get(TICK, self.site.operator.latency()).await
     }
 
     pub(crate) async fn failures(&self) -> Known<Failures> {
@@ -75,6 +73,10 @@ impl Desk {
 
     pub(crate) async fn plugins(&self) -> Known<Plugins> {
         self.recents.plugins.get(TICK, self.site.operator.plugins()).await
+    }
+
+    pub(crate) async fn troubles(&self) -> Known<Troubles> {
+        self.recents.troubles.get(TICK, self.site.operator.troubles()).await
     }
 
     /// Something was changed: what comes next shows it.

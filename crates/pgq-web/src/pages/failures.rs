@@ -61,13 +61,15 @@ pub(crate) async fn failures(State(desk): State<Desk>, visitor: Visitor, fields:
 /// How far the look went.
 fn looked_at(failures: &Failures) -> Markup {
     html! {
-        @if failures.looked_at > 0 {
+        @if !failures.groups.is_empty() {
             p.muted.small {
-                "From the latest " (count(failures.looked_at)) " failed runs"
-                @if let Some(since) = failures.since { ", back to " (ago(since)) }
-                @if failures.cut { ". There are older ones: a cause may have begun before" }
-                @if failures.held_cut { ". More jobs are held than were looked at" }
-                "."
+                @match failures.counted_to {
+                    Some(to) => { "Hosts have counted the failures up to " (ago(to)) "; " (count(failures.looked_at)) " later ones are counted in." }
+                    None => { "From the latest " (count(failures.looked_at)) " failed runs" @if let Some(since) = failures.since { ", back to " (ago(since)) } "." }
+                }
+                @if failures.cut { " There are others that were not looked at: a cause may have begun before." }
+                @if failures.causes_cut { " There are more causes, which did not occur lately." }
+                @if failures.held_cut { " More jobs are held than were looked at." }
             }
         }
     }

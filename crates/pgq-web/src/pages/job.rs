@@ -4,5 +4,4 @@ pub(crate) mod act;
 mod body;
 mod facts;
 pub(crate) mod page;
-mod run;
 mod timeline;

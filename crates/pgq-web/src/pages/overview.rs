@@ -5,5 +5,6 @@ mod glance;
 pub(crate) mod page;
 mod table;
 mod tiles;
+mod troubles;
 
 pub(crate) use glance::state;

@@ -2,4 +2,5 @@
 
 pub(crate) mod act;
 pub(crate) mod page;
+mod report;
 mod version;

@@ -1,13 +1,14 @@
 //! Which page answers which path.
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 use super::desk::Desk;
 use super::frame::frame;
 use super::{audit, failures, hosts, job, jobs, overview, pauses, plugins, schedules};
 use crate::assets;
+use crate::in_time::in_time;
 use crate::live::{self, Seats};
 use crate::site::Site;
 
@@ -27,13 +28,20 @@ pub(crate) fn routes(site: &Site) -> Router<Site> {
         .route("/plugins/reset", post(plugins::act::reset))
         .route("/plugins/reload", post(plugins::act::reload))
         .route("/plugins/rollback", post(plugins::act::rollback))
+        .route("/plugins/quarantine", post(plugins::act::quarantine))
+        .route("/plugins/lift", post(plugins::act::lift))
         .route("/hosts", get(hosts::hosts))
         .route("/schedules", get(schedules::schedules))
         .route("/schedules/run", post(schedules::run))
         .route("/schedules/remove", post(schedules::remove))
+        .route("/schedules/pause", post(schedules::pause))
+        .route("/schedules/resume", post(schedules::resume))
+        .route("/schedules/edit", post(schedules::edit))
+        .route("/schedules/restore", post(schedules::restore))
         .route("/pauses", get(pauses::pauses).post(pauses::pause))
         .route("/pauses/resume", post(pauses::resume))
         .route("/audit", get(audit::audit))
+        .layer(from_fn(in_time))
         .layer(from_fn_with_state(desk.clone(), frame))
         .route("/live", get(live::live).layer(axum::Extension(Seats::new())))
         .route("/assets/{digest}/{name}", get(assets::serve));

@@ -19,6 +19,7 @@ use super::jobs::filter::query;
 use super::shown::{brief, shown};
 use super::units::{ago, clock};
 use crate::problem::Problem;
+use crate::schedule_change::{ScheduleChange, ScheduleError, change};
 use crate::visitor::{Role, Visitor};
 
 pub(crate) async fn schedules(State(desk): State<Desk>, visitor: Visitor) -> Result<Content, Problem> {
@@ -51,11 +52,19 @@ fn row(desk: &Desk, visitor: &Visitor, schedule: &ListedSchedule) -> Markup {
     html! {
         tr {
             th scope="row" data-label="Entrypoint" { a.name.open href=(desk.link(&format!("/jobs{}", query(&[("entrypoint", &schedule.entrypoint)])))) { (brief(&schedule.entrypoint)) } }
-            td data-label="Expression" { code { (shown(&schedule.expression)) } }
-            td data-label="Next run" { (ago(schedule.next_run)) div.small.muted { (clock(schedule.next_run)) } }
+            td data-label="Expression" {
+                code { (shown(schedule.effective())) }
+                @if schedule.replaced.is_some() { div.small.muted { "declared: " code { (shown(&schedule.expression)) } } }
+                @if schedule.paused || schedule.replaced.is_some() { (changed(schedule)) }
+            }
+            td data-label="Next run" {
+                @if schedule.paused { span.muted { "skipped" } } @else { (ago(schedule.next_run)) }
+                div.small.muted { (clock(schedule.next_run)) }
+            }
             td data-label="Last run" { @match schedule.last_run { Some(at) => (ago(at)), None => span.muted { "never" } } }
             td data-label="State" {
-                @if schedule.status.as_deref() == Some("picked") { (badge(Tone::Busy, Icon::Running, "a Python worker runs it")) }
+                @if schedule.paused { (badge(Tone::Warn, Icon::Paused, "paused")) }
+                @else if schedule.status.as_deref() == Some("picked") { (badge(Tone::Busy, Icon::Running, "a Python worker runs it")) }
                 @else if overdue { (badge(Tone::Warn, Icon::Warning, "overdue")) }
                 @else { (badge(Tone::Calm, Icon::Deferred, "waits")) }
             }
@@ -63,9 +72,17 @@ fn row(desk: &Desk, visitor: &Visitor, schedule: &ListedSchedule) -> Markup {
                 td.end {
                     div.actions.small-actions {
                         (action::form(desk, visitor, "/schedules/run", &[("id", &id)], &Button::calm(Icon::Play, "Run now")))
-                        a.button href=(desk.link(&format!("/pauses{}", query(&[("kind", "entrypoint"), ("name", &schedule.entrypoint)])))) { (Icon::Paused.svg()) "Pause" }
+                        @if schedule.paused { (action::form(desk, visitor, "/schedules/resume", &[("id", &id)], &Button::calm(Icon::Play, "Resume"))) }
+                        @else {
+                            (action::opens(desk, visitor, "/schedules/pause", &[("id", &id)], &Button::calm(Icon::Paused, "Pause"), html! {
+                                p { "Hosts skip its ticks until it is resumed. Python workers know nothing of it." }
+                                (action::reason(false))
+                            }))
+                        }
+                        (action::opens(desk, visitor, "/schedules/edit", &[("id", &id)], &Button::calm(Icon::Schedules, "Edit"), edit_fields(schedule)))
+                        @if schedule.replaced.is_some() { (action::form(desk, visitor, "/schedules/restore", &[("id", &id)], &Button::calm(Icon::Back, "As declared"))) }
                         (action::opens(desk, visitor, "/schedules/remove", &[("id", &id)], &Button::danger(Icon::Removed, "Remove"), html! {
-                            p { "A host that serves a plugin with this schedule adds it again. To stop it, pause its entrypoint and let ticks be skipped." }
+                            p { "A host that serves a plugin with this schedule adds it again. To stop it, pause it. What was changed of it stays for then." }
                             (action::reason(false))
                         }))
                     }
@@ -73,6 +90,61 @@ fn row(desk: &Desk, visitor: &Visitor, schedule: &ListedSchedule) -> Markup {
             }
         }
     }
+}
+
+/// Who changed it, and why.
+fn changed(schedule: &ListedSchedule) -> Markup {
+    html! {
+        div.small.muted {
+            "changed by " (brief(schedule.author.as_deref().unwrap_or("somebody")))
+            @if let Some(at) = schedule.changed { " " (ago(at)) }
+            @if let Some(reason) = &schedule.reason { ": " (brief(reason)) }
+        }
+    }
+}
+
+fn edit_fields(schedule: &ListedSchedule) -> Markup {
+    let effective = schedule.effective();
+    let (zone, expression) =
+        effective.strip_prefix("CRON_TZ=").and_then(|rest| rest.split_once(' ')).unwrap_or(("", effective));
+    html! {
+        p { "Hosts run it by this expression, whichever version of the plugin they serve, until it is put back. Python workers know nothing of it." }
+        label { span { "Expression" } input name="expression" value=(expression) required maxlength="1000" autocomplete="off" spellcheck="false"; }
+        label { span { "Time zone" span.muted { " (nothing: UTC)" } } input name="zone" value=(zone) maxlength="100" autocomplete="off" spellcheck="false" placeholder="Europe/Berlin"; }
+        (action::reason(false))
+    }
+}
+
+/// Change how hosts run it.
+async fn adjust(desk: &Desk, sent: &Sent, wanted: ScheduleChange, done: &str) -> Result<Response, Problem> {
+    let Sent { visitor, fields } = sent;
+    let id: i64 = fields.parse("id", "the number of a schedule")?.unwrap_or_default();
+    let flash = match change(&desk.site.operator, &visitor.actor(fields.text("reason")), id, &wanted).await {
+        Ok(adjusted) => Flash::good(format!("{done} a schedule of {:?}.", adjusted.entrypoint)),
+        Err(error @ (ScheduleError::Unknown(_) | ScheduleError::Expression(_) | ScheduleError::TooLong(_))) => {
+            Flash::bad(format!("Nothing was done: {error}."))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(back(desk, "/schedules", &flash))
+}
+
+pub(crate) async fn pause(State(desk): State<Desk>, sent: Sent) -> Result<Response, Problem> {
+    adjust(&desk, &sent, ScheduleChange::Pause, "Paused").await
+}
+
+pub(crate) async fn resume(State(desk): State<Desk>, sent: Sent) -> Result<Response, Problem> {
+    adjust(&desk, &sent, ScheduleChange::Resume, "Resumed").await
+}
+
+pub(crate) async fn edit(State(desk): State<Desk>, sent: Sent) -> Result<Response, Problem> {
+    let expression = sent.fields.needed("expression")?.to_owned();
+    let zone = sent.fields.text("zone").map(str::to_owned);
+    adjust(&desk, &sent, ScheduleChange::Edit { expression, zone }, "Edited").await
+}
+
+pub(crate) async fn restore(State(desk): State<Desk>, sent: Sent) -> Result<Response, Problem> {
+    adjust(&desk, &sent, ScheduleChange::Restore, "Put back").await
 }
 
 pub(crate) async fn remove(State(desk): State<Desk>, Sent { visitor, fields }: Sent) -> Result<Response, Problem> {

@@ -1,6 +1,7 @@
 //! Text of others on a page. It is never markup, and nothing in it is invisible or turns text around.
 
 use maud::{Markup, html};
+use pgq_job::is_odd;
 
 /// Characters of a text that a table cell shows.
 const CELL: usize = 160;
@@ -42,18 +43,6 @@ pub(crate) fn cut(text: &str, most: usize) -> Markup {
             let title: String = text.chars().take(2_000).map(|c| if is_odd(c) { '\u{fffd}' } else { c }).collect();
             html! { span title=(title) { (shown(&line[..end])) "\u{2026}" } }
         }
-    }
-}
-
-/// Controls, and what changes the direction of text or has no width.
-fn is_odd(c: char) -> bool {
-    match c {
-        '\n' | '\t' => false,
-        _ if c.is_control() => true,
-        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' => true,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
-        '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}' => true,
-        _ => false,
     }
 }
 

@@ -9,7 +9,7 @@ pub(super) const MAX_NEWCOMERS: usize = 512;
 /// does not read it at once.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 /// Connections with pages. If there are more, the one that was silent for longest makes room.
-pub(super) const MAX_PAGES: usize = 1_000;
+pub(super) const MAX_PAGES: usize = 2_500;
 /// Time to send a request's head, and between two requests.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of a request's head.

@@ -59,7 +59,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let job = args.job(&entrypoint)?;
 
     let (engine, control) = (workbench.engine.clone(), Arc::new(Control::default()));
-    let jobs = [AssignedJob { job: Arc::new(job), control: Arc::clone(&control) }];
+    let jobs = [AssignedJob { job: Arc::new(job), control: Arc::clone(&control), trace: None }];
     let spec = CallSpec {
         plugin: Arc::new(plugin),
         entrypoint: entrypoint.into(),
@@ -68,6 +68,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
         batched: options.batch.is_some(),
         kept_lines: 0,
         sql: None,
+        trace: None,
     };
     let mut running = workbench.guests.handle().spawn(async move { wasm::run(&engine, &spec, &jobs).await });
     let report = tokio::select! {

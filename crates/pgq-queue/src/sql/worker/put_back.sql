@@ -9,22 +9,27 @@
 -- $14 bigint[]  microseconds on a processor; $15 bigint[] bytes sent; $16 bigint[] received; $17 integer[] requests
 -- $18 bytea[]   what the run printed, compressed; NULL: nothing to keep; $19 bigint[] bytes cut from it;
 -- $20 bigint[]  milliseconds to keep it; $21 boolean[] whether the run failed
+-- $22 text[]    this turn's place in its trace, for the next turn's; NULL: none
 --
 -- Returns the jobs that were still ours.
 WITH done AS (
     SELECT * FROM unnest($1::bigint[], $3::timestamptz[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[],
                          $8::text[], $9::bigint[], $10::int[], $11::text[],
                          $14::bigint[], $15::bigint[], $16::bigint[], $17::int[],
-                         $18::bytea[], $19::bigint[], $20::bigint[], $21::boolean[])
+                         $18::bytea[], $19::bigint[], $20::bigint[], $21::boolean[], $22::text[])
          AS d(id, claimed, attempt, plugin, elapsed_us, memory_bytes, status, delay_ms, failures, traceback,
-              cpu_us, sent_bytes, received_bytes, requests, lines, cut, keep_ms, failed)
+              cpu_us, sent_bytes, received_bytes, requests, lines, cut, keep_ms, failed, trace)
 ), ours AS (
     UPDATE pgqueuer AS q
     SET status = done.status::pgqueuer_status, updated = now(), queue_manager_id = NULL, slot = NULL,
         attempts = least(q.attempts::bigint + done.failures, 2147483647)::int,
         -- A transaction that locked the row may have begun a while ago.
         execute_after = CASE done.status WHEN 'queued' THEN clock_timestamp() + done.delay_ms * interval '1 millisecond'
-                                         ELSE q.execute_after END
+                                         ELSE q.execute_after END,
+        -- Headers that are no object have no place for it.
+        headers = CASE WHEN done.trace IS NULL OR jsonb_typeof(q.headers) NOT IN ('object', 'null') THEN q.headers
+                       ELSE coalesce(nullif(q.headers, 'null'), '{}')
+                            || jsonb_build_object('pgq-host', jsonb_build_object('previous', done.trace)) END
     FROM done
     WHERE q.id = ANY (ARRAY[done.id])
       /* IF marked */ AND q.updated IS NOT DISTINCT FROM done.claimed AND q.queue_manager_id IS NOT DISTINCT FROM $2

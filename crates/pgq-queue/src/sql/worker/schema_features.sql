@@ -4,7 +4,7 @@ WITH usable AS (
     SELECT t.place, bool_and(coalesce(has_table_privilege(to_regclass(t.name), may), false)) AS yes
     FROM unnest(ARRAY['pgqueuer_attempt', 'pgqueuer_tally', 'pgqueuer_host', 'pgqueuer_plugin',
                       'pgqueuer_suspect', 'pgqueuer_verdict', 'pgqueuer_retention', 'pgqueuer_lines',
-                      'pgqueuer_pause', 'pgqueuer_audit']) WITH ORDINALITY AS t (name, place),
+                      'pgqueuer_pause', 'pgqueuer_audit', 'pgqueuer_adjustment', 'pgqueuer_cause']) WITH ORDINALITY AS t (name, place),
         unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS may
     GROUP BY t.place
 ), tables AS (
@@ -27,5 +27,5 @@ SELECT usable[1] AS attempts, usable[2] AS tally, usable[3] AND usable[4] AS hos
            SELECT FROM pg_attribute
            WHERE attrelid = to_regclass('pgqueuer_attempt') AND attname = 'follow_ups' AND NOT attisdropped) AS follow_ups,
        usable[5] AS suspects, usable[6] AS verdicts, usable[7] AS retention, usable[8] AS lines,
-       usable[9] AS pauses, usable[10] AS audit
+       usable[9] AS pauses, usable[10] AS audit, usable[11] AS adjustments, usable[12] AS causes
 FROM tables

@@ -6,7 +6,6 @@ use pgq_queue::Change;
 use serde_json::json;
 
 use super::page::id;
-use crate::job_change::{self, Chosen, Order};
 use crate::pages::back::back;
 use crate::pages::desk::Desk;
 use crate::pages::fields::{Sent, wrong};
@@ -14,6 +13,7 @@ use crate::pages::flash::Flash;
 use crate::pages::jobs::apply::{apply, order};
 use crate::pages::jobs::verb::Verb;
 use crate::problem::Problem;
+use pgq_queue::job_change::{self, Chosen, Order};
 
 /// One of the verbs.
 pub(crate) async fn act(

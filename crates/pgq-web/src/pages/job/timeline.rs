@@ -1,10 +1,9 @@
 //! What happened to a job: its runs with their errors and what they printed, and its log.
 
 use maud::{Markup, html};
-use pgq_queue::{JobAttempt, JobReport, KeptLine, RunLines};
+use pgq_queue::{JobAttempt, JobReport, JobRun, KeptLine, RunLines};
 use serde_json::Value;
 
-use super::run::{Run, runs};
 use crate::pages::badge::{self, Tone};
 use crate::pages::desk::Desk;
 use crate::pages::icon::Icon;
@@ -18,7 +17,7 @@ const LINES: usize = 200;
 const FOLLOW_UPS: usize = 20;
 
 pub(super) fn timeline(desk: &Desk, job: &JobReport) -> Markup {
-    let runs = runs(job);
+    let runs = job.runs();
     html! {
         section.panel {
             h2 { "Runs" @if !runs.is_empty() { span.muted { " the newest first" } } }
@@ -54,7 +53,7 @@ pub(super) fn timeline(desk: &Desk, job: &JobReport) -> Markup {
     }
 }
 
-fn run(desk: &Desk, run: &Run<'_>, newest: bool) -> Markup {
+fn run(desk: &Desk, run: &JobRun<'_>, newest: bool) -> Markup {
     html! {
         li.run.bad[run.error.is_some()].good[run.error.is_none()] {
             p.run-head {

@@ -1,27 +1,21 @@
 //! A change to jobs as a form asks for it.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use pgq_queue::{Change, Due};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::verb::Verb;
-use crate::job_change::{self, Chosen, Order};
 use crate::job_filter::duration;
 use crate::pages::desk::Desk;
 use crate::pages::fields::{Fields, wrong};
 use crate::problem::Problem;
 use crate::visitor::Visitor;
+use pgq_queue::job_change::{self, Chosen, Order};
 
 /// What the form says to do.
 pub(crate) fn order(verb: Verb, fields: &Fields) -> Result<Order, Problem> {
     let (change, told) = match verb {
-        Verb::Requeue | Verb::Cancel => (Change::default(), Value::Null),
-        Verb::RetryNow => {
-            let due = Some(Due::In(Duration::ZERO));
-            (Change { due, only_deferred: true, ..Change::default() }, Value::Null)
-        }
+        Verb::Requeue | Verb::Cancel | Verb::RetryNow => return Ok(Order::plain(verb.change())),
         Verb::Reschedule => {
             let due = when(fields.needed("when")?)?;
             let told = match due {

@@ -9,7 +9,6 @@ use pgq_job::JobId;
 use super::apply::{apply, order};
 use super::filter::Asked;
 use super::verb::Verb;
-use crate::job_change;
 use crate::pages::action;
 use crate::pages::back::back;
 use crate::pages::content::{Content, Section};
@@ -20,6 +19,7 @@ use crate::pages::shown::brief;
 use crate::pages::units::{count, many};
 use crate::problem::Problem;
 use crate::visitor::{Role, Visitor};
+use pgq_queue::job_change;
 
 /// Jobs that are changed at a time. What is beyond is done by doing it again.
 const MOST: usize = 100_000;

@@ -2,8 +2,8 @@
 
 use pgq_queue::JobStatus;
 
-use crate::job_change;
 use crate::pages::icon::Icon;
+use pgq_queue::job_change;
 
 /// A change of jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,34 +61,22 @@ impl Verb {
 
     pub(crate) fn done(self) -> &'static str {
         match self {
-            Verb::Requeue => "Put back into the queue:",
-            Verb::RetryNow => "Made due:",
-            Verb::Reschedule => "Rescheduled:",
             Verb::Prioritize => "Given another priority:",
-            Verb::Cancel => "Canceled:",
+            verb => verb.change().done(),
         }
     }
 
     /// What it does, to whom.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
-            Verb::Requeue => "Held jobs are queued again, as if they had never run.",
-            Verb::RetryNow => "Queued jobs whose time has not come are due at once.",
-            Verb::Reschedule => "Queued jobs are due at another time.",
             Verb::Prioritize => "Queued and held jobs get another priority. Higher ones are claimed first.",
-            Verb::Cancel => "Jobs leave the queue. Those that run are told to stop.",
+            verb => verb.change().meaning(),
         }
     }
 
     /// Why jobs were left as they are.
     pub(crate) fn left(self) -> &'static str {
-        match self {
-            Verb::Requeue => "they are not held, or another job has their dedupe key",
-            Verb::RetryNow => "they do not wait, or are due already",
-            Verb::Reschedule => "they do not wait",
-            Verb::Prioritize => "they run, or are no longer in the queue",
-            Verb::Cancel => "they are no longer in the queue",
-        }
+        self.change().left()
     }
 
     pub(crate) fn icon(self) -> Icon {

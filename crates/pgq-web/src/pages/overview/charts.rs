@@ -1,8 +1,5 @@
 //! How jobs ended in the last hour, and how long their runs took.
 
-use std::collections::BTreeMap;
-
-use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use pgq_queue::{MinuteTimes, Overview};
 
@@ -27,7 +24,7 @@ fn jobs(value: f64) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts for a chart")]
-pub(super) fn charts(overview: &Overview, latency: &BTreeMap<DateTime<Utc>, MinuteTimes>) -> Markup {
+pub(super) fn charts(overview: &Overview, latency: &[MinuteTimes]) -> Markup {
     let minute = |values: fn(&pgq_queue::Outcomes) -> Vec<i64>| {
         let moment = |minute: &pgq_queue::Minute| Moment {
             label: minute.at.format("%H:%M").to_string(),
@@ -37,7 +34,7 @@ pub(super) fn charts(overview: &Overview, latency: &BTreeMap<DateTime<Utc>, Minu
     };
     let ends = minute(|ends| vec![ends.successful, ends.canceled + ends.deleted, ends.failed + ends.exception]);
     let time = |minute: &pgq_queue::Minute| {
-        let times = latency.get(&minute.at);
+        let times = latency.iter().find(|times| times.at == minute.at);
         let seconds = |of: fn(&MinuteTimes) -> i64| times.map(|times| of(times) as f64 / 1e6);
         let values = vec![seconds(|times| times.p95_us), seconds(|times| times.p50_us)];
         Moment { label: minute.at.format("%H:%M").to_string(), values }

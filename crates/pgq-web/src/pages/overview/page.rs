@@ -1,10 +1,10 @@
 //! The first page.
 
 use axum::extract::State;
-use futures_util::future::join5;
+use futures_util::future::{join, join5};
 use maud::{Markup, html};
 
-use super::{charts, glance, table, tiles};
+use super::{charts, glance, table, tiles, troubles};
 use crate::pages::content::{Content, Section};
 use crate::pages::desk::Desk;
 use crate::pages::fields::Fields;
@@ -15,7 +15,8 @@ use crate::visitor::Visitor;
 pub(crate) async fn overview(State(desk): State<Desk>, visitor: Visitor, fields: Fields) -> Result<Content, Problem> {
     // At once, so that a database that is silent is waited for once. The banners ask for the pauses.
     let looks = join5(desk.overview(), desk.failures(), desk.fleet(), desk.latency(), desk.pauses());
-    let (overview, failures, fleet, latency, _) = Box::pin(looks).await;
+    let ((overview, failures, fleet, latency, _), troubles) = Box::pin(join(looks, desk.troubles())).await;
+    let troubles = troubles.value.map(|(_, troubles)| troubles).unwrap_or_default();
     let overview = overview.or_problem()?;
     let failures = failures.value.as_ref().map(|(_, failures)| failures.as_ref());
     let hosts = fleet.value.as_ref().map(|(_, fleet)| fleet.hosts.as_slice()).unwrap_or_default();
@@ -27,6 +28,7 @@ pub(crate) async fn overview(State(desk): State<Desk>, visitor: Visitor, fields:
         None => None,
     };
     let body = html! {
+        (troubles::troubles(&troubles))
         (tiles::tiles(&desk, &overview, failures, hosts))
         @if is_new {
             (nothing_yet(hosts.is_empty()))

@@ -1,7 +1,7 @@
 //! The entrypoints, those in trouble first.
 
 use maud::{Markup, html};
-use pgq_queue::{EntrypointLook, FleetHost, Overview};
+use pgq_queue::{EntrypointLook, FleetHost, Overview, SaidByHosts};
 
 use super::tiles::amount;
 use crate::pages::badge::{Tone, badge};
@@ -41,35 +41,6 @@ impl Picked {
     }
 }
 
-/// What the hosts say of an entrypoint.
-#[derive(Debug, Default, Clone, Copy)]
-struct Said {
-    served: usize,
-    breaker: usize,
-    held: usize,
-    canary: usize,
-}
-
-fn said(hosts: &[FleetHost], entrypoint: &str) -> Said {
-    let mut said = Said::default();
-    let has = |names: &[String]| names.iter().any(|name| name == entrypoint);
-    for file in hosts.iter().flat_map(|host| &host.plugins).filter(|file| has(&file.entrypoints)) {
-        said.served += 1;
-        said.breaker += usize::from(has(&file.paused));
-        said.held += usize::from(has(&file.held));
-        said.canary += usize::from(file.canary.is_some());
-    }
-    said
-}
-
-/// What should be looked at first has most.
-fn trouble(one: &EntrypointLook) -> (i64, i64, i64) {
-    let lately = &one.lately.five_minutes;
-    #[expect(clippy::cast_possible_truncation, reason = "an order")]
-    let waits = one.depth.oldest_seconds.unwrap_or_default() as i64 / 10;
-    (one.depth.held.jobs + lately.failed + lately.exception, waits, one.lately.hour.ended())
-}
-
 pub(super) fn entrypoints(
     desk: &Desk,
     visitor: &Visitor,
@@ -81,7 +52,7 @@ pub(super) fn entrypoints(
     let all = overview.entrypoints.iter().chain(found.iter().flat_map(|found| &found.entrypoints));
     let fits = |one: &&EntrypointLook| picked.name.as_ref().is_none_or(|name| one.entrypoint.contains(name.as_str()));
     let mut all: Vec<&EntrypointLook> = all.filter(fits).collect();
-    all.sort_by(|one, other| trouble(other).cmp(&trouble(one)).then(one.entrypoint.cmp(&other.entrypoint)));
+    all.sort_by(|one, other| other.trouble().cmp(&one.trouble()).then(one.entrypoint.cmp(&other.entrypoint)));
     let from = picked.page.saturating_mul(PAGE).min(all.len());
     let shown: Vec<_> = all[from..].iter().take(PAGE).collect();
     let page = |page: usize| {
@@ -103,7 +74,7 @@ pub(super) fn entrypoints(
                 table.cards.rows {
                     caption.hidden { "Entrypoints" }
                     thead { tr { th scope="col" { "Entrypoint" } th.n scope="col" { "Due" } th.n scope="col" { "Oldest" } th.n scope="col" { "Running" } th.n scope="col" { "Held" } th.n scope="col" { "Ended, 5 min" } th.n scope="col" { "Failed" } th.n scope="col" { "Run time p50 / p95" } th scope="col" { "State" } @if visitor.role >= Role::Operator { th scope="col" { span.hidden { "Change" } } } } }
-                    tbody { @for one in shown { (row(desk, visitor, one, said(hosts, &one.entrypoint))) } }
+                    tbody { @for one in shown { (row(desk, visitor, one, SaidByHosts::of(hosts, &one.entrypoint))) } }
                 }
             }
             @if overview.next.is_some() { p.muted.pad.small { "There are more entrypoints than a look takes, " (count(i64::try_from(overview.entrypoints.len()).unwrap_or_default())) ". Find the others by their whole name." } }
@@ -118,11 +89,10 @@ pub(super) fn entrypoints(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
-fn row(desk: &Desk, visitor: &Visitor, one: &EntrypointLook, said: Said) -> Markup {
+fn row(desk: &Desk, visitor: &Visitor, one: &EntrypointLook, said: SaidByHosts) -> Markup {
     let name = one.entrypoint.as_str();
     let jobs = |status: &str| desk.link(&format!("/jobs{}", query(&[("status", status), ("entrypoint", name)])));
-    let lately = &one.lately.five_minutes;
-    let (ended, failed) = (lately.ended(), lately.failed + lately.exception);
+    let (ended, failed) = (one.lately.five_minutes.ended(), one.failed_lately());
     let late = one.depth.oldest_seconds.is_some_and(|oldest| oldest > 60.0);
     html! {
         tr {
@@ -142,7 +112,7 @@ fn row(desk: &Desk, visitor: &Visitor, one: &EntrypointLook, said: Said) -> Mark
     }
 }
 
-fn states(said: Said) -> Markup {
+fn states(said: SaidByHosts) -> Markup {
     html! {
         @if said.served == 0 { (badge(Tone::Warn, Icon::Warning, "no host serves it")) }
         @if said.breaker > 0 { (badge(Tone::Bad, Icon::Paused, &format!("breaker open on {}", said.breaker))) }

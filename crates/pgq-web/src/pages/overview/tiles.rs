@@ -1,7 +1,7 @@
 //! The most important numbers.
 
 use maud::{Markup, html};
-use pgq_queue::{Amount, Failures, FleetHost, Overview};
+use pgq_queue::{Amount, Failures, FleetHost, Overview, Totals};
 
 use crate::pages::desk::Desk;
 use crate::pages::icon::Icon;
@@ -12,24 +12,9 @@ pub(super) fn amount(amount: Amount) -> String {
     format!("{}{}", count(amount.jobs), if amount.more { "+" } else { "" })
 }
 
-fn sum<'a>(amounts: impl Iterator<Item = &'a Amount>) -> Amount {
-    amounts.fold(Amount::default(), |sum, one| Amount { jobs: sum.jobs + one.jobs, more: sum.more | one.more })
-}
-
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
 pub(super) fn tiles(desk: &Desk, overview: &Overview, failures: Option<&Failures>, hosts: &[FleetHost]) -> Markup {
-    let all = || overview.entrypoints.iter();
-    let due = sum(all().map(|one| &one.depth.due));
-    let deferred = sum(all().map(|one| &one.depth.deferred));
-    let running = sum(all().map(|one| &one.depth.running));
-    let held = sum(all().map(|one| &one.depth.held));
-    let oldest = all()
-        .filter_map(|one| one.depth.oldest_seconds)
-        .fold(None, |most: Option<f64>, one| Some(most.unwrap_or(one).max(one)));
-    let five = all().fold((0, 0), |(ended, failed), one| {
-        let lately = &one.lately.five_minutes;
-        (ended + lately.ended(), failed + lately.failed + lately.exception)
-    });
+    let Totals { due, deferred, running, held, oldest_seconds: oldest, ended, failed } = overview.totals();
     let groups = failures.map_or(0, |failures| failures.groups.len());
     let waits_long = oldest.is_some_and(|oldest| oldest > 60.0);
     html! {
@@ -46,13 +31,13 @@ pub(super) fn tiles(desk: &Desk, overview: &Overview, failures: Option<&Failures
             }
             div.tile {
                 span.tile-name { (Icon::Done.svg()) "Ended, last 5 min" }
-                span.tile-value { (rate(five.0)) }
-                span.tile-note { (many(five.0)) }
+                span.tile-value { (rate(ended)) }
+                span.tile-note { (many(ended)) }
             }
-            a.tile.bad[five.1 > 0] href=(desk.link("/failures")) {
+            a.tile.bad[failed > 0] href=(desk.link("/failures")) {
                 span.tile-name { (Icon::Failures.svg()) "Failed, last 5 min" }
-                span.tile-value { (percent(five.1 as f64, five.0 as f64)) }
-                span.tile-note { (many(five.1)) ", " (units::many(groups, "cause")) }
+                span.tile-value { (percent(failed as f64, ended as f64)) }
+                span.tile-note { (many(failed)) ", " (units::many(groups, "cause")) }
             }
             a.tile.bad[held.jobs > 0] href=(desk.link("/jobs?status=failed")) {
                 span.tile-name { (Icon::Failed.svg()) "Held" }

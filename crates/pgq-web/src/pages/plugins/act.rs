@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use pgq_queue::FleetCommand;
+use pgq_queue::{FleetCommand, Quarantine, QuarantineError};
 use serde_json::json;
 
 use crate::pages::back::back;
@@ -66,4 +66,31 @@ pub(crate) async fn rollback(State(desk): State<Desk>, Sent { visitor, fields }:
         many(serving, "host")
     );
     Ok(back(&desk, BACK, &Flash::good(said)))
+}
+
+/// Have no host serve a version until it is lifted.
+pub(crate) async fn quarantine(State(desk): State<Desk>, Sent { visitor, fields }: Sent) -> Result<Response, Problem> {
+    let (name, sha256, reason) = (fields.needed("name")?, fields.needed("sha256")?, fields.needed("reason")?);
+    let known = desk.site.operator.plugins().await?;
+    let (_, version) =
+        known.find(sha256).ok_or_else(|| wrong("sha256", sha256, &format!("the digest of a version of {name:?}")))?;
+    let wanted =
+        Quarantine { sha256: sha256.to_owned(), plugin: name.to_owned(), version: Some(version.version.clone()) };
+    desk.site.operator.quarantine(&wanted, &visitor.actor(Some(reason))).await?;
+    desk.forget().await;
+    let serving = version.stable_on.len() + version.canary_on.len();
+    let said = format!("Quarantined {name} {}: told {} that served it.", version.version, many(serving, "host"));
+    Ok(back(&desk, BACK, &Flash::good(said)))
+}
+
+/// Have hosts serve it again.
+pub(crate) async fn lift(State(desk): State<Desk>, Sent { visitor, fields }: Sent) -> Result<Response, Problem> {
+    let sha256 = fields.needed("sha256")?;
+    let flash = match desk.site.operator.lift_quarantine(sha256, &visitor.actor(fields.text("reason"))).await {
+        Ok(()) => Flash::good("Lifted: hosts whose folder has the file serve it again.".to_owned()),
+        Err(error @ QuarantineError::Unknown(_)) => Flash::bad(format!("Nothing was done: {error}.")),
+        Err(error) => return Err(error.into()),
+    };
+    desk.forget().await;
+    Ok(back(&desk, BACK, &flash))
 }

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use pgq_queue::{JudgementLook, VersionLook};
 
+use super::report;
 use crate::pages::action::{self, Button};
 use crate::pages::badge::{Tone, badge};
 use crate::pages::desk::Desk;
@@ -20,7 +21,10 @@ fn is_served(version: &VersionLook) -> bool {
 }
 
 fn is_condemned(version: &VersionLook) -> bool {
-    version.judgements.iter().any(|judgement| matches!(judgement.verdict.as_str(), "rolled_back" | "refused"))
+    version
+        .judgements
+        .iter()
+        .any(|judgement| matches!(judgement.verdict.as_str(), "rolled_back" | "refused" | "quarantined"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
@@ -53,17 +57,33 @@ pub(super) fn version(
                     }
                 }
                 @for judgement in version.judgements.iter().take(JUDGEMENTS) { (self::judgement(judgement)) }
+                @for refused in &version.errors {
+                    p.small { span.error-text { strong { "refused" } } ": " (brief(&refused.error)) span.muted { " (" (brief(&refused.hosts.join(", "))) ")" } }
+                }
+                @if let Some(report) = &version.report { (report::report(report)) }
             }
             div.version-end {
                 div.badges {
                     @if !version.stable_on.is_empty() { (badge(Tone::Good, Icon::Done, &on("served on", version.stable_on.len()))) }
                     @if !version.canary_on.is_empty() { (badge(Tone::Busy, Icon::Deferred, &on("canary on", version.canary_on.len()))) }
                     @if version.judgements.iter().any(|judgement| judgement.verdict == "rolled_back") { (badge(Tone::Bad, Icon::Back, "rolled back")) }
+                    @if version.is_quarantined() { (badge(Tone::Bad, Icon::Canceled, "quarantined")) }
                 }
                 @if is_served(version) && has_before {
                     (action::opens(desk, visitor, "/plugins/rollback", &[("name", plugin), ("sha256", sha256)], &Button::danger(Icon::Back, "Roll back"), html! {
                         p { "No host serves this version any more. Each goes back to the version that it served before, if it has one." }
                         (action::reason(false))
+                    }))
+                }
+                @if version.is_quarantined() {
+                    (action::opens(desk, visitor, "/plugins/lift", &[("sha256", sha256)], &Button::calm(Icon::Play, "Lift"), html! {
+                        p { "Hosts whose folder has this file serve it again." }
+                        (action::reason(false))
+                    }))
+                } @else {
+                    (action::opens(desk, visitor, "/plugins/quarantine", &[("name", plugin), ("sha256", sha256)], &Button::danger(Icon::Canceled, "Quarantine"), html! {
+                        p { "No host serves this file until the quarantine is lifted, not even after a reset or a restart. A host that serves it goes back to the version before; without one, its jobs wait. Runs that have begun end." }
+                        (action::reason(true))
                     }))
                 }
             }
@@ -83,7 +103,7 @@ fn judgement(judgement: &JudgementLook) -> Markup {
     let is_good = judgement.verdict == "good";
     html! {
         p.small {
-            @if is_good { span.muted { "found good by " (brief(&judgement.host)) " " (ago(judgement.judged)) } }
+            @if is_good { span.muted { "does not crash, as " (brief(&judgement.host)) " found " (ago(judgement.judged)) } }
             @else {
                 span.error-text { strong { (shown(&judgement.verdict.replace('_', " "))) } }
                 @if let Some(entrypoint) = &judgement.entrypoint { " " span.name { (brief(entrypoint)) } }
