@@ -31,6 +31,8 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("logs", &[("logs --entrypoint thumbnail -f", "Follow what its runs print")]),
+    ("overview", &[("overview", "What is due, running, held and failing, and what is wrong around it")]),
+    ("failures", &[("failures --younger 1h", "Why runs failed in the last hour, by cause")]),
     ("failed", &[("failed --wide", "Held jobs with their whole errors")]),
     (
         "requeue",
@@ -71,7 +73,14 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ),
     ("resume", &[("resume --entrypoint mail", "Go on")]),
     ("pauses", &[("pauses", "What is paused, by whom, and why")]),
-    ("schedules", &[("schedules", "When each runs next"), ("schedules --remove 3", "Remove one")]),
+    (
+        "schedules",
+        &[
+            ("schedules", "When each runs next"),
+            ("schedules --pause 3 --reason 'month end'", "Skip the ticks of one"),
+            ("schedules --remove 3", "Remove one"),
+        ],
+    ),
     ("prune", &[("prune --plan", "What would go"), ("prune --apply --for 10m", "Remove it, for ten minutes at most")]),
     (
         "web",
@@ -95,6 +104,21 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ("plugin run", &[("plugin run thumbnail --payload '{\"image\": 7}'", "Run its handler once, without a queue")]),
     ("plugin list", &[("plugin list --hosts", "What the hosts serve")]),
     ("plugin reset", &[("plugin reset thumbnail", "Try again what was paused or rolled back")]),
+    ("plugin versions", &[("plugin versions thumbnail", "What the fleet knows of each version")]),
+    ("plugin quarantine", &[("plugin quarantine 3f6a91c2 --reason 'loses orders'", "No host serves it from now on")]),
+    ("plugin lift", &[("plugin lift 3f6a91c2", "Hosts may serve it again")]),
+    ("plugin keygen", &[("plugin keygen release", "release.key signs, release.pub goes to the hosts")]),
+    ("plugin sign", &[("plugin sign plugins/thumbnail.wasm --key release.key", "Write thumbnail.wasm.sig beside it")]),
+    ("plugin verify", &[("plugin verify plugins/thumbnail.wasm --key release.pub", "Is it signed by this key?")]),
+    (
+        "plugin push",
+        &[(
+            "plugin push thumbnail.wasm oci://registry.example.com/thumbnail:1.4.0 --key release.key",
+            "Signed as well",
+        )],
+    ),
+    ("plugin pull", &[("plugin pull oci://registry.example.com/thumbnail:1.4.0 --out plugins", "Into a folder")]),
+    ("plugin lock", &[("plugin lock --plugins oci://registry.example.com/thumbnail:1", "Pin the digest that it has")]),
     ("plugin reload", &[("plugin reload", "Let all hosts look at their folders")]),
     (
         "install",
