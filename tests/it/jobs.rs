@@ -254,7 +254,11 @@ async fn no_look_reads_a_whole_table() {
             .take_while(|n| sql.lines().any(|line| !line.starts_with("--") && line.contains(&format!("${n}"))))
             .count();
         connection.execute(AssertSqlSafe(format!("PREPARE looked_at AS {sql}"))).await.expect("prepared");
-        let explain = format!("EXPLAIN (COSTS OFF) EXECUTE looked_at({})", vec!["NULL"; parameters].join(", "));
+        let arguments = match parameters {
+            0 => String::new(),
+            some => format!("({})", vec!["NULL"; some].join(", ")),
+        };
+        let explain = format!("EXPLAIN (COSTS OFF) EXECUTE looked_at{arguments}");
         let plan: Vec<String> =
             sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(&mut connection).await.expect("a plan");
         connection.execute("DEALLOCATE looked_at").await.expect("forgotten");

@@ -1,6 +1,7 @@
 //! PgQueuer's eleven tools.
 
 use pgq_queue::{BrowsedJob, Content, Operator, Shape};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
@@ -31,25 +32,30 @@ pub(crate) async fn answer(
         "throughput_summary" => Answer::rows(&operator.throughput_totals(back()?).await?),
         "failed_jobs" => Answer::rows(&operator.newest_exceptions(limit()?).await?),
         "queue_log" => Answer::rows(&operator.newest_log(limit()?).await?),
-        "schedules" => Answer::rows(&operator.schedules().await?),
+        // What operators changed by our means is told by `pgq-host schedules`.
+        "schedules" => without(&operator.schedules().await?, &["paused", "replaced", "author", "changed", "reason"]),
         "stale_jobs" => {
             let threshold = period("threshold", asked.text("threshold")?.unwrap_or_default())?;
             Answer::rows(&operator.stale(threshold, limit()?).await?)
         }
-        "active_workers" => {
-            let mut workers = operator.workers().await?;
-            // `hosts` tells them, and PgQueuer's rows have no such column.
-            let rows = workers.iter_mut().map(|worker| {
-                let mut row = serde_json::to_value(worker).unwrap_or_default();
-                row.as_object_mut().map(|row| row.remove("host"));
-                row
-            });
-            Answer::Rows(rows.collect())
-        }
+        // `hosts` tells them.
+        "active_workers" => without(&operator.workers().await?, &["host"]),
         "queue_age" => Answer::rows(&operator.backlog().await?),
         "schema_info" => Answer::rows(&operator.table_info().await?),
         _ => return Ok(None),
     }))
+}
+
+/// Rows without the columns that PgQueuer's do not have.
+fn without<T: Serialize>(rows: &[T], columns: &[&str]) -> Answer {
+    let row = |row| {
+        let mut row = serde_json::to_value(row).unwrap_or_default();
+        if let Some(fields) = row.as_object_mut() {
+            fields.retain(|name, _| !columns.contains(&name.as_str()));
+        }
+        row
+    };
+    Answer::Rows(rows.iter().map(row).collect())
 }
 
 fn browsed(job: &BrowsedJob, shows_contents: bool) -> Value {

@@ -130,7 +130,7 @@ pub const CATALOG: &[Metric] = &[
     gauge(
         Plugins,
         "pgq_host_plugin_info",
-        &["plugin", "version", "sha256", "role"],
+        &["plugin", "version", "sha256", "role", "signed_by"],
         "1 for each version that is served: stable, or a canary beside it",
     ),
     gauge(Plugins, "pgq_host_plugin_refused", &["file"], "1 while a file's content is not what is served"),
