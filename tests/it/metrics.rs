@@ -218,7 +218,8 @@ async fn pgqueuers_names_say_what_pgqueuers_own_exporter_says() {
         theirs.sort();
         ours.sort();
         // The statistics of what has ended are not there until they are counted.
-        let all = theirs.iter().any(|line| line.contains(r#"entrypoint="reject",status="failed"} 1"#));
+        let counted = [r#"entrypoint="reject",status="failed"} 1"#, r#"entrypoint="echo",status="successful"} 4"#];
+        let all = counted.iter().all(|wanted| theirs.iter().any(|line| line.contains(wanted)));
         let same = ours == theirs && all;
         last = (ours, theirs);
         same

@@ -366,8 +366,8 @@ async fn the_screen_follows_the_size_of_its_terminal() {
     let database = shop().await;
     let mut screen = dashboard(&database, SMALL).await;
     screen.resize(LARGE.0, LARGE.1).await;
-    let text = screen.wait_until("the columns that have room now", |text| text.contains("p50/p95")).await;
-    assert_eq!(text.lines().count(), 60);
+    let is_whole = |text: &str| text.contains("p50/p95") && text.lines().count() == 60;
+    let text = screen.wait_until("the columns and lines that have room now", is_whole).await;
     assert!(screen.line("Failures, the newest").contains("Hosts"), "{text}");
     screen.resize(60, 12).await;
     screen.wait_until("fewer columns", |text| text.contains("invoice") && !text.contains("p50/p95")).await;
@@ -386,7 +386,13 @@ async fn the_terminal_is_given_back_after_a_key_a_signal_and_a_panic() {
     let panic_at = folder.path().join("panic").display().to_string();
     for end in ["q", "\u{3}", "INT", "TERM", "panic"] {
         let args = ["dashboard", "-i", "0.2"];
-        let mut screen = Screen::open(&database.dsn(), &args, &[("PGQ_HOST_TEST_PANIC_AT", &panic_at)], SMALL).await;
+        let mut screen = Screen::open(
+            &database.dsn(),
+            &args,
+            &[("PGQ_HOST_TEST_PANIC_AT", &panic_at), ("RUST_BACKTRACE", "0")],
+            SMALL,
+        )
+        .await;
         screen.wait_for("thumbnail").await;
         assert!(screen.is_taken() && screen.is_cursor_hidden(), "{end}");
         assert_ne!(screen.modes_now().await, screen.modes("before").await, "keys come one by one");

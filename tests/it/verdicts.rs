@@ -210,13 +210,13 @@ async fn a_broken_file_stops_a_rolling_update_at_the_first_host_and_strictness_i
 #[tokio::test]
 async fn a_transient_failure_is_not_a_verdict_and_is_retried() {
     let (database, machine) = (Database::new().await, Machine::new(&["hello", "describe-loops"]));
-    machine.plugins.write("pgq-host.toml", "[limits]\ncompile-timeout = \"100ms\"\n");
+    machine.plugins.write("pgq-host.toml", "[limits]\ncompile-timeout = \"40ms\"\n");
     machine.plugins.write("bomb.wasm", slow_to_compile());
     let host = machine.start(&database, &[]).await;
-    host.wait_for_log("took more than 100ms").await;
+    host.wait_for_log("took more than 40ms").await;
     host.wait_for_log("`describe` failed").await;
     // The next attempt has twice the time.
-    host.wait_for_log("took more than 200ms").await;
+    host.wait_for_log("took more than 80ms").await;
     assert_eq!(
         database.count("SELECT count(*) FROM pgqueuer_verdict WHERE verdict <> 'good'").await,
         0,

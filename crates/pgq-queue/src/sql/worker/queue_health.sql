@@ -11,11 +11,11 @@ WITH turn AS MATERIALIZED (
            /* ELSE false AS is_dead, false AS is_news */
     FROM pgqueuer_host
 )
-SELECT coalesce((SELECT extract(epoch FROM now() - min(s.next_run)) FROM pgqueuer_schedules AS s WHERE s.next_run < now()),
+SELECT coalesce((SELECT extract(epoch FROM now() - min(greatest('0001-01-01 00:00Z', s.next_run))) FROM pgqueuer_schedules AS s WHERE s.next_run < now()),
                 0)::float8 AS schedules_lag,
        coalesce(extract(epoch FROM now() - least(
-           (SELECT min(l.created) FROM (SELECT created FROM pgqueuer_log WHERE NOT aggregated LIMIT 1000) AS l)
-           /* IF tally */ , (SELECT t.created FROM pgqueuer_tally AS t ORDER BY t.id LIMIT 1) /* END */
+           (SELECT min(greatest('0001-01-01 00:00Z', least(l.created, now()))) FROM (SELECT created FROM pgqueuer_log WHERE NOT aggregated LIMIT 1000) AS l)
+           /* IF tally */ , (SELECT greatest('0001-01-01 00:00Z', least(t.created, now())) FROM pgqueuer_tally AS t ORDER BY t.id LIMIT 1) /* END */
        )), 0)::float8 AS statistics_lag,
        (SELECT count(*) FROM host WHERE is_new AND NOT is_dead) AS alive,
        (SELECT count(*) FROM host WHERE CASE WHEN is_dead THEN is_news ELSE NOT is_new END) AS died
