@@ -8,7 +8,8 @@ SELECT s.id::bigint AS id, s.expression, s.entrypoint, s.status::text AS status,
            greatest('0001-01-01 00:00Z', least(s.last_run, '9999-12-31 23:59:59.999999Z'))
        END AS last_run,
        /* IF adjustments */ coalesce(a.paused, false) AS paused, a.replaced, a.author, a.reason,
-       greatest('0001-01-01 00:00Z', least(a.changed, '9999-12-31 23:59:59.999999Z')) AS changed
+       CASE WHEN a.changed IS NOT NULL
+           THEN greatest('0001-01-01 00:00Z', least(a.changed, '9999-12-31 23:59:59.999999Z')) END AS changed
        /* ELSE false AS paused, NULL::text AS replaced, NULL::text AS author, NULL::text AS reason, NULL::timestamptz AS changed */
 FROM pgqueuer_schedules AS s
 /* IF adjustments */ LEFT JOIN pgqueuer_adjustment AS a
