@@ -38,10 +38,11 @@ fn component(folder: &Path, number: u32) -> (String, Vec<u8>) {
 /// The host's announcement of its first file, as soon as it satisfies the condition.
 async fn announced(database: &Database, what: &str, holds: impl Fn(&Value) -> bool) {
     eventually(what, async || {
-        let row: Option<Option<Value>> = sqlx::query_scalar("SELECT plugins -> 0 FROM pgqueuer_host")
-            .fetch_optional(database.pool())
-            .await
-            .expect("a row");
+        let row: Option<Option<Value>> =
+            sqlx::query_scalar("SELECT plugins -> 0 FROM pgqueuer_host ORDER BY started DESC LIMIT 1")
+                .fetch_optional(database.pool())
+                .await
+                .expect("a row");
         row.flatten().is_some_and(|file| holds(&file))
     })
     .await;

@@ -123,11 +123,16 @@ impl Source {
 
     /// A single connection, for a command.
     pub async fn connect(&self) -> sqlx::Result<PgConnection> {
+        let connection = self.connect_to_any().await?;
+        check_server(&connection)?;
+        Ok(connection)
+    }
+
+    /// The same to a server of any age, for whoever says that it is too old.
+    pub async fn connect_to_any(&self) -> sqlx::Result<PgConnection> {
         let connecting = async {
             let reach = self.reach(self.time()?).await?;
-            let connection = PgConnection::connect_with(&reach.options).await?;
-            check_server(&connection)?;
-            Ok(connection)
+            PgConnection::connect_with(&reach.options).await
         };
         match self.connect_timeout() {
             Some(time) => within(time, connecting).await,
