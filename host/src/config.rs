@@ -7,10 +7,12 @@ mod breaker;
 mod canary;
 mod entrypoint;
 mod history;
+mod limits;
 mod locations;
 mod logs;
 mod plugin;
 mod retention;
+mod run;
 mod sql;
 mod traces;
 mod trust;
@@ -19,20 +21,20 @@ mod value;
 mod web;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
 use breaker::BreakerSection;
 use history::HistorySection;
+use limits::LimitsSection;
 pub use locations::Locations;
 use logs::LogsSection;
 use plugin::PluginSection;
 use retention::RetentionSection;
+pub use run::RunSection;
 use traces::TracesSection;
 pub use traces::slow_of;
 use trust::TrustSection;
@@ -41,7 +43,6 @@ pub use web::Web;
 use web::WebSection;
 
 use crate::plugins::{BreakerRule, Canary, Caps, Chosen, ClaimMode, Folder, KeepLines, LogRule};
-use crate::readiness::Requirement;
 use pgq_engine::Grants;
 use pgq_queue::{HistoryLevel, Masks, Retention};
 use pgq_trace::Keep;
@@ -99,59 +100,6 @@ struct File {
     trust: Option<TrustSection>,
     #[serde(default)]
     plugins: BTreeMap<String, PluginSection>,
-}
-
-/// `[run]`: the same names as the flags.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct RunSection {
-    /// Where plugins are: a folder or a reference, or several.
-    #[serde(default)]
-    pub plugins: Locations,
-    /// How often registries are asked, in seconds.
-    pub registry_interval: Option<f64>,
-    /// Registries that may be asked over plain HTTP.
-    #[serde(default)]
-    pub insecure_registries: Vec<String>,
-    /// The folder of compiled code.
-    pub cache_dir: Option<PathBuf>,
-    pub batch_size: Option<usize>,
-    /// How jobs are claimed, where a plugin's section does not say.
-    pub claim: Option<ClaimMode>,
-    /// The most jobs that run at once.
-    pub max_concurrent_tasks: Option<usize>,
-    /// The most bytes for all running guests together.
-    pub max_guest_memory: Option<u64>,
-    /// The most bytes of payloads and headers of claimed jobs.
-    pub max_claimed_bytes: Option<u64>,
-    /// The most sessions of the database that handlers have at once.
-    pub sql_sessions: Option<usize>,
-    /// In seconds.
-    pub dequeue_timeout: Option<f64>,
-    /// In seconds.
-    pub heartbeat_timeout: Option<f64>,
-    /// In seconds.
-    pub drain_timeout: Option<f64>,
-    /// In seconds.
-    pub log_aggregation_interval: Option<f64>,
-    /// The address for health checks and metrics.
-    pub listen: Option<SocketAddr>,
-    /// Stop when the listener's connection is lost.
-    pub shutdown_on_listener_failure: Option<bool>,
-    /// What a host must have to be ready.
-    #[serde(default)]
-    pub require: Vec<Requirement>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct LimitsSection {
-    timeout: Option<String>,
-    compile_timeout: Option<String>,
-    memory_mib: Option<usize>,
-    reuse: Option<u32>,
-    max_crashes: Option<u32>,
-    plugin_size_mib: Option<u64>,
 }
 
 impl Config {
@@ -215,47 +163,7 @@ impl Config {
     pub fn parse(text: &str) -> anyhow::Result<Config> {
         let file: File = toml::from_str(text)?;
         let mut mistakes = Vec::new();
-        let defaults = Caps::default();
-        let mut time =
-            |key: &str, text: Option<String>, default: Duration| match text.as_deref().map(humantime::parse_duration) {
-                None => default,
-                Some(Ok(time)) if !time.is_zero() => time,
-                Some(_) => {
-                    mistakes.push(format!(
-                        "limits.{key} is {:?}, which is not a duration like \"90s\" or \"15m\"",
-                        text.unwrap_or_default()
-                    ));
-                    default
-                }
-            };
-        let timeout = time("timeout", file.limits.timeout, defaults.timeout);
-        let compile_timeout = time("compile-timeout", file.limits.compile_timeout, defaults.compile_timeout);
-        let memory = match file.limits.memory_mib {
-            None => defaults.memory,
-            Some(mib @ 1..=4096) => mib << 20,
-            Some(mib) => {
-                mistakes.push(format!("limits.memory-mib is {mib}, which is not between 1 and 4096"));
-                defaults.memory
-            }
-        };
-        let plugin_size = match file.limits.plugin_size_mib {
-            None => defaults.plugin_size,
-            Some(mib @ 1..=1024) => mib << 20,
-            Some(mib) => {
-                mistakes.push(format!("limits.plugin-size-mib is {mib}, which is not between 1 and 1024"));
-                defaults.plugin_size
-            }
-        };
-        if file.limits.reuse == Some(0) {
-            mistakes.push("limits.reuse is 0; 1 means a fresh instance for each job".into());
-        }
-        if file.limits.max_crashes == Some(0) {
-            mistakes.push(
-                "limits.max-crashes is 0; 1 holds a job as soon as its worker is lost while the job runs alone".into(),
-            );
-        }
-        let reuse = file.limits.reuse.unwrap_or(defaults.reuse);
-        let max_crashes = file.limits.max_crashes.unwrap_or(defaults.max_crashes);
+        let caps = file.limits.caps(&mut mistakes);
         let mut keeps = Chosen { all: file.logs.keep, ..Chosen::default() };
         let (breaker, logs) = (file.circuit_breaker.rule(&mut mistakes), file.logs.rule(&mut mistakes));
         let retention = file.retention.rules(&mut mistakes);
@@ -273,7 +181,6 @@ impl Config {
         if !mistakes.is_empty() {
             bail!("{}", mistakes.join("\n"));
         }
-        let caps = Caps { timeout, memory, reuse, compile_timeout, max_crashes, plugin_size };
         let (run, trust) = (file.run, trust.map(Arc::new));
         Ok(Config {
             run,
@@ -305,6 +212,8 @@ fn read(named: Option<&Path>) -> anyhow::Result<(&Path, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -33,6 +33,12 @@ impl Authorities {
         &self.tls
     }
 
+    /// A TLS configuration that trusts only the public authorities.
+    pub fn public() -> Arc<ClientConfig> {
+        static PUBLIC: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| trusting(public_roots()));
+        Arc::clone(&PUBLIC)
+    }
+
     /// Read a file of certificates in PEM, one after the other.
     ///
     /// # Errors
@@ -50,12 +56,6 @@ impl Authorities {
         }
         Ok(Authorities { file: file.to_owned(), certificates, tls: trusting(roots) })
     }
-}
-
-/// A TLS configuration that trusts only the public authorities.
-pub(super) fn public() -> Arc<ClientConfig> {
-    static PUBLIC: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| trusting(public_roots()));
-    Arc::clone(&PUBLIC)
 }
 
 /// Mozilla's list as of the build of this binary.

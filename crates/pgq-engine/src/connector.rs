@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use wasmtime_wasi_http::Error;
 
-use super::authorities;
+use super::authorities::Authorities;
 use super::grants::Grants;
 use super::origin::{Host, Origin};
 use crate::descriptors;
@@ -92,7 +92,7 @@ pub(super) async fn connect(
 }
 
 async fn encrypt(stream: TcpStream, host: &Host, grants: &Grants) -> Result<Box<dyn Stream>, ConnectError> {
-    let tls = grants.authorities.as_ref().map_or_else(authorities::public, |authorities| Arc::clone(&authorities.tls));
+    let tls = grants.authorities.as_ref().map_or_else(Authorities::public, |authorities| Arc::clone(&authorities.tls));
     let name = match host {
         Host::Address(address) => ServerName::from(*address),
         Host::Name(name) => {

@@ -9,6 +9,7 @@ use super::fleet::{Fleet, FleetHost};
 use super::open_transaction::OpenTransaction;
 use super::overview::{MOST_ENTRYPOINTS, Overview, OverviewFilter};
 use super::plugins::{JudgementLook, PluginLook, Plugins, VersionLook};
+use super::troubles::MissingHost;
 use crate::timetable::ListedSchedule;
 use crate::{Operator, PauseRow, StaleJob};
 
@@ -22,6 +23,7 @@ pub(super) struct Facts {
     pub(super) older: Duration,
     pub(super) overview: Overview,
     pub(super) fleet: Fleet,
+    pub(super) missing: Vec<MissingHost>,
     pub(super) plugins: Plugins,
     pub(super) failures: Failures,
     pub(super) pauses: Vec<PauseRow>,
@@ -68,11 +70,13 @@ impl Operator {
     /// Everything that is looked at, one thing after another: each look has bounds of its own.
     pub(super) async fn facts(&self, older: Duration) -> sqlx::Result<Facts> {
         let overview = OverviewFilter { limit: MOST_ENTRYPOINTS, ..OverviewFilter::default() };
+        let fleet = self.fleet().await?;
         Ok(Facts {
             now: Utc::now(),
             older,
             overview: self.overview(&overview).await?,
-            fleet: self.fleet().await?,
+            missing: self.missing_hosts(&fleet).await?,
+            fleet,
             plugins: self.plugins().await?,
             failures: self.failures(&FailureFilter::default()).await?,
             pauses: if self.knows_pauses().await? { self.pauses().await? } else { Vec::new() },

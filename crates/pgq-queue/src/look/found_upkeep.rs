@@ -16,10 +16,14 @@ const EXAMPLES: usize = 5;
 
 pub(super) fn all(facts: &Facts) -> Vec<Incident> {
     let mut found = silent(facts);
-    found.extend(facts.fleet.hosts.iter().filter(|host| host.lost).map(|host| {
-        let mut incident = Incident::new(IncidentKind::LostHost, "it has missed two announcements");
+    found.extend(facts.missing.iter().map(|host| {
+        let why = match host.died {
+            Some(_) => "its sessions ended without a farewell; what it ran was put back",
+            None => "it has missed two announcements",
+        };
+        let mut incident = Incident::new(IncidentKind::LostHost, why);
         incident.subject = Some(host.label());
-        incident.since = Some(host.seen);
+        incident.since = Some(host.died.unwrap_or(host.seen));
         incident.hosts = vec![host.label()];
         incident.jobs = (host.jobs > 0).then_some(Amount { jobs: host.jobs, more: false });
         incident.next = vec!["pgq-host workers".into(), "pgq-host doctor".into()];

@@ -22,7 +22,7 @@ pub enum IncidentKind {
     Backlog,
     /// Jobs run whose worker is silent.
     SilentWorker,
-    /// A host that does not announce itself any more.
+    /// A host that died, or does not announce itself any more.
     LostHost,
     /// Runs fail with one cause.
     Failing,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use sqlx::Row as _;
 use uuid::Uuid;
 
+use super::fleet::Fleet;
 use super::open_transaction::OpenTransaction;
 use super::statements;
 use crate::Operator;
@@ -62,15 +63,20 @@ impl Troubles {
 impl Operator {
     /// What is wrong around the queue. It reads the server's list of sessions and the hosts' rows.
     pub async fn troubles(&self) -> sqlx::Result<Troubles> {
+        let hosts = self.missing_hosts(&self.fleet().await?).await?;
+        Ok(Troubles { transactions: self.open_transactions(LONG).await?, hosts })
+    }
+
+    /// Those that died lately, and those of the fleet that are silent.
+    pub(super) async fn missing_hosts(&self, fleet: &Fleet) -> sqlx::Result<Vec<MissingHost>> {
         let gone = sqlx::query(self.sql(statements::GONE_HOSTS)).persistent(false).bind(millis(GONE)).bind(MOST);
-        let knows_deaths = self.features().await?.deaths;
-        let gone = match knows_deaths {
-            true => self.read(WITHIN, |transaction| Box::pin(async move { gone.fetch_all(transaction).await })).await?,
-            false => Vec::new(),
+        let gone = if self.features().await?.deaths {
+            self.read(WITHIN, |transaction| Box::pin(async move { gone.fetch_all(transaction).await })).await?
+        } else {
+            Vec::new()
         };
-        let mut troubles = Troubles { transactions: self.open_transactions(LONG).await?, hosts: Vec::new() };
-        for row in &gone {
-            troubles.hosts.push(MissingHost {
+        let died = gone.iter().map(|row| {
+            Ok(MissingHost {
                 id: row.try_get("id")?,
                 name: text(row, "name")?,
                 pid: row.try_get("pid")?,
@@ -78,18 +84,19 @@ impl Operator {
                 seen: row.try_get("seen")?,
                 died: row.try_get("died")?,
                 jobs: 0,
-            });
-        }
-        let fleet = self.fleet().await?;
-        troubles.hosts.extend(fleet.hosts.iter().filter(|host| host.lost).map(|host| MissingHost {
-            id: host.id,
-            name: host.name.clone(),
-            pid: host.pid,
-            version: host.version.clone(),
-            seen: host.seen,
-            died: None,
-            jobs: host.jobs,
-        }));
-        Ok(troubles)
+            })
+        });
+        let silent = fleet.hosts.iter().filter(|host| host.lost).map(|host| {
+            Ok(MissingHost {
+                id: host.id,
+                name: host.name.clone(),
+                pid: host.pid,
+                version: host.version.clone(),
+                seen: host.seen,
+                died: None,
+                jobs: host.jobs,
+            })
+        });
+        died.chain(silent).collect()
     }
 }
