@@ -357,12 +357,15 @@ async fn a_certificate_that_is_renewed_under_a_running_host_is_the_next_sessions
     let before = read().await.expect("a session");
     // The same files, with other content.
     assert_eq!(world.authority.sign("certified", &[]), ours);
-    world
-        .database
-        .count("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'certified'")
-        .await;
+    // A session that read the files before that may be logging in still: each is ended once it has.
+    let end = format!(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_ssl
+         WHERE client_dn = '/CN=certified' AND client_serial = {before}"
+    );
     eventually("sessions with the new one", async || {
-        world.database.count(serials).await == 1 && read().await.is_some_and(|serial| serial != before)
+        world.database.count(&end).await == 0
+            && world.database.count(serials).await == 1
+            && read().await.is_some_and(|serial| serial != before)
     })
     .await;
     let id = world.database.enqueue("echo", "x").await;
