@@ -143,9 +143,10 @@ async fn dev_builds_what_is_saved_and_not_what_its_tools_write() {
     dev.wait_for_log("the previous version stays in service").await;
     plugin.tool("componentize", &format!("cp {} build/greet.wasm", guest("report").display()));
     // Another component in the same file: it is served once it is built. A tool may be replaced within a
-    // build that has begun, so there can be one build less.
+    // build that has begun, so there can be one build less. On a slow machine each event has a build of its
+    // own: one of the start, two of the save (truncated, written), three of each tool (its mode as well).
     dev.wait_for_log("plugin=report").await;
     let builds = text("build/count").lines().count();
-    assert!((3..=8).contains(&builds), "{builds} builds: what the tools wrote was taken for a save");
+    assert!((3..=9).contains(&builds), "{builds} builds: what the tools wrote was taken for a save");
     dev.stop().await;
 }
