@@ -88,8 +88,8 @@ def peers(folder: Path, endpoint: str) -> list[Traced]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9, help="rounds, interleaved [9]")
-    parser.add_argument("--jobs", type=int, default=20_000, help="jobs drained in each round [20000]")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds, interleaved [5]")
+    parser.add_argument("--jobs", type=int, default=100_000, help="jobs drained in each round [100000]")
     options = parser.parse_args()
     figures: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     collector = Collector()

@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -59,8 +59,9 @@ pub trait TracedJob: Send + Sync + Debug {
     /// it is recorded. `plugin` is only asked if anybody wants to know.
     fn conclude(&self, outcome: TracedOutcome, elapsed: Duration, plugin: &dyn Fn() -> TracedPlugin);
 
-    /// The outcome is recorded, or `ours` is false and there was nothing of ours to record.
-    fn recorded(&self, ours: bool);
+    /// The outcome was recorded at that moment, or `ours` is false and there was nothing of ours to
+    /// record.
+    fn recorded(&self, ours: bool, at: Instant);
 
     /// What the job's next turn is to be linked to: this one, if it is kept.
     fn as_previous(&self) -> Option<String>;

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Attempt, ConcurrencyLimit, KeptLines};
 use pgq_job::{Claim, Disposition, JobId, TracedJob};
@@ -54,12 +55,14 @@ impl Record {
         if records.iter().all(|record| record.trace.is_none()) {
             return;
         }
-        let ours: HashSet<JobId> = ours.iter().copied().collect();
+        let at = Instant::now();
+        // As a rule they are ours, all of them.
+        let some = (ours.len() < records.len()).then(|| ours.iter().copied().collect::<HashSet<JobId>>());
         for record in records {
-            let is_ours = ours.contains(&record.claim.id);
+            let is_ours = some.as_ref().is_none_or(|ours| ours.contains(&record.claim.id));
             // Whoever cancels a job takes its row, and that is no loss.
             if let Some(trace) = record.trace.as_ref().filter(|_| is_ours || !record.cancelled) {
-                trace.recorded(is_ours);
+                trace.recorded(is_ours, at);
             }
         }
     }

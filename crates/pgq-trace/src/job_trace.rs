@@ -75,8 +75,8 @@ impl TracedJob for JobTrace {
         progress.concluded = Some(Concluded { outcome, at: Instant::now(), plugin: is_kept.then(plugin) });
     }
 
-    fn recorded(&self, ours: bool) {
-        self.lock().recorded = Some(Recorded { ours, at: Instant::now() });
+    fn recorded(&self, ours: bool, at: Instant) {
+        self.lock().recorded = Some(Recorded { ours, at });
     }
 
     fn as_previous(&self) -> Option<String> {

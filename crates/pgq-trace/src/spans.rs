@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use opentelemetry::trace::{Event, Link, SpanContext, SpanKind, Status, TraceFlags, TraceState};
@@ -50,7 +51,7 @@ impl Spans {
     fn turn(&self, turn: Turn, spans: &mut Vec<SpanData>) {
         let Turn { context, parent, previous, clock, job, claimed, calls, shared, outcome, recorded, ended, kept } =
             turn;
-        let entrypoint: StringValue = job.entrypoint.as_ref().to_owned().into();
+        let entrypoint: StringValue = Arc::clone(&job.entrypoint).into();
         let (id, top) = (job.id.to_string(), Some(context.span));
         let messaging = |operation: &'static str, kind: &'static str| {
             let mut attributes = vec![
