@@ -56,7 +56,7 @@ use pgq_queue::HistoryLevel;
 use pgq_trust::Untrusted;
 
 /// An entrypoint and the plugin version that runs it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Served {
     pub entrypoint: Arc<str>,
     pub plugin: Arc<Loaded>,
@@ -208,8 +208,8 @@ pub struct File {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    stable: Served,
-    canary: Option<(f64, Served)>,
+    stable: Arc<Served>,
+    canary: Option<(f64, Arc<Served>)>,
     paused: bool,
     /// How an operator paused it.
     hold: Option<Hold>,
@@ -226,12 +226,12 @@ pub struct PluginSet {
 impl PluginSet {
     /// The stable version of this entrypoint, never its canary.
     pub fn get(&self, entrypoint: &str) -> Option<&Served> {
-        self.entries.get(entrypoint).map(|entry| &entry.stable)
+        self.entries.get(entrypoint).map(|entry| &*entry.stable)
     }
 
     /// The version that runs the next job of this entrypoint. `dice`, from 0 to 1, decides between
     /// the stable version and its canary.
-    pub fn pick(&self, entrypoint: &str, dice: f64) -> Option<&Served> {
+    pub fn pick(&self, entrypoint: &str, dice: f64) -> Option<&Arc<Served>> {
         let entry = self.entries.get(entrypoint)?;
         Some(match &entry.canary {
             Some((share, canary)) if dice < *share && canary.allowance() != Some(0) && !canary.is_paused() => canary,
@@ -241,18 +241,18 @@ impl PluginSet {
 
     /// Every entrypoint that is served, in no particular order.
     pub fn served(&self) -> impl Iterator<Item = &Served> {
-        self.entries.values().map(|entry| &entry.stable)
+        self.entries.values().map(|entry| &*entry.stable)
     }
 
     /// Every entrypoint that jobs may be claimed for: served and not paused.
     pub fn claimable(&self) -> impl Iterator<Item = &Served> {
-        self.entries.values().filter(|entry| !entry.paused && entry.hold.is_none()).map(|entry| &entry.stable)
+        self.entries.values().filter(|entry| !entry.paused && entry.hold.is_none()).map(|entry| &*entry.stable)
     }
 
     /// The stable version of this entrypoint, if jobs may be claimed for it.
     pub fn get_claimable(&self, entrypoint: &str) -> Option<&Served> {
         let entry = self.entries.get(entrypoint).filter(|entry| !entry.paused && entry.hold.is_none());
-        entry.map(|entry| &entry.stable)
+        entry.map(|entry| &*entry.stable)
     }
 
     /// How an operator paused this entrypoint, if one did.

@@ -90,9 +90,8 @@ impl Guests {
     pub async fn run<T: Send + 'static>(
         &self,
         long: bool,
-        run: impl Future<Output = T> + Send + 'static,
+        mut run: Pin<Box<dyn Future<Output = T> + Send>>,
     ) -> Option<(T, bool)> {
-        let mut run: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(run);
         let mut timer = CpuTimer::default();
         let here = poll_fn(|context| match timer.measure(|| run.as_mut().poll(context)) {
             Poll::Ready(ended) => Poll::Ready(Some(ended)),
@@ -168,13 +167,13 @@ mod tests {
         let run = |long: bool, turn: fn()| {
             let guests = guests.clone();
             async move {
-                let run = async move {
+                let run = Box::pin(async move {
                     for _ in 0..3 {
                         turn();
                         tokio::time::sleep(ALLOWANCE).await;
                     }
                     name()
-                };
+                });
                 guests.run(long, run).await
             }
         };

@@ -149,11 +149,11 @@ pub async fn run(engine: &Engine, spec: &CallSpec, jobs: &[AssignedJob]) -> Call
     if called.as_ref().is_err_and(|error| error.is::<PoolConcurrencyLimitError>()) && engine.instance_pool().clear() {
         // Components with many parts can exhaust the allocator before there are too many instances.
         drop(instance);
-        match spec.fresh(engine, jobs).await {
+        match Box::pin(spec.fresh(engine, jobs)).await {
             Ok(fresh) => (started, instance) = fresh,
             Err(cause) => return CallReport::nothing(trap::stopped(cause, limits), jobs.len(), false),
         }
-        (called, processor) = measured(pin!(call_within(&mut instance, &code.linked, spec, jobs))).await;
+        (called, processor) = measured(Box::pin(call_within(&mut instance, &code.linked, spec, jobs)).as_mut()).await;
     }
     let state = instance.store.data_mut();
     state.finish_streams();

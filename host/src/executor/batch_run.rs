@@ -14,11 +14,12 @@ use pgq_job::{ReleaseReason, Verdict};
 use pgq_queue::boot_clock::BootInstant;
 
 impl Shared {
-    /// Run these jobs in a task of their own.
+    /// Run these jobs in a task of their own. It is copied when it is spawned, so what few runs need
+    /// is boxed: there is a task for each job.
     pub(super) fn spawn(
         self: &Arc<Self>,
         jobs: Vec<AssignedJob>,
-        served: Served,
+        served: Arc<Served>,
         exposure: Exposure,
         asked: BootInstant,
     ) {
@@ -28,7 +29,9 @@ impl Shared {
             // A panic in the call itself is caught there. Any other panic costs these jobs a run: a
             // lease that was left behind would be renewed for ever.
             let _ = AssertUnwindSafe(shared.run(&mut left, &served, asked)).catch_unwind().await;
-            shared.abandon(left, &served).await;
+            if !left.is_empty() {
+                Box::pin(shared.abandon(left, &served)).await;
+            }
             // Before the worker is told that there is room.
             drop(exposure);
             drop(active);
@@ -37,17 +40,14 @@ impl Shared {
 
     /// Run these jobs. Those that are concluded, or run again on their own, are taken out of
     /// `left`.
-    async fn run(self: &Arc<Self>, left: &mut VecDeque<AssignedJob>, served: &Served, asked: BootInstant) {
+    async fn run(self: &Arc<Self>, left: &mut VecDeque<AssignedJob>, served: &Arc<Served>, asked: BootInstant) {
         let place = self.begin(left.make_contiguous(), asked).await;
         // A claim that is lost is another worker's, and must not begin.
-        for _ in 0..left.len() {
-            let Some(assigned) = left.front().cloned() else { break };
-            if assigned.control.is_lease_lost() {
-                self.conclude(&assigned, served, Verdict::Release(ReleaseReason::LeaseLost), &Cost::nothing()).await;
-                left.pop_front();
-            } else {
-                left.rotate_left(1);
-            }
+        while let Some(lost) = left.iter().position(|assigned| assigned.control.is_lease_lost()) {
+            let assigned = left[lost].clone();
+            let (verdict, cost) = (Verdict::Release(ReleaseReason::LeaseLost), Cost::nothing());
+            Box::pin(self.conclude(&assigned, served, verdict, &cost)).await;
+            left.remove(lost);
         }
         let count = left.len();
         if count == 0 {
@@ -68,7 +68,7 @@ impl Shared {
         for verdict in report.verdicts {
             let Some(assigned) = left.front().cloned() else { break };
             if alone && !assigned.control.is_over() {
-                self.spawn(vec![assigned], served.clone(), served.expose(1), asked);
+                self.spawn(vec![assigned], Arc::clone(served), served.expose(1), asked);
             } else {
                 let cost = Cost {
                     elapsed: report.elapsed,

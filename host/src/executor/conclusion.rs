@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tracing::field::display;
 
 use super::committing::Committing;
@@ -98,7 +99,7 @@ impl Shared {
         let trace = trace.clone();
         let mut record = Record { claim, disposition, attempt, limited, suspect, cancelled, lines, share, trace };
         if let Some(sql) = cost.sql.as_ref().filter(|_| keeps) {
-            match self.commit(sql, &record, served).await {
+            match Box::pin(self.commit(sql, &record, served)).await {
                 Committing::Done => return,
                 Committing::Nothing => {}
                 Committing::Refused(verdict) => {
@@ -128,7 +129,11 @@ impl Shared {
             },
             None => record,
         };
-        self.records.send(record).await.is_ok()
+        match self.records.try_send(record) {
+            Ok(()) => true,
+            Err(TrySendError::Full(record)) => Box::pin(self.records.send(record)).await.is_ok(),
+            Err(TrySendError::Closed(_)) => false,
+        }
     }
 
     /// Record a failed run for jobs that a panic of the host left behind. One for which that fails

@@ -11,7 +11,7 @@ use super::shared::Shared;
 use crate::lease::Standing;
 use crate::plugins::Served;
 use pgq_engine::sql::SqlSession;
-use pgq_engine::{self as wasm, AssignedJob, CallReport, CallSpec, RunLimits};
+use pgq_engine::{self as wasm, AssignedJob, CallReport, CallSpec, RunLimits, SqlGrant};
 use pgq_job::{Claim, Fault, FaultKind, ReleaseReason, Verdict};
 use pgq_queue::boot_clock::BootInstant;
 use pgq_sql::{RunSpec, RunSql};
@@ -25,7 +25,7 @@ impl Shared {
     pub(super) async fn begin(&self, jobs: &[AssignedJob], asked: BootInstant) -> Option<SemaphorePermit<'_>> {
         loop {
             if !self.lane.is_open() {
-                self.closed.run_until_cancelled(self.lane.open()).await?;
+                Box::pin(self.closed.run_until_cancelled(self.lane.open())).await?;
             }
             let place = self.running.acquire().await.ok()?;
             if !self.lane.is_open() {
@@ -40,7 +40,7 @@ impl Shared {
                 return Some(place);
             }
             drop(place);
-            self.leases.renew(&claims, &self.closed).await;
+            Box::pin(self.leases.renew(&claims, &self.closed)).await;
             if self.closed.is_cancelled() {
                 return None;
             }
@@ -52,7 +52,12 @@ impl Shared {
     ///
     /// Returns the transaction of the run as well, if the plugin may use the database.
     pub(super) async fn call(&self, jobs: &[AssignedJob], served: &Served) -> (CallReport, Option<Arc<RunSql>>) {
-        let sql = self.transaction(jobs, served).await;
+        let sql = match &served.plugin.grants.sql {
+            Some(grant) if served.options.batch.is_none() => {
+                Some(Box::pin(self.transaction(jobs, served, grant)).await)
+            }
+            _ => None,
+        };
         let (options, trace) = (&served.options, self.trace_call(jobs, served));
         let spec = CallSpec {
             plugin: Arc::clone(&served.plugin),
@@ -65,7 +70,7 @@ impl Shared {
             trace: trace.clone(),
         };
         let (engine, assigned, count) = (self.engine.clone(), jobs.to_vec(), jobs.len());
-        let run = async move { AssertUnwindSafe(wasm::run(&engine, &spec, &assigned)).catch_unwind().await };
+        let run = Box::pin(async move { AssertUnwindSafe(wasm::run(&engine, &spec, &assigned)).catch_unwind().await });
         let long = served.run_class.is_long();
         tracing::debug!(job.entrypoint = %served.entrypoint, long, "run begins");
         let ended = self.guests.run(long, run).await;
@@ -90,9 +95,7 @@ impl Shared {
     }
 
     /// What the run may do in the database.
-    async fn transaction(&self, jobs: &[AssignedJob], served: &Served) -> Option<Arc<RunSql>> {
-        let grants = &served.plugin.grants;
-        let grant = grants.sql.as_ref().filter(|_| served.options.batch.is_none())?;
+    async fn transaction(&self, jobs: &[AssignedJob], served: &Served, grant: &SqlGrant) -> Arc<RunSql> {
         // Its transaction ends the row, so the row has to be marked. It was not if the grant came
         // after the claim.
         let is_locked = || jobs.iter().any(|assigned| self.leases.locked(assigned.job.claim).is_some());
@@ -102,9 +105,9 @@ impl Shared {
         let spec = RunSpec {
             plugin: Arc::clone(&served.plugin.name),
             grant: grant.clone(),
-            authorities: grants.authorities.as_ref().map(|authorities| Arc::clone(authorities.tls())),
+            authorities: served.plugin.grants.authorities.as_ref().map(|authorities| Arc::clone(authorities.tls())),
             deadline: Instant::now() + served.options.timeout,
         };
-        Some(Arc::new(RunSql::new(self.sql.clone(), spec)))
+        Arc::new(RunSql::new(self.sql.clone(), spec))
     }
 }

@@ -39,10 +39,16 @@ impl Shared {
         }
     }
 
-    fn start_call(self: &Arc<Self>, jobs: Vec<Job>, served: &Served, asked: BootInstant, claimed: Option<Claimed>) {
+    fn start_call(
+        self: &Arc<Self>,
+        jobs: Vec<Job>,
+        served: &Arc<Served>,
+        asked: BootInstant,
+        claimed: Option<Claimed>,
+    ) {
         served.metrics.start(&jobs);
         let exposure = served.expose(jobs.len());
         let jobs = jobs.into_iter().map(|job| self.assign(job, asked, claimed)).collect();
-        self.spawn(jobs, served.clone(), exposure, asked);
+        self.spawn(jobs, Arc::clone(served), exposure, asked);
     }
 }

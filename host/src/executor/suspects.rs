@@ -29,7 +29,7 @@ struct Suspect {
     assigned: AssignedJob,
     suspicion: Suspicion,
     quiet: Option<Quiet>,
-    served: Served,
+    served: Arc<Served>,
     exposure: Exposure,
 }
 
@@ -52,7 +52,7 @@ impl Shared {
                         assigned: self.assign(job, asked, claimed),
                         suspicion,
                         quiet,
-                        served: served.clone(),
+                        served: Arc::clone(served),
                         exposure: served.expose(1),
                     });
                 }
@@ -70,7 +70,7 @@ impl Shared {
                 let place = shared.closed.run_until_cancelled(shared.lane.place(suspect.suspicion)).await.flatten();
                 let trying = Arc::clone(&shared);
                 shared.guests.handle().spawn(async move {
-                    let (assigned, served) = (suspect.assigned.clone(), suspect.served.clone());
+                    let (assigned, served) = (suspect.assigned.clone(), Arc::clone(&suspect.served));
                     if AssertUnwindSafe(trying.try_out(suspect, place)).catch_unwind().await.is_err() {
                         trying.abandon(VecDeque::from([assigned]), &served).await;
                     }

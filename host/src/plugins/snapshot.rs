@@ -38,8 +38,9 @@ impl Rollouts {
                 let until = served.breaker.open_until();
                 file.paused.extend(until.map(|until| (Arc::clone(&served.entrypoint), until)));
                 let hold = self.hold(&served);
-                let entry = Entry { stable: served.clone(), canary: None, paused: until.is_some(), hold };
-                set.entries.insert(served.entrypoint, entry);
+                let name = Arc::clone(&served.entrypoint);
+                let entry = Entry { stable: Arc::new(served), canary: None, paused: until.is_some(), hold };
+                set.entries.insert(name, entry);
             }
             for (canary, served) in rollout
                 .canary
@@ -48,9 +49,12 @@ impl Rollouts {
             {
                 let (name, hold) = (Arc::clone(&served.entrypoint), self.hold(&served));
                 match set.entries.get_mut(&name) {
-                    Some(entry) => entry.canary = Some((canary.share, served)),
+                    Some(entry) => entry.canary = Some((canary.share, Arc::new(served))),
                     // An entrypoint that is new in this version, so no stable version can run it.
-                    None => drop(set.entries.insert(name, Entry { stable: served, canary: None, paused: false, hold })),
+                    None => {
+                        let entry = Entry { stable: Arc::new(served), canary: None, paused: false, hold };
+                        set.entries.insert(name, entry);
+                    }
                 }
             }
             set.files.push(file);
