@@ -17,7 +17,8 @@ for (const [name, path] of pages.map((pair) => [pair.slice(0, pair.indexOf("="))
       const context = await browser.newContext({ colorScheme, viewport, reducedMotion: "reduce" });
       const page = await context.newPage();
       await page.goto(base + path);
-      await page.locator('[data-live-state="live"], form.login, main').first().waitFor();
+      // Some pages have no news.
+      await page.locator('[data-live-state="live"]').waitFor({ timeout: 6_000 }).catch(() => {});
       await page.evaluate(() => document.fonts.ready);
       await page.screenshot({ path: `${folder}/${name.replace("+", "")}${phone ? "-phone" : ""}-${colorScheme}.png` });
       await context.close();
