@@ -122,11 +122,14 @@ impl Collector {
                 tokio::spawn(async move {
                     match tls {
                         None => answer(otlp, stream, sink).await,
-                        Some(tls) => {
-                            if let Ok(stream) = tls.accept(stream).await {
-                                answer(otlp, stream, sink).await;
+                        Some(tls) => match tls.accept(stream).into_fallible().await {
+                            Ok(stream) => answer(otlp, stream, sink).await,
+                            // Whoever has sent more already hears why all the same: a socket that is closed over
+                            // what nobody read takes the alert back.
+                            Err((_, mut stream)) => {
+                                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
                             }
-                        }
+                        },
                     }
                 });
             }
