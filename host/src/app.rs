@@ -129,7 +129,7 @@ async fn spawn(
     tasks: &mut Tasks,
 ) -> Running {
     let Built { settings, database, queue, features, sandbox, plugins, pipeline, traces, watchdog } = built;
-    let Pipeline { leases, capacity, executor, batches, settler, records, next, next_jobs } = pipeline;
+    let Pipeline { leases, capacity, executor, batches, settler, records, next, next_jobs, tracer } = pipeline;
     let served = plugins.served;
     let (claiming, upkeep) = (|| stops.claiming.clone(), || stops.upkeep.clone());
 
@@ -159,6 +159,7 @@ async fn spawn(
         plugins: served.clone(),
         lease: settings.heartbeat_timeout,
         max_crashes: settings.folder.caps.max_crashes,
+        tracer,
     };
     tasks.spawn(
         "rescue of lost workers",

@@ -13,6 +13,7 @@ use crate::lease::{Leases, renewal};
 use crate::plugins::{PluginSet, Served};
 use pgq_queue::told::Told as _;
 use pgq_queue::{Counted, Queue, RescueRule, Rescued};
+use pgq_trace::{LostTurn, Tracer};
 
 const PRUNE_PERIOD: Duration = Duration::from_secs(6 * 3600);
 
@@ -41,6 +42,8 @@ pub struct Rescue {
     pub lease: Duration,
     /// How many workers may be lost while a job runs alone.
     pub max_crashes: u32,
+    /// Who shows lost turns in traces.
+    pub tracer: Option<Tracer>,
 }
 
 /// Scan for expired leases at the start and then twice per lease, with jitter, until `stop`.
@@ -94,7 +97,8 @@ async fn rescue_expired(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::R
         // interrupted.
         return Ok(Some((needed - good_for).max(MIN_WAIT).min(how.lease / 2)));
     }
-    queue.rescue(&rules, overdue, found.clock_ms, &leases.ids()).await?.iter().for_each(report);
+    let rescued = queue.rescue(&rules, overdue, found.clock_ms, &leases.ids(), how.seed()).await?;
+    rescued.iter().for_each(|job| how.report(job));
     Ok(None)
 }
 
@@ -107,7 +111,7 @@ pub async fn rescue_from(queue: Queue, mut lost: mpsc::Receiver<Uuid>, how: Resc
         if let Err(error) = queue.note_death(worker).await {
             tracing::warn!(%worker, error = %error.told(), "cannot note that a worker died; this host alone marks its claims for a while");
         }
-        if let Err(error) = rescue_all_from(&queue, worker, &rules).await {
+        if let Err(error) = rescue_all_from(&queue, worker, &rules, &how).await {
             tracing::warn!(%worker, error = %error.told(), "cannot requeue the jobs of a lost worker; they wait until their leases expire");
         }
     }
@@ -115,11 +119,11 @@ pub async fn rescue_from(queue: Queue, mut lost: mpsc::Receiver<Uuid>, how: Resc
     stop.cancelled().await;
 }
 
-async fn rescue_all_from(queue: &Queue, worker: Uuid, rules: &[RescueRule]) -> sqlx::Result<()> {
+async fn rescue_all_from(queue: &Queue, worker: Uuid, rules: &[RescueRule], how: &Rescue) -> sqlx::Result<()> {
     let mut jobs = 0;
     loop {
-        let rescued = queue.rescue_from(worker, rules).await?;
-        rescued.iter().for_each(report);
+        let rescued = queue.rescue_from(worker, rules, how.seed()).await?;
+        rescued.iter().for_each(|job| how.report(job));
         jobs += rescued.len();
         if rescued.is_empty() {
             break;
@@ -129,10 +133,6 @@ async fn rescue_all_from(queue: &Queue, worker: Uuid, rules: &[RescueRule]) -> s
         tracing::warn!(%worker, jobs, "all sessions of a worker ended; its jobs were requeued");
     }
     queue.forget(worker).await
-}
-
-fn report(job: &Rescued) {
-    tracing::warn!(job.id = job.id, job.entrypoint = job.entrypoint, status = job.status, "its worker was lost");
 }
 
 /// Aggregate the log into the statistics at every interval, until `stop`. What this host recorded
@@ -251,5 +251,27 @@ impl Rescue {
             on_failure: served.options.on_failure,
         };
         self.plugins.borrow().served().map(rule).collect()
+    }
+
+    fn seed(&self) -> Option<String> {
+        self.tracer.as_ref().and_then(Tracer::seed)
+    }
+
+    fn report(&self, job: &Rescued) {
+        tracing::warn!(job.id = job.id, job.entrypoint = job.entrypoint, status = job.status, "its worker was lost");
+        if let (Some(tracer), Some(turn)) = (&self.tracer, &job.turn) {
+            tracer.lost(&LostTurn {
+                job: job.id,
+                entrypoint: &job.entrypoint,
+                attempt: job.attempt,
+                worker: job.worker.map_or_else(|| "?".to_owned(), |worker| worker.to_string()),
+                status: &job.status,
+                claimed: job.claimed.unwrap_or(job.noticed).into(),
+                noticed: job.noticed.into(),
+                parent: job.parent.as_deref(),
+                previous: job.previous.as_deref(),
+                turn,
+            });
+        }
     }
 }

@@ -45,6 +45,30 @@ async fn retry_counts_until_the_attempts_are_used_up_and_then_holds() {
     host.stop().await;
 }
 
+/// The log is counted every half a minute. Nobody who looks at a failure waits for that.
+#[tokio::test]
+async fn what_is_tried_again_or_held_is_counted_by_the_statement_that_records_it() {
+    let (database, _plugins, host) = hosted().await;
+    let id = database.enqueue("fail", "no luck").await;
+    database.wait_for(id, "failed").await;
+    let uncounted = format!(
+        "SELECT count(*) FROM pgqueuer_log AS l WHERE job_id = {id} AND NOT aggregated
+         AND id > (SELECT min(id) FROM pgqueuer_log WHERE job_id = {id})"
+    );
+    assert_eq!(database.count(&uncounted).await, 0, "all but what the producer wrote");
+    let counted = async |status: &str| {
+        let of =
+            |table: &str| format!("SELECT count FROM {table} WHERE entrypoint = 'fail' AND status::text = '{status}'");
+        let (tally, statistics) = (of("pgqueuer_tally"), of("pgqueuer_statistics"));
+        let all = format!("SELECT coalesce(sum(count), 0)::bigint FROM ({tally} UNION ALL {statistics}) AS c");
+        database.count(&all).await
+    };
+    assert_eq!((counted("picked").await, counted("failed").await), (2, 1));
+    let looked = database.cli_ok(&["overview", "--json"]).await.json();
+    assert_eq!(looked["overview"]["entrypoints"][0]["lately"]["five_minutes"]["failed"], 1, "{looked}");
+    host.stop().await;
+}
+
 #[tokio::test]
 async fn on_failure_delete_leaves_an_exception_in_the_log_and_no_row() {
     let (database, _plugins, host) = hosted().await;

@@ -153,6 +153,7 @@ async fn the_pages_are_used_by_keyboard_and_tell_news_by_themselves() {
     let ids = held(&database, "orders", 2, "no luck").await;
     let (_web, pages) = web(&database, &[]).await;
     let Some(browser) = Browser::at(&format!("http://{}", pages.address())) else { return };
+    browser.does("waits", "").await;
     browser.does("keyboard", &ids[0].to_string()).await;
     assert_eq!(database.count("SELECT count(*) FROM pgqueuer WHERE status = 'queued'").await, 1);
 
@@ -259,6 +260,37 @@ async fn nothing_that_others_wrote_becomes_markup() {
     }
     let (status, body) = pages.get("/jobs/%3Cscript%3Ealert(1)%3C%2Fscript%3E");
     assert!(status == 400 && body.contains("&lt;script&gt;") && !body.contains("<script>alert"), "{status} {body}");
+}
+
+/// What a run printed, the error it ended with, and the name of a file, as a real host puts them down; and what a
+/// browser makes of it all.
+#[tokio::test]
+async fn nothing_that_a_run_printed_or_a_file_is_called_becomes_markup() {
+    const EVIL: &str = "</pre><script>alert(1)</script><svg onload=alert(1)>\"'><img src=x onerror=alert(1)>\u{202e}";
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    plugins.write("<img src=x onerror=alert(1)>.wasm", b"no component");
+    let host = Host::start(&database, &plugins, &[]).await;
+    let id = database.enqueue("says", EVIL).await;
+    database.wait_for(id, "failed").await;
+    let lines = format!("SELECT count(*) FROM pgqueuer_lines WHERE job_id = {id}");
+    eventually("what it printed is kept", async || database.count(&lines).await > 0).await;
+    let refused = "SELECT count(*) FROM pgqueuer_host WHERE plugins::text LIKE '%onerror%'";
+    eventually("the file is told of", async || database.count(refused).await == 1).await;
+    let (_web, pages) = web(&database, &[]).await;
+    for (path, body) in all_pages(&pages, id) {
+        for markup in ["<script>alert", "<svg onload", "<img src=x"] {
+            assert!(!body.contains(markup), "{path} has {markup:?}:\n{body}");
+        }
+        assert!(!text(&body).contains('\u{202e}'), "{path} turns text around");
+    }
+    let (_, job) = pages.get(&format!("/jobs/{id}"));
+    assert!(job.matches("&lt;svg onload=alert(1)&gt;").count() >= 4, "payload, lines and error are shown: {job}");
+    let (_, shown) = pages.get("/plugins");
+    assert!(shown.contains("&lt;img src=x onerror=alert(1)&gt;.wasm"), "{shown}");
+    if let Some(browser) = Browser::at(&format!("http://{}", pages.address())) {
+        browser.does("harmless", &id.to_string()).await;
+    }
+    host.stop().await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A version that an operator quarantines is served by no host, whatever its folder has, until that is
 //! lifted.
 
-use pgq_host_tests::{Database, Host, Plugins, eventually, guest};
+use pgq_host_tests::{Database, Host, Pages, Plugins, eventually, guest, pgq_host};
 use serde_json::{Value, json};
 
 use crate::reload::{sha256, version};
@@ -132,5 +132,60 @@ async fn the_fleet_tells_what_a_version_may_do_was_denied_and_ran_into() {
     assert!(report["grants"].as_array().unwrap().contains(&json!({ "kind": "enqueue", "name": "echo" })), "{report}");
     let table = database.cli_ok(&["plugin", "versions", "hostile"]).await.stdout;
     assert!(table.contains("limits hit: memory "), "{table}");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_plugin_was_denied_is_told_with_the_remedy_by_verb_page_and_api() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["traced"]));
+    let host = Host::start(&database, &plugins, &[]).await;
+    // To hosts and a database that it was not granted, twice each in one version's life.
+    let steps = json!([
+        {"get": ["partner.example:8443", "/stock"]},
+        {"get": ["127.0.0.1:5432", "/"]},
+        {"sql": "DELETE FROM pgqueuer"},
+    ]);
+    for id in database.enqueue_many("order", 2, steps.to_string()).await {
+        database.wait_for(id, "successful").await;
+        let answers = database.output(id).await.unwrap();
+        assert!(!answers.contains("200") && answers.matches("enied").count() >= 2, "{answers}");
+    }
+    assert_eq!(database.count("SELECT count(*) FROM pgqueuer").await, 0);
+    let digest = sha256(&std::fs::read(guest("traced")).unwrap());
+    plugins.put_as("good", "other.wasm");
+    eventually("it is told", async || known(&database, &digest).await["report"]["denied"][2] != Value::Null).await;
+    let report = known(&database, &digest).await["report"].clone();
+    let denied: Vec<(String, String, u64)> = report["denied"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            let text = |name: &str| one[name].as_str().unwrap().to_owned();
+            assert!(text("why").contains("[plugins.traced]"), "the remedy: {one}");
+            (text("what"), text("target"), one["times"].as_u64().unwrap())
+        })
+        .collect();
+    let denial = |what: &str, target: &str| (what.to_owned(), target.to_owned(), 2);
+    for wanted in [
+        denial("http", "http://partner.example:8443"),
+        denial("http", "http://127.0.0.1:5432"),
+        denial("sql", "the database"),
+    ] {
+        assert!(denied.contains(&wanted), "{wanted:?} is not in {denied:?}");
+    }
+    assert_eq!(denied.len(), 3, "{denied:?}");
+    let table = database.cli_ok(&["plugin", "versions", "traced"]).await.stdout;
+    assert!(table.contains("denied http http://partner.example:8443 2x") && table.contains("denied sql"), "{table}");
+
+    let pages = Pages::anywhere();
+    let mut web = pgq_host(&database.dsn());
+    web.args(["web", "--port", pages.address().rsplit(':').next().unwrap()]);
+    let web = Host::launch(web);
+    eventually("the pages answer", async || pages.get("/assets/").0 != 0).await;
+    let (_, page) = pages.get("/plugins");
+    for part in ["denied", "http://partner.example:8443", "http://127.0.0.1:5432", "the database", "[plugins.traced]"] {
+        assert!(page.contains(part), "the page does not say {part:?}: {page}");
+    }
+    web.stop().await;
     host.stop().await;
 }

@@ -20,7 +20,7 @@ async fn lost(database: &Database, entrypoint: &str) -> Vec<(i64, String)> {
         RescueRule { entrypoint: entrypoint.into(), max_attempts: 1, max_crashes: 3, on_failure: OnFailure::Hold };
     let rescued = database
         .queue()
-        .rescue(&[rule], Duration::from_secs(60), chrono::Utc::now().timestamp_millis(), &[])
+        .rescue(&[rule], Duration::from_secs(60), chrono::Utc::now().timestamp_millis(), &[], None)
         .await
         .unwrap();
     rescued.into_iter().map(|job| (job.id, job.status)).collect()

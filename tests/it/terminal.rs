@@ -574,6 +574,16 @@ async fn without_a_screen_it_is_printed_once_as_text_or_json_or_again_and_again(
         (&look["fleet"]["hosts"][0]["name"], &look["failures"]["groups"][0]["held"]),
         (&"worker-1".into(), &3.into())
     );
+    // What is wrong around the queue stands first, in the words of the other verbs.
+    database.execute("UPDATE pgqueuer_host SET seen = now() - interval '10 min'").await;
+    let silent = "! host worker-1:7 is silent for 10 min: it should have announced itself twice since";
+    for verb in [&["dashboard"][..], &["overview"]] {
+        let text = database.cli_ok(verb).await.stdout;
+        assert!(text.contains(silent), "{verb:?} does not say it:\n{text}");
+    }
+    let screen = Screen::open(&database.dsn(), &["dashboard"], &[], SMALL).await;
+    screen.wait_for("! host worker-1:7 is silent").await;
+    drop(screen);
     // At a terminal, too.
     let mut screen = Screen::open(&database.dsn(), &["dashboard", "--once"], &[], LARGE).await;
     assert_eq!(screen.ended().await, 0);

@@ -1,10 +1,15 @@
 //! Traces of runs that fail, and what becomes of traces when the collector does.
 
+use std::path::Path;
 use std::time::Instant;
 
-use pgq_host_tests::{Collector, Database, Link, Otlp, Pages, Plugins, Receiver, eventually};
+use pgq_host_tests::{
+    Authority, Collector, Database, Link, Otlp, Pages, Plugins, Receiver, Span, eventually, host_binary, run_command,
+};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::process::Command;
+use uuid::Uuid;
 
 use super::traces::{host, plugins};
 
@@ -122,6 +127,65 @@ async fn each_turn_is_linked_to_the_one_before_even_after_it_was_held() {
     host.stop().await;
 }
 
+/// What a host knows of a turn dies with it. Whoever puts the job back tells what the queue has of it.
+#[tokio::test]
+async fn a_turn_whose_host_was_killed_is_told_by_the_host_that_takes_over_and_linked_to_the_next() {
+    let (database, collector) = (Database::new().await, Collector::start(Otlp::Http).await);
+    let plugins = plugins(&[], "");
+    // Nothing is sampled: a turn that is lost is kept as one that failed.
+    let variables = with(&collector, &[OFF]);
+    let dying = host(&database, &plugins, &variables, &[]).await;
+    let (trace, producer) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    // One of a producer that is traced, one of another; both run for longer than a claim that only locks.
+    let traced = format!("'{{\"otel\": {{\"traceparent\": \"00-{trace}-{producer}-00\"}}, \"tenant\": 7}}'");
+    let mut ids = Vec::new();
+    for headers in [traced.as_str(), "NULL"] {
+        let insert = format!(
+            "INSERT INTO pgqueuer (priority, entrypoint, payload, status, headers)
+             VALUES (0, 'order', '[{{\"sleep\": 20000}}]', 'queued', {headers}::jsonb) RETURNING id"
+        );
+        ids.push(database.count(&insert).await);
+    }
+    let running = "SELECT count(*) FROM pgqueuer WHERE status = 'picked' AND updated < now() - interval '100 ms'";
+    eventually("both run", async || database.count(running).await == 2).await;
+    let worker: Uuid = sqlx::query_scalar("SELECT id FROM pgqueuer_host").fetch_one(database.pool()).await.unwrap();
+    // So that the next turn does not sleep, but fails, and is kept too.
+    database.cli_ok(&["pause", "--entrypoint", "order", "--reason", "a test"]).await;
+    let heir = host(&database, &plugins, &variables, &[]).await;
+    dying.kill().await;
+    let lost = collector.wait_for("process order", 2).await;
+    database.execute("UPDATE pgqueuer SET payload = '[{\"fail\": \"asked for\"}]'").await;
+    database.cli_ok(&["resume", "--entrypoint", "order"]).await;
+    for id in &ids {
+        database.wait_for(*id, "failed").await;
+    }
+    heir.stop().await;
+    let of = |id: i64| -> Vec<Span> {
+        let mut turns: Vec<Span> = collector.spans();
+        turns.retain(|span| span.name == "process order" && span.get("messaging.message.id") == id.to_string());
+        turns.sort_by_key(|span| span.start);
+        turns
+    };
+    for (id, parent) in [(ids[0], producer), (ids[1], "")] {
+        let turns = of(id);
+        let first = &turns[0];
+        assert!(lost.iter().any(|span| span.id == first.id), "{turns:#?}");
+        assert_eq!((first.get("pgq_host.outcome"), first.get("error.type")), ("lose", "WorkerLost"));
+        assert_eq!((first.parent.as_str(), first.status, first.get("pgq_host.kept")), (parent, "error", "failed"));
+        assert_eq!(first.get("pgq_host.worker.lost"), worker.to_string());
+        assert!(first.message.contains(&worker.to_string()) && first.start < first.end, "{first:#?}");
+        // Each turn is linked to the one before, in one trace.
+        for pair in turns.windows(2) {
+            let link = Link { trace: pair[0].trace.clone(), span: pair[0].id.clone(), what: "previous turn".into() };
+            assert_eq!((&pair[1].trace, &pair[1].links), (&pair[0].trace, &vec![link]), "{turns:#?}");
+        }
+        assert!(turns.len() >= 3, "{turns:#?}");
+    }
+    assert_eq!(of(ids[0])[0].trace, trace);
+    let tenant = format!("SELECT (headers ->> 'tenant')::bigint FROM pgqueuer WHERE id = {}", ids[0]);
+    assert_eq!(database.count(&tenant).await, 7, "what was there stays");
+}
+
 #[tokio::test]
 async fn what_is_put_back_keeps_its_headers_and_what_is_not_kept_leaves_no_mark() {
     let (database, collector) = (Database::new().await, Collector::start(Otlp::Http).await);
@@ -217,12 +281,12 @@ async fn a_collector_that_is_down_or_silent_delays_no_job_and_no_stop() {
 async fn spans_go_over_tls_to_whom_the_certificate_says_and_to_nobody_else() {
     let database = Database::new().await;
     let plugins = Plugins::with(&["reuse"]);
+    let authority = Authority::new("collector");
+    let root = authority.root();
     for otlp in [Otlp::Http, Otlp::Grpc] {
-        let (collector, certificate) = Collector::encrypted(otlp).await;
-        let path = plugins.path().join("collector.pem");
-        std::fs::write(&path, certificate).unwrap();
+        let collector = Collector::encrypted(otlp, &authority).await;
         let trusting = [
-            ("OTEL_EXPORTER_OTLP_CERTIFICATE", path.to_str().unwrap()),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", root.to_str().unwrap()),
             ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=seven"),
             ("OTEL_SERVICE_NAME", "jobs"),
             ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
@@ -237,8 +301,70 @@ async fn spans_go_over_tls_to_whom_the_certificate_says_and_to_nobody_else() {
         let id = database.enqueue("noop_kept", "").await;
         database.wait_for(id, "successful").await;
         stranger.wait_for_log("spans cannot be exported").await;
-        stranger.stop().await;
+        let log = stranger.stop().await;
+        assert!(log.contains("invalid peer certificate: UnknownIssuer"), "{otlp:?} does not say why: {log}");
         assert!(collector.spans().iter().all(|span| !span.name.ends_with("noop_kept")));
+    }
+}
+
+/// A collector that asks for certificates gets that of the variables. Jobs go on where it is the wrong one.
+#[tokio::test]
+async fn a_collector_that_asks_who_it_is_gets_the_certificate_of_the_variables() {
+    let database = Database::new().await;
+    let plugins = Plugins::with(&["reuse"]);
+    let (authority, clients) = (Authority::new("collector"), Authority::new("clients"));
+    let root = authority.root();
+    let (certificate, key) = clients.sign("host", &[]);
+    let (other_certificate, other_key) = authority.sign("host", &[]);
+    let variables = |certificate: &'static str, key: &'static str, both: (&Path, &Path)| {
+        vec![
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", root.to_str().unwrap().to_owned()),
+            (certificate, both.0.to_str().unwrap().to_owned()),
+            (key, both.1.to_str().unwrap().to_owned()),
+        ]
+    };
+    const OF_ALL: [&str; 2] = ["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_KEY"];
+    const OF_TRACES: [&str; 2] =
+        ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY"];
+    for (otlp, names) in [(Otlp::Http, OF_ALL), (Otlp::Grpc, OF_ALL), (Otlp::Grpc, OF_TRACES)] {
+        let collector = Collector::mutual(otlp, &authority, &clients).await;
+        let both = |both| [collector.variables(), variables(names[0], names[1], both)].concat();
+        let known = host(&database, &plugins, &both((&certificate, &key)), &[]).await;
+        let id = database.enqueue("noop_fresh", "").await;
+        database.wait_for(id, "successful").await;
+        assert_eq!(collector.one("process noop_fresh").await.get("messaging.message.id"), id.to_string());
+        known.stop().await;
+
+        let nobody = with(&collector, &[("OTEL_EXPORTER_OTLP_CERTIFICATE", root.to_str().unwrap())]);
+        for (whose, variables) in
+            [("nobody's", nobody), ("another authority's", both((&other_certificate, &other_key)))]
+        {
+            let stranger = host(&database, &plugins, &variables, &[]).await;
+            let id = database.enqueue("noop_kept", "").await;
+            database.wait_for(id, "successful").await;
+            stranger.wait_for_log("spans cannot be exported").await;
+            let log = stranger.stop().await;
+            let why = if otlp == Otlp::Http { "received fatal alert" } else { "transport error" };
+            assert!(log.contains(why), "{otlp:?}, {whose}: the log does not say why: {log}");
+        }
+        assert!(collector.spans().iter().all(|span| !span.name.ends_with("noop_kept")));
+    }
+
+    // What can be known before anything is sent ends the start, together with all other mistakes.
+    let empty = plugins.path().join("empty.pem");
+    std::fs::write(&empty, "no certificate").unwrap();
+    for (both, wanted) in [
+        ((certificate.as_path(), other_key.as_path()), "OTEL_EXPORTER_OTLP_CLIENT_KEY: the key in"),
+        ((empty.as_path(), key.as_path()), "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: the file"),
+        ((certificate.as_path(), empty.as_path()), "has no private key in PEM"),
+        ((certificate.as_path(), Path::new("/nowhere/key.pem")), "the file /nowhere/key.pem cannot be read"),
+    ] {
+        let mut command = Command::new(host_binary());
+        command.args(["run", "--plugins"]).arg(plugins.path()).env("PGDSN", database.dsn());
+        command.env("OTEL_TRACES_EXPORTER", "otlp").env("OTEL_BSP_SCHEDULE_DELAY", "soon");
+        command.envs(variables(OF_ALL[0], OF_ALL[1], both));
+        let said = run_command(command).await;
+        assert!(said.code == 2 && said.stderr.contains(wanted) && said.stderr.contains("\"soon\""), "{said:?}");
     }
 }
 

@@ -136,6 +136,43 @@ async fn nothing_is_answered_to_whoever_is_not_logged_in() {
     assert_eq!(web.ask("GET /healthz").answer().await.body, "{\"status\":\"ok\"}");
 }
 
+/// For whoever is logged in, too, there is nothing but pages: no file of the machine, nothing above the site.
+#[tokio::test]
+async fn no_path_leads_out_of_the_site() {
+    let database = Database::new().await;
+    let web = Web::guarded(&database.dsn(), &[]).await;
+    let up = ["../", "%2e%2e/", "..%2f", "%2e%2e%2f", "..%5c", "..\\", "%252e%252e%252f", "....//"];
+    let places =
+        ["/", "/assets/", "/assets/0/", "/assets/0123456789abcdef/", "/jobs/", "/jobs/1/", "/api/v1/jobs/", "/api/v1/"];
+    for place in places {
+        for up in up {
+            for target in ["etc/passwd", "proc/self/environ", "pgq-host.toml"] {
+                let path = format!("{place}{}{target}", up.repeat(8));
+                let answer = web.ask(&format!("GET {path}")).bearer(OPERATOR).answer().await;
+                assert!(matches!(answer.status, 400 | 404 | 405), "{path}: {answer:?}");
+                assert!(!answer.body.contains("root:") && !answer.body.contains("PGDSN"), "{path}: {answer:?}");
+            }
+        }
+    }
+    for path in [
+        "/assets/%00",
+        "/assets//etc/passwd",
+        "//etc/passwd",
+        "/file:///etc/passwd",
+        "/jobs/%00",
+        "/jobs/1%0d%0aX-Evil:1",
+    ] {
+        let answer = web.ask(&format!("GET {path}")).bearer(OPERATOR).answer().await;
+        assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
+        assert_eq!(answer.header("x-evil"), "", "{path}");
+    }
+    // A whole address is a path of this site or nothing, and never one that the server asks for.
+    for target in ["http://127.0.0.1:1/etc/passwd", "file:///etc/passwd"] {
+        let answer = web.ask(&format!("GET {target}")).bearer(OPERATOR).answer().await;
+        assert!(matches!(answer.status, 400 | 404), "{target}: {answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn each_answer_keeps_browsers_from_frames_scripts_and_stores() {
     let database = Database::new().await;

@@ -41,6 +41,17 @@ async fn a_thousand_visitors_and_as_many_that_send_nothing_keep_no_probe_waiting
     }
     assert!(is_well(&address).await);
     assert_eq!(Ask::new(&address, "GET /metrics").answer().await.status, 200);
+    // Nobody reads any of them. Whoever does read hears the news, and nothing piles up for the others.
+    let before = host.resident_bytes();
+    let (mut heard, mut buffer) = (String::new(), [0; 4_096]);
+    let mut reader = Ask::new(&address, "GET /live").sent().await.unwrap();
+    while heard.matches("event: tick").count() < 3 {
+        let bytes = reader.read(&mut buffer).await.unwrap();
+        assert!(bytes > 0, "the stream ended after {heard}");
+        heard.push_str(&String::from_utf8_lossy(&buffer[..bytes]));
+    }
+    let grown = host.resident_bytes().saturating_sub(before) >> 20;
+    assert!(grown < 64, "{grown} MiB more for readers that do not read");
     drop((open, streams));
     eventually("the pages are there again", async || Ask::new(&address, "GET /jobs").answer().await.status == 200)
         .await;
@@ -69,6 +80,41 @@ async fn whoever_does_not_read_is_sent_away() {
         let _ = stream.read_to_end(&mut rest).await;
         assert!(rest.len() < 10 << 20, "it got all of it");
     }
+}
+
+/// Whatever ten megabytes are, they are shown in part, by every way to look at them.
+#[tokio::test]
+async fn a_payload_of_ten_megabytes_is_shown_in_part_whatever_it_is() {
+    const BYTES: usize = 10 << 20;
+    let database = Database::new().await;
+    let numbers = format!("[{}1]", "1,".repeat(BYTES / 2));
+    let nested = format!("{}{}", "[".repeat(BYTES / 2), "]".repeat(BYTES / 2));
+    let markup = "<script>alert(1)</script>\n".repeat(BYTES / 26);
+    let one_line = format!("{{\"text\": \"{}\"}}", "\u{20ac}".repeat(BYTES / 3));
+    let bytes: Vec<u8> = (0..=255).cycle().take(BYTES).collect();
+    let payloads = [numbers.into_bytes(), nested.into_bytes(), markup.into_bytes(), one_line.into_bytes(), bytes];
+    let web = Web::guarded(&database.dsn(), &[]).await;
+    for (which, payload) in payloads.into_iter().enumerate() {
+        let size = payload.len();
+        let id = database.enqueue("work", payload).await;
+        let ask = async |path: String| web.ask(&format!("GET {path}")).bearer(operator()).answer().await;
+        let page = ask(format!("/jobs/{id}")).await;
+        assert!(page.status == 200 && page.body.len() < 1 << 20, "{which}: {} bytes", page.body.len());
+        assert!(!page.body.contains("<script>alert"), "{which}");
+        let list = ask("/jobs".to_owned()).await;
+        assert!(list.status == 200 && list.body.len() < 1 << 20, "{which}: {} bytes", list.body.len());
+        let api = ask(format!("/api/v1/jobs/{id}")).await;
+        assert!(api.status == 200 && api.body.len() < 1 << 20, "{which}: {} bytes", api.body.len());
+        let whole = ask(format!("/jobs/{id}/payload")).await;
+        assert!(whole.header("content-disposition").starts_with("attachment"), "{which}: {:?}", whole.headers);
+        assert_eq!(whole.header("x-content-type-options"), "nosniff");
+        for args in [["job", &id.to_string(), "--json"].as_slice(), &["job", &id.to_string()]] {
+            let told = database.cli_ok(args).await.stdout;
+            assert!(told.len() < 1 << 20, "{which}: {args:?} prints {} bytes", told.len());
+            assert!(told.contains(&size.to_string()), "{which}: {args:?} does not say how large it is");
+        }
+    }
+    assert!(is_well(&web.address).await);
 }
 
 /// Whether the server has this connection open, according to the kernel.

@@ -14,12 +14,15 @@ use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tonic::codec::CompressionEncoding;
 use tower_service::Service as _;
 
+use crate::authority::Authority;
 use crate::{eventually, spans::Span};
 
 /// How a collector is spoken to.
@@ -72,21 +75,38 @@ impl Collector {
         Collector::serve(otlp, None).await
     }
 
-    /// The same over TLS, as `localhost`. Also returns the certificate of the authority that signed it,
-    /// in PEM.
-    pub async fn encrypted(otlp: Otlp) -> (Collector, String) {
-        let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    /// The same over TLS, as `localhost`, with a certificate of this authority.
+    pub async fn encrypted(otlp: Otlp, authority: &Authority) -> Collector {
+        Collector::certified(otlp, authority, None).await
+    }
+
+    /// The same, which talks only to those who show a certificate of `clients`.
+    pub async fn mutual(otlp: Otlp, authority: &Authority, clients: &Authority) -> Collector {
+        Collector::certified(otlp, authority, Some(clients)).await
+    }
+
+    async fn certified(otlp: Otlp, authority: &Authority, clients: Option<&Authority>) -> Collector {
+        let (certificate, key) = authority.sign("collector", &["localhost"]);
+        let certificate = CertificateDer::from_pem_file(certificate).expect("a certificate");
+        let key = PrivateKeyDer::from_pem_file(key).expect("its key");
+        let provider = Arc::new(ring::default_provider());
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .expect("ring has the default versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![certified.cert.der().clone()], key)
-            .expect("its key");
+            .expect("ring has the default versions");
+        let config = match clients {
+            None => config.with_no_client_auth(),
+            Some(clients) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(CertificateDer::from_pem_file(clients.root()).expect("a certificate")).expect("an authority");
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                config.with_client_cert_verifier(verifier.build().expect("a verifier"))
+            }
+        };
+        let mut config = config.with_single_cert(vec![certificate], key).expect("its key");
         if otlp == Otlp::Grpc {
             config.alpn_protocols = vec![b"h2".to_vec()];
         }
-        (Collector::serve(otlp, Some(TlsAcceptor::from(Arc::new(config)))).await, certified.cert.pem())
+        Collector::serve(otlp, Some(TlsAcceptor::from(Arc::new(config)))).await
     }
 
     async fn serve(otlp: Otlp, tls: Option<TlsAcceptor>) -> Collector {
@@ -102,11 +122,14 @@ impl Collector {
                 tokio::spawn(async move {
                     match tls {
                         None => answer(otlp, stream, sink).await,
-                        Some(tls) => {
-                            if let Ok(stream) = tls.accept(stream).await {
-                                answer(otlp, stream, sink).await;
+                        Some(tls) => match tls.accept(stream).into_fallible().await {
+                            Ok(stream) => answer(otlp, stream, sink).await,
+                            // Whoever has sent more already hears why all the same: a socket that is closed over
+                            // what nobody read takes the alert back.
+                            Err((_, mut stream)) => {
+                                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
                             }
-                        }
+                        },
                     }
                 });
             }

@@ -184,6 +184,21 @@ const steps = {
     await said(page, `job ${argument}`);
   },
 
+  // A page that takes long to come: the click is heard at once, and what was there can be read meanwhile.
+  async waits() {
+    const page = await open("/");
+    let go;
+    const told = new Promise((resolve) => { go = resolve; });
+    await page.route("**/failures", async (route) => { await told; await route.continue(); });
+    await page.locator("nav a", { hasText: "Failures" }).click({ noWaitAfter: true });
+    await page.locator("body[data-leaving]").waitFor();
+    if (!(await page.locator("main[aria-busy=true]").count())) throw new Error("nobody is told that it is busy");
+    await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
+    go();
+    await page.waitForURL("**/failures");
+    await page.locator("body[data-leaving]").waitFor({ state: "detached" });
+  },
+
   async log_in() {
     const page = await open("/jobs");
     await page.getByLabel("Name").fill("ann");
@@ -205,6 +220,23 @@ const steps = {
     await said(page, `job ${argument}`);
     await page.goto(`${base}/`);
     await page.locator("figure.chart svg").first().waitFor();
+  },
+
+  // Every page, opened up and read again in place: nothing that others wrote runs, and nothing is asked for elsewhere.
+  async harmless() {
+    const paths = ["/", "/jobs", "/jobs?status=failed", `/jobs/${argument}`, "/failures", "/plugins", "/hosts", "/schedules", "/audit", "/pauses", "/jobs/change?verb=requeue&status=failed"];
+    const page = await open("/");
+    page.on("dialog", async (dialog) => { trouble.push(`${page.url()}: a dialog: ${dialog.message()}`); await dialog.dismiss(); });
+    page.on("request", (request) => { if (!request.url().startsWith(base)) trouble.push(`${page.url()} asks for ${request.url()}`); });
+    for (const path of paths) {
+      await page.goto(base + path);
+      for (const part of await page.locator("details:not([open])").all()) await part.evaluate((element) => { element.open = true; });
+      const again = page.waitForResponse((response) => response.url().startsWith(base) && response.request().method() === "GET");
+      await page.keyboard.press("r");
+      await again;
+      const made = await page.locator("main img, main svg[onload], main script, main iframe, main [onerror]").count();
+      if (made) trouble.push(`${path}: ${made} elements of what others wrote`);
+    }
   },
 
   // WCAG 2.2 AA as far as a program can tell, and nothing wider than the screen.

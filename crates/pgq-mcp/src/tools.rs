@@ -130,7 +130,7 @@ pub(crate) const TOOLS: &[ToolText] = &[
         )],
         "What is wrong now: jobs that are due and do not run, runs that fail with one cause, open circuit breakers, hosts \
          and workers that are silent, files that cannot be loaded, versions that were rolled back, ticks that are overdue, \
-         transactions that stay open. Each with kind, entrypoint or subject, since, why, jobs, examples (ids), began_with \
+         transactions that stay open. Each with kind, what, entrypoint or subject, since, why, jobs, examples (ids), began_with \
          (the version of a plugin), hosts, and next (commands for a person).",
     ),
     one(

@@ -126,7 +126,7 @@ pub use look::{
 pub use look::{Masks, Pointer};
 pub use look::{MissingHost, OpenTransaction, Troubles};
 pub use look::{RunTimes, SaidByHosts, ServedFile, Totals, VersionLook};
-pub use look::{shorten, shorten_all};
+pub use look::{Situation, shorten, shorten_all};
 pub use operator::Operator;
 pub use options::connect_options;
 pub use password::connection_variables;

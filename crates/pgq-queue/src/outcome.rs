@@ -36,6 +36,7 @@ impl Queue {
         }
         if !back.is_empty() {
             ours.extend(self.put_back(&back).await?);
+            self.tallied.notify_one();
         }
         Ok(ours)
     }

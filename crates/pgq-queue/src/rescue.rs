@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::QueryAs;
 use sqlx::{FromRow, Row as _, SqlStr};
@@ -33,6 +34,18 @@ pub struct Rescued {
     pub entrypoint: String,
     /// `queued`, `failed` or `exception`.
     pub status: String,
+    /// The worker that was lost.
+    pub worker: Option<Uuid>,
+    /// Which attempt was lost with it.
+    pub attempt: i64,
+    /// What the job's headers have of its trace.
+    pub parent: Option<String>,
+    pub previous: Option<String>,
+    /// The place of the lost turn in it, to which the next is linked. `None`: nobody traces.
+    pub turn: Option<String>,
+    pub claimed: Option<DateTime<Utc>>,
+    /// When the loss was noticed.
+    pub noticed: DateTime<Utc>,
 }
 
 /// What a scan of the leases found.
@@ -79,25 +92,33 @@ impl Queue {
 
     /// Rescue up to 1,000 jobs whose lease had run out at this time of the server's clock, except
     /// those that this host holds. (A row can bear our id and not be held: the connection broke
-    /// between a claim and its answer.)
+    /// between a claim and its answer.) `seed`: digits for the ids of lost turns in traces.
     pub async fn rescue(
         &self,
         rules: &[RescueRule],
         lease: Duration,
         clock_ms: i64,
         held: &[JobId],
+        seed: Option<String>,
     ) -> sqlx::Result<Vec<Rescued>> {
         self.ruled(self.sql.rescue_expired.clone(), rules)
             .bind(millis(lease))
             .bind(held)
             .bind(clock_ms)
+            .bind(seed)
             .fetch_all(&self.pool.patient())
             .await
     }
 
     /// Rescue up to 1,000 jobs of a worker whose sessions have ended.
-    pub async fn rescue_from(&self, worker: Uuid, rules: &[RescueRule]) -> sqlx::Result<Vec<Rescued>> {
-        self.ruled(self.sql.rescue_from_worker.clone(), rules).bind(worker).fetch_all(&self.pool.patient()).await
+    pub async fn rescue_from(
+        &self,
+        worker: Uuid,
+        rules: &[RescueRule],
+        seed: Option<String>,
+    ) -> sqlx::Result<Vec<Rescued>> {
+        let rescue = self.ruled(self.sql.rescue_from_worker.clone(), rules).bind(worker).bind(seed);
+        rescue.fetch_all(&self.pool.patient()).await
     }
 
     /// The parameters that both statements begin with.

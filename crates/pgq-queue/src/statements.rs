@@ -218,6 +218,7 @@ mod tests {
         for cte in extras {
             assert_eq!(part("finish_with_extras", cte), part("hand_over", cte), "{cte}");
         }
+        assert_eq!(part("put_back", "tallied"), part("finish_with_extras", "tallied"), "what is counted of an outcome");
         for cte in ["judged", "suspected", "kept", "gone", "touched"] {
             assert_eq!(part("rescue_expired", cte), part("rescue_from_worker", cte), "{cte}");
         }

@@ -8,7 +8,7 @@ use pgq_queue::JobFilterBody;
 use pgq_queue::told::told;
 use pgq_queue::{
     Cursor, FailureFilter, Failures, Fleet, JobPage, JobReport, ListedSchedule, MOST_ENTRYPOINTS, Operator, Overview,
-    OverviewFilter, PauseRow, Plugins,
+    OverviewFilter, PauseRow, Plugins, Troubles,
 };
 use serde::Serialize;
 use tokio::time::timeout;
@@ -39,6 +39,7 @@ pub struct Snapshot {
     pub failures: Failures,
     pub fleet: Fleet,
     pub pauses: Vec<PauseRow>,
+    pub troubles: Troubles,
 }
 
 #[derive(Debug)]
@@ -59,14 +60,15 @@ impl Snapshot {
         let all = FailureFilter::default();
         let pauses = async { if operator.knows_pauses().await? { operator.pauses().await } else { Ok(Vec::new()) } };
         // At once, so that a database that is silent is waited for once.
-        let looks = futures_util::future::try_join4(
+        let looks = futures_util::future::try_join5(
             operator.overview(&filter),
             operator.failures(&all),
             operator.fleet(),
             pauses,
+            operator.troubles(),
         );
-        let (overview, failures, fleet, pauses) = Box::pin(looks).await?;
-        Ok(Snapshot { at: Utc::now(), overview, failures, fleet, pauses })
+        let (overview, failures, fleet, pauses, troubles) = Box::pin(looks).await?;
+        Ok(Snapshot { at: Utc::now(), overview, failures, fleet, pauses, troubles })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::text::width;
 pub fn plain(look: &Snapshot, limit: usize) -> String {
     let mut lines = vec![format!("At {} UTC", look.at.format("%Y-%m-%d %H:%M:%S"))];
     lines.extend(overview::paused(look));
+    lines.extend(overview::wrong(look).into_iter().map(|(_, line)| line));
     lines.extend(overview::numbers(look).into_iter().map(|(name, value, _)| format!("{name:<14} {value}")));
     lines.push(String::new());
     table(&overview::table(look), limit, &mut lines);

@@ -1,16 +1,18 @@
 //! The way to the collector.
 
-use std::path::Path;
+use std::error::Error as _;
 
 use base64::Engine as _;
-use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig, Identity};
+use opentelemetry_otlp::tonic_types::transport::{self, Certificate, ClientTlsConfig};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio_rustls::rustls::crypto::ring;
 
+use super::http_client::{LastFailure, TellingClient};
 use super::resource::resource;
 use super::settings::{Protocol, TraceSettings};
+use super::tls::{self, Identity, Unfit};
 
 /// Why there is no way to the collector.
 #[derive(Debug)]
@@ -25,7 +27,10 @@ impl std::fmt::Display for TraceError {
 impl std::error::Error for TraceError {}
 
 #[derive(Debug)]
-pub(crate) struct Exporter(SpanExporter);
+pub(crate) struct Exporter {
+    exporter: SpanExporter,
+    failure: LastFailure,
+}
 
 impl Exporter {
     pub(crate) fn new(settings: &TraceSettings, instance: &str) -> Result<Exporter, TraceError> {
@@ -33,6 +38,7 @@ impl Exporter {
         let _ = ring::default_provider().install_default();
         let tls = Tls::read(settings)?;
         let unfit = |error: &dyn std::fmt::Display| TraceError(format!("cannot prepare the export of traces: {error}"));
+        let failure = LastFailure::default();
         let mut exporter = match settings.protocol {
             Protocol::Grpc => {
                 let builder = SpanExporter::builder()
@@ -44,7 +50,7 @@ impl Exporter {
                 builder.build().map_err(|error| unfit(&error))?
             }
             Protocol::Http => {
-                let client = tls.of_http(settings)?;
+                let client = TellingClient { client: tls.of_http(settings)?, failure: failure.clone() };
                 SpanExporter::builder()
                     .with_http()
                     .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
@@ -56,35 +62,36 @@ impl Exporter {
             }
         };
         exporter.set_resource(&resource(instance));
-        Ok(Exporter(exporter))
+        Ok(Exporter { exporter, failure })
     }
 
-    pub(crate) async fn send(&self, spans: Vec<SpanData>) -> Result<(), OTelSdkError> {
-        self.0.export(spans).await
+    /// Fails with the reason, as far as anything tells it.
+    pub(crate) async fn send(&self, spans: Vec<SpanData>) -> Result<(), String> {
+        self.exporter.export(spans).await.map_err(|error| match error {
+            OTelSdkError::InternalFailure(why) => self.failure.take().unwrap_or(why),
+            other => other.to_string(),
+        })
     }
 }
 
-/// Certificates, in PEM.
+/// Whom to trust, and how to show who we are, in PEM.
 struct Tls {
     authorities: Option<Vec<u8>>,
-    client: Option<(Vec<u8>, Vec<u8>)>,
+    client: Option<Identity>,
 }
 
 impl Tls {
     fn read(settings: &TraceSettings) -> Result<Tls, TraceError> {
-        let file = |variable: &str, path: &Path| {
-            std::fs::read(path).map_err(|error| {
-                TraceError(format!(
-                    "the file {} of OTEL_EXPORTER_OTLP_{variable} cannot be read: {error}; name a file in PEM",
-                    path.display()
-                ))
-            })
-        };
-        let authorities = settings.certificate.as_deref().map(|path| file("CERTIFICATE", path)).transpose()?;
-        let client = settings.client.as_ref();
-        let client =
-            client.map(|(certificate, key)| Ok((file("CLIENT_CERTIFICATE", certificate)?, file("CLIENT_KEY", key)?)));
-        Ok(Tls { authorities, client: client.transpose()? })
+        let unfit = |variable: &str, why: String| TraceError(format!("OTEL_EXPORTER_OTLP_{variable}: {why}"));
+        let authorities = settings.certificate.as_deref().map(tls::certificates).transpose();
+        let client = settings.client.as_ref().map(|(certificate, key)| tls::identity(certificate, key)).transpose();
+        Ok(Tls {
+            authorities: authorities.map_err(|why| unfit("CERTIFICATE", why))?,
+            client: client.map_err(|why| match why {
+                Unfit::Certificate(why) => unfit("CLIENT_CERTIFICATE", why),
+                Unfit::Key(why) => unfit("CLIENT_KEY", why),
+            })?,
+        })
     }
 
     fn of_grpc(&self) -> ClientTlsConfig {
@@ -99,30 +106,28 @@ impl Tls {
         };
         let config = ClientTlsConfig::new().ca_certificates(authorities);
         match &self.client {
-            Some((certificate, key)) => config.identity(Identity::from_pem(certificate, key)),
+            Some(Identity { certificate, key }) => config.identity(transport::Identity::from_pem(certificate, key)),
             None => config,
         }
     }
 
     fn of_http(&self, settings: &TraceSettings) -> Result<reqwest::Client, TraceError> {
-        let unfit =
-            |variable: &str| TraceError(format!("the file of OTEL_EXPORTER_OTLP_{variable} has no certificate in PEM"));
+        let unfit = |error: reqwest::Error| {
+            let why = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            TraceError(format!("cannot prepare the export of traces: {error}{why}"))
+        };
         let mut builder = reqwest::Client::builder()
             .timeout(settings.timeout)
             // Where spans go is what the variables say, and nothing else.
             .redirect(reqwest::redirect::Policy::none());
         if let Some(pem) = &self.authorities {
-            let authorities = reqwest::Certificate::from_pem_bundle(pem).map_err(|_| unfit("CERTIFICATE"))?;
-            if authorities.is_empty() {
-                return Err(unfit("CERTIFICATE"));
-            }
-            builder = builder.tls_certs_only(authorities);
+            builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(pem).map_err(unfit)?);
         }
-        if let Some((certificate, key)) = &self.client {
+        if let Some(Identity { certificate, key }) = &self.client {
             let both = [key.as_slice(), b"\n", certificate].concat();
-            builder = builder.identity(reqwest::Identity::from_pem(&both).map_err(|_| unfit("CLIENT_CERTIFICATE"))?);
+            builder = builder.identity(reqwest::Identity::from_pem(&both).map_err(unfit)?);
         }
-        builder.build().map_err(|error| TraceError(format!("cannot prepare the export of traces: {error}")))
+        builder.build().map_err(unfit)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The facts of what is over, before anybody makes spans of them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use pgq_job::{HostCall, JobId, SpanId, TraceContext, TracedOutcome, TracedPlugin};
 
@@ -12,6 +12,7 @@ use super::clock::Clock;
 pub(crate) enum Finished {
     Turn(Box<Turn>),
     Batch(Box<Batch>),
+    Lost(Box<Lost>),
 }
 
 /// A turn of a job.
@@ -67,6 +68,20 @@ pub(crate) struct Recorded {
     pub(crate) at: Instant,
 }
 
+/// A turn whose host was lost: what the queue has of it.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    pub(crate) context: TraceContext,
+    pub(crate) parent: Option<SpanId>,
+    pub(crate) previous: Option<TraceContext>,
+    pub(crate) job: JobId,
+    pub(crate) entrypoint: Arc<str>,
+    pub(crate) attempt: i64,
+    pub(crate) worker: String,
+    pub(crate) status: String,
+    pub(crate) time: (SystemTime, SystemTime),
+}
+
 /// A call that several jobs shared. It is a trace of its own, linked with theirs.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -101,6 +116,7 @@ impl Finished {
             // The wait, the claim, the turn and the record.
             Finished::Turn(turn) => 4 + turn.calls.iter().map(CallFacts::spans).sum::<usize>(),
             Finished::Batch(batch) => 1 + batch.call.spans(),
+            Finished::Lost(_) => 1,
         }
     }
 
@@ -113,6 +129,7 @@ impl Finished {
                 error + turn.calls.iter().map(|call| call.bytes).sum::<usize>()
             }
             Finished::Batch(batch) => batch.call.bytes + batch.turns.len() * size_of::<TraceContext>(),
+            Finished::Lost(lost) => lost.entrypoint.len() + lost.worker.len(),
         }
     }
 }

@@ -103,7 +103,7 @@ impl Pump {
                 }
                 return;
             }
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => error,
             Err(_) => format!("no answer within {:?}", self.timeout),
         };
         metrics::counter!(DROPPED, "reason" => EXPORT_FAILED).increment(count);

@@ -76,7 +76,7 @@ impl Reading<'_> {
             protocol,
             endpoint: self.endpoint(protocol),
             timeout: self.time("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT", 10_000),
-            certificate: self.of_signal("CERTIFICATE").map(|(_, path)| PathBuf::from(path)),
+            certificate: self.certificate(),
             client: self.client(),
             sampler,
             propagates: self.propagates(),
@@ -149,25 +149,6 @@ impl Reading<'_> {
         match protocol {
             Protocol::Http if name != of_traces => format!("{}/v1/traces", url.trim_end_matches('/')),
             _ => url,
-        }
-    }
-
-    /// Both files, or none.
-    fn client(&mut self) -> Option<(PathBuf, PathBuf)> {
-        match (self.of_signal("CLIENT_CERTIFICATE"), self.of_signal("CLIENT_KEY")) {
-            (Some((_, certificate)), Some((_, key))) => Some((certificate.into(), key.into())),
-            (None, None) => None,
-            (Some((name, _)), None) => {
-                self.mistakes
-                    .push(format!("{name} is set, and the file of its key is not: set OTEL_EXPORTER_OTLP_CLIENT_KEY"));
-                None
-            }
-            (None, Some((name, _))) => {
-                self.mistakes.push(format!(
-                    "{name} is set, and the file of its certificate is not: set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"
-                ));
-                None
-            }
         }
     }
 
@@ -257,6 +238,7 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2,hunter2"),
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
             ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "key.pem"),
+            ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/nowhere/ca.pem"),
             ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "many"),
             ("OTEL_BSP_EXPORT_TIMEOUT", "0"),
@@ -270,6 +252,7 @@ mod tests {
             "entry 2 of OTEL_EXPORTER_OTLP_HEADERS",
             "gzip",
             "CLIENT_CERTIFICATE",
+            "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE: the file /nowhere/ca.pem cannot be read",
             "jaeger_remote",
             "\"many\"",
             "OTEL_BSP_EXPORT_TIMEOUT",

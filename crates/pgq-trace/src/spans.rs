@@ -26,13 +26,13 @@ pub(crate) struct Spans {
 }
 
 /// A span to be: what all have.
-struct Sketch {
-    id: SpanId,
-    parent: Option<SpanId>,
-    kind: SpanKind,
-    name: Cow<'static, str>,
-    time: (SystemTime, SystemTime),
-    attributes: Vec<KeyValue>,
+pub(super) struct Sketch {
+    pub(super) id: SpanId,
+    pub(super) parent: Option<SpanId>,
+    pub(super) kind: SpanKind,
+    pub(super) name: Cow<'static, str>,
+    pub(super) time: (SystemTime, SystemTime),
+    pub(super) attributes: Vec<KeyValue>,
 }
 
 impl Spans {
@@ -45,6 +45,7 @@ impl Spans {
         match finished {
             Finished::Turn(turn) => self.turn(*turn, spans),
             Finished::Batch(batch) => self.batch(*batch, spans),
+            Finished::Lost(lost) => spans.push(self.lost_turn(*lost)),
         }
     }
 
@@ -141,11 +142,8 @@ impl Spans {
         };
         let mut process = SpanData { status, events, ..self.span(&context, process) };
         process.parent_span_is_remote = parent.is_some();
-        let link = |context: &TraceContext, what: &'static str, is_remote: bool| {
-            Link::new(span_context(context, is_remote), vec![KeyValue::new("pgq_host.link", what)], 0)
-        };
         let mut links = SpanLinks::default();
-        links.links.extend(previous.as_ref().map(|previous| link(previous, "previous turn", true)));
+        links.links.extend(previous.as_ref().map(previous_turn));
         links.links.extend(shared.iter().map(|batch| link(batch, "batch", false)));
         process.links = links;
         spans.push(process);
@@ -183,12 +181,9 @@ impl Spans {
             ],
         };
         let mut span = self.span(&context, sketch);
-        let link = |turn: &TraceContext| {
-            Link::new(span_context(turn, false), vec![KeyValue::new("pgq_host.link", "job of the batch")], 0)
-        };
         let mut links = SpanLinks::default();
         links.dropped_count = u32::try_from(jobs - turns.len()).unwrap_or(u32::MAX);
-        links.links.extend(turns.iter().map(link));
+        links.links.extend(turns.iter().map(|turn| link(turn, "job of the batch", false)));
         span.links = links;
         span.status = status_of(&call);
         spans.push(span);
@@ -239,7 +234,7 @@ impl Spans {
         SpanData { status: if failed { Status::error("") } else { Status::Unset }, ..self.span(call, sketch) }
     }
 
-    fn span(&self, of: &TraceContext, sketch: Sketch) -> SpanData {
+    pub(super) fn span(&self, of: &TraceContext, sketch: Sketch) -> SpanData {
         let Sketch { id, parent, kind, name, time: (start_time, end_time), attributes } = sketch;
         SpanData {
             span_context: span_context(&of.with_span(id), false),
@@ -258,6 +253,14 @@ impl Spans {
             instrumentation_scope: self.scope.clone(),
         }
     }
+}
+
+pub(super) fn previous_turn(turn: &TraceContext) -> Link {
+    link(turn, "previous turn", true)
+}
+
+fn link(context: &TraceContext, what: &'static str, is_remote: bool) -> Link {
+    Link::new(span_context(context, is_remote), vec![KeyValue::new("pgq_host.link", what)], 0)
 }
 
 fn status_of(call: &CallFacts) -> Status {

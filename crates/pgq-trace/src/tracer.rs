@@ -31,7 +31,7 @@ pub struct Claimed {
 /// Begins the traces of a host's jobs.
 #[derive(Debug, Clone)]
 pub struct Tracer {
-    sink: Arc<Sink>,
+    pub(crate) sink: Arc<Sink>,
 }
 
 /// A tracer, and the pump that sends what it keeps. `instance` tells this host from others.

@@ -103,6 +103,11 @@
       setTimeout(() => { delete form.dataset.sent; }, 4000);
     });
 
+    // The next page may take seconds to come: somebody has heard the click.
+    const leaving = (is) => { body.toggleAttribute("data-leaving", is); const main = byId("main"); if (main) main.setAttribute("aria-busy", String(is)); };
+    window.addEventListener("beforeunload", () => { leaving(true); setTimeout(leaving, 20000, false); });
+    window.addEventListener("pageshow", () => leaving(false));
+
     // Keys
 
     const help = byId("help"), keysOn = byId("keys-on"), keysButton = byId("keys");

@@ -34,6 +34,7 @@ fn paths() -> OpenApiRouter<Site> {
         .routes(routes!(overview::failures))
         .routes(routes!(overview::hosts))
         .routes(routes!(overview::troubles))
+        .routes(routes!(overview::incidents))
         .routes(routes!(overview::plugins))
         .routes(routes!(overview::pauses, steer::pause))
         .routes(routes!(steer::resume))

@@ -28,6 +28,7 @@ pub(super) struct Pipeline {
     /// From the recorder to what starts jobs.
     pub(super) next: mpsc::Sender<NextJobs>,
     pub(super) next_jobs: mpsc::Receiver<NextJobs>,
+    pub(super) tracer: Option<Tracer>,
 }
 
 pub(super) fn build(settings: &Settings, queue: &Queue, sandbox: &Sandbox, tracer: Option<Tracer>) -> Pipeline {
@@ -42,6 +43,6 @@ pub(super) fn build(settings: &Settings, queue: &Queue, sandbox: &Sandbox, trace
     let sql = Sessions::new(queue.clone(), Address::of(&settings.database), settings.sql_sessions);
     let executor =
         Executor::new(engine, guests, queue.clone(), Arc::clone(&capacity), Arc::clone(&leases), record_sender, sql);
-    let executor = executor.traced_by(tracer);
-    Pipeline { leases, capacity, executor, batches, settler, records, next, next_jobs }
+    let executor = executor.traced_by(tracer.clone());
+    Pipeline { leases, capacity, executor, batches, settler, records, next, next_jobs, tracer }
 }

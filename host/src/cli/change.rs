@@ -127,7 +127,7 @@ async fn run(
     bulk::report(verb.done, changed, chosen.ids.len(), json)?;
     if chosen.statuses.is_none() && changed < chosen.ids.len() {
         let why = if change.only_deferred {
-            "they do not wait, or are due already"
+            "they do not wait, are due already, or are no longer in the queue"
         } else {
             "they run, or are no longer in the queue"
         };

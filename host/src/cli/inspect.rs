@@ -100,19 +100,8 @@ pub(super) async fn workers(database: &DatabaseArgs, args: JsonArgs) -> anyhow::
     output::table(head, rows, "No worker holds a job.")?;
     // Whoever wonders where a worker is does not find it in the table.
     for host in operator.troubles().await.map_err(explain)?.hosts {
-        output::status(&match host.died {
-            Some(died) => format!(
-                "Host {} is gone since {}: it died or is cut off from the database; its jobs were put back.",
-                host.label(),
-                output::time(died)
-            ),
-            None => format!(
-                "Host {} is silent since {}; it holds {} job(s).",
-                host.label(),
-                output::time(host.seen),
-                host.jobs
-            ),
-        });
+        let since = output::time(host.died.unwrap_or(host.seen));
+        output::status(&format!("The {} since {since}: {}.", host.what(), host.why()));
     }
     Ok(())
 }

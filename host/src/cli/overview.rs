@@ -1,17 +1,19 @@
 //! `overview`: what is going on, and what is wrong, in one screen. The page's first page as text.
 
-use chrono::{TimeDelta, Utc};
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use clap::Args;
-use serde_json::json;
 
 use super::database::{DatabaseArgs, explain};
 use super::output;
-use pgq_queue::{
-    Amount, EntrypointLook, FailureFilter, Failures, Fleet, Operator, Overview, OverviewFilter, PauseRow, Troubles,
-};
+use pgq_queue::{Amount, EntrypointLook, Failures, Incident, IncidentKind, Overview, Situation};
 
 /// Causes of failures that are told.
 const CAUSES: usize = 5;
+/// Incidents that are told, and characters of each.
+const INCIDENTS: usize = 10;
+const LINE: usize = 400;
 
 #[derive(Debug, Args)]
 pub(super) struct OverviewArgs {
@@ -23,76 +25,41 @@ pub(super) struct OverviewArgs {
     json: bool,
 }
 
-struct Seen {
-    overview: Overview,
-    failures: Failures,
-    fleet: Fleet,
-    troubles: Troubles,
-    pauses: Vec<PauseRow>,
-}
+/// What has been wrong for less time is left out.
+const WRONG_FOR: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(database: &DatabaseArgs, args: OverviewArgs) -> anyhow::Result<()> {
     let operator = database.operator().await?;
-    let seen = look(&operator).await.map_err(explain)?;
+    let seen = operator.situation(WRONG_FOR).await.map_err(explain)?;
     if args.json {
-        return output::object(&json!({
-            "overview": seen.overview, "failures": seen.failures, "hosts": seen.fleet, "troubles": seen.troubles,
-            "pauses": seen.pauses,
-        }));
+        return output::object(&serde_json::to_value(&seen)?);
     }
-    troubles(&seen.troubles)?;
+    incidents(&seen)?;
     for pause in &seen.pauses {
         let until = pause.until.map(|until| format!(" until {}", output::time(until))).unwrap_or_default();
-        warn(&format!("paused: {} {}{until}, by {}: {}", pause.kind, pause.name, pause.author, pause.reason))?;
+        let what = if pause.kind == "all" { "everything".to_owned() } else { format!("{} {}", pause.kind, pause.name) };
+        warn(&format!("paused: {what}{until}, by {}: {}", pause.author, pause.reason))?;
     }
     summary(&seen)?;
     entrypoints(&seen.overview, args.limit)?;
     causes(&seen.failures)
 }
 
-async fn look(operator: &Operator) -> sqlx::Result<Seen> {
-    let filter = OverviewFilter { limit: pgq_queue::MOST_ENTRYPOINTS, ..OverviewFilter::default() };
-    Ok(Seen {
-        overview: operator.overview(&filter).await?,
-        failures: operator.failures(&FailureFilter::default()).await?,
-        fleet: operator.fleet().await?,
-        troubles: operator.troubles().await?,
-        pauses: if operator.knows_pauses().await? { operator.pauses().await? } else { Vec::new() },
-    })
-}
-
 fn warn(text: &str) -> anyhow::Result<()> {
     output::printed_line(&format!("! {text}")).map(drop)
 }
 
-fn troubles(troubles: &Troubles) -> anyhow::Result<()> {
-    for open in &troubles.transactions {
-        let who = [open.role.as_deref(), Some(open.application.as_str()), open.address.as_deref()];
-        let who: Vec<&str> = who.into_iter().flatten().filter(|text| !text.is_empty()).collect();
-        warn(&format!(
-            "a transaction has been open for {} ({}; {}): {}. To end it: {}",
-            output::span(TimeDelta::seconds(open.open_seconds)),
-            open.state.as_deref().unwrap_or("open"),
-            who.join(", "),
-            if open.holds_back { "dead rows pile up, and claims slow down" } else { "it may hold locks" },
-            open.remedy()
-        ))?;
+/// What is wrong, as assistants are told it. Pauses have lines, and causes of failures a table of their
+/// own.
+fn incidents(seen: &Situation) -> anyhow::Result<()> {
+    let told_below = [IncidentKind::Failing, IncidentKind::Paused];
+    let all: Vec<&Incident> =
+        seen.incidents.incidents.iter().filter(|incident| !told_below.contains(&incident.kind)).collect();
+    for incident in all.iter().take(INCIDENTS) {
+        warn(&output::short(&incident.told(seen.at), LINE))?;
     }
-    for host in &troubles.hosts {
-        let ago = |at| output::span(Utc::now() - at);
-        warn(&match host.died {
-            Some(died) => format!(
-                "host {} is gone since {}: it died or is cut off; its jobs were put back",
-                host.label(),
-                ago(died)
-            ),
-            None => format!(
-                "host {} is silent: seen {} ago, holds {} job(s) until their leases are over",
-                host.label(),
-                ago(host.seen),
-                host.jobs
-            ),
-        })?;
+    if all.len() > INCIDENTS {
+        warn(&format!("{} more; --json has all", all.len() - INCIDENTS))?;
     }
     Ok(())
 }
@@ -101,7 +68,7 @@ fn amount(amount: Amount) -> String {
     format!("{}{}", amount.jobs, if amount.more { "+" } else { "" })
 }
 
-fn summary(seen: &Seen) -> anyhow::Result<()> {
+fn summary(seen: &Situation) -> anyhow::Result<()> {
     let all = &seen.overview.entrypoints;
     let sum = |of: fn(&EntrypointLook) -> Amount| {
         all.iter()
@@ -118,7 +85,7 @@ fn summary(seen: &Seen) -> anyhow::Result<()> {
         amount(sum(|one| one.depth.deferred)),
         amount(sum(|one| one.depth.running)),
         amount(sum(|one| one.depth.held)),
-        seen.fleet.hosts.len(),
+        seen.hosts.hosts.len(),
     ))
 }
 

@@ -14,6 +14,11 @@ use crate::config::parse_duration;
 use pgq_queue::environment::system_user;
 use pgq_queue::{Actor, Operator, PauseOrder, PauseTarget};
 
+/// Whoever finds it paused finds out why.
+fn reason(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() { Err("say why it is paused") } else { Ok(text.to_owned()) }
+}
+
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["entrypoint", "plugin", "sha256", "all"]))]
 pub(super) struct TargetArgs {
@@ -36,7 +41,7 @@ pub(super) struct PauseArgs {
     #[command(flatten)]
     target: TargetArgs,
     /// Why, for whoever wonders
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
     /// Who pauses it [default: the system's user]
     #[arg(long, value_name = "NAME")]

@@ -18,7 +18,11 @@ const NEWS: TimeDelta = TimeDelta::hours(24);
 pub(super) fn all(facts: &Facts) -> Vec<Incident> {
     let causes = facts.failures.groups.iter().filter(|group| matters(facts, group)).map(failing);
     let refused = facts.plugins.refused.iter().map(|file| {
-        let mut incident = Incident::new(IncidentKind::RefusedFile, file.error.clone());
+        let mut incident = Incident::new(
+            IncidentKind::RefusedFile,
+            format!("the file {} is not served", file.file),
+            file.error.clone(),
+        );
         incident.subject = Some(file.file.clone());
         incident.hosts.clone_from(&file.hosts);
         incident.next = vec!["pgq-host plugin list --hosts".into()];
@@ -35,6 +39,7 @@ fn failing(group: &FailureGroup) -> Incident {
     let cause = &group.cause;
     let mut incident = Incident::new(
         IncidentKind::Failing,
+        format!("runs of {} fail", cause.entrypoint),
         format!("{} runs failed: {}: {}", group.failures, cause.exception_type, cause.message),
     );
     incident.entrypoint = Some(cause.entrypoint.clone());
@@ -56,7 +61,11 @@ fn rolled_back(facts: &Facts) -> impl Iterator<Item = Incident> {
     };
     facts.judgements().filter(move |(.., judgement)| is_news(facts, &judgement.verdict, judgement.judged)).map(
         |(plugin, version, judgement)| {
-            let mut incident = Incident::new(IncidentKind::RolledBack, judgement.reason.clone());
+            let mut incident = Incident::new(
+                IncidentKind::RolledBack,
+                format!("{} {} is out of service", plugin.name, version.version),
+                judgement.reason.clone(),
+            );
             incident.subject = Some(plugin.name.clone());
             incident.since = Some(judgement.judged);
             incident.began_with = Some(IncidentVersion::of_look(&plugin.name, version));

@@ -17,11 +17,7 @@ const EXAMPLES: usize = 5;
 pub(super) fn all(facts: &Facts) -> Vec<Incident> {
     let mut found = silent(facts);
     found.extend(facts.missing.iter().map(|host| {
-        let why = match host.died {
-            Some(_) => "its sessions ended without a farewell; what it ran was put back",
-            None => "it has missed two announcements",
-        };
-        let mut incident = Incident::new(IncidentKind::LostHost, why);
+        let mut incident = Incident::new(IncidentKind::LostHost, host.what(), host.why());
         incident.subject = Some(host.label());
         incident.since = Some(host.died.unwrap_or(host.seen));
         incident.hosts = vec![host.label()];
@@ -32,7 +28,8 @@ pub(super) fn all(facts: &Facts) -> Vec<Incident> {
     found.extend(facts.schedules.iter().filter(|schedule| facts.is_old(schedule.next_run)).map(|schedule| {
         let state = schedule.status.as_deref().unwrap_or("queued");
         let why = format!("its tick of {} is overdue, and it is {state}", schedule.next_run);
-        let mut incident = Incident::new(IncidentKind::LateSchedule, why);
+        let mut incident =
+            Incident::new(IncidentKind::LateSchedule, format!("a schedule of {} is late", schedule.entrypoint), why);
         incident.entrypoint = Some(schedule.entrypoint.clone());
         incident.subject = Some(schedule.expression.clone());
         incident.since = Some(schedule.next_run);
@@ -43,6 +40,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Incident> {
     found.extend(facts.uncounted.filter(|since| facts.is_old(*since)).map(|since| {
         let mut incident = Incident::new(
             IncidentKind::StatisticsLag,
+            "the statistics lag",
             "what is logged is not counted: no host, and no worker of PgQueuer, counts it",
         );
         incident.since = Some(since);
@@ -59,9 +57,13 @@ fn silent(facts: &Facts) -> Vec<Incident> {
     let incident = |(worker, jobs): (Option<uuid::Uuid>, Vec<&StaleJob>)| {
         let host = facts.fleet.hosts.iter().find(|host| Some(host.id) == worker).map(|host| host.label());
         let name = worker.map_or("a worker that is not named".to_owned(), |id| id.to_string());
-        let mut incident =
-            Incident::new(IncidentKind::SilentWorker, "it has sent no heartbeat for the jobs that it holds");
-        incident.subject = Some(host.clone().unwrap_or(name));
+        let subject = host.clone().unwrap_or(name);
+        let mut incident = Incident::new(
+            IncidentKind::SilentWorker,
+            format!("worker {subject} is silent"),
+            "it has sent no heartbeat for the jobs that it holds",
+        );
+        incident.subject = Some(subject);
         incident.since = jobs.iter().map(|job| job.heartbeat).min();
         incident.jobs = Some(Amount { jobs: i64::try_from(jobs.len()).unwrap_or(i64::MAX), more: false });
         incident.examples = jobs.iter().take(EXAMPLES).map(|job| job.id).collect();
@@ -73,20 +75,9 @@ fn silent(facts: &Facts) -> Vec<Incident> {
 }
 
 fn open_transaction(facts: &Facts, open: &OpenTransaction) -> Incident {
-    let role = open.role.as_deref().unwrap_or("?");
-    let who = match (open.pid, open.application.as_str()) {
-        (None, name) => format!("prepared transaction {name} of role {role}"),
-        (Some(pid), "") => format!("process {pid} of role {role}"),
-        (Some(pid), name) => format!("process {pid} ({name}) of role {role}"),
-    };
-    let state = open.state.as_deref().unwrap_or("open");
-    let harm = match open.holds_back {
-        true => "no row that died since can be removed: claims read past them",
-        false => "it may hold locks for which others wait",
-    };
-    let mut incident = Incident::new(IncidentKind::OpenTransaction, format!("its transaction is {state}, and {harm}"));
-    incident.subject = Some(who);
+    let mut incident = Incident::new(IncidentKind::OpenTransaction, open.what(), open.why());
+    incident.subject = Some(open.who());
     incident.since = Some(facts.now - TimeDelta::seconds(open.open_seconds));
-    incident.next = vec!["pgq-host doctor".into(), open.remedy()];
+    incident.next = vec![open.remedy(), "pgq-host doctor".into()];
     incident
 }

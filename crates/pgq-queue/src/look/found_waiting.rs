@@ -29,6 +29,7 @@ fn waiting(facts: &Facts, look: &EntrypointLook) -> Option<Incident> {
         let until = pause.until.map_or("until somebody resumes it".to_owned(), |until| format!("until {until}"));
         let mut incident = Incident::new(
             IncidentKind::Paused,
+            format!("{name} is paused"),
             format!("{} paused it {until}: {}", pause.author, or(&pause.reason, "no reason was given")),
         );
         incident.since = Some(pause.paused);
@@ -42,6 +43,7 @@ fn waiting(facts: &Facts, look: &EntrypointLook) -> Option<Incident> {
         let lately = look.lately.five_minutes;
         let mut incident = Incident::new(
             IncidentKind::Backlog,
+            format!("jobs of {name} pile up"),
             format!(
                 "{} of its jobs run now; in the last five minutes {} were enqueued or put back, and {} ended",
                 look.depth.running.jobs,
@@ -87,7 +89,7 @@ fn not_served(facts: &Facts, name: &str) -> Incident {
     if !refused.is_empty() {
         why += &format!("; files that are not served: {}", refused.join("; "));
     }
-    let mut incident = Incident::new(IncidentKind::NotServed, why);
+    let mut incident = Incident::new(IncidentKind::NotServed, format!("jobs of {name} are not served"), why);
     incident.hosts = gone.iter().map(|host| host.label()).collect();
     incident.next = vec!["pgq-host plugin list --hosts".into()];
     incident
@@ -105,7 +107,8 @@ fn breakers(facts: &Facts) -> impl Iterator<Item = Incident> {
             .find(|(.., judgement)| judgement.verdict == "paused" && judgement.entrypoint.as_deref() == Some(name));
         let why = verdict.map_or("its runs crashed".to_owned(), |(.., judgement)| judgement.reason.clone());
         let look = facts.overview.entrypoints.iter().find(|look| look.entrypoint == name);
-        let mut incident = Incident::new(IncidentKind::BreakerOpen, why);
+        let mut incident =
+            Incident::new(IncidentKind::BreakerOpen, format!("the circuit breaker of {name} is open"), why);
         incident.entrypoint = Some(name.to_owned());
         incident.since = verdict.map(|(.., judgement)| judgement.judged);
         incident.began_with = verdict.map(|(plugin, version, _)| IncidentVersion::of_look(&plugin.name, version));

@@ -1,12 +1,13 @@
 //! Something that is not as it should be: what, since when, why, and what mends it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::depths::Amount;
 use super::failure_group::FailingVersion;
 use super::plugins::VersionLook;
 use pgq_job::JobId;
+use pgq_job::units::rough;
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
@@ -52,6 +53,8 @@ pub struct IncidentVersion {
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Incident {
     pub kind: IncidentKind,
+    /// What is wrong, in a few words.
+    pub what: String,
     pub entrypoint: Option<String>,
     /// The plugin, file, host, schedule or session that it is about, where it is not an entrypoint.
     pub subject: Option<String>,
@@ -73,9 +76,10 @@ pub struct Incident {
 }
 
 impl Incident {
-    pub(super) fn new(kind: IncidentKind, why: impl Into<String>) -> Incident {
+    pub(super) fn new(kind: IncidentKind, what: impl Into<String>, why: impl Into<String>) -> Incident {
         Incident {
             kind,
+            what: what.into(),
             entrypoint: None,
             subject: None,
             since: None,
@@ -86,6 +90,16 @@ impl Incident {
             hosts: Vec::new(),
             next: Vec::new(),
         }
+    }
+}
+
+impl Incident {
+    /// In a line: what, for how long, why, and what to do first.
+    pub fn told(&self, now: DateTime<Utc>) -> String {
+        let long = self.since.map(|since| format!(" for {}", rough((now - since).max(TimeDelta::zero()))));
+        let next = self.next.first().map(|next| format!(" Next: {next}")).unwrap_or_default();
+        let why = self.why.trim_end_matches('.');
+        format!("{}{}: {why}.{next}", self.what, long.unwrap_or_default())
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::facts::Facts;
 use super::incident::Incident;
 use super::{found_failing, found_upkeep, found_waiting};
 use crate::Operator;
@@ -26,16 +27,21 @@ pub struct Incidents {
     pub failures_cut: bool,
 }
 
-impl Operator {
-    /// What is wrong, and has been for at least so long.
-    pub async fn incidents(&self, older: Duration) -> sqlx::Result<Incidents> {
-        let facts = self.facts(older).await?;
-        let mut incidents = found_waiting::all(&facts);
-        incidents.extend(found_failing::all(&facts));
-        incidents.extend(found_upkeep::all(&facts));
+impl Incidents {
+    pub(super) fn of(facts: &Facts) -> Incidents {
+        let mut incidents = found_waiting::all(facts);
+        incidents.extend(found_failing::all(facts));
+        incidents.extend(found_upkeep::all(facts));
         incidents.sort_by_key(|incident| (incident.kind, incident.since.unwrap_or(facts.now)));
         let cut = incidents.len() > MOST;
         incidents.truncate(MOST);
-        Ok(Incidents { at: facts.now, incidents, cut, failures_cut: facts.failures.cut })
+        Incidents { at: facts.now, incidents, cut, failures_cut: facts.failures.cut }
+    }
+}
+
+impl Operator {
+    /// What is wrong, and has been for at least so long.
+    pub async fn incidents(&self, older: Duration) -> sqlx::Result<Incidents> {
+        Ok(Incidents::of(&self.facts(older).await?))
     }
 }

@@ -33,6 +33,36 @@ pub struct OpenTransaction {
 }
 
 impl OpenTransaction {
+    /// Whose it is.
+    pub fn who(&self) -> String {
+        let role = self.role.as_deref().unwrap_or("?");
+        let Some(pid) = self.pid else { return format!("{} of role {role}", self.application) };
+        let from = self.address.as_deref().map(|address| format!("from {address}"));
+        let application = Some(self.application.clone()).filter(|name| !name.is_empty());
+        let session: Vec<String> = application.into_iter().chain(from).collect();
+        let session = if session.is_empty() { String::new() } else { format!(" ({})", session.join(", ")) };
+        format!("process {pid}{session} of role {role}")
+    }
+
+    /// What is wrong, for whoever reads of it first.
+    pub fn what(&self) -> String {
+        let prepared = if self.pid.is_none() { "prepared " } else { "" };
+        format!("the {prepared}transaction of {} is open", self.who())
+    }
+
+    /// What is bad about it.
+    pub fn why(&self) -> String {
+        format!("it is {}, and {}", self.state.as_deref().unwrap_or("open"), self.harm())
+    }
+
+    /// What it does to the queue.
+    pub fn harm(&self) -> &'static str {
+        match self.holds_back {
+            true => "rows of jobs that ended since then cannot be removed: claims read past them, and slow down",
+            false => "it may hold locks for which others wait",
+        }
+    }
+
     /// The statement that ends it.
     pub fn remedy(&self) -> String {
         match self.pid {

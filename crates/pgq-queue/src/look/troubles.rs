@@ -14,6 +14,7 @@ use super::statements;
 use crate::Operator;
 use crate::millis::millis;
 use crate::text::text;
+use pgq_job::units::many;
 
 const WITHIN: Duration = Duration::from_secs(5);
 /// A transaction of a queue takes milliseconds. Each minute, dead rows of all jobs that ended pile up.
@@ -41,6 +42,24 @@ impl MissingHost {
     /// Its machine and process, as people name it.
     pub fn label(&self) -> String {
         format!("{}:{}", self.name, self.pid)
+    }
+
+    /// What is wrong with it.
+    pub fn what(&self) -> String {
+        format!("host {} is {}", self.label(), if self.died.is_some() { "gone" } else { "silent" })
+    }
+
+    /// Why that may be, and what becomes of its jobs.
+    pub fn why(&self) -> String {
+        match self.died {
+            Some(_) => "it died or is cut off from the database; its jobs were put back".into(),
+            None => format!(
+                "it should have announced itself twice since, and is cut off from the database or stopped; it holds {}, \
+                 which {} put back once their leases are over",
+                many(usize::try_from(self.jobs).unwrap_or_default(), "job"),
+                if self.jobs == 1 { "is" } else { "are" }
+            ),
+        }
     }
 }
 

@@ -16,6 +16,8 @@ use crate::tone::Tone;
 const WIDE: u16 = 140;
 const TALL: u16 = 36;
 const TALL_CHART: usize = 6;
+/// Of what is wrong, lines that are shown.
+const WRONG: usize = 3;
 /// Columns of what is written beside a chart.
 const LABEL: usize = 11;
 
@@ -31,7 +33,8 @@ fn brief(number: i64) -> String {
 pub(super) fn overview(canvas: &mut Canvas<'_, '_>, app: &mut App, now: DateTime<Utc>, top: u16, height: u16) {
     let Some(Answer::Overview(look)) = app.answer() else { return };
     let end = top + height;
-    let mut row = numbers(canvas, look, top);
+    let mut row = wrong(canvas, look, top);
+    row = numbers(canvas, look, row);
     row = charts(canvas, look, row, height);
     let (causes, hosts) = (overview::causes(look), overview::hosts(look));
     let rest = usize::from(end.saturating_sub(row));
@@ -51,6 +54,20 @@ pub(super) fn overview(canvas: &mut Canvas<'_, '_>, app: &mut App, now: DateTime
     let (column, first) =
         if wide { (half, first) } else { (0, first + 1 + u16::try_from(causes_shown).unwrap_or_default()) };
     section(canvas, (column, first, room), "Hosts", &hosts[..hosts_shown], hosts.len());
+}
+
+/// In a line each, as many as leave room for the rest.
+fn wrong(canvas: &mut Canvas<'_, '_>, look: &Snapshot, top: u16) -> u16 {
+    let (mut row, lines) = (top, overview::wrong(look));
+    for (tone, line) in lines.iter().take(WRONG) {
+        canvas.put_within(0, row, canvas.width.into(), *tone, line);
+        row += 1;
+    }
+    if lines.len() > WRONG {
+        canvas.put(0, row, Tone::Warn, &format!("! {} more: pgq-host overview", lines.len() - WRONG));
+        row += 1;
+    }
+    row
 }
 
 fn numbers(canvas: &mut Canvas<'_, '_>, look: &Snapshot, top: u16) -> u16 {

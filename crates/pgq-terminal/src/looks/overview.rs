@@ -1,6 +1,7 @@
 //! The overview: numbers of all entrypoints, and a row for each.
 
-use pgq_job::units::{ago, count, many, micros, percent, span};
+use chrono::TimeDelta;
+use pgq_job::units::{ago, count, many, micros, percent, rough, span};
 use pgq_queue::{Amount, EntrypointLook, FailureGroup, FleetHost, SaidByHosts};
 
 use crate::ask::Snapshot;
@@ -80,6 +81,20 @@ pub(crate) fn paused(look: &Snapshot) -> Option<String> {
     };
     let all: Vec<String> = look.pauses.iter().map(one).collect();
     (!all.is_empty()).then(|| format!("PAUSED: {}", all.join(", ")))
+}
+
+/// What is wrong around the queue, in the words of `pgq-host overview`.
+pub(crate) fn wrong(look: &Snapshot) -> Vec<(Tone, String)> {
+    let long = |seconds: i64| rough(TimeDelta::seconds(seconds.max(0)));
+    let hosts = look.troubles.hosts.iter().map(|host| {
+        let since = (look.at - host.died.unwrap_or(host.seen)).num_seconds();
+        format!("! {} for {}: {}", safe(&host.what()), long(since), host.why())
+    });
+    let open = look.troubles.transactions.iter();
+    let open = open.map(|open| {
+        format!("! {} for {}: {}: {}", safe(&open.what()), long(open.open_seconds), open.harm(), safe(&open.remedy()))
+    });
+    hosts.chain(open).map(|line| (Tone::Warn, line)).collect()
 }
 
 /// The entrypoints, those in trouble first.

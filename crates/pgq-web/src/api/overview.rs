@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use pgq_queue::{
-    FailureFilter, Failures, Fleet, MOST_ENTRYPOINTS, Overview, OverviewFilter, PauseRow, Plugins, Troubles,
+    FailureFilter, Failures, Fleet, Incidents, MOST_ENTRYPOINTS, Overview, OverviewFilter, PauseRow, Plugins, Troubles,
 };
 use serde::Deserialize;
 
@@ -75,6 +75,29 @@ pub(super) async fn hosts(State(site): State<Site>, _: Visitor) -> Result<Json<F
 #[utoipa::path(get, path = "/troubles", responses((status = 200, body = Troubles), (status = "default", body = Problem)))]
 pub(super) async fn troubles(State(site): State<Site>, _: Visitor) -> Result<Json<Troubles>, Problem> {
     Ok(Json(site.operator.troubles().await?))
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct IncidentParams {
+    /// What has been wrong for less time is left out: seconds like `30`, or with a unit like `5m`, which is
+    /// the default.
+    older: Option<String>,
+}
+
+/// What is wrong now: what is stuck, since when, why, and the version of a plugin that it began with.
+#[utoipa::path(
+    get, path = "/incidents", params(IncidentParams),
+    responses((status = 200, body = Incidents), (status = "default", body = Problem))
+)]
+pub(super) async fn incidents(
+    State(site): State<Site>,
+    _: Visitor,
+    Params(params): Params<IncidentParams>,
+) -> Result<Json<Incidents>, Problem> {
+    let older = duration("older", params.older.as_deref().unwrap_or("5m"))?;
+    Ok(Json(site.operator.incidents(older).await?))
 }
 
 /// Plugins over the whole fleet, with their versions and what was found out about them.

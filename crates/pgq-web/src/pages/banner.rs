@@ -46,8 +46,8 @@ fn banner(desk: &Desk, visitor: &Visitor, pause: &PauseRow) -> Markup {
             div.grow {
                 p {
                     strong { "Paused: " (what(pause)) }
-                    " since " (ago(pause.paused)) " by " (brief(&pause.author))
-                    @if let Some(until) = pause.until { ", until " (ago(until)) }
+                    " by " (brief(&pause.author)) " " (ago(pause.paused))
+                    @if let Some(until) = pause.until { ", ends " (ago(until)) }
                     "."
                 }
                 p.small { "\u{201c}" (brief(&pause.reason)) "\u{201d} " @if pause.skip_ticks { " Ticks of its schedules are skipped." } " Python workers go on." }

@@ -17,7 +17,7 @@ use super::flash::Flash;
 use super::icon::Icon;
 use super::jobs::filter::query;
 use super::shown::{brief, shown};
-use super::units::{ago, clock};
+use super::units::{ago, second};
 use crate::problem::Problem;
 use crate::schedule_change::{ScheduleChange, ScheduleError, change};
 use crate::visitor::{Role, Visitor};
@@ -59,7 +59,7 @@ fn row(desk: &Desk, visitor: &Visitor, schedule: &ListedSchedule) -> Markup {
             }
             td data-label="Next run" {
                 @if schedule.paused { span.muted { "skipped" } } @else { (ago(schedule.next_run)) }
-                div.small.muted { (clock(schedule.next_run)) }
+                div.small.muted { (second(schedule.next_run)) }
             }
             td data-label="Last run" { @match schedule.last_run { Some(at) => (ago(at)), None => span.muted { "never" } } }
             td data-label="State" {
@@ -69,7 +69,7 @@ fn row(desk: &Desk, visitor: &Visitor, schedule: &ListedSchedule) -> Markup {
                 @else { (badge(Tone::Calm, Icon::Deferred, "waits")) }
             }
             @if visitor.role >= Role::Operator {
-                td.end {
+                td.end.many-acts {
                     div.actions.small-actions {
                         (action::form(desk, visitor, "/schedules/run", &[("id", &id)], &Button::calm(Icon::Play, "Run now")))
                         @if schedule.paused { (action::form(desk, visitor, "/schedules/resume", &[("id", &id)], &Button::calm(Icon::Play, "Resume"))) }

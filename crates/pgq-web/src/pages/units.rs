@@ -15,6 +15,11 @@ pub(crate) fn clock(at: DateTime<Utc>) -> Markup {
     html! { time.mono datetime=(iso(at)) { (at.format("%Y-%m-%d %H:%M:%S%.3f")) } }
 }
 
+/// A time of a day to the second, as schedules have them.
+pub(crate) fn second(at: DateTime<Utc>) -> Markup {
+    html! { time.mono datetime=(iso(at)) { (at.format("%Y-%m-%d %H:%M:%S")) } }
+}
+
 fn iso(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

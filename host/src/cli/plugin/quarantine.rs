@@ -43,7 +43,11 @@ pub(super) async fn versions(database: &DatabaseArgs, args: VersionsArgs) -> any
     }
     let head = ["Plugin", "Version", "SHA-256", "First served", "Served on", "Runs", "State"];
     let rows = known.plugins.iter().flat_map(|plugin| plugin.versions.iter().map(|version| row(plugin, version)));
-    output::table(head, rows, "No host has served a plugin.")
+    let none = match &args.plugin {
+        Some(name) => format!("No host has served a plugin {name:?}; without a name, all are listed."),
+        None => "No host has served a plugin.".to_owned(),
+    };
+    output::table(head, rows, &none)
 }
 
 fn row(plugin: &PluginLook, version: &VersionLook) -> [String; 7] {

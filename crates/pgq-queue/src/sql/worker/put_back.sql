@@ -49,13 +49,18 @@ WITH done AS (
     SELECT now() + keep_ms * interval '1 millisecond', id, attempt, failed, entrypoint, cut, lines
     FROM ours WHERE lines IS NOT NULL
 ), logged AS (
-    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback, created)
-    SELECT id, event.status, priority, entrypoint, event.traceback, event.at
+    INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, traceback, aggregated, created)
+    SELECT id, event.status, priority, entrypoint, event.traceback, /* IF tally */ true /* ELSE false */, event.at
     FROM ours CROSS JOIN LATERAL (VALUES
         /* IF marked */ /* ELSE ('picked'::pgqueuer_status, NULL::jsonb, claimed), */
         (ours.status::pgqueuer_status, ours.traceback::jsonb, clock_timestamp())
     ) AS event(status, traceback, at)
     -- Other outcomes are logged whatever the entrypoint.
     WHERE (entrypoint <> ALL (CASE event.status WHEN 'picked' THEN $12::text[] WHEN 'successful' THEN $13 END)) IS NOT false
+), tallied AS (
+    /* IF tally */ INSERT INTO pgqueuer_tally (created, count, priority, status, entrypoint) /* END */
+    SELECT date_trunc('sec', now()), count(*), priority, event.status, entrypoint
+    FROM ours CROSS JOIN LATERAL (VALUES /* IF marked */ /* ELSE ('picked'), */ (ours.status)) AS event(status)
+    GROUP BY priority, event.status, entrypoint
 )
 SELECT id::bigint FROM ours

@@ -5,6 +5,8 @@
 -- $2 integer[]  per entrypoint, workers that a job may end while it runs alone
 -- $3 boolean[]  per entrypoint, whether a job that failed for good is held
 -- $4 uuid       the worker
+-- $5 text       digits of which new ids are made, for traces in which the turns that were lost are shown, and to which
+--               the next ones are linked; NULL: there are none
 --
 -- See `rescue_expired` for what becomes of the jobs.
 WITH rule AS (
@@ -12,7 +14,13 @@ WITH rule AS (
 ), gone_worker AS MATERIALIZED (
     SELECT id FROM pgqueuer_host WHERE id = $4 AND presence IS NOT NULL AND pg_try_advisory_xact_lock(presence)
 ), lost AS MATERIALIZED (
-    SELECT q.id, q.queue_manager_id AS worker, q.heartbeat, q.updated AS claimed, q.attempts, rule.most, rule.hold
+    SELECT q.id, q.queue_manager_id AS worker, q.heartbeat, q.updated AS claimed, q.attempts, rule.most, rule.hold,
+           q.headers #>> '{otel,traceparent}' AS parent, q.headers #>> '{pgq-host,previous}' AS previous,
+           -- In the trace of whoever created the job, or of its turns so far.
+           '00-' || coalesce(substring(q.headers #>> '{otel,traceparent}' FROM '^[0-9a-f]{2}-([0-9a-f]{32})-'),
+                             substring(q.headers #>> '{pgq-host,previous}' FROM '^[0-9a-f]{2}-([0-9a-f]{32})-'),
+                             left(encode(sha256(convert_to($5::text || ' trace ' || q.id, 'UTF8')), 'hex'), 32))
+               || '-' || left(encode(sha256(convert_to($5 || ' turn ' || q.id, 'UTF8')), 'hex'), 16) || '-01' AS turn
     FROM pgqueuer AS q JOIN rule USING (entrypoint)
     WHERE q.status = 'picked' AND q.queue_manager_id = $4 AND q.id = ANY (ARRAY(
         SELECT held.id FROM gone_worker JOIN pgqueuer AS held ON held.queue_manager_id = ANY (ARRAY[gone_worker.id])
@@ -43,18 +51,25 @@ WITH rule AS (
 ) /* ELSE judged AS MATERIALIZED (
     SELECT *, attempts AS attempt, attempts < most AS again, '' AS charge, '{}'::jsonb AS context
     FROM (
-        SELECT id, worker, heartbeat, most, hold, least(attempts::bigint + 1, 2147483647)::int AS attempts FROM lost
+        SELECT id, worker, heartbeat, claimed, parent, previous, turn, most, hold,
+               least(attempts::bigint + 1, 2147483647)::int AS attempts FROM lost
     ) AS counted
 ) */, kept AS (
     UPDATE pgqueuer AS q
     SET status = CASE WHEN judged.again THEN 'queued' ELSE 'failed' END::pgqueuer_status,
-        attempts = judged.attempts, updated = now(), queue_manager_id = NULL, slot = NULL
+        attempts = judged.attempts, updated = now(), queue_manager_id = NULL, slot = NULL,
+        -- Headers that are no object have no place for it.
+        headers = CASE WHEN judged.turn IS NULL OR jsonb_typeof(q.headers) NOT IN ('object', 'null') THEN q.headers
+                       ELSE coalesce(nullif(q.headers, 'null'), '{}')
+                            || jsonb_build_object('pgq-host', jsonb_build_object('previous', judged.turn)) END
     FROM judged WHERE q.id = ANY (ARRAY[judged.id]) AND (judged.again OR judged.hold)
-    RETURNING q.id, q.status, q.priority, q.entrypoint
+    RETURNING q.id, q.status, q.priority, q.entrypoint, judged.worker, judged.attempt::bigint, judged.parent,
+              judged.previous, judged.turn, judged.claimed
 ), gone AS (
     DELETE FROM pgqueuer AS q USING judged
     WHERE q.id = ANY (ARRAY[judged.id]) AND NOT (judged.again OR judged.hold)
-    RETURNING q.id, 'exception'::pgqueuer_status AS status, q.priority, q.entrypoint
+    RETURNING q.id, 'exception'::pgqueuer_status AS status, q.priority, q.entrypoint, judged.worker,
+              judged.attempt::bigint, judged.parent, judged.previous, judged.turn, judged.claimed
 ), touched AS (
     SELECT * FROM kept UNION ALL SELECT * FROM gone
 ), logged AS (
@@ -71,4 +86,6 @@ WITH rule AS (
             'entrypoint', touched.entrypoint, 'queue_manager_id', judged.worker, 'attempt', judged.attempt))
     FROM touched JOIN judged USING (id)
 )
-SELECT id::bigint AS id, entrypoint, status::text AS status FROM touched
+SELECT id::bigint AS id, entrypoint, status::text AS status, worker, attempt, parent, previous, turn,
+       greatest('0001-01-01 00:00Z', least(claimed, now())) AS claimed, now() AS noticed
+FROM touched

@@ -22,7 +22,7 @@ pub(super) fn tiles(desk: &Desk, overview: &Overview, failures: Option<&Failures
             a.tile.warn[waits_long] href=(desk.link("/jobs?status=queued")) {
                 span.tile-name { (Icon::Queued.svg()) "Due" }
                 span.tile-value { (amount(due)) }
-                span.tile-note { @match oldest { Some(oldest) => { "the oldest for " (span(oldest)) }, None => "nobody waits" } @if deferred.jobs > 0 { ", " (amount(deferred)) " later" } }
+                span.tile-note { @match oldest { Some(oldest) => { "the oldest for " span.nowrap { (span(oldest)) } }, None => "nobody waits" } @if deferred.jobs > 0 { ", " span.nowrap { (amount(deferred)) " later" } } }
             }
             a.tile href=(desk.link("/jobs?status=picked")) {
                 span.tile-name { (Icon::Running.svg()) "Running" }
@@ -48,7 +48,7 @@ pub(super) fn tiles(desk: &Desk, overview: &Overview, failures: Option<&Failures
                 span.tile-name { (Icon::Deferred.svg()) "Run time, p50" }
                 span.tile-value { @match &overview.runs { Some(runs) => (micros(runs.p50_us)), None => "\u{2013}" } }
                 span.tile-note {
-                    @if let Some(runs) = &overview.runs { "p95 " (micros(runs.p95_us)) @if let Some(waited) = runs.waited_p50_us { ", waits " (micros(waited)) } } @else { "no run lately" }
+                    @if let Some(runs) = &overview.runs { span.nowrap { "p95 " (micros(runs.p95_us)) } @if let Some(waited) = runs.waited_p50_us { ", " span.nowrap { "waits " (micros(waited)) } } } @else { "no run lately" }
                 }
             }
         }

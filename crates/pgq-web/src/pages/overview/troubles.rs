@@ -27,17 +27,9 @@ fn transaction(open: &OpenTransaction) -> Markup {
             div.grow {
                 p {
                     strong { "A transaction has been open for " (span(open.open_seconds as f64)) }
-                    " (" (shown(open.state.as_deref().unwrap_or("open"))) "): role " (brief(open.role.as_deref().unwrap_or("?")))
-                    @if !open.application.is_empty() { ", " (brief(&open.application)) }
-                    @if let Some(address) = &open.address { ", from " (shown(address)) }
-                    @if let Some(pid) = open.pid { ", process " (pid) }
-                    "."
+                    " (" (shown(open.state.as_deref().unwrap_or("open"))) "): " (brief(&open.who())) "."
                 }
-                p.small {
-                    @if open.holds_back { "Rows of jobs that ended since then cannot be removed, and claims slow down as they read past them. " }
-                    @else { "It may hold locks that an upgrade waits for. " }
-                    "To end it: " code { (shown(&open.remedy())) }
-                }
+                p.small { (sentence(open.harm())) " To end it: " code { (shown(&open.remedy())) } }
             }
         }
     }
@@ -48,17 +40,15 @@ fn host(missing: &MissingHost) -> Markup {
         div.banner.warn role="status" {
             (Icon::Hosts.svg())
             div.grow {
-                @match missing.died {
-                    Some(died) => {
-                        p { strong { "Host " (shown(&missing.label())) " is gone" } " since " (ago(died)) ": its sessions ended without a word." }
-                        p.small { "It died, or it is cut off from the database. Its jobs were put back, and other hosts run them." }
-                    }
-                    None => {
-                        p { strong { "Host " (shown(&missing.label())) " is silent" } ": it announced itself last " (ago(missing.seen)) " and holds " (many(usize::try_from(missing.jobs).unwrap_or_default(), "job")) "." }
-                        p.small { "It is cut off from the database, or stopped. Its jobs are put back once their leases are over." }
-                    }
-                }
+                p { strong { (shown(&sentence(&missing.what()))) } " It was there last " (ago(missing.died.unwrap_or(missing.seen))) "." }
+                p.small { (sentence(&missing.why())) }
             }
         }
     }
+}
+
+/// Words that stand in a line elsewhere, as a sentence.
+fn sentence(words: &str) -> String {
+    let mut rest = words.chars();
+    rest.next().map(|first| first.to_uppercase().chain(rest).chain(['.']).collect()).unwrap_or_default()
 }
