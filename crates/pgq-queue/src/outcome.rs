@@ -34,8 +34,10 @@ impl Queue {
         if !ours.is_empty() {
             self.tallied.notify_one();
         }
+        self.tell_failures(&done);
         if !back.is_empty() {
             ours.extend(self.put_back(&back).await?);
+            self.tell_failures(&back);
         }
         Ok(ours)
     }

@@ -86,6 +86,10 @@ impl Form {
         names.split(' ').all(|name| match name {
             "attempts" => self.features.attempts,
             "tally" => self.features.tally,
+            "verdicts" => self.features.verdicts,
+            "pauses" => self.features.pauses,
+            "retention" => self.features.retention,
+            "causes" => self.features.causes,
             "presence" => self.features.presence,
             "suspects" => self.features.suspects,
             "deaths" => self.features.deaths,

@@ -37,7 +37,9 @@ pub struct Queue {
     pub(super) expiry_scans: Arc<ExpiryScans>,
     pub(super) slots: Arc<Slots>,
     pub(super) tallied: Arc<Notify>,
+    pub(super) failed: Arc<Notify>,
     pub(super) unannounced: Arc<Sender<u64>>,
+    pub(super) stirs: Arc<Sender<u64>>,
     pub(super) bytes: ByteBudget,
     pub(super) charset: Charset,
     pub(super) handler_key: HandlerKey,
@@ -66,7 +68,9 @@ impl Queue {
             expiry_scans: Arc::default(),
             slots: Arc::default(),
             tallied: Arc::default(),
+            failed: Arc::default(),
             unannounced: Arc::default(),
+            stirs: Arc::default(),
             bytes: ByteBudget::new(ASSUMED_MEMORY / 8, ASSUMED_MEMORY),
             charset: Charset::default(),
             handler_key: HandlerKey::draw(),
@@ -117,7 +121,14 @@ impl Queue {
 
     /// This worker's part in watching the others. Workers that are gone are sent over the channel.
     pub fn watch(&self, lost: mpsc::Sender<Uuid>) -> FailureDetector {
-        FailureDetector::new(self.me, self.sql.find_gone_workers.clone(), lost, Arc::clone(&self.unannounced))
+        let (sql, unannounced) = (self.sql.find_gone_workers.clone(), Arc::clone(&self.unannounced));
+        FailureDetector::new(self.me, sql, lost, unannounced, self.stirs.subscribe())
+    }
+
+    /// Workers may hold jobs of which no notification came: one was due only later, or is held by
+    /// somebody. Those who watch the others no longer rest.
+    pub fn stir(&self) {
+        self.stirs.send_modify(|times| *times = times.wrapping_add(1));
     }
 
     /// The statement that finds out which jobs are cancelled.
