@@ -153,7 +153,7 @@ async fn spawn(
         tasks.spawn("registries", mirror.keep(claiming()));
     }
     tasks.spawn("verdicts", plugins.verdicts.keep(seen.clone(), upkeep()));
-    tasks.spawn("pauses", plugins.pauses.keep(seen.clone(), upkeep()));
+    tasks.spawn("pauses", plugins.pauses.keep(seen, upkeep()));
     let readiness = Readiness::new(queue.clone(), served.clone(), &settings.require, began);
     tasks.spawn("readiness", readiness.clone().tell(watchdog.clone(), upkeep()));
 
@@ -175,7 +175,7 @@ async fn spawn(
     if let Some(traces) = traces {
         tasks.spawn("traces", traces.run(upkeep()));
     }
-    tasks.spawn("causes of failures", causes::keep(queue.clone(), seen, upkeep()));
+    tasks.spawn("causes of failures", causes::keep(queue.clone(), upkeep()));
     // A host that is to end when the queue is empty must not fill it.
     if settings.worker.mode == Mode::Continuous {
         tasks.spawn(

@@ -2,47 +2,47 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use pgq_queue::Queue;
 use pgq_queue::told::Told as _;
-use pgq_queue::{Queue, Seen};
 
 /// How soon failures are looked for after this host recorded one, or others were found. Where there
-/// are none, half as often each time, and in the end only when an announcement has seen one.
+/// are none, half as often each time, and where nobody worked at all, as far as this host was told, at
+/// the latest after `UNHEARD`.
 const SOON: Duration = Duration::from_secs(5);
 const RARELY: Duration = Duration::from_secs(60);
 /// Between two statements while there are more.
 const PAUSE: Duration = Duration::from_millis(50);
 const FORGET: Duration = Duration::from_secs(3600);
-/// Announcements are made more often, unless the database refuses them.
-const UNTOLD: Duration = Duration::from_secs(120);
+const UNHEARD: Duration = Duration::from_secs(600);
 
-/// Count what failed, until `stop`. Only one host of the queue does at a time. `seen`: what this
-/// host's announcements tell.
-pub async fn keep(queue: Queue, mut seen: watch::Receiver<Seen>, stop: CancellationToken) {
+/// Count what failed, until `stop`. Only one host of the queue does at a time.
+pub async fn keep(queue: Queue, stop: CancellationToken) {
     if !queue.counts_causes() {
         return stop.cancelled().await;
     }
-    let mut wait = if seen.borrow_and_update().failures { SOON } else { RARELY };
+    let (mut wait, mut forget_at) = (SOON, Instant::now() + FORGET.mul_f64(fastrand::f64()));
     // Whether there were any that may not be the last.
     let mut lately = false;
-    let mut forget_at = Instant::now() + FORGET.mul_f64(fastrand::f64());
+    let (mut events, mut counted) = (queue.events(), Instant::now());
     loop {
         let jitter = wait.mul_f64(0.75 + fastrand::f64() / 2.0);
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(jitter), if wait < RARELY => {}
-            () = failure(&mut seen), if wait >= RARELY => {}
+            () = tokio::time::sleep(jitter) => {}
             () = queue.failed(), if wait > SOON => {
                 (wait, lately) = (SOON, true);
                 continue;
             }
-            () = tokio::time::sleep_until(forget_at) => {}
         }
-        // What it tells while failures are being counted is looked at afterwards.
-        seen.mark_unchanged();
+        // A run that ended was told of, unless its row stays in the queue.
+        let is_quiet = queue.events() == events && !queue.is_pooled_by_transaction();
+        if wait >= RARELY && is_quiet && counted.elapsed() < UNHEARD {
+            continue;
+        }
+        (events, counted) = (queue.events(), Instant::now());
         wait = match queue.fold_causes().await {
             Ok(Some(folded)) if folded.more => PAUSE,
             Ok(Some(folded)) if folded.failures > 0 => {
@@ -70,19 +70,6 @@ pub async fn keep(queue: Queue, mut seen: watch::Receiver<Seen>, stop: Cancellat
                     tracing::warn!(error = %error.told(), "cannot forget old causes of failures; trying again")
                 }
             }
-        }
-    }
-}
-
-/// Resolves when an announcement has seen a failure, or when none is made.
-async fn failure(seen: &mut watch::Receiver<Seen>) {
-    loop {
-        match tokio::time::timeout(UNTOLD, seen.changed()).await {
-            Ok(Ok(())) if seen.borrow_and_update().failures => return,
-            Ok(Ok(())) => {}
-            // The announcer is gone: this host stops.
-            Ok(Err(_)) => tokio::time::sleep(UNTOLD).await,
-            Err(_) => return,
         }
     }
 }

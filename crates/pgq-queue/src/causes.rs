@@ -14,7 +14,6 @@ use super::{Queue, Record};
 /// Failures of one statement.
 const BATCH: i64 = 1_000;
 /// A row of the log bears the time at which it was written, and is seen once its transaction ends.
-/// `announce.sql` has the same time.
 const SETTLED: TimeDelta = TimeDelta::seconds(10);
 /// Older failures are not counted when counting begins.
 const FIRST: Duration = Duration::from_secs(30 * 24 * 3600);

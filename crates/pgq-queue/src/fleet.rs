@@ -99,13 +99,6 @@ pub struct Seen {
     pub pauses: Option<String>,
     /// That of the verdicts.
     pub verdicts: Option<String>,
-    /// Whether there are failures whose causes nobody has counted.
-    pub failures: bool,
-}
-
-impl Seen {
-    /// Nothing was seen, so that anything may have changed.
-    const NOTHING: Seen = Seen { pauses: None, verdicts: None, failures: true };
 }
 
 impl Queue {
@@ -120,7 +113,7 @@ impl Queue {
         anew: bool,
     ) -> sqlx::Result<Seen> {
         if !self.sql.features.hosts {
-            return Ok(Seen::NOTHING);
+            return Ok(Seen::default());
         }
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let query = sqlx::query_as(self.sql.announce.clone())

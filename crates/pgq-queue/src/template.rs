@@ -88,8 +88,6 @@ impl Form {
             "tally" => self.features.tally,
             "verdicts" => self.features.verdicts,
             "pauses" => self.features.pauses,
-            "retention" => self.features.retention,
-            "causes" => self.features.causes,
             "presence" => self.features.presence,
             "suspects" => self.features.suspects,
             "deaths" => self.features.deaths,

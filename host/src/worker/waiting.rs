@@ -179,6 +179,7 @@ impl Worker {
     }
 
     fn hear(&self, event: Event, slots_matter: bool, heard: &mut Heard) {
+        self.queue.hear();
         match event {
             Event::Work => heard.look = true,
             Event::Back => {

@@ -1,7 +1,6 @@
 -- Writes this host's row, and the versions of plugins that its attempts name. Hosts that were not seen for a day
 -- are removed. The other hosts are told of a new row, and of one whose sessions count as a sign of life again.
--- What a host reads now and then comes along as a fingerprint, so that an idle host reads it only when it changed;
--- and where nothing failed since causes of failures were counted last, they count as counted until ten seconds ago.
+-- What a host reads now and then comes along as a fingerprint, so that an idle host reads it only when it changed.
 --
 -- $1 uuid      this worker
 -- $2 text      name of the machine
@@ -26,29 +25,10 @@ WITH versions AS (
     SET seen = now(), plugins = EXCLUDED.plugins /* IF presence */, presence = EXCLUDED.presence /* END */
         /* IF presence handlers */, handler_key = EXCLUDED.handler_key /* END */
     RETURNING xmax = 0 AS joined
-)/* IF retention causes */, counting AS MATERIALIZED (
-    -- Nobody has it who counts just now.
-    SELECT walk, walked, position FROM pgqueuer_retention
-    WHERE walk = 'causes' AND walked IS NOT NULL FOR UPDATE SKIP LOCKED
-), failed AS MATERIALIZED (
-    SELECT FROM counting CROSS JOIN LATERAL (
-        SELECT FROM pgqueuer_log
-        WHERE traceback IS NOT NULL AND (created, id) > (counting.walked, counting.position)
-          AND created < now() - interval '10 seconds'
-        -- In the order of the index of failures, so that no other is read.
-        ORDER BY created, id LIMIT 1
-    ) AS failure
-), counted AS (
-    UPDATE pgqueuer_retention AS r SET walked = now() - interval '10 seconds', position = -9223372036854775808
-    FROM counting
-    WHERE r.walk = counting.walk AND counting.walked < now() - interval '40 seconds' AND NOT EXISTS (SELECT FROM failed)
-) /* END */
+)
 SELECT (SELECT pg_notify('ch_pgqueuer_host', '"joined"') FROM announced WHERE joined /* IF presence */ OR $11 /* END */)
            IS NOT NULL AS told,
        /* IF pauses */ (SELECT coalesce(sum(hashtextextended(p::text, 0)), 0)::text FROM pgqueuer_pause AS p)
            /* ELSE NULL::text */ AS pauses,
        /* IF verdicts */ (SELECT coalesce(sum(hashtextextended(v::text, 0)), 0)::text FROM pgqueuer_verdict AS v)
-           /* ELSE NULL::text */ AS verdicts,
-       /* IF retention causes */ EXISTS (SELECT FROM failed)
-           OR NOT EXISTS (SELECT FROM pgqueuer_retention WHERE walk = 'causes' AND walked IS NOT NULL)
-           /* ELSE false */ AS failures
+           /* ELSE NULL::text */ AS verdicts
