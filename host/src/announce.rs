@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::plugins::{File, PluginSet, Served, claim_label};
 use pgq_engine::Loaded;
 use pgq_queue::told::Told as _;
-use pgq_queue::{PluginVersion, Queue};
+use pgq_queue::{PluginVersion, Queue, Seen};
 
 /// The time between two announcements when nothing changes.
 pub const PERIOD: Duration = Duration::from_secs(60);
@@ -27,6 +27,8 @@ pub struct Announcer {
     announced: Option<bool>,
     unannounced: watch::Receiver<u64>,
     returns: watch::Receiver<u64>,
+    /// What the last announcement told of what others read.
+    seen: watch::Sender<Seen>,
 }
 
 /// Whether a host's sessions show that it is alive.
@@ -62,7 +64,12 @@ impl Announcer {
     /// Nothing is announced yet.
     pub fn new(queue: Queue, plugins: watch::Receiver<Arc<PluginSet>>, presence: Presence) -> Announcer {
         let (unannounced, returns) = (queue.unannounced(), queue.access().returns());
-        Announcer { queue, plugins, presence, announced: None, unannounced, returns }
+        Announcer { queue, plugins, presence, announced: None, unannounced, returns, seen: watch::Sender::default() }
+    }
+
+    /// What each announcement tells of what other tasks read now and then.
+    pub fn seen(&self) -> watch::Receiver<Seen> {
+        self.seen.subscribe()
     }
 
     /// Announce this host as it is now. Returns whether that worked. Done before the first claim,
@@ -73,13 +80,18 @@ impl Announcer {
         let set = Arc::clone(&self.plugins.borrow_and_update());
         let present = self.presence.is();
         let anew = present && self.announced != Some(true);
-        let announced = self.queue.announce(crate::version::BUILD, &files(&set), &versions(&set), present, anew).await;
-        if let Err(error) = &announced {
-            tracing::warn!(error = %error.told(), "cannot announce this host; until it is announced, other hosts notice its death only when its leases expire; trying again");
-        } else {
-            self.announced = Some(present);
+        match self.queue.announce(crate::version::BUILD, &files(&set), &versions(&set), present, anew).await {
+            // Also if it is the same: whoever waits for it knows that nothing changed.
+            Ok(seen) => {
+                self.announced = Some(present);
+                self.seen.send_replace(seen);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(error = %error.told(), "cannot announce this host; until it is announced, other hosts notice its death only when its leases expire; trying again");
+                false
+            }
         }
-        announced.is_ok()
     }
 
     /// Announce every change at once, and the host every minute, until `stop`; then withdraw the

@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::announce::Announcer;
 use crate::capacity::Capacity;
 use crate::executor::Executor;
+use crate::idle::Idle;
 use crate::lease::{Leases, renewal};
 use crate::readiness::Readiness;
 use crate::recorder::{self, SlotHandover};
@@ -140,6 +141,7 @@ async fn spawn(
     let presence = announcing::presence(features, settings.database.transaction_pooling, &listening.present);
     let mut announcer = Announcer::new(queue.clone(), served.clone(), presence);
     let announced = announcer.announce().await;
+    let seen = announcer.seen();
     tasks.spawn("announcer", announcer.keep(announced, upkeep()));
 
     if let Err(error) = queue.look_for_deaths().await {
@@ -150,8 +152,8 @@ async fn spawn(
     if let Some(mirror) = plugins.mirror {
         tasks.spawn("registries", mirror.keep(claiming()));
     }
-    tasks.spawn("verdicts", plugins.verdicts.keep(upkeep()));
-    tasks.spawn("pauses", plugins.pauses.keep(upkeep()));
+    tasks.spawn("verdicts", plugins.verdicts.keep(seen.clone(), upkeep()));
+    tasks.spawn("pauses", plugins.pauses.keep(seen, upkeep()));
     let readiness = Readiness::new(queue.clone(), served.clone(), &settings.require, began);
     tasks.spawn("readiness", readiness.clone().tell(watchdog.clone(), upkeep()));
 
@@ -165,7 +167,8 @@ async fn spawn(
         "rescue of lost workers",
         maintenance::rescue_from(queue.clone(), listening.lost, lost_jobs.clone(), upkeep()),
     );
-    tasks.spawn("rescue", maintenance::rescue(queue.clone(), Arc::clone(&leases), lost_jobs, upkeep()));
+    let idle = Idle::default();
+    tasks.spawn("rescue", maintenance::rescue(queue.clone(), Arc::clone(&leases), idle.clone(), lost_jobs, upkeep()));
     tasks.spawn("lease keeper", renewal::keep(Arc::clone(&leases), queue.clone(), upkeep()));
     tasks.spawn("pruning", maintenance::prune(queue.clone(), upkeep()));
     tasks.spawn("retention", retention::keep(queue.pruner(), settings.retention, upkeep()));
@@ -214,6 +217,7 @@ async fn spawn(
         capacity: Arc::clone(&capacity),
         leases: Arc::clone(&leases),
         batches,
+        idle,
         events: listening.events,
         settings: settings.worker,
         watchdog: watchdog.clone(),

@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 pub mod doctor;
 pub mod executor;
+pub mod idle;
 pub mod install;
 pub mod lease;
 pub mod location;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::idle::Idle;
 use crate::lease::{Leases, renewal};
 use crate::plugins::{PluginSet, Served};
 use pgq_queue::told::Told as _;
@@ -21,6 +22,10 @@ const PRUNE_PERIOD: Duration = Duration::from_secs(6 * 3600);
 /// every second, but one attempt may hang.
 const RENEWAL_TIME: Duration = Duration::from_secs(5);
 const MIN_WAIT: Duration = Duration::from_secs(1);
+/// Between two scans while nobody holds a job, in leases. At three quarters, `Access` takes the
+/// silence for an interruption.
+const QUIET_PERIOD: f64 = 0.6;
+const QUIET_JITTER: f64 = 0.06;
 
 /// How soon the outcomes that this host recorded appear in the statistics, whatever the interval.
 /// PgQueuer's readers count the rest themselves, but not these.
@@ -31,8 +36,8 @@ const TALLY_INTERVAL: Duration = Duration::from_secs(1);
 const AGGREGATE_MIN_ROWS: usize = 10_000;
 const AGGREGATE_MAX_ROWS: usize = 200_000;
 const AGGREGATE_GROWTH: usize = 4;
-/// An empty log is read half as often each time, down to an eighth, until this host has recorded
-/// something.
+/// An empty log is read a quarter as often, then an eighth, until this host has recorded something.
+const AGGREGATE_IDLE_FACTOR: u32 = 4;
 const AGGREGATE_MAX_IDLE_FACTOR: u32 = 8;
 
 /// What a rescue needs to know.
@@ -46,11 +51,13 @@ pub struct Rescue {
     pub tracer: Option<Tracer>,
 }
 
-/// Scan for expired leases at the start and then twice per lease, with jitter, until `stop`.
-pub async fn rescue(queue: Queue, leases: Arc<Leases>, how: Rescue, stop: CancellationToken) {
+/// Scan for expired leases at the start and then twice per lease, with jitter, until `stop`. While
+/// this host waits and nobody holds a job, no lease can run out within less than one, and the scan
+/// is a little rarer. It is the poll of a host that waits, too.
+pub async fn rescue(queue: Queue, leases: Arc<Leases>, idle: Idle, how: Rescue, stop: CancellationToken) {
     loop {
         let period = (how.lease / 2).mul_f64(0.75 + fastrand::f64() / 2.0);
-        let wait = match rescue_expired(&queue, &leases, &how).await {
+        let wait = match rescue_expired(&queue, &leases, &idle, &how).await {
             Ok(wait) => wait.unwrap_or(period),
             Err(error) => {
                 tracing::warn!(error = %error.told(), "cannot look for lost jobs; trying again");
@@ -69,13 +76,21 @@ pub async fn rescue(queue: Queue, leases: Arc<Leases>, how: Rescue, stop: Cancel
 /// and are about to renew theirs. So a host judges once the database has answered it without a
 /// break for a whole lease, and for as long as others may take to try again. An expired lease has a
 /// little more time, for an interruption that was too short for this host to see.
-async fn rescue_expired(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::Result<Option<Duration>> {
+async fn rescue_expired(queue: &Queue, leases: &Leases, idle: &Idle, how: &Rescue) -> sqlx::Result<Option<Duration>> {
     let rules = how.rules();
     if rules.is_empty() {
         return Ok(None);
     }
     let overdue = how.lease + how.lease / 8 + MIN_WAIT;
-    let found = queue.any_lost(&rules, overdue, &leases.ids()).await?;
+    let question = idle.question();
+    let awaited: &[Arc<str>] = question.as_ref().map_or(&[], |question| &question.entrypoints);
+    let found = queue.any_lost(&rules, overdue, &leases.ids(), awaited).await?;
+    if let (Some(question), Some(due)) = (&question, found.due) {
+        idle.answer(question, due);
+    }
+    if found.held == Some(true) {
+        queue.stir();
+    }
     if let Some(jumped) = found.clock_jumped_ms {
         tracing::warn!(
             seconds = jumped / 1000,
@@ -83,7 +98,9 @@ async fn rescue_expired(queue: &Queue, leases: &Leases, how: &Rescue) -> sqlx::R
         );
     }
     if !found.any {
-        return Ok(None);
+        // Shorter than a silence that counts as an interruption.
+        let quiet = how.lease.mul_f64(QUIET_PERIOD + fastrand::f64() * QUIET_JITTER);
+        return Ok((found.held == Some(false)).then_some(quiet));
     }
     let good_for = queue.access().unbroken().unwrap_or_default().min(found.server_up);
     let needed = how.lease + renewal::timeout(how.lease) + RENEWAL_TIME;
@@ -157,7 +174,7 @@ pub async fn aggregate(queue: Queue, interval: Duration, stop: CancellationToken
             () = until(log_at) => {
                 rarely = match count(&queue, &mut rows).await {
                     counted if !counted.is_nothing() => 1,
-                    counted if counted.turn => (rarely * 2).min(AGGREGATE_MAX_IDLE_FACTOR),
+                    counted if counted.turn => (rarely * AGGREGATE_IDLE_FACTOR).min(AGGREGATE_MAX_IDLE_FACTOR),
                     _ => rarely,
                 };
                 log_at = next(rarely);

@@ -1,19 +1,20 @@
-//! Keeps this host in step with what operators pause. A notification is a hint; the table is polled
-//! anyway, and read again when a pause ends by itself.
+//! Keeps this host in step with what operators pause. A notification is a hint; each announcement of
+//! this host tells whether the table is another one than was read, and it is read again when a pause
+//! ends by itself.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::plugins::Pauses;
-use pgq_queue::Queue;
 use pgq_queue::told::Told as _;
+use pgq_queue::{Queue, Seen};
 
-/// Notifications are lost with the listening connection alone, and then its return is a reason to
-/// read.
-const POLL: Duration = Duration::from_secs(60);
+/// Without an announcement that says that nothing changed. It is made more often.
+const POLL: Duration = Duration::from_secs(80);
 /// The same where nobody can listen: behind a pooler of transactions.
 const POLL_UNHEARD: Duration = Duration::from_secs(15);
 /// The clocks of host and server differ by less while a pause ends.
@@ -39,37 +40,46 @@ pub struct PauseKeeper {
     queue: Queue,
     known: watch::Sender<Arc<Pauses>>,
     changed: Arc<Notify>,
+    /// Of what was read last.
+    fingerprint: Option<String>,
 }
 
 /// Both ends, with what is paused now. A host that does not know that must not claim.
 pub async fn join(queue: Queue) -> sqlx::Result<(PauseLink, PauseKeeper)> {
-    let (sender, known) = watch::channel(Arc::new(Pauses(queue.pauses().await?)));
+    let (pauses, fingerprint) = queue.pauses().await?;
+    let (sender, known) = watch::channel(Arc::new(Pauses(pauses)));
     let changed = Arc::new(Notify::new());
-    Ok((PauseLink { known, changed: Arc::clone(&changed) }, PauseKeeper { queue, known: sender, changed }))
+    Ok((PauseLink { known, changed: Arc::clone(&changed) }, PauseKeeper { queue, known: sender, changed, fingerprint }))
 }
 
 impl PauseKeeper {
-    /// Run until `stop`. While the database does not answer, what is known holds.
-    pub async fn keep(self, stop: CancellationToken) {
+    /// Run until `stop`. While the database does not answer, what is known holds. `seen`: what this
+    /// host's announcements tell.
+    pub async fn keep(mut self, mut seen: watch::Receiver<Seen>, stop: CancellationToken) {
         if !self.queue.knows_pauses() {
             return stop.cancelled().await;
         }
-        let (mut was_read, mut returns) = (true, self.queue.access().returns());
+        let (mut read, mut returns) = (Some(Instant::now()), self.queue.access().returns());
         loop {
             let poll = if self.queue.is_pooled_by_transaction() { POLL_UNHEARD } else { POLL };
-            let poll = poll.mul_f64(0.75 + fastrand::f64() / 2.0);
+            let poll = Instant::now() + poll.mul_f64(1.0 + fastrand::f64() / 10.0);
             let ends = self.known.borrow().0.iter().filter_map(|pause| pause.left).min();
-            let wait = ends.filter(|_| was_read).map_or(poll, |left| left.max(MIN_WAIT).min(poll));
+            let ends = read.zip(ends).and_then(|(read, left)| read.checked_add(left.max(MIN_WAIT)));
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.changed.notified() => {}
                 // The queue holds the sender.
                 _ = returns.changed() => {}
-                () = tokio::time::sleep(wait) => {}
+                Ok(()) = seen.changed() => {
+                    if read.is_some() && seen.borrow_and_update().pauses == self.fingerprint {
+                        continue;
+                    }
+                }
+                () = tokio::time::sleep_until(ends.map_or(poll, |ends| ends.min(poll))) => {}
             }
             match self.queue.pauses().await {
-                Ok(pauses) => {
-                    was_read = true;
+                Ok((pauses, fingerprint)) => {
+                    (read, self.fingerprint) = (Some(Instant::now()), fingerprint);
                     let targets = |pauses: &Pauses| {
                         pauses.0.iter().map(|pause| (pause.target.clone(), pause.skips_ticks)).collect::<Vec<_>>()
                     };
@@ -82,7 +92,7 @@ impl PauseKeeper {
                     });
                 }
                 Err(error) => {
-                    was_read = false;
+                    read = None;
                     tracing::debug!(error = %error.told(), "cannot read what is paused; trying again");
                 }
             }

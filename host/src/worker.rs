@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::capacity::Capacity;
 use crate::executor::Executor;
+use crate::idle::Idle;
 use crate::lease::Leases;
 use crate::meter;
 use crate::plugins::PluginSet;
@@ -52,6 +53,8 @@ pub struct Worker {
     pub leases: Arc<Leases>,
     /// Where claims go that only lock.
     pub batches: Batches,
+    /// Tells what this waits for to whoever asks the database anyway.
+    pub idle: Idle,
     pub events: mpsc::Receiver<Event>,
     pub settings: Settings,
     pub watchdog: Watchdog,
@@ -104,6 +107,8 @@ impl Worker {
                 drain.serves(&plugins);
             }
             prefetch.observe(self.executor.ended());
+            // Ends of calls matter to trials, and to whoever waits for room and says how much.
+            self.capacity.wake_at(if targets.is_held_back() { usize::MAX } else { 0 });
             let look_began = Instant::now();
             let ahead = prefetch.jobs(!targets.locked.is_empty());
             let looked = self.look(&plugins, &targets, ahead, &mut turns).await;

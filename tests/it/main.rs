@@ -36,6 +36,7 @@ mod health;
 mod held_back;
 mod history;
 mod hostile;
+mod idle;
 mod incidents;
 mod interop;
 mod isolation;

@@ -233,3 +233,34 @@ async fn without_presence_in_the_database_leases_decide() {
     database.cli_ok(&["upgrade"]).await;
     database.cli_ok(&["verify", "--expect", "present"]).await;
 }
+
+#[tokio::test]
+async fn a_fleet_that_rests_is_awake_once_a_deferred_job_is_due() {
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let hosts = [start("one", &database, &plugins).await, start("two", &database, &plugins).await];
+    let ids = [worker(&database, &hosts[0]).await, worker(&database, &hosts[1]).await];
+    // The only notification comes now. By the time the job is due, both look once a minute.
+    let deferred = "INSERT INTO pgqueuer (priority, entrypoint, status, payload, execute_after)
+                    VALUES (0, 'nap', 'queued', '3600000', now() + interval '25 seconds')";
+    database.execute(deferred).await;
+    let mut holder = None;
+    eventually("one of them has it", async || {
+        for (place, id) in ids.iter().enumerate() {
+            if held_by(&database, *id).await == 1 {
+                holder = Some(place);
+            }
+        }
+        holder.is_some()
+    })
+    .await;
+    let [one, two] = hosts;
+    let (doomed, heir, heirs) = if holder == Some(0) { (one, two, ids[1]) } else { (two, one, ids[0]) };
+    let killed = Instant::now();
+    doomed.kill().await;
+    eventually("the other has it", async || held_by(&database, heirs).await == 1).await;
+    let took = killed.elapsed();
+    eprintln!("a job of a host that was killed in a fleet that rested ran elsewhere after {took:?}");
+    // A look a minute would take half of that, in the mean.
+    assert!(took < SOON, "{took:?}");
+    heir.stop().await;
+}

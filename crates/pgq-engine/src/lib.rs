@@ -10,10 +10,12 @@ pub mod host_memory;
 pub mod sql;
 
 mod address;
+mod alarm;
 mod authorities;
 mod bindings;
 mod border;
 mod cache;
+mod clock_host;
 mod code;
 mod compiler;
 mod component;

@@ -10,12 +10,14 @@ use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::Store;
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi::clocks::WasiClocksView as _;
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_config::WasiConfigVariables;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::border::{ARGUMENT_BYTES, BODY_BYTES, Border, BorderView, PAYLOAD_BYTES, STATEMENT_BYTES};
+use super::clock_host::ClockView;
 use super::control::Controls;
 use super::denials::Denials;
 use super::engine_settings::EngineSettings;
@@ -211,6 +213,10 @@ impl State {
             ctx: &mut self.files,
             wasi: WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table },
         }
+    }
+
+    pub(super) fn clock(&mut self) -> ClockView<'_> {
+        ClockView(self.clocks())
     }
 
     pub(super) fn jobs(&mut self) -> JobsView<'_> {

@@ -58,6 +58,14 @@ impl Disposition {
         }
     }
 
+    /// Whether a traceback is logged with it.
+    pub fn has_traceback(&self) -> bool {
+        match self {
+            Disposition::Finished { traceback, .. } | Disposition::Again { traceback, .. } => traceback.is_some(),
+            Disposition::Held { .. } => true,
+        }
+    }
+
     /// Whether it is a success without output and follow-ups.
     pub fn is_plain(&self) -> bool {
         matches!(self, Disposition::Finished { status: Terminal::Successful, traceback: None, output: None, follow_ups } if follow_ups.is_empty())

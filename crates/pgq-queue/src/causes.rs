@@ -7,9 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::PgRow;
 use sqlx::{Executor as _, FromRow as _, Row as _};
 
-use super::Queue;
 use super::look::{BY_INDEX, Failure, FailureGroup, FailureGroups};
 use super::millis::millis;
+use super::{Queue, Record};
 
 /// Failures of one statement.
 const BATCH: i64 = 1_000;
@@ -34,6 +34,18 @@ impl Queue {
     /// Whether the database has a place for it.
     pub fn counts_causes(&self) -> bool {
         self.sql.features.causes && self.sql.features.retention
+    }
+
+    /// Resolves when this worker has recorded a failure since the last call.
+    pub async fn failed(&self) {
+        self.failed.notified().await;
+    }
+
+    /// These outcomes were recorded.
+    pub(super) fn tell_failures(&self, records: &[&Record]) {
+        if records.iter().any(|record| record.disposition.has_traceback()) {
+            self.failed.notify_one();
+        }
     }
 
     /// Count the next failures. `None`: another host does.

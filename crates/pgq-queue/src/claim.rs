@@ -200,21 +200,20 @@ impl Queue {
     /// Claim up to `max` due jobs of an entrypoint with a limit, as far as slots are free. A lost
     /// race for a slot is an empty claim.
     pub async fn claim_limited(&self, limited: &ConcurrencyLimit, max: usize) -> sqlx::Result<Claimed> {
-        let begin = i64::from(self.slots.begin(limited));
+        let begin = self.slots.begin(limited, max);
         let query = |reserved: &Reservation, bodies: Bodies| {
             let query = sqlx::query(self.sql.claim_limited.clone())
                 .bind(self.charset.name(&limited.entrypoint).into_owned())
                 .bind(i64::try_from(max).unwrap_or(i64::MAX))
                 .bind(self.me)
                 .bind(i64::from(limited.concurrency))
-                .bind(begin);
+                .bind(i64::from(begin));
             bounded(query, reserved, bodies).bind(self.history.claims_unlogged())
         };
         match self.rows(query).await {
             Ok((rows, reserved)) => {
-                if let Some(slot) = rows.last().and_then(|last| last.try_get::<Option<i64>, _>("slot").ok().flatten()) {
-                    self.slots.took(limited, u32::try_from(slot).unwrap_or(0));
-                }
+                let slot = |row: &PgRow| u32::try_from(row.try_get::<Option<i64>, _>("slot").ok().flatten()?).ok();
+                self.slots.took(limited, begin, rows.iter().filter_map(slot));
                 Ok(self.read_claimed(&rows, std::slice::from_ref(&limited.entrypoint), &reserved))
             }
             // Two workers that race for the same slot: a violation of the unique index, or a

@@ -29,14 +29,19 @@ impl Queue {
         &self,
         back: impl IntoIterator<Item = (&'a str, Option<Duration>)>,
     ) -> sqlx::Result<Option<Duration>> {
-        if let Some(wait) = self.lock_cursor.retry_after().or_else(|| self.cursor.retry_after()) {
+        if let Some(wait) = self.looks_later() {
             return Ok(Some(wait));
         }
         let (entrypoints, back): (Vec<Cow<'_, str>>, Vec<Option<i64>>) =
             back.into_iter().map(|(entrypoint, back)| (self.charset.name(entrypoint), back.map(millis))).unzip();
         let ms: Option<i64> =
             sqlx::query_scalar(self.sql.next_due.clone()).bind(entrypoints).bind(back).fetch_one(&self.pool).await?;
-        Ok(ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0))))
+        Ok(until(ms))
+    }
+
+    /// While a full scan is too expensive: when it will be made.
+    pub(super) fn looks_later(&self) -> Option<Duration> {
+        self.lock_cursor.retry_after().or_else(|| self.cursor.retry_after())
     }
 
     /// What is queued or picked of these entrypoints, by any worker: their names, and how many of
@@ -50,7 +55,12 @@ impl Queue {
         sqlx::query_scalar(self.sql.has_work.clone()).bind(self.names_of(entrypoints)).fetch_one(&self.pool).await
     }
 
-    fn names_of<'a>(&self, entrypoints: &'a [Arc<str>]) -> Vec<Cow<'a, str>> {
+    pub(super) fn names_of<'a>(&self, entrypoints: &'a [Arc<str>]) -> Vec<Cow<'a, str>> {
         entrypoints.iter().map(|entrypoint| self.charset.name(entrypoint)).collect()
     }
+}
+
+/// What the database says as milliseconds; less than none: it is due already.
+pub(super) fn until(ms: Option<i64>) -> Option<Duration> {
+    ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
 }

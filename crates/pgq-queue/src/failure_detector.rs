@@ -27,11 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// other, the last of them once it has given up a connection that hangs.
 const PATIENCE_AFTER_LOSS: Duration = Duration::from_secs(15);
 /// After this long without a notification about jobs, ask whether other workers hold any. If none
-/// does, poll once per `REST`.
+/// does, poll once per `REST`, until jobs are heard of or seen. A worker that is alone rests as well,
+/// and is notified when another joins.
 const QUIET: Duration = Duration::from_secs(10);
-const REST: Duration = Duration::from_secs(10);
-/// A worker that is alone is notified when another joins.
-const ALONE: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_secs(60);
 /// A gone worker whose jobs only others can rescue stays announced; it is reported again after this
 /// time.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -45,6 +44,8 @@ pub struct FailureDetector {
     find_gone_workers: SqlStr,
     lost: mpsc::Sender<Uuid>,
     unannounced: Arc<watch::Sender<u64>>,
+    /// Changes when there may be jobs of which no notification came.
+    stirs: watch::Receiver<u64>,
     history: History,
     /// The last notification about jobs.
     heard: Instant,
@@ -59,6 +60,7 @@ impl FailureDetector {
         find_gone_workers: SqlStr,
         lost: mpsc::Sender<Uuid>,
         unannounced: Arc<watch::Sender<u64>>,
+        stirs: watch::Receiver<u64>,
     ) -> FailureDetector {
         let now = Instant::now();
         FailureDetector {
@@ -66,6 +68,7 @@ impl FailureDetector {
             find_gone_workers,
             lost,
             unannounced,
+            stirs,
             history: History::new(now, PATIENCE),
             heard: now,
             next: now,
@@ -78,7 +81,7 @@ impl FailureDetector {
         let now = Instant::now();
         let patience = if self.begun { PATIENCE_AFTER_LOSS } else { PATIENCE };
         (self.history, self.heard) = (History::new(now, patience), now);
-        self.poll(session).await?;
+        self.poll(session, None).await?;
         self.begun = true;
         Ok(())
     }
@@ -100,9 +103,22 @@ impl FailureDetector {
         }
     }
 
-    pub(super) async fn poll(&mut self, session: &mut PgListener) -> sqlx::Result<()> {
+    /// Resolves when it is this worker's turn to look at the others.
+    pub(super) async fn turn(&mut self) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(self.next) => return,
+                Ok(()) = self.stirs.changed() => self.heard(),
+            }
+        }
+    }
+
+    /// Look at the others. `echo`: what is to come back over this session, too; returns whether it
+    /// was sent.
+    pub(super) async fn poll(&mut self, session: &mut PgListener, echo: Option<String>) -> sqlx::Result<bool> {
         let quiet = self.heard.elapsed() >= QUIET;
-        let asked = sqlx::query_as(self.find_gone_workers.clone()).bind(self.me).bind(quiet).fetch_all(session);
+        let asked = sqlx::query_as(self.find_gone_workers.clone()).bind(self.me).bind(quiet).bind(echo);
+        let asked = asked.fetch_all(session);
         let peers: Vec<Peer> = match tokio::time::timeout(TIMEOUT, asked).await {
             Ok(peers) => peers?,
             Err(_) => {
@@ -123,7 +139,8 @@ impl FailureDetector {
             let _ = self.lost.try_send(worker);
         }
         self.next = now + wait;
-        Ok(())
+        // Where nobody is announced, there is no row to bear it.
+        Ok(peers.first().is_some_and(|peer| peer.echoes))
     }
 }
 
@@ -167,7 +184,7 @@ impl History {
         self.seen.retain(|id| listed.contains(id));
         self.missing.retain(|id, _| listed.contains(id));
         self.reported.retain(|id, at| listed.contains(id) && now < *at + AGAIN);
-        let rest = if peers.iter().any(|peer| peer.id != me) { REST } else { ALONE };
+        let rest = if peers.iter().any(|peer| peer.gone && peer.id != me) { AGAIN } else { REST };
         let (mut gone, mut wait) = (Vec::new(), rest);
         // After a restart of the server, nobody knows which workers were there before.
         let up = Duration::from_millis(peers.first().map_or(0, |peer| u64::try_from(peer.up_ms).unwrap_or(0)));
@@ -220,8 +237,12 @@ mod tests {
     const OTHER: Uuid = Uuid::from_u128(2);
     const MS: Duration = Duration::from_millis(1);
 
+    fn peer(id: Uuid, gone: bool, up_ms: i64, busy: bool) -> Peer {
+        Peer { id, gone, clock_ms: 0, up_ms, busy, echoes: false }
+    }
+
     fn peers(states: &[(Uuid, bool)], busy: bool) -> Vec<Peer> {
-        states.iter().map(|(id, gone)| Peer { id: *id, gone: *gone, clock_ms: 0, up_ms: 3_600_000, busy }).collect()
+        states.iter().map(|(id, gone)| peer(*id, *gone, 3_600_000, busy)).collect()
     }
 
     #[test]
@@ -258,8 +279,7 @@ mod tests {
         let began = Instant::now();
         let mut history = History::new(began, PATIENCE);
         let mut at = |ms: u32, up_ms: i64| {
-            let state =
-                [(ME, false), (OTHER, true)].map(|(id, gone)| Peer { id, gone, clock_ms: 0, up_ms, busy: true });
+            let state = [(ME, false), (OTHER, true)].map(|(id, gone)| peer(id, gone, up_ms, true));
             history.judge(ME, began + ms * MS, &state).0
         };
         assert!(at(0, 1_000).is_empty());
@@ -290,7 +310,7 @@ mod tests {
     fn a_worker_that_is_alone_or_whose_queue_is_idle_polls_rarely() {
         let began = Instant::now();
         let mut history = History::new(began, PATIENCE);
-        assert_eq!(history.judge(ME, began, &peers(&[(ME, false)], true)), (vec![], ALONE));
+        assert_eq!(history.judge(ME, began, &peers(&[(ME, false)], true)), (vec![], REST));
         assert!(history.resting && history.workers == 1);
         assert!(history.judge(ME, began, &peers(&[(ME, false), (OTHER, false)], true)).1 <= 3 * STEP);
         assert!(!history.resting && history.workers == 2);

@@ -91,6 +91,16 @@ pub enum FleetCommand {
     Rescheduled,
 }
 
+/// What an announcement tells of what hosts read now and then, so that they read it only once it
+/// has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, FromRow)]
+pub struct Seen {
+    /// The fingerprint of what is paused; `None` where the database has no table for it.
+    pub pauses: Option<String>,
+    /// That of the verdicts.
+    pub verdicts: Option<String>,
+}
+
 impl Queue {
     /// Announce this host, its version of pgq-host and what it serves. `present`: its sessions show
     /// that it lives. `anew`: tell the other hosts.
@@ -101,12 +111,12 @@ impl Queue {
         versions: &[PluginVersion],
         present: bool,
         anew: bool,
-    ) -> sqlx::Result<()> {
+    ) -> sqlx::Result<Seen> {
         if !self.sql.features.hosts {
-            return Ok(());
+            return Ok(Seen::default());
         }
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let query = sqlx::query(self.sql.announce.clone())
+        let query = sqlx::query_as(self.sql.announce.clone())
             .bind(self.me)
             .bind(self.charset.fit(&name).into_owned())
             .bind(i32::try_from(std::process::id()).unwrap_or_default())
@@ -125,8 +135,7 @@ impl Queue {
         } else {
             query
         };
-        query.execute(&self.pool).await?;
-        Ok(())
+        query.fetch_one(&self.pool).await
     }
 
     /// What the other living hosts serve, file by file.

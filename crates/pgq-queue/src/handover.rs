@@ -28,6 +28,7 @@ impl Queue {
         let handing = self.at_the_end(claim::bounded(handing, &reserved, Bodies::Inlined), &records);
         let rows = handing.fetch_all(&self.pool_for(&records)).await?;
         self.tallied.notify_one();
+        self.tell_failures(&records);
         let ours: Option<Vec<JobId>> = rows.first().map(|row| row.try_get("ours")).transpose()?.flatten();
         let next = Claimed::read(&rows, std::slice::from_ref(&limited.entrypoint), &reserved);
         Ok(HandedOver { ours: ours.unwrap_or_default(), next: next.jobs })

@@ -19,19 +19,22 @@ impl Queue {
         self.sql.features.verdicts
     }
 
-    /// All verdicts; none where the database lacks the table.
-    pub async fn judgements(&self) -> sqlx::Result<Vec<Judgement>> {
+    /// All verdicts, with their [fingerprint](super::Seen::verdicts); none where the database lacks
+    /// the table.
+    pub async fn judgements(&self) -> sqlx::Result<(Vec<Judgement>, Option<String>)> {
         if !self.keeps_judgements() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
         let rows = sqlx::query(self.sql.verdicts.clone()).fetch_all(&self.pool).await?;
         let now = Instant::now();
+        let fingerprint = rows.first().map(|row| row.try_get("fingerprint")).transpose()?;
         let mut judgements = Vec::with_capacity(rows.len());
         for row in rows {
             let left: Option<i64> = row.try_get("left_ms")?;
             let left = Duration::from_millis(left.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0))
                 .min(Duration::from_secs(86_400));
-            let standing = match row.try_get("verdict")? {
+            let Some(verdict) = row.try_get::<Option<&str>, _>("verdict")? else { continue };
+            let standing = match verdict {
                 "good" => Standing::Good,
                 "refused" => Standing::Refused,
                 "rolled_back" => Standing::RolledBack,
@@ -50,7 +53,7 @@ impl Queue {
                 host: row.try_get("host")?,
             });
         }
-        Ok(judgements)
+        Ok((judgements, fingerprint))
     }
 
     /// Write these verdicts, one per subject, and notify the other hosts.

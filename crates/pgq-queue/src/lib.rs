@@ -101,7 +101,7 @@ pub use database::{ConnectError, Connected, Database, ListenFrom};
 pub use depth::{Depth, LogsCount, QueueHealth};
 pub use enqueue::{EnqueueError, OnConflict, Placed};
 pub use failure_detector::FailureDetector;
-pub use fleet::{FleetCommand, FleetFile, HostRow, JOINED, PluginVersion};
+pub use fleet::{FleetCommand, FleetFile, HostRow, JOINED, PluginVersion, Seen};
 pub use handler_commit::CommitState;
 pub use handler_outcome::{HandlerCall, HandlerEnd, HandlerRun};
 pub use handler_role::HandlerRole;

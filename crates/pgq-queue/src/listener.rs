@@ -25,6 +25,8 @@ const LAST_RETRY: Duration = Duration::from_secs(2);
 /// Silence after which the connection is probed.
 const ECHO_PERIOD: Duration = Duration::from_secs(60);
 const ECHO_TIMEOUT: Duration = Duration::from_secs(10);
+/// A look at the other workers asks for the echo as well, if that would be due this soon.
+const ECHO_SOON: Duration = Duration::from_secs(10);
 
 /// What a worker is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,15 +179,25 @@ async fn forward(
             () = tokio::time::sleep_until(echo.at()) => {
                 match echo {
                     Echo::Due(_) => {
-                        ask_for_echo(&mut listener, channel, me).await?;
-                        echo = Echo::Asked(Instant::now() + ECHO_TIMEOUT);
+                        // A look at the others carries it. From then on both are due at once.
+                        let sent = match &mut detector {
+                            Some(watch) => watch.poll(&mut listener, Some(health_check(channel, me))).await?,
+                            None => false,
+                        };
+                        if !sent {
+                            ask_for_echo(&mut listener, channel, me).await?;
+                        }
+                        echo = Echo::asked();
                     }
                     Echo::Asked(_) => return Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no echo came back"))),
                 }
                 continue;
             }
             watch = turn(&mut detector) => {
-                watch.poll(&mut listener).await?;
+                let probe = echo.is_due_within(ECHO_SOON).then(|| health_check(channel, me));
+                if watch.poll(&mut listener, probe).await? {
+                    echo = Echo::asked();
+                }
                 continue;
             }
             notification = listener.try_recv() => notification?,
@@ -247,7 +259,7 @@ async fn confirm(listener: &mut PgListener, sql: &SqlStr, ids: &[JobId], by: i32
 async fn turn<'a>(watch: &'a mut Option<&mut FailureDetector>) -> &'a mut FailureDetector {
     match watch {
         Some(watch) => {
-            tokio::time::sleep_until(watch.next).await;
+            watch.turn().await;
             watch
         }
         None => std::future::pending().await,
@@ -261,6 +273,14 @@ enum Echo {
 }
 
 impl Echo {
+    fn asked() -> Echo {
+        Echo::Asked(Instant::now() + ECHO_TIMEOUT)
+    }
+
+    fn is_due_within(&self, time: Duration) -> bool {
+        matches!(self, Echo::Due(at) if *at <= Instant::now() + time)
+    }
+
     fn at(&self) -> Instant {
         match self {
             Echo::Due(at) | Echo::Asked(at) => *at,
@@ -268,10 +288,14 @@ impl Echo {
     }
 }
 
-/// PgQueuer's own health check: every listener receives it, and all but the sender ignore it.
+/// PgQueuer's own health check.
+fn health_check(channel: &str, id: Uuid) -> String {
+    json!({"channel": channel, "sent_at": Utc::now(), "type": "health_check_event", "id": id}).to_string()
+}
+
+/// A health check: every listener receives it, and all but the sender ignore it.
 async fn ask_for_echo(listener: &mut PgListener, channel: &str, id: Uuid) -> sqlx::Result<()> {
-    let event = json!({"channel": channel, "sent_at": Utc::now(), "type": "health_check_event", "id": id});
-    let asked = sqlx::query("SELECT pg_notify($1, $2)").bind(channel).bind(event.to_string()).execute(listener);
+    let asked = sqlx::query("SELECT pg_notify($1, $2)").bind(channel).bind(health_check(channel, id)).execute(listener);
     match tokio::time::timeout(ECHO_TIMEOUT, asked).await {
         Ok(asked) => asked.map(drop),
         Err(_) => Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the connection does not answer"))),

@@ -148,6 +148,8 @@ impl Queue {
         }
         transaction.commit().await?;
         self.tallied.notify_one();
+        self.tell_failures(&done);
+        self.tell_failures(&back);
         Ok(settled)
     }
 

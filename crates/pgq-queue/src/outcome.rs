@@ -34,9 +34,11 @@ impl Queue {
         if !ours.is_empty() {
             self.tallied.notify_one();
         }
+        self.tell_failures(&done);
         if !back.is_empty() {
             ours.extend(self.put_back(&back).await?);
             self.tallied.notify_one();
+            self.tell_failures(&back);
         }
         Ok(ours)
     }

@@ -114,24 +114,27 @@ impl Queue {
         self.sql.features.pauses
     }
 
-    /// What is paused now; nothing where the database lacks the table.
-    pub async fn pauses(&self) -> sqlx::Result<Vec<ActivePause>> {
+    /// What is paused now, with its [fingerprint](super::Seen::pauses); nothing where the database
+    /// lacks the table.
+    pub async fn pauses(&self) -> sqlx::Result<(Vec<ActivePause>, Option<String>)> {
         if !self.knows_pauses() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         }
         let rows = sqlx::query(self.sql.pauses.clone()).fetch_all(&self.pool).await?;
+        let fingerprint = rows.first().map(|row| row.try_get("fingerprint")).transpose()?;
         let mut pauses = Vec::with_capacity(rows.len());
         for row in rows {
+            let Some(kind) = optional_text(&row, "kind")? else { continue };
             let name = optional_text(&row, "name")?.unwrap_or_default();
             let left: Option<i64> = row.try_get("left_ms")?;
-            let Some(target) = PauseTarget::of(&text(&row, "kind")?, name) else { continue };
+            let Some(target) = PauseTarget::of(&kind, name) else { continue };
             pauses.push(ActivePause {
                 target,
                 skips_ticks: row.try_get("skip_ticks")?,
                 left: left.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())),
             });
         }
-        Ok(pauses)
+        Ok((pauses, fingerprint))
     }
 }
 

@@ -31,4 +31,6 @@ pub(super) struct Peer {
     pub(super) up_ms: i64,
     /// Whether any other worker may hold a job; the same in all rows.
     pub(super) busy: bool,
+    /// Whether an echo was asked for; the same in all rows.
+    pub(super) echoes: bool,
 }

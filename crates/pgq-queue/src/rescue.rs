@@ -1,5 +1,6 @@
 //! Rescuing jobs: those whose lease ran out, and those of a worker whose sessions have all ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,6 +10,7 @@ use sqlx::{FromRow, Row as _, SqlStr};
 use uuid::Uuid;
 
 use super::Queue;
+use super::due::until;
 use super::millis::millis;
 use crate::boot_clock::BootInstant;
 use pgq_job::{JobId, OnFailure};
@@ -59,23 +61,41 @@ pub struct Overdue {
     pub server_up: Duration,
     /// By how many milliseconds the server's clock jumped since the last scan.
     pub clock_jumped_ms: Option<i64>,
+    /// Whether others hold any job; `None`: nobody looked.
+    pub held: Option<bool>,
+    /// Time until the next job is due that is waited for; `Some(None)`: there is none.
+    pub due: Option<Option<Duration>>,
 }
 
 impl Queue {
     /// Whether any lease of these entrypoints has run out. Jobs that this host holds are left out:
-    /// their renewal is only late.
-    pub async fn any_lost(&self, rules: &[RescueRule], lease: Duration, held: &[JobId]) -> sqlx::Result<Overdue> {
+    /// their renewal is only late. While this host waits for jobs of the `awaited` entrypoints, the
+    /// answer says what a poll would say, unless that would be expensive.
+    pub async fn any_lost(
+        &self,
+        rules: &[RescueRule],
+        lease: Duration,
+        held: &[JobId],
+        awaited: &[Arc<str>],
+    ) -> sqlx::Result<Overdue> {
         let entrypoints: Vec<_> = rules.iter().map(|rule| self.charset.name(&rule.entrypoint)).collect();
         let began = BootInstant::now();
         let since = self.expiry_scans.since(began);
         let back = since.map(|last| began - last + lease + MARGIN);
+        // A scan that looks at all leases passes the same dead entries of the index.
+        let all_leases = !awaited.is_empty() && since.is_none();
+        let awaited = if self.looks_later().is_some() { &awaited[..0] } else { awaited };
         let any = sqlx::query(self.sql.find_expired.clone())
             .bind(&entrypoints)
             .bind(millis(lease))
             .bind(held)
-            .bind(back.map(millis));
+            .bind(back.map(millis))
+            .bind(all_leases)
+            .bind(self.names_of(awaited));
         let row = any.fetch_one(&self.pool.patient()).await?;
         let any = row.try_get("found")?;
+        let due = (!awaited.is_empty()).then(|| Ok::<_, sqlx::Error>(until(row.try_get("due_ms")?))).transpose()?;
+        let held = all_leases.then(|| row.try_get("held")).transpose()?;
         let ended = BootInstant::now();
         if any {
             // One statement may not rescue all of them, may fail, or may have to wait: the next
@@ -87,7 +107,7 @@ impl Queue {
         let clock_ms = row.try_get("clock_ms")?;
         let clock_jumped_ms = self.access().server_clock(clock_ms, began, ended);
         let server_up = Duration::from_millis(u64::try_from(row.try_get::<i64, _>("up_ms")?).unwrap_or(0));
-        Ok(Overdue { any, clock_ms, server_up, clock_jumped_ms })
+        Ok(Overdue { any, clock_ms, server_up, clock_jumped_ms, held, due })
     }
 
     /// Rescue up to 1,000 jobs whose lease had run out at this time of the server's clock, except

@@ -86,6 +86,8 @@ impl Form {
         names.split(' ').all(|name| match name {
             "attempts" => self.features.attempts,
             "tally" => self.features.tally,
+            "verdicts" => self.features.verdicts,
+            "pauses" => self.features.pauses,
             "presence" => self.features.presence,
             "suspects" => self.features.suspects,
             "deaths" => self.features.deaths,

@@ -1,5 +1,6 @@
 //! The queue as one worker sees it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use sqlx::SqlStr;
@@ -37,7 +38,10 @@ pub struct Queue {
     pub(super) expiry_scans: Arc<ExpiryScans>,
     pub(super) slots: Arc<Slots>,
     pub(super) tallied: Arc<Notify>,
+    pub(super) failed: Arc<Notify>,
     pub(super) unannounced: Arc<Sender<u64>>,
+    pub(super) stirs: Arc<Sender<u64>>,
+    events: Arc<AtomicU64>,
     pub(super) bytes: ByteBudget,
     pub(super) charset: Charset,
     pub(super) handler_key: HandlerKey,
@@ -66,7 +70,10 @@ impl Queue {
             expiry_scans: Arc::default(),
             slots: Arc::default(),
             tallied: Arc::default(),
+            failed: Arc::default(),
             unannounced: Arc::default(),
+            stirs: Arc::default(),
+            events: Arc::default(),
             bytes: ByteBudget::new(ASSUMED_MEMORY / 8, ASSUMED_MEMORY),
             charset: Charset::default(),
             handler_key: HandlerKey::draw(),
@@ -117,7 +124,24 @@ impl Queue {
 
     /// This worker's part in watching the others. Workers that are gone are sent over the channel.
     pub fn watch(&self, lost: mpsc::Sender<Uuid>) -> FailureDetector {
-        FailureDetector::new(self.me, self.sql.find_gone_workers.clone(), lost, Arc::clone(&self.unannounced))
+        let (sql, unannounced) = (self.sql.find_gone_workers.clone(), Arc::clone(&self.unannounced));
+        FailureDetector::new(self.me, sql, lost, unannounced, self.stirs.subscribe())
+    }
+
+    /// An event of the queue came, or its listener was lost or is back.
+    pub fn hear(&self) {
+        self.events.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many came since the start: as long as it is the same, hardly anybody works.
+    pub fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// Workers may hold jobs of which no notification came: one was due only later, or is held by
+    /// somebody. Those who watch the others no longer rest.
+    pub fn stir(&self) {
+        self.stirs.send_modify(|times| *times = times.wrapping_add(1));
     }
 
     /// The statement that finds out which jobs are cancelled.

@@ -210,6 +210,7 @@ fn lost(name: &str, error: tokio::task::JoinError) -> anyhow::Error {
 }
 
 async fn idle(capacity: &Capacity) {
+    capacity.wake_at(0);
     while capacity.active() > 0 {
         capacity.freed().await;
     }

@@ -9,10 +9,11 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use pgq_job::judgement::{Judgement, Judgements};
-use pgq_queue::Queue;
+use pgq_queue::{Queue, Seen};
 
-/// How often the table is read without a notification, since one may be lost.
-const POLL_INTERVAL: Duration = Duration::from_secs(60);
+/// When the table is read if no announcement of this host says that nothing changed, which it does
+/// more often.
+const POLL_INTERVAL: Duration = Duration::from_secs(80);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 /// How long to wait for an answer from the database.
@@ -44,6 +45,8 @@ pub struct Fleet {
     known: watch::Sender<Arc<Judgements>>,
     /// Judgements that are not written yet, by subject.
     pending: HashMap<String, Judgement>,
+    /// Of what was read last.
+    fingerprint: Option<String>,
 }
 
 impl Link {
@@ -65,8 +68,12 @@ impl Link {
 /// Both ends of the link, with what is known at the start. If the database does not answer, it is
 /// asked again later.
 pub async fn join(queue: Queue) -> (Link, Fleet) {
+    let mut fingerprint = None;
     let known: Judgements = match tokio::time::timeout(QUERY_TIMEOUT, queue.judgements()).await {
-        Ok(Ok(judgements)) => judgements.into_iter().collect(),
+        Ok(Ok((judgements, read))) => {
+            fingerprint = read;
+            judgements.into_iter().collect()
+        }
         Ok(Err(error)) => {
             tracing::warn!(error = %error, "cannot read earlier judgements on plugins; every file is judged again");
             Judgements::default()
@@ -77,12 +84,12 @@ pub async fn join(queue: Queue) -> (Link, Fleet) {
     let (message_sender, messages) = mpsc::unbounded_channel();
     let changed = Arc::new(Notify::new());
     let link = Link { messages: message_sender, changed: Arc::clone(&changed), known: receiver };
-    (link, Fleet { queue, messages, changed, known: sender, pending: HashMap::new() })
+    (link, Fleet { queue, messages, changed, known: sender, pending: HashMap::new(), fingerprint })
 }
 
 impl Fleet {
-    /// Run until `stop`.
-    pub async fn keep(mut self, stop: CancellationToken) {
+    /// Run until `stop`. `seen`: what this host's announcements tell.
+    pub async fn keep(mut self, mut seen: watch::Receiver<Seen>, stop: CancellationToken) {
         let (mut wait, mut retry) = (POLL_INTERVAL, FIRST_RETRY);
         loop {
             tokio::select! {
@@ -100,7 +107,13 @@ impl Fleet {
                     }
                 }
                 () = self.changed.notified() => {}
-                () = tokio::time::sleep(wait.mul_f64(0.75 + fastrand::f64() / 2.0)) => {}
+                Ok(()) = seen.changed() => {
+                    let read = seen.borrow_and_update().verdicts == self.fingerprint;
+                    if read && self.pending.is_empty() && wait == POLL_INTERVAL {
+                        continue;
+                    }
+                }
+                () = tokio::time::sleep(wait.mul_f64(1.0 + fastrand::f64() / 10.0)) => {}
             }
             (wait, retry) = match tokio::time::timeout(QUERY_TIMEOUT, self.exchange()).await {
                 Ok(Ok(())) => (POLL_INTERVAL, FIRST_RETRY),
@@ -132,7 +145,9 @@ impl Fleet {
 
     async fn exchange(&mut self) -> sqlx::Result<()> {
         self.write().await?;
-        let mut known: Judgements = self.queue.judgements().await?.into_iter().collect();
+        let (judgements, fingerprint) = self.queue.judgements().await?;
+        self.fingerprint = fingerprint;
+        let mut known: Judgements = judgements.into_iter().collect();
         self.pending.values().for_each(|judgement| known.add(judgement.clone()));
         self.known.send_replace(Arc::new(known));
         Ok(())

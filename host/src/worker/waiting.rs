@@ -44,6 +44,9 @@ impl Worker {
         // is free.
         let enough = (prefetch / 2).max(1);
         loop {
+            // While a suspect runs alone, its end is what matters.
+            let most = if self.executor.is_open() { self.capacity.max() + prefetch - enough } else { usize::MAX };
+            self.capacity.wake_at(most);
             let (free, ahead) = self.room(prefetch);
             if free + ahead >= enough {
                 return None;
@@ -119,6 +122,7 @@ impl Worker {
         let poll = || longest.mul_f64(0.8 + fastrand::f64() / 5.0);
         let (mut poll_in, mut next_due) = (poll(), self.next_due(targets, Some(look_began.elapsed())).await?);
         let mut slept_from = Instant::now();
+        let waiting = self.idle.wait_for(if draining { &[] } else { &targets.all });
         loop {
             let is_poll = next_due.is_none_or(|due| due > poll_in);
             let until = slept_from + next_due.map_or(poll_in, |due| due.max(least).min(poll_in));
@@ -126,15 +130,29 @@ impl Worker {
             tokio::select! {
                 () = self.stop.cancelled() => return Ok(Some(Ended::Stopped)),
                 () = tokio::time::sleep_until(until) => {
-                    if !is_poll || draining || targets.all.is_empty() {
+                    if !is_poll {
+                        // Whoever claims it, no notification says so.
+                        self.queue.stir();
+                        return Ok(None);
+                    }
+                    if draining || targets.all.is_empty() {
                         return Ok(None);
                     }
                     // One statement instead of a claim for each kind of entrypoint.
                     next_due = self.next_due(targets, None).await?;
+                    waiting.ask_again();
                     if next_due.is_some_and(|due| due.is_zero()) {
+                        self.queue.stir();
                         return Ok(None);
                     }
                     (poll_in, slept_from) = (poll(), Instant::now());
+                }
+                due = waiting.answer() => {
+                    if due.is_some_and(|due| due.is_zero()) {
+                        self.queue.stir();
+                        return Ok(None);
+                    }
+                    (next_due, poll_in, slept_from) = (due, poll(), Instant::now());
                 }
                 Ok(()) = self.plugins.changed() => return Ok(None),
                 Some(event) = self.events.recv() => self.hear(event, !targets.limited.is_empty(), &mut heard),
@@ -161,6 +179,7 @@ impl Worker {
     }
 
     fn hear(&self, event: Event, slots_matter: bool, heard: &mut Heard) {
+        self.queue.hear();
         match event {
             Event::Work => heard.look = true,
             Event::Back => {

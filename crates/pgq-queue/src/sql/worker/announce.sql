@@ -1,5 +1,6 @@
 -- Writes this host's row, and the versions of plugins that its attempts name. Hosts that were not seen for a day
 -- are removed. The other hosts are told of a new row, and of one whose sessions count as a sign of life again.
+-- What a host reads now and then comes along as a fingerprint, so that an idle host reads it only when it changed.
 --
 -- $1 uuid      this worker
 -- $2 text      name of the machine
@@ -25,4 +26,9 @@ WITH versions AS (
         /* IF presence handlers */, handler_key = EXCLUDED.handler_key /* END */
     RETURNING xmax = 0 AS joined
 )
-SELECT pg_notify('ch_pgqueuer_host', '"joined"') FROM announced WHERE joined /* IF presence */ OR $11 /* END */
+SELECT (SELECT pg_notify('ch_pgqueuer_host', '"joined"') FROM announced WHERE joined /* IF presence */ OR $11 /* END */)
+           IS NOT NULL AS told,
+       /* IF pauses */ (SELECT coalesce(sum(hashtextextended(p::text, 0)), 0)::text FROM pgqueuer_pause AS p)
+           /* ELSE NULL::text */ AS pauses,
+       /* IF verdicts */ (SELECT coalesce(sum(hashtextextended(v::text, 0)), 0)::text FROM pgqueuer_verdict AS v)
+           /* ELSE NULL::text */ AS verdicts
