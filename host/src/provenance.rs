@@ -41,7 +41,7 @@ impl Provenance {
         let told = &new[..new.len().min(self.budget.left(Instant::now()))];
         if told.len() < new.len() {
             tracing::warn!(
-                untold = new.len() - told.len(),
+                more = new.len() - told.len(),
                 "files were refused because of who signed them, more than {MOST_AN_HOUR} in an hour; those that follow are in this log, and not in the audit"
             );
         }

@@ -18,11 +18,14 @@ const WAITING: i64 = 150;
 
 /// The folder with the host and the plugin of the release before.
 fn old() -> Option<PathBuf> {
-    let folder = std::env::var_os("PGQ_OLD_HOST").map(PathBuf::from);
-    if folder.is_none() {
+    let Some(folder) = std::env::var_os("PGQ_OLD_HOST").map(PathBuf::from) else {
         eprintln!("SKIPPED: PGQ_OLD_HOST names no host of the release before (`make upgrade` builds it from its tag)");
+        return None;
+    };
+    for file in ["pgq-host", "chaos.wasm"] {
+        assert!(folder.join(file).is_file(), "there is no {file} in {}: run `make upgrade`", folder.display());
     }
-    folder
+    Some(folder)
 }
 
 /// The two releases.
@@ -109,10 +112,10 @@ async fn hosts_of_the_release_before_and_of_this_one_take_turns_under_load_and_n
         progress(&database, "the old ones work on the new schema").await;
         let mut logs = Vec::new();
         for old in [false, true] {
-            for place in 0..hosts.len() {
+            for host in &mut hosts {
                 let next = releases.ready(old).await;
                 progress(&database, "both releases work side by side").await;
-                logs.push(std::mem::replace(&mut hosts[place], next).stop().await);
+                logs.push(std::mem::replace(host, next).stop().await);
                 progress(&database, "what is left works on").await;
             }
         }
@@ -167,5 +170,5 @@ async fn hosts_of_the_release_before_and_of_this_one_take_turns_under_load_and_n
             .collect();
         assert!(complaints.is_empty(), "{complaints:#?}");
     }
-    println!("{all} jobs; messages to the receiver: {by_release:?}");
+    eprintln!("{all} jobs; messages to the receiver: {by_release:?}");
 }
