@@ -19,7 +19,7 @@ LINT = $(CARGO) clippy --locked --all-targets $(1) -- -D warnings
 DOC = $(CARGO) doc --no-deps
 endif
 
-.PHONY: chart release-check dist dist-binaries dist-try help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web bench-languages languages bench-traces trace-picture prometheus bench-look incident
+.PHONY: chart release-check dist dist-binaries dist-try help build host plugins demo check test model test-interop lint deny fmt bench bench-micro bench-sql bench-hostile bench-weak-points chaos held-back soak fuzz wasm-target python node postgres clean web bench-languages languages bench-traces trace-picture prometheus bench-look incident upgrade registry-interop
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,28 @@ test: wasm-target postgres python node web languages prometheus ## All tests: ho
 test-interop: wasm-target postgres python node ## The tests against the real PgQueuer from PyPI, both ways
 	$(CARGO) build --locked --workspace --bin pgq-host --target-dir $(TARGET)
 	$(CARGO) test --locked --workspace --target-dir $(TARGET) --test it -- interop:: schema:: scripts:: verbs:: schedules:: cron:: producers:: isolation::
+
+# The release before this one, or any revision: a commit has the hosts of then.
+OLD ?= $(shell git tag --list 'v*' --sort=-v:refname --no-contains HEAD 2>/dev/null | head -1)
+upgrade: wasm-target postgres ## From the release before (OLD=v0.1.0, or any revision) to this one and back, host by host, under load
+	@test -n "$(OLD)" || echo "SKIPPED: there is no release before this one (name a revision: make upgrade OLD=REVISION)" >&2
+	test -z "$(OLD)" || CARGO="$(CARGO)" tests/upgrade/build.sh $(OLD) $(TARGET)/upgrade $(TARGET)
+	test -z "$(OLD)" || $(CARGO) build --locked --workspace --bin pgq-host --target-dir $(TARGET)
+	test -z "$(OLD)" || PGQ_OLD_HOST=$(abspath $(TARGET))/upgrade $(CARGO) test --locked --workspace --target-dir $(TARGET) --test it -- upgrade:: --nocapture
+
+# Built from its source, in a folder of its own: some minutes.
+WKG := 0.16.1
+registry-interop: wasm-target postgres python $(TARGET)/wkg/$(WKG)/bin/wkg $(TARGET)/sigstore/.installed ## Plugins and signatures, read and written by wkg and by sigstore's libraries (needs docker-registry)
+	$(CARGO) build --locked --workspace --bin pgq-host --target-dir $(TARGET)
+	PGQ_WKG=$(abspath $(TARGET))/wkg/$(WKG)/bin/wkg PGQ_SIGSTORE=$(abspath $(TARGET))/sigstore \
+	  $(CARGO) test --locked --workspace --target-dir $(TARGET) --test it -- wkg:: cosign::
+
+$(TARGET)/sigstore/.installed:
+	npm install --prefix $(TARGET)/sigstore --no-audit --no-fund --silent @sigstore/bundle@5.0.1 @sigstore/sign@5.1.0 @sigstore/verify@4.1.3
+	touch $@
+
+$(TARGET)/wkg/$(WKG)/bin/wkg:
+	$(CARGO) install wkg@$(WKG) --locked --debug --root $(TARGET)/wkg/$(WKG) --target-dir $(TARGET)/wkg/build
 
 lint: wasm-target ## Formatting, clippy, documentation; warnings are errors
 	$(CARGO) fmt --all --check

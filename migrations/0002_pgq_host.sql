@@ -34,13 +34,16 @@ CREATE OR REPLACE TRIGGER {requeued_trigger.bare} AFTER UPDATE OF status ON {que
 FOR EACH ROW WHEN (((new.status = 'queued'::{status}) AND (old.status IS DISTINCT FROM new.status)))
 EXECUTE FUNCTION {requeued_function}();
 
--- Every version of every plugin that ever ran a job here. The key is the first 64 bits of the sha256.
+-- Every version of every plugin that ever ran a job here. The key is the first 64 bits of the sha256. `signed_by` are the keys whose
+-- signatures of these bytes any host found, as an object: their names by the fingerprint. It is empty where hosts found none, and NULL where
+-- only hosts of an earlier release served it.
 CREATE TABLE IF NOT EXISTS {plugin} (
     key bigint NOT NULL PRIMARY KEY,
     name text NOT NULL,
     version text NOT NULL,
     sha256 text NOT NULL,
-    first_served timestamp with time zone NOT NULL DEFAULT now()
+    first_served timestamp with time zone NOT NULL DEFAULT now(),
+    signed_by jsonb
 );
 
 -- Which of them ran each attempt, for how long and with how much memory. `follow_ups` are the jobs that it enqueued: they were created at

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::plugins::{File, PluginSet, Served, claim_label};
+use crate::provenance::Provenance;
 use pgq_engine::Loaded;
 use pgq_queue::told::Told as _;
 use pgq_queue::{PluginVersion, Queue, Seen};
@@ -23,6 +24,7 @@ pub struct Announcer {
     queue: Queue,
     plugins: watch::Receiver<Arc<PluginSet>>,
     presence: Presence,
+    provenance: Provenance,
     /// The last announcement.
     announced: Option<bool>,
     unannounced: watch::Receiver<u64>,
@@ -64,7 +66,8 @@ impl Announcer {
     /// Nothing is announced yet.
     pub fn new(queue: Queue, plugins: watch::Receiver<Arc<PluginSet>>, presence: Presence) -> Announcer {
         let (unannounced, returns) = (queue.unannounced(), queue.access().returns());
-        Announcer { queue, plugins, presence, announced: None, unannounced, returns, seen: watch::Sender::default() }
+        let (provenance, seen) = (Provenance::new(queue.clone()), watch::Sender::default());
+        Announcer { queue, plugins, presence, provenance, announced: None, unannounced, returns, seen }
     }
 
     /// What each announcement tells of what other tasks read now and then.
@@ -98,6 +101,10 @@ impl Announcer {
     /// announcement.
     pub async fn keep(mut self, mut announced: bool, stop: CancellationToken) {
         loop {
+            if announced {
+                let set = Arc::clone(&self.plugins.borrow());
+                self.provenance.note(&set, &versions(&set)).await;
+            }
             let wait = if announced { PERIOD } else { RETRY }.mul_f64(0.75 + fastrand::f64() / 2.0);
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -179,6 +186,7 @@ fn versions(set: &PluginSet) -> Vec<PluginVersion> {
         name: plugin.name.to_string(),
         version: plugin.version.clone(),
         sha256: plugin.sha256.clone(),
+        signed_by: plugin.signed_by.to_vec(),
     };
     loaded.map(version).collect()
 }

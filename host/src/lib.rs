@@ -27,6 +27,7 @@ pub mod meter;
 pub mod mirror;
 pub mod pauses;
 pub mod plugins;
+pub mod provenance;
 pub mod readiness;
 pub mod recipe;
 pub mod recorder;

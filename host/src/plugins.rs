@@ -178,6 +178,11 @@ impl RefusedCause {
         }
     }
 
+    /// Whether the cause is who signed it, or who did not.
+    pub fn is_about_signers(&self) -> bool {
+        matches!(self, RefusedCause::Untrusted(_) | RefusedCause::Load(LoadError::OtherSigner { .. }))
+    }
+
     /// Whether the cause is the version in the file, whatever else is in the folder.
     fn is_about_version(&self) -> bool {
         matches!(

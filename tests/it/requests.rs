@@ -149,3 +149,29 @@ async fn what_is_sent_and_received_is_the_runs_own_and_bounded() {
     assert_eq!(receiver.requests().len(), 2);
     host.stop().await;
 }
+
+/// A map of headers is full at 24,576 of them, and then whoever inserts one more panics: the host with its own
+/// `Host`, the trace, the body's length.
+#[tokio::test]
+async fn a_request_that_is_full_of_headers_is_an_error_of_the_guest() {
+    let (database, plugins) = (Database::new().await, Plugins::compiled(&["words"]));
+    let receiver = Receiver::start(vec![200]).await;
+    let host = host(&database, &plugins, &format!("http = [{:?}]", receiver.origin()), &[]).await;
+    let name = |number: usize| -> String {
+        [number / 1_296, number / 36 % 36, number % 36]
+            .map(|digit| char::from_digit(u32::try_from(digit).unwrap(), 36).unwrap())
+            .iter()
+            .collect()
+    };
+    let call = |count: usize| {
+        let headers: Vec<[String; 2]> = (0..count).map(|number| [name(number), String::new()]).collect();
+        json!({"method": "POST", "url": receiver.origin(), "headers": headers, "body": [3]})
+    };
+    for count in [24_575, 24_576, 24_577, 1_001] {
+        let answer = send(&database, call(count)).await;
+        assert!(answer.starts_with("ErrorKind::Invalid: ") && answer.contains("fewer headers"), "{count}: {answer}");
+    }
+    assert_eq!(receiver.requests().len(), 0);
+    assert_eq!(send(&database, call(1_000)).await, "200 2");
+    assert!(!host.stop().await.contains("panic"));
+}

@@ -20,6 +20,9 @@ const WITHOUT_FOLLOW_UPS: &str = include_str!("../fixtures/pgq-host-schemas/4-au
 /// Without what operators changed of schedules, and without the counted causes of failures.
 const WITHOUT_ADJUSTMENTS: &str = include_str!("../fixtures/pgq-host-schemas/5-follow-ups.sql");
 
+/// Without the keys that signed versions of plugins.
+const WITHOUT_SIGNERS: &str = include_str!("../fixtures/pgq-host-schemas/6-causes.sql");
+
 /// A database as an earlier release created it.
 async fn made_by(before: &str) -> Database {
     let database = Database::empty().await;
@@ -151,7 +154,7 @@ async fn without_adjustments_schedules_run_as_declared_until_the_upgrade() {
     let (database, plugins) = (made_by(WITHOUT_ADJUSTMENTS).await, Plugins::with(&["hostile", "scheduled"]));
     std::fs::write(plugins.config(), "[plugins.hostile]\nenqueue = [\"*\"]\n").unwrap();
     let host = Host::start(&database, &plugins, &[]).await;
-    host.wait_for_log("lacking=[\"adjustments\",\"causes\"]").await;
+    host.wait_for_log("lacking=[\"adjustments\",\"causes\",\"signers\"]").await;
     let ticks = "SELECT count(DISTINCT job_id) FROM pgqueuer_log WHERE entrypoint = 'tick'";
     eventually("it ticks", async || database.count(ticks).await > 2).await;
     let said = database.run_cli(&["schedules", "--pause", "tick"]).await;
@@ -181,6 +184,30 @@ async fn without_adjustments_schedules_run_as_declared_until_the_upgrade() {
     eventually("it moves on", async || database.count(next).await > at + 1).await;
     assert_eq!(database.count(ticks).await, skipped, "ticks are skipped");
     assert!(!host.stop().await.contains("earlier release"));
+}
+
+#[tokio::test]
+async fn without_signers_versions_are_noted_and_looked_at_until_the_upgrade() {
+    let (database, plugins) = (made_by(WITHOUT_SIGNERS).await, Plugins::with(&["hostile"]));
+    let host = Host::start(&database, &plugins, &[]).await;
+    host.wait_for_log("lacking=[\"signers\"]").await;
+    all_outcomes(&database).await;
+    let look = async || database.cli_ok(&["plugin", "versions", "--json"]).await.json();
+    assert_eq!(look().await[0]["versions"][0]["signed_by"], serde_json::json!([]));
+    let job = database.enqueue("echo", "x").await;
+    database.wait_for(job, "successful").await;
+    let shown = database.cli_ok(&["job", &job.to_string(), "--json"]).await.json();
+    assert_eq!(shown["attempts"][0]["plugin_signed_by"], serde_json::json!([]), "{shown}");
+    database.cli_ok(&["upgrade"]).await;
+    database.cli_ok(&["verify", "--expect", "present"]).await;
+    let new = Host::start(&database, &plugins, &[]).await;
+    // Nobody signed it, and the new host says that it looked.
+    let noted = "SELECT count(*) FROM pgqueuer_plugin WHERE signed_by = '{}'";
+    eventually("it is noted", async || database.count(noted).await == 1).await;
+    all_outcomes(&database).await;
+    for host in [host, new] {
+        host.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -216,7 +243,7 @@ async fn a_host_runs_on_the_schema_after_its_own() {
         "ALTER TABLE pgqueuer_host ADD COLUMN region text",
         "ALTER TABLE pgqueuer_attempt ADD COLUMN fuel bigint NOT NULL DEFAULT 0",
         "ALTER TABLE pgqueuer_output ADD COLUMN kind text",
-        "ALTER TABLE pgqueuer_plugin ADD COLUMN signed_by text",
+        "ALTER TABLE pgqueuer_plugin ADD COLUMN built_by text",
         "CREATE INDEX pgqueuer_output_entrypoint ON pgqueuer_output (entrypoint)",
         "CREATE TABLE pgqueuer_progress (job_id bigint NOT NULL PRIMARY KEY, done real)",
     ] {

@@ -2,7 +2,7 @@
 //! version before it stays.
 
 use pgq_host_tests::{Database, Host, Key, Plugins, eventually, guest, host_binary, trust};
-use pgq_trust::Algorithm;
+use pgq_trust::{Algorithm, PublicKey};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -228,6 +228,96 @@ async fn grants_bound_to_a_signer_are_for_no_other_and_an_old_version_is_not_ser
         file["error"].as_str().is_some_and(|error| error.contains("must be signed by \"ci\""))
     })
     .await;
+    host.stop().await;
+}
+
+/// The audit's rows that hosts wrote, the oldest first: action, reason, and the digest that it is about.
+async fn told_by_hosts(database: &Database) -> Vec<(String, String, String)> {
+    sqlx::query_as(
+        "SELECT action, reason, filter ->> 'sha256' FROM pgqueuer_audit WHERE author LIKE 'host %' ORDER BY id",
+    )
+    .fetch_all(database.pool())
+    .await
+    .expect("the audit")
+}
+
+#[tokio::test]
+async fn who_signed_a_version_is_in_the_catalog_and_another_signer_and_a_refusal_in_the_audit() {
+    let (database, ci, release) = (Database::new().await, Key::new(Algorithm::EcdsaP256), Key::new(Algorithm::Ed25519));
+    let keys = [("release", &release), ("ci", &ci)];
+    let (plugins, one) = signed("", &keys);
+    let host = Host::start(&database, &plugins, &[]).await;
+    let version_of = async |bytes: &[u8]| {
+        let versions = database.cli_ok(&["plugin", "versions", "hostile", "--json"]).await.json();
+        let versions = versions[0]["versions"].as_array().cloned().unwrap_or_default();
+        versions.into_iter().find(|one| one["sha256"] == sha256(bytes).as_str()).unwrap_or_default()
+    };
+    let by = async |bytes: &[u8]| {
+        let signers = version_of(bytes).await["signed_by"].as_array().cloned().unwrap_or_default();
+        signers.iter().map(|one| one["key"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    eventually("the first version has its signer", async || by(&one).await == ["release"]).await;
+    let fingerprint = version_of(&one).await["signed_by"][0]["fingerprint"].as_str().expect("text").to_owned();
+    assert_eq!(fingerprint, PublicKey::read(&release.public_pem()).expect("a key").fingerprint());
+    let shown = format!("release ({})", &fingerprint[..12]);
+    for verb in [&["plugin", "versions"][..], &["plugin", "list", "--hosts"]] {
+        let table = database.cli_ok(verb).await.stdout;
+        assert!(table.contains("Signed by") && table.contains("release"), "{table}");
+    }
+    let job = database.enqueue("echo", "x").await;
+    database.wait_for(job, "successful").await;
+    let told = database.cli_ok(&["job", &job.to_string(), "--json"]).await.json();
+    assert_eq!(told["attempts"][0]["plugin_signed_by"][0]["key"], "release", "{told}");
+    let told = database.cli_ok(&["job", &job.to_string()]).await.stdout;
+    assert!(told.contains(&shown), "{told}");
+    assert!(told_by_hosts(&database).await.is_empty(), "a first signer is no other one");
+
+    // Refused, twice for the same reason: said once.
+    let (two, three) = (version("hostile", 2), version("hostile", 3));
+    plugins.replace("hostile.wasm", &two);
+    announced(&database, "other bytes", refuses(&one, "other bytes")).await;
+    eventually("the audit is told", async || !told_by_hosts(&database).await.is_empty()).await;
+    plugins.replace("hostile.wasm", &one);
+    announced(&database, "the first version", serves(&one)).await;
+    plugins.replace("hostile.wasm", &two);
+    announced(&database, "other bytes again", refuses(&one, "other bytes")).await;
+    host.stop().await;
+    let host = Host::start(&database, &plugins, &[]).await;
+    announced(&database, "after a restart", refuses(&one, "other bytes")).await;
+
+    // A second version by the other key, a third by the same, which is no news, and then by the first one as well.
+    plugins.replace("hostile.wasm.sig", ci.sign(&two));
+    announced(&database, "the second version", serves(&two)).await;
+    eventually("it has its signer", async || by(&two).await == ["ci"]).await;
+    plugins.replace("hostile.wasm.sig", ci.sign(&three));
+    plugins.replace("hostile.wasm", &three);
+    announced(&database, "the third version", serves(&three)).await;
+    eventually("it has its signer", async || by(&three).await == ["ci"]).await;
+    plugins.replace("hostile.wasm.sig", ci.sign(&three) + &release.sign(&three));
+    eventually("it has both", async || by(&three).await == ["ci", "release"]).await;
+
+    // One that nobody signed, since that is allowed now.
+    let four = version("hostile", 4);
+    plugins.write("pgq-host.toml", trust("unsigned = true", &keys));
+    host.signal(Signal::HUP);
+    plugins.remove("hostile.wasm.sig");
+    plugins.replace("hostile.wasm", &four);
+    announced(&database, "the fourth version", serves(&four)).await;
+    let noted = "SELECT count(*) FROM pgqueuer_audit WHERE reason LIKE '%no key that a host knows%'";
+    eventually("the audit is told", async || database.count(noted).await == 1).await;
+    assert_eq!(by(&four).await, Vec::<String>::new());
+
+    let rows = told_by_hosts(&database).await;
+    let is = |place: usize, action: &str, what: &str, bytes: &[u8]| {
+        let (found, reason, digest) = &rows[place];
+        assert!(found == action && reason.contains(what) && *digest == sha256(bytes), "{place}: {rows:#?}");
+    };
+    is(0, "refuse", "other bytes", &two);
+    is(1, "signer_changed", &format!("before it was signed by {shown}"), &two);
+    let changes: Vec<&str> = rows.iter().filter(|row| row.0 == "signer_changed").map(|row| &*row.2).collect();
+    assert_eq!(changes, [sha256(&two), sha256(&three), sha256(&four)], "{rows:#?}");
+    let shown = database.cli_ok(&["audit"]).await.stdout;
+    assert!(shown.contains("signer_changed") && shown.contains("host "), "{shown}");
     host.stop().await;
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rustix::process::{Resource, Rlimit, Signal};
+use rustix::process::{Resource, Rlimit};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
@@ -240,7 +240,7 @@ async fn communicate(
 pub fn child(settings: &EngineSettings, pooled: bool, effort: Effort, limit: Duration) -> anyhow::Result<()> {
     // It must not outlive a host that was killed, nor take resources that jobs need.
     #[cfg(target_os = "linux")]
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     if effort == Effort::Background {
         // Inherited by the threads that follow.
         let _ = rustix::process::nice(NICE);

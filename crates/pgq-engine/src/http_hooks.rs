@@ -24,6 +24,9 @@ use pgq_job::{Reached, TracedCall, Traffic};
 /// The most requests of one call: enough for any page of an API, too few for a flood.
 const MAX_REQUESTS: u32 = 100;
 const MAX_CONNECTIONS: usize = 16;
+/// The most headers of one request. A map of them is full at 24,576, and the host and hyper insert
+/// some of their own as if it never were. No server takes as many.
+const MAX_HEADERS: usize = 1_000;
 /// The most bytes of responses that one call may read.
 const MAX_RECEIVED: u64 = 64 << 20;
 /// How much of a path, and of a method, a trace is told.
@@ -92,6 +95,10 @@ impl HttpHooks {
             let why = if line.starts_with("http") { self.denials.remedy(&line) } else { line };
             self.denials.deny("http", &origin.to_string(), &why);
             return Err(Unanswered::denied(why));
+        }
+        if request.headers().len() > MAX_HEADERS {
+            let why = format!("the request has more than {MAX_HEADERS} headers; send fewer headers");
+            return Err(Unanswered { error: Error::HttpRequestHeaderSectionSize(None), why: Some(why) });
         }
         // With a whole URL in place of the path, a server that is also a proxy would fetch that
         // URL.

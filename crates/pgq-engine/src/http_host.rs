@@ -221,7 +221,9 @@ impl HostError for HttpView<'_> {
 fn kind(error: &Error) -> ErrorKind {
     match error {
         Error::HttpRequestDenied | Error::DestinationIpProhibited => ErrorKind::Denied,
-        Error::HttpRequestUriInvalid | Error::HttpRequestMethodInvalid => ErrorKind::Invalid,
+        Error::HttpRequestUriInvalid | Error::HttpRequestMethodInvalid | Error::HttpRequestHeaderSectionSize(_) => {
+            ErrorKind::Invalid
+        }
         Error::Connect(_)
         | Error::Tls(_)
         | Error::DnsError { .. }

@@ -21,7 +21,9 @@ impl Unanswered {
     pub(super) fn label(&self) -> &'static str {
         match self.error {
             Error::HttpRequestDenied | Error::DestinationIpProhibited => "denied",
-            Error::HttpRequestUriInvalid | Error::HttpRequestMethodInvalid => "invalid",
+            Error::HttpRequestUriInvalid | Error::HttpRequestMethodInvalid | Error::HttpRequestHeaderSectionSize(_) => {
+                "invalid"
+            }
             Error::DnsError { .. } | Error::DnsTimeout | Error::DestinationNotFound => "dns",
             Error::Tls(_) => "tls",
             Error::Connect(_) | Error::DestinationUnavailable | Error::ConnectionRefused => "connect",

@@ -203,8 +203,8 @@ pub(crate) const TOOLS: &[ToolText] = &[
     one(
         "plugins",
         &[],
-        "Plugins over all hosts: entrypoints, versions with sha256, when each was first served, where it is stable or a \
-         canary, verdicts on it (good, refused, rolled_back, paused) with their reasons, its latest runs; and files that \
+        "Plugins over all hosts: entrypoints, versions with sha256, the keys that signed it, when each was first served, where it \
+         is stable or a canary, verdicts on it (good, refused, rolled_back, paused) with their reasons, its latest runs; and files that \
          cannot be loaded, with the error.",
     ),
     one(

@@ -1,4 +1,4 @@
-//! Who changed what by hand.
+//! Who changed what by hand, and what hosts noted of signatures.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -28,7 +28,7 @@ pub struct AuditRow {
     pub at: DateTime<Utc>,
     /// `cancel`, `requeue`, `retry_now`, `reschedule`, `edit`, `pause`, `resume`, `reset`, `rollback`,
     /// `quarantine`, `lift_quarantine`, `run_schedule`, `remove_schedule`, `pause_schedule`, `resume_schedule`,
-    /// `edit_schedule`, `restore_schedule`.
+    /// `edit_schedule`, `restore_schedule`; of hosts `refuse`, `signer_changed`.
     pub action: String,
     pub author: String,
     pub role: String,

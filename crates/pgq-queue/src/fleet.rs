@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::text::text;
 use super::{Operator, Queue, presence};
+use pgq_job::Signer;
 
 /// What the other hosts are told when one joins. A host that does not know the word ignores it.
 pub const JOINED: &str = "\"joined\"";
@@ -72,6 +73,8 @@ pub struct PluginVersion {
     pub version: String,
     /// Digest of the file.
     pub sha256: String,
+    /// The keys that signed it, as this host found it.
+    pub signed_by: Vec<Signer>,
 }
 
 /// A command to all hosts of a queue, over a channel of their own: PgQueuer's workers could not

@@ -40,6 +40,8 @@ pub struct SchemaFeatures {
     pub adjustments: bool,
     /// Causes of failures are counted. Without it, only the newest failures are looked at.
     pub causes: bool,
+    /// Versions of plugins have the keys that signed them.
+    pub signers: bool,
 }
 
 impl SchemaFeatures {
@@ -61,6 +63,7 @@ impl SchemaFeatures {
         follow_ups: true,
         adjustments: true,
         causes: true,
+        signers: true,
     };
 
     /// What is missing, in words.
@@ -82,6 +85,7 @@ impl SchemaFeatures {
             (self.follow_ups, "follow_ups"),
             (self.adjustments, "adjustments"),
             (self.causes, "causes"),
+            (self.signers, "signers"),
         ];
         all.into_iter().filter_map(|(is_there, name)| (!is_there).then_some(name)).collect()
     }

@@ -125,6 +125,8 @@ statements! {
     logs_count
     announce
     withdraw
+    note_signers
+    note_refusals
     fleet_files
     verdicts
     record_verdicts
@@ -148,16 +150,16 @@ mod tests {
     use super::*;
     use crate::names::NameSettings;
 
-    const FEATURES: u16 = 16;
+    const FEATURES: u32 = 17;
 
     #[test]
     fn every_statement_can_be_rendered_for_every_database() {
         let settings = NameSettings { prefix: Some("p_".into()), schema: Some("jobs".into()) };
         let names = Names::new(&settings, |_| None).expect("valid names");
         // All, none, and up to two that are missing or there alone.
-        let pairs = (0..FEATURES).flat_map(|one| (0..FEATURES).map(move |other| 1_u16 << one | 1 << other));
-        for bits in pairs.flat_map(|bits| [bits, !bits]).chain([0, u16::MAX]) {
-            let has = |bit: u16| bits & (1 << bit) != 0;
+        let pairs = (0..FEATURES).flat_map(|one| (0..FEATURES).map(move |other| 1_u32 << one | 1 << other));
+        for bits in pairs.flat_map(|bits| [bits, !bits]).chain([0, u32::MAX]) {
+            let has = |bit: u32| bits & (1 << bit) != 0;
             let features = SchemaFeatures {
                 attempts: has(0),
                 tally: has(1),
@@ -175,6 +177,7 @@ mod tests {
                 follow_ups: has(13),
                 adjustments: has(14),
                 causes: has(15),
+                signers: has(16),
             };
             let sql = format!("{:?}", Statements::render(&names, features));
             assert!(!sql.contains("/*") && !sql.contains("--"), "a marker or a comment is left over");

@@ -97,6 +97,7 @@ impl Form {
             "audit" => self.features.audit,
             "handlers" => self.features.handlers,
             "adjustments" => self.features.adjustments,
+            "signers" => self.features.signers,
             "marked" => self.marked,
             name => panic!("no statement can depend on {name:?}"),
         })

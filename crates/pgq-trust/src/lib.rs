@@ -3,6 +3,7 @@
 //!
 //! All cryptography is ring's. Signatures are those of `cosign sign-blob` and `cosign sign`.
 
+mod bundle;
 mod digest;
 mod private_key;
 mod public_key;

@@ -1,11 +1,12 @@
 //! The file `NAME.wasm.sig`: signatures of the bytes beside it, one on each line.
 //!
-//! A line is what `cosign sign-blob` writes, base64, or a JSON object with a signature that a
-//! registry had ([`Envelope`]). Several lines are several signers.
+//! A line is what `cosign sign-blob` writes, base64 or a bundle, or a JSON object with a signature
+//! that a registry had ([`Envelope`]). Several lines are several signers.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::bundle;
 use super::digest::sha256;
 use super::public_key::PublicKey;
 use super::simple_signing::Envelope;
@@ -27,6 +28,17 @@ enum Line {
     Registry(Box<Envelope>),
 }
 
+impl Line {
+    fn of_json(line: &str) -> Result<Line, String> {
+        let document = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        if bundle::is_bundle(&document) {
+            return bundle::signature(document).map(Line::Detached);
+        }
+        let envelope = serde_json::from_value(document).map_err(|error| error.to_string())?;
+        Ok(Line::Registry(Box::new(envelope)))
+    }
+}
+
 impl Signatures {
     /// Read the content of such a file.
     ///
@@ -41,8 +53,7 @@ impl Signatures {
                 return Err(format!("it has more than {MAX_SIGNATURES} signatures"));
             }
             lines.push(if line.starts_with('{') {
-                let envelope = serde_json::from_str(line).map_err(|error| format!("line {}: {error}", number + 1))?;
-                Line::Registry(Box::new(envelope))
+                Line::of_json(line).map_err(|error| format!("line {}: {error}", number + 1))?
             } else {
                 let bytes = STANDARD.decode(line).map_err(|_| format!("line {} is not base64", number + 1))?;
                 Line::Detached(bytes)

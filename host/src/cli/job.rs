@@ -12,7 +12,7 @@ use super::usage::OrUsage as _;
 use super::{logs, output};
 use crate::config::Config;
 use pgq_job::JobId;
-use pgq_queue::{Content, JobAttempt, JobReport, JobRow, Shape};
+use pgq_queue::{Content, JobAttempt, JobReport, JobRow, Shape, SignerLook};
 
 /// Enough of a payload or an output to know it by. More has `--payload`.
 const SHOWN_BYTES: i32 = 64 << 10;
@@ -155,9 +155,10 @@ fn runs(job: &JobReport) -> anyhow::Result<()> {
             run.host.clone().or(run.queue_manager_id.map(|id| id.to_string())).unwrap_or_else(unknown),
             version.unwrap_or_else(unknown),
             run.plugin_sha256.clone().unwrap_or_else(unknown),
+            Some(SignerLook::list(&run.plugin_signed_by)).filter(|keys| !keys.is_empty()).unwrap_or_else(unknown),
         ]
     };
-    let head = ["Run", "Ended", "Took", "Processor", "Memory", "Requests", "Host", "Plugin", "SHA-256"];
+    let head = ["Run", "Ended", "Took", "Processor", "Memory", "Requests", "Host", "Plugin", "SHA-256", "Signed by"];
     output::table(head, job.attempts.iter().map(row), "")
 }
 

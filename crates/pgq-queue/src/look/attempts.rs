@@ -9,6 +9,7 @@ use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
 use super::events::JobEvent;
+use super::signer_look::SignerLook;
 use super::statements;
 use super::whereabouts::Whereabouts;
 use crate::Operator;
@@ -47,6 +48,8 @@ pub struct JobAttempt {
     pub plugin: Option<String>,
     pub plugin_version: Option<String>,
     pub plugin_sha256: Option<String>,
+    /// The keys that signed that version.
+    pub plugin_signed_by: Vec<SignerLook>,
     /// The worker that ran it, if it was noted or its failure tells.
     pub queue_manager_id: Option<Uuid>,
     /// The machine and process of that worker, if it is still announced.
@@ -69,6 +72,7 @@ impl FromRow<'_, PgRow> for JobAttempt {
             plugin: optional_text(row, "plugin")?,
             plugin_version: optional_text(row, "plugin_version")?,
             plugin_sha256: optional_text(row, "plugin_sha256")?,
+            plugin_signed_by: SignerLook::all(optional_text(row, "plugin_signed_by")?.as_deref()),
             queue_manager_id: row.try_get("host")?,
             host: None,
         })

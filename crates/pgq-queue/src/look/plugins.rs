@@ -10,6 +10,7 @@ use sqlx::Row as _;
 
 use super::fleet::{FleetHost, ServedFile};
 use super::runs::RunTimes;
+use super::signer_look::SignerLook;
 use super::statements;
 use super::version_report::VersionReport;
 use crate::Operator;
@@ -40,6 +41,8 @@ pub struct VersionLook {
     pub sha256: String,
     /// When a host announced it first; `None`: it never ran a job.
     pub first_served: Option<DateTime<Utc>>,
+    /// The keys that signed it, as hosts found: by none where no host looked for a signature or found one.
+    pub signed_by: Vec<SignerLook>,
     /// Hosts that serve it, as machine and process.
     pub stable_on: Vec<String>,
     /// Hosts where it is on trial.
@@ -122,6 +125,7 @@ impl Found {
                 version: version.to_owned(),
                 sha256: sha256.to_owned(),
                 first_served: None,
+                signed_by: Vec::new(),
                 stable_on: Vec::new(),
                 canary_on: Vec::new(),
                 judgements: Vec::new(),
@@ -184,13 +188,16 @@ impl Operator {
         let mut runs = self.recent_runs().await?;
         let mut cut = false;
         if features.hosts {
-            let versions = sqlx::query(self.sql(statements::PLUGIN_VERSIONS)).persistent(false).bind(MOST_VERSIONS + 1);
+            let versions = sqlx::query(self.sql_with(statements::PLUGIN_VERSIONS, features))
+                .persistent(false)
+                .bind(MOST_VERSIONS + 1);
             let rows =
                 self.read(WITHIN, |transaction| Box::pin(async move { versions.fetch_all(transaction).await })).await?;
             cut = i64::try_from(rows.len()).is_ok_and(|rows| rows > MOST_VERSIONS);
             for row in &rows {
                 let version = found.version(&text(row, "name")?, &text(row, "version")?, &text(row, "sha256")?);
                 version.first_served = row.try_get("first_served")?;
+                version.signed_by = SignerLook::all(optional_text(row, "signed_by")?.as_deref());
                 version.runs = runs.by_version.remove(&row.try_get("key")?);
             }
         }

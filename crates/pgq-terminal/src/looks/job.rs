@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use pgq_job::units::{ago, bytes, count, many, micros};
-use pgq_queue::{Content, JobAttempt, JobReport, JobRow, JobRun, RunLines, Shape};
+use pgq_queue::{Content, JobAttempt, JobReport, JobRow, JobRun, RunLines, Shape, SignerLook};
 use serde_json::Value;
 
 use super::jobs::status;
@@ -144,6 +144,9 @@ fn figures(run: &JobAttempt) -> String {
     }));
     if let (Some(plugin), Some(version)) = (&run.plugin, &run.plugin_version) {
         parts.push(format!("{} {}", safe(plugin), safe(version)));
+    }
+    if !run.plugin_signed_by.is_empty() {
+        parts.push(format!("signed by {}", safe(&SignerLook::list(&run.plugin_signed_by))));
     }
     let worker = run.host.clone().or(run.queue_manager_id.map(|id| id.to_string()));
     parts.extend(worker.map(|worker| format!("on {}", safe(&worker))));

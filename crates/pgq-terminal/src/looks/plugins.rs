@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use pgq_job::units::{ago, bytes, micros};
-use pgq_queue::{JudgementLook, PluginLook, Plugins, RefusedFile, VersionLook};
+use pgq_queue::{JudgementLook, PluginLook, Plugins, RefusedFile, SignerLook, VersionLook};
 
 use super::overview::share;
 use crate::table::{Cell, Column, Key, Kind, Row, Table};
@@ -76,6 +76,9 @@ fn row(plugin: &PluginLook, version: &VersionLook, now: DateTime<Utc>) -> Row {
         version.first_served.map_or_else(Cell::none, |at| Cell::real(at.timestamp_millis() as f64, ago(at, now))),
     ];
     let mut detail = vec![(Tone::Dim, format!("sha256 {}", safe(&version.sha256)))];
+    if !version.signed_by.is_empty() {
+        detail.push((Tone::Plain, format!("signed by {}", safe(&SignerLook::list(&version.signed_by)))));
+    }
     let list = |what: &str, names: &[String]| {
         (!names.is_empty()).then(|| (Tone::Plain, format!("{what} {}", safe(&names.join(", ")))))
     };

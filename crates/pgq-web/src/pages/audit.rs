@@ -1,4 +1,4 @@
-//! `/audit`: who changed what by hand.
+//! `/audit`: who changed what by hand, and what hosts noted of signatures.
 
 use axum::extract::State;
 use maud::{Markup, html};
@@ -30,7 +30,7 @@ pub(crate) async fn audit(State(desk): State<Desk>, _: Visitor) -> Result<Conten
         } @else {
             div.panel.flush {
                 table.cards.rows {
-                    caption.hidden { "Changes by hand, the latest first" }
+                    caption.hidden { "Changes by hand, and what hosts noted of signatures, the latest first" }
                     thead { tr { th scope="col" { "When" } th scope="col" { "What" } th.n scope="col" { "Jobs" } th scope="col" { "Who" } th scope="col" { "Of what" } th scope="col" { "Why" } } }
                     tbody { @for row in &rows { (self::row(row)) } }
                 }
@@ -38,13 +38,15 @@ pub(crate) async fn audit(State(desk): State<Desk>, _: Visitor) -> Result<Conten
             @if i64::try_from(rows.len()).is_ok_and(|read| read >= MOST) { p.muted { "The latest " (count(MOST)) ". " code { "pgq-host audit --limit N" } " shows more." } }
         }
     };
-    let above = html! { div.head { h1 { "Audit" } p.muted { "Changes by hand, the latest first" } } };
+    let above = html! { div.head { h1 { "Audit" } p.muted { "Changes by hand, and what hosts noted of signatures, the latest first" } } };
     Ok(Content::new(Section::Audit, "Audit", body).below(above).live())
 }
 
 fn row(row: &AuditRow) -> Markup {
     let (tone, icon) = match row.action.as_str() {
         "cancel" => (Tone::Bad, Icon::Failed),
+        "refuse" => (Tone::Bad, Icon::Warning),
+        "signer_changed" => (Tone::Warn, Icon::Warning),
         "pause" => (Tone::Warn, Icon::Paused),
         "resume" => (Tone::Good, Icon::Play),
         "requeue" | "retry_now" => (Tone::Busy, Icon::Retry),

@@ -35,7 +35,7 @@ pub(super) async fn list(database: &DatabaseArgs, json: bool) -> anyhow::Result<
     if json {
         return output::json(&hosts);
     }
-    let head = ["Host", "Seen", "File", "Plugin", "Version", "SHA-256", "State"];
+    let head = ["Host", "Seen", "File", "Plugin", "Version", "SHA-256", "Signed by", "State"];
     output::table(head, hosts.iter().flat_map(rows), "No host runs on this queue.")
 }
 
@@ -77,7 +77,7 @@ fn told(hosts: usize, json: bool) -> anyhow::Result<()> {
     if json { output::object(&json!({ "told": hosts })) } else { Ok(()) }
 }
 
-fn rows(host: &HostRow) -> Vec<[String; 7]> {
+fn rows(host: &HostRow) -> Vec<[String; 8]> {
     let silent = Utc::now() - host.seen;
     // More than twice the longest pause between two announcements.
     let lost = silent.to_std().is_ok_and(|silent| silent > announce::PERIOD.mul_f64(2.5));
@@ -86,12 +86,12 @@ fn rows(host: &HostRow) -> Vec<[String; 7]> {
     let files = host.plugins.as_array().map(Vec::as_slice).unwrap_or_default();
     if files.is_empty() {
         let none = || "-".to_owned();
-        return vec![[name, seen, none(), none(), none(), none(), "no plugins".into()]];
+        return vec![[name, seen, none(), none(), none(), none(), none(), "no plugins".into()]];
     }
     files.iter().map(|file| row(&name, &seen, file)).collect()
 }
 
-fn row(host: &str, seen: &str, file: &Value) -> [String; 7] {
+fn row(host: &str, seen: &str, file: &Value) -> [String; 8] {
     let text = |key: &str| file[key].as_str().unwrap_or("-").to_owned();
     let served = file["plugin"].is_string();
     let mut state = vec![if served { "served".to_owned() } else { "refused".to_owned() }];
@@ -110,5 +110,7 @@ fn row(host: &str, seen: &str, file: &Value) -> [String; 7] {
         state.push(if served { format!("the file is refused: {error}") } else { error.to_owned() });
     }
     let digest: String = text("sha256").chars().take(12).collect();
-    [host.to_owned(), seen.to_owned(), text("file"), text("plugin"), text("version"), digest, state.join("; ")]
+    let keys: Vec<&str> = file["signed_by"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let signed_by = if keys.is_empty() { "-".into() } else { keys.join(", ") };
+    [host.into(), seen.into(), text("file"), text("plugin"), text("version"), digest, signed_by, state.join("; ")]
 }

@@ -10,7 +10,7 @@ use crate::cli::database::{DatabaseArgs, explain};
 use crate::cli::output;
 use crate::cli::usage::usage;
 use crate::cli::values::digest;
-use pgq_queue::{PluginLook, Plugins, Quarantine, QuarantineError, VersionLook};
+use pgq_queue::{PluginLook, Plugins, Quarantine, QuarantineError, SignerLook, VersionLook};
 
 #[derive(Debug, Args)]
 pub(super) struct VersionsArgs {
@@ -41,7 +41,7 @@ pub(super) async fn versions(database: &DatabaseArgs, args: VersionsArgs) -> any
     if args.json {
         return output::json(&known.plugins);
     }
-    let head = ["Plugin", "Version", "SHA-256", "First served", "Served on", "Runs", "State"];
+    let head = ["Plugin", "Version", "SHA-256", "Signed by", "First served", "Served on", "Runs", "State"];
     let rows = known.plugins.iter().flat_map(|plugin| plugin.versions.iter().map(|version| row(plugin, version)));
     let none = match &args.plugin {
         Some(name) => format!("No host has served a plugin {name:?}; without a name, all are listed."),
@@ -50,7 +50,7 @@ pub(super) async fn versions(database: &DatabaseArgs, args: VersionsArgs) -> any
     output::table(head, rows, &none)
 }
 
-fn row(plugin: &PluginLook, version: &VersionLook) -> [String; 7] {
+fn row(plugin: &PluginLook, version: &VersionLook) -> [String; 8] {
     let canary = version.canary_on.iter().map(|host| format!("{host} (canary)"));
     let hosts: Vec<String> = version.stable_on.iter().cloned().chain(canary).collect();
     let runs = version.runs.as_ref().map_or_else(String::new, |runs| match runs.failed {
@@ -61,11 +61,16 @@ fn row(plugin: &PluginLook, version: &VersionLook) -> [String; 7] {
         plugin.name.clone(),
         version.version.clone(),
         version.sha256.chars().take(12).collect(),
+        or_dash(SignerLook::list(&version.signed_by)),
         version.first_served.map(output::time).unwrap_or_default(),
-        if hosts.is_empty() { "-".into() } else { hosts.join(", ") },
+        or_dash(hosts.join(", ")),
         runs,
         state(version).join("; "),
     ]
+}
+
+fn or_dash(text: String) -> String {
+    if text.is_empty() { "-".into() } else { text }
 }
 
 /// What is to be said of it.

@@ -26,6 +26,9 @@ SELECT usable[1] AS attempts, usable[2] AS tally, usable[3] AND usable[4] AS hos
        usable[1] AND EXISTS (
            SELECT FROM pg_attribute
            WHERE attrelid = to_regclass('pgqueuer_attempt') AND attname = 'follow_ups' AND NOT attisdropped) AS follow_ups,
+       usable[4] AND EXISTS (
+           SELECT FROM pg_attribute
+           WHERE attrelid = to_regclass('pgqueuer_plugin') AND attname = 'signed_by' AND NOT attisdropped) AS signers,
        usable[5] AS suspects, usable[6] AS verdicts, usable[7] AS retention, usable[8] AS lines,
        usable[9] AS pauses, usable[10] AS audit, usable[11] AS adjustments, usable[12] AS causes
 FROM tables

@@ -1,14 +1,14 @@
 //! What happened to a job: its runs with their errors and what they printed, and its log.
 
 use maud::{Markup, html};
-use pgq_queue::{JobAttempt, JobReport, JobRun, KeptLine, RunLines};
+use pgq_queue::{JobAttempt, JobReport, JobRun, KeptLine, RunLines, SignerLook};
 use serde_json::Value;
 
 use crate::pages::badge::{self, Tone};
 use crate::pages::desk::Desk;
 use crate::pages::icon::Icon;
 use crate::pages::jobs::filter::query;
-use crate::pages::shown::shown;
+use crate::pages::shown::{brief, shown};
 use crate::pages::units::{ago, bytes, clock, count, many, micros};
 
 /// Lines that are shown of a run; the end tells most.
@@ -90,6 +90,7 @@ fn figures(desk: &Desk, attempt: &JobAttempt) -> Markup {
                     @if let (Some(plugin), Some(version)) = (&attempt.plugin, &attempt.plugin_version) { (shown(plugin)) " " (shown(version)) " " }
                     a href=(desk.link(&format!("/jobs{}", query(&[("plugin", sha256)])))) title=(sha256) { code.sha { (shown(sha256.get(..12).unwrap_or(sha256))) } }
                 } }
+                @if !attempt.plugin_signed_by.is_empty() { div { dt { "Signed by" } dd { (brief(&SignerLook::list(&attempt.plugin_signed_by))) } } }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A version of a plugin, in a row.
 
 use maud::{Markup, html};
-use pgq_queue::{JudgementLook, VersionLook};
+use pgq_queue::{JudgementLook, SignerLook, VersionLook};
 
 use super::report;
 use crate::pages::action::{self, Button};
@@ -46,6 +46,7 @@ pub(super) fn version(
                     strong { (brief(&version.version)) } " "
                     a href=(desk.link(&format!("/jobs{}", query(&[("plugin", sha256)])))) title=(sha256) { code.sha { (shown(short)) } }
                     @if let Some(first) = version.first_served { span.muted { " since " (ago(first)) } }
+                    @if !version.signed_by.is_empty() { span.muted { ", signed by " (brief(&SignerLook::list(&version.signed_by))) } }
                 }
                 @if let Some(runs) = &version.runs {
                     div.stat-row {
