@@ -13,6 +13,7 @@ mod logs;
 mod plugin;
 mod retention;
 mod run;
+mod sealing;
 mod sql;
 mod traces;
 mod trust;
@@ -35,6 +36,7 @@ use logs::LogsSection;
 use plugin::PluginSection;
 use retention::RetentionSection;
 pub use run::RunSection;
+use sealing::SealingSection;
 use traces::TracesSection;
 pub use traces::slow_of;
 use trust::TrustSection;
@@ -43,6 +45,7 @@ pub use web::Web;
 use web::WebSection;
 
 use crate::plugins::{BreakerRule, Canary, Caps, Chosen, ClaimMode, Folder, KeepLines, LogRule};
+use crate::sealing::{SealRules, SealingSettings};
 use pgq_engine::Grants;
 use pgq_queue::{HistoryLevel, Masks, Retention};
 use pgq_trace::Keep;
@@ -76,6 +79,10 @@ pub struct Config {
     pub web: Web,
     /// Whose components are served.
     pub trust: Option<Arc<Trust>>,
+    /// Where the keys of payloads are.
+    pub sealing: SealingSettings,
+    /// What must be sealed, and what is.
+    pub seals: SealRules,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -98,6 +105,8 @@ struct File {
     #[serde(default)]
     web: WebSection,
     trust: Option<TrustSection>,
+    #[serde(default)]
+    sealing: SealingSection,
     #[serde(default)]
     plugins: BTreeMap<String, PluginSection>,
 }
@@ -133,6 +142,26 @@ impl Config {
         parse().with_context(|| format!("the configuration {} is not valid", path.display()))
     }
 
+    /// Only `[sealing]`: a command that seals or opens needs no plugin's secret.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read or its `[sealing]` is invalid.
+    pub fn sealing(named: Option<&Path>) -> anyhow::Result<SealingSettings> {
+        #[derive(Default, Deserialize)]
+        struct OnlySealing {
+            #[serde(default)]
+            sealing: SealingSection,
+        }
+        let (path, text) = read(named)?;
+        let parse = || {
+            let (file, mut mistakes) = (toml::from_str::<OnlySealing>(&text)?, Vec::new());
+            let settings = file.sealing.settings(&SealRules::default(), &mut mistakes);
+            if mistakes.is_empty() { Ok(settings) } else { bail!("{}", mistakes.join("\n")) }
+        };
+        parse().with_context(|| format!("the configuration {} is not valid", path.display()))
+    }
+
     /// For a component that was just built, which nobody can have signed yet: show what is declared and
     /// would be granted.
     pub fn forget_trust(&mut self) {
@@ -152,6 +181,7 @@ impl Config {
             logs: self.logs,
             caps: self.caps,
             trust: self.trust.clone(),
+            seals: self.seals.clone(),
         }
     }
 
@@ -172,12 +202,15 @@ impl Config {
         let (mut grants, mut canaries) = (BTreeMap::new(), BTreeMap::new());
         let mut claims = Chosen { all: file.run.claim.unwrap_or_default(), ..Chosen::default() };
         let mut history = Chosen { all: file.history.level, ..Chosen::default() };
+        let mut seals = SealRules::default();
+        (seals.requires.all, seals.seals.all) = (file.sealing.require_sealed, file.sealing.seal);
         for (plugin, section) in file.plugins {
-            section.choices(&plugin, &mut claims, &mut history, &mut keeps);
+            section.choices(&plugin, &mut claims, &mut history, &mut keeps, &mut seals);
             let (grant, canary) = section.check(&plugin, trust.as_ref(), &mut mistakes);
             canaries.extend(canary.map(|canary| (plugin.clone(), canary)));
             grants.insert(plugin, grant);
         }
+        let sealing = file.sealing.settings(&seals, &mut mistakes);
         if !mistakes.is_empty() {
             bail!("{}", mistakes.join("\n"));
         }
@@ -196,6 +229,8 @@ impl Config {
             keep_traces,
             web,
             trust,
+            sealing,
+            seals,
         })
     }
 }

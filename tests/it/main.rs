@@ -83,6 +83,7 @@ mod schedule_changes;
 mod schedules;
 mod schema;
 mod scripts;
+mod sealing;
 mod sessions;
 mod soak;
 mod statements;
