@@ -7,6 +7,7 @@ mod breaker;
 mod canary;
 mod entrypoint;
 mod history;
+mod keys;
 mod limits;
 mod locations;
 mod logs;
@@ -138,26 +139,6 @@ impl Config {
             let (file, mut mistakes) = (toml::from_str::<OnlyWeb>(&text)?, Vec::new());
             let web = file.web.check(&mut mistakes);
             if mistakes.is_empty() { Ok(web.masks) } else { bail!("{}", mistakes.join("\n")) }
-        };
-        parse().with_context(|| format!("the configuration {} is not valid", path.display()))
-    }
-
-    /// Only `[sealing]`: a command that seals or opens needs no plugin's secret.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file cannot be read or its `[sealing]` is invalid.
-    pub fn sealing(named: Option<&Path>) -> anyhow::Result<SealingSettings> {
-        #[derive(Default, Deserialize)]
-        struct OnlySealing {
-            #[serde(default)]
-            sealing: SealingSection,
-        }
-        let (path, text) = read(named)?;
-        let parse = || {
-            let (file, mut mistakes) = (toml::from_str::<OnlySealing>(&text)?, Vec::new());
-            let settings = file.sealing.settings(&SealRules::default(), &mut mistakes);
-            if mistakes.is_empty() { Ok(settings) } else { bail!("{}", mistakes.join("\n")) }
         };
         parse().with_context(|| format!("the configuration {} is not valid", path.display()))
     }

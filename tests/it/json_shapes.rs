@@ -184,7 +184,8 @@ async fn of_sealing(printed: &mut Printed) {
     let file = keys.file().display().to_string();
     let sealed = database.enqueue("charge", keys.seal("two", "charge", b"x")).await;
     database.enqueue("charge", SealingKeys::new(&["mine"]).seal("mine", "charge", b"x")).await;
-    let output = "INSERT INTO pgqueuer_output (job_id, entrypoint, output) SELECT id, entrypoint, payload FROM pgqueuer";
+    let output =
+        "INSERT INTO pgqueuer_output (job_id, entrypoint, output) SELECT id, entrypoint, payload FROM pgqueuer";
     database.execute(output).await;
     printed.of(&database, "job", &[&sealed.to_string()]).await;
     printed.of(&database, "sealing reseal", &["--all", "--yes", "--keys-file", &file]).await;

@@ -7,7 +7,8 @@ pub(super) async fn check(deployment: &Deployment) -> Vec<Finding> {
     let settings = &deployment.sealing;
     let Some(source) = &settings.source else { return Vec::new() };
     let read = source.read().await;
-    let found = read.and_then(|keys| keys.seals(settings.seal_with.as_deref()).map(|key| (keys.names(), key.id().to_owned())));
+    let found =
+        read.and_then(|keys| keys.seals(settings.seal_with.as_deref()).map(|key| (keys.names(), key.id().to_owned())));
     vec![match found {
         Ok((names, seals)) => Finding::ok(format!("payloads are opened with {names}, and sealed with {seals:?}")),
         Err(cause) => Finding::error(
