@@ -64,7 +64,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
     ("sealing keygen", &[("sealing keygen 2026-11 --keys-file sealing.jwks", "A first key, or one more in that file")]),
     (
         "sealing seal",
-        &[("sealing seal --entrypoint charge <order.json >order.jwe", "For `queue --payload-file` or `edit`")],
+        &[("sealing seal --entrypoint charge > order.jwe", "Standard input, for `edit --payload-file`")],
     ),
     (
         "sealing open",
