@@ -215,14 +215,15 @@ postgres:
 	  || { echo "No PostgreSQL server binaries: 'apt-get install postgresql', 'brew install postgresql@17', or install npm." >&2; exit 1; }
 
 # PgQueuer itself, at the version that we are compatible with. Newer typer breaks its command line, and newer mcp its server. Its traces need
-# OpenTelemetry.
-python: $(VENV)/.pgqueuer-1.6.0-mcp-traced
+# OpenTelemetry, and sealed payloads
+# jwcrypto.
+python: $(VENV)/.pgqueuer-1.6.0-mcp-traced-sealed
 
-$(VENV)/.pgqueuer-1.6.0-mcp-traced:
+$(VENV)/.pgqueuer-1.6.0-mcp-traced-sealed:
 	test -x $(VENV)/bin/python || python3 -m venv $(VENV) \
 	  || { echo "Python 3.10 or later with venv is needed for the tests against PgQueuer: 'apt-get install python3-venv'." >&2; exit 1; }
 	$(VENV)/bin/python -m pip install --quiet 'pgqueuer[asyncpg,psycopg,mcp]==1.6.0' 'typer==0.28.0' 'mcp==1.30.0' \
-	  'opentelemetry-sdk==1.45.2' 'opentelemetry-exporter-otlp-proto-http==1.45.2'
+	  'opentelemetry-sdk==1.45.2' 'opentelemetry-exporter-otlp-proto-http==1.45.2' 'jwcrypto==1.6.1'
 	touch $@
 
 # The binary that its authors release, packed for Python: building it takes minutes.

@@ -93,6 +93,8 @@ struct Built {
 
 /// Connect, look at what is there, and load the plugins.
 async fn build(settings: Settings) -> anyhow::Result<Built> {
+    // Before anything else: without its keys, a host is of no use.
+    settings.keyring.read().await.map_err(anyhow::Error::msg)?;
     let me = Uuid::new_v4();
     let database = database::connect(&settings.database, &settings.names, me).await?;
     let watchdog = Watchdog::new(database.pool.longest_wait());
@@ -103,7 +105,7 @@ async fn build(settings: Settings) -> anyhow::Result<Built> {
     let (queue, features) =
         database::open_queue(database.pool.clone(), &settings.names, me, settings.max_claimed_bytes).await?;
     let plugins = plugins::load(&settings, &queue, sandbox.loader.clone()).await?;
-    let pipeline = pipeline::build(&settings, &queue, &sandbox, tracer);
+    let pipeline = pipeline::build(&settings, &queue, &sandbox, plugins.served.clone(), tracer);
     Ok(Built { settings, database, queue, features, sandbox, plugins, pipeline, traces, watchdog })
 }
 

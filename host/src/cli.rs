@@ -37,6 +37,7 @@ mod requeue;
 mod run;
 mod schedules;
 mod schema;
+mod sealing;
 mod sql;
 mod sql_worker;
 mod uninstall;
@@ -103,6 +104,8 @@ enum Command {
     Reschedule(change::RescheduleArgs),
     /// Change payload or priority of jobs that wait or are held.
     Edit(change::EditArgs),
+    /// Keys of payloads, and payloads sealed and opened by hand.
+    Sealing(sealing::SealingArgs),
     /// Show who changed jobs by hand, or paused something.
     Audit(audit::AuditArgs),
     /// List running jobs whose worker has sent no heartbeat for a while.
@@ -260,6 +263,7 @@ impl Cli {
             Command::RetryNow(args) => change::retry_now(&self.database, args).await,
             Command::Reschedule(args) => change::reschedule(&self.database, args).await,
             Command::Edit(args) => change::edit(&self.database, args).await,
+            Command::Sealing(args) => sealing::run(&self.database, args).await,
             Command::Audit(args) => audit::run(&self.database, args).await,
             Command::Stale(args) => inspect::stale(&self.database, args).await,
             Command::Workers(args) => inspect::workers(&self.database, args).await,

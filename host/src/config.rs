@@ -7,12 +7,14 @@ mod breaker;
 mod canary;
 mod entrypoint;
 mod history;
+mod keys;
 mod limits;
 mod locations;
 mod logs;
 mod plugin;
 mod retention;
 mod run;
+mod sealing;
 mod sql;
 mod traces;
 mod trust;
@@ -35,6 +37,7 @@ use logs::LogsSection;
 use plugin::PluginSection;
 use retention::RetentionSection;
 pub use run::RunSection;
+use sealing::SealingSection;
 use traces::TracesSection;
 pub use traces::slow_of;
 use trust::TrustSection;
@@ -43,6 +46,7 @@ pub use web::Web;
 use web::WebSection;
 
 use crate::plugins::{BreakerRule, Canary, Caps, Chosen, ClaimMode, Folder, KeepLines, LogRule};
+use crate::sealing::{SealRules, SealingSettings};
 use pgq_engine::Grants;
 use pgq_queue::{HistoryLevel, Masks, Retention};
 use pgq_trace::Keep;
@@ -76,6 +80,10 @@ pub struct Config {
     pub web: Web,
     /// Whose components are served.
     pub trust: Option<Arc<Trust>>,
+    /// Where the keys of payloads are.
+    pub sealing: SealingSettings,
+    /// What must be sealed, and what is.
+    pub seals: SealRules,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -98,6 +106,8 @@ struct File {
     #[serde(default)]
     web: WebSection,
     trust: Option<TrustSection>,
+    #[serde(default)]
+    sealing: SealingSection,
     #[serde(default)]
     plugins: BTreeMap<String, PluginSection>,
 }
@@ -152,6 +162,7 @@ impl Config {
             logs: self.logs,
             caps: self.caps,
             trust: self.trust.clone(),
+            seals: self.seals.clone(),
         }
     }
 
@@ -172,12 +183,15 @@ impl Config {
         let (mut grants, mut canaries) = (BTreeMap::new(), BTreeMap::new());
         let mut claims = Chosen { all: file.run.claim.unwrap_or_default(), ..Chosen::default() };
         let mut history = Chosen { all: file.history.level, ..Chosen::default() };
+        let mut seals = SealRules::default();
+        (seals.requires.all, seals.seals.all) = (file.sealing.require_sealed, file.sealing.seal);
         for (plugin, section) in file.plugins {
-            section.choices(&plugin, &mut claims, &mut history, &mut keeps);
+            section.choices(&plugin, &mut claims, &mut history, &mut keeps, &mut seals);
             let (grant, canary) = section.check(&plugin, trust.as_ref(), &mut mistakes);
             canaries.extend(canary.map(|canary| (plugin.clone(), canary)));
             grants.insert(plugin, grant);
         }
+        let sealing = file.sealing.settings(&seals, &mut mistakes);
         if !mistakes.is_empty() {
             bail!("{}", mistakes.join("\n"));
         }
@@ -196,6 +210,8 @@ impl Config {
             keep_traces,
             web,
             trust,
+            sealing,
+            seals,
         })
     }
 }

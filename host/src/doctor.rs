@@ -23,6 +23,7 @@ mod publications;
 mod retention;
 mod schedules;
 mod schema;
+mod sealing;
 mod server;
 mod setting;
 mod settings;
@@ -37,6 +38,7 @@ pub use finding::{Finding, Severity};
 pub async fn examine(deployment: &Deployment) -> Vec<Finding> {
     let mut report = Report::default();
     let folder = Ok(plugins::check(deployment.plugins.as_ref()));
+    let keys = Ok(sealing::check(deployment).await);
     let target = match connection::check(deployment).await {
         Ok((target, found)) => {
             report.add("connection", Ok(vec![found]));
@@ -45,6 +47,7 @@ pub async fn examine(deployment: &Deployment) -> Vec<Finding> {
         Err(found) => {
             report.add("connection", Ok(vec![found]));
             report.add("plugins", folder);
+            report.add("sealing", keys);
             return report.findings();
         }
     };
@@ -54,6 +57,7 @@ pub async fn examine(deployment: &Deployment) -> Vec<Finding> {
     // others next, and would see those sessions instead of their own.
     if report.has_error("pooling") {
         report.add("plugins", folder);
+        report.add("sealing", keys);
         target.close().await;
         return report.findings();
     }
@@ -75,6 +79,7 @@ pub async fn examine(deployment: &Deployment) -> Vec<Finding> {
     report.run("heartbeats", heartbeats::check(target)).await;
     report.run("handlers", handlers::check(target)).await;
     report.add("plugins", folder);
+    report.add("sealing", keys);
     target.close().await;
     report.findings()
 }

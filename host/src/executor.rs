@@ -7,6 +7,8 @@ mod committing;
 mod conclusion;
 mod guest_call;
 mod lane;
+mod opening;
+mod sealed_outcome;
 mod shared;
 mod start;
 mod suspects;
@@ -16,12 +18,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::capacity::Capacity;
 use crate::lease::Leases;
 use crate::plugins::PluginSet;
+use crate::sealing::Keyring;
 use pgq_engine::Engine;
 use pgq_engine::guests::Guests;
 use pgq_job::Job;
@@ -65,6 +68,8 @@ impl Executor {
                 records,
                 sql,
                 tracer: None,
+                keyring: Keyring::default(),
+                served: None,
                 ended: AtomicU64::new(0),
             }),
         }
@@ -74,6 +79,15 @@ impl Executor {
     pub fn traced_by(mut self, tracer: Option<Tracer>) -> Self {
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
             shared.tracer = tracer;
+        }
+        self
+    }
+
+    /// The same, with keys of payloads, and whose payloads must be sealed by what is served. To be called before it is
+    /// cloned.
+    pub fn opening_with(mut self, keyring: Keyring, served: watch::Receiver<Arc<PluginSet>>) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            (shared.keyring, shared.served) = (keyring, Some(served));
         }
         self
     }

@@ -36,6 +36,7 @@ pub mod retention;
 pub mod retry_policy;
 pub mod scaffold;
 pub mod schedules;
+pub mod sealing;
 pub mod seats;
 pub mod settler;
 pub mod signal;

@@ -107,6 +107,19 @@ pub fn begin_denials(plugin: &str) {
     }
 }
 
+/// What happens to sealed payloads, by the names of [`sealing`].
+const SEALING: [&str; 5] = ["opened", "sealed", "no_key", "broken", "in_clear"];
+
+/// Count what happens to sealed payloads from now on.
+pub fn begin_sealing() {
+    SEALING.into_iter().for_each(|what| sealing(what, 0));
+}
+
+/// So many payloads were opened or refused, or outputs and payloads of follow-ups sealed.
+pub fn sealing(what: &'static str, count: u64) {
+    counter!("pgq_host_sealing_total", "what" => what).increment(count);
+}
+
 /// Measure a statement under this name: its duration, and whether it fails.
 pub async fn statement<T>(name: &'static str, answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     let asked = Instant::now();

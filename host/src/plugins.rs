@@ -49,6 +49,7 @@ pub use throttle::Throttle;
 pub use version_store::VersionStore;
 
 use crate::meter::EntrypointMetrics;
+use crate::sealing::SealRule;
 use pgq_engine::{LoadError, Loaded};
 use pgq_job::EntrypointOptions;
 use pgq_job::judgement::{Judgement, Standing};
@@ -74,6 +75,8 @@ pub struct Served {
     pub history: HistoryLevel,
     /// What is kept of what its runs print.
     pub logs: LogRule,
+    /// What must be sealed of its jobs, and what is.
+    pub seals: SealRule,
     /// Limits how often its jobs may return to the queue at once.
     pub throttle: Arc<Throttle>,
     /// Whether an operator paused it.

@@ -213,9 +213,18 @@ impl Reload {
         self.poke.notify_one();
         let reread = self.reread.clone();
         match tokio::task::spawn_blocking(move || reread.read()).await {
-            Ok(Ok(Folder { grants, canaries, claims, history, keeps, logs, trust, .. })) => {
-                let folder =
-                    Folder { grants, canaries, claims, history, keeps, logs, trust, ..Folder::clone(&self.folder) };
+            Ok(Ok(Folder { grants, canaries, claims, history, keeps, logs, trust, seals, .. })) => {
+                let folder = Folder {
+                    grants,
+                    canaries,
+                    claims,
+                    history,
+                    keeps,
+                    logs,
+                    trust,
+                    seals,
+                    ..Folder::clone(&self.folder)
+                };
                 self.rollouts.regrant(folder.clone());
                 self.folder = Arc::new(folder);
                 self.publish();

@@ -28,6 +28,8 @@ const NO_ROOM_DELAY: Duration = Duration::from_millis(100);
 const MIN_DELAY: Duration = Duration::from_millis(100);
 /// Delay of a job whose payload could not be read: a fault of the database takes a while to pass.
 const UNREAD_DELAY: Duration = Duration::from_secs(1);
+/// Delays of a job whose key is unknown here: they double, from the first to the last.
+const KEY_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// The longest delay. PostgreSQL's timestamps have an end.
 const MAX_DELAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -59,10 +61,15 @@ pub fn decide(verdict: Verdict, case: &Case<'_>, jitter: f64) -> Disposition {
             let delay = if case.attempt == 1 { delay } else { delay.max(MIN_DELAY) };
             Disposition::Again { delay, counts: true, traceback: Some(case.traceback(&fault, Some(delay))) }
         }
+        // Nothing was tried, and nothing of it is wrong for good: it is never deleted.
+        Verdict::Reject(fault) if fault.kind == FaultKind::Unopened => {
+            Disposition::Held { traceback: case.traceback(&fault, None) }
+        }
         Verdict::Reject(fault) => case.failed(&fault),
         Verdict::Release(reason) => {
             let delay = match reason {
                 ReleaseReason::PayloadUnread => UNREAD_DELAY,
+                ReleaseReason::KeyUnknown(turn) => KEY_DELAYS.0.saturating_mul(1 << turn.min(16)).min(KEY_DELAYS.1),
                 ReleaseReason::NoInstance | ReleaseReason::NoMemory => NO_ROOM_DELAY,
                 ReleaseReason::HostStopped
                 | ReleaseReason::LeaseLost

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Command;
 use pgq_host::cli::Cli;
-use pgq_host_tests::{CliOutput, Database, Host, Plugins, Registry, guest, host_binary, pgq_host, run_command};
+use pgq_host_tests::{
+    CliOutput, Database, Host, Plugins, Registry, SealingKeys, guest, host_binary, pgq_host, run_command,
+};
 use serde_json::Value;
 
 use crate::terminal::shop;
@@ -176,6 +178,20 @@ async fn of_the_queue(printed: &mut Printed) {
     }
 }
 
+/// Payloads that are sealed.
+async fn of_sealing(printed: &mut Printed) {
+    let (database, keys) = (Database::new().await, SealingKeys::new(&["one", "two"]));
+    let file = keys.file().display().to_string();
+    let sealed = database.enqueue("charge", keys.seal("two", "charge", b"x")).await;
+    database.enqueue("charge", SealingKeys::new(&["mine"]).seal("mine", "charge", b"x")).await;
+    let output =
+        "INSERT INTO pgqueuer_output (job_id, entrypoint, output) SELECT id, entrypoint, payload FROM pgqueuer";
+    database.execute(output).await;
+    printed.of(&database, "job", &[&sealed.to_string()]).await;
+    printed.of(&database, "sealing reseal", &["--all", "--yes", "--keys-file", &file]).await;
+    printed.of(&database, "sealing keygen", &["three", "--keys-file", &file]).await;
+}
+
 /// What would be removed, by rules that say so.
 async fn of_retention(printed: &mut Printed) {
     let (database, config) = (shop().await, Plugins::with(&[]));
@@ -268,6 +284,7 @@ async fn of_plugins(printed: &mut Printed) {
 async fn what_the_verbs_print_as_json_is_what_the_page_says() {
     let mut printed = Printed(BTreeMap::new());
     of_the_queue(&mut printed).await;
+    of_sealing(&mut printed).await;
     of_retention(&mut printed).await;
     of_a_host(&mut printed).await;
     of_plugins(&mut printed).await;

@@ -85,6 +85,7 @@ mod schedule_changes;
 mod schedules;
 mod schema;
 mod scripts;
+mod sealing;
 mod sessions;
 mod soak;
 mod statements;

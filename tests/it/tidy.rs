@@ -99,6 +99,18 @@ fn nothing_is_printed_by_what_panics_when_nobody_reads() {
     }
 }
 
+/// Opening and sealing cost no statement: what does it has no way to the database.
+#[test]
+fn sealing_knows_no_database() {
+    let files = ["host/src/sealing.rs", "host/src/executor/opening.rs", "host/src/executor/sealed_outcome.rs"];
+    let is_one = |name: &str| name.starts_with("host/src/sealing/") || files.contains(&name);
+    for (name, text) in sources("host/src").into_iter().filter(|(name, _)| is_one(name)) {
+        for word in ["pgq_queue", "sqlx", "self.queue"] {
+            assert!(!text.contains(word), "{name} names {word}");
+        }
+    }
+}
+
 #[test]
 fn unsafe_code_is_where_it_is_explained() {
     only("unsafe {", &["host/src/allocator.rs", "crates/pgq-engine/src/cache.rs", "crates/pgq-embedded"]);

@@ -160,6 +160,14 @@ impl Database {
         .await;
     }
 
+    /// Wait until the queue has so many jobs, whatever their status.
+    pub async fn wait_until_queue_has(&self, jobs: i64) {
+        eventually(&format!("{jobs} jobs are left"), async || {
+            self.count("SELECT count(*) FROM pgqueuer").await == jobs
+        })
+        .await;
+    }
+
     /// Wait until no job is queued or running. Gives up when none of them ends for as long as
     /// [`PATIENCE`](crate::PATIENCE).
     pub async fn wait_until_done(&self) {

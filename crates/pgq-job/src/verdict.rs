@@ -59,6 +59,8 @@ pub enum ReleaseReason {
     PayloadUnread,
     /// The start of a suspect's run could not be recorded in the database.
     BeginningUnnoted,
+    /// This host does not have the key that the payload is sealed with; so often before.
+    KeyUnknown(u32),
 }
 
 impl Display for ReleaseReason {
@@ -71,6 +73,7 @@ impl Display for ReleaseReason {
             ReleaseReason::NoMemory => "no memory was free",
             ReleaseReason::PayloadUnread => "its payload could not be read",
             ReleaseReason::BeginningUnnoted => "the start of its run could not be recorded",
+            ReleaseReason::KeyUnknown(_) => "this host does not have the key of its payload",
         })
     }
 }
@@ -106,10 +109,13 @@ pub enum FaultKind {
     CommitRefused,
     /// The stored payload or headers cannot be passed to any handler.
     Unreadable,
+    /// The payload is sealed and cannot be opened, or is not sealed and has to be. The job is always
+    /// held: with the right key, or a mended configuration, it can be run.
+    Unopened,
 }
 
 impl FaultKind {
-    pub const ALL: [FaultKind; 14] = [
+    pub const ALL: [FaultKind; 15] = [
         FaultKind::Retry,
         FaultKind::Reject,
         FaultKind::Discard,
@@ -124,6 +130,7 @@ impl FaultKind {
         FaultKind::OutputTooLarge,
         FaultKind::CommitRefused,
         FaultKind::Unreadable,
+        FaultKind::Unopened,
     ];
 
     /// Whether the guest's own code ended the run, rather than a limit or the host.
@@ -148,6 +155,7 @@ impl FaultKind {
             FaultKind::OutputTooLarge => "OutputTooLarge",
             FaultKind::CommitRefused => "CommitRefused",
             FaultKind::Unreadable => "Unreadable",
+            FaultKind::Unopened => "Unopened",
         }
     }
 }

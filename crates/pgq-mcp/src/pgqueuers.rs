@@ -83,6 +83,7 @@ fn text(content: &Content) -> String {
         Shape::Json(json) => json.get().to_owned(),
         Shape::Text(text) => text.clone(),
         Shape::Hex(digits) => format!("\\x{digits}"),
+        Shape::Sealed(sealed) => return format!("(sealed with key {}: {} bytes)", sealed.key, content.bytes),
     };
     if content.cut {
         text.push_str(&format!(" ... (the first of {} bytes)", content.bytes));

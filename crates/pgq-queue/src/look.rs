@@ -52,7 +52,7 @@ pub use asked::{BadFilter, JobFilterBody, asked_duration};
 pub use at_a_glance::{SaidByHosts, Totals};
 pub use attempts::JobAttempt;
 pub use cause::Cause;
-pub use content::{Content, Shape};
+pub use content::{Content, SealedWith, Shape};
 pub use cursor::Cursor;
 pub use depths::{Amount, EntrypointDepth};
 pub use events::JobEvent;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::sandbox::Sandbox;
 use super::settings::Settings;
 use crate::capacity::Capacity;
 use crate::executor::Executor;
 use crate::lease::Leases;
+use crate::plugins::PluginSet;
 use crate::recorder::{self, NextJobs};
 use crate::settler::{Batches, Settler};
 use pgq_queue::{Queue, Record};
@@ -31,7 +32,13 @@ pub(super) struct Pipeline {
     pub(super) tracer: Option<Tracer>,
 }
 
-pub(super) fn build(settings: &Settings, queue: &Queue, sandbox: &Sandbox, tracer: Option<Tracer>) -> Pipeline {
+pub(super) fn build(
+    settings: &Settings,
+    queue: &Queue,
+    sandbox: &Sandbox,
+    served: watch::Receiver<Arc<PluginSet>>,
+    tracer: Option<Tracer>,
+) -> Pipeline {
     queue.access().expect_within(settings.heartbeat_timeout / 2);
     let leases = Arc::new(Leases::new(settings.heartbeat_timeout));
     let capacity = Capacity::new(settings.max_concurrent_tasks);
@@ -43,6 +50,6 @@ pub(super) fn build(settings: &Settings, queue: &Queue, sandbox: &Sandbox, trace
     let sql = Sessions::new(queue.clone(), Address::of(&settings.database), settings.sql_sessions);
     let executor =
         Executor::new(engine, guests, queue.clone(), Arc::clone(&capacity), Arc::clone(&leases), record_sender, sql);
-    let executor = executor.traced_by(tracer.clone());
+    let executor = executor.traced_by(tracer.clone()).opening_with(settings.keyring.clone(), served);
     Pipeline { leases, capacity, executor, batches, settler, records, next, next_jobs, tracer }
 }

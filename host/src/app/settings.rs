@@ -8,6 +8,7 @@ use crate::access::Entry;
 use crate::mirror::MirrorSettings;
 use crate::plugins::{BreakerRule, Folder, Reread};
 use crate::readiness::Requirement;
+use crate::sealing::Keyring;
 use crate::worker;
 use pgq_queue::names::Names;
 use pgq_queue::{Database, Retention};
@@ -54,5 +55,7 @@ pub struct Settings {
     pub traces: Option<TraceSettings>,
     /// What is kept of traces that are not sampled.
     pub keep_traces: Keep,
+    /// Keys of payloads, which are read at the start.
+    pub keyring: Keyring,
     pub worker: worker::Settings,
 }

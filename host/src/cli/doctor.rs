@@ -88,6 +88,7 @@ impl DoctorArgs {
             heartbeat_timeout: self.heartbeat_timeout.or(configured).unwrap_or(DEFAULT_HEARTBEAT_TIMEOUT),
             long_transaction: self.long_transaction,
             retention: config.retention.clone(),
+            sealing: config.sealing.clone(),
             plugins,
         })
     }

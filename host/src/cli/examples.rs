@@ -20,6 +20,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("queue thumbnail '{\"image\": 7}' --delay 15m", "Not before 15 minutes"),
             ("queue report --payload-file data.csv --dedupe-key today", "At most once at a time"),
+            ("queue charge --payload-file order.json --seal", "Sealed with the key of [sealing]"),
         ],
     ),
     ("job", &[("job 4711", "Everything about it"), ("job 4711 --payload", "Its payload, byte for byte")]),
@@ -60,6 +61,16 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("edit --entrypoint mail --priority 9 --yes", "Another priority"),
         ],
     ),
+    ("sealing keygen", &[("sealing keygen 2026-11 --keys-file sealing.jwks", "A first key, or one more in that file")]),
+    (
+        "sealing seal",
+        &[("sealing seal --entrypoint charge > order.jwe", "Standard input, for `edit --payload-file`")],
+    ),
+    (
+        "sealing open",
+        &[("sealing open 4711", "The payload of a job"), ("sealing open 4711 --output", "What it returned")],
+    ),
+    ("sealing reseal", &[("sealing reseal --all --yes", "All that wait or are held, with the key that seals now")]),
     ("audit", &[("audit -n 100", "The last hundred changes by hand")]),
     ("stale", &[("stale --threshold 5m", "Running jobs without a heartbeat for five minutes")]),
     ("workers", &[("workers", "Who holds jobs, and how many")]),

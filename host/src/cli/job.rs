@@ -125,6 +125,9 @@ fn content(what: &str, content: &Content, rest: &str) -> anyhow::Result<()> {
         Shape::Json(json) => ("JSON", json.get()),
         Shape::Text(text) => ("text", text.as_str()),
         Shape::Hex(digits) => ("hexadecimal", digits.as_str()),
+        Shape::Sealed(sealed) => {
+            return output::data(&format!("\n{what}: {} bytes, sealed with key {}", content.bytes, sealed.key));
+        }
     };
     let cut = if content.cut { format!(", the first {} KiB{rest}", SHOWN_BYTES >> 10) } else { String::new() };
     output::section(&format!("\n{what}: {} bytes, {kind}{cut}", content.bytes), text)

@@ -10,9 +10,12 @@ use serde_json::{Value, json};
 
 use super::database::{self, DatabaseArgs};
 use super::output;
+use super::sealing::KeysArgs;
+use super::usage::usage;
 use crate::config::parse_duration;
 use pgq_job::{JobId, NewJob};
 use pgq_queue::{EnqueueError, OnConflict, Placed, Queue};
+use pgq_sealing::Purpose;
 
 #[derive(Debug, Args)]
 pub(super) struct QueueArgs {
@@ -41,6 +44,11 @@ pub(super) struct QueueArgs {
     /// has it to this one's
     #[arg(long, default_value = "raise")]
     on_conflict: Conflict,
+    /// Seal the payload for this entrypoint
+    #[arg(long)]
+    seal: bool,
+    #[command(flatten)]
+    keys: KeysArgs,
     /// Print a JSON object: `result`, and `id` or `dedupe_key`
     #[arg(long)]
     json: bool,
@@ -80,6 +88,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: QueueArgs) -> anyhow::Res
         (None, Some(path)) => Some(read_payload(path)?),
         (None, None) => None,
     };
+    let payload = if args.seal { Some(sealed(&args.keys, payload, &args.entrypoint).await?) } else { payload };
     let headers = args.headers.into_iter().map(|(name, value)| (name, value.into())).collect::<serde_json::Map<_, _>>();
     let job = NewJob {
         entrypoint: args.entrypoint,
@@ -121,6 +130,11 @@ pub(super) async fn run(database: &DatabaseArgs, args: QueueArgs) -> anyhow::Res
     bail!(
         "a queued or running job already has the dedupe key {key:?}; --on-conflict skip or update_priority accepts that"
     )
+}
+
+async fn sealed(keys: &KeysArgs, payload: Option<Vec<u8>>, entrypoint: &str) -> anyhow::Result<Vec<u8>> {
+    let Some(payload) = payload else { return Err(usage("--seal needs a payload to seal; an empty one is ''")) };
+    Ok(keys.read().await?.seals(None)?.seal(&payload, Purpose::Payload, entrypoint)?)
 }
 
 pub(super) fn read_payload(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -19,6 +19,7 @@ use crate::location::Location;
 use crate::lock_file::{DEFAULT_LOCK, LockFile};
 use crate::plugins::{Chosen, ClaimMode, Reread};
 use crate::readiness::Requirement;
+use crate::sealing::Keyring;
 use crate::signal::Signals;
 use crate::worker;
 use pgq_engine::host_memory;
@@ -274,10 +275,12 @@ impl WorkerArgs {
         let cache = self.cache_dir.clone().or(config.run.cache_dir.clone()).map_or_else(default_cache_dir, Ok)?;
         let (paths, mirror) = sources.at(&cache, config.caps.plugin_size);
         let entry = AccessSettings::from_environment().and_then(|settings| settings.over(&config.web)).or_usage()?;
+        let keyring = Keyring::new(config.sealing.clone());
         Ok(app::Settings {
             database,
             names,
-            reread: self.reread(paths.clone()),
+            reread: self.reread(paths.clone(), keyring.clone()),
+            keyring,
             folder: config.folder(paths),
             mirror,
             breaker: config.breaker,
@@ -299,9 +302,13 @@ impl WorkerArgs {
         })
     }
 
-    fn reread(&self, plugins: Vec<PathBuf>) -> Reread {
+    fn reread(&self, plugins: Vec<PathBuf>, keyring: Keyring) -> Reread {
         let args = self.clone();
-        Reread::by(move || Ok(args.over(Config::load(args.config.as_deref())?).folder(plugins.clone())))
+        Reread::by(move || {
+            let config = args.over(Config::load(args.config.as_deref())?);
+            keyring.replace(config.sealing.clone()).map_err(anyhow::Error::msg)?;
+            Ok(config.folder(plugins.clone()))
+        })
     }
 
     /// What the flags say of plugins, over the file.

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::plugins::{ClaimMode, KeepLines};
+use crate::sealing::Seal;
 use pgq_queue::HistoryLevel;
 
 #[derive(Debug, Default, Deserialize)]
@@ -11,4 +12,6 @@ pub(super) struct EntrypointSection {
     pub(super) claim: Option<ClaimMode>,
     pub(super) history: Option<HistoryLevel>,
     pub(super) logs: Option<KeepLines>,
+    pub(super) require_sealed: Option<bool>,
+    pub(super) seal: Option<Seal>,
 }

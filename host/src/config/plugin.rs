@@ -13,6 +13,7 @@ use super::sql::SqlSection;
 use super::trust;
 use super::value::{SecretSection, ValueSection};
 use crate::plugins::{Canary, Chosen, ClaimMode, KeepLines};
+use crate::sealing::{Seal, SealRules};
 use pgq_engine::{Authorities, Grants, HttpGrant, Origin, Secret, SecretGrant};
 use pgq_queue::HistoryLevel;
 use pgq_trust::Trust;
@@ -36,6 +37,8 @@ pub(super) struct PluginSection {
     claim: Option<ClaimMode>,
     history: Option<HistoryLevel>,
     logs: Option<KeepLines>,
+    require_sealed: Option<bool>,
+    seal: Option<Seal>,
     entrypoints: BTreeMap<String, EntrypointSection>,
 }
 
@@ -81,22 +84,27 @@ impl Mistakes<'_> {
 }
 
 impl PluginSection {
-    /// Add what it says of how jobs are claimed, and what is kept of them.
+    /// Add what it says of how jobs are claimed, what is kept of them, and what is sealed.
     pub(super) fn choices(
         &self,
         plugin: &str,
         claims: &mut Chosen<ClaimMode>,
         history: &mut Chosen<HistoryLevel>,
         keeps: &mut Chosen<KeepLines>,
+        seals: &mut SealRules,
     ) {
         claims.plugins.extend(self.claim.map(|mode| (plugin.to_owned(), mode)));
         history.plugins.extend(self.history.map(|level| (plugin.to_owned(), level)));
         keeps.plugins.extend(self.logs.map(|keep| (plugin.to_owned(), keep)));
+        seals.requires.plugins.extend(self.require_sealed.map(|requires| (plugin.to_owned(), requires)));
+        seals.seals.plugins.extend(self.seal.map(|seal| (plugin.to_owned(), seal)));
         for (name, section) in &self.entrypoints {
             let entrypoint = || (plugin.to_owned(), name.clone());
             claims.entrypoints.extend(section.claim.map(|mode| (entrypoint(), mode)));
             history.entrypoints.extend(section.history.map(|level| (entrypoint(), level)));
             keeps.entrypoints.extend(section.logs.map(|keep| (entrypoint(), keep)));
+            seals.requires.entrypoints.extend(section.require_sealed.map(|requires| (entrypoint(), requires)));
+            seals.seals.entrypoints.extend(section.seal.map(|seal| (entrypoint(), seal)));
         }
     }
 

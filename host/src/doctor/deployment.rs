@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::location::Location;
 use crate::plugins::File;
+use crate::sealing::SealingSettings;
 use pgq_queue::names::Names;
 use pgq_queue::{Retention, Source};
 
@@ -27,6 +28,8 @@ pub struct Deployment {
     pub long_transaction: Duration,
     /// How long the configuration keeps rows that jobs leave behind.
     pub retention: Retention,
+    /// Where the keys of payloads are.
+    pub sealing: SealingSettings,
     /// The folder and what a host would make of it. `None` if none is configured.
     pub plugins: Option<PluginsFolder>,
 }

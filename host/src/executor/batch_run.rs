@@ -59,12 +59,17 @@ impl Shared {
             Some(_place) if served.is_paused() => {
                 (CallReport::nothing(Verdict::Release(ReleaseReason::EntrypointPaused), count, false), None)
             }
-            Some(_place) => self.call(left.make_contiguous(), served).await,
+            Some(_place) => match self.open(left, served).await {
+                Some(opened) if opened.is_empty() => return,
+                // What is sealed stays so in `left`: it may run again.
+                Some(opened) => self.call(&opened, served).await,
+                None => self.call(left.make_contiguous(), served).await,
+            },
             None => (CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false), None),
         };
         // One bad job must not cost the others an attempt, and nobody can tell which it was: each
         // runs again alone.
-        let alone = report.crashed && count > 1;
+        let alone = report.crashed && left.len() > 1;
         for verdict in report.verdicts {
             let Some(assigned) = left.front().cloned() else { break };
             if alone && !assigned.control.is_over() {

@@ -65,7 +65,7 @@ impl Shared {
         // A cancelled job is over, whatever the guest made of it. (PgQueuer 1.6 has deleted the row
         // by then, and there is nothing left to write; 2.0 leaves that to us.)
         let cancelled = control.is_cancelled();
-        let verdict = if cancelled { retry_policy::cancelled() } else { verdict };
+        let verdict = if cancelled { retry_policy::cancelled() } else { self.seal(verdict, job, served) };
         let told = trace.as_ref().map(|trace| (trace, Told::of(&verdict)));
         let case = retry_policy::Case { id, attempt: job.attempt(), me: self.queue.me(), served };
         let keeps =

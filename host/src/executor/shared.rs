@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::lane::Lane;
 use crate::capacity::Capacity;
 use crate::lease::Leases;
+use crate::plugins::PluginSet;
+use crate::sealing::Keyring;
 use pgq_engine::guests::Guests;
 use pgq_engine::{AssignedJob, Engine};
 use pgq_job::Job;
@@ -37,6 +39,10 @@ pub(super) struct Shared {
     pub(super) sql: Sessions,
     /// Begins traces, if there are to be any.
     pub(super) tracer: Option<Tracer>,
+    /// Opens payloads, and seals outcomes.
+    pub(super) keyring: Keyring,
+    /// What is served now.
+    pub(super) served: Option<watch::Receiver<Arc<PluginSet>>>,
     pub(super) ended: AtomicU64,
 }
 

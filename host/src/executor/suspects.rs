@@ -87,6 +87,17 @@ impl Shared {
             Some(_) => self.running.acquire().await.ok(),
             None => None,
         };
+        let opened = match &place {
+            Some(_) if !served.is_paused() => self.open_one(&assigned, &served).await,
+            _ => Ok(None),
+        };
+        let opened = match opened {
+            Ok(opened) => opened.unwrap_or_else(|| assigned.clone()),
+            Err(verdict) => {
+                drop(place);
+                return self.conclude(&assigned, &served, verdict, &Cost::nothing()).await;
+            }
+        };
         let noted = match &place {
             Some(_) if served.is_paused() => Err(ReleaseReason::EntrypointPaused),
             Some(_) => self.note(assigned.job.claim, suspicion).await,
@@ -95,7 +106,7 @@ impl Shared {
         let mut apart = Some((lane, quiet));
         let (report, sql) = match noted {
             Ok(true) => {
-                let jobs = std::slice::from_ref(&assigned);
+                let jobs = std::slice::from_ref(&opened);
                 let call = self.call(jobs, &served);
                 tokio::pin!(call);
                 match lane::stay(suspicion) {

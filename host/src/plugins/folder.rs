@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::signed_file::PairStamp;
 use super::{Canary, Chosen, ClaimMode, KeepLines, LogRule};
+use crate::sealing::SealRules;
 use pgq_engine::{DEFAULT_COMPILE_TIMEOUT, Grants};
 use pgq_job::EntrypointOptions;
 use pgq_queue::HistoryLevel;
@@ -88,6 +89,8 @@ pub struct Folder {
     pub caps: Caps,
     /// Whose components are served. `None`: anybody's.
     pub trust: Option<Arc<Trust>>,
+    /// What must be sealed, and what is.
+    pub seals: SealRules,
 }
 
 impl Folder {

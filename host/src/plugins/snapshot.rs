@@ -83,6 +83,7 @@ impl Rollouts {
             locks: self.folder.claims.locks(&version.loaded.name, name, &version.loaded.grants),
             history: self.folder.history.of(&version.loaded.name, name),
             logs: LogRule { keep: self.folder.keeps.of(&version.loaded.name, name), ..self.folder.logs },
+            seals: self.folder.seals.of(&version.loaded.name, name),
             throttle: Arc::clone(&version.throttles[name]),
             held: Arc::clone(&version.holds[name]),
             metrics: Arc::new(EntrypointMetrics::new(&version.loaded.name, name, &version.loaded.version, role)),

@@ -61,6 +61,12 @@ pub const CATALOG: &[Metric] = &[
         &["noticed"],
         "Jobs that were cancelled or belonged to another worker when their run ended, by where that was noticed: run, record, lock",
     ),
+    counter(
+        Jobs,
+        "pgq_host_sealing_total",
+        &["what"],
+        "Sealed payloads: opened, or refused because this host has no_key, they are broken, or in_clear where they must be sealed; and what was sealed of outcomes",
+    ),
     gauge(
         Queue,
         "pgq_host_queue_jobs",

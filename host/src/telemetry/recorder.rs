@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::catalog::CATALOG;
 use super::metric::{Kind, Section};
-use crate::logging;
+use crate::{logging, meter};
 use pgq_queue::PrunedTable;
 
 /// Bucket bounds for durations, from that of a claim to that of a long job.
@@ -52,6 +52,7 @@ fn begin_at_zero() {
     for name in STATEMENTS {
         counter!("pgq_host_database_errors_total", "statement" => name).increment(0);
     }
+    meter::begin_sealing();
     for noticed in ["run", "record", "lock"] {
         counter!("pgq_host_leases_lost_total", "noticed" => noticed).increment(0);
     }

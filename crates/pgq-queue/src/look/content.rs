@@ -1,4 +1,5 @@
-//! Bytes of a producer or a handler, shown as what they are: JSON, text, or hexadecimal digits.
+//! Bytes of a producer or a handler, shown as what they are: JSON, text, hexadecimal digits, or
+//! sealed.
 
 use std::fmt::Write as _;
 
@@ -15,7 +16,7 @@ pub struct Content {
     /// Whether something in it is not shown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub masked: bool,
-    /// One of `json`, `text` and `hex`.
+    /// One of `json`, `text`, `hex` and `sealed`.
     #[serde(flatten)]
     #[schema(value_type = std::collections::HashMap<String, serde_json::Value>)]
     pub shape: Shape,
@@ -30,6 +31,15 @@ pub enum Shape {
     Text(String),
     /// Two digits for each byte.
     Hex(String),
+    /// An envelope, of which nothing but this is shown.
+    Sealed(SealedWith),
+}
+
+/// What an envelope says of itself. Nobody who looks at jobs has checked it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SealedWith {
+    /// The id of the key.
+    pub key: String,
 }
 
 impl Content {
@@ -43,6 +53,9 @@ impl Content {
 
 impl Shape {
     fn of(bytes: &[u8], cut: bool) -> Shape {
+        if let Some(key) = pgq_sealing::sealed_by(bytes) {
+            return Shape::Sealed(SealedWith { key });
+        }
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => Some(text),
             // The cut may have gone through a character.
@@ -87,6 +100,16 @@ mod tests {
         assert_eq!(shown(b"a\x1b[2J", 5), r#"{"bytes":5,"cut":false,"hex":"611b5b324a"}"#);
         assert_eq!(shown(&[0xff, 0], 2), r#"{"bytes":2,"cut":false,"hex":"ff00"}"#);
         assert_eq!(shown(b"", 0), r#"{"bytes":0,"cut":false,"text":""}"#);
+    }
+
+    #[test]
+    fn of_an_envelope_nothing_is_shown_but_its_key() {
+        // {"alg":"A256KW","enc":"A256GCM","kid":"k","typ":"pgq-payload+jwe","aud":"e"}
+        let header =
+            "eyJhbGciOiJBMjU2S1ciLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiayIsInR5cCI6InBncS1wYXlsb2FkK2p3ZSIsImF1ZCI6ImUifQ";
+        let envelope = format!("{header}.wrapped.nonce.content.tag");
+        assert_eq!(shown(envelope.as_bytes(), 132), r#"{"bytes":132,"cut":false,"sealed":{"key":"k"}}"#);
+        assert_eq!(shown(&envelope.as_bytes()[..120], 9_000), r#"{"bytes":9000,"cut":true,"sealed":{"key":"k"}}"#);
     }
 
     #[test]

@@ -66,6 +66,8 @@ impl Masks {
             Shape::Json(json) => masked(json, &paths).map(Shape::Json),
             Shape::Text(text) => is_json(text.as_bytes()).then(|| Shape::Text(WITHHELD.into())),
             Shape::Hex(digits) => is_json(&start(digits)).then(|| Shape::Text(WITHHELD.into())),
+            // It shows nothing of its fields.
+            Shape::Sealed(_) => None,
         };
         if let Some(shape) = hidden {
             content.shape = shape;
@@ -176,6 +178,7 @@ mod tests {
         let shown = match &content.shape {
             Shape::Json(json) => json.get().to_owned(),
             Shape::Text(text) | Shape::Hex(text) => text.clone(),
+            Shape::Sealed(sealed) => sealed.key.clone(),
         };
         if let Ok(whole) = String::from_utf8(whole) {
             assert!(whole == shown || !content.masked, "both ways show the same");

@@ -193,6 +193,9 @@ fn content(page: &mut Page, what: &str, content: &Content) {
         Shape::Json(json) => ("JSON", json.get()),
         Shape::Text(text) => ("text", text.as_str()),
         Shape::Hex(digits) => ("hexadecimal", digits.as_str()),
+        Shape::Sealed(sealed) => {
+            return page.heading(&format!("{what}: {size}, sealed with key {}", safe(&sealed.key)));
+        }
     };
     let cut = if content.cut { ", only its beginning" } else { "" };
     page.heading(&format!("{what}: {size}, {kind}{cut}"));

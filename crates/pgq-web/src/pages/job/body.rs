@@ -40,6 +40,7 @@ fn kind(content: &Content) -> String {
         Shape::Json(_) => "JSON",
         Shape::Text(_) => "text",
         Shape::Hex(_) => "bytes",
+        Shape::Sealed(_) => "sealed",
     };
     format!("{kind}, {}", bytes(i64::try_from(content.bytes).unwrap_or(i64::MAX)))
 }
@@ -51,8 +52,9 @@ fn content(content: &Content, whole: Option<&str>) -> Markup {
             Shape::Json(json) => pre.code tabindex="0" { (pretty(json.get())) },
             Shape::Text(text) => pre.code tabindex="0" { (shown(text)) },
             Shape::Hex(digits) => pre.code tabindex="0" { (dump(digits)) },
+            Shape::Sealed(sealed) => p.muted { "It is sealed with the key " code { (shown(&sealed.key)) } ". Who has that key opens it with " code { "pgq-host sealing open" } "." },
         }
-        @if content.cut { p.muted { "Only the beginning is shown." } }
+        @if content.cut && !matches!(content.shape, Shape::Sealed(_)) { p.muted { "Only the beginning is shown." } }
         @if let Some(whole) = whole && content.bytes > 0 { p { a href=(whole) download { "Download the payload" } } }
     }
 }

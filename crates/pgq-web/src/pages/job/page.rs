@@ -108,8 +108,12 @@ fn edit(job: &JobReport) -> Markup {
     let payload = job.row.as_ref().and_then(|row| row.payload.as_ref());
     html! {
         @match payload.map(|content| (content.cut || content.masked, &content.shape)) {
-            Some((true, _)) | Some((_, pgq_queue::Shape::Hex(_))) => {
+            Some((true, pgq_queue::Shape::Json(_) | pgq_queue::Shape::Text(_))) | Some((_, pgq_queue::Shape::Hex(_))) => {
                 p.muted { "It is too long for a form, no text, or masked. Write it anew here, or edit it with " code { "pgq-host edit ID --payload-file FILE" } "." }
+                label { span { "New payload" } textarea name="payload" rows="8" spellcheck="false" {} }
+            }
+            Some((_, pgq_queue::Shape::Sealed(_))) => {
+                p.muted { "It is sealed, and what is written here is not. Seal the new payload with " code { "pgq-host sealing seal" } ", and give the job that with " code { "pgq-host edit ID --payload-file FILE" } "." }
                 label { span { "New payload" } textarea name="payload" rows="8" spellcheck="false" {} }
             }
             Some((_, pgq_queue::Shape::Json(json))) => label { span { "New payload" } textarea name="payload" rows="8" spellcheck="false" { (json.get()) } },
