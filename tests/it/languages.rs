@@ -4,13 +4,16 @@
 use std::path::Path;
 
 use pgq_host_tests::{
-    C, Database, GO, Host, JS, Language, NewPlugin, PYTHON, Plugins, Receiver, TS, eventually, host_binary, run_command,
+    C, Database, GO, Host, JS, Language, NewPlugin, PYTHON, Plugins, Receiver, TS, error_of, eventually,
+    failures_are_documented, host_binary, run_command,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 /// A handler that fails: what the host says of it, and what has to be in its traceback.
 struct Fault {
+    /// As the page of failures calls it; nothing for one that is not on it.
+    what: &'static str,
     entrypoint: &'static str,
     kind: &'static str,
     message: &'static str,
@@ -92,6 +95,28 @@ async fn output(database: &Database, entrypoint: String, payload: &str) -> Strin
     }
 }
 
+/// Each fails as it should, and `job` shows what docs/languages/failures.md says.
+async fn fail(database: &Database, language: &str, prefix: &str, faults: &[Fault]) {
+    let mut seen = Vec::new();
+    for fault in faults {
+        let id = database.enqueue(&format!("{prefix}{}", fault.entrypoint), "x").await;
+        database.wait_for(id, "failed").await;
+        let traceback = database.traceback(id).await;
+        let shown = database.cli_ok(&["job", &id.to_string()]).await.stdout;
+        let text = traceback["traceback"].as_str().unwrap();
+        assert_eq!(traceback["exception_type"], fault.kind, "{} {traceback}", fault.entrypoint);
+        assert!(traceback["exception_message"].as_str().unwrap().contains(fault.message), "{traceback}");
+        for part in fault.traceback {
+            assert!(text.contains(part), "{part:?} is missing in the traceback of {}:\n{text}", fault.entrypoint);
+        }
+        assert!(shown.contains(&format!("{}: ", fault.kind)), "{shown}");
+        if !fault.what.is_empty() {
+            seen.push((fault.what.to_owned(), error_of(&shown)));
+        }
+    }
+    failures_are_documented(language, &seen);
+}
+
 /// What is the same in every language.
 async fn works(language: Language, more: &[(&str, &str, &str)], faults: &[Fault]) {
     let Some(tools) = language.tools() else { return };
@@ -134,19 +159,7 @@ async fn works(language: Language, more: &[(&str, &str, &str)], faults: &[Fault]
     }
 
     // What goes wrong.
-    for fault in faults {
-        let id = database.enqueue(&named(fault.entrypoint), "x").await;
-        database.wait_for(id, "failed").await;
-        let traceback = database.traceback(id).await;
-        let shown = database.cli_ok(&["job", &id.to_string()]).await.stdout;
-        let text = traceback["traceback"].as_str().unwrap();
-        assert_eq!(traceback["exception_type"], fault.kind, "{} {traceback}", fault.entrypoint);
-        assert!(traceback["exception_message"].as_str().unwrap().contains(fault.message), "{traceback}");
-        for part in fault.traceback {
-            assert!(text.contains(part), "{part:?} is missing in the traceback of {}:\n{text}", fault.entrypoint);
-        }
-        assert!(shown.contains(&format!("{}: ", fault.kind)), "{shown}");
-    }
+    fail(&database, language.name, &named(""), faults).await;
 
     // Exceptions by the hundred neither pause the entrypoint nor cost its instance.
     let ids = database.enqueue_many(&named("again"), 1000, Vec::new()).await;
@@ -166,16 +179,41 @@ async fn works(language: Language, more: &[(&str, &str, &str)], faults: &[Fault]
 async fn python_handlers_work_and_their_failures_are_told_in_pythons_words() {
     let faults = [
         Fault {
+            what: "an exception",
             entrypoint: "throws",
             kind: "KeyError",
             message: "'name'",
             traceback: &["File \"faults.py\", line ", "in lookup\n", "return customer[\"name\"]\n", "KeyError: 'name'"],
         },
-        Fault { entrypoint: "loops", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "hogs", kind: "MemoryError", message: "", traceback: &["held.append("] },
-        Fault { entrypoint: "deep", kind: "RecursionError", message: "maximum recursion", traceback: &["in deeper"] },
-        Fault { entrypoint: "exits", kind: "SystemExit", message: "enough", traceback: &["in exits"] },
+        Fault {
+            what: "an endless loop",
+            entrypoint: "loops",
+            kind: "DeadlineExceeded",
+            message: INTERRUPTED,
+            traceback: &[],
+        },
+        Fault { what: "a sleep", entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
+        Fault {
+            what: "more memory than there is",
+            entrypoint: "hogs",
+            kind: "MemoryError",
+            message: "",
+            traceback: &["held.append("],
+        },
+        Fault {
+            what: "recursion without end",
+            entrypoint: "deep",
+            kind: "RecursionError",
+            message: "maximum recursion",
+            traceback: &["in deeper"],
+        },
+        Fault {
+            what: "`sys.exit`",
+            entrypoint: "exits",
+            kind: "SystemExit",
+            message: "enough",
+            traceback: &["in exits"],
+        },
     ];
     let more = [("urlopen", "{origin}/x", "201 ok"), ("batch", "a", "a of 1")];
     works(PYTHON, &more, &faults).await;
@@ -185,21 +223,36 @@ async fn python_handlers_work_and_their_failures_are_told_in_pythons_words() {
 async fn javascript_handlers_work_and_their_failures_name_the_lines_of_the_source() {
     let faults = [
         Fault {
+            what: "an exception",
             entrypoint: "throws",
             kind: "TypeError",
             message: "order.customer is undefined",
             traceback: &["lookup@src/faults.js:"],
         },
         Fault {
+            what: "",
             entrypoint: "rejects",
             kind: "TypeError",
             message: "order.customer is undefined",
             traceback: &["lookup@src/faults.js:"],
         },
-        Fault { entrypoint: "loops", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "hogs", kind: "InternalError", message: "out of memory", traceback: &[] },
         Fault {
+            what: "an endless loop",
+            entrypoint: "loops",
+            kind: "DeadlineExceeded",
+            message: INTERRUPTED,
+            traceback: &[],
+        },
+        Fault { what: "a sleep", entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
+        Fault {
+            what: "more memory than there is",
+            entrypoint: "hogs",
+            kind: "InternalError",
+            message: "out of memory",
+            traceback: &[],
+        },
+        Fault {
+            what: "recursion without end",
             entrypoint: "deep",
             kind: "InternalError",
             message: "too much recursion",
@@ -212,32 +265,122 @@ async fn javascript_handlers_work_and_their_failures_name_the_lines_of_the_sourc
 #[tokio::test]
 async fn go_handlers_work_and_a_panic_is_a_failure_with_its_stack() {
     let faults = [
-        Fault { entrypoint: "errs", kind: "errors.errorString", message: "there is no customer", traceback: &[] },
         Fault {
+            what: "an error that is returned",
+            entrypoint: "errs",
+            kind: "errors.errorString",
+            message: "there is no customer",
+            traceback: &[],
+        },
+        Fault {
+            what: "a panic",
             entrypoint: "panics",
             kind: "panic: runtime.boundsError",
             message: "index out of range [0] with length 0",
             traceback: &["main.lookup(", "faults.go:"],
         },
-        Fault { entrypoint: "loops", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "hogs", kind: "OutOfMemory", message: "64 MiB of memory", traceback: &[] },
-        Fault { entrypoint: "deep", kind: "StackOverflow", message: "", traceback: &["deeper"] },
+        Fault {
+            what: "an endless loop",
+            entrypoint: "loops",
+            kind: "DeadlineExceeded",
+            message: INTERRUPTED,
+            traceback: &[],
+        },
+        Fault { what: "a sleep", entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
+        Fault {
+            what: "more memory than there is",
+            entrypoint: "hogs",
+            kind: "OutOfMemory",
+            message: "64 MiB of memory",
+            traceback: &[],
+        },
+        Fault {
+            what: "recursion without end",
+            entrypoint: "deep",
+            kind: "StackOverflow",
+            message: "",
+            traceback: &["deeper"],
+        },
     ];
-    works(GO, &[("http", "{origin}/x", "201 ok")], &faults).await;
+    works(GO, &[("http", "{origin}/x", "201 ok"), ("batch", "a", "a of 1")], &faults).await;
 }
 
 /// There are no exceptions, so what goes wrong is a trap: its instance is gone, and it counts as a crash.
 #[tokio::test]
 async fn c_handlers_work_and_their_traps_name_the_functions() {
     let faults = [
-        Fault { entrypoint: "aborts", kind: "Trap", message: "there is no customer", traceback: &["lookup"] },
-        Fault { entrypoint: "loops", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "hogs", kind: "OutOfMemory", message: "", traceback: &[] },
-        Fault { entrypoint: "deep", kind: "StackOverflow", message: "", traceback: &["deeper"] },
+        Fault {
+            what: "`abort`",
+            entrypoint: "aborts",
+            kind: "Trap",
+            message: "there is no customer",
+            traceback: &["lookup"],
+        },
+        Fault {
+            what: "an endless loop",
+            entrypoint: "loops",
+            kind: "DeadlineExceeded",
+            message: INTERRUPTED,
+            traceback: &[],
+        },
+        Fault { what: "a sleep", entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
+        Fault {
+            what: "more memory than there is",
+            entrypoint: "hogs",
+            kind: "OutOfMemory",
+            message: "",
+            traceback: &[],
+        },
+        Fault {
+            what: "recursion without end",
+            entrypoint: "deep",
+            kind: "StackOverflow",
+            message: "",
+            traceback: &["deeper"],
+        },
     ];
-    works(C, &[], &faults).await;
+    works(C, &[("batch", "a", "a of 1")], &faults).await;
+}
+
+#[tokio::test]
+async fn in_rust_a_panic_is_a_trap_that_names_the_functions() {
+    let faults = [
+        Fault { what: "an error that is returned", entrypoint: "fail", kind: "Retry", message: "x", traceback: &[] },
+        Fault { what: "a panic", entrypoint: "panics", kind: "Trap", message: "on purpose", traceback: &["hostile"] },
+        Fault {
+            what: "an endless loop",
+            entrypoint: "spin",
+            kind: "DeadlineExceeded",
+            message: INTERRUPTED,
+            traceback: &[],
+        },
+        Fault {
+            what: "a sleep",
+            entrypoint: "sleep_for_ever",
+            kind: "DeadlineExceeded",
+            message: INTERRUPTED,
+            traceback: &[],
+        },
+        Fault {
+            what: "more memory than there is",
+            entrypoint: "hog",
+            kind: "OutOfMemory",
+            message: "64 MiB",
+            traceback: &[],
+        },
+        Fault {
+            what: "recursion without end",
+            entrypoint: "recurse",
+            kind: "StackOverflow",
+            message: "",
+            traceback: &["hostile"],
+        },
+        Fault { what: "`std::process::exit`", entrypoint: "exits", kind: "Exit", message: "exit(1)", traceback: &[] },
+    ];
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let host = Host::start(&database, &plugins, &[]).await;
+    fail(&database, "rust", "", &faults).await;
+    host.stop().await;
 }
 
 #[test]
