@@ -108,7 +108,7 @@ func Plugin(name, version string, needs Needs) {
 
 // Entrypoint serves jobs of this name with this function.
 func Entrypoint[P any](name string, options Options, handler func(*Job, P) (any, error)) {
-	add(entrypoint{name: name, options: options, run: func(job *Job) (any, error) {
+	serve(entrypoint{name: name, options: options, run: func(job *Job) (any, error) {
 		var payload P
 		if err := job.read(&payload); err != nil {
 			return nil, err
@@ -122,10 +122,10 @@ func Entrypoint[P any](name string, options Options, handler func(*Job, P) (any,
 // [Discard]. An error beside the list, or a panic, fails each of them. [Job.Read] reads a payload. Follow-up jobs and the
 // database are refused in a batch.
 func Batch(name string, maxJobs int, options Options, handler func([]*Job) ([]any, error)) {
-	add(entrypoint{name: name, options: options, batch: handler, maxJobs: maxJobs})
+	serve(entrypoint{name: name, options: options, batch: handler, maxJobs: maxJobs})
 }
 
-func add(added entrypoint) {
+func serve(added entrypoint) {
 	if find(added.name) != nil {
 		panic(fmt.Sprintf("the entrypoint %q has two handlers", added.name))
 	}

@@ -394,6 +394,70 @@ fn the_javascript_sdk_has_tests_that_pass() {
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
 }
 
+/// What is fitted to the interface is the same for all bundles, and takes nearly all of a first build.
+#[tokio::test]
+async fn a_second_build_in_javascript_takes_the_engine_of_the_first() {
+    let Some(tools) = JS.tools() else { return };
+    let plugin = JS.new_plugin("js-again");
+    plugin.install(&tools);
+    let kept = plugin.folder.join("node_modules/.cache/pgq-plugin");
+    let engines = || -> Vec<(std::path::PathBuf, std::time::SystemTime)> {
+        let about = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().path().join("about.json");
+        let all = std::fs::read_dir(&kept).unwrap().map(about);
+        all.map(|file| (file.clone(), file.metadata().unwrap().modified().unwrap())).collect()
+    };
+    let build = async |greeting: &str| {
+        let handlers = plugin.folder.join("src/handlers.js");
+        let text = std::fs::read_to_string(&handlers).unwrap();
+        let (before, rest) = text.split_once("return `").unwrap();
+        let (_, after) = rest.split_once(", ${name}").unwrap();
+        std::fs::write(&handlers, format!("{before}return `{greeting}, ${{name}}{after}")).unwrap();
+        let mut said = String::new();
+        for step in [
+            &["pgq-plugin-build", "src/component.js", "build/component.js"],
+            &["pgq-plugin-componentize", "build/component.js", "build/js_again.wasm"],
+        ] {
+            let mut command = Command::new(plugin.folder.join("node_modules/.bin").join(step[0]));
+            command.args(&step[1..]).current_dir(&plugin.folder);
+            let output = run_command(command).await;
+            said += &output.stderr;
+            if output.code != 0 {
+                return Err(said);
+            }
+        }
+        Ok(said)
+    };
+    assert_eq!(build("Hello").await.expect("built"), "");
+    let first = engines();
+    assert_eq!(first.len(), 1);
+    // A bundle with more in its memory.
+    let greeting = format!("Hi{}", "!".repeat(100_000));
+    assert_eq!(build(&greeting).await.expect("built"), "");
+    assert_eq!(engines(), first, "the engine was fitted again");
+    let mut command = Command::new(host_binary());
+    command
+        .args(["plugin", "run", "build/js_again.wasm", "--payload-file", "payload.json"])
+        .current_dir(&plugin.folder);
+    let ran = run_command(command).await;
+    assert_eq!(ran.stdout.trim_end(), format!("{greeting}, Ada!"), "{}", ran.stderr);
+
+    // What the bundle does at its top level goes wrong as in a first build, and leaves the engine.
+    let component = plugin.folder.join("src/component.js");
+    let text = std::fs::read_to_string(&component).unwrap();
+    std::fs::write(&component, format!("{text}\nthrow new Error(\"not today\");\n")).unwrap();
+    let refused = build("Hello").await.expect_err("refused");
+    assert!(refused.contains("not today"), "{refused}");
+    assert_eq!(engines(), first);
+    std::fs::write(&component, text).unwrap();
+
+    // Another interface has another engine, and the old one is not kept.
+    let world = plugin.folder.join("wit/world.wit");
+    let text = std::fs::read_to_string(&world).unwrap();
+    std::fs::write(&world, format!("// Changed.\n{text}")).unwrap();
+    build("Hello").await.expect("built");
+    assert!(engines().len() == 1 && engines() != first);
+}
+
 /// Its build is JavaScript's.
 #[tokio::test]
 async fn a_new_plugin_in_typescript_has_types_and_tests_that_pass() {
