@@ -56,7 +56,7 @@ pub(super) fn encoded(module: &[u8]) -> Option<Vec<u8>> {
                 for import in section.into_imports() {
                     let import = import.ok()?;
                     let item = found.imported(import.ty)?;
-                    found.declare(&[0x00], &[import.module, import.name], &item)?;
+                    found.declare(0x00, &[import.module, import.name], &item);
                 }
             }
             Payload::FunctionSection(section) => {
@@ -83,7 +83,7 @@ pub(super) fn encoded(module: &[u8]) -> Option<Vec<u8>> {
                 for export in section {
                     let export = export.ok()?;
                     let item = found.exported(export.kind, export.index as usize)?;
-                    found.declare(&[0x03], &[export.name], &item)?;
+                    found.declare(0x03, &[export.name], &item);
                 }
             }
             Payload::TagSection(_) => return None,
@@ -169,15 +169,14 @@ impl Declared {
         self.numbers[ty]
     }
 
-    fn declare(&mut self, kind: &[u8], names: &[&str], item: &[u8]) -> Option<()> {
-        self.text.extend_from_slice(kind);
+    fn declare(&mut self, kind: u8, names: &[&str], item: &[u8]) {
+        self.text.push(kind);
         for name in names {
             number(&mut self.text, name.len() as u64);
             self.text.extend_from_slice(name.as_bytes());
         }
         self.text.extend_from_slice(item);
         self.declarations += 1;
-        Some(())
     }
 }
 

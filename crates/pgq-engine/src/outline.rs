@@ -65,7 +65,9 @@ impl Outline {
             let payload = payload?;
             if let Some(nested) = within.last() {
                 match (&payload, nested) {
-                    (Payload::End(_), _) => drop(within.pop()),
+                    (Payload::End(_), _) => {
+                        within.pop();
+                    }
                     (_, Nested::Module) => {}
                     (Payload::ComponentSection { .. }, _) => within.push(Nested::Component),
                     // One that only gives exports their types, as tool chains write them.

@@ -30,7 +30,7 @@ const SECTION_IMPORT: u8 = 10;
 pub(super) struct Parts<'a> {
     /// All of it, or what is left without the libraries.
     pub(super) component: Cow<'a, [u8]>,
-    /// In the order of their [names](library_name()).
+    /// In the order of their names.
     pub(super) libraries: Vec<&'a [u8]>,
     /// What an instance takes of the allocator's pool. wasmtime does not count what has imports.
     pub(super) slots: Option<Slots>,
