@@ -178,7 +178,7 @@ async fn a_host_that_stopped_too_early_goes_on_with_its_quick_code() {
 #[tokio::test]
 async fn a_command_that_runs_a_plugin_takes_the_code_of_one_that_looked_at_it() {
     let plugins = Plugins::with(&[]);
-    plugins.replace("reuse.wasm", &version("reuse", fastrand::u32(..100_000_000)));
+    plugins.replace("reuse.wasm", version("reuse", fastrand::u32(..100_000_000)));
     let file = plugins.path().join("reuse.wasm");
     let cache = tempfile::tempdir().unwrap();
     let folder = cache.path().join("code");

@@ -13,32 +13,43 @@ static PAGE: Mutex<()> = Mutex::new(());
 
 /// The error of what `pgq-host job` printed, without what differs from run to run.
 pub fn error_of(printed: &str) -> String {
-    let mut lines = printed.lines().skip_while(|line| !line.starts_with("Error of run ")).skip(1);
-    let error: Vec<String> =
-        lines.by_ref().take_while(|line| line.is_empty() || line.starts_with("  ")).map(steady).collect();
-    let end = error.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
-    assert!(end > 0, "there is no error in {printed}");
-    let mut text: String = error[..end.min(MOST_LINES)].iter().map(|line| format!("{line}\n")).collect();
-    if end > MOST_LINES {
-        text += "  …\n";
+    let lines = printed.lines().skip_while(|line| !line.starts_with("Error of run ")).skip(1);
+    let error = lines.take_while(|line| line.is_empty() || line.starts_with("  "));
+    let mut error: Vec<String> = error.filter(|line| !line.contains("was to run again")).map(steady).collect();
+    while error.pop_if(|line| line.is_empty()).is_some() {}
+    assert!(!error.is_empty(), "there is no error in {printed}");
+    // The last words of an allocator, or of a run-time that is out of memory, are many, and never the same.
+    if error[0].starts_with("  OutOfMemory: ") {
+        let end = error[0].find("; stderr: ").unwrap_or(error[0].len());
+        error[0].truncate(end);
+        error.truncate(1);
     }
-    text
+    let left_out = if error.len() > MOST_LINES { "  …\n" } else { "" };
+    error.truncate(MOST_LINES);
+    error.join("\n") + "\n" + left_out
 }
 
-/// Addresses, and the hashes of Rust's symbols.
+/// Without addresses, and without the hashes of Rust's crates and symbols.
 fn steady(line: &str) -> String {
-    let mut text = String::new();
-    let mut rest: &str = line.trim_end();
-    while let Some(at) = rest.find("0x") {
-        let (before, number) = rest.split_at(at);
-        text += before;
-        text += "0x…";
-        rest = number[2..].trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    // A frame: its number, its address, its function.
+    let mut text = match line.split_once(" - ") {
+        Some((head, function)) if head.contains("0x") && head.contains(": ") => {
+            let number = head.split(':').next().unwrap_or_default();
+            format!("{number}: {function}")
+        }
+        _ => line.trim_end().to_owned(),
+    };
+    while let Some(at) = text.find("0x") {
+        let digits = text[at + 2..].bytes().take_while(u8::is_ascii_hexdigit).count();
+        text.replace_range(at..at + 2 + digits, "…");
     }
-    text += rest;
+    let is_hash = |text: &str| text.len() >= 16 && text.bytes().take(16).all(|byte| byte.is_ascii_hexdigit());
+    while let Some(at) = text.match_indices('[').map(|(at, _)| at).find(|at| is_hash(&text[at + 1..])) {
+        text.replace_range(at..at + 18, "");
+    }
     if let Some((name, hash)) = text.rsplit_once("::h")
         && hash.len() == 16
-        && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && is_hash(hash)
     {
         text.truncate(name.len());
     }
