@@ -245,13 +245,16 @@ $(TARGET)/node/.installed: docs/examples/package-lock.json
 languages: $(TARGET)/languages/.installed
 
 SCAFFOLD := host/src/scaffold
-$(TARGET)/languages/.installed: $(wildcard $(SCAFFOLD)/*/requirements.txt) $(SCAFFOLD)/ts/package.json
+$(TARGET)/languages/.installed: $(wildcard $(SCAFFOLD)/*/requirements.txt) $(SCAFFOLD)/ts/package.json $(SCAFFOLD)/ts/package-lock.json
 	mkdir -p $(TARGET)/languages/node
 	test -x $(TARGET)/languages/venv/bin/python || python3 -m venv $(TARGET)/languages/venv
 	$(TARGET)/languages/venv/bin/pip install --quiet $(foreach file,$(wildcard $(SCAFFOLD)/*/requirements.txt),--requirement $(file))
-	sed -e '/file:vendor/d' -e 's/{{name}}/tools/' $(SCAFFOLD)/ts/package.json >$(TARGET)/languages/node/package.json
+	mkdir -p $(TARGET)/languages/node/vendor/pgq-plugin
+	cp -r sdk/js/package.json sdk/js/src $(TARGET)/languages/node/vendor/pgq-plugin/
+	cp $(SCAFFOLD)/ts/npmrc $(TARGET)/languages/node/.npmrc
+	for file in package.json package-lock.json; do sed 's/{{name}}/tools/' $(SCAFFOLD)/ts/$$file >$(TARGET)/languages/node/$$file || exit 1; done
 	command -v npm >/dev/null || { echo "No npm: plugins in JavaScript are not built." >&2; touch $@; exit 0; }; \
-	  npm install --prefix $(TARGET)/languages/node --no-audit --no-fund --silent && touch $@
+	  (cd $(TARGET)/languages/node && npm ci --no-audit --no-fund --silent && rm -rf node_modules/pgq-plugin node_modules/.bin/pgq-plugin-build) && touch $@
 
 # A browser for the tests of the pages. Without one they are skipped, and say so.
 web: $(TARGET)/web/.installed

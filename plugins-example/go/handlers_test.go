@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -54,5 +55,55 @@ func TestPrimesAreCounted(t *testing.T) {
 		if run := pgqtest.Run(pgqtest.Job{Entrypoint: "go-primes", Payload: payload}); run.How != pgq.Rejected || !strings.Contains(run.Message, " ") {
 			t.Errorf("%v: %+v", payload, run)
 		}
+	}
+}
+
+func init() {
+	pgq.Batch("go-test-batch", 10, pgq.Options{}, func(jobs []*pgq.Job) ([]any, error) {
+		var results []any
+		for _, job := range jobs {
+			var text string
+			switch job.Read(&text); text {
+			case "short":
+				return results, nil
+			case "none":
+				return nil, errors.New("the database is away")
+			case "panic":
+				panic("boom")
+			case "odd":
+				results = append(results, pgq.Reject("odd"))
+			default:
+				results = append(results, text+"!")
+			}
+		}
+		return results, nil
+	})
+}
+
+func TestABatchHasAResultForEachJob(t *testing.T) {
+	batch := func(payloads ...string) []pgqtest.Ended {
+		var jobs []pgqtest.Job
+		for _, payload := range payloads {
+			jobs = append(jobs, pgqtest.Job{Entrypoint: "go-test-batch", Payload: payload})
+		}
+		return pgqtest.RunBatch(jobs)
+	}
+	if all := batch("a", "odd", "b"); string(all[0].Output) != "a!" || all[1].How != pgq.Rejected || string(all[2].Output) != "b!" {
+		t.Fatalf("%+v", all)
+	}
+	for last, message := range map[string]string{
+		"short": `the handler of "go-test-batch" returned 1 results for 2 jobs`, "none": "the database is away", "panic": "boom",
+	} {
+		for _, run := range batch("a", last) {
+			if run.How != pgq.Retried || run.Message != message {
+				t.Errorf("%s: %+v", last, run)
+			}
+			if last == "panic" && (!strings.Contains(run.Traceback, "handlers_test.go") || strings.Contains(run.Traceback, "outcome.go")) {
+				t.Errorf("not the handler's stack: %s", run.Traceback)
+			}
+		}
+	}
+	if run := pgqtest.Run(pgqtest.Job{Entrypoint: "go-test-batch", Payload: "a"}); string(run.Output) != "a!" {
+		t.Fatalf("%+v", run)
 	}
 }

@@ -36,7 +36,19 @@ pgq_entrypoint *pgq_find(const char *name) {
 
 pgq_result pgq_run(const pgq_job *job) {
   pgq_entrypoint *found = pgq_find(job->entrypoint);
-  return found ? found->handler(job) : pgq_reject("the plugin does not serve the entrypoint %s", job->entrypoint);
+  if (found && found->handler) return found->handler(job);
+  pgq_result result;
+  pgq_run_batch(job, 1, &result);
+  return result;
+}
+
+void pgq_run_batch(const pgq_job *jobs, size_t count, pgq_result *results) {
+  pgq_entrypoint *found = pgq_find(jobs->entrypoint);
+  bool served = found && found->batch;
+  for (size_t n = 0; n < count; n++)
+    results[n] = served ? pgq_retry("the handler of %s returned no result for this job", found->name)
+                        : pgq_reject("the plugin does not serve the entrypoint %s", jobs->entrypoint);
+  if (served) found->batch(jobs, count, results);
 }
 
 /* Blocks in a list. Each is freed with all others. */
@@ -162,9 +174,9 @@ static const char *declare(const pgq_entrypoint *one) {
   const char *failure = o->on_failure ? pgq_format(",\"on-failure\":%s", pgq_json_quote(o->on_failure)) : "";
   const char *zone = o->time_zone ? pgq_format(",\"time-zone\":%s", pgq_json_quote(o->time_zone)) : "";
   const char *schedule = o->schedule ? pgq_format(",\"schedules\":[{\"expression\":%s%s}]", pgq_json_quote(o->schedule), zone) : "";
-  return pgq_format("{\"entrypoints\":[{\"name\":%s%s%s%s%s%s%s%s%s}]}", pgq_json_quote(one->name), number("max-attempts", o->max_attempts),
+  return pgq_format("{\"entrypoints\":[{\"name\":%s%s%s%s%s%s%s%s%s%s}]}", pgq_json_quote(one->name), number("max-attempts", o->max_attempts),
                     number("timeout-ms", o->timeout_ms), number("memory", o->memory), number("concurrency", o->concurrency),
-                    number("reuse", o->reuse), backoff, failure, schedule);
+                    number("reuse", o->reuse), number("batch", one->max_jobs), backoff, failure, schedule);
 }
 
 const char *pgq_declaration(size_t wanted) {

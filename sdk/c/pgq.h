@@ -78,6 +78,8 @@ pgq_result pgq_retry_after(uint64_t after_ms, const char *format, ...) PGQ_PRINT
 pgq_result pgq_reject(const char *format, ...) PGQ_PRINTF(1, 2);
 
 typedef pgq_result (*pgq_handler)(const pgq_job *job);
+/* Of `count` jobs at once, with a result for each: what is left out is a retry. */
+typedef void (*pgq_batch_handler)(const pgq_job *jobs, size_t count, pgq_result *results);
 
 /* What is 0 has the host's default; a fresh instance runs each job unless `reuse` says more. */
 typedef struct pgq_options {
@@ -98,7 +100,9 @@ typedef struct pgq_options {
 
 typedef struct pgq_entrypoint {
   const char *name;
-  pgq_handler handler;
+  pgq_handler handler;     /* one of the two */
+  pgq_batch_handler batch;
+  uint32_t max_jobs; /* of a batch */
   pgq_options options;
   struct pgq_entrypoint *next;
 } pgq_entrypoint;
@@ -130,6 +134,15 @@ void pgq_add_need(pgq_need *need);
   PGQ_AT_START {                                                                                                  \
     static pgq_entrypoint entrypoint = {.name = (name_), .handler = (function), .options = (pgq_options){__VA_ARGS__}}; \
     pgq_add_entrypoint(&entrypoint);                                                                              \
+  }
+
+/* Serve up to so many jobs of this name with one call of this function, to share what is costly to set up. Follow-up jobs and
+ * the database are refused in a batch. */
+#define PGQ_BATCH(function, name_, max_jobs_, ...)                                                                       \
+  PGQ_AT_START {                                                                                                         \
+    static pgq_entrypoint entrypoint = {                                                                                 \
+        .name = (name_), .batch = (function), .max_jobs = (max_jobs_), .options = (pgq_options){__VA_ARGS__}};           \
+    pgq_add_entrypoint(&entrypoint);                                                                                     \
   }
 
 /* Memory that is freed when the handler has returned. */

@@ -48,47 +48,82 @@ bool exports_pgq_plugin_describe_register(exports_pgq_plugin_describe_borrow_reg
 
 static void forget_sql(void);
 
-bool exports_pgq_plugin_handler_handle(exports_pgq_plugin_handler_borrow_job_t raw, exports_pgq_plugin_handler_outcome_t *outcome,
-                                       exports_pgq_plugin_handler_failure_t *failure) {
+static pgq_job job_of(pgq_plugin_jobs_borrow_job_t raw) {
   pgq_plugin_jobs_details_t details;
   pgq_plugin_jobs_method_job_details(raw, &details);
-  pgq_job job = {.id = details.id, .attempt = details.attempt, .max_attempts = details.max_attempts, .priority = details.priority,
-                 .created_ms = details.created, .entrypoint = taken(&details.entrypoint), .handle = raw.__handle};
+  return (pgq_job){.id = details.id, .attempt = details.attempt, .max_attempts = details.max_attempts, .priority = details.priority,
+                   .created_ms = details.created, .entrypoint = taken(&details.entrypoint), .handle = raw.__handle};
+}
+
+/* In the host's words. False for a failure. */
+static bool told(const pgq_result *result, exports_pgq_plugin_handler_outcome_t *outcome, exports_pgq_plugin_handler_failure_t *failure) {
+  switch (result->how) {
+    case PGQ_COMPLETE:
+      outcome->tag = PGQ_PLUGIN_JOBS_OUTCOME_COMPLETE;
+      outcome->val.complete.is_some = result->output.data != NULL;
+      if (result->output.data) {
+        plugin_string_t copy;
+        plugin_string_dup_n(&copy, result->output.data, result->output.length);
+        outcome->val.complete.val = (plugin_list_u8_t){copy.ptr, copy.len};
+      }
+      return true;
+    case PGQ_SNOOZE:
+      outcome->tag = PGQ_PLUGIN_JOBS_OUTCOME_SNOOZE;
+      outcome->val.snooze = result->after_ms;
+      return true;
+    case PGQ_DISCARD:
+      outcome->tag = PGQ_PLUGIN_JOBS_OUTCOME_DISCARD;
+      given(&outcome->val.discard, result->message);
+      return true;
+    case PGQ_REJECT:
+      failure->tag = PGQ_PLUGIN_JOBS_FAILURE_REJECT;
+      given(&failure->val.reject, result->message);
+      return false;
+    case PGQ_RETRY:
+      break;
+  }
+  failure->tag = PGQ_PLUGIN_JOBS_FAILURE_RETRY;
+  given(&failure->val.retry.message, result->message);
+  failure->val.retry.after.is_some = result->has_after;
+  failure->val.retry.after.val = result->after_ms;
+  return false;
+}
+
+bool exports_pgq_plugin_handler_handle(exports_pgq_plugin_handler_borrow_job_t raw, exports_pgq_plugin_handler_outcome_t *outcome,
+                                       exports_pgq_plugin_handler_failure_t *failure) {
+  pgq_job job = job_of(raw);
   pgq_result result = pgq_run(&job);
   fflush(NULL);
   pgq_plugin_jobs_job_drop_borrow(raw);
-  switch (result.how) {
-    case PGQ_COMPLETE:
-      outcome->tag = PGQ_PLUGIN_JOBS_OUTCOME_COMPLETE;
-      outcome->val.complete.is_some = result.output.data != NULL;
-      if (result.output.data) {
-        plugin_string_t copy;
-        plugin_string_dup_n(&copy, result.output.data, result.output.length);
-        outcome->val.complete.val = (plugin_list_u8_t){copy.ptr, copy.len};
-      }
-      break;
-    case PGQ_SNOOZE:
-      outcome->tag = PGQ_PLUGIN_JOBS_OUTCOME_SNOOZE;
-      outcome->val.snooze = result.after_ms;
-      break;
-    case PGQ_DISCARD:
-      outcome->tag = PGQ_PLUGIN_JOBS_OUTCOME_DISCARD;
-      given(&outcome->val.discard, result.message);
-      break;
-    case PGQ_RETRY:
-      failure->tag = PGQ_PLUGIN_JOBS_FAILURE_RETRY;
-      given(&failure->val.retry.message, result.message);
-      failure->val.retry.after.is_some = result.has_after;
-      failure->val.retry.after.val = result.after_ms;
-      break;
-    case PGQ_REJECT:
-      failure->tag = PGQ_PLUGIN_JOBS_FAILURE_REJECT;
-      given(&failure->val.reject, result.message);
-      break;
-  }
+  bool well = told(&result, outcome, failure);
   forget_sql();
   pgq_free_all();
-  return result.how != PGQ_RETRY && result.how != PGQ_REJECT;
+  return well;
+}
+
+void exports_pgq_plugin_batch_handler_handle_batch(exports_pgq_plugin_batch_handler_list_own_job_t *raws,
+                                                   exports_pgq_plugin_batch_handler_list_result_outcome_failure_t *ret) {
+  pgq_job *jobs = pgq_alloc(raws->len * sizeof *jobs);
+  pgq_result *results = pgq_alloc(raws->len * sizeof *results);
+  for (size_t n = 0; n < raws->len; n++) jobs[n] = job_of(pgq_plugin_jobs_borrow_job(raws->ptr[n]));
+  pgq_run_batch(jobs, raws->len, results);
+  fflush(NULL);
+  ret->len = raws->len;
+  ret->ptr = calloc(raws->len, sizeof *ret->ptr);
+  if (!ret->ptr) abort();
+  for (size_t n = 0; n < raws->len; n++) {
+    exports_pgq_plugin_handler_outcome_t outcome;
+    exports_pgq_plugin_handler_failure_t failure;
+    ret->ptr[n].is_err = !told(&results[n], &outcome, &failure);
+    if (ret->ptr[n].is_err)
+      ret->ptr[n].val.err = failure;
+    else
+      ret->ptr[n].val.ok = outcome;
+    pgq_plugin_jobs_job_drop_own(raws->ptr[n]);
+  }
+  exports_pgq_plugin_batch_handler_list_own_job_free(raws);
+  forget_sql();
+  pgq_free_all();
 }
 
 static pgq_plugin_jobs_borrow_job_t of(const pgq_job *job) { return (pgq_plugin_jobs_borrow_job_t){job->handle}; }

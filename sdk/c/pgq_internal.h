@@ -9,6 +9,8 @@ pgq_entrypoint *pgq_find(const char *name);
 const char *pgq_declaration(size_t number);
 /* Run the handler of this job. */
 pgq_result pgq_run(const pgq_job *job);
+/* Run the handler of these jobs, all of one entrypoint. */
+void pgq_run_batch(const pgq_job *jobs, size_t count, pgq_result *results);
 char *pgq_copy(const void *data, size_t length);
 void pgq_free_all(void);
 

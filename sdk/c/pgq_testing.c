@@ -15,22 +15,44 @@ struct pgq_rows {
   size_t at;
 };
 
-pgq_test_run pgq_test(pgq_test_job job) {
+/* Of a batch, by the job's handle. */
+static const char *const *payloads;
+
+static pgq_job begin(pgq_test_job job) {
   pgq_free_all();
   current = job;
   run = (pgq_test_run){0};
+  payloads = &current.payload;
   pgq_entrypoint *found = pgq_find(job.entrypoint);
   uint32_t most = job.max_attempts ? job.max_attempts : found && found->options.max_attempts ? found->options.max_attempts : 25;
-  pgq_job made = {.id = job.id ? job.id : 1, .entrypoint = job.entrypoint, .attempt = job.attempt ? job.attempt : 1, .max_attempts = most,
-                  .created_ms = 1767225600000};
+  return (pgq_job){.id = job.id ? job.id : 1, .entrypoint = job.entrypoint, .attempt = job.attempt ? job.attempt : 1, .max_attempts = most,
+                   .created_ms = 1767225600000};
+}
+
+pgq_test_run pgq_test(pgq_test_job job) {
+  pgq_job made = begin(job);
   run.result = pgq_run(&made);
   if (run.result.how != PGQ_COMPLETE) run.enqueued_count = 0;
   return run;
 }
 
+const pgq_result *pgq_test_batch(pgq_test_job job, const char *const *of, size_t count) {
+  pgq_job first = begin(job);
+  payloads = of;
+  pgq_job *jobs = pgq_alloc(count * sizeof *jobs);
+  pgq_result *results = pgq_alloc(count * sizeof *results);
+  for (size_t n = 0; n < count; n++) {
+    jobs[n] = first;
+    jobs[n].id += (int64_t)n;
+    jobs[n].handle = (int32_t)n;
+  }
+  pgq_run_batch(jobs, count, results);
+  return results;
+}
+
 pgq_bytes pgq_payload(const pgq_job *job) {
-  (void)job;
-  return current.payload ? (pgq_bytes){current.payload, strlen(current.payload)} : (pgq_bytes){NULL, 0};
+  const char *payload = payloads[job->handle];
+  return payload ? (pgq_bytes){payload, strlen(payload)} : (pgq_bytes){NULL, 0};
 }
 
 const char *pgq_header(const pgq_job *job, const char *name) {

@@ -34,6 +34,10 @@ typedef struct pgq_test_run {
   pgq_request enqueued[32]; /* nothing, unless the job completed */
 } pgq_test_run;
 
+/* An entrypoint that takes batches gets a batch of one. */
 pgq_test_run pgq_test(pgq_test_job job);
+
+/* Run jobs of one entrypoint in one call, with these payloads. `job` says the rest. Results are valid until the next run. */
+const pgq_result *pgq_test_batch(pgq_test_job job, const char *const *payloads, size_t count);
 
 #endif

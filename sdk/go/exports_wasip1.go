@@ -19,6 +19,141 @@ var exportReturnArea = uintptr(witRuntime.Allocate(&staticPinner, (32+2*4), 8))
 var syncExportPinner = runtime.Pinner{}
 
 
+//go:wasmexport pgq:plugin/batch-handler@0.1.0#handle-batch
+func wasm_export_pgq_plugin_batch_handler_handle_batch(arg0 uintptr, arg1 uint32) uintptr {
+        
+        pinner := &syncExportPinner
+        result := make([]*pgq_plugin_jobs.Job, 0, arg1)
+for index := 0; index < int(arg1); index++ {
+        base := unsafe.Add(unsafe.Pointer(arg0), index * 4)
+        
+        result = append(result, pgq_plugin_jobs.JobFromOwnHandle(int32(uintptr(*(*int32)(unsafe.Add(unsafe.Pointer(base), 0))))))
+}
+
+witRuntime.Unpin()
+result0 := handleBatch(result)
+slice := result0
+length := uint32(len(slice))
+result3 := witRuntime.Allocate(pinner, uintptr(length * (32+2*4)), 8)
+for index, element := range slice {
+        base := unsafe.Add(result3, index * (32+2*4))
+        
+switch element.Tag() {
+case witTypes.ResultOk:
+        payload := element.Ok()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(0))
+
+switch payload.Tag() {
+case pgq_plugin_jobs.Outcome_Complete:
+        payload := payload.Complete()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 8)) = int8(int32(0))
+
+switch payload.Tag() {
+case witTypes.OptionNone:
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 16)) = int8(int32(0))
+
+        
+case witTypes.OptionSome:
+        payload := payload.Some()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 16)) = int8(int32(1))
+data := unsafe.Pointer(unsafe.SliceData(payload))
+pinner.Pin(data)
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (16+2*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (16+1*4))) = uint32(uintptr(uintptr(data)))
+
+        
+default:
+        panic("unreachable")
+}
+
+        
+
+case pgq_plugin_jobs.Outcome_Snooze:
+        payload := payload.Snooze()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 8)) = int8(int32(1))
+*(*int64)(unsafe.Add(unsafe.Pointer(base), 16)) = int64(payload)
+
+        
+
+case pgq_plugin_jobs.Outcome_Discard:
+        payload := payload.Discard()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 8)) = int8(int32(2))
+utf8 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf8)
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (16+1*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), 16)) = uint32(uintptr(uintptr(utf8)))
+
+        
+
+default:
+        panic("unreachable")
+}
+
+        
+case witTypes.ResultErr:
+        payload := element.Err()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 0)) = int8(int32(1))
+
+switch payload.Tag() {
+case pgq_plugin_jobs.Failure_Retry:
+        payload := payload.Retry()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 8)) = int8(int32(0))
+utf81 := unsafe.Pointer(unsafe.StringData((payload).Message))
+pinner.Pin(utf81)
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (16+1*4))) = uint32(uint32(len((payload).Message)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), 16)) = uint32(uintptr(uintptr(utf81)))
+
+switch (payload).After.Tag() {
+case witTypes.OptionNone:
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), (16+2*4))) = int8(int32(0))
+
+        
+case witTypes.OptionSome:
+        payload := (payload).After.Some()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), (16+2*4))) = int8(int32(1))
+*(*int64)(unsafe.Add(unsafe.Pointer(base), (24+2*4))) = int64(payload)
+
+        
+default:
+        panic("unreachable")
+}
+
+        
+
+case pgq_plugin_jobs.Failure_Reject:
+        payload := payload.Reject()
+        *(*int8)(unsafe.Add(unsafe.Pointer(base), 8)) = int8(int32(1))
+utf82 := unsafe.Pointer(unsafe.StringData(payload))
+pinner.Pin(utf82)
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), (16+1*4))) = uint32(uint32(len(payload)))
+*(*uint32)(unsafe.Add(unsafe.Pointer(base), 16)) = uint32(uintptr(uintptr(utf82)))
+
+        
+
+default:
+        panic("unreachable")
+}
+
+        
+default:
+        panic("unreachable")
+}
+
+}
+
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), 4)) = uint32(length)
+*(*uint32)(unsafe.Add(unsafe.Pointer(exportReturnArea), 0)) = uint32(uintptr(uintptr(result3)))
+return exportReturnArea
+
+        
+}
+
+//go:wasmexport cabi_post_pgq:plugin/batch-handler@0.1.0#handle-batch
+func wasm_export_post_return_pgq_plugin_batch_handler_handle_batch(result uintptr) {
+        syncExportPinner.Unpin()
+}
+
+
 //go:wasmexport pgq:plugin/describe@0.1.0#register
 func wasm_export_pgq_plugin_describe_register(arg0 int32) uintptr {
         

@@ -40,11 +40,31 @@ func register(registrar *registry.Registrar) wit.Result[wit.Unit, string] {
 func handle(raw *jobs.Job) wit.Result[jobs.Outcome, jobs.Failure] {
 	// A borrowed handle has to be given back before the call returns.
 	defer raw.Drop()
+	return settle(raw, Run(job(raw)))
+}
+
+func handleBatch(raws []*jobs.Job) []wit.Result[jobs.Outcome, jobs.Failure] {
+	all := make([]*Job, len(raws))
+	for n, raw := range raws {
+		defer raw.Drop()
+		all[n] = job(raw)
+	}
+	results := make([]wit.Result[jobs.Outcome, jobs.Failure], len(raws))
+	for n, ended := range RunBatch(all) {
+		results[n] = settle(raws[n], ended)
+	}
+	return results
+}
+
+func job(raw *jobs.Job) *Job {
 	details := raw.Details()
-	ended := Run(&Job{
+	return &Job{
 		ID: details.Id, Entrypoint: details.Entrypoint, Attempt: int(details.Attempt), MaxAttempts: int(details.MaxAttempts),
 		Priority: int(details.Priority), Created: time.UnixMilli(int64(details.Created)), Source: source{raw},
-	})
+	}
+}
+
+func settle(raw *jobs.Job, ended Ended) wit.Result[jobs.Outcome, jobs.Failure] {
 	message := head(ended.Message)
 	switch ended.How {
 	case Completed:

@@ -68,6 +68,10 @@ func (j *Job) TimeLeft() time.Duration { return j.Source.TimeLeft() }
 // Heartbeat asks whether to continue. It is cheap: a long handler asks now and then, and returns early when told to.
 func (j *Job) Heartbeat() Directive { return j.Source.Heartbeat() }
 
+// Read has the payload as an [Entrypoint]'s handler gets it: into a *[]byte as it is, a *string as UTF-8, and anything else
+// as JSON. Its error rejects the job.
+func (j *Job) Read(into any) error { return j.read(into) }
+
 func (j *Job) read(into any) error {
 	if _, none := into.(*None); none {
 		return nil

@@ -59,27 +59,78 @@ type Ended struct {
 
 // Run runs the handler of this job. For tests: see pgqtest.
 func Run(job *Job) (ended Ended) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			ended = Ended{How: Retried, Kind: "panic", Message: fmt.Sprint(cause), Traceback: stack()}
-			if err, is := cause.(error); is {
-				ended.Kind = fmt.Sprintf("panic: %T", err)
-			}
-		}
-	}()
 	found := find(job.Entrypoint)
 	if found == nil {
-		return Ended{How: Rejected, Message: fmt.Sprintf("the plugin does not serve the entrypoint %q", job.Entrypoint)}
+		return notServed(job.Entrypoint)
 	}
+	if found.batch != nil {
+		return RunBatch([]*Job{job})[0]
+	}
+	defer func() {
+		if cause := recover(); cause != nil {
+			ended = panicked(cause)
+		}
+	}()
 	value, err := found.run(job)
 	if err != nil {
 		return failed(err)
 	}
+	return completed(value)
+}
+
+// RunBatch runs the handler of these jobs, all of one entrypoint. For tests: see pgqtest.
+func RunBatch(jobs []*Job) (all []Ended) {
+	each := func(ended Ended) []Ended {
+		all := make([]Ended, len(jobs))
+		for n := range all {
+			all[n] = ended
+		}
+		return all
+	}
+	found := find(jobs[0].Entrypoint)
+	if found == nil || found.batch == nil {
+		return each(notServed(jobs[0].Entrypoint))
+	}
+	defer func() {
+		if cause := recover(); cause != nil {
+			all = each(panicked(cause))
+		}
+	}()
+	values, err := found.batch(jobs)
+	if err == nil && len(values) != len(jobs) {
+		err = fmt.Errorf("the handler of %q returned %d results for %d jobs", found.name, len(values), len(jobs))
+	}
+	if err != nil {
+		return each(failed(err))
+	}
+	for _, value := range values {
+		if err, is := value.(error); is {
+			all = append(all, failed(err))
+		} else {
+			all = append(all, completed(value))
+		}
+	}
+	return all
+}
+
+func notServed(entrypoint string) Ended {
+	return Ended{How: Rejected, Message: fmt.Sprintf("the plugin does not serve the entrypoint %q", entrypoint)}
+}
+
+func completed(value any) Ended {
 	output, err := encode(value, "the output")
 	if err != nil {
 		return failed(err)
 	}
 	return Ended{How: Completed, Output: output}
+}
+
+func panicked(cause any) Ended {
+	ended := Ended{How: Retried, Kind: "panic", Message: fmt.Sprint(cause), Traceback: stack()}
+	if err, is := cause.(error); is {
+		ended.Kind = fmt.Sprintf("panic: %T", err)
+	}
+	return ended
 }
 
 func failed(err error) Ended {
@@ -102,7 +153,7 @@ func stack() string {
 		if strings.HasPrefix(line, "panic(") {
 			begin = n
 		}
-		if begin > 0 && strings.Contains(line, "/sdk/go.Entrypoint") {
+		if begin > 0 && (strings.Contains(line, "/sdk/go.Entrypoint") || strings.Contains(line, "/sdk/go.Run")) {
 			end = n
 			break
 		}

@@ -85,7 +85,11 @@ type Needs struct {
 type entrypoint struct {
 	name    string
 	options Options
-	run     func(*Job) (any, error)
+	// One of the two.
+	run   func(*Job) (any, error)
+	batch func([]*Job) ([]any, error)
+	// maxJobs of a batch.
+	maxJobs int
 }
 
 var (
@@ -104,16 +108,28 @@ func Plugin(name, version string, needs Needs) {
 
 // Entrypoint serves jobs of this name with this function.
 func Entrypoint[P any](name string, options Options, handler func(*Job, P) (any, error)) {
-	if find(name) != nil {
-		panic(fmt.Sprintf("the entrypoint %q has two handlers", name))
-	}
-	entrypoints = append(entrypoints, entrypoint{name, options, func(job *Job) (any, error) {
+	serve(entrypoint{name: name, options: options, run: func(job *Job) (any, error) {
 		var payload P
 		if err := job.read(&payload); err != nil {
 			return nil, err
 		}
 		return handler(job, payload)
 	}})
+}
+
+// Batch serves up to so many jobs of this name in one call, to share what is costly to set up. The handler returns a list
+// with one item for each job, in their order: an output, or an error, which may be one of [Reject], [Retry], [Snooze] and
+// [Discard]. An error beside the list, or a panic, fails each of them. [Job.Read] reads a payload. Follow-up jobs and the
+// database are refused in a batch.
+func Batch(name string, maxJobs int, options Options, handler func([]*Job) ([]any, error)) {
+	serve(entrypoint{name: name, options: options, batch: handler, maxJobs: maxJobs})
+}
+
+func serve(added entrypoint) {
+	if find(added.name) != nil {
+		panic(fmt.Sprintf("the entrypoint %q has two handlers", added.name))
+	}
+	entrypoints = append(entrypoints, added)
 }
 
 func find(name string) *entrypoint {
@@ -140,6 +156,7 @@ func declarations() []string {
 		said := map[string]any{"name": one.name}
 		for key, value := range map[string]int{
 			"max-attempts": o.MaxAttempts, "timeout-ms": millis(o.Timeout), "memory": o.Memory, "concurrency": o.Concurrency, "reuse": o.Reuse,
+			"batch": one.maxJobs,
 		} {
 			if value != 0 {
 				said[key] = value

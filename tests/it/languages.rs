@@ -4,13 +4,16 @@
 use std::path::Path;
 
 use pgq_host_tests::{
-    C, Database, GO, Host, JS, Language, NewPlugin, PYTHON, Plugins, Receiver, TS, eventually, host_binary, run_command,
+    C, Database, GO, Host, JS, Language, NewPlugin, PYTHON, Plugins, Receiver, TS, error_of, eventually,
+    failures_are_documented, host_binary, run_command,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 /// A handler that fails: what the host says of it, and what has to be in its traceback.
 struct Fault {
+    /// As the page of failures calls it; nothing for one that is not on it.
+    what: &'static str,
     entrypoint: &'static str,
     kind: &'static str,
     message: &'static str,
@@ -92,6 +95,28 @@ async fn output(database: &Database, entrypoint: String, payload: &str) -> Strin
     }
 }
 
+/// Each fails as it should, and `job` shows what docs/languages/failures.md says.
+async fn fail(database: &Database, language: &str, prefix: &str, faults: &[Fault]) {
+    let mut seen = Vec::new();
+    for fault in faults {
+        let id = database.enqueue(&format!("{prefix}{}", fault.entrypoint), "x").await;
+        database.wait_for(id, "failed").await;
+        let traceback = database.traceback(id).await;
+        let shown = database.cli_ok(&["job", &id.to_string()]).await.stdout;
+        let text = traceback["traceback"].as_str().unwrap();
+        assert_eq!(traceback["exception_type"], fault.kind, "{} {traceback}", fault.entrypoint);
+        assert!(traceback["exception_message"].as_str().unwrap().contains(fault.message), "{traceback}");
+        for part in fault.traceback {
+            assert!(text.contains(part), "{part:?} is missing in the traceback of {}:\n{text}", fault.entrypoint);
+        }
+        assert!(shown.contains(&format!("{}: ", fault.kind)), "{shown}");
+        if !fault.what.is_empty() {
+            seen.push((fault.what.to_owned(), error_of(&shown)));
+        }
+    }
+    failures_are_documented(language, &seen);
+}
+
 /// What is the same in every language.
 async fn works(language: Language, more: &[(&str, &str, &str)], faults: &[Fault]) {
     let Some(tools) = language.tools() else { return };
@@ -134,19 +159,7 @@ async fn works(language: Language, more: &[(&str, &str, &str)], faults: &[Fault]
     }
 
     // What goes wrong.
-    for fault in faults {
-        let id = database.enqueue(&named(fault.entrypoint), "x").await;
-        database.wait_for(id, "failed").await;
-        let traceback = database.traceback(id).await;
-        let shown = database.cli_ok(&["job", &id.to_string()]).await.stdout;
-        let text = traceback["traceback"].as_str().unwrap();
-        assert_eq!(traceback["exception_type"], fault.kind, "{} {traceback}", fault.entrypoint);
-        assert!(traceback["exception_message"].as_str().unwrap().contains(fault.message), "{traceback}");
-        for part in fault.traceback {
-            assert!(text.contains(part), "{part:?} is missing in the traceback of {}:\n{text}", fault.entrypoint);
-        }
-        assert!(shown.contains(&format!("{}: ", fault.kind)), "{shown}");
-    }
+    fail(&database, language.name, &named(""), faults).await;
 
     // Exceptions by the hundred neither pause the entrypoint nor cost its instance.
     let ids = database.enqueue_many(&named("again"), 1000, Vec::new()).await;
@@ -166,16 +179,41 @@ async fn works(language: Language, more: &[(&str, &str, &str)], faults: &[Fault]
 async fn python_handlers_work_and_their_failures_are_told_in_pythons_words() {
     let faults = [
         Fault {
+            what: "an exception",
             entrypoint: "throws",
             kind: "KeyError",
             message: "'name'",
             traceback: &["File \"faults.py\", line ", "in lookup\n", "return customer[\"name\"]\n", "KeyError: 'name'"],
         },
-        Fault { entrypoint: "loops", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "hogs", kind: "MemoryError", message: "", traceback: &["held.append("] },
-        Fault { entrypoint: "deep", kind: "RecursionError", message: "maximum recursion", traceback: &["in deeper"] },
-        Fault { entrypoint: "exits", kind: "SystemExit", message: "enough", traceback: &["in exits"] },
+        Fault {
+            what: "an endless loop",
+            entrypoint: "loops",
+            kind: "DeadlineExceeded",
+            message: INTERRUPTED,
+            traceback: &[],
+        },
+        Fault { what: "a sleep", entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
+        Fault {
+            what: "more memory than there is",
+            entrypoint: "hogs",
+            kind: "MemoryError",
+            message: "",
+            traceback: &["held.append("],
+        },
+        Fault {
+            what: "recursion without end",
+            entrypoint: "deep",
+            kind: "RecursionError",
+            message: "maximum recursion",
+            traceback: &["in deeper"],
+        },
+        Fault {
+            what: "`sys.exit`",
+            entrypoint: "exits",
+            kind: "SystemExit",
+            message: "enough",
+            traceback: &["in exits"],
+        },
     ];
     let more = [("urlopen", "{origin}/x", "201 ok"), ("batch", "a", "a of 1")];
     works(PYTHON, &more, &faults).await;
@@ -185,21 +223,36 @@ async fn python_handlers_work_and_their_failures_are_told_in_pythons_words() {
 async fn javascript_handlers_work_and_their_failures_name_the_lines_of_the_source() {
     let faults = [
         Fault {
+            what: "an exception",
             entrypoint: "throws",
             kind: "TypeError",
             message: "order.customer is undefined",
             traceback: &["lookup@src/faults.js:"],
         },
         Fault {
+            what: "",
             entrypoint: "rejects",
             kind: "TypeError",
             message: "order.customer is undefined",
             traceback: &["lookup@src/faults.js:"],
         },
-        Fault { entrypoint: "loops", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "hogs", kind: "InternalError", message: "out of memory", traceback: &[] },
         Fault {
+            what: "an endless loop",
+            entrypoint: "loops",
+            kind: "DeadlineExceeded",
+            message: INTERRUPTED,
+            traceback: &[],
+        },
+        Fault { what: "a sleep", entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
+        Fault {
+            what: "more memory than there is",
+            entrypoint: "hogs",
+            kind: "InternalError",
+            message: "out of memory",
+            traceback: &[],
+        },
+        Fault {
+            what: "recursion without end",
             entrypoint: "deep",
             kind: "InternalError",
             message: "too much recursion",
@@ -212,32 +265,122 @@ async fn javascript_handlers_work_and_their_failures_name_the_lines_of_the_sourc
 #[tokio::test]
 async fn go_handlers_work_and_a_panic_is_a_failure_with_its_stack() {
     let faults = [
-        Fault { entrypoint: "errs", kind: "errors.errorString", message: "there is no customer", traceback: &[] },
         Fault {
+            what: "an error that is returned",
+            entrypoint: "errs",
+            kind: "errors.errorString",
+            message: "there is no customer",
+            traceback: &[],
+        },
+        Fault {
+            what: "a panic",
             entrypoint: "panics",
             kind: "panic: runtime.boundsError",
             message: "index out of range [0] with length 0",
             traceback: &["main.lookup(", "faults.go:"],
         },
-        Fault { entrypoint: "loops", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "hogs", kind: "OutOfMemory", message: "64 MiB of memory", traceback: &[] },
-        Fault { entrypoint: "deep", kind: "StackOverflow", message: "", traceback: &["deeper"] },
+        Fault {
+            what: "an endless loop",
+            entrypoint: "loops",
+            kind: "DeadlineExceeded",
+            message: INTERRUPTED,
+            traceback: &[],
+        },
+        Fault { what: "a sleep", entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
+        Fault {
+            what: "more memory than there is",
+            entrypoint: "hogs",
+            kind: "OutOfMemory",
+            message: "64 MiB of memory",
+            traceback: &[],
+        },
+        Fault {
+            what: "recursion without end",
+            entrypoint: "deep",
+            kind: "StackOverflow",
+            message: "",
+            traceback: &["deeper"],
+        },
     ];
-    works(GO, &[("http", "{origin}/x", "201 ok")], &faults).await;
+    works(GO, &[("http", "{origin}/x", "201 ok"), ("batch", "a", "a of 1")], &faults).await;
 }
 
 /// There are no exceptions, so what goes wrong is a trap: its instance is gone, and it counts as a crash.
 #[tokio::test]
 async fn c_handlers_work_and_their_traps_name_the_functions() {
     let faults = [
-        Fault { entrypoint: "aborts", kind: "Trap", message: "there is no customer", traceback: &["lookup"] },
-        Fault { entrypoint: "loops", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
-        Fault { entrypoint: "hogs", kind: "OutOfMemory", message: "", traceback: &[] },
-        Fault { entrypoint: "deep", kind: "StackOverflow", message: "", traceback: &["deeper"] },
+        Fault {
+            what: "`abort`",
+            entrypoint: "aborts",
+            kind: "Trap",
+            message: "there is no customer",
+            traceback: &["lookup"],
+        },
+        Fault {
+            what: "an endless loop",
+            entrypoint: "loops",
+            kind: "DeadlineExceeded",
+            message: INTERRUPTED,
+            traceback: &[],
+        },
+        Fault { what: "a sleep", entrypoint: "sleeps", kind: "DeadlineExceeded", message: INTERRUPTED, traceback: &[] },
+        Fault {
+            what: "more memory than there is",
+            entrypoint: "hogs",
+            kind: "OutOfMemory",
+            message: "",
+            traceback: &[],
+        },
+        Fault {
+            what: "recursion without end",
+            entrypoint: "deep",
+            kind: "StackOverflow",
+            message: "",
+            traceback: &["deeper"],
+        },
     ];
-    works(C, &[], &faults).await;
+    works(C, &[("batch", "a", "a of 1")], &faults).await;
+}
+
+#[tokio::test]
+async fn in_rust_a_panic_is_a_trap_that_names_the_functions() {
+    let faults = [
+        Fault { what: "an error that is returned", entrypoint: "fail", kind: "Retry", message: "x", traceback: &[] },
+        Fault { what: "a panic", entrypoint: "panics", kind: "Trap", message: "on purpose", traceback: &["hostile"] },
+        Fault {
+            what: "an endless loop",
+            entrypoint: "spin",
+            kind: "DeadlineExceeded",
+            message: INTERRUPTED,
+            traceback: &[],
+        },
+        Fault {
+            what: "a sleep",
+            entrypoint: "sleep_for_ever",
+            kind: "DeadlineExceeded",
+            message: INTERRUPTED,
+            traceback: &[],
+        },
+        Fault {
+            what: "more memory than there is",
+            entrypoint: "hog",
+            kind: "OutOfMemory",
+            message: "64 MiB",
+            traceback: &[],
+        },
+        Fault {
+            what: "recursion without end",
+            entrypoint: "recurse",
+            kind: "StackOverflow",
+            message: "",
+            traceback: &["hostile"],
+        },
+        Fault { what: "`std::process::exit`", entrypoint: "exits", kind: "Exit", message: "exit(1)", traceback: &[] },
+    ];
+    let (database, plugins) = (Database::new().await, Plugins::with(&["hostile"]));
+    let host = Host::start(&database, &plugins, &[]).await;
+    fail(&database, "rust", "", &faults).await;
+    host.stop().await;
 }
 
 #[test]
@@ -249,6 +392,70 @@ fn the_javascript_sdk_has_tests_that_pass() {
     let said =
         std::process::Command::new("node").args(["--test", "test/sdk.test.js"]).current_dir(sdk).output().unwrap();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+}
+
+/// What is fitted to the interface is the same for all bundles, and takes nearly all of a first build.
+#[tokio::test]
+async fn a_second_build_in_javascript_takes_the_engine_of_the_first() {
+    let Some(tools) = JS.tools() else { return };
+    let plugin = JS.new_plugin("js-again");
+    plugin.install(&tools);
+    let kept = plugin.folder.join("node_modules/.cache/pgq-plugin");
+    let engines = || -> Vec<(std::path::PathBuf, std::time::SystemTime)> {
+        let about = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().path().join("about.json");
+        let all = std::fs::read_dir(&kept).unwrap().map(about);
+        all.map(|file| (file.clone(), file.metadata().unwrap().modified().unwrap())).collect()
+    };
+    let build = async |greeting: &str| {
+        let handlers = plugin.folder.join("src/handlers.js");
+        let text = std::fs::read_to_string(&handlers).unwrap();
+        let (before, rest) = text.split_once("return `").unwrap();
+        let (_, after) = rest.split_once(", ${name}").unwrap();
+        std::fs::write(&handlers, format!("{before}return `{greeting}, ${{name}}{after}")).unwrap();
+        let mut said = String::new();
+        for step in [
+            &["pgq-plugin-build", "src/component.js", "build/component.js"],
+            &["pgq-plugin-componentize", "build/component.js", "build/js_again.wasm"],
+        ] {
+            let mut command = Command::new(plugin.folder.join("node_modules/.bin").join(step[0]));
+            command.args(&step[1..]).current_dir(&plugin.folder);
+            let output = run_command(command).await;
+            said += &output.stderr;
+            if output.code != 0 {
+                return Err(said);
+            }
+        }
+        Ok(said)
+    };
+    assert_eq!(build("Hello").await.expect("built"), "");
+    let first = engines();
+    assert_eq!(first.len(), 1);
+    // A bundle with more in its memory.
+    let greeting = format!("Hi{}", "!".repeat(100_000));
+    assert_eq!(build(&greeting).await.expect("built"), "");
+    assert_eq!(engines(), first, "the engine was fitted again");
+    let mut command = Command::new(host_binary());
+    command
+        .args(["plugin", "run", "build/js_again.wasm", "--payload-file", "payload.json"])
+        .current_dir(&plugin.folder);
+    let ran = run_command(command).await;
+    assert_eq!(ran.stdout.trim_end(), format!("{greeting}, Ada!"), "{}", ran.stderr);
+
+    // What the bundle does at its top level goes wrong as in a first build, and leaves the engine.
+    let component = plugin.folder.join("src/component.js");
+    let text = std::fs::read_to_string(&component).unwrap();
+    std::fs::write(&component, format!("{text}\nthrow new Error(\"not today\");\n")).unwrap();
+    let refused = build("Hello").await.expect_err("refused");
+    assert!(refused.contains("not today"), "{refused}");
+    assert_eq!(engines(), first);
+    std::fs::write(&component, text).unwrap();
+
+    // Another interface has another engine, and the old one is not kept.
+    let world = plugin.folder.join("wit/world.wit");
+    let text = std::fs::read_to_string(&world).unwrap();
+    std::fs::write(&world, format!("// Changed.\n{text}")).unwrap();
+    build("Hello").await.expect("built");
+    assert!(engines().len() == 1 && engines() != first);
 }
 
 /// Its build is JavaScript's.

@@ -174,3 +174,23 @@ async fn a_host_that_stopped_too_early_goes_on_with_its_quick_code() {
     host.stop().await;
     assert_eq!(compiled(&folder), [optimised]);
 }
+
+#[tokio::test]
+async fn a_command_that_runs_a_plugin_takes_the_code_of_one_that_looked_at_it() {
+    let plugins = Plugins::with(&[]);
+    plugins.replace("reuse.wasm", version("reuse", fastrand::u32(..100_000_000)));
+    let file = plugins.path().join("reuse.wasm");
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().join("code");
+    let command = async |args: &[&str]| {
+        let mut command = tokio::process::Command::new(host_binary());
+        command.arg("plugin").args(args).arg(&file).arg("--cache-dir").arg(&folder);
+        let said = run_command(command).await;
+        assert_eq!(said.code, 0, "{said:?}");
+    };
+    command(&["inspect"]).await;
+    let code = compiled(&folder);
+    assert!(code.len() == 1 && code[0].contains("quick"), "{code:?}");
+    command(&["run", "--entrypoint", "counter", "--payload", ""]).await;
+    assert_eq!(compiled(&folder), code, "nothing was compiled again");
+}

@@ -144,8 +144,11 @@ impl NewPlugin {
             }
             // As npm does with `install-links`.
             run(Command::new("cp").args(["-r", "vendor/pgq-plugin", "node_modules/pgq-plugin"]), &self.folder);
-            run(Command::new("chmod").args(["+x", "node_modules/pgq-plugin/src/build.js"]), &self.folder);
-            symlink("../pgq-plugin/src/build.js", modules.join(".bin/pgq-plugin-build")).expect("linked");
+            for tool in ["build", "componentize"] {
+                let script = format!("pgq-plugin/src/{tool}.js");
+                run(Command::new("chmod").args(["+x", &format!("node_modules/{script}")]), &self.folder);
+                symlink(format!("../{script}"), modules.join(format!(".bin/pgq-plugin-{tool}"))).expect("linked");
+            }
         } else {
             symlink(tools.join("venv"), self.folder.join(".venv")).expect("linked");
         }

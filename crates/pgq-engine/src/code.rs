@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::cache::CodeCache;
 use super::compiler::{CompileError, MAX_DOUBLINGS};
 use super::engine::Engine;
+use super::library::CompiledComponent;
 use super::linked_component::LinkedComponent;
 
 /// Shared by all runs of a version, whatever its grants.
@@ -99,7 +100,7 @@ impl Improvement {
             compiled = compile(engine, cache, wasm) => compiled,
             _ = gone.changed() => return Improved::NotNeeded,
         };
-        let linked = match compiled.map(|component| LinkedComponent::new(&component)) {
+        let linked = match compiled.map(LinkedComponent::new) {
             Ok(Ok(linked)) => linked,
             Ok(Err(error)) => return Improved::Failed(error.to_string()),
             Err(error) => return Improved::Failed(error.to_string()),
@@ -114,11 +115,7 @@ impl Improvement {
     }
 }
 
-async fn compile(
-    engine: &Engine,
-    cache: &CodeCache,
-    wasm: &[u8],
-) -> Result<wasmtime::component::Component, CompileError> {
+async fn compile(engine: &Engine, cache: &CodeCache, wasm: &[u8]) -> Result<CompiledComponent, CompileError> {
     let mut tries = 0;
     loop {
         match cache.improved(engine, wasm, tries).await {

@@ -6,6 +6,7 @@
 //! on the clock says nothing about a file: a busy machine makes any compiler slow. A compiler that
 //! crashes is merely an error about a file.
 
+mod frames;
 mod memory;
 
 use std::io::{Read as _, Write as _};
@@ -23,6 +24,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::effort::Effort;
 use super::engine_settings::EngineSettings;
+use frames::{frame, framed};
 use memory::CompilerMemory;
 
 /// The hidden verb of the command line that runs [`child`].
@@ -90,26 +92,32 @@ impl Compiler {
         Compiler { engine: engine.clone(), settings: Arc::clone(settings), pooled, permits, wanted: Notify::new() }
     }
 
-    /// Compile these bytes. `tries` is how often they took too long. Each attempt has twice the
-    /// time of the previous one, since a busy machine is not the file's fault.
-    pub(super) async fn compile(&self, wasm: &[u8], tries: u32, effort: Effort) -> Result<Vec<u8>, CompileError> {
+    /// Compile these parts of a component, which share its time. `tries` is how often they took too
+    /// long. Each attempt has twice the time of the previous one, since a busy machine is not the
+    /// file's fault.
+    pub(super) async fn compile(
+        &self,
+        parts: &[&[u8]],
+        tries: u32,
+        effort: Effort,
+    ) -> Result<Vec<Vec<u8>>, CompileError> {
         let Some(timeout) = self.settings.compile_timeout else {
             return match effort {
-                Effort::Quick => compile_here(&self.settings, self.pooled, effort, wasm),
-                Effort::Full | Effort::Background => compile_with(&self.engine, wasm),
+                Effort::Quick => compile_here(&self.settings, self.pooled, effort, parts),
+                Effort::Full | Effort::Background => compile_with(&self.engine, parts),
             };
         };
         let timeout = timeout.saturating_mul(1 << tries.min(MAX_DOUBLINGS));
         if effort != Effort::Background {
             let _permit = self.permit().await;
-            return self.compile_within(timeout, wasm, effort).await;
+            return self.compile_within(timeout, parts, effort).await;
         }
         loop {
             // Before the permit is waited for, so that no call for it is missed.
             let wanted = self.wanted.notified();
             let _permit = self.permits.acquire().await;
             tokio::select! {
-                compiled = self.compile_within(timeout, wasm, effort) => return compiled,
+                compiled = self.compile_within(timeout, parts, effort) => return compiled,
                 // What is compiled in the background is served already. It begins anew afterwards.
                 () = wanted => {}
             }
@@ -125,12 +133,17 @@ impl Compiler {
         self.permits.acquire().await.ok()
     }
 
-    async fn compile_within(&self, limit: Duration, wasm: &[u8], effort: Effort) -> Result<Vec<u8>, CompileError> {
+    async fn compile_within(
+        &self,
+        limit: Duration,
+        parts: &[&[u8]],
+        effort: Effort,
+    ) -> Result<Vec<Vec<u8>>, CompileError> {
         let mut compiler = self
             .start(limit, effort)
             .map_err(|error| CompileError::GaveUp(format!("the compiler cannot be started: {error}")))?;
         let wait = limit.saturating_mul(LEAST_PART).min(limit.saturating_add(MOST_WAITING)).max(LEAST_WAITING);
-        match tokio::time::timeout(wait, communicate(&mut compiler, wasm, limit)).await {
+        match tokio::time::timeout(wait, communicate(&mut compiler, parts, limit)).await {
             Ok(Ok(result)) => result,
             Ok(Err(error)) => Err(CompileError::GaveUp(format!("cannot communicate with the compiler: {error}"))),
             Err(_) => {
@@ -176,21 +189,31 @@ fn threads(effort: Effort) -> usize {
 }
 
 /// Compile in this process.
-fn compile_here(settings: &EngineSettings, pooled: bool, effort: Effort, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+fn compile_here<P: AsRef<[u8]>>(
+    settings: &EngineSettings,
+    pooled: bool,
+    effort: Effort,
+    parts: &[P],
+) -> Result<Vec<Vec<u8>>, CompileError> {
     let engine = settings.compiler(pooled, effort).map_err(|error| CompileError::GaveUp(error.to_string()))?;
-    compile_with(&engine, wasm)
+    compile_with(&engine, parts)
 }
 
-fn compile_with(engine: &wasmtime::Engine, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-    engine.precompile_component(wasm).map_err(|error| CompileError::Invalid(format!("{error:#}")))
+/// Components, and core modules that are their libraries.
+fn compile_with<P: AsRef<[u8]>>(engine: &wasmtime::Engine, parts: &[P]) -> Result<Vec<Vec<u8>>, CompileError> {
+    let each = |part: &P| match part.as_ref() {
+        library @ [_, _, _, _, 1, 0, 0, 0, ..] => engine.precompile_module(library),
+        component => engine.precompile_component(component),
+    };
+    parts.iter().map(each).collect::<Result<_, _>>().map_err(|error| CompileError::Invalid(format!("{error:#}")))
 }
 
 async fn communicate(
     compiler: &mut Child,
-    wasm: &[u8],
+    parts: &[&[u8]],
     limit: Duration,
-) -> std::io::Result<Result<Vec<u8>, CompileError>> {
-    let (Some(mut stdin), Some(mut stdout), Some(stderr)) =
+) -> std::io::Result<Result<Vec<Vec<u8>>, CompileError>> {
+    let (Some(stdin), Some(mut stdout), Some(stderr)) =
         (compiler.stdin.take(), compiler.stdout.take(), compiler.stderr.take())
     else {
         unreachable!("all three are piped")
@@ -199,9 +222,13 @@ async fn communicate(
     let mut stderr = stderr.take(MAX_MESSAGE_BYTES);
     let (written, read, _) = tokio::join!(
         async {
-            let written = stdin.write_all(wasm).await;
-            drop(stdin);
-            written
+            // Dropped when all is written, which is how the compiler knows.
+            let mut stdin = stdin;
+            for part in parts {
+                stdin.write_all(&frame(part)).await?;
+                stdin.write_all(part).await?;
+            }
+            std::io::Result::Ok(())
         },
         stdout.read_to_end(&mut code),
         stderr.read_to_string(&mut said),
@@ -210,7 +237,10 @@ async fn communicate(
     read?;
     if status.success() {
         written?;
-        return Ok(Ok(code));
+        return match framed(code) {
+            Some(all) if all.len() == parts.len() => Ok(Ok(all)),
+            _ => Err(std::io::ErrorKind::InvalidData.into()),
+        };
     }
     let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     Ok(Err(match status.code() {
@@ -231,8 +261,8 @@ async fn communicate(
     }))
 }
 
-/// The compiler process: reads a component from stdin and writes compiled code to stdout, or an
-/// error to stderr.
+/// The compiler process: reads the parts of a component from stdin and writes compiled code to stdout,
+/// or an error to stderr.
 ///
 /// # Errors
 ///
@@ -250,9 +280,10 @@ pub fn child(settings: &EngineSettings, pooled: bool, effort: Effort, limit: Dur
     let CompilerMemory { bytes, .. } = CompilerMemory::here();
     let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
     rustix::process::setrlimit(Resource::Data, limit)?;
-    let mut wasm = Vec::new();
-    std::io::stdin().read_to_end(&mut wasm).context("cannot read the component")?;
-    let code = match compile_here(settings, pooled, effort, &wasm) {
+    let mut sent = Vec::new();
+    std::io::stdin().read_to_end(&mut sent).context("cannot read the component")?;
+    let parts = framed(sent).context("the component is incomplete")?;
+    let code = match compile_here(settings, pooled, effort, &parts) {
         Ok(code) => code,
         // Distinguished from other failures of this process: the file is invalid, now and always.
         Err(CompileError::Invalid(error)) => {
@@ -261,7 +292,12 @@ pub fn child(settings: &EngineSettings, pooled: bool, effort: Effort, limit: Dur
         }
         Err(CompileError::TooManyParts(error) | CompileError::GaveUp(error)) => anyhow::bail!(error),
     };
-    std::io::stdout().write_all(&code).context("cannot write the compiled code")
+    let mut stdout = std::io::stdout();
+    for part in &code {
+        stdout.write_all(&frame(part)).context("cannot write the compiled code")?;
+        stdout.write_all(part).context("cannot write the compiled code")?;
+    }
+    stdout.flush().context("cannot write the compiled code")
 }
 
 /// After a while, lower the priority of this process, and end it when its processor time is over.

@@ -16,6 +16,7 @@ use super::grants::Grants;
 use super::hits::Hits;
 use super::instance::Instance;
 use super::instance_pool::PluginId;
+use super::library_name::is_library;
 use super::linked_component::LinkedComponent;
 use super::load_error::{self, LoadError, WIT_VERSION, shorten};
 use super::room::MemoryEstimate;
@@ -132,13 +133,15 @@ pub async fn load(
 ) -> Result<Loaded, LoadError> {
     check_magic(wasm)?;
     let sha256 = crate::digest::sha256(wasm);
-    let (component, is_optimised) = cache.component(engine, wasm, tries).await.map_err(|error| match error {
+    let compiled = cache.component(engine, wasm, tries).await.map_err(|error| match error {
         CompileError::Invalid(message) => load_error::not_compiled(&message),
         CompileError::TooManyParts(message) => LoadError::TooManyParts(shorten(&message)),
         CompileError::GaveUp(message) => LoadError::NotCompiled(shorten(&message)),
     })?;
-    check_contract(&component)?;
-    let linked = Arc::new(LinkedComponent::new(&component)?);
+    check_contract(&compiled.component)?;
+    let is_optimised = compiled.is_optimised;
+    let large = LargeComponent::of(&compiled.component, compiled.slots, engine.shares());
+    let linked = Arc::new(LinkedComponent::new(compiled)?);
     let declaration = describe::describe(engine, &linked, stem).await?;
     let name = declaration.name.clone().unwrap_or_else(|| stem.to_owned());
     let grants = grants_for(&name);
@@ -154,7 +157,7 @@ pub async fn load(
         declaration,
         code: Arc::new(Code::new(linked, is_optimised)),
         id: PluginId::new(engine.instance_pool()),
-        large: LargeComponent::of(&component, engine.shares()),
+        large,
         memory_estimate: Arc::default(),
     })
 }
@@ -189,7 +192,9 @@ fn check_contract(component: &Component) -> Result<(), LoadError> {
 }
 
 fn imports(component: &Component) -> Vec<String> {
-    component.component_type().imports(component.engine()).map(|(name, _)| name.to_owned()).collect()
+    let ty = component.component_type();
+    let names = ty.imports(component.engine()).map(|(name, _)| name);
+    names.filter(|name| !is_library(name)).map(str::to_owned).collect()
 }
 
 fn exports(component: &Component) -> Vec<String> {

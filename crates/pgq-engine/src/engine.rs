@@ -14,6 +14,7 @@ use super::compiler::Compiler;
 use super::engine_settings::{CannotStart, EngineSettings};
 use super::instance::Instance;
 use super::instance_pool::InstancePool;
+use super::library::Libraries;
 use super::room::Room;
 use super::shares::{DESCRIBES, Shares};
 
@@ -37,6 +38,7 @@ pub struct Engine {
     shares: Arc<Shares>,
     instance_pool: Arc<InstancePool<Instance>>,
     room: Arc<Room>,
+    libraries: Arc<Libraries>,
 }
 
 impl fmt::Debug for Engine {
@@ -73,6 +75,7 @@ impl Engine {
             shares: Arc::new(Shares::new(settings.max_instances.max(1))),
             instance_pool,
             room: Room::new(settings.max_guest_memory),
+            libraries: Arc::default(),
             settings,
             engine,
         })
@@ -108,6 +111,11 @@ impl Engine {
     /// The memory of all guests.
     pub(super) fn room(&self) -> &Arc<Room> {
         &self.room
+    }
+
+    /// The libraries of languages' run-times that loaded components have.
+    pub(super) fn libraries(&self) -> &Libraries {
+        &self.libraries
     }
 
     /// How many instances hold a slot of the pool now, whether running or idle. `None` without a

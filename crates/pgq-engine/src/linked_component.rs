@@ -1,6 +1,7 @@
 //! A compiled and linked component, from which instances are created.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
@@ -8,20 +9,30 @@ use wasmtime::component::{Component, InstancePre};
 use super::bindings::PluginPre;
 use super::bindings::batch::exports::pgq::plugin::batch_handler;
 use super::bindings::exports::pgq::plugin::handler;
+use super::library::{CompiledComponent, Library};
+use super::library_name::library_name;
 use super::linker::linker;
 use super::load_error::{LoadError, one_line, unknown_import};
 use super::state::State;
 
 pub(super) struct LinkedComponent {
     plugin: PluginPre<State>,
+    /// Held, so that other components find them.
+    _libraries: Vec<Arc<Library>>,
     pub(super) handler: handler::GuestIndices,
     pub(super) batch: Option<batch_handler::GuestIndices>,
 }
 
 impl LinkedComponent {
-    pub(super) fn new(component: &Component) -> Result<LinkedComponent, LoadError> {
+    pub(super) fn new(compiled: CompiledComponent) -> Result<LinkedComponent, LoadError> {
+        let CompiledComponent { component, libraries, .. } = compiled;
+        let component = &component;
         let mismatch = |error| LoadError::Mismatch(one_line(&error));
-        let linker = linker(component.engine()).map_err(|error| LoadError::Invalid(one_line(&error)))?;
+        let invalid = |error| LoadError::Invalid(one_line(&error));
+        let mut linker = linker(component.engine()).map_err(invalid)?;
+        for (number, library) in libraries.iter().enumerate() {
+            linker.root().module(&library_name(number), &library.module).map_err(invalid)?;
+        }
         let pre = linker.instantiate_pre(component).map_err(|error| {
             let error = one_line(&error);
             unknown(component, &error).unwrap_or(LoadError::Mismatch(error))
@@ -29,7 +40,7 @@ impl LinkedComponent {
         let plugin = PluginPre::new(pre).map_err(mismatch)?;
         let handler = handler::GuestIndices::new(plugin.instance_pre()).map_err(mismatch)?;
         let batch = batch_handler::GuestIndices::new(plugin.instance_pre()).ok();
-        Ok(LinkedComponent { plugin, handler, batch })
+        Ok(LinkedComponent { plugin, _libraries: libraries, handler, batch })
     }
 
     pub(super) fn pre(&self) -> &InstancePre<State> {

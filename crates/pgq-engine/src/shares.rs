@@ -44,11 +44,10 @@ impl Slots {
     }
 
     /// What a run of this component needs. If it cannot be determined, the maximum.
-    fn of_component(component: &Component) -> Slots {
-        component.resources_required().map_or(Slots { memories: MAX_MEMORIES, tables: MAX_TABLES }, |needed| Slots {
-            memories: needed.num_memories,
-            tables: needed.num_tables,
-        })
+    fn of_component(component: &Component, counted: Option<Slots>) -> Slots {
+        let needed = component.resources_required();
+        let needed = needed.map(|needed| Slots { memories: needed.num_memories, tables: needed.num_tables });
+        needed.or(counted).unwrap_or(Slots { memories: MAX_MEMORIES, tables: MAX_TABLES })
     }
 
     fn fits_a_place(self) -> bool {
@@ -89,9 +88,13 @@ pub(super) struct LargeComponent {
 }
 
 impl LargeComponent {
-    /// `None` if a slot has everything that it needs.
-    pub(super) fn of(component: &Component, shares: &Arc<Shares>) -> Option<Arc<LargeComponent>> {
-        LargeComponent::new(Slots::of_component(component), shares)
+    /// `None` if a slot has everything that it needs. `counted` is that, where wasmtime does not know.
+    pub(super) fn of(
+        component: &Component,
+        counted: Option<Slots>,
+        shares: &Arc<Shares>,
+    ) -> Option<Arc<LargeComponent>> {
+        LargeComponent::new(Slots::of_component(component, counted), shares)
     }
 
     fn new(need: Slots, shares: &Arc<Shares>) -> Option<Arc<LargeComponent>> {

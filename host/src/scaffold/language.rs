@@ -55,7 +55,7 @@ impl Language {
             Language::Python => {
                 "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && PYTHONPATH=src:vendor python3 -m unittest discover tests"
             }
-            Language::Js | Language::Ts => "npm install && npm test",
+            Language::Js | Language::Ts => "npm ci && npm test",
             Language::Go => {
                 "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt && PATH=\"$PWD/.venv/bin:$PATH\" go test ./..."
             }
@@ -101,5 +101,39 @@ impl Language {
         let licences = if self == Language::Rust { &[][..] } else { files::LICENCES };
         let sdk = sdk.iter().chain(licences).map(below(self.sdk_folder()));
         sdk.chain(wit.iter().map(below("wit")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn what_npm_installs_is_pinned_by_version_and_digest() {
+        for language in [Language::Js, Language::Ts] {
+            let json = |wanted: &str| -> Value {
+                let file =
+                    language.template().iter().find(|(path, _)| *path == wanted).expect("a file of the template");
+                serde_json::from_slice(file.1).expect("JSON")
+            };
+            let (manifest, lock) = (json("package.json"), json("package-lock.json"));
+            let packages = lock["packages"].as_object().expect("packages");
+            for kind in ["dependencies", "devDependencies"] {
+                assert_eq!(
+                    packages[""][kind], manifest[kind],
+                    "sdk/locks.sh makes the lock file of {language:?} again"
+                );
+            }
+            let pinned = packages.iter().filter(|(name, _)| !["", "node_modules/pgq-plugin"].contains(&name.as_str()));
+            assert!(pinned.clone().count() > 50);
+            for (name, package) in pinned {
+                assert!(package["integrity"].as_str().is_some_and(|digest| digest.starts_with("sha512-")), "{name}");
+                assert!(package.get("resolved").is_none(), "{name} comes from one registry only");
+            }
+            let shim = &packages["node_modules/@bytecodealliance/preview2-shim"]["version"];
+            assert_eq!(*shim, manifest["overrides"]["@bytecodealliance/preview2-shim"]);
+        }
     }
 }

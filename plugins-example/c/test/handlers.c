@@ -30,6 +30,11 @@ static bool is_json(const char *text) {
   return pgq_json_parse(text, strlen(text), &value);
 }
 
+static void halves(const pgq_job *jobs, size_t count, pgq_result *results) {
+  for (size_t n = 0; n + 1 < count; n++) results[n] = pgq_output("%s %d", pgq_payload(&jobs[n]).data, (int)jobs[n].id);
+}
+PGQ_BATCH(halves, "c-test-batch", 10, .max_attempts = 2)
+
 int main(void) {
   pgq_test_run run = deliver(200);
   assert(run.result.how == PGQ_COMPLETE && !strcmp(run.result.output.data, "{\"status\":200,\"body\":\"tha\\\"nks\"}"));
@@ -62,6 +67,13 @@ int main(void) {
   const char *text = "[\"\\ud83d\\ude00\\\"\", 7]";
   assert(pgq_json_parse(text, strlen(text), &list) && pgq_json_item(list, 0, &item) && !strcmp(pgq_json_text(item), "\xf0\x9f\x98\x80\""));
   assert(pgq_json_item(list, 1, &item) && !pgq_json_text(item) && !pgq_json_item(list, 2, &item));
+
+  static const char *const payloads[] = {"a", "b", "c"};
+  const pgq_result *results = pgq_test_batch((pgq_test_job){.entrypoint = "c-test-batch", .id = 7}, payloads, 3);
+  assert(!strcmp(results[0].output.data, "a 7") && !strcmp(results[1].output.data, "b 8"));
+  assert(results[2].how == PGQ_RETRY && !strcmp(results[2].message, "the handler of c-test-batch returned no result for this job"));
+  results = pgq_test_batch((pgq_test_job){.entrypoint = "c-primes"}, payloads, 2);
+  assert(results[0].how == PGQ_REJECT && results[1].how == PGQ_REJECT);
   puts("passed");
   return 0;
 }

@@ -213,6 +213,74 @@ extern int32_t __wasm_import_pgq_plugin_http_method_error_kind(int32_t);
 __attribute__((__import_module__("pgq:plugin/http@0.1.0"), __import_name__("[method]error.message")))
 extern void __wasm_import_pgq_plugin_http_method_error_message(int32_t, uint8_t *);
 
+// Exported Functions from `pgq:plugin/batch-handler@0.1.0`
+
+__attribute__((__weak__, __export_name__("cabi_post_pgq:plugin/batch-handler@0.1.0#handle-batch")))
+void __wasm_export_exports_pgq_plugin_batch_handler_handle_batch_post_return(uint8_t * arg0) {
+  size_t len0 = *((size_t*) (arg0 + sizeof(void*)));
+  if (len0 > 0) {
+    uint8_t *ptr1 = *((uint8_t **) (arg0 + 0));
+    for (size_t i2 = 0; i2 < len0; i2++) {
+      uint8_t *base = ptr1 + i2 * (32+2*sizeof(void*));
+      (void) base;
+      switch ((int32_t) (int32_t) *((uint8_t*) (base + 0))) {
+        case 0: {
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + 8))) {
+            case 0: {
+              switch ((int32_t) (int32_t) *((uint8_t*) (base + 16))) {
+                case 0: {
+                  break;
+                }
+                case 1: {
+                  size_t len = *((size_t*) (base + (16+2*sizeof(void*))));
+                  if (len > 0) {
+                    uint8_t *ptr = *((uint8_t **) (base + (16+1*sizeof(void*))));
+                    for (size_t i = 0; i < len; i++) {
+                      uint8_t *base = ptr + i * 1;
+                      (void) base;
+                    }
+                    free(ptr);
+                  }
+                  break;
+                }
+              }
+              break;
+            }
+            case 1: {
+              break;
+            }
+            case 2: {
+              if ((*((size_t*) (base + (16+1*sizeof(void*))))) > 0) {
+                free(*((uint8_t **) (base + 16)));
+              }
+              break;
+            }
+          }
+          break;
+        }
+        case 1: {
+          switch ((int32_t) (int32_t) *((uint8_t*) (base + 8))) {
+            case 0: {
+              if ((*((size_t*) (base + (16+1*sizeof(void*))))) > 0) {
+                free(*((uint8_t **) (base + 16)));
+              }
+              break;
+            }
+            case 1: {
+              if ((*((size_t*) (base + (16+1*sizeof(void*))))) > 0) {
+                free(*((uint8_t **) (base + 16)));
+              }
+              break;
+            }
+          }
+          break;
+        }
+      }
+    }
+    free(ptr1);
+  }
+}
+
 // Exported Functions from `pgq:plugin/describe@0.1.0`
 
 __attribute__((__weak__, __export_name__("cabi_post_pgq:plugin/describe@0.1.0#register")))
@@ -704,6 +772,43 @@ void pgq_plugin_http_result_list_u8_own_error_free(pgq_plugin_http_result_list_u
   if (!ptr->is_err) {
     plugin_list_u8_free(&ptr->val.ok);
   } else {
+  }
+}
+
+void exports_pgq_plugin_batch_handler_outcome_free(exports_pgq_plugin_batch_handler_outcome_t *ptr) {
+  pgq_plugin_jobs_outcome_free(ptr);
+}
+
+void exports_pgq_plugin_batch_handler_failure_free(exports_pgq_plugin_batch_handler_failure_t *ptr) {
+  pgq_plugin_jobs_failure_free(ptr);
+}
+
+void exports_pgq_plugin_batch_handler_list_own_job_free(exports_pgq_plugin_batch_handler_list_own_job_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    exports_pgq_plugin_batch_handler_own_job_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+    }
+    free(list_ptr);
+  }
+}
+
+void exports_pgq_plugin_batch_handler_result_outcome_failure_free(exports_pgq_plugin_batch_handler_result_outcome_failure_t *ptr) {
+  if (!ptr->is_err) {
+    exports_pgq_plugin_batch_handler_outcome_free(&ptr->val.ok);
+  } else {
+    exports_pgq_plugin_batch_handler_failure_free(&ptr->val.err);
+  }
+}
+
+void exports_pgq_plugin_batch_handler_list_result_outcome_failure_free(exports_pgq_plugin_batch_handler_list_result_outcome_failure_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    exports_pgq_plugin_batch_handler_result_outcome_failure_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      exports_pgq_plugin_batch_handler_result_outcome_failure_free(&list_ptr[i]);
+    }
+    free(list_ptr);
   }
 }
 
@@ -1404,6 +1509,17 @@ void pgq_plugin_http_method_error_message(pgq_plugin_http_borrow_error_t self, p
   uint8_t *ptr = (uint8_t *) &ret_area;
   __wasm_import_pgq_plugin_http_method_error_message((self).__handle, ptr);
   *ret = (plugin_string_t) { (uint8_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+__attribute__((__export_name__("pgq:plugin/batch-handler@0.1.0#handle-batch")))
+uint8_t * __wasm_export_exports_pgq_plugin_batch_handler_handle_batch(uint8_t * arg, size_t arg0) {
+  exports_pgq_plugin_batch_handler_list_own_job_t arg1 = (exports_pgq_plugin_batch_handler_list_own_job_t) { (exports_pgq_plugin_batch_handler_own_job_t*)(arg), (arg0) };
+  exports_pgq_plugin_batch_handler_list_result_outcome_failure_t ret;
+  exports_pgq_plugin_batch_handler_handle_batch(&arg1, &ret);
+  uint8_t *ptr = (uint8_t *) &RET_AREA;
+  *((size_t*)(ptr + sizeof(void*))) = (ret).len;
+  *((uint8_t **)(ptr + 0)) = (uint8_t *) (ret).ptr;
+  return ptr;
 }
 
 __attribute__((__export_name__("pgq:plugin/describe@0.1.0#register")))

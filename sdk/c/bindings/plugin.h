@@ -393,6 +393,30 @@ typedef struct {
   } val;
 } pgq_plugin_http_result_list_u8_own_error_t;
 
+typedef pgq_plugin_jobs_outcome_t exports_pgq_plugin_batch_handler_outcome_t;
+
+typedef pgq_plugin_jobs_failure_t exports_pgq_plugin_batch_handler_failure_t;
+
+typedef pgq_plugin_jobs_own_job_t exports_pgq_plugin_batch_handler_own_job_t;
+
+typedef struct {
+  exports_pgq_plugin_batch_handler_own_job_t *ptr;
+  size_t len;
+} exports_pgq_plugin_batch_handler_list_own_job_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    exports_pgq_plugin_batch_handler_outcome_t ok;
+    exports_pgq_plugin_batch_handler_failure_t err;
+  } val;
+} exports_pgq_plugin_batch_handler_result_outcome_failure_t;
+
+typedef struct {
+  exports_pgq_plugin_batch_handler_result_outcome_failure_t *ptr;
+  size_t len;
+} exports_pgq_plugin_batch_handler_list_result_outcome_failure_t;
+
 typedef pgq_plugin_registry_borrow_registrar_t exports_pgq_plugin_describe_borrow_registrar_t;
 
 typedef struct {
@@ -603,6 +627,9 @@ extern bool pgq_plugin_http_method_response_read(pgq_plugin_http_borrow_response
 extern pgq_plugin_http_error_kind_t pgq_plugin_http_method_error_kind(pgq_plugin_http_borrow_error_t self);
 extern void pgq_plugin_http_method_error_message(pgq_plugin_http_borrow_error_t self, plugin_string_t *ret);
 
+// Exported Functions from `pgq:plugin/batch-handler@0.1.0`
+void exports_pgq_plugin_batch_handler_handle_batch(exports_pgq_plugin_batch_handler_list_own_job_t *jobs, exports_pgq_plugin_batch_handler_list_result_outcome_failure_t *ret);
+
 // Exported Functions from `pgq:plugin/describe@0.1.0`
 bool exports_pgq_plugin_describe_register(exports_pgq_plugin_describe_borrow_registrar_t registrar, plugin_string_t *err);
 
@@ -720,6 +747,16 @@ extern pgq_plugin_http_borrow_error_t pgq_plugin_http_borrow_error(pgq_plugin_ht
 void pgq_plugin_http_result_own_response_own_error_free(pgq_plugin_http_result_own_response_own_error_t *ptr);
 
 void pgq_plugin_http_result_list_u8_own_error_free(pgq_plugin_http_result_list_u8_own_error_t *ptr);
+
+void exports_pgq_plugin_batch_handler_outcome_free(exports_pgq_plugin_batch_handler_outcome_t *ptr);
+
+void exports_pgq_plugin_batch_handler_failure_free(exports_pgq_plugin_batch_handler_failure_t *ptr);
+
+void exports_pgq_plugin_batch_handler_list_own_job_free(exports_pgq_plugin_batch_handler_list_own_job_t *ptr);
+
+void exports_pgq_plugin_batch_handler_result_outcome_failure_free(exports_pgq_plugin_batch_handler_result_outcome_failure_t *ptr);
+
+void exports_pgq_plugin_batch_handler_list_result_outcome_failure_free(exports_pgq_plugin_batch_handler_list_result_outcome_failure_t *ptr);
 
 void exports_pgq_plugin_describe_result_void_string_free(exports_pgq_plugin_describe_result_void_string_t *ptr);
 

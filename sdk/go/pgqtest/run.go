@@ -44,25 +44,55 @@ type Ended struct {
 	Enqueued []pgq.Enqueued
 }
 
-// Run runs a job of this entrypoint as the host would.
+// Run runs a job of this entrypoint as the host would. One that takes batches gets a batch of one.
 func Run(job Job) Ended {
 	recording := &recording{job: job}
-	before, logger := pgq.UseHost(recording), slog.Default()
+	defer recording.answers()()
+	return recording.ended(pgq.Run(recording.run()))
+}
+
+// RunBatch runs these jobs of one entrypoint in one call, as the host would. What the handler logs is the first one's, and
+// the first one's HTTP and SQL answer.
+func RunBatch(jobs []Job) []Ended {
+	recordings, runs := make([]*recording, len(jobs)), make([]*pgq.Job, len(jobs))
+	for n, job := range jobs {
+		recordings[n] = &recording{job: job}
+		runs[n] = recordings[n].run()
+	}
+	defer recordings[0].answers()()
+	var all []Ended
+	for n, ended := range pgq.RunBatch(runs) {
+		all = append(all, recordings[n].ended(ended))
+	}
+	return all
+}
+
+// answers has this recording answer, until the function that it returns is called.
+func (r *recording) answers() func() {
+	before, logger := pgq.UseHost(r), slog.Default()
 	slog.SetDefault(slog.New(pgq.LogHandler{}))
-	defer func() {
+	return func() {
 		pgq.UseHost(before)
 		slog.SetDefault(logger)
-	}()
-	run := pgq.Job{ID: max(job.ID, 1), Entrypoint: job.Entrypoint, Attempt: max(job.Attempt, 1), MaxAttempts: job.MaxAttempts, Created: job.Created, Source: recording}
+	}
+}
+
+func (r *recording) run() *pgq.Job {
+	job := r.job
+	run := pgq.Job{ID: max(job.ID, 1), Entrypoint: job.Entrypoint, Attempt: max(job.Attempt, 1), MaxAttempts: job.MaxAttempts, Created: job.Created, Source: r}
 	if run.MaxAttempts == 0 {
 		run.MaxAttempts = 25
 	}
 	if run.Created.IsZero() {
 		run.Created = time.UnixMilli(1767225600000)
 	}
-	ended := Ended{Ended: pgq.Run(&run), Logs: recording.logs}
+	return &run
+}
+
+func (r *recording) ended(by pgq.Ended) Ended {
+	ended := Ended{Ended: by, Logs: r.logs}
 	if ended.How == pgq.Completed {
-		ended.Enqueued = recording.enqueued
+		ended.Enqueued = r.enqueued
 	}
 	return ended
 }

@@ -46,5 +46,8 @@ export interface Run {
   enqueued: Enqueued[];
 }
 
-/** Run a job of this entrypoint as the host would. */
+/** Run a job of this entrypoint as the host would. One that takes batches gets a batch of one. */
 export declare function run(entrypoint: string, job?: TestJob, answers?: Answers): Promise<Run>;
+
+/** Run these jobs of one entrypoint in one call, as the host would. What the handler logs is at the first of them. */
+export declare function runBatch(entrypoint: string, jobs: TestJob[], answers?: Pick<Answers, "fetch">): Promise<Run[]>;

@@ -5,8 +5,7 @@ import { batch, Discard, enqueue, entrypoint, log, plugin, Reject, Retry, Snooze
 import { fetchOver } from "../src/fetch.js";
 import { authored } from "../src/lines.js";
 import { declarations } from "../src/plugin.js";
-import { runBatch } from "../src/run.js";
-import { run } from "../src/testing.js";
+import { run, runBatch } from "../src/testing.js";
 import { fromValue, toValue } from "../src/values.js";
 
 plugin("test", "1.0.0", { enqueue: "ship" });
@@ -103,12 +102,10 @@ test("a mistake in a payload is final", async () => {
   assert.equal((await run("checked", { json: { name: "Ada" } })).text(), "Ada");
 });
 
-test("a batch has a result for each job", () => {
-  const job = (id) => ({ details: () => ({ id, entrypoint: "many" }), payload: () => new Uint8Array([120]) });
-  assert.deepEqual(
-    runBatch([job(1n), job(2n)]).map(({ how }) => how),
-    ["reject", "complete"],
-  );
+test("a batch has a result for each job", async () => {
+  const [odd, even] = await runBatch("many", [{ payload: "a" }, { payload: "b" }]);
+  assert.deepEqual([odd.how, odd.message, even.how, even.text()], ["reject", "odd", "complete", "b"]);
+  assert.equal((await run("many", { id: 2, payload: "c" })).text(), "c");
 });
 
 test("the database and fetch are answered by the test", async () => {

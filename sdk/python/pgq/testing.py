@@ -19,7 +19,7 @@ import json as _json
 import logging
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, Callable, Iterable, Mapping, Optional, Union
+from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, Union
 
 from . import _host, _logs, _plugin, _run
 from ._enqueue import Enqueued
@@ -27,7 +27,7 @@ from ._job import Directive
 from ._values import from_value
 from .http import Response
 
-__all__ = ["LogLine", "Run", "response", "run"]
+__all__ = ["LogLine", "Run", "response", "run", "run_batch"]
 
 #: Answers a statement: its text and parameters in, the rows (or their number) out.
 Sql = Callable[..., Union[int, Iterable[tuple[Any, ...]]]]
@@ -77,23 +77,27 @@ def run(
 ) -> Run:
     """Run a job of this entrypoint as the host would.
 
-    `sql` answers statements (savepoints come as `SAVEPOINT`, `RELEASE` and `ROLLBACK`), `http` answers requests.
+    `sql` answers statements (savepoints come as `SAVEPOINT`, `RELEASE` and `ROLLBACK`), `http` answers requests. One that
+    takes batches gets a batch of one.
     """
     found = _plugin.find(entrypoint)
     most = max_attempts or (found.options.get("max-attempts") if found else None) or 25
     data = _json.dumps(json).encode() if json is not None else payload.encode() if isinstance(payload, str) else payload
     job = _Source(SimpleNamespace(id=id, entrypoint=entrypoint, attempt=attempt, max_attempts=most, priority=priority, created=created_ms), data, dict(headers or {}), time_left, directive)
     recording = _Recording(sql, http)
-    root, before = logging.getLogger(), _host.use(recording)
-    handlers, level = root.handlers[:], root.level
-    _logs.install()
-    try:
-        ended = _run.run(job)
-    finally:
-        _host.use(before)
-        root.handlers[:] = handlers
-        root.setLevel(level)
+    batch = found is not None and found.max_jobs is not None
+    ended = recording.during(lambda: _run.run_batch([job])[0] if batch else _run.run(job))
     return Run(**vars(ended), logs=recording.logs, enqueued=recording.enqueued if ended.how == "complete" else [])
+
+
+def run_batch(entrypoint: str, payloads: Sequence[Union[bytes, str, None]], *, attempt: int = 1, time_left: float = 60, http: Optional[Http] = None) -> list[Run]:
+    """Run jobs of this entrypoint in one call, as the host would. What the handler logs is at the first of them."""
+    datas = [payload.encode() if isinstance(payload, str) else payload for payload in payloads]
+    details = [SimpleNamespace(id=id, entrypoint=entrypoint, attempt=attempt, max_attempts=25, priority=0, created=1_767_225_600_000) for id, _ in enumerate(datas, 1)]
+    jobs = [_Source(detail, data, {}, time_left, Directive.PROCEED) for detail, data in zip(details, datas)]
+    recording = _Recording(None, http)
+    all = recording.during(lambda: _run.run_batch(jobs))
+    return [Run(**vars(ended), logs=[] if n else recording.logs) for n, ended in enumerate(all)]
 
 
 class _Source:
@@ -111,6 +115,18 @@ class _Recording:
         self.logs: list[LogLine] = []
         self.enqueued: list[Enqueued] = []
         self._sql, self._http = sql, http
+
+    def during(self, call: Callable[[], Any]) -> Any:
+        """Answer while this runs."""
+        root, before = logging.getLogger(), _host.use(self)
+        handlers, level = root.handlers[:], root.level
+        _logs.install()
+        try:
+            return call()
+        finally:
+            _host.use(before)
+            root.handlers[:] = handlers
+            root.setLevel(level)
 
     def emit(self, level: str, message: str, fields: list[tuple[str, str]]) -> None:
         self.logs.append(LogLine(level, message, dict(fields)))

@@ -12,7 +12,7 @@ from typing import Optional
 
 import pgq
 from pgq import _plugin, _values
-from pgq.testing import response, run
+from pgq.testing import response, run, run_batch
 
 
 @dataclass
@@ -155,15 +155,9 @@ class Endings(unittest.TestCase):
             self.assertIn("the output cannot be represented as JSON", ended.message)
 
     def test_a_batch_has_a_result_for_each(self):
-        from pgq import _run
-        from pgq.testing import _Source
-        from types import SimpleNamespace
-        from pgq._job import Directive
-
-        def job(id):
-            return _Source(SimpleNamespace(id=id, entrypoint="many", attempt=1, max_attempts=1, priority=0, created=0), b"x", {}, 1, Directive.PROCEED)
-
-        self.assertEqual([one.how for one in _run.run_batch([job(1), job(2)])], ["reject", "complete"])
+        odd, even = run_batch("many", ["a", b"b"])
+        self.assertEqual((odd.how, even.how), ("reject", "complete"))
+        self.assertEqual(run("many", "c", id=2).how, "complete")
 
 
 class Calls(unittest.TestCase):

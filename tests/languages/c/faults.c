@@ -90,3 +90,11 @@ static pgq_result sql(const pgq_job *job) {
   return pgq_output("{\"state\":\"%s\",\"sum\":%lld}", state, (long long)sum);
 }
 PGQ_ENTRYPOINT(sql, "c-sql", .max_attempts = 1)
+
+static void batch(const pgq_job *jobs, size_t count, pgq_result *results) {
+  for (size_t n = 0; n < count; n++) {
+    const char *text = pgq_payload(&jobs[n]).data;
+    results[n] = !strcmp(text, "odd") ? pgq_reject("odd") : pgq_output("%s of %zu", text, count);
+  }
+}
+PGQ_BATCH(batch, "c-batch", 100, .reuse = 1000)

@@ -49,6 +49,20 @@ func init() {
 		return fmt.Sprintf("%d %s", answer.StatusCode, body), err
 	})
 	pgq.Entrypoint("go-sql", once, database)
+	pgq.Batch("go-batch", 100, pgq.Options{Reuse: 1000}, func(jobs []*pgq.Job) ([]any, error) {
+		results := make([]any, len(jobs))
+		for n, job := range jobs {
+			var text string
+			if err := job.Read(&text); err != nil {
+				results[n] = err
+			} else if text == "odd" {
+				results[n] = pgq.Reject("odd")
+			} else {
+				results[n] = fmt.Sprintf("%s of %d", text, len(jobs))
+			}
+		}
+		return results, nil
+	})
 }
 
 var (

@@ -48,7 +48,9 @@ pub(super) struct RunArgs {
 }
 
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let workbench = args.workbench.set_up(CodeCaching::Cached)?;
+    let mut workbench = args.workbench.set_up(CodeCaching::Cached)?;
+    // One job: what `build` or `inspect` compiled will do.
+    workbench.cache = workbench.cache.quick_first();
     let mut signals = Signals::install()?;
     let file = component(&args.file, &mut signals).await?;
     let plugin = workbench.load(&file, workbench::read(&file)?).await?;
