@@ -62,10 +62,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("sealing keygen", &[("sealing keygen 2026-11 --keys-file sealing.jwks", "A first key, or one more in that file")]),
-    (
-        "sealing seal",
-        &[("sealing seal --entrypoint charge > order.jwe", "Standard input, for `edit --payload-file`")],
-    ),
+    ("sealing seal", &[("sealing seal --entrypoint charge > order.jwe", "Standard input, for `edit --payload-file`")]),
     (
         "sealing open",
         &[("sealing open 4711", "The payload of a job"), ("sealing open 4711 --output", "What it returned")],

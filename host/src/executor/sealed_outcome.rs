@@ -23,7 +23,8 @@ impl Shared {
             payload.is_some_and(|payload| sealed_by(payload).is_none())
                 && (seals || self.requires_sealed(&follow_up.entrypoint))
         };
-        if !(seals && output.is_some()) && !follow_ups.iter().any(needs) {
+        let seals_output = seals && output.is_some();
+        if !seals_output && !follow_ups.iter().any(needs) {
             return Verdict::Complete { output, follow_ups };
         }
         match self.sealed(output, follow_ups, job, seals, needs) {

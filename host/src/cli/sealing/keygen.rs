@@ -20,7 +20,7 @@ pub(super) struct KeygenArgs {
     /// The file, a JWK Set; if it is there, the key is put at its end
     #[arg(long, default_value = "sealing.jwks")]
     keys_file: PathBuf,
-    /// Print a JSON object: id, keys_file
+    /// Print a JSON object: `id`, `keys_file`
     #[arg(long)]
     json: bool,
 }
