@@ -98,7 +98,7 @@ func TestABatchHasAResultForEachJob(t *testing.T) {
 			if run.How != pgq.Retried || run.Message != message {
 				t.Errorf("%s: %+v", last, run)
 			}
-			if last == "panic" && (!strings.Contains(run.Traceback, "handlers_test.go") || strings.Contains(run.Traceback, "outcome.go")) {
+			if last == "panic" && (!strings.Contains(run.Traceback, "_test.go:") || strings.Contains(run.Traceback, "outcome.go")) {
 				t.Errorf("not the handler's stack: %s", run.Traceback)
 			}
 		}
