@@ -139,7 +139,7 @@ async fn watch(names: &[&str]) {
     }
     // The scan of the leases is the poll: a job of which no notification came is found by it.
     database.execute("ALTER TABLE pgqueuer DISABLE TRIGGER USER").await;
-    let unheard = database.enqueue("echo", "hello").await;
+    let unheard = database.enqueue("hello", r#"{"name": "Ada"}"#).await;
     database.execute("ALTER TABLE pgqueuer ENABLE TRIGGER USER").await;
     database.wait_for(unheard, "successful").await;
     for name in names {
