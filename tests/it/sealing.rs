@@ -470,7 +470,7 @@ async fn what_is_sealed_is_shown_as_sealed_everywhere_and_opened_only_with_the_k
     hides("job --json", &told.stdout);
     hides("jobs", &database.cli_ok(&["jobs", "--json"]).await.stdout);
 
-    let session = McpSession::ours(&database, &["--payloads"], &[("browse_queue", json!({}))]).await;
+    let session = McpSession::ours(&database, &["--payloads"], &[("queue_table_info", json!({}))]).await;
     assert_eq!(session.rows(0)[0]["payload"], format!("(sealed with key 2026-11: {bytes} bytes)"));
 
     let web = Web::start(&database.dsn(), &[]).await;
