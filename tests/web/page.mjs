@@ -18,7 +18,9 @@ async function open(path, options = {}) {
   page.setDefaultTimeout(60_000);
   // What the page's policy forbids is said in the console, and so is a script that fails.
   page.on("console", (message) => { if (message.type() === "error") trouble.push(`${page.url()}: ${message.text()}`); });
-  page.on("pageerror", (error) => trouble.push(`${page.url()}: ${error.message}`));
+  // The browser gives up a fade between two pages by itself, where the second comes too late for it.
+  const fades = (error) => /^Transition was (aborted|skipped)/.test(error.message);
+  page.on("pageerror", (error) => fades(error) || trouble.push(`${page.url()}: ${error.message}`));
   await page.goto(base + path);
   return page;
 }
@@ -184,18 +186,18 @@ const steps = {
     await said(page, `job ${argument}`);
   },
 
-  // A page that takes long to come: the click is heard at once, and what was there can be read meanwhile.
+  // The next page may take long to come: the click is heard at once, and what was there can be read
+  // meanwhile. Nothing can be asked of a page that is being left, so it notes down how it looked.
   async waits() {
     const page = await open("/");
-    let go;
-    const told = new Promise((resolve) => { go = resolve; });
-    await page.route("**/failures", async (route) => { await told; await route.continue(); });
-    await page.locator("nav a", { hasText: "Failures" }).click({ noWaitAfter: true });
-    await page.locator("body[data-leaving]").waitFor();
-    if (!(await page.locator("main[aria-busy=true]").count())) throw new Error("nobody is told that it is busy");
-    await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
-    go();
+    await page.evaluate(() => window.addEventListener("beforeunload", () => {
+      const seen = [document.body.hasAttribute("data-leaving"), document.querySelector("main").getAttribute("aria-busy"), document.querySelector("h1").textContent.trim()];
+      sessionStorage.setItem("left", seen.join());
+    }));
+    await page.locator("nav a", { hasText: "Failures" }).click();
     await page.waitForURL("**/failures");
+    const left = await page.evaluate(() => sessionStorage.getItem("left"));
+    if (left !== "true,true,Overview") throw new Error(`the page was left as ${left}`);
     await page.locator("body[data-leaving]").waitFor({ state: "detached" });
   },
 
@@ -230,10 +232,15 @@ const steps = {
     page.on("request", (request) => { if (!request.url().startsWith(base)) trouble.push(`${page.url()} asks for ${request.url()}`); });
     for (const path of paths) {
       await page.goto(base + path);
-      for (const part of await page.locator("details:not([open])").all()) await part.evaluate((element) => { element.open = true; });
+      // Once as it came, and once as its script puts it there.
       const again = page.waitForResponse((response) => response.url().startsWith(base) && response.request().method() === "GET");
       await page.keyboard.press("r");
       await again;
+      // A page that is loaded anew meanwhile is asked again.
+      await page.waitForFunction(() => {
+        document.querySelectorAll("details").forEach((element) => { element.open = true; });
+        return document.readyState === "complete";
+      });
       const made = await page.locator("main img, main svg[onload], main script, main iframe, main [onerror]").count();
       if (made) trouble.push(`${path}: ${made} elements of what others wrote`);
     }
