@@ -65,7 +65,9 @@ async def judge(fleet: Fleet) -> Figures:
         python = any(effect.worker.startswith("python") for effect in runs)
         if not over and job not in rows or "successful" in over and job not in ended:
             figures.lost.append(job)
-        if over.count("successful") > 1 or len(over) > 1:
+        # A Python worker that was away takes its own job once more, and writes both ends in one statement.
+        pythons_own = bool(runs) and all(effect.worker.startswith("python") for effect in runs)
+        if len(over) > 1 and not pythons_own:
             figures.twice.append(job)
         # What its outcome wrote is there exactly as often as the outcome.
         if job in sealed and effects[job] != over.count("successful"):
