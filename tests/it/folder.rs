@@ -193,7 +193,12 @@ async fn an_entrypoint_that_crashes_costs_few_attempts_before_it_is_paused_and_o
     host.wait_for_log("run after run crashes").await;
     let counted = "SELECT sum(attempts)::bigint FROM pgqueuer";
     let picked = "SELECT count(*) FROM pgqueuer WHERE status = 'picked'";
-    eventually("what did not begin is back", async || database.count(picked).await == 0).await;
+    // Neither marked nor locked.
+    let free = "SELECT count(*) FROM (SELECT FROM pgqueuer FOR UPDATE SKIP LOCKED) AS free";
+    eventually("what did not begin is back, and what crashed is recorded", async || {
+        database.count(picked).await == 0 && database.count(free).await == 500 && database.count(counted).await > 0
+    })
+    .await;
     let first = database.count(counted).await;
     assert!((1..=60).contains(&first), "{first} attempts until it was paused");
     // Three trials.
