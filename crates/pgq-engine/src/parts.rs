@@ -9,8 +9,10 @@
 
 use std::borrow::Cow;
 
+use wasm_encoder::{ComponentImportSection, ComponentSection as _, ComponentTypeRef, CoreTypeSection, ModuleType};
+
 use super::library_name::library_name;
-use super::module_type::{ModuleFacts, encoded, number};
+use super::module_type::{ModuleFacts, module_type};
 use super::outline::Outline;
 use super::shares::Slots;
 
@@ -21,9 +23,6 @@ const MOST_LIBRARIES: usize = 8;
 /// Of all libraries together. wasmtime limits the size of an instance, but does not count what has
 /// imports; libpython has 12,000.
 const MOST_PLACES: u64 = 60_000;
-
-const SECTION_CORE_TYPE: u8 = 3;
-const SECTION_IMPORT: u8 = 10;
 
 /// A component as it is compiled.
 #[derive(Debug)]
@@ -66,10 +65,10 @@ fn apart<'a>(outline: &Outline, wasm: &'a [u8]) -> Option<Parts<'a>> {
         let found = ModuleFacts::of(bytes)?;
         if is_a_library(&found)
             && libraries.len() < MOST_LIBRARIES
-            && let Some(ty) = encoded(bytes)
+            && let Some(ty) = module_type(bytes)
         {
             component.extend_from_slice(&wasm[copied..module.section.start]);
-            import(&mut component, libraries.len(), &ty);
+            import(&mut component, u32::try_from(libraries.len()).ok()?, &ty);
             copied = module.section.end;
             libraries.push(bytes);
         }
@@ -104,22 +103,13 @@ fn is_a_library(module: &ModuleFacts) -> bool {
 }
 
 /// Two sections in place of one: the module's type, and its import.
-fn import(component: &mut Vec<u8>, library: usize, ty: &[u8]) {
-    section(component, SECTION_CORE_TYPE, &[&[1], ty].concat());
-    let name = library_name(library);
-    let mut text = vec![1, 0x00];
-    number(&mut text, name.len() as u64);
-    text.extend_from_slice(name.as_bytes());
-    text.extend_from_slice(&[0x00, 0x11]);
+fn import(component: &mut Vec<u8>, library: u32, ty: &ModuleType) {
+    let (mut types, mut imports) = (CoreTypeSection::new(), ComponentImportSection::new());
+    types.ty().module(ty);
+    types.append_to_component(component);
     // There are no other core types.
-    number(&mut text, library as u64);
-    section(component, SECTION_IMPORT, &text);
-}
-
-fn section(component: &mut Vec<u8>, id: u8, content: &[u8]) {
-    component.push(id);
-    number(component, content.len() as u64);
-    component.extend_from_slice(content);
+    imports.import(&library_name(library as usize), ComponentTypeRef::Module(library));
+    imports.append_to_component(component);
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 
 use super::conclusion::Cost;
+use super::opening::is_any_sealed;
 use super::shared::Shared;
 use crate::plugins::{Exposure, Served};
 use pgq_engine::{AssignedJob, CallReport};
@@ -59,12 +60,15 @@ impl Shared {
             Some(_place) if served.is_paused() => {
                 (CallReport::nothing(Verdict::Release(ReleaseReason::EntrypointPaused), count, false), None)
             }
-            Some(_place) => match self.open(left, served).await {
-                Some(opened) if opened.is_empty() => return,
+            Some(_place) if is_any_sealed(left, served) => {
                 // What is sealed stays so in `left`: it may run again.
-                Some(opened) => self.call(&opened, served).await,
-                None => self.call(left.make_contiguous(), served).await,
-            },
+                let opened = Box::pin(self.open(left, served)).await;
+                if opened.is_empty() {
+                    return;
+                }
+                self.call(&opened, served).await
+            }
+            Some(_place) => self.call(left.make_contiguous(), served).await,
             None => (CallReport::nothing(Verdict::Release(ReleaseReason::HostStopped), count, false), None),
         };
         // One bad job must not cost the others an attempt, and nobody can tell which it was: each

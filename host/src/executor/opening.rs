@@ -14,12 +14,8 @@ use pgq_sealing::{Keys, Look, Purpose, look};
 
 impl Shared {
     /// The same jobs, with their payloads opened. Those that cannot be opened are concluded and taken
-    /// out of `left`, where all others stay as they are. `None`: there is nothing to open.
-    pub(super) async fn open(&self, left: &mut VecDeque<AssignedJob>, served: &Served) -> Option<Vec<AssignedJob>> {
-        let is_clear = |assigned: &AssignedJob| found(&assigned.job) == Look::Clear;
-        if !served.seals.requires && left.iter().all(is_clear) {
-            return None;
-        }
+    /// out of `left`, where all others stay as they are.
+    pub(super) async fn open(&self, left: &mut VecDeque<AssignedJob>, served: &Served) -> Vec<AssignedJob> {
         let mut opened = Vec::with_capacity(left.len());
         for _ in 0..left.len() {
             let Some(assigned) = left.front().cloned() else { break };
@@ -34,7 +30,7 @@ impl Shared {
                 }
             }
         }
-        Some(opened)
+        opened
     }
 
     /// The job with its payload opened; `None` where it is in clear, and may be. Or what becomes of
@@ -78,6 +74,11 @@ impl Shared {
             keys.names()
         ))
     }
+}
+
+/// Whether one of these jobs is sealed, or has to be.
+pub(super) fn is_any_sealed(jobs: &VecDeque<AssignedJob>, served: &Served) -> bool {
+    served.seals.requires || jobs.iter().any(|assigned| found(&assigned.job) != Look::Clear)
 }
 
 fn found(job: &Job) -> Look {

@@ -56,13 +56,13 @@ impl Keyring {
         Ok(())
     }
 
-    /// Read the keys of these settings, and use both from now on. Blocks.
+    /// Read the keys of these settings, and use both from now on. Only for threads that may block.
     ///
     /// # Errors
     ///
     /// Fails if that fails, or none of the keys may seal; then nothing is changed.
     pub fn replace(&self, settings: SealingSettings) -> Result<(), String> {
-        let keys = tokio::task::block_in_place(|| Handle::current().block_on(fetch(&settings)))?;
+        let keys = Handle::current().block_on(fetch(&settings))?;
         self.set(Now { settings, keys });
         Ok(())
     }
