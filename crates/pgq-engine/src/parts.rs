@@ -108,7 +108,7 @@ fn import(component: &mut Vec<u8>, library: u32, ty: &ModuleType) {
     types.ty().module(ty);
     types.append_to_component(component);
     // There are no other core types.
-    imports.import(&library_name(library as usize), ComponentTypeRef::Module(library));
+    imports.import(library_name(library as usize), ComponentTypeRef::Module(library));
     imports.append_to_component(component);
 }
 
