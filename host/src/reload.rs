@@ -211,9 +211,8 @@ impl Reload {
     async fn again(&mut self) {
         self.rollouts.forget();
         self.poke.notify_one();
-        let reread = self.reread.clone();
-        match tokio::task::spawn_blocking(move || reread.read()).await {
-            Ok(Ok(Folder { grants, canaries, claims, history, keeps, logs, trust, seals, .. })) => {
+        match self.reread.read().await {
+            Ok(Folder { grants, canaries, claims, history, keeps, logs, trust, seals, .. }) => {
                 let folder = Folder {
                     grants,
                     canaries,
@@ -229,8 +228,7 @@ impl Reload {
                 self.folder = Arc::new(folder);
                 self.publish();
             }
-            Ok(Err(error)) => tracing::error!(error = %format!("{error:#}"), "grants stay as they were"),
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            Err(error) => tracing::error!(error = %format!("{error:#}"), "grants stay as they were"),
         }
     }
 

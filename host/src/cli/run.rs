@@ -154,7 +154,7 @@ pub(super) async fn run(database: &DatabaseArgs, args: RunArgs) -> anyhow::Resul
                     _ = signals.next() => return Ok(()),
                 }
                 // Grants may have been revoked since the start.
-                settings.folder = settings.reread.read()?;
+                settings.folder = settings.reread.read().await?;
             }
             ended => return ended,
         }

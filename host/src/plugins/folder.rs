@@ -124,17 +124,20 @@ impl Folder {
 pub struct Reread(Arc<dyn Fn() -> anyhow::Result<Folder> + Send + Sync>);
 
 impl Reread {
+    /// By this, which may block: it is only ever called on a thread for that.
     pub fn by(read: impl Fn() -> anyhow::Result<Folder> + Send + Sync + 'static) -> Reread {
         Reread(Arc::new(read))
     }
 
-    /// Blocks on the disk.
-    ///
     /// # Errors
     ///
     /// Fails if the settings cannot be read or are invalid.
-    pub fn read(&self) -> anyhow::Result<Folder> {
-        self.0()
+    pub async fn read(&self) -> anyhow::Result<Folder> {
+        let read = Arc::clone(&self.0);
+        match tokio::task::spawn_blocking(move || read()).await {
+            Ok(folder) => folder,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
     }
 }
 
