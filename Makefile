@@ -107,7 +107,8 @@ bench-sql: host wasm-target python ## A handler that reads a row and writes it, 
 	cd benchmarks/peers-rust && $(CARGO) build --locked --release --target-dir ../../$(TARGET)/peers-rust
 	$(VENV)/bin/python benchmarks/sql.py $(BENCH)
 
-bench-micro: wasm-target postgres ## What a job costs, piece by piece: instance, call, claim, completion
+bench-micro: wasm-target postgres ## What a job costs, piece by piece: instance, call, claim, completion; an envelope
+	$(CARGO) bench --locked -p pgq-sealing --target-dir $(TARGET)
 	$(CARGO) bench --locked -p pgq-host-tests --target-dir $(TARGET) --bench micro
 
 bench-hostile: host wasm-target python ## What hostile guests cost the jobs beside them

@@ -189,6 +189,7 @@ async fn of_sealing(printed: &mut Printed) {
     database.execute(output).await;
     printed.of(&database, "job", &[&sealed.to_string()]).await;
     printed.of(&database, "sealing reseal", &["--all", "--yes", "--keys-file", &file]).await;
+    printed.of(&database, "sealing reseal-outputs", &["--all", "--yes", "--keys-file", &file]).await;
     printed.of(&database, "sealing keygen", &["three", "--keys-file", &file]).await;
 }
 

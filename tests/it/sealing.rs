@@ -36,6 +36,11 @@ fn hostile(rest: &str) -> String {
 
 async fn stored_output(database: &Database, id: i64) -> Vec<u8> {
     database.wait_for(id, "successful").await;
+    kept_output(database, id).await
+}
+
+/// Of a job that the log does not know.
+async fn kept_output(database: &Database, id: i64) -> Vec<u8> {
     sqlx::query_scalar("SELECT output FROM pgqueuer_output WHERE job_id = $1")
         .bind(id)
         .fetch_one(database.pool())
@@ -362,6 +367,61 @@ async fn keys_rotate_under_load_and_the_old_one_goes_once_nothing_is_sealed_with
 }
 
 #[tokio::test]
+async fn outputs_are_sealed_anew_whatever_became_of_their_jobs() {
+    let (database, keys) = (Database::new().await, SealingKeys::new(&["new", "old"]));
+    let keep = async |id: i64, entrypoint: &str, output: Vec<u8>| {
+        let query = sqlx::query("INSERT INTO pgqueuer_output (job_id, entrypoint, output) VALUES ($1, $2, $3)");
+        query.bind(id).bind(entrypoint).bind(output).execute(database.pool()).await.expect("kept");
+    };
+    let sealed = |id: i64, key: &str, content: &[u8]| keys.seal_as(key, Purpose::Output(id), "echo", content);
+    let large = b"large ".repeat(2 << 20);
+    // More than are looked at at once.
+    for id in 1..=1_100 {
+        keep(id, "echo", sealed(id, "old", b"x")).await;
+    }
+    keep(2_001, "echo", sealed(2_001, "old", &large)).await;
+    keep(2_002, "echo", sealed(2_002, "new", b"is new")).await;
+    keep(2_003, "echo", b"in clear".to_vec()).await;
+    keep(2_004, "echo", sealed(2_001, "old", b"of another job")).await;
+    keep(2_005, "echo", SealingKeys::new(&["lost"]).seal_as("lost", Purpose::Output(2_005), "echo", b"x")).await;
+    keep(2_006, "other", keys.seal_as("old", Purpose::Output(2_006), "other", b"other")).await;
+    let file = keys.file().display().to_string();
+    let outputs = async |arguments: &[&str]| {
+        let verb = ["sealing", "reseal-outputs", "--keys-file", &file, "--json"];
+        database.run_cli(&[&verb[..], arguments].concat()).await
+    };
+
+    let asked = outputs(&[]).await;
+    assert!(asked.code == 2 && asked.stderr.contains("--all"), "{asked:?}");
+    let counted = outputs(&["--entrypoint", "echo"]).await;
+    assert!(counted.code == 1 && counted.stderr.contains("1103 of 1106 output(s) match"), "{counted:?}");
+    let one = outputs(&["1", "9999", "--yes"]).await.json();
+    assert_eq!((&one["looked_at"], &one["resealed"], &one["left"]), (&json!(2), &json!(1), &json!(1)), "{one}");
+    let done = outputs(&["--entrypoint", "echo", "--yes"]).await;
+    assert!(done.code == 1 && done.stderr.contains("2 output(s) could not be opened"), "{}", done.stderr);
+    let done = done.json();
+    assert_eq!((&done["resealed"], &done["left"], &done["busy"]), (&json!(1_100), &json!(4), &json!(0)), "{done}");
+    let unopened: Vec<_> = done["unopened"].as_array().expect("a list").iter().map(|one| &one["id"]).collect();
+    assert_eq!(unopened, [&json!(2_004), &json!(2_005)], "{done}");
+
+    for (id, said) in [(1, &b"x"[..]), (1_100, b"x"), (2_001, &large), (2_002, b"is new")] {
+        let output = kept_output(&database, id).await;
+        assert_eq!(sealed_by(&output).as_deref(), Some("new"), "{id}");
+        assert_eq!(keys.open(&output, Purpose::Output(id), "echo"), said, "{id}");
+    }
+    for (id, by) in [(2_003, None), (2_004, Some("old")), (2_005, Some("lost")), (2_006, Some("old"))] {
+        assert_eq!(sealed_by(&kept_output(&database, id).await).as_deref(), by, "{id}");
+    }
+    outputs(&["--all", "--clear-too", "--yes"]).await;
+    for (id, entrypoint, said) in [(2_003, "echo", &b"in clear"[..]), (2_006, "other", b"other")] {
+        let output = kept_output(&database, id).await;
+        assert_eq!(keys.open(&output, Purpose::Output(id), entrypoint), said, "{id}");
+    }
+    let audit = database.cli_ok(&["audit", "--json"]).await.json();
+    assert_eq!((&audit[1]["action"], &audit[1]["jobs"]), (&json!("reseal_outputs"), &json!(1_100)), "{audit}");
+}
+
+#[tokio::test]
 async fn keys_come_from_a_command_and_bad_ones_at_a_hangup_change_nothing() {
     let (database, mut keys) = (Database::new().await, SealingKeys::new(&["one"]));
     let plugins = Plugins::with(&["hostile"]);
@@ -522,6 +582,11 @@ async fn verbs_make_keys_seal_and_open() {
     assert_eq!(opened.stdout, b"x");
     let elsewhere = piped(sealing(&["open", "--entrypoint", "refund"]), &sealed).await;
     assert!(!elsewhere.status.success() && elsewhere.stdout.is_empty(), "{elsewhere:?}");
+    // A token that is not ours is a payload like any other, and stays one.
+    let token = database.enqueue("echo", "eyJhbGciOiJIUzI1NiJ9.e30.x").await;
+    let done = database.cli_ok(&["sealing", "reseal", "--all", "--yes", "--keys-file", &file, "--json"]).await.json();
+    assert_eq!((&done["matched"], &done["resealed"], &done["left"]), (&json!(2), &json!(0), &json!(2)), "{done}");
+    database.cli_ok(&["cancel", &token.to_string()]).await;
     // What is there in clear can be sealed later.
     let clear = database.enqueue("echo", "in clear").await;
     let reseal = ["sealing", "reseal", "--all", "--yes", "--clear-too", "--keys-file", &file, "--json"];

@@ -64,8 +64,13 @@ impl SealingKeys {
 
     /// An envelope with this payload.
     pub fn seal(&self, id: &str, entrypoint: &str, payload: &[u8]) -> Vec<u8> {
+        self.seal_as(id, Purpose::Payload, entrypoint, payload)
+    }
+
+    /// An envelope for this.
+    pub fn seal_as(&self, id: &str, purpose: Purpose, entrypoint: &str, content: &[u8]) -> Vec<u8> {
         let keys = Keys::read(self.text.as_bytes()).expect("keys");
-        keys.seals(Some(id)).expect("the key").seal(payload, Purpose::Payload, entrypoint).expect("sealed")
+        keys.seals(Some(id)).expect("the key").seal(content, purpose, entrypoint).expect("sealed")
     }
 
     /// What is in an envelope.

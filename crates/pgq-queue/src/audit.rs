@@ -26,7 +26,7 @@ pub struct AuditId(pub(super) Option<i64>);
 pub struct AuditRow {
     pub id: i64,
     pub at: DateTime<Utc>,
-    /// `cancel`, `requeue`, `retry_now`, `reschedule`, `edit`, `pause`, `resume`, `reset`, `rollback`,
+    /// `cancel`, `requeue`, `retry_now`, `reschedule`, `edit`, `reseal`, `reseal_outputs`, `pause`, `resume`, `reset`, `rollback`,
     /// `quarantine`, `lift_quarantine`, `run_schedule`, `remove_schedule`, `pause_schedule`, `resume_schedule`,
     /// `edit_schedule`, `restore_schedule`; of hosts `refuse`, `signer_changed`.
     pub action: String,

@@ -142,7 +142,7 @@ pub use reach::Reach;
 pub use record::Record;
 pub use requeue::{Requeue, RequeueOutcome};
 pub use rescue::{Overdue, RescueRule, Rescued};
-pub use reseal::{Replacement, StoredPayload};
+pub use reseal::{Contents, Replacement, Stored};
 pub use retention::{PrunedTable, Retention, RetentionRule, Walk};
 pub use schedules::{Fired, ScheduleKey, ScheduleRow, Tick};
 pub use schema_features::SchemaFeatures;

@@ -68,6 +68,7 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[("sealing open 4711", "The payload of a job"), ("sealing open 4711 --output", "What it returned")],
     ),
     ("sealing reseal", &[("sealing reseal --all --yes", "All that wait or are held, with the key that seals now")]),
+    ("sealing reseal-outputs", &[("sealing reseal-outputs --all --yes", "All outputs, with the key that seals now")]),
     ("audit", &[("audit -n 100", "The last hundred changes by hand")]),
     ("stale", &[("stale --threshold 5m", "Running jobs without a heartbeat for five minutes")]),
     ("workers", &[("workers", "Who holds jobs, and how many")]),

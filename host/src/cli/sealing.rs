@@ -4,6 +4,8 @@ mod keygen;
 mod keys;
 mod open;
 mod reseal;
+mod reseal_outputs;
+mod resealing;
 mod seal;
 
 use clap::{Args, Subcommand};
@@ -27,6 +29,8 @@ enum Verb {
     Open(open::OpenArgs),
     /// Seal payloads of jobs that wait or are held anew, with the key that seals now.
     Reseal(reseal::ResealArgs),
+    /// Seal outputs anew, with the key that seals now
+    ResealOutputs(reseal_outputs::ResealOutputsArgs),
 }
 
 pub(super) async fn run(database: &DatabaseArgs, args: SealingArgs) -> anyhow::Result<()> {
@@ -35,5 +39,6 @@ pub(super) async fn run(database: &DatabaseArgs, args: SealingArgs) -> anyhow::R
         Verb::Seal(args) => seal::run(&args).await,
         Verb::Open(args) => open::run(database, &args).await,
         Verb::Reseal(args) => reseal::run(database, args).await,
+        Verb::ResealOutputs(args) => reseal_outputs::run(database, args).await,
     }
 }
