@@ -181,7 +181,7 @@ dist: dist-binaries ## All packages of a release, for x86_64 and aarch64, in tar
 dist-binaries: $(DIST_TOOLS)/.installed
 	for target in $(DIST_TARGETS); do \
 	  rustup target add $$target && \
-	  PATH="$(CURDIR)/$(DIST_TOOLS)/bin:$$PATH" RUSTFLAGS="$(DIST_FLAGS)" $(CARGO) zigbuild --locked --profile dist -p pgq-host --target $$target.$(DIST_GLIBC) --target-dir $(TARGET) || exit 1; \
+	  PATH="$(CURDIR)/$(DIST_TOOLS)/bin:$$PATH" RUSTFLAGS="$(DIST_FLAGS)" $(CARGO) auditable zigbuild --locked --profile dist -p pgq-host --target $$target.$(DIST_GLIBC) --target-dir $(TARGET) || exit 1; \
 	done
 
 dist-try: plugins ## Install each package into a clean container, run a job, remove it (root, Docker and debootstrap)
@@ -203,6 +203,7 @@ chart: $(DIST_TOOLS)/.installed ## Lint the Helm chart, and validate what it mak
 $(DIST_TOOLS)/.installed: deploy/packages/requirements.txt
 	test -x $(DIST_TOOLS)/bin/python || python3 -m venv $(DIST_TOOLS)
 	$(DIST_TOOLS)/bin/pip install --quiet --requirement $<
+	$(CARGO) install --quiet --locked --root $(DIST_TOOLS) cargo-auditable@0.7.7
 	touch $@
 
 wasm-target:

@@ -3,7 +3,8 @@
 Then the service of the Debian package under systemd, through an update and a purge; and the image, without a right to write.
 
 Needs Docker and, unless --image names an image that has them, debootstrap: the container is Debian 12 with PostgreSQL, Python, Node and rpm, and no Rust.
-It has no network. Prints the seconds of each step and what the package takes on disk; ends with 1 if anything is not as it should be.
+Another machine's packages (--arch) are tried by emulation, where binfmt_misc knows how (Debian: qemu-user-static).
+The containers have no network. Prints the seconds of each step and what the package takes on disk; ends with 1 if anything is not as it should be.
 """
 
 import argparse
@@ -17,7 +18,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-IMAGE = "pgq-host-clean:bookworm"
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+NATIVE = MACHINES[os.uname().machine]
 PACKAGES = "ca-certificates nodejs npm postgresql procps python3 python3-venv rpm systemd systemd-sysv"
 
 
@@ -25,13 +27,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--packages", type=Path, default=ROOT / "target/packages", help="where `make dist` put them [target/packages]")
     parser.add_argument("--plugin", type=Path, default=ROOT / "plugins-example/dist/hello.wasm", help="the plugin that runs the job [plugins-example/dist/hello.wasm]")
+    parser.add_argument("--arch", choices=sorted(MACHINES.values()), default=NATIVE, help=f"whose packages: amd64 or arm64 [{NATIVE}]")
     parser.add_argument("--image", help="an image that has what is needed, instead of a new one")
     parser.add_argument("only", nargs="*", help="archive, deb, rpm, wheel, npm, service, image [all]")
     options = parser.parse_args()
     for needed, target in ((options.packages / "SHA256SUMS", "dist"), (options.plugin, "plugins")):
         if not needed.is_file():
             sys.exit(f"{needed} is not there; `make {target}` makes it")
-    image = options.image or clean_image()
+    os.environ["DOCKER_DEFAULT_PLATFORM"] = f"linux/{options.arch}"
+    image = options.image or clean_image(options.arch)
     wanted = options.only or [*PACKAGE_KINDS, *OTHERS]
     failed = [kind for kind, test in OTHERS.items() if kind in wanted and not test(image, options.packages, options.plugin)]
     kinds = [kind for kind in PACKAGE_KINDS if kind in wanted]
@@ -47,19 +51,20 @@ def main() -> None:
         sys.exit(f"not as it should be: {', '.join(failed)}")
 
 
-def clean_image() -> str:
-    if subprocess.run(["docker", "image", "inspect", IMAGE], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
-        return IMAGE
+def clean_image(arch: str) -> str:
+    image = f"pgq-host-clean:bookworm-{arch}"
+    if subprocess.run(["docker", "image", "inspect", image], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
+        return image
     with tempfile.TemporaryDirectory() as folder:
         print("making a clean Debian: a minute or two", file=sys.stderr)
         root = Path(folder) / "root"
-        subprocess.run(["debootstrap", "--variant=minbase", "bookworm", root], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["debootstrap", f"--arch={arch}", "--variant=minbase", "bookworm", root], check=True, stdout=subprocess.DEVNULL)
         # debootstrap itself does not find all that these need.
         install = f"apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends {PACKAGES}"
         subprocess.run(["chroot", root, "sh", "-c", install], check=True, stdout=subprocess.DEVNULL)
         with subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE) as packed:
-            subprocess.run(["docker", "import", "-", IMAGE], check=True, stdin=packed.stdout, stdout=subprocess.DEVNULL)
-    return IMAGE
+            subprocess.run(["docker", "import", "--platform", f"linux/{arch}", "-", image], check=True, stdin=packed.stdout, stdout=subprocess.DEVNULL)
+    return image
 
 
 def volumes(packages: Path, plugin: Path) -> list[str]:
@@ -69,7 +74,7 @@ def volumes(packages: Path, plugin: Path) -> list[str]:
 
 def run(image: str, packages: Path, plugin: Path, kind: str) -> dict[str, float] | None:
     command = ["docker", "run", "--rm", "--network", "none", "--init", *volumes(packages, plugin), image, "bash", "/try/run.sh", kind]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=600)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=1_800)
     if done.returncode != 0:
         print(f"{kind}: exit code {done.returncode}\n{done.stdout}", file=sys.stderr)
         return None
@@ -95,7 +100,7 @@ def service(image: str, packages: Path, plugin: Path) -> bool:
 
 def image(base: str, packages: Path, plugin: Path) -> bool:
     """Its root is read-only, its user is nobody, and it has no capability. The database is in a container of its own."""
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+    machine = os.environ["DOCKER_DEFAULT_PLATFORM"].removeprefix("linux/")
     build = ["docker", "build", "--quiet", "--file", ROOT / "deploy/docker/release.Dockerfile", "--build-arg", f"BASE_IMAGE={base}"]
     build += ["--build-arg", f"TARGETARCH={machine}", "--tag", "pgq-host-tried", packages / "image"]
     subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
