@@ -172,6 +172,8 @@ DIST_TOOLS := $(TARGET)/dist-tools
 DIST_TARGETS ?= x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu
 # The oldest glibc that the binaries run with: Debian 10, Ubuntu 20.04, RHEL 8 and later.
 DIST_GLIBC := 2.28
+# Where it is goes into the names of all symbols, so it is not in this folder.
+CARGO_TOOLS := $(or $(CARGO_HOME),$(HOME)/.cargo)/pgq-host-dist
 # The same binary from any folder.
 DIST_FLAGS := --remap-path-prefix=$(CURDIR)=/pgq-host --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 
@@ -181,11 +183,11 @@ dist: dist-binaries ## All packages of a release, for x86_64 and aarch64, in tar
 dist-binaries: $(DIST_TOOLS)/.installed
 	for target in $(DIST_TARGETS); do \
 	  rustup target add $$target && \
-	  PATH="$(CURDIR)/$(DIST_TOOLS)/bin:$$PATH" RUSTFLAGS="$(DIST_FLAGS)" $(CARGO) auditable zigbuild --locked --profile dist -p pgq-host --target $$target.$(DIST_GLIBC) --target-dir $(TARGET) || exit 1; \
+	  PATH="$(CARGO_TOOLS)/bin:$(CURDIR)/$(DIST_TOOLS)/bin:$$PATH" RUSTFLAGS="$(DIST_FLAGS)" $(CARGO) auditable zigbuild --locked --profile dist -p pgq-host --target $$target.$(DIST_GLIBC) --target-dir $(TARGET) || exit 1; \
 	done
 
-dist-try: plugins ## Install each package into a clean container, run a job, remove it (root, Docker and debootstrap)
-	python3 deploy/packages/try.py
+dist-try: plugins ## Install each package into a clean container, run a job, remove it (root, Docker and debootstrap); TRY="--arch arm64" emulates
+	python3 deploy/packages/try.py $(TRY)
 
 # Publishing is tried in the order that the registry needs, without the builds that `make test` has done.
 release-check: chart ## What has to be right before a tag: packages of all crates, licences, the chart, the workflows, the change log
@@ -203,7 +205,7 @@ chart: $(DIST_TOOLS)/.installed ## Lint the Helm chart, and validate what it mak
 $(DIST_TOOLS)/.installed: deploy/packages/requirements.txt
 	test -x $(DIST_TOOLS)/bin/python || python3 -m venv $(DIST_TOOLS)
 	$(DIST_TOOLS)/bin/pip install --quiet --requirement $<
-	$(CARGO) install --quiet --locked --root $(DIST_TOOLS) cargo-auditable@0.7.7
+	$(CARGO) install --quiet --locked --root $(CARGO_TOOLS) cargo-auditable@0.7.7
 	touch $@
 
 wasm-target:

@@ -34,7 +34,6 @@ def main() -> None:
     for needed, target in ((options.packages / "SHA256SUMS", "dist"), (options.plugin, "plugins")):
         if not needed.is_file():
             sys.exit(f"{needed} is not there; `make {target}` makes it")
-    os.environ["DOCKER_DEFAULT_PLATFORM"] = f"linux/{options.arch}"
     image = options.image or clean_image(options.arch)
     wanted = options.only or [*PACKAGE_KINDS, *OTHERS]
     failed = [kind for kind, test in OTHERS.items() if kind in wanted and not test(image, options.packages, options.plugin)]
@@ -63,7 +62,7 @@ def clean_image(arch: str) -> str:
         install = f"apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends {PACKAGES}"
         subprocess.run(["chroot", root, "sh", "-c", install], check=True, stdout=subprocess.DEVNULL)
         with subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE) as packed:
-            subprocess.run(["docker", "import", "--platform", f"linux/{arch}", "-", image], check=True, stdin=packed.stdout, stdout=subprocess.DEVNULL)
+            subprocess.run(["docker", "import", "-", image], check=True, stdin=packed.stdout, stdout=subprocess.DEVNULL)
     return image
 
 
@@ -100,7 +99,8 @@ def service(image: str, packages: Path, plugin: Path) -> bool:
 
 def image(base: str, packages: Path, plugin: Path) -> bool:
     """Its root is read-only, its user is nobody, and it has no capability. The database is in a container of its own."""
-    machine = os.environ["DOCKER_DEFAULT_PLATFORM"].removeprefix("linux/")
+    # What Docker calls the platform of an imported image is this machine's, whatever is in it.
+    machine = read(["docker", "run", "--rm", base, "dpkg", "--print-architecture"])
     build = ["docker", "build", "--quiet", "--file", ROOT / "deploy/docker/release.Dockerfile", "--build-arg", f"BASE_IMAGE={base}"]
     build += ["--build-arg", f"TARGETARCH={machine}", "--tag", "pgq-host-tried", packages / "image"]
     subprocess.run(build, check=True, stdout=subprocess.DEVNULL)

@@ -56,6 +56,20 @@ fn mode(path: &Path) -> u32 {
     std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions()) & 0o777
 }
 
+/// Scripts wait for the file.
+#[tokio::test]
+async fn whoever_waits_for_the_dsn_can_enqueue() {
+    let project = Project::new();
+    let mut command = Command::new(host_binary());
+    command.args(["dev", "--plugins"]).arg(project.plugins.path()).current_dir(project.folder.path());
+    let dev = Host::launch(command);
+    eventually("the file is there", async || project.data().join("dsn").exists()).await;
+    let queued = project.queue(&["hello", r#"{"name": "Ada"}"#]).await;
+    assert!(queued.status.success(), "{queued:?}");
+    eventually("the job runs", async || project.successful().await == 1).await;
+    dev.stop().await;
+}
+
 #[tokio::test]
 async fn a_private_server_has_nothing_of_what_the_variables_say_of_another() {
     let project = Project::new();

@@ -434,6 +434,13 @@ async fn a_second_build_in_javascript_takes_the_engine_of_the_first() {
     let greeting = format!("Hi{}", "!".repeat(100_000));
     assert_eq!(build(&greeting).await.expect("built"), "");
     assert_eq!(engines(), first, "the engine was fitted again");
+    // The same bundle is the same plugin.
+    let component = plugin.folder.join("build/js_again.wasm");
+    let before = std::fs::read(&component).unwrap();
+    std::fs::remove_file(&component).unwrap();
+    // It is in the handler's text already.
+    assert_eq!(build(&greeting).await.expect("built"), "");
+    assert!(std::fs::read(&component).unwrap() == before, "another component of the same bundle");
     let mut command = Command::new(host_binary());
     command
         .args(["plugin", "run", "build/js_again.wasm", "--payload-file", "payload.json"])

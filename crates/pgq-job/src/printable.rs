@@ -26,9 +26,10 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// The same for text of several lines. All but the first are indented, so that none of them looks
-/// like a line of its own.
+/// like a line of its own. Tabs, by which other languages indent theirs, are spaces.
 pub fn printable_lines(text: &str, indent: &str) -> String {
-    text.trim_end().split('\n').map(printable).collect::<Vec<_>>().join(&format!("\n{indent}"))
+    let text = text.trim_end().replace('\t', "    ");
+    text.split('\n').map(printable).collect::<Vec<_>>().join(&format!("\n{indent}"))
 }
 
 /// At most `bytes` bytes of the text, ending at a character boundary.
@@ -115,6 +116,7 @@ mod tests {
     #[test]
     fn lines_behind_the_first_are_indented() {
         assert_eq!(printable_lines("one\ntwo\x1b\n", "  "), "one\n  two\\x1b");
+        assert_eq!(printable_lines("main.lookup()\n\tfaults.go:73\n", "  "), "main.lookup()\n      faults.go:73");
     }
 
     #[test]

@@ -103,11 +103,12 @@ async fn serve(
 async fn prepare(server: &Server, args: &DevArgs, names: &Names) -> anyhow::Result<Source> {
     server.create_database_if_missing(DATABASE).await?;
     let dsn = server.dsn(DATABASE);
-    let dsn_file = write_dsn(&args.data_dir, &dsn)?;
     let source = Source::alone(&dsn).map_err(anyhow::Error::msg)?;
     let mut connection = source.connect().await.context("cannot connect to the private PostgreSQL")?;
     schema::upgrade(&mut connection, names, &UpgradeOptions { widen_id: true }).await?;
     connection.close().await?;
+    // Last, and whole: scripts wait for the file and enqueue at once.
+    let dsn_file = write_dsn(&args.data_dir, &dsn)?;
     tracing::info!(
         port = server.port(),
         data_dir = %server.data_dir().display(),
@@ -129,9 +130,12 @@ fn write_dsn(folder: &Path, dsn: &str) -> anyhow::Result<PathBuf> {
     let path = folder.join(DSN_FILE);
     let write = || -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-        writeln!(file, "{dsn}")
+        let draft = folder.join("dsn.new");
+        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        writeln!(file, "{dsn}")?;
+        std::fs::rename(draft, &path)
     };
     write().with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path)
+    // For a terminal whose folder is another.
+    Ok(std::path::absolute(&path).unwrap_or(path))
 }

@@ -4,7 +4,8 @@
 // componentize-js fits its engine to the interface, runs the bundle in it by wizer, which stores its memory, and makes a component
 // of that. All but the memory is the same for every bundle, and takes nearly all of the time. So the first build keeps the fitted engine
 // and the component in node_modules/.cache; later ones run wizer, and put the new memory in the place of the old one. If anything else
-// differs, the whole of it is done again.
+// differs, the whole of it is done again. The memory is never the same twice, even of one bundle (there are addresses and random numbers in
+// it), so the last bundle's component is kept as well.
 import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -27,7 +28,9 @@ if (!bundle || !out) {
 const source = await readFile(bundle, "utf8");
 const sourceName = path.basename(bundle);
 const folder = path.join("node_modules/.cache/pgq-plugin", await key());
-let component = await again().catch(() => undefined);
+const built = path.join(folder, `built-${createHash("sha256").update(source).digest("hex")}.wasm`);
+const last = await readFile(built).catch(() => undefined);
+let component = last ?? (await again().catch(() => undefined));
 if (!component) {
   const work = await mkdtemp(path.join(tmpdir(), "pgq-plugin-"));
   try {
@@ -40,8 +43,17 @@ if (!component) {
     await rm(work, { recursive: true, force: true });
   }
 }
+if (!last) await keepLast().catch(() => {});
 await mkdir(path.dirname(out), { recursive: true });
 await writeFile(out, component);
+
+/** Only the last: they are large. */
+async function keepLast() {
+  const draft = `${built}.${randomBytes(6).toString("hex")}`;
+  await writeFile(draft, component);
+  for (const old of await readdir(folder)) if (old.startsWith("built-") && old !== path.basename(draft)) await rm(path.join(folder, old));
+  await rename(draft, built);
+}
 
 /** Of everything that the engine is made of. */
 async function key() {

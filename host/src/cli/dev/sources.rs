@@ -111,7 +111,7 @@ async fn build(folder: &Path, plugins: &Path, saved: Instant, quiet: bool) -> an
         let name = component.file_stem().map(OsStr::to_string_lossy).unwrap_or_default();
         let took = saved.elapsed();
         if installed.unchanged {
-            tracing::debug!(file = %installed.path.display(), elapsed_ms = took.as_millis(), "built {name}: nothing has changed");
+            tracing::info!(file = %installed.path.display(), elapsed_ms = took.as_millis(), "built {name} in {:.1} s: it is what it was", took.as_secs_f64());
         } else {
             tracing::info!(file = %installed.path.display(), elapsed_ms = took.as_millis(), "rebuilt {name} in {:.1} s", took.as_secs_f64());
         }
