@@ -475,8 +475,10 @@ async fn a_new_plugin_in_typescript_has_types_and_tests_that_pass() {
     assert!(said.contains("pass 2"), "{said}");
     let handlers = plugin.folder.join("src/handlers.ts");
     let text = std::fs::read_to_string(&handlers).unwrap();
-    std::fs::write(&handlers, text.replace("attempt: job.attempt", "attempt: job.atempt")).unwrap();
+    // A misspelt name, and something of Node that no plugin has.
+    let wrong = text.replace("attempt: job.attempt", "attempt: job.atempt") + "\nBuffer.from(\"x\");\n";
+    std::fs::write(&handlers, wrong).unwrap();
     let checked = Command::new(plugin.folder.join("node_modules/.bin/tsc")).current_dir(&plugin.folder).output().await;
     let checked = String::from_utf8_lossy(&checked.unwrap().stdout).into_owned();
-    assert!(checked.contains("atempt"), "{checked}");
+    assert!(checked.contains("atempt") && checked.contains("Buffer"), "{checked}");
 }

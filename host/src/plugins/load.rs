@@ -3,7 +3,9 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -17,6 +19,9 @@ use pgq_engine::{self as wasm, CodeCache, Engine, Loaded};
 use pgq_job::Signer;
 use pgq_job::judgement::Judgements;
 use pgq_trust::Untrusted;
+
+/// Loads from the cache take milliseconds.
+const A_WHILE: Duration = Duration::from_secs(1);
 
 /// A load in progress. Dropping it cancels the load, so that no compiler runs for a file that was
 /// removed or changed.
@@ -230,12 +235,24 @@ impl LoadTask {
     ) -> Result<Arc<Loaded>, RefusedCause> {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
         let grants = |name: &str| folder.grants_of(name);
-        let loaded = wasm::load(engine, cache, &stem, bytes, self.tries, signed_by, grants).await?;
+        let loaded = self.told(wasm::load(engine, cache, &stem, bytes, self.tries, signed_by, grants)).await?;
         // Only now its name and version are known.
         if let Some(trust) = &folder.trust {
             trust.check(&loaded.name, &loaded.version, signed_by)?;
         }
         Ok(Arc::new(loaded))
+    }
+
+    /// Say so if it takes a while: large run-times take seconds.
+    async fn told<T>(&self, loading: impl Future<Output = T>) -> T {
+        let mut loading = pin!(loading);
+        match tokio::time::timeout(A_WHILE, &mut loading).await {
+            Ok(loaded) => loaded,
+            Err(_) => {
+                tracing::info!(file = %self.path.display(), "compiling: its code is not in the cache yet");
+                loading.await
+            }
+        }
     }
 
     /// Who signed these bytes, before anything else is done with them.

@@ -38,10 +38,10 @@ if (!component) {
     await keep(work, component).catch((error) => console.error(`the next build takes as long: ${error.message}`));
   } catch (error) {
     console.error(error.message ?? error);
-    process.exit(1);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+  if (!component) process.exit(1);
 }
 if (!last) await keepLast().catch(() => {});
 await mkdir(path.dirname(out), { recursive: true });

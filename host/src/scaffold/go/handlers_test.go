@@ -16,7 +16,7 @@ func TestTheSamplePayloadIsGreeted(t *testing.T) {
 	}
 	run := pgqtest.Run(pgqtest.Job{Entrypoint: "{{name}}", Payload: payload})
 	if run.How != pgq.Completed || string(run.Output) != "Hello, Ada!" || run.Logs[0].Message != "greeting Ada" {
-		t.Fatalf("%+v", run)
+		t.Fatalf("%v %q %+v", run.How, run.Output, run)
 	}
 }
 
