@@ -481,4 +481,12 @@ async fn a_new_plugin_in_typescript_has_types_and_tests_that_pass() {
     let checked = Command::new(plugin.folder.join("node_modules/.bin/tsc")).current_dir(&plugin.folder).output().await;
     let checked = String::from_utf8_lossy(&checked.unwrap().stdout).into_owned();
     assert!(checked.contains("atempt") && checked.contains("Buffer"), "{checked}");
+    let text = "import { createHash } from \"node:crypto\";\nimport \"nowhere\";\nconsole.log(createHash);\n";
+    std::fs::write(plugin.folder.join("src/odd.ts"), text).unwrap();
+    let mut bundler = Command::new(plugin.folder.join("node_modules/.bin/pgq-plugin-build"));
+    bundler.args(["src/odd.ts", "build/odd.js"]).current_dir(&plugin.folder);
+    let refused = run_command(bundler).await;
+    let wrong = ["node:crypto: it is a module of Node (imported by src/odd.ts)", "nowhere: it is not installed"];
+    assert!(refused.code == 1 && wrong.iter().all(|why| refused.stderr.contains(why)), "{refused:?}");
+    assert!(!plugin.folder.join("build/odd.js").exists());
 }
