@@ -212,18 +212,10 @@ impl Reload {
         self.rollouts.forget();
         self.poke.notify_one();
         match self.reread.read().await {
-            Ok(Folder { grants, canaries, claims, history, keeps, logs, trust, seals, .. }) => {
-                let folder = Folder {
-                    grants,
-                    canaries,
-                    claims,
-                    history,
-                    keeps,
-                    logs,
-                    trust,
-                    seals,
-                    ..Folder::clone(&self.folder)
-                };
+            Ok(read) => {
+                // What this host was made for stays; everything else is as it is read now.
+                let Folder { paths, caps, .. } = Folder::clone(&self.folder);
+                let folder = Folder { paths, caps, ..read };
                 self.rollouts.regrant(folder.clone());
                 self.folder = Arc::new(folder);
                 self.publish();
